@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all a newcomer needs; each makes .venv when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+export PYTHONWARNINGS ?=
+
+.PHONY: help install demo test test-slow check bench clean
+
+help:
+	@echo "make demo       the degradation study on the built-in digits, as a page (about 4 minutes)"
+	@echo "make test       ruff, mypy and the fast tests"
+	@echo "make test-slow  the slow tests"
+	@echo "make check      ruff and mypy only"
+	@echo "make bench      the speed claims, ours and the peers in turn"
+	@echo "make clean      remove .venv, caches and runs/demo"
+
+# The stamps: pip runs again only when the project's requirements change.
+.venv/made:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/core: .venv/made pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/made pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	touch $@ .venv/core
+
+install: .venv/core
+
+demo: .venv/core
+	$(BIN)/reslab study degradation --data digits --depths 20 56 --seeds 2 --recipe digits --out runs/demo
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest -q
+
+test-slow: .venv/dev
+	$(BIN)/pytest -q -m slow
+
+bench: .venv/dev
+	$(BIN)/python bench/train_step.py
+	$(BIN)/python bench/images.py
+
+clean:
+	rm -rf .venv runs/demo .mypy_cache .ruff_cache .pytest_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
