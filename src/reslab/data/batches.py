@@ -1,0 +1,155 @@
+"""Training batches: iteration t is a function of (seed, t), so a run may start anywhere in the stream."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from reslab.data.augment import Augment, below, crop_and_flip, shift_colors
+from reslab.data.decode import BrokenImage, resize_shorter
+from reslab.data.images import Encoded, Part, Pixels, to_tensor
+from reslab.data.normalize import Normalize
+from reslab.data.order import COLOR, CROP, batch_indices, draws
+from reslab.data.views import view_batches
+from reslab.data.workers import in_order
+from reslab.errors import ReslabError, UsageError
+
+__all__ = ["Batch", "batch_indices", "training_batches", "view_batches"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """One training batch: x float32 (B, C, H, W) and y int64 (B,) on the device.
+
+    index int64 (B,), on the CPU: rows of the part. skipped: "file: reason" of each broken image left out.
+    """
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+    iteration: int
+    skipped: tuple[str, ...] = ()
+
+
+def training_batches(
+    part: Part,
+    *,
+    batch: int,
+    start: int,
+    stop: int,
+    seed: int,
+    augment: Augment,
+    normalize: Normalize,
+    device: torch.device | str,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """The batches of iterations start .. stop-1, bit-identical wherever one starts and whoever decodes.
+
+    Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each its own
+    permutation; batches are full, across epoch ends. Broken images are left out and named in
+    `Batch.skipped`; an iteration with nothing left gives no batch. `workers` decode, for Encoded only.
+    Raises UsageError where the part cannot serve `augment`, ReslabError where no image can be read.
+    """
+    _check(part, batch=batch, seed=seed, augment=augment)
+    normalize = normalize.to(device)
+    stream = {"batch": batch, "seed": seed}
+    if isinstance(part, Pixels):
+        raw = _from_memory(part, range(start, stop), device=device, **stream)
+    else:
+        scale = augment.scale if augment.kind == "scale" else None
+        steps = Decoded(part, scale=scale, **stream)
+        raw = in_order(steps, range(start, stop), workers=workers, pin=torch.device(device).type == "cuda")
+    skipped: tuple[str, ...] = ()
+    for t, (pixels, kept, broken) in zip(range(start, stop), raw, strict=True):
+        skipped += broken
+        if len(kept) == 0:
+            if len(skipped) >= len(part):
+                raise ReslabError(f"no training image can be read; the first: {skipped[0]}")
+            continue
+        x = normalize(pixels.to(device, non_blocking=True))
+        x = _augmented(x, augment, normalize, _words(len(part), t, kept, **stream))
+        index = batch_indices(len(part), iteration=t, **stream)[kept]
+        y = part.labels[index].to(device)
+        yield Batch(x=x, y=y, index=index, iteration=t, skipped=skipped)
+        skipped = ()
+
+
+class Decoded(Dataset[Any]):
+    """Step t decodes the images of iteration t: uint8 (B, C, H, W), which of the batch they are, the broken.
+
+    With `scale`, each is resized to a size drawn from it and cropped at random; else at its fixed size.
+    """
+
+    def __init__(self, part: Encoded, *, batch: int, seed: int, scale: tuple[int, int] | None) -> None:
+        self.part, self.batch, self.seed, self.scale = part, batch, seed, scale
+
+    def __getitem__(self, t: int) -> tuple[Tensor, list[int], tuple[str, ...]]:
+        stream: dict[str, Any] = {"batch": self.batch, "iteration": t, "seed": self.seed}
+        rows = batch_indices(len(self.part), **stream).tolist()
+        words = draws(len(self.part), stream=CROP, **stream)
+        pixels, kept, broken = [], [], []
+        for k, i in enumerate(rows):
+            try:
+                pixels.append(self.part.pixels(i) if self.scale is None else self._scaled(i, words[k]))
+                kept.append(k)
+            except BrokenImage as error:
+                broken.append(f"{error.name}: {error.reason}")
+        stacked = torch.stack(pixels) if pixels else torch.empty((0, *self.part.shape), dtype=torch.uint8)
+        return stacked, kept, tuple(broken)
+
+    def _scaled(self, i: int, words: np.ndarray) -> Tensor:
+        assert self.scale is not None
+        _, H, W = self.part.shape
+        low, high = self.scale
+        size = low + int(below(words[3], high - low + 1))
+        image = resize_shorter(self.part.image(i, near=size), size)
+        top, left = int(below(words[0], image.height - H + 1)), int(below(words[1], image.width - W + 1))
+        return to_tensor(image.crop((left, top, left + W, top + H)))
+
+
+def _from_memory(
+    part: Pixels, iterations: range, *, batch: int, seed: int, device: torch.device | str
+) -> Iterator[tuple[Tensor, Tensor, tuple[str, ...]]]:
+    pixels = part.pixels.to(device)  # uint8, once: an epoch then moves only indices
+    everything = torch.arange(batch)
+    for t in iterations:
+        rows = batch_indices(len(part), batch=batch, iteration=t, seed=seed)
+        yield pixels[rows.to(device)], everything, ()
+
+
+def _words(n: int, t: int, kept: Any, *, batch: int, seed: int) -> dict[int, np.ndarray]:
+    """The draws of the images kept, by stream."""
+    chosen = np.asarray(kept)
+    return {stream: draws(n, batch=batch, iteration=t, seed=seed, stream=stream)[chosen] for stream in (CROP, COLOR)}
+
+
+def _augmented(x: Tensor, augment: Augment, normalize: Normalize, words: dict[int, np.ndarray]) -> Tensor:
+    if augment.kind == "none":
+        return x
+    if augment.color:
+        x = shift_colors(x, words[COLOR], normalize=normalize)
+    pad = augment.pad if augment.kind == "crop" else 0
+    return crop_and_flip(x, words[CROP], pad=pad, flip=augment.flip)
+
+
+def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:
+    if len(part) == 0:
+        raise UsageError("the training part is empty")
+    if batch < 1:
+        raise UsageError(f"batch must be positive, got {batch}")
+    if seed < 0:
+        raise UsageError(f"seed must be zero or more, got {seed}")
+    if augment.kind != "scale":
+        return
+    _, H, W = part.shape
+    if isinstance(part, Pixels):
+        raise UsageError(
+            f"augment 'scale' resizes encoded images, these are in memory at {H} x {W}: "
+            "load them with memory=0, or use augment 'crop'"
+        )
+    if augment.scale[0] < max(H, W):
+        raise UsageError(f"scale begins at {augment.scale[0]}, smaller than the {H} x {W} crop: raise it")

@@ -1,0 +1,59 @@
+"""Files of the published data sets: fetched only when asked, checked always."""
+
+import hashlib
+import http.client
+import os
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from reslab.errors import ReslabError
+
+TIMEOUT_S = 60.0  # without a byte
+
+
+def md5(path: Path) -> str:
+    """MD5 (hex) of a file. The publishers give MD5 sums: they tell damage, not malice."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
+
+
+def _md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
+
+
+def download(urls: Sequence[str], target: Path, *, md5: str) -> None:
+    """The first of `urls` that answers, into `target`: written aside, its sum checked, then renamed.
+
+    Raises ReslabError where none can be had or what came is not the published file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f"{target.name}.{os.getpid()}.part")
+    failures = []
+    try:
+        for url in urls:
+            try:
+                found = _copy(url, aside)
+            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+                failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
+                continue
+            if found == md5:
+                aside.replace(target)
+                return
+            failures.append(f"{url}: not the published file (its MD5 is {found}, published {md5})")
+    finally:
+        aside.unlink(missing_ok=True)
+    tried = "; ".join(failures)
+    raise ReslabError(f"cannot download {target.name} ({tried}); or put the file into {target.parent} yourself")
+
+
+def _copy(url: str, aside: Path) -> str:
+    """The MD5 of what `url` gave, now in `aside`."""
+    digest = _md5()
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, aside.open("wb") as file:
+        while block := answer.read(2**20):
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+"""A folder of class folders, with or without its own train and test parts."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from reslab.data.assemble import Listing, assemble
+from reslab.data.images import ImageData
+from reslab.data.sources import Files
+from reslab.errors import UsageError
+
+EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+TEST_NAMES = ("test", "val", "valid", "validation")
+LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/test/cat/2.jpg"
+
+
+def load_folder(folder: Path, *, size: int | None, memory: int) -> ImageData:
+    """`folder` with train/ and test/ (or val/, valid/, validation/) of class folders, or just class folders.
+
+    Without a test part, a fixed fifth of each class is split off. Files that are no images by their
+    extension are ignored. Raises UsageError where the layout is not one of these.
+    """
+    test = next((folder / name for name in TEST_NAMES if _class_folders(folder / name)), None)
+    own_train = bool(_class_folders(folder / "train"))
+    if own_train and test is None:
+        raise UsageError(
+            f"{folder} has train/ but no test/, val/, valid/ or validation/ with class folders: "
+            f"add one, or name {folder / 'train'} to have a fifth of it split off"
+        )
+    if own_train and test is not None:
+        classes = _agreed(folder / "train", test)
+        parts = _listing(folder / "train", classes), _listing(test, classes)
+        about = f"Images of folder {folder.name}, its own train/ and {test.name}/"
+    else:
+        classes = _class_folders(folder)
+        if not classes:
+            raise UsageError(f"{folder} holds no class folders; expected {LAYOUT}")
+        parts = _listing(folder, classes).split(classes)
+        about = f"Images of folder {folder.name}, split 80/20 within each class (fixed)"
+    return assemble(
+        name=folder.name, train=parts[0], test=parts[1], classes=classes, size=size, memory=memory, about=about
+    )
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    """Names of the folders in it, sorted by code point: the same on every machine."""
+    if not folder.is_dir():
+        return ()
+    hidden = (".", "__")  # .git, __MACOSX, __pycache__
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden)))
+
+
+def _agreed(train: Path, test: Path) -> tuple[str, ...]:
+    classes, others = _class_folders(train), _class_folders(test)
+    if classes != others:
+        only = [f"{name!r} only in {train.name}/" for name in classes if name not in others]
+        only += [f"{name!r} only in {test.name}/" for name in others if name not in classes]
+        raise UsageError(f"the class folders of {train} and {test} differ: {', '.join(only[:5])}")
+    return classes
+
+
+def _listing(folder: Path, classes: tuple[str, ...]) -> Listing:
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = _images(folder, name)
+        if not found:
+            raise UsageError(f"class folder {folder / name} holds no image: fill it or remove it")
+        paths += found
+        labels += [label] * len(found)
+    return Listing.of(Files(folder, tuple(paths)), torch.tensor(labels))
+
+
+def _images(folder: Path, name: str) -> list[str]:
+    """The images anywhere under folder/name, as sorted paths from `folder`, with /."""
+    found = []
+    for at, _, files in os.walk(folder / name):
+        start = Path(at).relative_to(folder).as_posix()
+        found += [f"{start}/{file}" for file in files if _is_image(file)]
+    return sorted(found)
+
+
+def _is_image(file: str) -> bool:
+    return not file.startswith(".") and file.lower().endswith(EXTENSIONS)

@@ -1,0 +1,42 @@
+"""Work done a step at a time by other processes, in order: the one place that builds a DataLoader."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = False) -> Iterator[Any]:
+    """`steps[t]` for each t of `which`, in order, computed by `workers` processes (0: in this one).
+
+    A step must be a function of t alone; then the result is the same for any number of workers.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        steps,
+        batch_size=None,
+        sampler=which,
+        num_workers=workers,
+        collate_fn=_unchanged,
+        worker_init_fn=_ignore_ctrl_c,
+        prefetch_factor=2 if workers else None,
+        pin_memory=pin,
+        generator=torch.Generator(),  # its own, so that the global one, which dropout uses, stays untouched
+    )
+    yield from loader
+
+
+def cpu_count() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _unchanged(result: Any) -> Any:
+    return result
+
+
+def _ignore_ctrl_c(worker: int) -> None:
+    # Ctrl-C reaches the whole process group: the main process decides, and ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
