@@ -1,1 +1,38 @@
-"""reslab."""
+"""reslab, the laboratory for residual networks: build, train, look inside, slim, ship.
+
+    import reslab
+    net = reslab.net("resnet56", classes=10, shortcut="A")
+    net.spec
+
+Nothing heavy is imported until a name is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from reslab.errors import ReslabError, UsageError
+    from reslab.nets import build, load, net, spec
+
+HOME = {  # public name: the module that has it
+    "ReslabError": "reslab.errors",
+    "UsageError": "reslab.errors",
+    "build": "reslab.nets",
+    "load": "reslab.nets",
+    "net": "reslab.nets",
+    "spec": "reslab.nets",
+}
+
+__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "net", "spec"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        return getattr(import_module(HOME[name]), name)
+    raise AttributeError(f"module 'reslab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,171 @@
+"""From a name to a spec, from a spec to a net. One literal table; CIFAR depths follow a rule."""
+
+import re
+import warnings
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from torch import nn
+
+from reslab.errors import UsageError, nearest
+from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
+from reslab.nets.vgg import VGG, VGGSpec
+
+Spec = ResNetSpec | VGGSpec
+
+IMAGENET = {  # depth: block, blocks in each stage (2015, Table 1)
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+CIFAR = (20, 32, 44, 56, 110, 1202)  # the paper's depths (Table 6); any 6n+2 can be built
+VGGS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+CHOICES = {
+    "block": ("basic", "bottleneck"),
+    "shortcut": ("A", "A-both", "B", "C", "none"),
+    "activation": ("post", "pre"),
+    "stride_on": ("1x1", "3x3"),
+    "stem": ("imagenet", "cifar"),
+    "head": ("imagenet", "cifar"),
+}
+NAME = re.compile(r"(?P<cifar>cifar_)?(?P<kind>resnet|plain)(?P<depth>\d+)(?P<version>_v1\.5|_v2)?")
+VGG_NAME = re.compile(r"(?P<cifar>cifar_)?vgg(?P<depth>\d+)(?P<bn>_bn)?")
+
+
+def names() -> list[str]:
+    """Every net with a name of its own, ImageNet's first."""
+    out = [f"{kind}{depth}" for kind in ("resnet", "plain") for depth in IMAGENET]
+    out += [f"resnet{depth}_v1.5" for depth in (50, 101, 152)] + [f"resnet{depth}_v2" for depth in IMAGENET]
+    out += [f"vgg{depth}{bn}" for depth in VGGS for bn in ("", "_bn")]
+    out += [f"{kind}{depth}" for kind in ("resnet", "plain") for depth in CIFAR]
+    out += [f"resnet{depth}_v2" for depth in CIFAR] + ["cifar_resnet50", "cifar_resnet152"]
+    return out + [f"cifar_vgg{depth}_bn" for depth in VGGS]
+
+
+def spec(name: str, **options: Any) -> Spec:
+    """The spec of the net called `name`, with any field of it changed: spec("resnet56", classes=100).
+
+    "resnet50" is the paper's (stride on the 1x1), "resnet50_v1.5" torchvision's (stride on the 3x3) and
+    "resnet50_v2" pre-activation; "plain50" has no shortcuts. "resnet20" and any other 6n+2 depth is the CIFAR
+    net (9n+2 with block="bottleneck"); "cifar_resnet50" where both families have the depth.
+
+    Raises UsageError for a name or option that does not exist, naming the nearest one.
+    """
+    if match := VGG_NAME.fullmatch(name):
+        base: Spec = vgg_spec(name, match)
+    elif match := NAME.fullmatch(name):
+        base = resnet_spec(name, match, options.get("block"))
+    else:
+        raise UsageError(f"no net is called {name!r}{nearest(name, names())}; `reslab nets` lists them")
+    known = {field.name for field in fields(base)}
+    for key, value in options.items():
+        if key not in known:
+            raise UsageError(f"{name} has no option {key!r}{nearest(key, known)}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise UsageError(f"{key} must be one of {', '.join(CHOICES[key])}, got {value!r}")
+    return checked(replace(base, **options))
+
+
+def resnet_spec(name: str, match: re.Match[str], block: str | None) -> ResNetSpec:
+    depth, version, plain = int(match["depth"]), match["version"], match["kind"] == "plain"
+    activation: Any = "pre" if version == "_v2" else "post"
+    if depth in IMAGENET and not match["cifar"]:
+        kind, stages = IMAGENET[depth]
+        return ResNetSpec(
+            name=name, stages=stages, widths=(64, 128, 256, 512), block=kind,  # type: ignore[arg-type]
+            shortcut="none" if plain else "B", activation=activation, classes=1000, size=224, stem="imagenet",
+            stride_on="3x3" if version in ("_v1.5", "_v2") else "1x1",
+        )  # fmt: skip
+    per_block = 9 if block == "bottleneck" else 6
+    n, rest = divmod(depth - 2, per_block)
+    if rest or n < 1:
+        below = max(n, 1) * per_block + 2
+        raise UsageError(
+            f"no net is called {name!r}: CIFAR depths are {per_block}n+2, such as {below} and {below + per_block}"
+            f"{nearest(name, names())}"
+        )
+    return ResNetSpec(
+        name=name, stages=(n, n, n), widths=(16, 32, 64), block="bottleneck" if per_block == 9 else "basic",
+        shortcut="none" if plain else "A", activation=activation,
+        stride_on="3x3" if version == "_v1.5" else "1x1",
+    )  # fmt: skip
+
+
+def vgg_spec(name: str, match: re.Match[str]) -> VGGSpec:
+    depth = int(match["depth"])
+    if depth not in VGGS:
+        raise UsageError(f"no net is called {name!r}: VGG depths are {', '.join(map(str, VGGS))}")
+    base = VGGSpec(name=name, stages=VGGS[depth], norm=bool(match["bn"]))
+    return replace(base, head="cifar", size=32, classes=10) if match["cifar"] else base
+
+
+def checked(spec: Spec) -> Spec:
+    """The spec itself, or UsageError naming what cannot be built."""
+    for key in ("classes", "channels", "size"):
+        value = getattr(spec, key)
+        if not isinstance(value, int) or value < 1:
+            raise UsageError(f"{key} must be a positive whole number, got {value!r}")
+    kind, _, number = spec.init.partition(":")
+    if kind == "normal":
+        try:
+            good = 0 < float(number) < float("inf")
+        except ValueError:
+            good = False
+    else:
+        good = not number and kind in ("he", "he-in", "xavier", "orthogonal", "torch")
+    if not good:
+        raise UsageError(f"init must be he, he-in, xavier, orthogonal, torch or normal:STD, got {spec.init!r}")
+    spec.check()
+    return spec
+
+
+def build(spec: Spec) -> nn.Module:
+    """The net of a spec, initialized from torch's current random state; warns where the stem misfits the size."""
+    checked(spec)
+    if isinstance(spec, VGGSpec):
+        return VGG(spec)
+    if spec.stem == "imagenet" and smallest_map(spec, spec.size) < 3:
+        warnings.warn(
+            f"{spec.name} has the ImageNet stem, made for 224 pixels: {spec.size}-pixel images shrink to "
+            f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} before the last stage; "
+            'stem="cifar" keeps them larger',
+            stacklevel=2,
+        )
+    if spec.stem == "cifar" and spec.size > 96:
+        warnings.warn(
+            f"{spec.name} has the CIFAR stem, made for 32 pixels: on {spec.size}-pixel images it costs "
+            f'{(spec.size / 32) ** 2:.0f} times as much; stem="imagenet" shrinks them first',
+            stacklevel=2,
+        )
+    return ResNet(spec)
+
+
+def net(name: str, **options: Any) -> nn.Module:
+    """The net called `name`, ready to train: net("resnet56", classes=10, shortcut="A"); its spec is net.spec."""
+    return build(spec(name, **options))
+
+
+def to_dict(spec: Spec) -> dict[str, Any]:
+    """The spec as JSON-ready data; `from_dict` gives it back."""
+    return {"family": spec.family, **asdict(spec)}
+
+
+def from_dict(data: dict[str, Any]) -> Spec:
+    """The spec that `to_dict` wrote. Raises UsageError naming an unknown family or field."""
+    families: dict[str, type[Spec]] = {"resnet": ResNetSpec, "vgg": VGGSpec}
+    values = dict(data)
+    family = values.pop("family", None)
+    if family not in families:
+        raise UsageError(f"a net's spec has family {family!r}; known: {', '.join(families)}")
+    known = {field.name for field in fields(families[family])}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"a net's spec has the unknown field {key!r}{nearest(key, known)}")
+        if isinstance(value, list):
+            values[key] = tuple(value)
+    try:
+        return checked(families[family](**values))
+    except TypeError as error:
+        raise UsageError(f"a net's spec is incomplete: {error}") from error

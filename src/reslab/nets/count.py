@@ -1,0 +1,126 @@
+"""What a net costs and sees: parameters, multiply-adds, receptive field, layer by layer. Nothing is allocated."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab.blocks import Residual
+from reslab.nets.catalog import Spec, build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Parameters, multiply-adds (MACs) for one image of the spec's size, receptive field in pixels."""
+
+    parameters: int
+    macs: int
+    receptive_field: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One convolution, pool or linear layer, in the order of the net; shortcuts' projections included."""
+
+    path: str
+    kind: str
+    shape: tuple[int, ...]  # of its output for one image: (C, H, W)
+    parameters: int
+    macs: int
+    receptive_field: int | None  # side of the square of input pixels one output sees; None beside the path
+    stride: int | None  # input pixels between neighboring outputs
+
+
+def meta_net(spec: Spec) -> nn.Module:
+    """The net without its numbers: shapes only."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = build(replace(spec, init="torch"))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):  # keeps the shape, and takes most of the time on "meta"
+            module.forward = lambda x: x  # type: ignore[assignment, method-assign]
+    return net
+
+
+def count(spec: Spec) -> Counts:
+    """Parameters, MACs and receptive field of a spec."""
+    net = meta_net(spec)
+    shapes = output_shapes(net, spec)
+    return Counts(
+        parameters=sum(p.numel() for p in net.parameters()),
+        macs=sum(macs(module, shapes[path]) for path, module in net.named_modules() if path in shapes),
+        receptive_field=max(field for field, _ in receptive_fields(net).values()),
+    )
+
+
+def layers(spec: Spec) -> list[Layer]:
+    """Each layer with its output shape, cost and receptive field."""
+    net = meta_net(spec)
+    shapes, seen = output_shapes(net, spec), receptive_fields(net)
+    out = []
+    for path, module in net.named_modules():
+        if path in shapes:
+            field, stride = seen.get(path, (None, None))
+            cost, held = macs(module, shapes[path]), sum(p.numel() for p in module.parameters())
+            layer = Layer(path=path, kind=describe(module), shape=shapes[path], parameters=held, macs=cost,
+                          receptive_field=field, stride=stride)  # fmt: skip
+            out.append(layer)
+    return out
+
+
+def output_shapes(net: nn.Module, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """The output shape of every convolution, pool and linear layer for one image, by module path."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def keeper(path: str) -> Any:
+        return lambda module, inputs, output: shapes.update({path: tuple(output.shape[1:])})
+
+    kinds = nn.Conv2d | nn.MaxPool2d | nn.Linear
+    hooks = [m.register_forward_hook(keeper(path)) for path, m in net.named_modules() if isinstance(m, kinds)]
+    with torch.no_grad():
+        net(torch.empty(1, spec.channels, spec.size, spec.size, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+def macs(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-adds of one layer for one image, as the papers count them (biases, norms and pools left out)."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        return math.prod(shape) * module.weight[0].numel()
+    return 0
+
+
+def describe(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv2d):
+        return f"{module.kernel_size[0]}x{module.kernel_size[1]} conv"
+    return "max-pool" if isinstance(module, nn.MaxPool2d) else "linear"
+
+
+def receptive_fields(net: nn.Module) -> dict[str, tuple[int, int]]:
+    """(receptive field, stride) in pixels of each layer along the path through every branch, by module path.
+
+    A kernel of k behind layers of total stride j widens the field by (k - 1) j. A shortcut sees no more than
+    the branch beside it, so the branch's field is the block's.
+    """
+    out, field, jump = {}, 1, 1
+    for path, module in main_path(net):
+        kernel, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))
+        field, jump = field + (kernel - 1) * jump, jump * stride
+        out[path] = (field, jump)
+    return out
+
+
+def main_path(net: nn.Module) -> Iterator[tuple[str, Any]]:
+    """The convolutions and pools outside the shortcuts, in order."""
+    skips: set[str] = set()
+    for path, module in net.named_modules():
+        if isinstance(module, Residual) and module.shortcut is not None:
+            skips.update(p for p, _ in module.shortcut.named_modules(prefix=f"{path}.shortcut"))
+    for path, module in net.named_modules():
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d) and path not in skips:
+            yield path, module

@@ -1,0 +1,126 @@
+"""Residual networks for images and their plain twins (He et al. 2015, sections 3.3, 3.4, 4.1, 4.2)."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from reslab import blocks
+from reslab.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec:
+    """All that defines a residual network (or its plain twin, shortcut "none"); plain data, stored as JSON."""
+
+    name: str
+    stages: tuple[int, ...]  # blocks in each stage; every stage but the first halves the size
+    widths: tuple[int, ...]  # channels of each stage's 3x3 layers
+    block: Literal["basic", "bottleneck"] = "basic"
+    shortcut: blocks.Shortcut = "A"
+    activation: Literal["post", "pre"] = "post"  # conv-BN-ReLU (2015) or BN-ReLU-conv (2016, "v2")
+    stride_on: blocks.Stride = "1x1"  # the paper's bottleneck; "3x3" is torchvision's and timm's v1.5
+    stem: Literal["imagenet", "cifar"] = "cifar"  # 7x7 stride 2 and max-pool, or one 3x3
+    classes: int = 10
+    channels: int = 3  # of the input image
+    size: int = 32  # side of the images it is meant for, in pixels; others work too
+    norm: bool = True
+    init: str = "he"
+    zero_last_norm: bool = False  # the paper does not
+
+    family: ClassVar[str] = "resnet"
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers on the longest path, projections not counted: the number in the name."""
+        return sum(self.stages) * (3 if self.block == "bottleneck" else 2) + 2
+
+    def check(self) -> None:
+        """Raise UsageError for a combination that cannot be built."""
+        if not self.stages or len(self.stages) != len(self.widths):
+            raise UsageError(f"stages and widths must be as many, got {self.stages} and {self.widths}")
+        if min(self.stages) < 1 or min(self.widths) < 1:
+            raise UsageError(f"stages and widths must be positive, got {self.stages} and {self.widths}")
+        growth = [b - a for a, b in zip(self.widths, self.widths[1:], strict=False)]
+        if self.shortcut in ("A", "A-both") and min(growth, default=0) < 0:
+            raise UsageError(f"shortcut A cannot drop channels: widths {self.widths} shrink; take B or C")
+
+
+class ResNet(nn.Module):
+    """stem, stages of blocks, global average pool, one linear layer. (N, channels, H, W) to (N, classes)."""
+
+    def __init__(self, spec: ResNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stem = make_stem(spec)
+        self.stages = nn.Sequential()
+        channels = spec.widths[0]
+        for i, (count, width) in enumerate(zip(spec.stages, spec.widths, strict=True)):
+            stage = nn.Sequential()
+            for j in range(count):
+                stage.append(make_block(spec, channels, width, stride=2 if i > 0 and j == 0 else 1))
+                channels = width * expansion(spec)
+            self.stages.append(stage)
+        self.last = nn.Sequential()
+        if spec.activation == "pre":  # the last addition has had no norm and no ReLU yet
+            self.last.add_module("norm", blocks.normalizer(channels, spec.norm))
+            self.last.add_module("relu", nn.ReLU(inplace=True))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(channels, spec.classes)
+        blocks.initialize(self, spec.init)
+        if spec.zero_last_norm:
+            blocks.zero_last_norms(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.last(self.stages(self.stem(x)))
+        return self.head(self.pool(x).flatten(1))
+
+
+def expansion(spec: ResNetSpec) -> int:
+    return 4 if spec.block == "bottleneck" else 1
+
+
+def make_stem(spec: ResNetSpec) -> nn.Sequential:
+    """The layers before the first block; pre-activation nets leave norm and ReLU to the blocks."""
+    stem = nn.Sequential()
+    large, width = spec.stem == "imagenet", spec.widths[0]
+    kernel, stride = (7, 2) if large else (3, 1)
+    stem.add_module("conv", blocks.conv(spec.channels, width, kernel, stride=stride, norm=spec.norm))
+    if spec.activation == "post":
+        stem.add_module("norm", blocks.normalizer(width, spec.norm))
+        stem.add_module("relu", nn.ReLU(inplace=True))
+    if large:
+        stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
+    return stem
+
+
+def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int) -> nn.Module:
+    """One block of the spec: a Residual, behind a shared BN and ReLU where a pre-activation block projects."""
+    out = width * expansion(spec)
+    shortcut = blocks.make_shortcut(
+        spec.shortcut, channels, out, stride=stride, norm=spec.norm, followed=spec.activation == "post"
+    )
+    if spec.activation == "post":
+        branch = blocks.post_branch(
+            spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm
+        )
+        return blocks.Residual(branch, shortcut, nn.ReLU(inplace=True))
+    projects = isinstance(shortcut, nn.Sequential)
+    branch = blocks.pre_branch(
+        spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=projects
+    )
+    residual = blocks.Residual(branch, shortcut)
+    if not projects:
+        return residual
+    shared = nn.Sequential()
+    shared.add_module("norm", blocks.normalizer(channels, spec.norm))
+    shared.add_module("relu", nn.ReLU())
+    shared.add_module("residual", residual)
+    return shared
+
+
+def smallest_map(spec: ResNetSpec, size: int) -> int:
+    """Side of the last stage's feature map for an image of `size` pixels."""
+    halvings = len(spec.stages) - 1 + (2 if spec.stem == "imagenet" else 0)
+    return math.ceil(size / 2**halvings)

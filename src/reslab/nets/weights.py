@@ -1,0 +1,177 @@
+"""Weights in and out: our own files, and strangers' checkpoints matched to our nets. Nothing is ever unpickled."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.catalog import Spec, build, from_dict
+from reslab.nets.catalog import spec as find_spec
+from reslab.run import Run
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How a checkpoint's tensors went into a net."""
+
+    how: str  # "by name" or "by order and shape"
+    pairs: tuple[tuple[str, str], ...]  # (our name, theirs)
+    missing: tuple[str, ...] = ()  # ours without one of theirs (strict=False only)
+    unused: tuple[str, ...] = ()  # theirs without one of ours (strict=False only)
+    warning: str | None = None
+
+    def __str__(self) -> str:
+        left = f"; {len(self.missing)} missing, {len(self.unused)} unused" if self.missing or self.unused else ""
+        return f"{len(self.pairs)} tensors matched {self.how}{left}" + (f"; {self.warning}" if self.warning else "")
+
+
+def read_state(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, from .safetensors or a file of torch.save (weights only).
+
+    Strips the wrappers that DataParallel, DDP and compile put before names.
+    Raises ReslabError for a file that is missing, damaged or holds pickled objects.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise ReslabError(
+                f"{path} holds pickled Python objects, which can run code and are not loaded; "
+                "save its weights alone: torch.save(model.state_dict(), FILE)"
+            ) from error
+        raise ReslabError(f"{path} is not a checkpoint or is damaged") from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise ReslabError(f"{path} is damaged or not a checkpoint: {str(error).splitlines()[0]}") from error
+    return plain_names(unwrap(state, path))
+
+
+def unwrap(state: Any, path: Path) -> dict[str, Tensor]:
+    """The mapping of names to tensors inside a checkpoint."""
+    for key in WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+            break
+    if not isinstance(state, Mapping) or not any(isinstance(v, Tensor) for v in state.values()):
+        raise ReslabError(f"{path} holds no weights: expected names with tensors, or those under {WRAPPERS[0]!r}")
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the prefixes that wrappers add to every one of them."""
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> Match:
+    """Find which of `state`'s tensors belongs to which of the net's, and verify every shape; loads nothing.
+
+    By name where the names are ours; else by order, where kind (weight, bias, running_mean, ...) and shape
+    agree at every place. With strict=False by name only, leaving out what differs.
+
+    Raises UsageError with the first names and shapes that disagree.
+    """
+    ours = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    same = [k for k in ours if k in theirs and theirs[k].shape == ours[k].shape]
+    if len(same) == len(ours) == len(theirs):
+        return Match(how="by name", pairs=tuple((k, k) for k in same))
+    if not strict:
+        missing, unused = tuple(k for k in ours if k not in same), tuple(k for k in theirs if k not in same)
+        return Match(how="by name", pairs=tuple((k, k) for k in same), missing=missing, unused=unused)
+    pairs = tuple(zip(ours, theirs, strict=False))
+    agree = all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
+    if len(ours) == len(theirs) and agree:
+        return Match(how="by order and shape", pairs=pairs, warning=stride_warning(net, theirs))
+    raise UsageError(disagreement(ours, theirs))
+
+
+def kind(name: str) -> str:
+    """What a tensor is to its layer: weight, bias, running_mean, running_var."""
+    return name.rpartition(".")[2]
+
+
+def stride_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> str | None:
+    """Shapes cannot show where a bottleneck has its stride; the names of torchvision and timm can."""
+    spec = getattr(net, "spec", None)
+    v1 = getattr(spec, "block", "") == "bottleneck" and getattr(spec, "stride_on", "") == "1x1"
+    if v1 and any(k.startswith("layer1.0.conv3") for k in theirs):
+        return (
+            "these names are torchvision's or timm's, whose stride is on the 3x3: "
+            'build the net with stride_on="3x3" (resnet50_v1.5) or its outputs will differ'
+        )
+    return None
+
+
+def disagreement(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], show: int = 3) -> str:
+    """A few names and shapes that disagree, not a wall of text."""
+    by_name = [k for k in ours if k in theirs]
+    if by_name:
+        unlike = [k for k in by_name if theirs[k].shape != ours[k].shape]
+        wrong = [f"{k} is {shape(theirs[k])}, the net's {shape(ours[k])}" for k in unlike]
+        wrong += [f"{k} {shape(ours[k])} is missing" for k in ours if k not in theirs]
+        wrong += [f"{k} {shape(theirs[k])} has no place" for k in theirs if k not in ours]
+    else:
+        wrong = [
+            f"{b} {shape(theirs[b])} stands where the net has {a} {shape(ours[a])}"
+            for a, b in zip(ours, theirs, strict=False)
+            if kind(a) != kind(b) or ours[a].shape != theirs[b].shape
+        ]
+    more = f"; and {len(wrong) - show} more" if len(wrong) > show else ""
+    counts = f"{len(theirs)} tensors in the checkpoint, {len(ours)} in the net"
+    return (
+        f"the checkpoint is of another net ({counts}): {'; '.join(wrong[:show])}{more}"
+        if wrong
+        else (f"the checkpoint is of another net ({counts})")
+    )
+
+
+def shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def insert(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> Match:
+    """Load `state` into the net as `match` pairs them; returns the match. Raises UsageError as `match` does."""
+    found = match(net, state, strict=strict)
+    net.load_state_dict({a: state[b] for a, b in found.pairs}, strict=False)
+    return found
+
+
+def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> nn.Module:
+    """A trained net, in eval mode: of a run folder, or of a checkpoint file with the name or spec of its net.
+
+    load("runs/digits-resnet20-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). How the weights went
+    in stands in the net's `match`. Raises UsageError or ReslabError in one sentence.
+    """
+    source = Path(source)
+    if source.is_dir():
+        if net is not None or options:
+            raise UsageError(f"{source} is a run folder and names its own net: leave out the net and its options")
+        run = Run(source)
+        spec, file = from_dict(run.read_json("spec.json")), run.path("weights.safetensors")
+        if not file.exists():
+            raise UsageError(f"{source} has no weights yet: its training has not finished a checkpoint")
+    elif net is None:
+        raise UsageError(f"{source}: say which net its weights are of, such as net='resnet56'")
+    else:
+        spec, file = find_spec(net, **options) if isinstance(net, str) else net, source
+    state = read_state(file)
+    module = build(spec)
+    module.match = insert(module, state)  # type: ignore[assignment]
+    return module.eval()

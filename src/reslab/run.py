@@ -1,0 +1,189 @@
+"""The run folder: the one thing that the verbs hand each other. A reader never sees half a file.
+
+spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetensors results/*.json report.html
+"""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from reslab.errors import ReslabError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there two trainings in one folder are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+
+class Run:
+    """A run folder at `path`; it need not exist yet."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.folder = Path(path)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def make(self) -> None:
+        """Make the folder. Raises ReslabError where it cannot be written."""
+        with explained(self.folder):
+            (self.folder / "results").mkdir(parents=True, exist_ok=True)
+
+    def has(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file. Raises UsageError where it is missing, ReslabError where damaged."""
+        path = self.path(name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error
+        except ValueError as error:
+            raise ReslabError(f"{path} is damaged: {error}") from error
+
+    def write_json(self, name: str, data: Any) -> Path:
+        text = json.dumps(finite(data), indent=1, ensure_ascii=False) + "\n"
+        return write_aside(self.path(name), lambda file: file.write(text.encode()))
+
+    def write_text(self, name: str, text: str) -> Path:
+        return write_aside(self.path(name), lambda file: file.write(text.encode()))
+
+    def log(self, **event: Any) -> None:
+        """Append one line to metrics.jsonl. A line cut by a crash has no end and is not read."""
+        with explained(self.path("metrics.jsonl")), self.path("metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite(event)) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every whole line of metrics.jsonl, in order."""
+        if not self.has("metrics.jsonl"):
+            return []
+        lines = self.path("metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop what metrics.jsonl says of iterations after `iteration`: they are about to be run again."""
+        kept = [event for event in self.metrics() if event.get("iteration", 0) <= iteration]
+        self.write_text("metrics.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second training out of the folder. Raises ReslabError where one is at work."""
+        with explained(self.path(".lock")):
+            file = self.path(".lock").open("a")
+        with file:
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ReslabError(f"{self.folder}: another process is training here; wait for it or stop it") from error
+            yield
+
+
+def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
+    """Write a whole file or none: aside, synced, renamed over `path`. Raises ReslabError, leaving the old one."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o666 & ~UMASK)
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)
+            raise
+    return path
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing `path` into one sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            what = "the disk is full; free some space and run the command again, it goes on from its last checkpoint"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            what = "no permission to write there; choose another folder with --out"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            what = "a file stands where a folder is needed; choose another folder with --out"
+        else:
+            what = error.strerror or str(error)
+        raise ReslabError(f"cannot write {path}: {what}") from error
+
+
+def finite(data: Any) -> Any:
+    """The data with NaN and infinities as null: JSON has neither."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {str(key): finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return data
+
+
+def read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+UMASK = read_umask()  # mkstemp makes files for their owner alone; a run folder's are as open as any other
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """What a result depends on beside the recipe: versions, device, threads, commit. For env.json."""
+    import torch
+
+    from reslab import __version__
+
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
+    return {
+        "reslab": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "device": device,
+        "device_name": name,
+        "threads": threads,
+        "commit": commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The commit of the reslab that runs, where it runs from a checkout."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "log", "-1", "--format=%h", "--", str(here)]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(git, capture_output=True, text=True, timeout=5, check=False)
+        return done.stdout.strip() or None
+    return None
+
+
+def command_line() -> str:
+    """The command that made this process, for a page to repeat it."""
+    return " ".join(["reslab", *sys.argv[1:]])

@@ -1,0 +1,62 @@
+"""last.pt, all that a training needs to go on exactly, and weights.safetensors, what it is for."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError
+from reslab.run import Run, write_aside
+
+FORMAT = 1
+
+
+def write_last(run: Run, state: dict[str, Any]) -> Path:
+    """Save the state of a training whole; the one before it stays until this one is on disk."""
+    return write_aside(run.path("last.pt"), lambda file: torch.save({"format": FORMAT, **state}, file))
+
+
+def read_last(run: Run) -> dict[str, Any] | None:
+    """The state to go on from, or None before the first checkpoint. Raises ReslabError for a damaged file."""
+    path = run.path("last.pt")
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise ReslabError(
+            f"{path} is damaged (cut short, or not a checkpoint of reslab); "
+            "restore a copy of it, or delete it to train from the start"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ReslabError(f"{path} is not a checkpoint of this version of reslab; delete it to train from the start")
+    return state
+
+
+def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:
+    """Save a net's weights with its spec inside, so that the file alone says what it is."""
+    tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    data = save(tensors, metadata={"reslab": json.dumps(spec)})
+    return write_aside(run.path("weights.safetensors"), lambda file: file.write(data))
+
+
+def generators(device: torch.device) -> dict[str, Any]:
+    """The state of the random generators that a net may use (dropout)."""
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_generators(state: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])

@@ -1,0 +1,161 @@
+"""A recipe: everything that decides a training besides net and data, as one flat TOML file."""
+
+import json
+import tomllib
+import typing
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from reslab.errors import ReslabError, UsageError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Flat and whole. Counts of iterations may be shares of the run: drops = [0.5, 0.75]. 0 switches an option off."""
+
+    # how long
+    batch: int = 128
+    epochs: float = 0.0  # either epochs
+    iterations: int = 0  # or iterations, one of the two
+    # the optimizer: SGD, as in the paper
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_all: bool = True  # the paper decays every parameter; false spares norms and biases
+    clip: float = 0.0  # largest norm of the gradient
+    label_smoothing: float = 0.0
+    ema: float = 0.0  # decay of an average of the weights, which is then what is evaluated and kept
+    # the schedule of the learning rate
+    schedule: Literal["steps", "plateau", "cosine", "one-cycle", "constant"] = "steps"
+    drops: tuple[float, ...] = ()  # "steps": where the rate is divided
+    drop_factor: float = 10.0
+    patience: int = 5  # "plateau": epochs without a better error before a drop
+    warmup: float = 0.0  # iterations over which the rate rises from zero ("one-cycle": to its peak)
+    warmup_lr: float = 0.0  # hold this rate until the training error is below warmup_error ...
+    warmup_error: float = 80.0  # percent
+    warmup_depth: int = 0  # ... in nets at least this deep (section 4.2: 110)
+    # the data
+    validation: float = 0.0  # images, or share, of the training part set aside; the test part selects nothing
+    augment: Literal["none", "crop", "scale"] = "none"
+    pad: int = 4
+    flip: bool = False
+    color: bool = False  # AlexNet's, for "scale"
+    shortest: int = 256  # "scale": the shorter side is drawn from [shortest, longest]
+    longest: int = 480
+    mean: Literal["pixel", "channel", "imagenet", "none"] = "pixel"
+    std: bool = False
+    # how it runs
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    deterministic: bool = False
+    threads: int = 0  # 0: PyTorch's choice
+    workers: int = 2  # processes that decode images which do not fit in memory
+    evaluate_every: float = 1.0  # epochs
+    checkpoint_seconds: float = 60.0
+    tensorboard: bool = False  # needs the extra `track`
+    precise_bn: bool = False  # at the end, BN statistics averaged over the training part
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise UsageError for a value that cannot be."""
+        if (self.epochs > 0) == (self.iterations > 0):
+            raise UsageError(f"give epochs or iterations, one of them, got {self.epochs:g} and {self.iterations}")
+        for key in ("batch", "lr", "drop_factor", "patience", "evaluate_every"):
+            if not getattr(self, key) > 0:
+                raise UsageError(f"{key} must be positive, got {getattr(self, key)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not 0 <= value < float("inf"):
+                raise UsageError(f"{field.name} must be a number from 0, got {value}")
+        for key in ("momentum", "ema", "label_smoothing"):
+            if getattr(self, key) >= 1:
+                raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
+        if self.nesterov and not self.momentum:
+            raise UsageError("nesterov needs momentum, got momentum 0")
+        if self.schedule == "steps" and list(self.drops) != sorted(self.drops):
+            raise UsageError(f"drops must rise, got {list(self.drops)}")
+        if self.shortest > self.longest:
+            raise UsageError(f"shortest must be at most longest, got {self.shortest} and {self.longest}")
+
+    def length(self, images: int) -> int:
+        """Iterations of the whole run on `images` training images."""
+        return self.iterations or max(1, -(-round(self.epochs * images) // self.batch))
+
+    def at(self, point: float, images: int) -> int:
+        """The iteration of a point that is an iteration or, below 1, a share of the run."""
+        return round(point * self.length(images)) if 0 < point < 1 else round(point)
+
+
+def change(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with some keys changed and checked; setting epochs unsets iterations and the other way round."""
+    hints = typing.get_type_hints(Recipe)
+    for key, value in changes.items():
+        if key not in hints:
+            raise UsageError(f"a recipe has no key {key!r}{nearest(key, hints)}")
+        changes[key] = converted(key, value, hints[key])
+    if changes.get("epochs") and not changes.get("iterations"):
+        changes["iterations"] = 0
+    elif changes.get("iterations") and not changes.get("epochs"):
+        changes["epochs"] = 0.0
+    recipe = replace(recipe, **changes)
+    recipe.check()
+    return recipe
+
+
+def converted(key: str, value: Any, hint: Any) -> Any:
+    """The value as the field's type, or UsageError naming the key."""
+    if typing.get_origin(hint) is Literal:
+        known = typing.get_args(hint)
+        if value not in known:
+            raise UsageError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or not all(number(v) for v in value):
+            raise UsageError(f"{key} must be a list of numbers, got {value!r}")
+        return tuple(value)
+    good = isinstance(value, bool) if hint is bool else number(value)
+    if not good or (hint is int and value != int(value)):
+        raise UsageError(f"{key} must be {'true or false' if hint is bool else f'a {hint.__name__}'}, got {value!r}")
+    return hint(value)
+
+
+def number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def names() -> list[str]:
+    """The recipes that come with reslab."""
+    return sorted(
+        file.name.removesuffix(".toml") for file in files("reslab.train.recipes").iterdir() if ".toml" in file.name
+    )
+
+
+def read(name: str | Path, **changes: Any) -> Recipe:
+    """A recipe by its name or the path of a TOML file, with some keys changed. Unknown keys are named."""
+    file = files("reslab.train.recipes").joinpath(f"{name}.toml")
+    source = file if file.is_file() else Path(name)
+    try:
+        values = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(
+            f"no recipe is called {str(name)!r}{nearest(str(name), names())}; there are {', '.join(names())}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ReslabError(f"{name} is not a TOML file: {error}") from error
+    try:
+        # A length given as a change replaces the file's, whichever of the two it is.
+        if changes.get("epochs") or changes.get("iterations"):
+            values = {key: value for key, value in values.items() if key not in ("epochs", "iterations")}
+        return change(Recipe(), **{**values, **changes})
+    except UsageError as error:
+        raise UsageError(f"recipe {name}: {error}") from error
+
+
+def write(recipe: Recipe) -> str:
+    """The recipe as TOML, every key of it; `read` gives it back."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,143 @@
+"""From a run folder to a trained net: the folder says everything, so any process can take the training up."""
+
+import os
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reslab.data import ImageData
+from reslab.data import load as load_data
+from reslab.errors import ReslabError, UsageError
+from reslab.nets import Spec, build, count, from_dict, to_dict
+from reslab.run import Run, environment
+from reslab.train.checkpoint import write_weights
+from reslab.train.loop import Training, fit
+from reslab.train.progress import Tell, silent
+from reslab.train.recipe import Recipe, read, write
+from reslab.train.task import ImageTask
+
+DONE = "results/train.json"
+
+
+def prepare(
+    folder: Path | str, *, net: Spec, data: ImageData, word: str, recipe: Recipe,
+    options: dict[str, Any] | None = None, command: str = "",
+) -> Run:  # fmt: skip
+    """Make a run folder that says what to train on what and how, or take up the one that says the same.
+
+    The net's classes, channels and image size are set from the data. `options` are those the data were loaded
+    with (root, size). Raises UsageError where the folder holds another run, naming what differs.
+    """
+    run = Run(folder)
+    channels, height, width = data.shape
+    net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
+    net.check()
+    recipe.check()
+    about = {"word": word, "options": options or {}, **data.describe()}
+    if run.has("spec.json"):
+        same(run, net, recipe, about)
+        return run
+    if run.folder.is_dir() and any(run.folder.iterdir()):
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
+    run.make()
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe)}")
+    run.write_json("data.json", about)
+    run.write_json("spec.json", to_dict(net))  # last: with it the folder is a run
+    return run
+
+
+def same(run: Run, net: Spec, recipe: Recipe, about: dict[str, Any]) -> None:
+    """Raise UsageError unless the folder's net, recipe and data are these."""
+    stored = {
+        "net": (to_dict(from_dict(run.read_json("spec.json"))), to_dict(net)),
+        "recipe": (asdict(read(run.path("recipe.toml"))), asdict(recipe)),
+        "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
+    }
+    for what, (old, new) in stored.items():
+        differ = [f"{key} {old.get(key)!r} there, {new[key]!r} asked" for key in new if old.get(key) != new[key]]
+        if differ:
+            raise UsageError(
+                f"{run.folder} holds another run ({what}: {'; '.join(differ[:3])}); name a new folder with --out"
+            )
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device to train on: CUDA, MPS or the CPU where "auto". Raises UsageError for one that is not there."""
+    if name == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"device {name!r} is not to be had here; `reslab doctor` shows what is") from error
+    return device
+
+
+def train(
+    folder: Path | str, *, data: ImageData | None = None, device: str = "auto", tell: Tell = silent, command: str = ""
+) -> dict[str, Any]:
+    """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
+
+    A finished run is not touched: its stored result comes back.
+    """
+    run = Run(folder)
+    if run.has(DONE):
+        return run.read_json(DONE)
+    spec, recipe, about = (
+        from_dict(run.read_json("spec.json")),
+        read(run.path("recipe.toml")),
+        run.read_json("data.json"),
+    )
+    with run.lock():
+        place = pick_device(device)
+        configure(recipe)
+        if data is None:
+            options = {key: Path(v) if key == "root" and v else v for key, v in about["options"].items()}
+            data = load_data(about["word"], **options)
+        if data.fingerprint != about["fingerprint"]:
+            raise ReslabError(f"the data {about['word']!r} are not those that {run.folder} was begun with")
+        run.write_json("env.json", environment(str(place), torch.get_num_threads()))
+        torch.manual_seed(recipe.seed)
+        net, task = build(spec), ImageTask(data, recipe, place)
+        run.write_json("normalize.json", task.normalize.as_dict())
+        for name in data.skipped:
+            run.log(event="skipped", iteration=0, name=name)
+        training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
+        return finish(training, spec, run, command=command)
+
+
+def configure(recipe: Recipe) -> None:
+    """Set the process's threads and determinism as the recipe says."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    if recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    else:
+        torch.backends.cudnn.benchmark = True
+
+
+def finish(training: Training, spec: Spec, run: Run, *, command: str) -> dict[str, Any]:
+    """Evaluate once more on every part, write weights and result. The result is written last: it means finished."""
+    task, counts = training.task, count(spec)
+    found = {part: task.evaluate(training.kept, part, training.choice) for part in ("train", "validation", "test")}
+    test, trained, held = found["test"] or {}, found["train"] or {}, found["validation"]
+    write_weights(run, training.kept, to_dict(spec))
+    seconds = time.perf_counter() - training.began
+    result = {
+        "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
+        "data": run.read_json("data.json")["name"], "iterations": training.total, "epochs": round(training.epoch, 3),
+        "seed": training.recipe.seed, "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
+        "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
+        "test_n": test.get("n"), "validation_error": held["error"] if held else None, "seconds": round(seconds, 2),
+        "images_per_second": round(training.total * training.recipe.batch / max(seconds, 1e-9), 1),
+        "choice": training.choice.as_dict(), "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
+        "skipped": list(training.skipped), "command": command,
+    }  # fmt: skip
+    run.write_json(DONE, result)
+    return result

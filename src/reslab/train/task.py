@@ -1,0 +1,90 @@
+"""What the loop needs of a task, and the task of naming images."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.data import Augment, Batch, ImageData, Normalize, Part, batch_indices, measure, training_batches
+from reslab.errors import UsageError
+from reslab.train.evaluate import evaluate
+from reslab.train.recipe import Recipe
+from reslab.train.tune import Choice
+
+
+class Task(Protocol):
+    """Batches, a loss and an evaluation; everything else about training is the loop's."""
+
+    images: int  # training examples
+    device: torch.device
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of iterations start..stop-1, the same whatever ran before."""
+
+    def rows(self, iteration: int) -> list[int]:
+        """The training rows of one iteration's batch, to name them when something goes wrong."""
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor: ...
+
+    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
+        """How many of the batch are wrong, as a tensor on the device."""
+
+    def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
+        """Error (%), loss and more on "train", "validation" or "test"; None where there is no such part."""
+
+
+class ImageTask:
+    """Name the class of an image: cross-entropy, top-1 error."""
+
+    def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        train, held = split(data.train, recipe)
+        self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
+        self.train, self.images = train, len(train)
+        self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
+        self.augment = Augment(kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color,
+                               scale=(recipe.shortest, recipe.longest))  # fmt: skip
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        recipe = self.recipe
+        return training_batches(
+            self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
+            normalize=self.normalize, device=self.device, workers=recipe.workers,
+        )  # fmt: skip
+
+    def rows(self, iteration: int) -> list[int]:
+        recipe = self.recipe
+        return batch_indices(self.images, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(out, y, label_smoothing=self.recipe.label_smoothing)
+
+    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
+        return (out.argmax(dim=1) != y).sum()
+
+    def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
+        images = self.parts[part]
+        if images is None:
+            return None
+        found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
+                         workers=self.recipe.workers)  # fmt: skip
+        return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
+
+
+def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
+    """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
+    n = len(train)
+    held = round(recipe.validation * n) if 0 < recipe.validation < 1 else int(recipe.validation)
+    if not held:
+        return train, None
+    if held >= n:
+        raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    return train.subset(order[held:].sort().values), train.subset(order[:held].sort().values)
+
+
+def normalize_of(run_state: dict[str, Any]) -> Normalize:
+    """The normalization that a run folder stores."""
+    return Normalize.from_dict(run_state)

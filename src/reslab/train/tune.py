@@ -1,0 +1,126 @@
+"""How to run the step fastest here: precision, memory format, compiled or not, by trying them for some steps."""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reslab.train.recipe import Recipe
+
+WARM, TIMED = 2, 5  # steps of each combination, the timed ones in turn
+GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plain fp32
+COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
+LOSS = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a training runs with, and what was tried: milliseconds a step by combination."""
+
+    precision: str = "fp32"
+    memory_format: str = "NCHW"
+    compile: bool = False
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.precision} {self.memory_format}{' compiled' if self.compile else ''}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Run the net in bf16 where that was chosen; weights and loss stay fp32."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def place(self, net: nn.Module, device: torch.device) -> nn.Module:
+        """The net on the device in the chosen memory format."""
+        return net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+
+    @property
+    def layout(self) -> torch.memory_format:
+        return torch.channels_last if self.memory_format == "NHWC" else torch.contiguous_format
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the device computes bf16 itself; emulated, it is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False  # MPS: autocast to bf16 is not everywhere; ask for it with --precision bf16
+
+
+def candidates(recipe: Recipe, device: torch.device) -> list[Choice]:
+    """The combinations that the recipe leaves open, plain fp32 first."""
+    auto = ("fp32", "bf16") if native_bf16(device) else ("fp32",)
+    precisions = auto if recipe.precision == "auto" else (recipe.precision,)
+    formats = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
+    compiled = recipe.compile == "on"
+    return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]
+
+
+def choose(net: nn.Module, batch: tuple[Tensor, Tensor], loss: LOSS, *, recipe: Recipe, steps: int) -> Choice:
+    """The fastest way to run `steps` training steps of `net` on batches like (x, y); the net is left as it was.
+
+    Combinations are timed in turn and compared by their median. Compiling is tried only for a run long enough
+    to win back the time it takes, or when the recipe says "on".
+    """
+    x, y = batch
+    open_choices = candidates(recipe, x.device)
+    if len(open_choices) == 1 and recipe.compile != "auto":
+        return open_choices[0]
+    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+        times = race(open_choices, net, x, y, loss)
+        best = fastest(open_choices, times)
+        if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:
+            compiled = Choice(precision=best.precision, memory_format=best.memory_format, compile=True)
+            times |= race([compiled], net, x, y, loss)
+            best = compiled if times[str(compiled)] * GAIN < times[str(best)] else best
+    tried = {name: round(1000 * seconds, 2) for name, seconds in times.items()}
+    return Choice(**{**best.as_dict(), "milliseconds": tried})
+
+
+def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:
+    """The fastest fp32, unless bf16 is clearly faster: a tie goes to the more precise."""
+    ranked = sorted(choices, key=lambda c: times[str(c)] * (GAIN if c.precision == "bf16" else 1.0))
+    return ranked[0]
+
+
+def race(choices: list[Choice], net: nn.Module, x: Tensor, y: Tensor, loss: LOSS) -> dict[str, float]:
+    """Median seconds a step of each choice, the steps taken in turn."""
+    steps = {str(choice): make_step(choice, copy.deepcopy(net), x, y, loss) for choice in choices}
+    for step in steps.values():
+        for _ in range(WARM):
+            step()
+    seen: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(TIMED):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step()
+            seen[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def make_step(choice: Choice, net: nn.Module, x: Tensor, y: Tensor, loss: LOSS) -> Callable[[], None]:
+    """One training step without the update, which costs the same for every choice."""
+    net = choice.place(net, x.device).train()
+    forward = torch.compile(net) if choice.compile else net
+    x = x.contiguous(memory_format=choice.layout)
+
+    def step() -> None:
+        net.zero_grad(set_to_none=True)
+        with choice.autocast(x.device):
+            out = forward(x)
+        loss(out.float(), y).backward()
+        if x.device.type == "cuda":
+            torch.cuda.synchronize()
+        elif x.device.type == "mps":
+            torch.mps.synchronize()
+
+    return step
