@@ -1,0 +1,105 @@
+"""Figures as plain dicts in plotly's own terms.
+
+A color is a name of the style sheet (`@plain3`, `@ink`), so one figure serves light, dark and print. User text
+goes only where templates/figures.js escapes it: name, text, ticktext, and the x and y of categories.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reslab.report.words import is_number
+
+Plot = dict[str, Any]
+SHADES = 6  # a ramp in style.css: @plain0 .. @plain5
+HUES = 7  # colors for unordered things: @hue0 .. @hue6
+ITERATION: Plot = {"title": {"text": "iteration"}, "rangemode": "tozero"}  # the x axis of every curve
+STEPS = (0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+POINTS = 600  # a line of a figure 700 pixels wide shows no more; 80 such lines stay under 1 MB
+
+
+def shade(ramp: str, rank: int, of: int) -> str:
+    """The color of the rank-th of `of` ordered things, shallow to deep."""
+    return f"@{ramp}{round(rank * (SHADES - 1) / (of - 1)) if of > 1 else SHADES // 2}"
+
+
+def finite(value: Any) -> float | int | None:
+    """A number short enough for a page, or None: JSON in a browser knows no NaN."""
+    if not is_number(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.5g}")
+
+
+def thin(points: Sequence[Any], most: int = POINTS) -> list[Any]:
+    """Every k-th point, counted from the last, which always stays: these are stored values, not means."""
+    step = -(-len(points) // most) or 1
+    return list(points[::-1][::step][::-1])
+
+
+def line(name: str, points: Sequence[Any], color: str, *, width: float = 2, unit: str = " %", **more: Any) -> Plot:
+    """One curve over iterations; hover tells name, iteration, value."""
+    kept = thin(points)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [x for x, _ in kept],
+        "y": [finite(y) for _, y in kept],
+        "line": {"color": color, "width": width, **more},
+        "hovertemplate": f"<b>%{{fullData.name}}</b><br>iteration %{{x:,}}<br>%{{y:.4~g}}{unit}<extra></extra>",
+    }
+
+
+def band(name: str, points: Sequence[Any], color: str) -> list[Plot]:
+    """The range from the lowest to the highest seed; points are (x, low, high)."""
+    low = line(f"{name}, lowest seed", [(x, a) for x, a, _ in points], color, width=0)
+    high = line(f"{name}, highest seed", [(x, b) for x, _, b in points], color, width=0)
+    for edge in (low, high):
+        edge["hoverinfo"] = "skip"
+        del edge["hovertemplate"]
+    return [low, high | {"fill": "tonexty", "fillcolor": color + "/20"}]
+
+
+def drops(iterations: Sequence[Any]) -> list[Plot]:
+    """Dotted vertical lines where the learning rate falls."""
+    look = {"color": "@soft", "width": 1, "dash": "dot"}
+    return [
+        {"type": "line", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "layer": "below", "line": look}
+        for x in iterations
+        if is_number(x)
+    ]
+
+
+def ceiling(lines: Sequence[Sequence[Any]]) -> float:
+    """The top of an axis from 0: as in the paper, the first fall from chance is cut off, not the race."""
+    late = []
+    for points in lines:
+        start = points[-1][0] * 0.25 if points else 0
+        late += [y for x, y in points if x >= start and is_number(y)]
+    top = max(late, default=100) * 1.08
+    return next((step for step in STEPS if top <= step), top)
+
+
+def end_labels(ends: Sequence[tuple[str, Any, str]], *, top: float, height: int) -> list[Plot]:
+    """Each line's name at its right end, (text, value, color), pushed apart until none covers another."""
+    gap = 15 * top / max(height - 80, 1)
+    placed: list[Plot] = []
+    floor = 0.0
+    for text, value, color in sorted((e for e in ends if is_number(e[1])), key=lambda e: e[1]):
+        at = max(min(value, top), floor)
+        floor = at + gap
+        placed.append({"text": text, "y": at, "font": {"color": color, "size": 12}})
+    over = placed[-1]["y"] - top if placed else 0
+    for low, label in enumerate(reversed(placed)):  # the highest may have left the frame: press the pile down
+        label["y"] = min(label["y"], top - low * gap) if over > 0 else label["y"]
+        label |= {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 5, "showarrow": False}
+    return placed
+
+
+def plot(title: str, data: list[Plot], *, height: int = 340, **layout: Any) -> Plot:
+    """One panel. The title names the quantity and its unit, so the y axis needs no words of its own."""
+    return {"title": title, "data": data, "layout": {"height": height, **layout}}
+
+
+def figure(name: str, plots: list[Plot], *, alt: str, caption: str, **more: Any) -> dict[str, Any]:
+    """Panels with the sentence that stands for them (`alt`) and the one under them (`caption`)."""
+    return {"id": name, "plots": plots, "alt": alt, "caption": caption, **more}

@@ -1,0 +1,111 @@
+"""What a run folder or a study folder holds, read into plain values."""
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError
+
+Facts = dict[str, Any]
+Points = list[tuple[float, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run folder. A file that is not there (yet) is an empty dict: its section is left out."""
+
+    folder: Path
+    label: str
+    spec: Facts = field(default_factory=dict)
+    recipe: Facts = field(default_factory=dict)
+    data: Facts = field(default_factory=dict)
+    env: Facts = field(default_factory=dict)
+    train: Facts = field(default_factory=dict)
+    evaluation: Facts = field(default_factory=dict)
+    events: list[Facts] = field(default_factory=list)
+
+    def named(self, event: str) -> list[Facts]:
+        """The events of one name, in order."""
+        return [e for e in self.events if e.get("event") == event]
+
+    def points(self, event: str, key: str, *, part: str | None = None) -> Points:
+        """(iteration, value) pairs of one quantity; `part` picks among evaluations."""
+        found = [e for e in self.named(event) if part is None or e.get("part") == part]
+        return [(e["iteration"], e[key]) for e in found if "iteration" in e and key in e]
+
+
+def kind(folder: Path) -> str:
+    """`run` or `study`; raises UsageError for a folder that is neither."""
+    if (folder / "study.json").is_file():
+        return "study"
+    if (folder / "spec.json").is_file() and (folder / "results").is_dir():
+        return "run"
+    wanted = "a run folder holds spec.json and results/, a study folder holds study.json"
+    raise UsageError(f"{str(folder)!r} has nothing to report: {wanted}")
+
+
+def read_run(folder: Path, *, label: str | None = None) -> Run:
+    """Everything the page of a run can use."""
+    if kind(folder) != "run":
+        raise UsageError(f"{str(folder)!r} is a study folder; a run folder was asked for")
+    return Run(
+        folder=folder,
+        label=label or folder.resolve().name,
+        spec=read_json(folder / "spec.json"),
+        recipe=_read_toml(folder / "recipe.toml"),
+        data=read_json(folder / "data.json"),
+        env=read_json(folder / "env.json"),
+        train=read_json(folder / "results" / "train.json"),
+        evaluation=read_json(folder / "results" / "eval.json"),
+        events=_read_events(folder / "metrics.jsonl"),
+    )
+
+
+def read_json(path: Path) -> Facts:
+    """The object in a JSON file, {} where there is no file; raises ReslabError when it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both ValueErrors
+        raise ReslabError(f"{str(path)!r} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise ReslabError(f"{str(path)!r} is damaged: it holds {type(value).__name__}, not an object")
+    return value
+
+
+def _read_toml(path: Path) -> Facts:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReslabError(f"{str(path)!r} is damaged: {error}") from error
+
+
+def _read_events(path: Path) -> list[Facts]:
+    """The lines of metrics.jsonl as one history.
+
+    A resumed run goes on from its checkpoint and logs again what came after it, so a resume takes back
+    every later event; without this, curves would run backwards.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().splitlines()
+    events: list[Facts] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line) if line.strip() else {}
+        except ValueError as error:
+            if number == len(lines):  # the run was killed while it wrote this line
+                break
+            raise ReslabError(f"{str(path)!r} is damaged in line {number}: {error}") from error
+        if not isinstance(event, dict):
+            raise ReslabError(f"{str(path)!r} is damaged in line {number}: {event!r} is not an object")
+        if event.get("event") == "resume":
+            start = event.get("iteration", 0)
+            events = [e for e in events if e.get("iteration", 0) <= start]
+        events.append(event)
+    return events

@@ -1,0 +1,72 @@
+"""One folder (or several runs) to one HTML page that needs nothing else: no server, no network."""
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.report import folder as folders_
+from reslab.report import runs, studies, words
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write(folder: Path, *, out: Path | None = None) -> Path:
+    """Draw a run folder or a study folder as one self-contained page, by default `<folder>/report.html`.
+
+    Returns the path of the page. Raises UsageError for a folder that is neither, ReslabError for a damaged file.
+    """
+    folder = Path(folder)
+    page = studies.page(folder) if folders_.kind(folder) == "study" else runs.page(folder)
+    return _save(_render(page), Path(out) if out else folder / "report.html")
+
+
+def write_many(folders: Iterable[Path], *, out: Path) -> Path:
+    """Draw several runs on one page, their curves in one frame; raises as `write` does."""
+    chosen = [Path(folder) for folder in folders]
+    if not chosen:
+        raise UsageError("no run folders to compare: name at least one")
+    return _save(_render(runs.page_of_many(chosen)), Path(out))
+
+
+@cache
+def _environment() -> Any:
+    import jinja2  # here, like plotly below: a command line that draws nothing should not wait for them
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,  # a missing key is an empty section, not an error
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("percent", "count", "short", "duration", "plain", "number", "plus_minus", "statistic"):
+        environment.filters[name] = getattr(words, name)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
+    return environment
+
+
+def _render(page: dict[str, Any]) -> str:
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    plots = {name: figure["plots"] for name, figure in page["figures"].items()}
+    library = Markup(get_plotlyjs().replace("</script", "<\\/script"))
+    return str(_environment().get_template(page["template"]).render(page, plots=plots, plotly=library))
+
+
+def _save(text: str, out: Path) -> Path:
+    """Written aside, synced, renamed: a reader never sees half a page."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return out

@@ -1,0 +1,188 @@
+"""The page of a study: verdicts, curves by kind and depth, the final table.
+
+The shapes are the degradation study's; each section looks for its own keys and stays away where they are missing,
+so a study of another shape still gets a page.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.report import charts, words
+from reslab.report.folder import Facts, read_json
+
+RAMPS = {"plain": "plain", "residual": "residual"}  # any other kind is drawn green
+FOUND = {
+    "degradation": {
+        "text": "Plain nets of 20, 32, 44 and 56 layers train worse the deeper they are, on CIFAR-10; residual nets "
+        "of the same depths train better the deeper they are (section 4.2, Figure 6).",
+        "source": "He, Zhang, Ren and Sun, “Deep Residual Learning for Image Recognition”, 2015",
+        "link": "https://arxiv.org/abs/1512.03385",
+    }
+}
+
+
+def page(folder: Path) -> Facts:
+    """What study.html.j2 shows."""
+    study = read_json(folder / "study.json")
+    curves, rows = _dicts(study.get("curves")), _dicts(study.get("table"))
+    runs = _dicts(study.get("runs"))
+    figures = [f for f in (_curves(curves, study.get("drops") or []), _by_depth(rows)) if f]
+    return {
+        "template": "study.html.j2",
+        "title": study.get("title") or study.get("study") or folder.resolve().name,
+        "study": study,
+        "found": FOUND.get(str(study.get("study"))),
+        "verdicts": _dicts(study.get("verdicts")),
+        "caveats": [c for c in study.get("caveats") or [] if isinstance(c, str)],
+        "figures": {f["id"]: f for f in figures},
+        "table": _table(rows),
+        "runs": _table(runs),
+        "seeds": len({r["seed"] for r in runs if "seed" in r}),
+        "commands": [study["command"]] if study.get("command") else [],
+    }
+
+
+def _dicts(value: Any) -> list[Facts]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
+    """Figures 4 and 6 of He et al. 2015: a panel a kind, a shade a depth, training thin, test bold, one y axis."""
+    curves = [c for c in curves if c.get("train") or c.get("test")]
+    if not curves:
+        return None
+    top = charts.ceiling([c[part] for c in curves for part in ("train", "test") if c.get(part)])
+    kinds: dict[str, dict[str, list[Facts]]] = {}  # kind -> net -> one curve a seed
+    for curve in sorted(curves, key=lambda c: c.get("depth") or 0):
+        kinds.setdefault(str(curve.get("kind", "all")), {}).setdefault(str(curve.get("net")), []).append(curve)
+    ordered = sorted(kinds.items(), key=lambda item: item[0] != "plain")
+    plots = [_panel(kind, nets, top=top, drops=drops) for kind, nets in ordered]
+    seeds = max(len(c) for nets in kinds.values() for c in nets.values())
+    caption = "Error by iteration, one shade a net. Thin: training error; bold: test error. "
+    if seeds > 1:
+        caption += f"Lines are means over seeds (up to {seeds}), bands reach from the lowest to the highest seed. "
+    if drops:
+        caption += f"Dotted: the learning rate drops, at {words.plain(drops)}. "
+    caption += f"The frame ends at {top:g} %: the first iterations lie above it."
+    alt = " ".join(_alt(kind, nets) for kind, nets in ordered)
+    return charts.figure("curves", plots, alt=f"Curves of error by iteration. {alt}", caption=caption)
+
+
+def _panel(kind: str, nets: dict[str, list[Facts]], *, top: float, drops: list[Any]) -> charts.Plot:
+    lines: list[charts.Plot] = []
+    bands: list[charts.Plot] = []
+    ends = []
+    for rank, (net, curves) in enumerate(nets.items()):
+        color = charts.shade(RAMPS.get(kind, "other"), rank, len(nets))
+        last: Any = None
+        for part, width in (("train", 1.1), ("test", 2.6)):
+            name = f"{net}, {part}"
+            mean, spread = _over_seeds([c[part] for c in curves if c.get(part)])
+            if spread:
+                bands += charts.band(name, spread, color)
+            if mean:
+                lines.append(charts.line(name, mean, color, width=width))
+                last = mean[-1][1]
+        ends.append((str(curves[0].get("depth") or net), last, color))
+    title = f"{kind} nets, error (%)" if kind != "all" else "error (%)"
+    labels = charts.end_labels(ends, top=top, height=360)
+    axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
+    more = {"shapes": charts.drops(drops), "annotations": labels, "margin": {"r": 44}}
+    return charts.plot(title, bands + lines, height=360, key="iteration", **axes, **more)
+
+
+def _over_seeds(seeds: list[list[Any]]) -> tuple[list[Any], list[Any]]:
+    """(iteration, mean) and, of two seeds or more, (iteration, lowest, highest), where every seed was looked at."""
+    seen = [{x: y for x, y in points if words.is_number(y)} for points in seeds]
+    shared = sorted(set.intersection(*map(set, seen))) if seen else []
+    values = [(x, [s[x] for s in seen]) for x in shared]
+    mean = [(x, sum(v) / len(v)) for x, v in values]
+    return mean, [(x, min(v), max(v)) for x, v in values] if len(seen) > 1 else []
+
+
+def _alt(kind: str, nets: dict[str, list[Facts]]) -> str:
+    said = []
+    for net, curves in nets.items():
+        ends = [
+            f"{part} error {words.percent(mean[-1][1])}"
+            for part in ("train", "test")
+            if (mean := _over_seeds([c[part] for c in curves if c.get(part)])[0])
+        ]
+        said.append(f"{net} ends at {' and '.join(ends)}")
+    return f"{kind.capitalize()} nets: {'; '.join(said)}."
+
+
+def _by_depth(rows: list[Facts]) -> Facts | None:
+    """Final error by depth, a line a kind: the degradation itself in two small panels."""
+    columns = [("train_eval", "training error, evaluation mode (%)"), ("test", "test error (%)")]
+    if not any(words.is_number(r.get("train_eval_mean")) for r in rows):
+        columns[0] = ("train", "training error, last epoch (%)")
+    plots = [p for key, title in columns if (p := _dots(rows, key, title))]
+    if not plots:
+        return None
+    depths = sorted({r["depth"] for r in rows if words.is_number(r.get("depth"))})
+    said = [
+        f"{r.get('net')}: {title.removesuffix(' (%)')} {words.plus_minus(r[f'{key}_mean'], r.get(f'{key}_std'))} %"
+        for key, title in columns
+        for r in rows
+        if words.is_number(r.get(f"{key}_mean"))
+    ]
+    caption = f"Final error by depth ({words.plain(depths)} layers). Bars: one standard deviation over seeds."
+    return charts.figure("depth", plots, alt=f"Final error by depth. {'; '.join(said)}.", caption=caption)
+
+
+def _dots(rows: list[Facts], key: str, title: str) -> charts.Plot | None:
+    rows = [r for r in rows if words.is_number(r.get("depth")) and words.is_number(r.get(f"{key}_mean"))]
+    if not rows:
+        return None
+    kinds = sorted({str(r.get("kind", "all")) for r in rows}, key=lambda k: k != "plain")
+    top = max(r[f"{key}_mean"] + (r.get(f"{key}_std") or 0) for r in rows) * 1.12 or 1
+    data, ends = [], []
+    for kind in kinds:
+        own = sorted((r for r in rows if str(r.get("kind", "all")) == kind), key=lambda r: r["depth"])
+        color = f"@{RAMPS.get(kind, 'other')}3"
+        trace = charts.line(kind, [(r["depth"], r[f"{key}_mean"]) for r in own], color, width=1.5)
+        trace |= {
+            "mode": "lines+markers",
+            "marker": {"size": 9, "color": color, "symbol": "square" if kind == "plain" else "circle"},
+            "error_y": {"array": [charts.finite(r.get(f"{key}_std")) for r in own], "color": color, "width": 4},
+            "hovertemplate": "<b>%{fullData.name}</b>, %{x} layers<br>%{y:.2f} %<extra></extra>",
+        }
+        data.append(trace)
+        ends.append((kind, own[-1][f"{key}_mean"], color))
+    depths = sorted({r["depth"] for r in rows})
+    wide = depths[-1] > 8 * depths[0]  # 20 to 1202 layers: only a log axis tells the shallow ones apart
+    xaxis = {"tickvals": depths, "title": {"text": "layers"}, "type": "log" if wide else "linear", "showgrid": False}
+    labels = charts.end_labels(ends, top=top, height=280)
+    more = {"annotations": labels, "margin": {"r": 66}, "yaxis": {"range": [0, top]}}
+    return charts.plot(title, data, height=280, key="layers", xaxis=xaxis, **more)
+
+
+def _table(rows: list[Facts]) -> Facts | None:
+    """Any list of flat dicts as a table; `x_mean` and `x_std` become one column `x`, mean ± std."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    pairs = {key.removesuffix("_mean") for key in keys if key.endswith("_mean")}
+    keys = [k for k in keys if not (k.endswith("_std") and k.removesuffix("_std") in pairs)]
+    body = []
+    for row in rows:
+        cells = []
+        for key in keys:
+            name = key.removesuffix("_mean")
+            if key.endswith("_mean"):
+                text = words.plus_minus(row.get(key), row.get(f"{name}_std"))
+            else:
+                text = words.cell(key, row.get(key))
+            cells.append({"text": text, "number": words.is_number(row.get(key))})
+        body.append({"cells": cells, "kind": row.get("kind")})
+    heads = [HEADS.get(key, key.removesuffix("_mean").replace("_", " ")) for key in keys]
+    return {"heads": heads, "rows": body} if rows else None
+
+
+HEADS = {
+    "train_mean": "training error, last epoch (%)",
+    "train_eval_mean": "training error, evaluated (%)",
+    "test_mean": "test error (%)",
+    "train_error": "training error, last epoch (%)",
+    "train_error_eval": "training error, evaluated (%)",
+    "test_error": "test error (%)",
+}

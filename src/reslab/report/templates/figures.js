@@ -1,0 +1,133 @@
+"use strict";
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const root = document.documentElement;
+  const config = { displayModeBar: false, responsive: true, doubleClick: "autosize", scrollZoom: false };
+  const USER = new Set(["name", "text", "ticktext", "x", "y", "title"]); // where names of classes, nets, runs may stand
+
+  // plotly reads <b>, <a>, <br> in any text it draws; a class may be called that.
+  const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+  // "@plain3" is a color of style.css, "@plain3/20" the same at 20 % opacity.
+  function color(token) {
+    const [name, opacity] = token.slice(1).split("/");
+    const hex = getComputedStyle(root).getPropertyValue("--" + name).trim();
+    if (!opacity) return hex;
+    const parts = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    return `rgba(${parts.join(",")},${opacity / 100})`;
+  }
+
+  // A copy of a figure's part with colors looked up and user text made harmless.
+  function dress(value, key) {
+    if (Array.isArray(value)) return value.map((item) => dress(item, key));
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([k, item]) => [k, dress(item, k)]));
+    if (typeof value !== "string") return value;
+    if (/color/i.test(key) && value.startsWith("@")) return color(value);
+    return USER.has(key) ? escape(value) : value;
+  }
+
+  // Confusion counts are stored once; the share of the row, right ones below zero, is what the color shows.
+  function matrix(trace) {
+    const { counts, ...rest } = trace;
+    if (!counts) return trace;
+    const sums = counts.map((row) => row.reduce((a, b) => a + b, 0));
+    const z = counts.map((row, i) => row.map((n, j) => (i === j ? -1 : 1) * (sums[i] ? n / sums[i] : 0)));
+    const most = Math.max(0.02, ...z.map((row) => row.reduce((a, b) => Math.max(a, b), 0)));
+    const zero = 1 / (1 + most);
+    const colorscale = [[0, color("@residual2")], [zero, color("@card")], [1, color("@plain2")]];
+    const text = counts.map((row) => row.map((n) => (n ? String(n) : "")));
+    const said = counts.map((row, i) => row.map((n) => `${n} of ${sums[i]}`));
+    return { ...rest, z, text, customdata: said, colorscale, zmin: -1, zmax: most };
+  }
+
+  function look(plot, narrow) {
+    const font = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+    const axis = { gridcolor: color("@grid"), linecolor: color("@rule"), tickcolor: color("@rule"), zeroline: false,
+      ticks: "", ticklabelstandoff: 4, automargin: true, title: { font: { size: 12, color: color("@soft") }, standoff: 8 } };
+    const base = {
+      font: { family: font("--sans"), size: 12, color: color("@ink") },
+      paper_bgcolor: color("@paper"), plot_bgcolor: color("@paper"),
+      xaxis: { ...axis, showgrid: false, showline: true, fixedrange: narrow },
+      yaxis: { ...axis, fixedrange: narrow },
+      hoverlabel: { bgcolor: color("@card"), bordercolor: color("@rule"), font: { color: color("@ink") }, align: "left" },
+      showlegend: false,
+      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top" },
+      title: { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top",
+        pad: { t: 8, l: 2 }, font: { size: 13, weight: 600 } },
+    };
+    return { template: { layout: base }, hovermode: "closest", dragmode: narrow ? false : "zoom" };
+  }
+
+  function draw() {
+    const narrow = matchMedia("(max-width: 46rem)").matches; // a finger scrolls the page, it does not zoom a figure
+    for (const [id, plots] of Object.entries(figures)) {
+      const places = document.querySelectorAll(`#figure-${id} .plot`);
+      plots.forEach((plot, i) => {
+        const layout = dress(plot.layout, "layout");
+        layout.margin = { l: 34, r: 10, t: 36, b: 40, ...layout.margin };
+        layout.title = { text: escape(plot.title) };
+        const data = plot.data.map((trace) => matrix(dress(trace, "trace")));
+        Plotly.react(places[i], data, { ...look(plot, narrow), ...layout }, config);
+      });
+    }
+  }
+
+  // The same numbers as the figure draws, joined on the iteration (or the class).
+  function rows(plot) {
+    if (plot.rows) return plot.rows;
+    const grid = plot.data.find((trace) => trace.counts);
+    if (grid) return [[plot.key, ...grid.x], ...grid.counts.map((row, i) => [grid.y[i], ...row])];
+    const head = [plot.key], found = new Map();
+    for (const trace of plot.data) {
+      const flat = trace.orientation === "h";
+      const [keys, columns] = [flat ? trace.y : trace.x, [[trace.name, flat ? trace.x : trace.y]]];
+      if (trace.error_y) columns.push([trace.name + ", ±", trace.error_y.array]);
+      for (const [name, values] of columns) {
+        head.push(name);
+        keys.forEach((key, j) => found.set(key, found.get(key) || []) && (found.get(key)[head.length - 2] = values[j]));
+      }
+    }
+    const lines = [...found].map(([key, values]) => [key, ...head.slice(1).map((_, j) => values[j])]);
+    if (lines.every(([key]) => typeof key === "number")) lines.sort((a, b) => a[0] - b[0]);
+    return [head, ...lines];
+  }
+
+  function table(plot) {
+    const box = document.createElement("div"), made = document.createElement("table");
+    box.className = "scroll";
+    box.tabIndex = 0;
+    if (plot.title) made.createCaption().textContent = plot.title;
+    const [head, ...lines] = rows(plot);
+    const top = made.createTHead().insertRow(), body = made.createTBody();
+    for (const name of head) {
+      const cell = top.appendChild(document.createElement("th"));
+      cell.scope = "col";
+      cell.textContent = name;
+    }
+    for (const line of lines) {
+      const row = body.insertRow();
+      for (const value of line) row.insertCell().textContent = value ?? "–";
+    }
+    box.append(made);
+    return box;
+  }
+
+  for (const [id, plots] of Object.entries(figures)) {
+    const place = document.getElementById("figure-" + id);
+    const details = place.querySelector("details");
+    details.addEventListener("toggle", () => plots.forEach((plot) => details.append(table(plot))), { once: true });
+    place.querySelector(".save").addEventListener("click", () =>
+      place.querySelectorAll(".plot").forEach((plot, i) => {
+        const { width, height } = plot.getBoundingClientRect();
+        Plotly.downloadImage(plot, { format: "svg", filename: `${id}-${i + 1}`, width, height });
+      }));
+  }
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  matchMedia("(max-width: 46rem)").addEventListener("change", draw);
+  const printing = (on) => () => { root.classList.toggle("printing", on); draw(); };
+  addEventListener("beforeprint", printing(true));
+  addEventListener("afterprint", printing(false));
+  draw();
+})();

@@ -1,0 +1,95 @@
+"""Numbers as a reader wants them: the filters of the templates, and the sentences beside the figures."""
+
+import math
+from typing import Any
+
+NONE = "–"
+GAP = "\u00a0"  # a number and its unit stay on one line
+
+
+def is_number(value: Any) -> bool:
+    """A finite int or float; JSON's NaN, null and booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def percent(value: Any, digits: int = 2) -> str:
+    """7.3083 -> `7.31 %`."""
+    return f"{value:.{digits}f}{GAP}%" if is_number(value) else NONE
+
+
+def count(value: Any) -> str:
+    """269722 -> `269,722`."""
+    return f"{round(value):,}" if is_number(value) else NONE
+
+
+def short(value: Any) -> str:
+    """40813568 -> `40.8 M`."""
+    if not is_number(value):
+        return NONE
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{GAP}{unit}"
+    return f"{value:.4g}"
+
+
+def duration(seconds: Any) -> str:
+    """3725 -> `1 h 2 min`."""
+    if not is_number(seconds):
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.3g}{GAP}s"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    parts = [(hours, "h"), (minutes, "min")] if hours else [(minutes, "min"), (whole % 60, "s")]
+    return GAP.join(f"{n}{GAP}{unit}" for n, unit in parts)
+
+
+def plain(value: Any) -> str:
+    """Any stored value as words: for tables whose keys are not known beforehand."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}{GAP}{plain(item)}" for key, item in value.items())
+    return NONE if value is None else str(value)
+
+
+def cell(key: str, value: Any) -> str:
+    """A value of a table by its column: times and errors read alike all the way down."""
+    if key == "seconds":
+        return duration(value)
+    if is_number(value) and "error" in key:
+        return f"{value:.2f}"
+    return plain(value)
+
+
+def plus_minus(mean: Any, std: Any) -> str:
+    """`8.41 ± 0.12`; one run alone has no std, and none is shown."""
+    if not is_number(mean):
+        return NONE
+    return f"{mean:.2f}{GAP}±{GAP}{std:.2f}" if is_number(std) else f"{mean:.2f}"
+
+
+def statistic(facts: Any) -> str:
+    """{"name": "Welch t", "value": 3.2, "p": 0.0004, "n": 5} -> `Welch t = 3.2, p < 0.001, n = 5`."""
+    if not isinstance(facts, dict):
+        return ""
+    parts = []
+    for key, value in facts.items():
+        if key == "p" and is_number(value):
+            parts.append(f"p{GAP}<{GAP}0.001" if value < 0.001 else f"p{GAP}={GAP}{value:.2g}")
+        elif key == "value":
+            parts.append(f"{facts.get('name', 'value')}{GAP}={GAP}{number(value)}")
+        elif key != "name" and value is not None:
+            parts.append(f"{key}{GAP}={GAP}{number(value)}")
+    return ", ".join(parts)
+
+
+def number(value: Any) -> str:
+    """Three significant digits for a float, words for the rest."""
+    return f"{value:.3g}" if isinstance(value, float) else plain(value)

@@ -1,0 +1,125 @@
+"""The page in a browser: drawn, silent, offline, and readable on a phone and in the dark."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.report import write, write_many
+
+pytestmark = pytest.mark.browser
+DARK_BACKGROUND = "rgb(23, 24, 26)"
+WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
+
+
+class Tab:
+    """A browser tab that keeps every complaint and every request beyond the page itself."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.page = browser.new_page(**options)
+        self.noise: list[str] = []
+        self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
+        self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
+        self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
+        self.page.on("request", lambda r: self.seen(r.url))
+        self.opened = ""
+
+    def seen(self, url: str) -> None:
+        if url != self.opened and not url.startswith("data:"):
+            self.noise.append(f"request: {url}")
+
+    def open(self, path: Path) -> Any:
+        self.opened = path.as_uri()
+        self.page.goto(self.opened)
+        return self.page
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
+    opened: list[Tab] = []
+
+    def make(**options: Any) -> Tab:
+        opened.append(Tab(chromium, **options))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.page.close()
+
+
+def drawn(page: Any) -> list[bool]:
+    """For each place of a figure: is there a drawing in it?"""
+    return page.eval_on_selector_all(".plot", "all => all.map(p => !!p.querySelector('.main-svg'))")
+
+
+def test_study_page_is_drawn_in_silence(tab: Callable[..., Tab], study_folder: Path, study: dict[str, Any]) -> None:
+    one = tab()
+    page = one.open(write(study_folder))
+    assert drawn(page) == [True] * 4
+    row = page.locator("main table").first.locator("tbody tr", has_text="plain56")
+    assert row.locator("td").last.inner_text() == f"{study['table'][3]['test_mean']:.2f}\u00a0±\u00a00.35"
+    page.locator("#figure-depth summary").click()
+    numbers = page.locator("#figure-depth table").nth(1)
+    assert numbers.locator("tr").last.locator("td").nth(1).inner_text() == f"{study['table'][3]['test_mean']:g}"
+    assert one.noise == []
+
+
+def test_run_pages_are_drawn_in_silence(tab: Callable[..., Tab], make_run: Callable[..., Path], tmp_path: Path) -> None:
+    names = ["</script><script>alert(1)</script>", "<b>bold</b>", *"cdefgh"]
+    folders = [make_run("a", classes=names), make_run("b", end=9.5)]
+    one = tab()
+    page = one.open(write(folders[0]))
+    assert drawn(page) == [True] * 6
+    assert "<b>bold</b>" in page.locator("#figure-classes svg").first.text_content()
+    page.locator("#figure-confusion summary").click()
+    assert page.locator("#figure-confusion th").nth(2).inner_text() == "<b>bold</b>"
+    assert drawn(one.open(write_many(folders, out=tmp_path / "both.html"))) == [True]
+    assert one.noise == []
+
+
+def test_hover_tells_net_iteration_and_value(tab: Callable[..., Tab], study_folder: Path) -> None:
+    page = tab().open(write(study_folder))
+    page.evaluate("""() => {
+        const plot = document.querySelector(".plot");
+        const curve = plot.data.findIndex((trace) => trace.name === "plain56, test");
+        Plotly.Fx.hover(plot, [{ curveNumber: curve, pointNumber: 19 }]);
+    }""")
+    assert page.locator("g.hovertext").first.text_content().startswith("plain56, testiteration 480")
+
+
+def test_phone_does_not_scroll_sideways(
+    tab: Callable[..., Tab], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    one = tab(viewport={"width": 360, "height": 740})
+    run = make_run()
+    for path in (write(study_folder), write(run), write_many([run], out=tmp_path / "one.html")):
+        page = one.open(path)
+        for summary in page.locator("summary").all():
+            summary.click()
+        scroll, inner = page.evaluate(WIDTHS)
+        assert scroll <= inner == 360
+        assert page.eval_on_selector_all(".plot svg", "all => Math.max(...all.map(s => s.clientWidth))") <= 420
+    assert one.noise == []
+
+
+def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Tab], study_folder: Path) -> None:
+    one = tab(color_scheme="light")
+    page = one.open(write(study_folder))
+    paper = "getComputedStyle(document.body).backgroundColor"
+    figure = "getComputedStyle(document.querySelector('.main-svg')).backgroundColor"
+    before = page.evaluate(f"[{paper}, {figure}]")
+    assert before[0] == before[1]
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{figure} === '{DARK_BACKGROUND}'", timeout=5000)
+    assert page.evaluate(f"[{paper}, {figure}]") == [DARK_BACKGROUND] * 2 != before
+    assert one.noise == []
+
+
+def test_figures_are_sized_for_paper(tab: Callable[..., Tab], study_folder: Path) -> None:
+    page = tab(color_scheme="dark").open(write(study_folder))
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelector('.pair').clientWidth") <= 660
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 252, 249)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == DARK_BACKGROUND

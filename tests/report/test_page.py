@@ -1,0 +1,259 @@
+"""The page as a file: whole, small, harmless, and true to what was stored."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.errors import ReslabError, UsageError
+from reslab.report import write, write_many
+
+MakeRun = Callable[..., Path]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the text outside scripts and styles, and the figures' JSON."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, Any]]] = []
+        self.text = ""
+        self.json = ""
+        self.inside: list[str] = []
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside.append("json" if dict(attrs).get("id") == "figures" else tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.text += " " if tag in ("td", "th", "dt", "dd") else ""
+        while self.inside and self.inside.pop() not in (tag, "json"):
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "json" in self.inside:
+            self.json += data
+        elif not {"script", "style"} & set(self.inside):
+            self.text += data.replace("\u00a0", " ")
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        return json.loads(self.json)
+
+
+@pytest.fixture
+def run_page(make_run: MakeRun) -> Page:
+    return Page(write(make_run()))
+
+
+def test_page_lies_in_the_folder_and_nothing_else_is_left(study_folder: Path) -> None:
+    assert write(study_folder) == study_folder / "report.html"
+    assert sorted(p.name for p in study_folder.iterdir()) == ["report.html", "study.json"]
+
+
+def test_page_goes_where_out_says(study_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "page.html"
+    assert write(study_folder, out=out) == out
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_failed_page_leaves_the_old_one(study_folder: Path) -> None:
+    page = write(study_folder)
+    before = page.read_bytes()
+    (study_folder / "study.json").write_text("{")
+    with pytest.raises(ReslabError):
+        write(study_folder)
+    assert page.read_bytes() == before
+
+
+def test_plotly_is_there_once_and_the_page_stays_under_6_mb(study_folder: Path) -> None:
+    page = write(study_folder)
+    assert page.stat().st_size < 6_000_000
+    assert page.read_text(encoding="utf-8").count("* plotly.js v") == 1
+
+
+def test_nothing_is_loaded_from_elsewhere(study_folder: Path, make_run: MakeRun) -> None:
+    for page in (Page(write(study_folder)), Page(write(make_run()))):
+        loads = [a[k] for tag, a in page.tags if tag != "a" for k in ("src", "href", "data", "action") if k in a]
+        assert loads == ["data:,"]
+        policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+        assert "default-src 'none'" in policy
+        assert "http" not in policy
+
+
+def test_study_page_says_what_study_json_says(study_folder: Path, study: dict[str, Any]) -> None:
+    page = Page(write(study_folder))
+    for verdict in study["verdicts"]:
+        assert verdict["question"] in page.text
+        assert verdict["sentence"] in page.text
+    assert "Welch t = 14.3, p < 0.001, n = 3" in page.text
+    assert "14.32" not in page.text
+    assert study["table"][3]["net"] == "plain56"
+    assert f"{study['table'][3]['test_mean']:.2f} ± 0.35" in page.text
+    assert study["caveats"][0] in page.text
+    assert study["command"] in page.text
+
+
+def test_study_figure_has_a_panel_a_kind_and_one_y_axis(study_folder: Path, study: dict[str, Any]) -> None:
+    plain, residual = Page(write(study_folder)).figures["curves"]
+    assert [plain["title"], residual["title"]] == ["plain nets, error (%)", "residual nets, error (%)"]
+    assert plain["layout"]["yaxis"]["range"] == residual["layout"]["yaxis"]["range"]
+    assert {shape["x0"] for shape in plain["layout"]["shapes"]} == {240, 360}
+    lines = {t["name"]: t for t in plain["data"]}
+    last = [c["test"][-1][1] for c in study["curves"] if c["net"] == "plain56"]
+    assert lines["plain56, test"]["y"][-1] == pytest.approx(sum(last) / 3)
+    assert lines["plain56, test, lowest seed"]["y"][-1] == min(last)
+    assert lines["plain56, test"]["line"]["width"] > 2 * lines["plain56, train"]["line"]["width"]
+    assert lines["plain56, test"]["line"]["color"] == "@plain5"
+    assert lines["plain20, test"]["line"]["color"] == "@plain0"
+
+
+def test_every_figure_has_words_for_those_who_do_not_see_it(study_folder: Path, make_run: MakeRun) -> None:
+    for page in (Page(write(study_folder)), Page(write(make_run()))):
+        images = [a for _, a in page.tags if a.get("role") == "img"]
+        assert len(images) == len(page.figures) >= 2
+        assert all(re.search(r"\d.*\.$", a["aria-label"], re.DOTALL) for a in images)
+        assert sum(tag == "details" and a.get("class") == "numbers" for tag, a in page.tags) == len(images)
+
+
+def test_run_page_says_what_the_run_stored(run_page: Page) -> None:
+    assert list(run_page.figures) == ["errors", "losses", "classes", "confusion", "choice"]
+    for fact in ("7.30 %", "853,018", "125 M", "6 min 31 s", "9f2c61d0a7b4", "7/broken.png", "reslab eval"):
+        assert fact in run_page.text
+    assert "95 % interval 5.1 % to 10.6 %" in run_page.text
+    assert run_page.figures["choice"][0]["data"][0]["x"] == [25.1, 22.7, 17.9]
+
+
+def test_a_cut_last_line_of_metrics_is_left_out(make_run: MakeRun) -> None:
+    folder = make_run()
+    metrics = folder / "metrics.jsonl"
+    whole = Page(write(folder)).figures["errors"]
+    metrics.write_text(metrics.read_text() + '{"event":"train","iteration":484,"er')
+    assert Page(write(folder)).figures["errors"] == whole
+    metrics.write_text('{"event":"tra\n' + metrics.read_text())
+    with pytest.raises(ReslabError, match=r"metrics\.jsonl' is damaged in line 1"):
+        write(folder)
+
+
+def test_a_resume_takes_back_what_came_after_its_checkpoint(make_run: MakeRun) -> None:
+    folder = make_run()
+    events = [{"event": "eval", "part": "test", "iteration": i, "error": e} for i, e in ((10, 50), (20, 40), (30, 30))]
+    events[2:2] = [{"event": "resume", "iteration": 10}, events[1]]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, events)))
+    page = Page(write(folder))
+    assert page.figures["errors"][0]["data"][0]["x"] == [10, 20, 30]
+    assert "Resumed at iteration 10." in page.text
+
+
+def test_user_text_cannot_break_out(make_run: MakeRun, study_folder: Path, study: dict[str, Any]) -> None:
+    attack = "</script><script>alert(1)</script>"
+    page = Page(write(make_run(classes=[attack, "b"])))
+    assert sum(tag == "script" for tag, _ in page.tags) == 3
+    assert page.figures["confusion"][0]["data"][0]["x"] == [attack, "b"]
+    assert attack in page.text  # the list of mistakes
+    study["title"] = study["curves"][0]["net"] = study["verdicts"][0]["sentence"] = '<img src="x">'
+    study["curves"][0]["kind"] = '"><svg onload=alert(1)>'
+    (study_folder / "study.json").write_text(json.dumps(study))
+    page = Page(write(study_folder))
+    assert not {"img", "svg"} & {tag for tag, _ in page.tags}
+
+
+def test_a_thousand_classes_keep_the_page_small(make_run: MakeRun) -> None:
+    path = write(make_run(classes=[f"class {i}" for i in range(1000)]))
+    page = Page(path)
+    assert path.stat().st_size < 6_000_000
+    assert "classes" not in page.figures
+    assert "The 20 hardest classes" in page.text
+    matrix = page.figures["confusion"][0]
+    assert len(matrix["data"][0]["counts"]) == 200
+    assert "texttemplate" not in matrix["data"][0]
+    assert sum(map(sum, matrix["data"][0]["counts"])) == 36_000
+    assert len(matrix["rows"]) == 1001
+
+
+@pytest.mark.parametrize(
+    "missing", ["study", "title", "data", "recipe", "env", "drops", "runs", "curves", "table", "verdicts"]
+)
+def test_a_study_without_a_key_lacks_only_that_section(missing: str, study_folder: Path, study: dict[str, Any]) -> None:
+    del study[missing]
+    (study_folder / "study.json").write_text(json.dumps(study))
+    page = Page(write(study_folder))
+    assert ("curves" in page.figures) == (missing != "curves")
+    assert ("depth" in page.figures) == (missing != "table")
+    assert study["command"] in page.text
+
+
+def test_a_study_of_another_shape_still_gets_a_page(tmp_path: Path) -> None:
+    other = {"study": "lesion", "table": [{"block": "layer3.4", "error_mean": 8.25, "error_std": None, "kept": True}],
+             "curves": {"no": "list"}, "verdicts": ["words"], "command": "reslab study lesion"}  # fmt: skip
+    (tmp_path / "study.json").write_text(json.dumps(other))
+    page = Page(write(tmp_path))
+    assert page.figures == {}
+    assert {"layer3.4", "8.25", "yes"} <= set(page.text.split())
+
+
+def test_a_run_that_goes_on_is_shown_so_far(make_run: MakeRun) -> None:
+    folder = make_run()
+    for name in ("results/train.json", "results/eval.json", "recipe.toml", "env.json", "data.json"):
+        (folder / name).unlink()
+    page = Page(write(folder))
+    assert list(page.figures) == ["errors", "losses", "choice"]
+    assert "This run has not finished." in page.text
+    (folder / "metrics.jsonl").unlink()
+    assert "no result yet" in Page(write(folder)).text
+
+
+def test_numbers_json_cannot_hold_become_gaps(make_run: MakeRun) -> None:
+    folder = make_run()
+    lines = [
+        f'{{"event":"train","iteration":{i},"error":{e},"lr":0.1}}' for i, e in ((1, 90), (2, "NaN"), (3, "Infinity"))
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
+    assert Page(write(folder)).figures["errors"][0]["data"][0]["y"] == [90, None, None]
+
+
+def test_several_runs_share_one_frame(make_run: MakeRun, tmp_path: Path) -> None:
+    folders = [make_run("a", end=7.3), make_run("b", end=11.25)]
+    page = Page(write_many(folders, out=tmp_path / "both.html"))
+    assert {t["name"] for t in page.figures["overlay"][0]["data"]} == {
+        "a, training",
+        "a, test",
+        "b, training",
+        "b, test",
+    }
+    assert {"11.25 %", "7.30 %"} <= set(re.findall(r"\d+\.\d\d %", page.text))
+    assert "do not compare" not in page.text
+    data = folders[0] / "data.json"
+    data.write_text(data.read_text().replace("9f2c61d0a7b4", "another"))
+    assert "do not compare" in Page(write_many(folders, out=tmp_path / "both.html")).text
+
+
+def test_wrong_folders_are_refused_in_one_sentence(tmp_path: Path, study_folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"has nothing to report: a run folder holds spec\.json"):
+        write(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is a study folder; a run folder was asked for"):
+        write_many([study_folder], out=tmp_path / "page.html")
+    with pytest.raises(UsageError, match="name at least one"):
+        write_many([], out=tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe{}"])
+def test_damaged_json_is_named(content: bytes, make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "results" / "train.json").write_bytes(content)
+    with pytest.raises(ReslabError, match=r"train\.json' is damaged"):
+        write(folder)
+
+
+def test_importing_the_room_loads_neither_torch_nor_plotly() -> None:
+    code = "import sys, reslab.report; print(sorted({'torch', 'plotly', 'jinja2', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
