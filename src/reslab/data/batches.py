@@ -71,7 +71,12 @@ def training_batches(
                 raise ReslabError(f"no training image can be read; the first: {skipped[0]}")
             continue
         x = normalize(pixels.to(device, non_blocking=True))
-        x = _augmented(x, augment, normalize, _words(len(part), t, kept, **stream))
+        if augment.kind != "none" and augment.color:
+            words = draws(len(part), iteration=t, stream=COLOR, **stream)[kept]
+            x = shift_colors(x, words, normalize=normalize)
+        if augment.kind != "none":
+            words = draws(len(part), iteration=t, stream=CROP, **stream)[kept]
+            x = crop_and_flip(x, words, pad=augment.pad if augment.kind == "crop" else 0, flip=augment.flip)
         index = batch_indices(len(part), iteration=t, **stream)[kept]
         y = part.labels[index].to(device)
         yield Batch(x=x, y=y, index=index, iteration=t, skipped=skipped)
@@ -118,22 +123,7 @@ def _from_memory(
     everything = torch.arange(batch)
     for t in iterations:
         rows = batch_indices(len(part), batch=batch, iteration=t, seed=seed)
-        yield pixels[rows.to(device)], everything, ()
-
-
-def _words(n: int, t: int, kept: Any, *, batch: int, seed: int) -> dict[int, np.ndarray]:
-    """The draws of the images kept, by stream."""
-    chosen = np.asarray(kept)
-    return {stream: draws(n, batch=batch, iteration=t, seed=seed, stream=stream)[chosen] for stream in (CROP, COLOR)}
-
-
-def _augmented(x: Tensor, augment: Augment, normalize: Normalize, words: dict[int, np.ndarray]) -> Tensor:
-    if augment.kind == "none":
-        return x
-    if augment.color:
-        x = shift_colors(x, words[COLOR], normalize=normalize)
-    pad = augment.pad if augment.kind == "crop" else 0
-    return crop_and_flip(x, words[CROP], pad=pad, flip=augment.flip)
+        yield pixels.index_select(0, rows.to(device)), everything, ()  # copies whole images; [rows] is slower
 
 
 def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:

@@ -33,9 +33,10 @@ class Normalize:
 
         A mean per pixel is interpolated where x has another size than it.
         """
-        x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
-        size = x.shape[-2:]
-        return (x - _at(self.mean, size)).div_(_at(self.std, size))
+        mean, std = (_at(value, x.shape[-2:]) for value in (self.mean, self.std))
+        if x.dtype == torch.uint8:
+            return x.float().div_(255).sub_(mean).div_(std)
+        return (x.float() - mean).div_(std)
 
     def to(self, device: torch.device | str) -> "Normalize":
         """The same on another device."""

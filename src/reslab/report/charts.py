@@ -75,24 +75,42 @@ def ceiling(lines: Sequence[Sequence[Any]]) -> float:
     for points in lines:
         start = points[-1][0] * 0.25 if points else 0
         late += [y for x, y in points if x >= start and is_number(y)]
-    top = max(late, default=100) * 1.08
+    return rounded(max(late) * 1.06) if late else 100
+
+
+def rounded(top: float) -> float:
+    """The next round number from `top` on."""
     return next((step for step in STEPS if top <= step), top)
 
 
 def end_labels(ends: Sequence[tuple[str, Any, str]], *, top: float, height: int) -> list[Plot]:
-    """Each line's name at its right end, (text, value, color), pushed apart until none covers another."""
+    """Each line's name at its right end, (text, value, color), moved apart no more than legible names need."""
     gap = 15 * top / max(height - 80, 1)
-    placed: list[Plot] = []
-    floor = 0.0
-    for text, value, color in sorted((e for e in ends if is_number(e[1])), key=lambda e: e[1]):
-        at = max(min(value, top), floor)
-        floor = at + gap
-        placed.append({"text": text, "y": at, "font": {"color": color, "size": 12}})
-    over = placed[-1]["y"] - top if placed else 0
-    for low, label in enumerate(reversed(placed)):  # the highest may have left the frame: press the pile down
-        label["y"] = min(label["y"], top - low * gap) if over > 0 else label["y"]
-        label |= {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 5, "showarrow": False}
-    return placed
+    known = sorted((e for e in ends if is_number(e[1])), key=lambda e: e[1])
+    piles: list[tuple[float, int]] = []  # (middle, labels) of neighbors that must share their room
+    for _, value, _ in known:
+        middle, size = min(value, top), 1
+        while piles and piles[-1][0] + piles[-1][1] * gap / 2 > middle - size * gap / 2:
+            below, count = piles.pop()
+            middle, size = (below * count + middle * size) / (count + size), count + size
+            middle = max(min(middle, top - (size - 1) * gap / 2), (size - 1) * gap / 2)
+        piles.append((middle, size))
+    heights = [middle + (i - (size - 1) / 2) * gap for middle, size in piles for i in range(size)]
+    fixed = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 5, "showarrow": False}
+    return [
+        {"text": clipped(text, 16), "y": y, "font": {"color": color, "size": 12, "weight": 600}, **fixed}
+        for (text, _, color), y in zip(known, heights, strict=True)
+    ]
+
+
+def room(labels: Sequence[Plot]) -> dict[str, int]:
+    """The right margin that the end labels need."""
+    return {"r": 18 + 8 * max((len(label["text"]) for label in labels), default=0)}
+
+
+def clipped(text: str, most: int = 20) -> str:
+    """A name short enough for an axis; hover and tables show it whole."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def plot(title: str, data: list[Plot], *, height: int = 340, **layout: Any) -> Plot:

@@ -54,11 +54,12 @@ def by_class(run: Run) -> Facts | None:
     bars = {
         "type": "bar", "orientation": "h", "name": "error (%)", "y": [c["name"] for c in found],
         "x": [charts.finite(c["error"]) for c in found], "customdata": [[c["wrong"], c["n"]] for c in found],
-        "marker": {"color": "@residual3"}, "texttemplate": "%{x:.1f}", "textposition": "outside", "cliponaxis": False,
+        "marker": {"color": "@residual2"}, "texttemplate": "%{x:.1f}", "textposition": "outside", "cliponaxis": False,
         "hovertemplate": "<b>%{y}</b><br>%{x:.2f} % (%{customdata[0]} of %{customdata[1]})<extra></extra>",
     }  # fmt: skip
     size: Facts = {"height": 70 + 24 * len(found), "margin": {"l": 8, "r": 40, "b": 8}}
-    axes: Facts = {"yaxis": {"type": "category", "showgrid": False, "dtick": 1}, "xaxis": {"visible": False}}
+    ticks = {"tickvals": list(range(len(found))), "ticktext": [charts.clipped(c["name"]) for c in found]}
+    axes: Facts = {"yaxis": {"type": "category", "showgrid": False, **ticks}, "xaxis": {"visible": False}}
     plot = charts.plot("error of each class (%)", [bars], key="class", bargap=0.3, **size, **axes)
     said = ", ".join(f"{c['name']} {words.percent(c['error'], 1)}" for c in found[::-1])
     return charts.figure("classes", [plot], alt=f"Error of each class: {said}.", caption="Error of each class.")
@@ -71,22 +72,21 @@ def confusion(run: Run) -> Facts | None:
         return None
     pool = -(-len(rows) // CELLS)
     small = len(rows) <= LISTED
-    cells = {
-        "type": "heatmap", "counts": _pooled(rows, pool), "x": _pooled_names(names, pool),
-        "y": _pooled_names(names, pool), "showscale": False, "xgap": int(small), "ygap": int(small),
-        "hovertemplate": "true <b>%{y}</b><br>predicted <b>%{x}</b><br>%{customdata}<extra></extra>",
-    }  # fmt: skip
+    names = _pooled_names(names, pool)
+    cells: Facts = {"type": "heatmap", "names": names, "counts": _pooled(rows, pool), "showscale": False}
+    axis: Facts = {"showgrid": False, "showticklabels": small}
     if small:
-        cells["texttemplate"] = "%{text}"
-    axis = {"type": "category", "showgrid": False, "showticklabels": small}
-    axes = {
-        "xaxis": axis | {"side": "top", "title": {"text": "predicted"}, "tickangle": -90 if len(rows) > 12 else "auto"},
+        cells |= {"texttemplate": "%{text}", "xgap": 1, "ygap": 1}
+        axis |= {"tickvals": list(range(len(rows))), "ticktext": [charts.clipped(name) for name in names]}
+    long = max(map(len, names)) > 2
+    axes: Facts = {
+        "xaxis": axis | {"side": "top", "title": {"text": "predicted"}, "tickangle": -90 if long else 0},
         "yaxis": axis | {"autorange": "reversed", "title": {"text": "true"}},
     }
+    margin = 50 + 7 * min(max(map(len, names)), 20)  # what the names of the classes take beside the cells
     side = 26 * len(rows) if small else 560
-    plot = charts.plot(
-        "", [cells], key="true \\ predicted", height=max(side + 110, 360), margin={"l": 8, "t": 8}, **axes
-    )
+    size: Facts = {"height": max(side + margin, 320), "margin": {"l": 8, "t": 8, "b": 8}}
+    plot = charts.plot("", [cells], key="true \\ predicted", **size, **axes)
     if not small:
         plot["rows"] = _class_rows(run)
     right, n = sum(row[i] for i, row in enumerate(rows)), sum(map(sum, rows))
@@ -96,8 +96,8 @@ def confusion(run: Run) -> Facts | None:
     caption += "share of the row." + (f" Each cell pools {pool} × {pool} classes." if pool > 1 else "")
     said = [f"{m['true']} taken for {m['predicted']} {m['n']} times" for m in mistakes(run)[:3]]
     alt = f"Confusion matrix of {len(rows)} classes: {right:,} of {n:,} right. {'; '.join(said)}."
-    width = {"min_width": side + 110, "max_width": side * 1.6 + 160} if small else {"max_width": 720}
-    return charts.figure("confusion", [plot], alt=alt, caption=caption, **width)
+    wide = {"min_width": 21 * len(rows) + margin, "max_width": 40 * len(rows) + margin} if small else {"max_width": 720}
+    return charts.figure("confusion", [plot], alt=alt, caption=caption, **wide)
 
 
 def _pooled(rows: list[list[int]], pool: int) -> list[list[int]]:

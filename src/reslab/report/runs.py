@@ -71,16 +71,17 @@ def _errors(run: Run) -> Facts | None:
     parts = {name: part for name, part in parts.items() if part[0]}
     if not parts:
         return None
-    colors = {"training": "@residual2", "validation": "@other2", "test": "@residual4"}
+    colors = {"training": "@residual0", "validation": "@other1", "test": "@residual3"}
     top = charts.ceiling([points for points, _ in parts.values()])
     data = [charts.line(name, points, colors[name], **look) for name, (points, look) in parts.items()]
     ends = [(name, points[-1][1], colors[name]) for name, (points, _) in parts.items()]
     drops = _lr_drops(run)
     axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
-    more = {"shapes": charts.drops(drops), "annotations": charts.end_labels(ends, top=top, height=380)}
-    plot = charts.plot("error (%)", data, height=380, key="iteration", margin={"r": 72}, **axes, **more)
+    labels = charts.end_labels(ends, top=top, height=380)
+    more = {"shapes": charts.drops(drops), "annotations": labels, "margin": charts.room(labels)}
+    plot = charts.plot("error (%)", data, height=380, key="iteration", **axes, **more)
     caption = "Error by iteration. Thin: training (batches as trained); bold: test."
-    caption += f" Dotted: the learning rate changes, at {words.plain(drops)}." if drops else ""
+    caption += f" Dotted: the learning rate changes, at iteration {words.listed(drops)}." if drops else ""
     alt = "; ".join(f"{name} ends at {words.percent(points[-1][1])}" for name, (points, _) in parts.items())
     return charts.figure("errors", [plot], alt=f"Curves of error by iteration: {alt}.", caption=caption)
 
@@ -92,11 +93,12 @@ def _losses(run: Run) -> Facts | None:
     rates = run.points("train", "lr")
     plots, said = [], []
     if losses:
-        looks = {"training": ("@residual2", 1.1), "test": ("@residual4", 2.6)}
+        looks = {"training": ("@residual0", 1.1), "test": ("@residual3", 2.6)}
         data = [charts.line(n, p, looks[n][0], width=looks[n][1], unit="") for n, p in losses.items()]
         top = charts.ceiling(list(losses.values()))
         ends = [(name, points[-1][1], looks[name][0]) for name, points in losses.items()]
-        more: Facts = {"annotations": charts.end_labels(ends, top=top, height=280), "margin": {"r": 62}}
+        labels = charts.end_labels(ends, top=top, height=280)
+        more: Facts = {"annotations": labels, "margin": charts.room(labels)}
         more |= {"shapes": charts.drops(_lr_drops(run)), "xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
         plots.append(charts.plot("loss", data, height=280, key="iteration", **more))
         said += [f"{name} loss ends at {words.number(points[-1][1])}" for name, points in losses.items()]
@@ -121,7 +123,7 @@ def _choice(run: Run) -> Facts | None:
     bars = {
         "type": "bar", "orientation": "h", "name": "milliseconds a step",
         "y": [name for name, _ in slow_first], "x": [charts.finite(ms) for _, ms in slow_first],
-        "marker": {"color": ["@rule"] * (len(tried) - 1) + ["@residual3"]},
+        "marker": {"color": ["@rule"] * (len(tried) - 1) + ["@residual2"]},
         "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
         "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms a step<extra></extra>",
     }  # fmt: skip
@@ -144,12 +146,12 @@ def _overlay(runs: list[Run]) -> Facts | None:
     data, said = [], []
     for rank, (run, train, test) in enumerate(lines):
         color, dash = f"@hue{rank % charts.HUES}", ("solid", "dash", "dot")[rank // charts.HUES % 3]
-        group = {"legendgroup": run.label}
-        if train:
-            line = charts.line(f"{run.label}, training", train, color, width=1, dash=dash)
-            data.append(line | group | {"showlegend": not test})
-        if test:
-            data.append(charts.line(f"{run.label}, test", test, color, width=2.6, dash=dash) | group)
+        for part, points, width in (("training", train, 1), ("test", test, 2.6)):
+            if points:
+                trace = charts.line(run.label, points, color, width=width, dash=dash)
+                hover = trace["hovertemplate"].replace("fullData.name", "meta")
+                legend = {"legendgroup": run.label, "showlegend": part == "test" or not test}
+                data.append(trace | legend | {"meta": f"{run.label}, {part}", "hovertemplate": hover})
         said.append(f"{run.label} ends at {words.percent((test or train)[-1][1])}")
     top = charts.ceiling([points for _, *both in lines for points in both if points])
     axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}

@@ -7,7 +7,7 @@ so a study of another shape still gets a page.
 from pathlib import Path
 from typing import Any
 
-from reslab.report import charts, words
+from reslab.report import charts, tables, words
 from reslab.report.folder import Facts, read_json
 
 RAMPS = {"plain": "plain", "residual": "residual"}  # any other kind is drawn green
@@ -35,8 +35,8 @@ def page(folder: Path) -> Facts:
         "verdicts": _dicts(study.get("verdicts")),
         "caveats": [c for c in study.get("caveats") or [] if isinstance(c, str)],
         "figures": {f["id"]: f for f in figures},
-        "table": _table(rows),
-        "runs": _table(runs),
+        "table": tables.of(rows),
+        "runs": tables.of(runs),
         "seeds": len({r["seed"] for r in runs if "seed" in r}),
         "commands": [study["command"]] if study.get("command") else [],
     }
@@ -62,7 +62,7 @@ def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
     if seeds > 1:
         caption += f"Lines are means over seeds (up to {seeds}), bands reach from the lowest to the highest seed. "
     if drops:
-        caption += f"Dotted: the learning rate drops, at {words.plain(drops)}. "
+        caption += f"Dotted: the learning rate drops, at iteration {words.listed(drops)}. "
     caption += f"The frame ends at {top:g} %: the first iterations lie above it."
     alt = " ".join(_alt(kind, nets) for kind, nets in ordered)
     return charts.figure("curves", plots, alt=f"Curves of error by iteration. {alt}", caption=caption)
@@ -87,7 +87,7 @@ def _panel(kind: str, nets: dict[str, list[Facts]], *, top: float, drops: list[A
     title = f"{kind} nets, error (%)" if kind != "all" else "error (%)"
     labels = charts.end_labels(ends, top=top, height=360)
     axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
-    more = {"shapes": charts.drops(drops), "annotations": labels, "margin": {"r": 44}}
+    more = {"shapes": charts.drops(drops), "annotations": labels, "margin": charts.room(labels)}
     return charts.plot(title, bands + lines, height=360, key="iteration", **axes, **more)
 
 
@@ -127,7 +127,7 @@ def _by_depth(rows: list[Facts]) -> Facts | None:
         for r in rows
         if words.is_number(r.get(f"{key}_mean"))
     ]
-    caption = f"Final error by depth ({words.plain(depths)} layers). Bars: one standard deviation over seeds."
+    caption = f"Final error by depth ({words.listed(depths)} layers). Bars: one standard deviation over seeds."
     return charts.figure("depth", plots, alt=f"Final error by depth. {'; '.join(said)}.", caption=caption)
 
 
@@ -136,16 +136,16 @@ def _dots(rows: list[Facts], key: str, title: str) -> charts.Plot | None:
     if not rows:
         return None
     kinds = sorted({str(r.get("kind", "all")) for r in rows}, key=lambda k: k != "plain")
-    top = max(r[f"{key}_mean"] + (r.get(f"{key}_std") or 0) for r in rows) * 1.12 or 1
+    top = charts.rounded(max(r[f"{key}_mean"] + (r.get(f"{key}_std") or 0) for r in rows) * 1.04)
     data, ends = [], []
     for kind in kinds:
         own = sorted((r for r in rows if str(r.get("kind", "all")) == kind), key=lambda r: r["depth"])
-        color = f"@{RAMPS.get(kind, 'other')}3"
+        color = f"@{RAMPS.get(kind, 'other')}2"
         trace = charts.line(kind, [(r["depth"], r[f"{key}_mean"]) for r in own], color, width=1.5)
         trace |= {
             "mode": "lines+markers",
-            "marker": {"size": 9, "color": color, "symbol": "square" if kind == "plain" else "circle"},
-            "error_y": {"array": [charts.finite(r.get(f"{key}_std")) for r in own], "color": color, "width": 4},
+            "marker": {"size": 8, "color": color, "symbol": "square" if kind == "plain" else "circle"},
+            "error_y": {"array": [charts.finite(r.get(f"{key}_std")) for r in own], "color": color, "width": 0},
             "hovertemplate": "<b>%{fullData.name}</b>, %{x} layers<br>%{y:.2f} %<extra></extra>",
         }
         data.append(trace)
@@ -154,35 +154,5 @@ def _dots(rows: list[Facts], key: str, title: str) -> charts.Plot | None:
     wide = depths[-1] > 8 * depths[0]  # 20 to 1202 layers: only a log axis tells the shallow ones apart
     xaxis = {"tickvals": depths, "title": {"text": "layers"}, "type": "log" if wide else "linear", "showgrid": False}
     labels = charts.end_labels(ends, top=top, height=280)
-    more = {"annotations": labels, "margin": {"r": 66}, "yaxis": {"range": [0, top]}}
+    more = {"annotations": labels, "margin": charts.room(labels), "yaxis": {"range": [0, top]}}
     return charts.plot(title, data, height=280, key="layers", xaxis=xaxis, **more)
-
-
-def _table(rows: list[Facts]) -> Facts | None:
-    """Any list of flat dicts as a table; `x_mean` and `x_std` become one column `x`, mean ± std."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    pairs = {key.removesuffix("_mean") for key in keys if key.endswith("_mean")}
-    keys = [k for k in keys if not (k.endswith("_std") and k.removesuffix("_std") in pairs)]
-    body = []
-    for row in rows:
-        cells = []
-        for key in keys:
-            name = key.removesuffix("_mean")
-            if key.endswith("_mean"):
-                text = words.plus_minus(row.get(key), row.get(f"{name}_std"))
-            else:
-                text = words.cell(key, row.get(key))
-            cells.append({"text": text, "number": words.is_number(row.get(key))})
-        body.append({"cells": cells, "kind": row.get("kind")})
-    heads = [HEADS.get(key, key.removesuffix("_mean").replace("_", " ")) for key in keys]
-    return {"heads": heads, "rows": body} if rows else None
-
-
-HEADS = {
-    "train_mean": "training error, last epoch (%)",
-    "train_eval_mean": "training error, evaluated (%)",
-    "test_mean": "test error (%)",
-    "train_error": "training error, last epoch (%)",
-    "train_error_eval": "training error, evaluated (%)",
-    "test_error": "test error (%)",
-}

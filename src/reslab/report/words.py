@@ -1,6 +1,7 @@
 """Numbers as a reader wants them: the filters of the templates, and the sentences beside the figures."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 NONE = "–"
@@ -57,6 +58,12 @@ def plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}{GAP}{plain(item)}" for key, item in value.items())
     return NONE if value is None else str(value)
+
+
+def listed(values: Iterable[Any]) -> str:
+    """[240, 360] -> `240 and 360`."""
+    *first, last = map(plain, values)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def cell(key: str, value: Any) -> str:

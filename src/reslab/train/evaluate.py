@@ -82,7 +82,13 @@ def view_scores(
     scales: tuple[int, ...], pad: int, choice: Choice, workers: int,
 ) -> Iterator[Tensor]:  # fmt: skip
     """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities."""
-    shared = {"batch": max(1, BATCH // crops), "normalize": normalize, "device": device, "workers": workers, "pad": pad}
+    shared: dict[str, Any] = {
+        "batch": max(1, BATCH // crops),
+        "normalize": normalize,
+        "device": device,
+        "workers": workers,
+        "pad": pad,
+    }
     streams = [view_batches(part, scale=scale, **shared) for scale in scales] or [
         view_batches(part, crops=crops, **shared)
     ]

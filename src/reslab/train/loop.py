@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from reslab.data import Batch, view_batches
+from reslab.data import Batch
 from reslab.errors import ReslabError
 from reslab.run import Run
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
@@ -15,7 +15,7 @@ from reslab.train.progress import Tell
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.signals import Interrupted, Stop
-from reslab.train.task import ImageTask, Task
+from reslab.train.task import Task
 from reslab.train.track import Tracker
 from reslab.train.tune import Choice, choose
 
@@ -110,6 +110,7 @@ class Training:
         line = {"epoch": round(self.epoch, 4), "loss": loss / max(n, 1), "error": 100 * wrong / max(n, 1), "lr": rate,
                 "images_per_second": round(speed, 1)}  # fmt: skip
         self.tell_all(event="train", **line)
+        line["iterations_per_second"] = speed / self.recipe.batch
         self.heed(self.schedule.saw_training(self.iteration, line["error"]))
         return line
 
@@ -198,16 +199,8 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
                 raise Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
                                   "the same command goes on from there", stop.asked)  # fmt: skip
     if recipe.precise_bn:
-        average_bn(training)
+        task.average_norms(training.kept)
     return training
-
-
-def average_bn(training: Training) -> None:
-    """ "Precise BN": replace the moving statistics by averages over the training part, without augmentation."""
-    task = training.task
-    assert isinstance(task, ImageTask)
-    views = view_batches(task.train, batch=training.recipe.batch, normalize=task.normalize, device=task.device)
-    update_bn((first for (first, *_), _, _ in views), training.kept)
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

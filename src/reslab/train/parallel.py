@@ -18,7 +18,7 @@ Told = Any  # Callable[[Path, dict], None]: a run's folder and its last progress
 
 
 def fair_jobs(runs: int) -> int:
-    """How many trainings to run at once: one a core on a CPU; one at a time on an accelerator, whose memory is unknown."""
+    """How many trainings to run at once: one a core on a CPU, one on an accelerator (its memory is unknown)."""
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         return 1
     return max(1, min(runs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))

@@ -8,7 +8,7 @@ from typing import Any
 from reslab.errors import ReslabError
 
 
-class Interrupted(ReslabError):
+class Interrupted(ReslabError):  # noqa: N818 -- not an error: it was asked to stop
     """A training was asked to stop, and has saved all it needs to go on. Exit code 128 + the signal's number."""
 
     def __init__(self, message: str, number: int) -> None:

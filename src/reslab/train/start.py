@@ -10,6 +10,7 @@ import torch
 
 from reslab.data import ImageData
 from reslab.data import load as load_data
+from reslab.data.load import WORDS
 from reslab.errors import ReslabError, UsageError
 from reslab.nets import Spec, build, count, from_dict, to_dict
 from reslab.run import Run, environment
@@ -36,7 +37,7 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
-    about = {"word": word, "options": options or {}, **data.describe()}
+    about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
         same(run, net, recipe, about)
         return run
@@ -47,6 +48,17 @@ def prepare(
     run.write_json("data.json", about)
     run.write_json("spec.json", to_dict(net))  # last: with it the folder is a run
     return run
+
+
+def absolute(word: str) -> str:
+    """A data word that is a path, so that the run can go on from any folder."""
+    return str(Path(word).resolve()) if word not in WORDS and Path(word).exists() else word
+
+
+def storable(options: dict[str, Any]) -> dict[str, Any]:
+    """The data's options as JSON, without asking for a download again."""
+    kept = {key: value for key, value in options.items() if value is not None and key != "download"}
+    return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
 
 
 def same(run: Run, net: Spec, recipe: Recipe, about: dict[str, Any]) -> None:
@@ -96,10 +108,9 @@ def train(
         place = pick_device(device)
         configure(recipe)
         if data is None:
-            options = {key: Path(v) if key == "root" and v else v for key, v in about["options"].items()}
-            data = load_data(about["word"], **options)
-        if data.fingerprint != about["fingerprint"]:
-            raise ReslabError(f"the data {about['word']!r} are not those that {run.folder} was begun with")
+            data = stored_data(run)
+        elif data.fingerprint != about["fingerprint"]:
+            raise ReslabError(f"these data are not those that {run.folder} was begun with")
         run.write_json("env.json", environment(str(place), torch.get_num_threads()))
         torch.manual_seed(recipe.seed)
         net, task = build(spec), ImageTask(data, recipe, place)
@@ -108,6 +119,19 @@ def train(
             run.log(event="skipped", iteration=0, name=name)
         training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
         return finish(training, spec, run, command=command)
+
+
+def stored_data(run: Run) -> ImageData:
+    """The data of a run folder, loaded as they were. Raises ReslabError where they have changed since."""
+    about = run.read_json("data.json")
+    options: dict[str, Any] = about["options"]
+    root = Path(options["root"]) if "root" in options else None
+    data = load_data(about["word"], root=root, size=options.get("size"))
+    if data.fingerprint != about["fingerprint"]:
+        raise ReslabError(
+            f"the data {about['word']!r} have changed since {run.folder} was begun; name a new run with --out"
+        )
+    return data
 
 
 def configure(recipe: Recipe) -> None:

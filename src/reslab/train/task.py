@@ -6,8 +6,19 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
-from reslab.data import Augment, Batch, ImageData, Normalize, Part, batch_indices, measure, training_batches
+from reslab.data import (
+    Augment,
+    Batch,
+    ImageData,
+    Normalize,
+    Part,
+    batch_indices,
+    measure,
+    training_batches,
+    view_batches,
+)
 from reslab.errors import UsageError
 from reslab.train.evaluate import evaluate
 from reslab.train.recipe import Recipe
@@ -33,6 +44,9 @@ class Task(Protocol):
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
         """Error (%), loss and more on "train", "validation" or "test"; None where there is no such part."""
+
+    def average_norms(self, net: nn.Module) -> None:
+        """ "Precise BN": replace moving statistics by averages over the training examples."""
 
 
 class ImageTask:
@@ -72,6 +86,15 @@ class ImageTask:
                          workers=self.recipe.workers)  # fmt: skip
         return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
 
+    def average_norms(self, net: nn.Module) -> None:
+        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)
+
+
+def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
+    """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation."""
+    views = view_batches(part, batch=batch, normalize=normalize, device=device)
+    update_bn((first for (first, *_), _, _ in views), net)
+
 
 def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
@@ -83,8 +106,3 @@ def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
         raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     return train.subset(order[held:].sort().values), train.subset(order[:held].sort().values)
-
-
-def normalize_of(run_state: dict[str, Any]) -> Normalize:
-    """The normalization that a run folder stores."""
-    return Normalize.from_dict(run_state)

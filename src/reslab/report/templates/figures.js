@@ -3,7 +3,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
   const config = { displayModeBar: false, responsive: true, doubleClick: "autosize", scrollZoom: false };
-  const USER = new Set(["name", "text", "ticktext", "x", "y", "title"]); // where names of classes, nets, runs may stand
+  const USER = new Set(["name", "text", "ticktext", "x", "y", "title", "names", "meta"]); // where names of classes, nets, runs may stand
 
   // plotly reads <b>, <a>, <br> in any text it draws; a class may be called that.
   const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -29,16 +29,18 @@
 
   // Confusion counts are stored once; the share of the row, right ones below zero, is what the color shows.
   function matrix(trace) {
-    const { counts, ...rest } = trace;
+    const { counts, names, ...rest } = trace;
     if (!counts) return trace;
     const sums = counts.map((row) => row.reduce((a, b) => a + b, 0));
     const z = counts.map((row, i) => row.map((n, j) => (i === j ? -1 : 1) * (sums[i] ? n / sums[i] : 0)));
     const most = Math.max(0.02, ...z.map((row) => row.reduce((a, b) => Math.max(a, b), 0)));
     const zero = 1 / (1 + most);
-    const colorscale = [[0, color("@residual2")], [zero, color("@card")], [1, color("@plain2")]];
+    const colorscale = [[0, color("@residual1")], [zero, color("@card")], [1, color("@plain1")]];
     const text = counts.map((row) => row.map((n) => (n ? String(n) : "")));
-    const said = counts.map((row, i) => row.map((n) => `${n} of ${sums[i]}`));
-    return { ...rest, z, text, customdata: said, colorscale, zmin: -1, zmax: most };
+    const customdata = counts.map((row, i) => row.map((n, j) => [names[i], names[j], n, sums[i]]));
+    const hovertemplate = "true <b>%{customdata[0]}</b><br>predicted <b>%{customdata[1]}</b><br>" +
+      "%{customdata[2]} of %{customdata[3]}<extra></extra>";
+    return { ...rest, z, text, customdata, hovertemplate, colorscale, zmin: -1, zmax: most };
   }
 
   function look(plot, narrow) {
@@ -77,11 +79,11 @@
   function rows(plot) {
     if (plot.rows) return plot.rows;
     const grid = plot.data.find((trace) => trace.counts);
-    if (grid) return [[plot.key, ...grid.x], ...grid.counts.map((row, i) => [grid.y[i], ...row])];
+    if (grid) return [[plot.key, ...grid.names], ...grid.counts.map((row, i) => [grid.names[i], ...row])];
     const head = [plot.key], found = new Map();
     for (const trace of plot.data) {
       const flat = trace.orientation === "h";
-      const [keys, columns] = [flat ? trace.y : trace.x, [[trace.name, flat ? trace.x : trace.y]]];
+      const [keys, columns] = [flat ? trace.y : trace.x, [[trace.meta ?? trace.name, flat ? trace.x : trace.y]]];
       if (trace.error_y) columns.push([trace.name + ", ±", trace.error_y.array]);
       for (const [name, values] of columns) {
         head.push(name);
@@ -107,7 +109,11 @@
     }
     for (const line of lines) {
       const row = body.insertRow();
-      for (const value of line) row.insertCell().textContent = value ?? "–";
+      for (const value of line) {
+        const cell = row.insertCell();
+        cell.textContent = value ?? "–";
+        if (typeof value === "number") cell.className = "n";
+      }
     }
     box.append(made);
     return box;

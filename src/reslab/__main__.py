@@ -1,0 +1,5 @@
+"""python -m reslab"""
+
+from reslab.cli import main
+
+raise SystemExit(main())

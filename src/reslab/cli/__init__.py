@@ -1,0 +1,75 @@
+"""The command line: one file a verb. Nothing here imports torch until a verb needs it."""
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+from reslab import __version__
+from reslab.cli import doctor, evaluate, nets, report, study, train
+from reslab.errors import ReslabError
+
+app = App(
+    name="reslab",
+    help="The laboratory for residual networks.\n\nEvery verb takes --debug (show the traceback of an error); "
+    "those that print results take --json.",
+    version=__version__,
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+app.command(nets.nets)
+app.command(train.train)
+app.command(evaluate.evaluate, name="eval")
+app.command(study.app)
+app.command(report.report)
+app.command(doctor.doctor)
+app.register_install_completion_command(help="Install completion for your shell.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0, 1 for a failure, 2 for a usage error, 128 + n after signal n."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    warnings.showwarning = show_warning  # type: ignore[assignment]
+    try:
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        return failed("stopped", 130, debug=False)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe left: nothing to say, and nowhere to say it
+        return 141
+    except CycloptsError as error:
+        return failed(" ".join(str(error).split()), 2, debug)
+    except ReslabError as error:
+        return failed(str(error), error.exit_code, debug)
+    except MemoryError:
+        return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
+    except Exception as error:
+        return failed(unforeseen(error), 1, debug)
+    return 0
+
+
+def unforeseen(error: Exception) -> str:
+    """A sentence for an error that no part of reslab expected."""
+    text = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    if type(error).__name__ == "OutOfMemoryError":
+        return "out of memory on the device; a smaller --batch or --size may fit"
+    return f"{said} (unexpected: please report it with what --debug shows)"
+
+
+def failed(sentence: str, code: int, debug: bool) -> int:
+    """Print one sentence to standard error; with --debug the traceback before it."""
+    if debug:
+        traceback.print_exc()
+    print(f"reslab: {sentence}", file=sys.stderr)
+    return code
+
+
+def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+    """A warning as one line, without the place in the code."""
+    print(f"reslab: warning: {message}", file=sys.stderr)

@@ -1,0 +1,79 @@
+"""reslab doctor: what is here, what is fast, what is broken and how to mend it."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from typing import Any
+
+from reslab import __version__
+from reslab.cli import say
+from reslab.cli.options import Json
+
+PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
+            "datasets", "pyarrow", "tensorboard", "openvino", "onnxruntime")  # fmt: skip
+CURE = (
+    "torchvision does not import beside this torch, and breaks timm, torchmetrics and transformers with it: the two "
+    "are of different builds. Install both from one index (README, Install) or `pip uninstall torchvision`; "
+    "reslab itself does not need it."
+)
+
+
+def doctor(*, json: Json = False) -> None:
+    """Say versions, device, precision and threads, and name known faults with their cure."""
+    facts, faults = look()
+    if json:
+        say.as_json({"facts": facts, "faults": faults})
+        return
+    for key, value in facts.items():
+        print(f"{key:<14} {value}")
+    for fault in faults:
+        print(f"\nfault: {fault}")
+    if not faults:
+        print("\nno fault found. Next: reslab study degradation")
+
+
+def look() -> tuple[dict[str, Any], list[str]]:
+    import torch
+
+    from reslab.run import processor
+    from reslab.train.start import pick_device
+    from reslab.train.tune import native_bf16
+
+    device = pick_device()
+    facts: dict[str, Any] = {
+        "reslab": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(terse=True),
+        "device": f"{device} ({torch.cuda.get_device_name() if device.type == 'cuda' else processor()})",
+        "bf16": "native" if native_bf16(device) else "not native: --precision auto stays with fp32",
+        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} processors",
+    }
+    faults = []
+    for name in PACKAGES:
+        version = installed(name)
+        if version:
+            facts[name] = version
+    if "torchvision" in facts and not imports("torchvision"):
+        faults.append(CURE)
+    if device.type == "cpu" and torch.get_num_threads() > len(usable()):
+        faults.append(f"more threads than processors this process may use ({len(usable())}): set OMP_NUM_THREADS")
+    return facts, faults
+
+
+def usable() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def imports(name: str) -> bool:
+    """Whether a package imports, tried in a process of its own: a broken one can take its process down."""
+    done = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False)
+    return done.returncode == 0

@@ -1,0 +1,99 @@
+"""reslab eval: how often a trained net errs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
+from reslab.errors import UsageError
+from reslab.run import Run, command_line
+
+
+def evaluate(
+    model: Annotated[Path, Parameter(help="A run folder, or a checkpoint file with --net and --data.")],
+    /,
+    *,
+    net: Annotated[str | None, Parameter(help="The net a checkpoint file is of.")] = None,
+    data: Annotated[str | None, Parameter(help="By default the run's own.")] = None,
+    part: Annotated[Literal["test", "train"], Parameter(help="Which images.")] = "test",
+    crops: Annotated[Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirrors.")] = 1,
+    scales: Annotated[
+        list[int] | None,
+        Parameter(help="Fully convolutional, shorter sides averaged over.", negative=(), consume_multiple=True),
+    ] = None,
+    normalize: Annotated[
+        Literal["pixel", "channel", "imagenet", "none"] | None,
+        Parameter(help="For a checkpoint file: what it was trained with."),
+    ] = None,
+    precise_bn: Annotated[
+        bool, Parameter(help="First average BN statistics over the training images.", negative=())
+    ] = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    net_flags: NetFlags | None = None,
+    data_flags: DataFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Top-1 and top-5 error with its 95 % interval; into the run's page: errors by class and the confusion matrix.
+
+    --scales 224,256,384 may be written with commas or blanks.
+    """
+    from reslab.train.evaluate import evaluate as measure_error
+    from reslab.train.start import pick_device
+    from reslab.train.task import average_norms
+
+    place = pick_device(device)
+    module, images, normalizer = gather(model, net, data, normalize, given(net_flags), data_options(data_flags))
+    module, normalizer = module.to(place), normalizer.to(place)
+    if precise_bn:
+        average_norms(module, images.train, normalizer, place)
+    found = measure_error(module, images.train if part == "train" else images.test, normalize=normalizer, device=place,
+                          crops=crops, scales=tuple(scales or ()))  # fmt: skip
+    result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
+              "data": images.describe(), "command": command_line()}  # fmt: skip
+    report = keep(model, result)
+    if json:
+        say.as_json({**result, "match": str(module.match), "report": report})
+        return
+    print(f"{model}: {module.match}")
+    print(
+        f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
+        f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views}, {part} images of"
+        f" {images.name}"
+    )
+    print(f"report: {report}\nnext:   reslab report {model}" if report else "next:   reslab train --help")
+
+
+def gather(
+    model: Path, net: str | None, data: str | None, normalize: str | None, net_options: dict[str, Any],
+    options: dict[str, Any],
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The net, the data and the normalization, from a run folder or from the flags."""
+    from reslab.data import Normalize, load, measure
+    from reslab.nets import load as load_net
+    from reslab.train.start import stored_data
+
+    if model.is_dir():
+        run = Run(model)
+        module = load_net(model, net, **net_options)
+        images = load(data, **options) if data else stored_data(run)
+        return module, images, Normalize.from_dict(run.read_json("normalize.json"))
+    if net is None or data is None:
+        raise UsageError(f"{model} is a file: say which net it is of and which data to take, with --net and --data")
+    images = load(data, **options)
+    channels, height, width = images.shape
+    sizes = {"classes": len(images.classes), "channels": channels, "size": min(height, width)}
+    module = load_net(model, net, **{**sizes, **net_options})
+    chosen = normalize or "imagenet"
+    return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
+
+
+def keep(model: Path, result: dict[str, Any]) -> str | None:
+    """Store the result in a run folder and draw its page anew; a lone file has neither."""
+    if not model.is_dir():
+        return None
+    from reslab.report import write
+
+    Run(model).write_json("results/eval.json", result)
+    return str(write(model))

@@ -1,0 +1,97 @@
+"""reslab nets: what can be built, and what it costs."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, NetFlags, given
+
+
+def nets(
+    name: Annotated[str | None, Parameter(help="A net to draw stage by stage.")] = None,
+    /,
+    *,
+    classes: Annotated[int | None, Parameter(help="Outputs.")] = None,
+    channels: Annotated[int | None, Parameter(help="Of the input image.")] = None,
+    size: Annotated[int | None, Parameter(help="Side of the input image in pixels.")] = None,
+    net: NetFlags | None = None,
+    json: Json = False,
+) -> None:
+    """List the networks with depth, parameters, multiply-adds and receptive field, or draw one of them."""
+    from reslab.nets import count, layers, names, spec, to_dict
+
+    sizes = {"classes": classes, "channels": channels, "size": size}
+    options = {**given(net), **{key: value for key, value in sizes.items() if value is not None}}
+    if name is not None:
+        one = spec(name, **options)
+        counts, found = count(one), layers(one)
+        if json:
+            say.as_json(
+                {"spec": to_dict(one), **asdict(counts), "depth": one.depth, "layers": [asdict(v) for v in found]}
+            )
+            return
+        draw(one, counts, found)
+        return
+    rows = []
+    for known in names():
+        one = spec(known, **options)
+        rows.append({"net": known, "depth": one.depth, "size": one.size, **asdict(count(one))})
+    if json:
+        say.as_json(rows)
+        return
+    columns = ("net", "depth", "image", "parameters", "MACs", "receptive field")
+    say.table(columns, [
+        (r["net"], r["depth"], f"{r['size']}x{r['size']}", f"{r['parameters']:,}", say.millions(r["macs"]),
+         f"{r['receptive_field']} px") for r in rows
+    ])  # fmt: skip
+    print("plain50 is resnet50 without shortcuts; any CIFAR depth 6n+2 can be named. Next: reslab nets resnet50")
+
+
+def draw(one: Any, counts: Any, found: list[Any]) -> None:
+    """One net as a table of its stages: repeated layers folded, as in the paper's Table 1."""
+    rows = [
+        (stage, f"{count} x [ {body} ]" if count > 1 else body, "x".join(map(str, shape)), f"{held:,}",
+         say.millions(macs), field or "–")
+        for stage, body, count, shape, held, macs, field in folded(found)
+    ]  # fmt: skip
+    say.table(("stage", "layers", "output", "parameters", "MACs", "sees"), rows, title=one.name)
+    print(
+        f"depth {one.depth}, {counts.parameters:,} parameters (norms and biases included), {counts.macs:,} MACs at "
+        f"{one.size}x{one.size}, receptive field {counts.receptive_field} px"
+    )
+    shortcut = getattr(one, "shortcut", None)
+    if shortcut:
+        print(f"shortcuts {shortcut}, {one.activation}-activation, stride on the {one.stride_on}" if shortcut != "none"
+              else f"no shortcuts: the plain twin, {one.activation}-activation")  # fmt: skip
+    print(f"Next: reslab train --net {one.name}")
+
+
+def folded(found: list[Any]) -> list[tuple[str, str, int, tuple[int, ...], int, int, int | None]]:
+    """(stage, layers of one block, blocks, output shape, parameters, MACs, receptive field) of each stage."""
+    blocks: dict[str, list[Any]] = {}
+    for layer in found:
+        parts = layer.path.split(".")
+        blocks.setdefault(".".join(parts[:3]) if parts[0] == "stages" else layer.path, []).append(layer)
+    rows: list[Any] = []
+    for key, inside in blocks.items():
+        stage = f"stage {int(key.split('.')[1]) + 1}" if key.startswith("stages") else key.split(".")[0]
+        path = [layer for layer in inside if layer.receptive_field or layer.kind == "linear"]
+        body = ", ".join(f"{layer.kind} {layer.shape[0]}" for layer in path)
+        held, macs = sum(v.parameters for v in inside), sum(v.macs for v in inside)
+        last = path[-1]
+        if rows and rows[-1][:2] == (stage, body) and stage.startswith("stage"):
+            before = rows[-1]
+            rows[-1] = (
+                stage,
+                body,
+                before[2] + 1,
+                last.shape,
+                before[4] + held,
+                before[5] + macs,
+                last.receptive_field,
+            )
+        else:
+            rows.append((stage, body, 1, last.shape, held, macs, last.receptive_field))
+    return rows

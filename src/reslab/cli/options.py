@@ -1,0 +1,109 @@
+"""Flags that several verbs share. None means: not given, so the recipe, net or data decide."""
+
+import typing
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.train.recipe import Recipe
+
+RECIPE_HELP = {
+    "batch": "Images a batch.",
+    "epochs": "Passes over the training images; replaces iterations.",
+    "iterations": "Updates; replaces epochs.",
+    "lr": "Learning rate (the highest of the schedule).",
+    "momentum": "Of SGD.",
+    "nesterov": "Nesterov's momentum.",
+    "weight_decay": "L2 penalty.",
+    "decay_all": "Decay norms and biases too, as the paper does.",
+    "clip": "Largest norm of the gradient; 0: no clipping.",
+    "label_smoothing": "Share of the target spread over all classes.",
+    "ema": "Decay of an average of the weights; 0: none.",
+    "schedule": "How the learning rate changes.",
+    "drops": "Where `steps` divides the rate: iterations, or shares of the run.",
+    "drop_factor": "By how much a drop divides the rate.",
+    "patience": "Epochs that `plateau` waits for a better error.",
+    "warmup": "Iterations (or share) over which the rate rises.",
+    "warmup_lr": "Rate held until the training error is below --warmup-error.",
+    "warmup_error": "Percent; see --warmup-lr.",
+    "warmup_depth": "Least depth of net that --warmup-lr is for.",
+    "validation": "Training images (or share) set aside for validation.",
+    "augment": "Shift by a padded crop, random scale and crop, or none.",
+    "pad": "Pixels that `crop` pads.",
+    "flip": "Mirror half of the training images.",
+    "color": "AlexNet's color augmentation, for `scale`.",
+    "shortest": "Least shorter side of `scale`, in pixels.",
+    "longest": "Greatest shorter side of `scale`, in pixels.",
+    "mean": "What is subtracted.",
+    "std": "Divide by the standard deviation of each channel.",
+    "precision": "auto tries what is fastest here.",
+    "memory_format": "auto tries what is fastest here.",
+    "compile": "auto tries it for runs long enough to repay it.",
+    "deterministic": "Only deterministic algorithms.",
+    "threads": "CPU threads; 0: PyTorch's choice.",
+    "workers": "Processes that decode images.",
+    "evaluate_every": "Epochs between evaluations.",
+    "checkpoint_seconds": "Seconds between checkpoints.",
+    "tensorboard": "Write TensorBoard events too (extra `track`).",
+    "precise_bn": "At the end, average BN statistics over the training images.",
+    "seed": "Of initialization, order and augmentation.",
+}
+
+
+def recipe_flags() -> type:
+    """A dataclass with every key of a recipe as an optional flag."""
+    hints = typing.get_type_hints(Recipe)
+    made = []
+    for key, text in RECIPE_HELP.items():
+        many = typing.get_origin(hints[key]) is tuple
+        flag = Parameter(help=text, consume_multiple=many, negative_iterable=())
+        made.append((key, Annotated[hints[key] | None, flag], field(default=None)))
+    return make_dataclass("RecipeFlags", made, kw_only=True, frozen=True)
+
+
+RecipeFlags: Any = Annotated[recipe_flags(), Parameter(name="*", group="Recipe (each replaces the recipe's own)")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NetFlags:
+    shortcut: Annotated[
+        Literal["A", "A-both", "B", "C", "none"] | None, Parameter(help="Option A, B or C; none: plain.")
+    ] = None
+    block: Annotated[Literal["basic", "bottleneck"] | None, Parameter(help="Two 3x3, or 1x1-3x3-1x1.")] = None
+    activation: Annotated[Literal["post", "pre"] | None, Parameter(help="conv-BN-ReLU, or BN-ReLU-conv (v2).")] = None
+    stride_on: Annotated[Literal["1x1", "3x3"] | None, Parameter(help="Of a bottleneck: the paper's, or v1.5.")] = None
+    stem: Annotated[Literal["imagenet", "cifar"] | None, Parameter(help="7x7 and pool, or one 3x3.")] = None
+    init: Annotated[str | None, Parameter(help="he, he-in, xavier, orthogonal, torch, normal:STD.")] = None
+    norm: Annotated[bool | None, Parameter(help="BatchNorm after convolutions.")] = None
+    zero_last_norm: Annotated[bool | None, Parameter(help="Start each branch's last BN at zero.")] = None
+
+
+NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (each replaces the named net's own)")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DataFlags:
+    root: Annotated[
+        Path | None, Parameter(help="Folder of the original files (default: $RESLAB_DATA or the cache).")
+    ] = None
+    size: Annotated[int | None, Parameter(help="Side in pixels that images are brought to.")] = None
+    download: Annotated[bool, Parameter(help="Fetch the original files, checksum verified.", negative=())] = False
+
+
+DataFlags = Annotated[_DataFlags, Parameter(name="*", group="Data")]
+
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative=())]
+
+
+def given(flags: Any) -> dict[str, Any]:
+    """The flags that were given, by name."""
+    return (
+        {f.name: getattr(flags, f.name) for f in fields(flags) if getattr(flags, f.name) is not None} if flags else {}
+    )
+
+
+def data_options(flags: _DataFlags | None) -> dict[str, Any]:
+    """The flags as arguments of `reslab.data.load`."""
+    return {key: value for key, value in asdict(flags or _DataFlags()).items() if value not in (None, False)}

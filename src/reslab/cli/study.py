@@ -1,0 +1,120 @@
+"""reslab study: whole experiments."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from reslab.cli import say
+from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
+from reslab.cli.train import RECIPES, slug
+from reslab.run import command_line
+from reslab.train.recipe import read
+
+app = App(name="study", help="Run a whole experiment and write it as a page.", help_format="plaintext")
+
+
+@app.command
+def degradation(
+    *,
+    data: Annotated[str, Parameter(help="As for `reslab train`.")] = "digits",
+    depths: Annotated[list[int], Parameter(help="Depths to compare.", consume_multiple=True, negative=())] = [20, 56],  # noqa: B006
+    seeds: Annotated[int, Parameter(help="Runs of every net.")] = 2,
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
+    jobs: Annotated[int, Parameter(help="Trainings at a time; 0: one a core, or one on an accelerator.")] = 0,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    net_flags: NetFlags | None = None,
+    data_flags: DataFlags | None = None,
+    recipe_flags: RecipeFlags = None,
+    json: Json = False,
+) -> None:
+    """Train plain nets and their residual twins at several depths: does depth hurt, and do shortcuts cure it?
+
+    Goes on where it was stopped; runs that are finished are not run again.
+    """
+    name = recipe or RECIPES.get(data, "paper-cifar")
+    chosen = read(name, **given(recipe_flags))
+    from reslab.report import write as write_report
+    from reslab.study.degradation import degradation as study
+
+    folder = out or Path("runs") / f"degradation-{slug(Path(data).name)}"
+    began = time.perf_counter()
+    with rows() as (told, note):
+        result = study(
+            folder,
+            data=data,
+            depths=tuple(depths),
+            seeds=seeds,
+            recipe=chosen,
+            options=data_options(data_flags),
+            net_options=given(net_flags),
+            jobs=jobs,
+            device=device,
+            command=command_line(),
+            told=told,
+            say=note,
+        )
+    page = write_report(folder)
+    if json:
+        say.as_json(
+            {"folder": str(folder), "report": str(page), **{k: result[k] for k in ("table", "verdicts", "caveats")}}
+        )
+        return
+    show(result)
+    print(f"{time.perf_counter() - began:.0f} s. report: {page}\nnext:   reslab report {folder}/resnet{max(depths)}-s0")
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table and the verdicts in the terminal."""
+    columns = ("net", "n", "training error", "of final weights", "test error")
+    cells = [
+        (row["net"], row["n"], *(spread(row, k) for k in ("train", "train_eval", "test"))) for row in result["table"]
+    ]
+    say.table(columns, cells)
+    for verdict in result["verdicts"]:
+        print(f"{verdict['question']} {verdict['answer'].upper()}. {verdict['sentence']}")
+
+
+def spread(row: dict[str, Any], key: str) -> str:
+    mean, std = row[f"{key}_mean"], row[f"{key}_std"]
+    return f"{mean:.2f} %" if std is None else f"{mean:.2f} ± {std:.2f} %"
+
+
+@contextmanager
+def rows() -> Iterator[tuple[Any, Any]]:
+    """A progress row for every training, and a way to say something above them; plain lines where piped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from reslab.train.progress import describe
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last: dict[Path, float] = {}
+
+        def line(folder: Path, told: dict[str, Any]) -> None:
+            now = time.perf_counter()
+            if now - last.get(folder, 0.0) > 15 or told["iteration"] == told["total"]:
+                last[folder] = now
+                left = (told["total"] - told["iteration"]) / max(told["iterations_per_second"], 1e-9)
+                print(f"{folder.name} {told['iteration']}/{told['total']}  {describe(told)}  {left:.0f} s left",
+                      file=sys.stderr, flush=True)  # fmt: skip
+
+        yield line, lambda text: print(text, file=sys.stderr, flush=True)
+        return
+    columns = (TextColumn("{task.description:<14}"), BarColumn(bar_width=24),
+               TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        shown: dict[Path, Any] = {}
+
+        def draw(folder: Path, told: dict[str, Any]) -> None:
+            if folder not in shown:
+                shown[folder] = bar.add_task(folder.name, note="")
+            bar.update(shown[folder], completed=told["iteration"], total=told["total"], note=describe(told))
+
+        yield draw, bar.console.print

@@ -1,0 +1,95 @@
+"""reslab train: from a net, data and a recipe to a run folder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
+from reslab.errors import UsageError
+from reslab.run import Run, command_line
+from reslab.train.recipe import read
+
+RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar"}
+
+
+def train(
+    *,
+    net: Annotated[str, Parameter(help="Name of a net; `reslab nets` lists them.")] = "resnet20",
+    data: Annotated[
+        str,
+        Parameter(help="digits, cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file or hf:NAME."),
+    ] = "digits",
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
+    resume: Annotated[
+        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
+    ] = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    net_flags: NetFlags | None = None,
+    data_flags: DataFlags | None = None,
+    recipe_flags: RecipeFlags = None,
+    json: Json = False,
+) -> None:
+    """Train a net. The same command goes on where it was stopped; finished, it does nothing."""
+    run, loaded = None, None
+    if resume:
+        run = Run(out) if out else newest()
+        if not run.has("spec.json"):
+            raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+    from reslab.data import load
+    from reslab.nets import spec
+    from reslab.train.start import DONE, prepare
+
+    if run is None:
+        name = recipe or RECIPES.get(data, "paper-cifar")
+        chosen = read(name, **given(recipe_flags))
+        options = data_options(data_flags)
+        loaded = load(data, **options)
+        folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
+        run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
+                      options=options, command=command_line())  # fmt: skip
+    finished = run.has(DONE)
+    result = work(run, loaded, device)
+    page = run.path("report.html")
+    if not finished or not page.exists():
+        from reslab.report import write as write_report
+
+        page = write_report(run.folder)
+    if json:
+        say.as_json({"folder": str(run.folder), "report": str(page), **result})
+        return
+    print(f"{run.folder} is finished: nothing to do" if finished else f"trained {result['net']} on {result['data']}")
+    print(
+        f"test error {say.percent(result['test_error'])} (n = {result['test_n']}), "
+        f"training error {say.percent(result['train_error'])}, {result['iterations']} iterations, "
+        f"{result['seconds']:.0f} s"
+    )
+    if result["skipped"]:
+        print(f"{len(result['skipped'])} broken images were skipped: {', '.join(result['skipped'][:3])}")
+    print(f"report: {page}\nnext:   reslab eval {run.folder}")
+
+
+def work(run: Run, data: Any, device: str) -> dict[str, Any]:
+    """Train with a progress bar."""
+    from reslab.train.progress import shown
+    from reslab.train.start import train as train_folder
+
+    with shown(run.folder.name) as tell:
+        return train_folder(run.folder, data=data, device=device, tell=tell, command=command_line())
+
+
+def newest() -> Run:
+    """The newest unfinished run under runs/."""
+    from reslab.train.start import DONE
+
+    found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not (spec.parent / DONE).exists()]
+    if not found:
+        raise UsageError("there is no unfinished run under runs/")
+    return Run(max(found, key=lambda folder: folder.stat().st_mtime))
+
+
+def slug(text: str) -> str:
+    """The text as part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "data"

@@ -1,0 +1,1 @@
+"""Whole experiments: each a function from settings to a result."""
