@@ -13,7 +13,7 @@ class BrokenImage(ReslabError):  # noqa: N818 - the word people say
     """An image that cannot be read: `name` says which, `reason` why."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"broken image {name}: {reason}")
+        super().__init__(f"broken image {name}: {reason}; replace or remove it")
         self.name, self.reason = name, reason
 
 
