@@ -1,5 +1,6 @@
 """The page in a browser: drawn, silent, offline, and readable on a phone and in the dark."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_study_page_is_drawn_in_silence(tab: Callable[..., Tab], study_folder: P
     page = one.open(write(study_folder))
     assert drawn(page) == [True] * 4
     row = page.locator("main table").first.locator("tbody tr", has_text="plain56")
-    assert row.locator("td").last.inner_text() == f"{study['table'][3]['test_mean']:.2f}\u00a0±\u00a00.35"
+    assert row.locator("td").nth(6).inner_text() == f"{study['table'][3]['test_mean']:.2f}\u00a0±\u00a00.35"
     page.locator("#figure-depth summary").click()
     numbers = page.locator("#figure-depth table").nth(1)
     assert numbers.locator("tr").last.locator("td").nth(1).inner_text() == f"{study['table'][3]['test_mean']:g}"
@@ -76,6 +77,23 @@ def test_run_pages_are_drawn_in_silence(tab: Callable[..., Tab], make_run: Calla
     assert page.locator("#figure-confusion th").nth(2).inner_text() == "<b>bold</b>"
     assert drawn(one.open(write_many(folders, out=tmp_path / "both.html"))) == [True]
     assert one.noise == []
+
+
+def test_class_bars_carry_their_own_names(tab: Callable[..., Tab], make_run: Callable[..., Path]) -> None:
+    """Classes called by numbers, and two of one name: neither may be mixed up."""
+    folder = make_run()
+    seen = json.loads((folder / "results" / "eval.json").read_text())
+    seen |= {"classes": ["2", "0", "0"], "confusion": [[9, 1, 0], [4, 6, 0], [0, 2, 8]]}
+    (folder / "results" / "eval.json").write_text(json.dumps(seen))
+    page = tab().open(write(folder))
+    bars, matrix = page.locator("#figure-classes"), page.locator("#figure-confusion")
+    ticks = bars.locator(".ytick text").all()
+    assert [tick.text_content() for tick in sorted(ticks, key=lambda t: t.bounding_box()["y"])] == ["0", "0", "2"]
+    bars.locator("summary").click()
+    cells = [row.locator("td").all_inner_texts() for row in bars.locator("tbody tr").all()]
+    assert cells == [["0", "40"], ["0", "20"], ["2", "10"]]
+    matrix.locator("summary").click()
+    assert matrix.locator("tbody tr").nth(2).locator("td").all_inner_texts() == ["0", "0", "2", "8"]
 
 
 def test_hover_tells_net_iteration_and_value(tab: Callable[..., Tab], study_folder: Path) -> None:

@@ -157,7 +157,7 @@ def test_user_text_cannot_break_out(make_run: MakeRun, study_folder: Path, study
     attack = "</script><script>alert(1)</script>"
     page = Page(write(make_run(classes=[attack, "b"])))
     assert sum(tag == "script" for tag, _ in page.tags) == 3
-    assert page.figures["confusion"][0]["data"][0]["x"] == [attack, "b"]
+    assert page.figures["confusion"][0]["data"][0]["names"] == [attack, "b"]
     assert attack in page.text  # the list of mistakes
     study["title"] = study["curves"][0]["net"] = study["verdicts"][0]["sentence"] = '<img src="x">'
     study["curves"][0]["kind"] = '"><svg onload=alert(1)>'
@@ -223,7 +223,7 @@ def test_numbers_json_cannot_hold_become_gaps(make_run: MakeRun) -> None:
 def test_several_runs_share_one_frame(make_run: MakeRun, tmp_path: Path) -> None:
     folders = [make_run("a", end=7.3), make_run("b", end=11.25)]
     page = Page(write_many(folders, out=tmp_path / "both.html"))
-    assert {t["name"] for t in page.figures["overlay"][0]["data"]} == {
+    assert {t["meta"] for t in page.figures["overlay"][0]["data"]} == {
         "a, training",
         "a, test",
         "b, training",

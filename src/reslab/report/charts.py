@@ -108,9 +108,9 @@ def room(labels: Sequence[Plot]) -> dict[str, int]:
     return {"r": 18 + 8 * max((len(label["text"]) for label in labels), default=0)}
 
 
-def clipped(text: str, most: int = 20) -> str:
-    """A name short enough for an axis; hover and tables show it whole."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def clipped(text: str, most: int = 22) -> str:
+    """A name short enough for an axis, cut in its middle; hover and tables show it whole."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[1 + most // 2 - most :]}"
 
 
 def plot(title: str, data: list[Plot], *, height: int = 340, **layout: Any) -> Plot:

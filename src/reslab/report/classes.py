@@ -52,14 +52,19 @@ def by_class(run: Run) -> Facts | None:
     if not found or len(found) > LISTED:
         return None
     bars = {
-        "type": "bar", "orientation": "h", "name": "error (%)", "y": [c["name"] for c in found],
-        "x": [charts.finite(c["error"]) for c in found], "customdata": [[c["wrong"], c["n"]] for c in found],
+        "type": "bar", "orientation": "h", "name": "error (%)", "y": list(range(len(found))),
+        "x": [charts.finite(c["error"]) for c in found], "names": [c["name"] for c in found],
+        "customdata": [[c["name"], c["wrong"], c["n"]] for c in found],
         "marker": {"color": "@residual2"}, "texttemplate": "%{x:.1f}", "textposition": "outside", "cliponaxis": False,
-        "hovertemplate": "<b>%{y}</b><br>%{x:.2f} % (%{customdata[0]} of %{customdata[1]})<extra></extra>",
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{x:.2f} % (%{customdata[1]} of %{customdata[2]})<extra></extra>",
     }  # fmt: skip
     size: Facts = {"height": 70 + 24 * len(found), "margin": {"l": 8, "r": 40, "b": 8}}
+    # Places, not categories: plotly takes a class called "3" for the third, and two of one name for one.
     ticks = {"tickvals": list(range(len(found))), "ticktext": [charts.clipped(c["name"]) for c in found]}
-    axes: Facts = {"yaxis": {"type": "category", "showgrid": False, **ticks}, "xaxis": {"visible": False}}
+    axes: Facts = {
+        "yaxis": {"showgrid": False, "range": [-0.6, len(found) - 0.4], **ticks},
+        "xaxis": {"visible": False},
+    }
     plot = charts.plot("error of each class (%)", [bars], key="class", bargap=0.3, **size, **axes)
     said = ", ".join(f"{c['name']} {words.percent(c['error'], 1)}" for c in found[::-1])
     return charts.figure("classes", [plot], alt=f"Error of each class: {said}.", caption="Error of each class.")

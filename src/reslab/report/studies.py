@@ -26,14 +26,14 @@ def page(folder: Path) -> Facts:
     study = read_json(folder / "study.json")
     curves, rows = _dicts(study.get("curves")), _dicts(study.get("table"))
     runs = _dicts(study.get("runs"))
-    figures = [f for f in (_curves(curves, study.get("drops") or []), _by_depth(rows)) if f]
+    figures = [f for f in (_curves(curves, _list(study.get("drops"))), _by_depth(rows)) if f]
     return {
         "template": "study.html.j2",
         "title": study.get("title") or study.get("study") or folder.resolve().name,
         "study": study,
         "found": FOUND.get(str(study.get("study"))),
         "verdicts": _dicts(study.get("verdicts")),
-        "caveats": [c for c in study.get("caveats") or [] if isinstance(c, str)],
+        "caveats": [c for c in _list(study.get("caveats")) if isinstance(c, str)],
         "figures": {f["id"]: f for f in figures},
         "table": tables.of(rows),
         "runs": tables.of(runs),
@@ -43,7 +43,11 @@ def page(folder: Path) -> Facts:
 
 
 def _dicts(value: Any) -> list[Facts]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [item for item in _list(value) if isinstance(item, dict)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:

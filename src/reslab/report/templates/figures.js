@@ -3,7 +3,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
   const config = { displayModeBar: false, responsive: true, doubleClick: "autosize", scrollZoom: false };
-  const USER = new Set(["name", "text", "ticktext", "x", "y", "title", "names", "meta"]); // where names of classes, nets, runs may stand
+  const USER = new Set(["name", "text", "ticktext", "x", "y", "title", "names", "meta", "customdata"]); // where names of classes, nets, runs may stand
 
   // plotly reads <b>, <a>, <br> in any text it draws; a class may be called that.
   const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -92,7 +92,8 @@
     }
     const lines = [...found].map(([key, values]) => [key, ...head.slice(1).map((_, j) => values[j])]);
     if (lines.every(([key]) => typeof key === "number")) lines.sort((a, b) => a[0] - b[0]);
-    return [head, ...lines];
+    const names = plot.data[0].names; // bars stand at places that have names, the first at the bottom
+    return [head, ...(names ? lines.map(([at, ...rest]) => [names[at], ...rest]).reverse() : lines)];
   }
 
   function table(plot) {
