@@ -107,8 +107,13 @@ def rows() -> Iterator[tuple[Any, Any]]:
 
         yield line, lambda text: print(text, file=sys.stderr, flush=True)
         return
-    columns = (TextColumn("{task.description:<14}"), BarColumn(bar_width=24),
-               TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console) as bar:
         shown: dict[Path, Any] = {}
 
