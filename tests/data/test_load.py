@@ -1,17 +1,40 @@
 """What a --data word gives."""
 
+from pathlib import Path
+
 import pytest
 
 from reslab.data import load
 from reslab.errors import UsageError
 
 
-def test_digits_split() -> None:
+def test_digits() -> None:
     digits = load("digits")
     assert (len(digits.train), len(digits.test), digits.shape) == (1437, 360, (1, 8, 8))
-    assert digits.train.labels.bincount().tolist() == [142, 145, 142, 146, 145, 146, 145, 143, 139, 144]
+    # a fifth of 178 182 177 183 181 182 181 179 174 180, what is left over to the largest remainders
+    assert digits.test.labels.bincount().tolist() == [36, 37, 35, 37, 36, 36, 36, 36, 35, 36]
+    assert digits.train.pixels.unique().tolist() == [round(k * 255 / 16) for k in range(17)]
+    assert digits.classes == tuple("0123456789")
+
+
+def test_digits_are_the_same_everywhere() -> None:
+    # Philox's words and scikit-learn's file are fixed: so is the split
+    assert load("digits").fingerprint.startswith("f22aa5daafe614e4")
 
 
 def test_unknown_word_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'cifar10'"):
+    with pytest.raises(UsageError, match=r"no data named 'cifar-10'.*there are digits, .*; did you mean 'cifar10'\?$"):
         load("cifar-10")
+
+
+def test_unknown_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder or file"):
+        load(str(tmp_path / "nowhere"))
+    (tmp_path / "data.csv").write_text("a,b")
+    with pytest.raises(UsageError, match=r"data.csv is a file but no parquet file"):
+        load(str(tmp_path / "data.csv"))
+
+
+def test_size_is_not_for_published_sets() -> None:
+    with pytest.raises(UsageError, match="digits comes at its own size"):
+        load("digits", size=32)

@@ -51,8 +51,8 @@ def load(
             return load_parquet(path, size=size, memory=memory, cache=root)
         raise UsageError(f"{path} is a file but no parquet file: name a folder of class folders, or a .parquet")
     raise UsageError(
-        f"no data named {word!r}, and no such folder or file{nearest(word, WORDS)} "
-        f"known: {', '.join(WORDS)}, a folder of class folders, a parquet file, hf:NAME"
+        f"no data named {word!r}, and no such folder or file; there are {', '.join(WORDS)}, "
+        f"a folder of class folders, a parquet file, hf:NAME{nearest(word, WORDS)}"
     )
 
 
