@@ -20,7 +20,7 @@ def evaluate(
     part: Annotated[Literal["test", "train"], Parameter(help="Which images.")] = "test",
     crops: Annotated[Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirrors.")] = 1,
     scales: Annotated[
-        list[int] | None,
+        list[str] | None,
         Parameter(help="Fully convolutional, shorter sides averaged over.", negative=(), consume_multiple=True),
     ] = None,
     normalize: Annotated[
@@ -35,10 +35,7 @@ def evaluate(
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Top-1 and top-5 error with its 95 % interval; into the run's page: errors by class and the confusion matrix.
-
-    --scales 224,256,384 may be written with commas or blanks.
-    """
+    """Top-1 and top-5 error with its 95 % interval; into the run's page: errors by class and the confusion matrix."""
     from reslab.train.evaluate import evaluate as measure_error
     from reslab.train.start import pick_device
     from reslab.train.task import average_norms
@@ -48,8 +45,15 @@ def evaluate(
     module, normalizer = module.to(place), normalizer.to(place)
     if precise_bn:
         average_norms(module, images.train, normalizer, place)
-    found = measure_error(module, images.train if part == "train" else images.test, normalize=normalizer, device=place,
-                          crops=crops, scales=tuple(scales or ()))  # fmt: skip
+    found = measure_error(
+        module,
+        images.train if part == "train" else images.test,
+        normalize=normalizer,
+        device=place,
+        crops=crops,
+        scales=sides(scales or []),
+        pad=max(1, min(images.shape[1:]) // 8),  # the paper's 4 for 32 pixels
+    )
     result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
     report = keep(model, result)
@@ -63,6 +67,14 @@ def evaluate(
         f" {images.name}"
     )
     print(f"report: {report}\nnext:   reslab report {model}" if report else "next:   reslab train --help")
+
+
+def sides(words: list[str]) -> tuple[int, ...]:
+    """Pixels from 224,256 or 224 256."""
+    numbers = [word for text in words for word in text.split(",") if word]
+    if not all(word.isdigit() and int(word) > 0 for word in numbers):
+        raise UsageError(f"scales must be pixels such as 224,256,384, got {','.join(words)}")
+    return tuple(map(int, numbers))
 
 
 def gather(
@@ -79,6 +91,8 @@ def gather(
         module = load_net(model, net, **net_options)
         images = load(data, **options) if data else stored_data(run)
         return module, images, Normalize.from_dict(run.read_json("normalize.json"))
+    if not model.exists():
+        raise UsageError(f"{model}: no such run folder or file")
     if net is None or data is None:
         raise UsageError(f"{model} is a file: say which net it is of and which data to take, with --net and --data")
     images = load(data, **options)

@@ -60,10 +60,15 @@ def recipe_flags() -> type:
         many = typing.get_origin(hints[key]) is tuple
         flag = Parameter(help=text, consume_multiple=many, negative_iterable=())
         made.append((key, Annotated[hints[key] | None, flag], field(default=None)))
-    return make_dataclass("RecipeFlags", made, kw_only=True, frozen=True)
+    flags = make_dataclass("RecipeFlags", made, kw_only=True, frozen=True)
+    flags.__module__ = __name__  # cyclopts takes a class of "types" for one of Python's own, without fields
+    return flags
 
 
-RecipeFlags: Any = Annotated[recipe_flags(), Parameter(name="*", group="Recipe (each replaces the recipe's own)")]
+if typing.TYPE_CHECKING:
+    RecipeFlags = Any
+else:
+    RecipeFlags = Annotated[recipe_flags(), Parameter(name="*", group="Recipe (each replaces the recipe's own)")]
 
 
 @dataclass(frozen=True, kw_only=True)

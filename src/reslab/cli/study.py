@@ -30,7 +30,7 @@ def degradation(
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
-    recipe_flags: RecipeFlags = None,
+    recipe_flags: RecipeFlags | None = None,
     json: Json = False,
 ) -> None:
     """Train plain nets and their residual twins at several depths: does depth hurt, and do shortcuts cure it?

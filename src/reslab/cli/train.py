@@ -29,7 +29,7 @@ def train(
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
-    recipe_flags: RecipeFlags = None,
+    recipe_flags: RecipeFlags | None = None,
     json: Json = False,
 ) -> None:
     """Train a net. The same command goes on where it was stopped; finished, it does nothing."""
