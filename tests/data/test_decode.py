@@ -99,6 +99,25 @@ def test_exif_rotation() -> None:
     assert header(source, name="x") == (8, 16, False)
 
 
+def test_exif_rotation_of_a_tiff_counts_once() -> None:
+    image = Image.new("L", (16, 8), 0)
+    image.paste(255, (0, 0, 8, 8))
+    source = encoded(image, "TIFF", tiffinfo={0x0112: 6})
+    upright = decode(source, channels=1, name="x")
+    assert upright.size == (8, 16)
+    assert (upright.getpixel((4, 2)), upright.getpixel((4, 13))) == (255, 0)
+    assert header(source, name="x") == (8, 16, True)
+
+
+def test_pixels_outlive_the_file(tmp_path: Path) -> None:
+    for kind in ("PPM", "TIFF", "BMP", "GIF"):  # some are mapped from the file, not read
+        file = tmp_path / f"x.{kind.lower()}"
+        Image.new("L", (8, 8), 77).save(file, kind)
+        got = decode(file, channels=1, name="x")
+        file.unlink()
+        assert got.getpixel((7, 7)) == 77
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow's, which people see; not the image's fault
 def test_damaged_exif_is_no_reason_to_refuse() -> None:
     source = encoded(Image.new("RGB", (8, 8), "white"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xffjunk")

@@ -198,6 +198,17 @@ def test_mnist_counts_must_agree(tmp_path: Path) -> None:
         load_mnist(MNIST, root=tmp_path, may_download=False)
 
 
+def test_a_missing_file_is_fetched(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "site")
+    write_mnist(tmp_path / "MNIST/raw")
+    (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UsageError, match=r"lacks t10k-labels-idx1-ubyte\(.gz\): pass --download"):
+        load_mnist(MNIST, root=tmp_path, may_download=False)
+    labels = tmp_path / "site/t10k-labels-idx1-ubyte.gz"
+    near = replace(MNIST, sites=(labels.parent.as_uri() + "/",), md5={**MNIST.md5, labels.stem: md5(labels)})
+    assert load_mnist(near, root=tmp_path, may_download=True).test.labels.tolist() == [4]
+
+
 def test_download(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"the file")

@@ -182,3 +182,11 @@ def test_real_mnist(shared: Path) -> None:
     assert (data.shape, len(data.train), len(data.test)) == ((1, 28, 28), 8000, 2000)
     some = np.mean([data.train.pixels(i).float().mean() / 255 for i in range(0, 8000, 16)])
     assert abs(some - means[1]) < 0.01
+
+
+def test_real_cifar(shared: Path) -> None:
+    data = load(str(shared / "cifar10-jpeg" / "test.parquet"))  # enough images for decoding processes
+    assert (data.shape, len(data.train), len(data.test), data.skipped) == ((3, 32, 32), 8000, 2000, ())
+    assert data.classes[:4] == ("airplane", "automobile", "bird", "cat")
+    mean = data.train.pixels.double().mean((0, 2, 3)) / 255
+    assert mean.tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=0.004)  # of CIFAR-10's test images

@@ -99,12 +99,12 @@ def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
     sizes = Counter((height, width) for width, height, _ in headers)
     if size is None and len(sizes) == 1:
         H, W = next(iter(sizes))
-        return (C, H, W), f"images of {H} x {W} as they are"
+        return (C, H, W), f"{H} x {W} as they are"
     chosen = size
     if chosen is None:
         chosen = PHOTO if median(min(pair) for pair in sizes.elements()) >= LARGE_SIDE else SMALL
     why = "as asked" if size is not None else "their sizes differ"
-    return (C, chosen, chosen), f"the middle {chosen} x {chosen} of images resized to just cover it ({why})"
+    return (C, chosen, chosen), f"resized and cut to the middle {chosen} x {chosen} ({why})"
 
 
 def _headers(listing: Listing) -> Iterator[tuple[int, int, bool]]:

@@ -58,9 +58,11 @@ def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tens
     if pad:
         top, left = torch.from_numpy(below(words[:, :2], 2 * pad + 1)).T.to(x.device)
         x = crop(F.pad(x, (pad, pad, pad, pad)), top, left, height=x.shape[2], width=x.shape[3])
+    else:
+        x = x.clone()  # the mirrors below are written in place
     if flip:
         chosen = torch.from_numpy(np.flatnonzero(below(words[:, 2], 2))).to(x.device)
-        x = x.index_copy(0, chosen, x.index_select(0, chosen).flip(3))
+        x.index_copy_(0, chosen, x.index_select(0, chosen).flip(3))
     return x
 
 

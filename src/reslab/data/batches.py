@@ -65,7 +65,7 @@ def training_batches(
         raw = in_order(steps, range(start, stop), workers=workers, pin=torch.device(device).type == "cuda")
     skipped: tuple[str, ...] = ()
     for t, (pixels, kept, broken) in zip(range(start, stop), raw, strict=True):
-        skipped += broken
+        skipped += tuple(broken)  # pinning memory makes lists of tuples
         if len(kept) == 0:
             if len(skipped) >= len(part):
                 raise ReslabError(f"no training image can be read; the first: {skipped[0]}")

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 from the original files (Krizhevsky, 2009), binary or Python version."""
 
+import hashlib
 import io
 import pickle
 import tarfile
@@ -143,8 +144,6 @@ def _part(spec: Cifar, pixels: np.ndarray, labels: np.ndarray) -> Pixels:
 
 def _unpickled(data: bytes, name: str, spec: Cifar) -> dict[bytes, Any]:
     """What a Python batch holds. A pickle can run anything: only the very bytes published are opened."""
-    import hashlib
-
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if found != spec.python_md5[name]:
         raise UsageError(

@@ -82,7 +82,7 @@ def _open(source: bytes | Path) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info and image.format != "TIFF":
+    if "exif" not in image.info or image.format == "TIFF":  # Pillow turns TIFFs by itself
         return 1
     try:
         value = image.getexif().get(0x0112, 1)

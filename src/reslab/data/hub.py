@@ -5,7 +5,7 @@ from typing import Any
 from reslab.data.assemble import Listing, assemble
 from reslab.data.images import ImageData
 from reslab.data.parquet import EXTRA, IMAGE_NAMES, LABEL_NAMES, classes_of, labels_of
-from reslab.data.sources import HubRows
+from reslab.data.sources import HubCells, Rows
 from reslab.errors import ReslabError, UsageError
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
@@ -48,7 +48,7 @@ def _listing(
     import datasets
 
     encoded = split.cast_column(image, datasets.Image(decode=False)).select_columns([image])
-    sources = HubRows(encoded, image, title)
+    sources = Rows(HubCells(encoded, image), title)
     return Listing.of(sources, labels_of(values, sources, classes, named=named))
 
 

@@ -34,10 +34,11 @@ def load_mnist(spec: Mnist, *, root: Path, may_download: bool) -> ImageData:
     Raises UsageError where they are not there or damaged, ReslabError where they cannot be had.
     """
     folder = _find(spec, root)
-    if folder is None and may_download:
-        folder = root / spec.folders[0]
-        for file, published in spec.md5.items():
-            download([f"{site}{file}.gz" for site in spec.sites], folder / f"{file}.gz", md5=published)
+    if may_download:
+        folder = folder or root / spec.folders[0]
+        for file in [file for file in spec.md5 if _file(folder, file) is None]:
+            urls = [f"{site}{file}.gz" for site in spec.sites]
+            download(urls, folder / f"{file}.gz", md5=spec.md5[file])
     if folder is None:
         looked = ", ".join(f"{name}/" for name in spec.folders)
         raise UsageError(f"{spec.name} is not in {root} (looked in {looked}): pass --download to fetch it there")
@@ -78,7 +79,7 @@ def _part(folder: Path, names: tuple[str, str], spec: Mnist) -> Pixels:
 def _present(folder: Path, name: str) -> Path:
     file = _file(folder, name)
     if file is None:
-        raise UsageError(f"{folder} lacks {name}(.gz): remove the folder and pass --download")
+        raise UsageError(f"{folder} lacks {name}(.gz): pass --download to fetch it there")
     return file
 
 

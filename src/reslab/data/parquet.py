@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reslab.data.assemble import Listing, assemble
 from reslab.data.images import ImageData
-from reslab.data.sources import ArrowFile, Rows, Sources
+from reslab.data.sources import ArrowCells, ArrowFileCells, Rows, Sources
 from reslab.errors import ReslabError, UsageError
 
 IMAGE_NAMES = ("image", "img")
@@ -125,11 +125,12 @@ def _open(files: list[Path], columns: Columns, *, memory: int, cache: Path) -> t
     try:
         values = pa.concat_tables([pq.read_table(file, columns=[columns.label]) for file in files])
         if sum(file.stat().st_size for file in files) > memory:
-            return ArrowFile(_spilled(files, columns.image, cache), title, folder), values[0].to_pylist()
+            spilled = ArrowFileCells(_spilled(files, columns.image, cache))
+            return Rows(spilled, title, folder), values[0].to_pylist()
         images = pa.concat_tables([pq.read_table(file, columns=[columns.image]) for file in files])
     except (pa.ArrowException, OSError) as error:
         raise ReslabError(f"cannot read {files[0]}: {_first_line(error)}") from error
-    return Rows(images[0], title, folder), values[0].to_pylist()
+    return Rows(ArrowCells(images[0]), title, folder), values[0].to_pylist()
 
 
 def _spilled(files: list[Path], image: str, cache: Path) -> Path:

@@ -44,90 +44,88 @@ class Files:
         return (self.root / self.paths[row]).stat().st_size
 
 
+class Cells(Protocol):
+    """A column of encoded images: each cell binary, or {bytes, path} as the `datasets` library stores it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Rows:
-    """A column of encoded images held in memory: `column[row]` is binary or struct{bytes, path} (pyarrow)."""
+    """The images in a column of a table."""
 
-    column: Any
+    cells: Cells
     title: str
-    folder: Path  # where a row that holds only a path starts from
+    folder: Path = Path()  # where a cell that holds only a path starts from
 
     def __len__(self) -> int:
-        return len(self.column)
+        return len(self.cells)
 
     def __getitem__(self, row: int) -> bytes | Path:
-        return content(self.column[row].as_py(), folder=self.folder)
+        cell = self.cells[row]
+        if isinstance(cell, dict):
+            if cell.get("bytes") is None and cell.get("path"):
+                return self.folder / cell["path"]
+            cell = cell.get("bytes")
+        return cell or b""  # an empty cell: `decode` says so, with its name
 
     def name(self, row: int) -> str:
         return f"{self.title} row {row}"
 
     def length(self, row: int) -> int:
-        return _length(self[row])
+        source = self[row]
+        return source.stat().st_size if isinstance(source, Path) else len(source)
+
+
+@dataclass(frozen=True)
+class ArrowCells:
+    """A pyarrow column in memory."""
+
+    column: Any
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.column[row].as_py()
 
 
 @dataclass
-class ArrowFile:
-    """A column of encoded images in an Arrow stream on disk, mapped into memory by each process itself."""
+class ArrowFileCells:
+    """The only column of an Arrow stream on disk, mapped into memory by each process for itself."""
 
     path: Path
-    title: str
-    folder: Path
     _column: Any = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker maps the file anew: pickling the mapped column would copy the whole data set to it.
-        return {**self.__dict__, "_column": None}
+        return {"path": self.path, "_column": None}
 
-    @property
-    def column(self) -> Any:
+    def __len__(self) -> int:
+        return len(self._mapped())
+
+    def __getitem__(self, row: int) -> Any:
+        return self._mapped()[row].as_py()
+
+    def _mapped(self) -> Any:
         if self._column is None:
             import pyarrow as pa
 
             self._column = pa.ipc.open_stream(pa.memory_map(str(self.path))).read_all().column(0)
         return self._column
 
-    def __len__(self) -> int:
-        return len(self.column)
-
-    def __getitem__(self, row: int) -> bytes | Path:
-        return content(self.column[row].as_py(), folder=self.folder)
-
-    def name(self, row: int) -> str:
-        return f"{self.title} row {row}"
-
-    def length(self, row: int) -> int:
-        return _length(self[row])
-
 
 @dataclass(frozen=True)
-class HubRows:
+class HubCells:
     """A column of a Hugging Face data set, its images left encoded."""
 
     dataset: Any
     column: str
-    title: str
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, row: int) -> bytes | Path:
-        return content(self.dataset[row][self.column], folder=Path())
-
-    def name(self, row: int) -> str:
-        return f"{self.title} row {row}"
-
-    def length(self, row: int) -> int:
-        return _length(self[row])
-
-
-def content(value: Any, *, folder: Path) -> bytes | Path:
-    """The encoded image in one cell: bytes, or {bytes, path} as the `datasets` library stores it."""
-    if isinstance(value, dict):
-        if value.get("bytes") is None and value.get("path"):
-            return folder / value["path"]
-        value = value.get("bytes")
-    return value or b""  # an empty cell: `decode` says so, with its name
-
-
-def _length(source: bytes | Path) -> int:
-    return source.stat().st_size if isinstance(source, Path) else len(source)
+    def __getitem__(self, row: int) -> Any:
+        return self.dataset[row][self.column]
