@@ -90,9 +90,11 @@ def test_class_bars_carry_their_own_names(tab: Callable[..., Tab], make_run: Cal
     ticks = bars.locator(".ytick text").all()
     assert [tick.text_content() for tick in sorted(ticks, key=lambda t: t.bounding_box()["y"])] == ["0", "0", "2"]
     bars.locator("summary").click()
+    bars.locator("tbody tr").last.wait_for()
     cells = [row.locator("td").all_inner_texts() for row in bars.locator("tbody tr").all()]
     assert cells == [["0", "40"], ["0", "20"], ["2", "10"]]
     matrix.locator("summary").click()
+    matrix.locator("tbody tr").last.wait_for()
     assert matrix.locator("tbody tr").nth(2).locator("td").all_inner_texts() == ["0", "0", "2", "8"]
 
 
@@ -129,15 +131,18 @@ def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Tab], s
     before = page.evaluate(f"[{paper}, {figure}]")
     assert before[0] == before[1]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{figure} === '{DARK_BACKGROUND}'", timeout=5000)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate(f"[{paper}, {figure}]") == [DARK_BACKGROUND] * 2 != before
     assert one.noise == []
 
 
 def test_figures_are_sized_for_paper(tab: Callable[..., Tab], study_folder: Path) -> None:
     page = tab(color_scheme="dark").open(write(study_folder))
+    width = "document.querySelector('.main-svg').clientWidth"
+    before = page.evaluate(width)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate("document.querySelector('.pair').clientWidth") <= 660
+    assert page.evaluate(width) <= 330  # two panels on 660 pixels of paper
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 252, 249)"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == DARK_BACKGROUND
+    assert page.evaluate(width) == before > 330

@@ -102,6 +102,21 @@ def test_study_page_says_what_study_json_says(study_folder: Path, study: dict[st
     assert study["command"] in page.text
 
 
+def test_a_statistic_is_said_once(study_folder: Path, study: dict[str, Any]) -> None:
+    said = "Welch t = 4.33, p = 0.14, n = 2 seeds each"
+    study["verdicts"][0] |= {"sentence": f"It is worse ({said}).", "statistic": {"value": 4.333, "words": said}}
+    (study_folder / "study.json").write_text(json.dumps(study))
+    assert Page(write(study_folder)).text.count("4.33, p") == 1
+
+
+def test_drops_are_drawn_whether_logged_or_summed_up(make_run: MakeRun) -> None:
+    folder = make_run()
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text("".join(x for x in metrics.read_text().splitlines(True) if '"event": "lr"' not in x))
+    figure = Page(write(folder)).figures["errors"][0]
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [240, 360]
+
+
 def test_study_figure_has_a_panel_a_kind_and_one_y_axis(study_folder: Path, study: dict[str, Any]) -> None:
     plain, residual = Page(write(study_folder)).figures["curves"]
     assert [plain["title"], residual["title"]] == ["plain nets, error (%)", "residual nets, error (%)"]
@@ -209,6 +224,16 @@ def test_a_run_that_goes_on_is_shown_so_far(make_run: MakeRun) -> None:
     assert "This run has not finished." in page.text
     (folder / "metrics.jsonl").unlink()
     assert "no result yet" in Page(write(folder)).text
+
+
+def test_skipped_images_are_named_whether_logged_or_summed_up(make_run: MakeRun) -> None:
+    folder = make_run()
+    train = json.loads((folder / "results" / "train.json").read_text())
+    names = [f"{i}.png" for i in range(60)]
+    (folder / "results" / "train.json").write_text(json.dumps(train | {"skipped": names}))
+    page = Page(write(folder))
+    assert {"0.png", "49.png"} <= set(page.text.split())
+    assert "And 11 more" in page.text  # these and 7/broken.png of the log
 
 
 def test_numbers_json_cannot_hold_become_gaps(make_run: MakeRun) -> None:

@@ -42,7 +42,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "count", "short", "duration", "plain", "number", "plus_minus", "statistic"):
+    for name in ("percent", "count", "short", "duration", "plain", "number", "plus_minus", "statistic", "tied"):
         environment.filters[name] = getattr(words, name)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     return environment

@@ -16,10 +16,11 @@ def page(folder: Path) -> Facts:
         "title": run.train.get("net") or run.spec.get("name") or run.label,
         "run": run,
         "result": _result(run),
+        "choice": {key: value for key, value in _chosen(run).items() if value not in (None, {})},
         "figures": {f["id"]: f for f in figures if f},
         "worst": classes.worst(run),
         "mistakes": classes.mistakes(run),
-        "skipped": run.named("skipped"),
+        "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
         "commands": [f["command"] for f in (run.train, run.evaluation) if f.get("command")],
     }
@@ -57,8 +58,16 @@ def _result(run: Run) -> Facts:
     return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
 
 
+def _skipped(run: Run) -> dict[str, Any]:
+    """Images that could not be read, with the reason where one was logged."""
+    found = dict.fromkeys(map(str, run.train.get("skipped") or []))
+    return found | {str(e.get("name")): e.get("reason") for e in run.named("skipped")}
+
+
 def _lr_drops(run: Run) -> list[Any]:
-    return [e.get("iteration") for e in run.named("lr")]
+    """Where the learning rate changed: as logged, and as the finished run sums up."""
+    found = [*(e.get("iteration") for e in run.named("lr")), *(run.train.get("drops") or [])]
+    return sorted({x for x in found if words.is_number(x)})
 
 
 def _errors(run: Run) -> Facts | None:
@@ -113,10 +122,17 @@ def _losses(run: Run) -> Facts | None:
     return charts.figure("losses", plots, alt=alt, caption="Loss and learning rate by iteration.") if plots else None
 
 
+def _chosen(run: Run) -> Facts:
+    """The precision and memory format of a run: from its result, or while it goes on from its log."""
+    logged = next(({k: v for k, v in e.items() if k not in ("event", "iteration")} for e in run.named("choice")), {})
+    stored = run.train.get("choice")
+    return stored if isinstance(stored, dict) else logged
+
+
 def _choice(run: Run) -> Facts | None:
     """How long a step took in each precision and memory format that was tried."""
-    choice = run.train.get("choice") or next(iter(run.named("choice")), {})
-    tried = choice.get("milliseconds") if isinstance(choice, dict) else None
+    choice = _chosen(run)
+    tried = choice.get("milliseconds")
     if not isinstance(tried, dict) or not tried:
         return None
     slow_first = sorted(tried.items(), key=lambda item: -item[1])

@@ -55,7 +55,8 @@ def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
     curves = [c for c in curves if c.get("train") or c.get("test")]
     if not curves:
         return None
-    top = charts.ceiling([c[part] for c in curves for part in ("train", "test") if c.get(part)])
+    every = [c[part] for c in curves for part in ("train", "test") if c.get(part)]
+    top = charts.ceiling(every)
     kinds: dict[str, dict[str, list[Facts]]] = {}  # kind -> net -> one curve a seed
     for curve in sorted(curves, key=lambda c: c.get("depth") or 0):
         kinds.setdefault(str(curve.get("kind", "all")), {}).setdefault(str(curve.get("net")), []).append(curve)
@@ -67,7 +68,8 @@ def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
         caption += f"Lines are means over seeds (up to {seeds}), bands reach from the lowest to the highest seed. "
     if drops:
         caption += f"Dotted: the learning rate drops, at iteration {words.listed(drops)}. "
-    caption += f"The frame ends at {top:g} %: the first iterations lie above it."
+    if any(words.is_number(y) and y > top for points in every for _, y in points):
+        caption += f"The frame ends at {top:g} %: the first iterations lie above it."
     alt = " ".join(_alt(kind, nets) for kind, nets in ordered)
     return charts.figure("curves", plots, alt=f"Curves of error by iteration. {alt}", caption=caption)
 
@@ -148,6 +150,7 @@ def _dots(rows: list[Facts], key: str, title: str) -> charts.Plot | None:
         trace = charts.line(kind, [(r["depth"], r[f"{key}_mean"]) for r in own], color, width=1.5)
         trace |= {
             "mode": "lines+markers",
+            "cliponaxis": False,
             "marker": {"size": 8, "color": color, "symbol": "square" if kind == "plain" else "circle"},
             "error_y": {"array": [charts.finite(r.get(f"{key}_std")) for r in own], "color": color, "width": 0},
             "hovertemplate": "<b>%{fullData.name}</b>, %{x} layers<br>%{y:.2f} %<extra></extra>",

@@ -82,10 +82,20 @@ def plus_minus(mean: Any, std: Any) -> str:
     return f"{mean:.2f}{GAP}±{GAP}{std:.2f}" if is_number(std) else f"{mean:.2f}"
 
 
+def tied(sentence: Any) -> str:
+    """A sentence whose numbers do not part from their units and signs at the end of a line."""
+    text = plain(sentence)
+    for sign in ("%", "±", "=", "<"):
+        text = text.replace(f" {sign}", f"{GAP}{sign}")
+    return text.replace("± ", f"±{GAP}").replace("= ", f"={GAP}").replace("< ", f"<{GAP}")
+
+
 def statistic(facts: Any) -> str:
     """{"name": "Welch t", "value": 3.2, "p": 0.0004, "n": 5} -> `Welch t = 3.2, p < 0.001, n = 5`."""
     if not isinstance(facts, dict):
         return ""
+    if isinstance(facts.get("words"), str):  # said by the study itself
+        return facts["words"]
     parts = []
     for key, value in facts.items():
         if key == "p" and is_number(value):

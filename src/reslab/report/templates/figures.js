@@ -51,7 +51,7 @@
       font: { family: font("--sans"), size: 12, color: color("@ink") },
       paper_bgcolor: color("@paper"), plot_bgcolor: color("@paper"),
       xaxis: { ...axis, showgrid: false, showline: true, fixedrange: narrow },
-      yaxis: { ...axis, fixedrange: narrow },
+      yaxis: { ...axis, nticks: 6, fixedrange: narrow },
       hoverlabel: { bgcolor: color("@card"), bordercolor: color("@rule"), font: { color: color("@ink") }, align: "left" },
       showlegend: false,
       legend: { orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top" },
@@ -69,6 +69,8 @@
         const layout = dress(plot.layout, "layout");
         layout.margin = { l: 34, r: 10, t: 36, b: 40, ...layout.margin };
         layout.title = { text: escape(plot.title) };
+        const paper = root.classList.contains("printing"); // plotly notices a new width too late for a printer
+        Object.assign(layout, paper ? { width: places[i].clientWidth, autosize: false } : { autosize: true });
         const data = plot.data.map((trace) => matrix(dress(trace, "trace")));
         Plotly.react(places[i], data, { ...look(plot, narrow), ...layout }, config);
       });
