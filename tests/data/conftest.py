@@ -12,11 +12,6 @@ from PIL import Image
 from reslab.data import Pixels
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def shared() -> Path:
     """The folder of real data; skips where there is none."""

@@ -95,7 +95,7 @@ def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
     if size is not None and size < 1:
         raise UsageError(f"size must be positive, got {size}")
     headers = list(_headers(listing))
-    C = 1 if all(grey for _, _, grey in headers) else 3
+    C = 1 if all(gray for _, _, gray in headers) else 3
     sizes = Counter((height, width) for width, height, _ in headers)
     if size is None and len(sizes) == 1:
         H, W = next(iter(sizes))
@@ -108,7 +108,7 @@ def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
 
 
 def _headers(listing: Listing) -> Iterator[tuple[int, int, bool]]:
-    """(width, height, grey) of up to SAMPLE evenly spread images; broken ones are left out."""
+    """(width, height, gray) of up to SAMPLE evenly spread images; broken ones are left out."""
     n = min(len(listing.rows), SAMPLE)
     first: BrokenImage | None = None
     found = False

@@ -90,7 +90,7 @@ def color_shift(words: np.ndarray) -> Tensor:
 
 
 def shift_colors(x: Tensor, words: np.ndarray, *, normalize: Normalize) -> Tensor:
-    """x (B, 3, H, W), already normalized, with each image's colors shifted. Raises UsageError if grey."""
+    """x (B, 3, H, W), already normalized, with each image's colors shifted. Raises UsageError if gray."""
     if x.shape[1] != 3:
         raise UsageError(f"the color augmentation is for RGB images, these have {x.shape[1]} channel(s)")
     return x + color_shift(words).to(x.device)[:, :, None, None] / normalize.std

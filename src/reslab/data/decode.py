@@ -1,4 +1,4 @@
-"""From an encoded image to 8-bit grey or RGB, whatever the file holds."""
+"""From an encoded image to 8-bit gray or RGB, whatever the file holds."""
 
 import io
 from pathlib import Path
@@ -18,9 +18,9 @@ class BrokenImage(ReslabError):  # noqa: N818 - the word people say
 
 
 def decode(source: bytes | Path, *, channels: int, name: str, near: int | None = None) -> Image.Image:
-    """The image as 8-bit grey (channels=1) or RGB (channels=3), turned upright, at its own size.
+    """The image as 8-bit gray (channels=1) or RGB (channels=3), turned upright, at its own size.
 
-    Transparent parts come out white. 16-bit grey is scaled to 8 bits, not clipped. `near`: a JPEG may be
+    Transparent parts come out white. 16-bit gray is scaled to 8 bits, not clipped. `near`: a JPEG may be
     decoded at 1/2, 1/4 or 1/8 as long as its shorter side stays at least `near` pixels: much faster.
     Raises BrokenImage where the image is damaged, truncated, or too large to be honest.
     """
@@ -35,13 +35,13 @@ def decode(source: bytes | Path, *, channels: int, name: str, near: int | None =
 
 
 def header(source: bytes | Path, *, name: str) -> tuple[int, int, bool]:
-    """(width, height, is it grey) of the upright image, from its header alone. Raises BrokenImage."""
+    """(width, height, is it gray) of the upright image, from its header alone. Raises BrokenImage."""
     try:
         with _open(source) as image:
             width, height = image.size
             if _orientation(image) >= 5:  # EXIF: 5 to 8 turn by a quarter
                 width, height = height, width
-            return width, height, image.mode in _GREY_MODES
+            return width, height, image.mode in _GRAY_MODES
     except Exception as error:
         raise BrokenImage(name, _reason(error)) from error
 
@@ -67,7 +67,7 @@ def resize_shorter(image: Image.Image, size: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-_GREY_MODES = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16L", "I;16B", "I;16N"}
+_GRAY_MODES = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def _open(source: bytes | Path) -> Image.Image:
@@ -111,7 +111,7 @@ def _eight_bits(image: Image.Image, *, mode: str) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits to 8: 0 to 65535 becomes 0 to 255; floats up to 1 become 0 to 255."""
+    """Gray of 16 or 32 bits to 8: 0 to 65535 becomes 0 to 255; floats up to 1 become 0 to 255."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     top = values.max(initial=0.0)
     whites = (1.0, 255.0) if image.mode == "F" else (65535.0, 2.0**31 - 1)

@@ -79,12 +79,9 @@ Part = Pixels | Encoded
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """A grey or RGB image as uint8 (C, H, W)."""
-    array = np.array(image)  # a copy: torch refuses to share PIL's read-only memory
-    return torch.from_numpy(array[None] if array.ndim == 2 else array).permute(_TO_CHW[array.ndim])
-
-
-_TO_CHW = {2: (0, 1, 2), 3: (2, 0, 1)}
+    """A gray or RGB image as uint8 (C, H, W)."""
+    x = torch.from_numpy(np.array(image))  # a copy: torch refuses to share Pillow's read-only memory
+    return x[None] if x.ndim == 2 else x.permute(2, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

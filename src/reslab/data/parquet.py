@@ -146,8 +146,9 @@ def _spilled(files: list[Path], image: str, cache: Path) -> Path:
     try:
         with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for file in files:
-                for records in pq.ParquetFile(file).iter_batches(batch_size=256, columns=[image]):
-                    writer.write_batch(records)
+                with pq.ParquetFile(file) as parquet:
+                    for records in parquet.iter_batches(batch_size=256, columns=[image]):
+                        writer.write_batch(records)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """Reading a whole encoded part into memory."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -12,7 +14,7 @@ CHUNK_BYTES = 2 * 2**20  # what travels from a worker at once: containers often 
 WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
 
-class Chunks(Dataset[tuple[Tensor, list[int], list[BrokenImage]]]):
+class Chunks(Dataset[Any]):
     """Step k decodes images [k * chunk, (k+1) * chunk): uint8 (B, C, H, W), their indices, the broken."""
 
     def __init__(self, part: Encoded, chunk: int) -> None:
@@ -21,23 +23,18 @@ class Chunks(Dataset[tuple[Tensor, list[int], list[BrokenImage]]]):
     def __len__(self) -> int:
         return -(-len(self.part) // self.chunk)
 
-    def __getitem__(self, k: int) -> tuple[Tensor, list[int], list[tuple[str, str]]]:  # type: ignore[override]
-        stop = min(len(self.part), (k + 1) * self.chunk)
-        return decode_each(self.part, range(k * self.chunk, stop))
-
-
-def decode_each(part: Encoded, indices: range | list[int]) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
-    """uint8 (B, C, H, W) of the images that decode, their indices, and (name, reason) of those that do not."""
-    pixels = torch.empty((len(indices), *part.shape), dtype=torch.uint8)
-    kept: list[int] = []
-    broken: list[tuple[str, str]] = []
-    for i in indices:
-        try:
-            pixels[len(kept)] = part.pixels(i)
-            kept.append(i)
-        except BrokenImage as error:
-            broken.append((error.name, error.reason))
-    return pixels[: len(kept)], kept, broken
+    def __getitem__(self, k: int) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
+        indices = range(k * self.chunk, min(len(self.part), (k + 1) * self.chunk))
+        pixels = torch.empty((len(indices), *self.part.shape), dtype=torch.uint8)
+        kept: list[int] = []
+        broken: list[tuple[str, str]] = []
+        for i in indices:
+            try:
+                pixels[len(kept)] = self.part.pixels(i)
+                kept.append(i)
+            except BrokenImage as error:  # as values: an exception loses its class on the way out of a worker
+                broken.append((error.name, error.reason))
+        return pixels[: len(kept)], kept, broken
 
 
 def read(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
