@@ -22,7 +22,7 @@ from reslab.study.verdict import verdicts
 from reslab.train.parallel import Told, fair_jobs, train_all
 from reslab.train.recipe import Recipe, change, read, write
 from reslab.train.start import configure, pick_device, prepare
-from reslab.train.task import ImageTask
+from reslab.train.task import ImageTask, split
 from reslab.train.tune import choose
 
 KINDS = ("plain", "residual")
@@ -147,8 +147,10 @@ def gather(
             "seconds",
             "images_per_second",
             "iterations",
+            "test_n",
         )
-        runs.append({**who, "folder": folder.name, **{key: result[key] for key in keys}})
+        kept = {key: result[key] for key in keys}
+        runs.append({**who, "folder": folder.name, "train_n": len(split(data.train, recipe)[0]), **kept})
         events = run.metrics()
         train = [[e["iteration"], e["error"]] for e in events if e["event"] == "train"]
         test = [[e["iteration"], e["error"]] for e in events if e["event"] == "eval" and e["part"] == "test"]

@@ -2,72 +2,92 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import ttest_ind
+from scipy.stats import norm, ttest_ind
 
-LEVEL = 0.05  # below this probability a difference is called shown
+LEVEL = 0.05  # below this probability (two-sided) a difference is called shown
 
 
-def verdicts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The three questions of the degradation study, answered from its runs (errors in percent)."""
     low, high = (pick(run["depth"] for run in runs) for pick in (min, max))
-
-    def errors(kind: str, depth: int, key: str) -> list[float]:
-        return [run[key] for run in runs if run["kind"] == kind and run["depth"] == depth]
-
-    plain = [errors("plain", depth, "train_error") for depth in (low, high)]
-    residual = [errors("residual", depth, "train_error") for depth in (low, high)]
-    tests = [errors("residual", depth, "test_error") for depth in (low, high)]
+    plain, residual = (
+        [[run for run in runs if run["kind"] == kind and run["depth"] == depth] for depth in (low, high)]
+        for kind in ("plain", "residual")
+    )
     return [
-        answer("Does depth hurt the plain net's training error?", plain[1], plain[0],
-               f"plain-{high}", f"plain-{low}", "training error", worse=True),
-        answer(f"Do shortcuts cure it at depth {high}?", residual[1], plain[1],
-               f"ResNet-{high}", f"plain-{high}", "training error", worse=False),
-        answer("Does depth help the residual net?", tests[1], tests[0],
-               f"ResNet-{high}", f"ResNet-{low}", "test error", worse=False),
-    ]  # fmt: skip
+        answer("Does depth hurt the plain net's training error?", plain[1], plain[0], "train", worse=True),
+        answer(f"Do shortcuts cure it at depth {high}?", residual[1], plain[1], "train", worse=False),
+        answer("Does depth help the residual net?", residual[1], residual[0], "test", worse=False),
+    ]
 
 
 def answer(
-    question: str, a: list[float], b: list[float], name_a: str, name_b: str, what: str, *, worse: bool
+    question: str, a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], part: str, *, worse: bool
 ) -> dict[str, Any]:
-    """Is a's error above b's (`worse`), or below it? "yes" and "no" need the statistic; else "not shown"."""
-    statistic = compare(a, b)
-    difference = statistics.fmean(a) - statistics.fmean(b)
-    side = "higher" if difference > 0 else "lower"
+    """Is the error of runs `a` above that of `b` (`worse`), or below it? Where the statistic cannot tell: "not shown"."""
+    errors_a, errors_b = ([run[f"{part}_error"] for run in runs] for runs in (a, b))
+    statistic = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
+    difference = statistics.fmean(errors_a) - statistics.fmean(errors_b)
     sentence = (
-        f"The {what} of {name_a} is {spread(a)}, that of {name_b} {spread(b)}: "
-        + (f"{abs(difference):.2f} points {side}" if difference else "no difference")
+        f"The {'training' if part == 'train' else 'test'} error of {name(a[0])} is {spread(errors_a)}, that of "
+        f"{name(b[0])} {spread(errors_b)}: "
+        + (f"{abs(difference):.2f} points {'higher' if difference > 0 else 'lower'}" if difference else "no difference")
         + f" ({statistic['words']})."
     )
-    if statistic["p"] is None:
-        word = "one seed: not tested"
-        if difference:
-            word = f"{'yes' if (difference > 0) == worse else 'no'}, on one seed"
+    if not difference:
+        word = "no difference"
     elif statistic["p"] >= LEVEL:
         word = "not shown"
     else:
         word = "yes" if (difference > 0) == worse else "no"
+    if len(a) < 2 or len(b) < 2:
+        word += ", on one seed"
     return {"question": question, "answer": word, "sentence": sentence, "statistic": statistic}
 
 
-def compare(a: list[float], b: list[float]) -> dict[str, Any]:
-    """Welch's t for two sets of runs (two-sided p); with one run a side no spread over seeds is known."""
+def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> dict[str, Any]:
+    """Are two sets of error rates (%) the same? Each rate is a count of wrong among `images`.
+
+    Two seeds or more a side: Welch's t on the log-odds of being wrong, the scale on which rates near 0 % and near
+    50 % have like spreads; half an image is added to either count, so that 0 % has odds. One seed a side: the two
+    counts as binomial (z); that speaks for these two nets over images, not for other seeds.
+    """
     n = min(len(a), len(b))
     if n < 2:
-        return {"name": "none", "value": None, "p": None, "n": n, "words": "n = 1, so no test over seeds"}
-    if statistics.stdev(a) == statistics.stdev(b) == 0:
-        same = a[0] == b[0]
-        words = f"n = {n} each, every seed alike"
-        return {"name": "exact", "value": 0.0 if same else None, "p": 1.0 if same else 0.0, "n": n, "words": words}
-    t, p = (float(v) for v in ttest_ind(a, b, equal_var=False))
-    shown = f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
-    return {"name": "Welch t", "value": t if math.isfinite(t) else None, "p": p, "n": n,
-            "words": f"Welch t = {t:.2f}, p = {shown}, n = {n} seeds each"}  # fmt: skip
+        shares = [values[0] / 100 for values in (a, b)]
+        pooled = statistics.fmean(shares)
+        error = math.sqrt(max(pooled * (1 - pooled), 1e-12) * 2 / images)
+        z = (shares[0] - shares[1]) / error
+        p = float(2 * norm.sf(abs(z)))
+        words = f"z = {z:.1f} over {images:,} images, p {shown(p)}; n = 1, so nothing is known over seeds"
+        return {"name": "z over images", "value": z, "p": p, "n": n, "words": words}
+    odds_a, odds_b = ([log_odds(error, images) for error in values] for values in (a, b))
+    if statistics.stdev(odds_a) + statistics.stdev(odds_b) < 1e-12:
+        p, value, what = 1.0, None, "all seeds alike: no spread to test against"
+    else:
+        value, p = (float(v) for v in ttest_ind(odds_a, odds_b, equal_var=False))
+        what = f"Welch t = {value:.2f} on log-odds, p {shown(p)}"
+    return {"name": "Welch t on log-odds", "value": value, "p": p, "n": n, "words": f"{what}, n = {n} seeds each"}
 
 
-def spread(values: list[float]) -> str:
+def log_odds(error: float, images: int) -> float:
+    """The log-odds of an error rate (%) counted over `images`, half an image added to wrong and right."""
+    wrong = error / 100 * images
+    return math.log((wrong + 0.5) / (images - wrong + 0.5))
+
+
+def shown(p: float) -> str:
+    return f"= {p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
+def name(run: dict[str, Any]) -> str:
+    return f"{'ResNet' if run['kind'] == 'residual' else 'plain'}-{run['depth']}"
+
+
+def spread(values: Sequence[float]) -> str:
     """12.30 ± 0.40 %, or 12.30 % for one value."""
     mean = f"{statistics.fmean(values):.2f}"
     return f"{mean} ± {statistics.stdev(values):.2f} %" if len(values) > 1 else f"{mean} %"

@@ -1,0 +1,60 @@
+"""Words must follow from numbers: the verdicts on errors made up by hand."""
+
+import math
+
+import pytest
+from scipy.stats import ttest_ind
+
+from reslab.study.degradation import summarize
+from reslab.study.verdict import compare, verdicts
+
+
+def runs(**errors: list[float]) -> list[dict]:
+    """plain20=[..], residual56=[..]: one run a value, of 1,000 images; the test error is the training error plus 5."""
+    return [
+        {"net": key, "kind": key[:-2], "depth": int(key[-2:]), "seed": seed, "parameters": 7, "train_n": 1000,
+         "test_n": 1000, "train_error": error, "train_error_eval": error, "test_error": error + 5}
+        for key, values in errors.items() for seed, error in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_degradation_and_cure_are_shown() -> None:
+    found = verdicts(runs(plain20=[0.1, 0.2], plain56=[30.0, 31.0], residual20=[0.1, 0.2], residual56=[0.3, 0.1]))
+    assert [v["answer"] for v in found] == ["yes", "yes", "not shown"]
+    assert "30.50 ± 0.71 %" in found[0]["sentence"]
+    assert "30.35 points higher" in found[0]["sentence"]
+
+
+def test_a_spread_as_wide_as_the_difference_shows_nothing() -> None:
+    found = verdicts(runs(plain20=[0.1, 60.0], plain56=[5.0, 70.0], residual20=[1.0, 2.0], residual56=[1.0, 2.0]))
+    assert [v["answer"] for v in found] == ["not shown", "not shown", "no difference"]
+
+
+def test_the_opposite_is_a_no() -> None:
+    found = verdicts(runs(plain20=[30.0, 31.0], plain56=[1.0, 1.1], residual20=[1.0, 1.1], residual56=[19.0, 19.1]))
+    assert [v["answer"] for v in found] == ["no", "no", "no"]
+
+
+def test_one_seed_is_said_to_be_one() -> None:
+    found = verdicts(runs(plain20=[1.0], plain56=[9.0], residual20=[1.0], residual56=[1.0]))
+    assert found[0]["answer"] == "yes, on one seed"
+    assert found[2]["answer"] == "no difference, on one seed"
+    # Pooled share 0.05 of 1,000 images a side: z = 0.08 / sqrt(0.05 x 0.95 x 2 / 1000)
+    assert found[0]["statistic"]["value"] == pytest.approx(0.08 / (0.05 * 0.95 * 2 / 1000) ** 0.5)
+
+
+def test_no_spread_on_either_side_shows_nothing() -> None:
+    assert compare([5.0, 5.0], [4.0, 4.0], images=1000)["p"] == 1.0
+
+
+def test_welch_is_scipys_on_log_odds() -> None:
+    a, b = [3.0, 4.0, 7.0], [1.0, 1.5, 2.5]
+    odds = [[math.log((10 * e + 0.5) / (1000 - 10 * e + 0.5)) for e in side] for side in (a, b)]
+    assert compare(a, b, images=1000)["p"] == pytest.approx(ttest_ind(*odds, equal_var=False).pvalue)
+
+
+def test_table_is_mean_and_sample_deviation() -> None:
+    rows = summarize(runs(plain20=[1.0, 3.0], plain56=[4.0, 4.0], residual20=[0.0, 1.0], residual56=[0.0, 0.0]))
+    assert [row["train_mean"] for row in rows] == [2.0, 4.0, 0.5, 0.0]
+    assert rows[0]["train_std"] == pytest.approx(2**0.5)  # sqrt((1 + 1) / (2 - 1))
+    assert rows[0]["test_mean"] == 7.0
