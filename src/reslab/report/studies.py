@@ -69,7 +69,7 @@ def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
     if drops:
         caption += f"Dotted: the learning rate drops, at iteration {words.listed(drops)}. "
     if any(words.is_number(y) and y > top for points in every for _, y in points):
-        caption += f"The frame ends at {top:g} %: the first iterations lie above it."
+        caption += f"The frame ends at {top:g}{words.GAP}%: the first iterations lie above it."
     alt = " ".join(_alt(kind, nets) for kind, nets in ordered)
     return charts.figure("curves", plots, alt=f"Curves of error by iteration. {alt}", caption=caption)
 
@@ -133,7 +133,9 @@ def _by_depth(rows: list[Facts]) -> Facts | None:
         for r in rows
         if words.is_number(r.get(f"{key}_mean"))
     ]
-    caption = f"Final error by depth ({words.listed(depths)} layers). Bars: one standard deviation over seeds."
+    caption = f"Final error by depth ({words.listed(depths)} layers)."
+    if any(words.is_number(r.get(f"{key}_std")) for key, _ in columns for r in rows):
+        caption += " Bars: one standard deviation over seeds."
     return charts.figure("depth", plots, alt=f"Final error by depth. {'; '.join(said)}.", caption=caption)
 
 
