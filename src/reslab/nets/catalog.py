@@ -63,8 +63,8 @@ def spec(name: str, **options: Any) -> Spec:
     for key, value in options.items():
         if key not in known:
             raise UsageError(f"{name} has no option {key!r}{nearest(key, known)}")
-        if key in CHOICES and value not in CHOICES[key]:
-            raise UsageError(f"{key} must be one of {', '.join(CHOICES[key])}, got {value!r}")
+        if isinstance(value, list):
+            options[key] = tuple(value)
     return checked(replace(base, **options))
 
 
@@ -103,6 +103,9 @@ def vgg_spec(name: str, match: re.Match[str]) -> VGGSpec:
 
 def checked(spec: Spec) -> Spec:
     """The spec itself, or UsageError naming what cannot be built."""
+    for key, choices in CHOICES.items():
+        if getattr(spec, key, choices[0]) not in choices:
+            raise UsageError(f"{key} must be one of {', '.join(choices)}, got {getattr(spec, key)!r}")
     for key in ("classes", "channels", "size"):
         value = getattr(spec, key)
         if not isinstance(value, int) or value < 1:
@@ -114,7 +117,7 @@ def checked(spec: Spec) -> Spec:
         except ValueError:
             good = False
     else:
-        good = not number and kind in ("he", "he-in", "xavier", "orthogonal", "torch")
+        good = spec.init in ("he", "he-in", "xavier", "orthogonal", "torch")
     if not good:
         raise UsageError(f"init must be he, he-in, xavier, orthogonal, torch or normal:STD, got {spec.init!r}")
     spec.check()
@@ -129,7 +132,7 @@ def build(spec: Spec) -> nn.Module:
     if spec.stem == "imagenet" and smallest_map(spec, spec.size) < 3:
         warnings.warn(
             f"{spec.name} has the ImageNet stem, made for 224 pixels: {spec.size}-pixel images shrink to "
-            f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} before the last stage; "
+            f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} in the last stage; "
             'stem="cifar" keeps them larger',
             stacklevel=2,
         )

@@ -45,6 +45,11 @@ class ResNetSpec:
         growth = [b - a for a, b in zip(self.widths, self.widths[1:], strict=False)]
         if self.shortcut in ("A", "A-both") and min(growth, default=0) < 0:
             raise UsageError(f"shortcut A cannot drop channels: widths {self.widths} shrink; take B or C")
+        if self.zero_last_norm and (not self.norm or self.activation == "pre" or self.shortcut == "none"):
+            raise UsageError(
+                "zero_last_norm needs branches that end in a BatchNorm and shortcuts beside them: "
+                f"got norm={self.norm}, activation {self.activation!r}, shortcut {self.shortcut!r}"
+            )
 
 
 class ResNet(nn.Module):
@@ -59,7 +64,8 @@ class ResNet(nn.Module):
         for i, (count, width) in enumerate(zip(spec.stages, spec.widths, strict=True)):
             stage = nn.Sequential()
             for j in range(count):
-                stage.append(make_block(spec, channels, width, stride=2 if i > 0 and j == 0 else 1))
+                stride = 2 if i > 0 and j == 0 else 1
+                stage.append(make_block(spec, channels, width, stride=stride, first=i == j == 0))
                 channels = width * expansion(spec)
             self.stages.append(stage)
         self.last = nn.Sequential()
@@ -82,21 +88,23 @@ def expansion(spec: ResNetSpec) -> int:
 
 
 def make_stem(spec: ResNetSpec) -> nn.Sequential:
-    """The layers before the first block; pre-activation nets leave norm and ReLU to the blocks."""
+    """The layers before the first block."""
     stem = nn.Sequential()
     large, width = spec.stem == "imagenet", spec.widths[0]
     kernel, stride = (7, 2) if large else (3, 1)
     stem.add_module("conv", blocks.conv(spec.channels, width, kernel, stride=stride, norm=spec.norm))
-    if spec.activation == "post":
-        stem.add_module("norm", blocks.normalizer(width, spec.norm))
-        stem.add_module("relu", nn.ReLU(inplace=True))
+    stem.add_module("norm", blocks.normalizer(width, spec.norm))
+    stem.add_module("relu", nn.ReLU(inplace=True))
     if large:
         stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
     return stem
 
 
-def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int) -> nn.Module:
-    """One block of the spec: a Residual, behind a shared BN and ReLU where a pre-activation block projects."""
+def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int, first: bool) -> nn.Module:
+    """One block of the spec: a Residual, behind a shared BN and ReLU where a pre-activation block projects.
+
+    The `first` block of a pre-activation net finds them done by the stem, before the fork (2016, appendix).
+    """
     out = width * expansion(spec)
     shortcut = blocks.make_shortcut(
         spec.shortcut, channels, out, stride=stride, norm=spec.norm, followed=spec.activation == "post"
@@ -107,11 +115,12 @@ def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int) -> n
         )
         return blocks.Residual(branch, shortcut, nn.ReLU(inplace=True))
     projects = isinstance(shortcut, nn.Sequential)
+    done = first or projects  # norm and ReLU, before the fork
     branch = blocks.pre_branch(
-        spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=projects
+        spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=done
     )
     residual = blocks.Residual(branch, shortcut)
-    if not projects:
+    if first or not projects:
         return residual
     shared = nn.Sequential()
     shared.add_module("norm", blocks.normalizer(channels, spec.norm))

@@ -1,13 +1,14 @@
 """Weights in and out: our own files, and strangers' checkpoints matched to our nets. Nothing is ever unpickled."""
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ from reslab.nets.catalog import spec as find_spec
 from reslab.run import Run
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
+PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
+REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +51,15 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+    except OSError as error:
+        raise ReslabError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # damaged bytes make torch raise nearly anything: IndexError, struct.error, ...
+        if isinstance(error, pickle.UnpicklingError) and REFUSED.search(str(error)):
             raise ReslabError(
                 f"{path} holds pickled Python objects, which can run code and are not loaded; "
                 "save its weights alone: torch.save(model.state_dict(), FILE)"
             ) from error
-        raise ReslabError(f"{path} is not a checkpoint or is damaged") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ReslabError(f"{path} is damaged or not a checkpoint: {str(error).splitlines()[0]}") from error
+        raise ReslabError(f"{path} is damaged or not a checkpoint") from error
     return plain_names(unwrap(state, path))
 
 
@@ -68,14 +71,13 @@ def unwrap(state: Any, path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(state, Mapping) or not any(isinstance(v, Tensor) for v in state.values()):
         raise ReslabError(f"{path} holds no weights: expected names with tensors, or those under {WRAPPERS[0]!r}")
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the prefixes that wrappers add to every one of them."""
-    for prefix in ("module.", "_orig_mod.", "model."):
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    """Names without the prefixes that wrappers, in any order, add to every one of them."""
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 
@@ -85,18 +87,18 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
     By name where the names are ours; else by order, where kind (weight, bias, running_mean, ...) and shape
     agree at every place. With strict=False by name only, leaving out what differs.
 
-    Raises UsageError with the first names and shapes that disagree.
+    Raises UsageError with the first names and shapes that disagree, or where nothing at all agrees.
     """
     ours = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     same = [k for k in ours if k in theirs and theirs[k].shape == ours[k].shape]
     if len(same) == len(ours) == len(theirs):
         return Match(how="by name", pairs=tuple((k, k) for k in same))
-    if not strict:
+    if not strict and same:
         missing, unused = tuple(k for k in ours if k not in same), tuple(k for k in theirs if k not in same)
         return Match(how="by name", pairs=tuple((k, k) for k in same), missing=missing, unused=unused)
     pairs = tuple(zip(ours, theirs, strict=False))
-    agree = all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
+    agree = strict and all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
     if len(ours) == len(theirs) and agree:
         return Match(how="by order and shape", pairs=pairs, warning=stride_warning(net, theirs))
     raise UsageError(disagreement(ours, theirs))
@@ -157,7 +159,8 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     """A trained net, in eval mode: of a run folder, or of a checkpoint file with the name or spec of its net.
 
     load("runs/digits-resnet20-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). How the weights went
-    in stands in the net's `match`. Raises UsageError or ReslabError in one sentence.
+    in stands in the net's `match`; warns where they fit but their net computes something else.
+    Raises UsageError or ReslabError in one sentence.
     """
     source = Path(source)
     if source.is_dir():
@@ -169,9 +172,14 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
             raise UsageError(f"{source} has no weights yet: its training has not finished a checkpoint")
     elif net is None:
         raise UsageError(f"{source}: say which net its weights are of, such as net='resnet56'")
+    elif options and not isinstance(net, str):
+        raise UsageError(f"{source}: options {', '.join(options)} go with a net's name; change the spec itself")
     else:
         spec, file = find_spec(net, **options) if isinstance(net, str) else net, source
     state = read_state(file)
     module = build(spec)
-    module.match = insert(module, state)  # type: ignore[assignment]
+    found = insert(module, state)
+    if found.warning:
+        warnings.warn(f"{file}: {found.warning}", stacklevel=2)
+    module.match = found  # type: ignore[assignment]
     return module.eval()
