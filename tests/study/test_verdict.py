@@ -1,9 +1,6 @@
 """Words must follow from numbers: the verdicts on errors made up by hand."""
 
-import math
-
 import pytest
-from scipy.stats import ttest_ind
 
 from reslab.study.degradation import summarize
 from reslab.study.verdict import compare, verdicts
@@ -47,10 +44,12 @@ def test_no_spread_on_either_side_shows_nothing() -> None:
     assert compare([5.0, 5.0], [4.0, 4.0], images=1000)["p"] == 1.0
 
 
-def test_welch_is_scipys_on_log_odds() -> None:
-    a, b = [3.0, 4.0, 7.0], [1.0, 1.5, 2.5]
-    odds = [[math.log((10 * e + 0.5) / (1000 - 10 * e + 0.5)) for e in side] for side in (a, b)]
-    assert compare(a, b, images=1000)["p"] == pytest.approx(ttest_ind(*odds, equal_var=False).pvalue)
+def test_statistic_by_hand() -> None:
+    # arcsin(sqrt(0.25)) = 30 degrees, arcsin(sqrt(0.75)) = 60, arcsin(sqrt(0)) = 0: means 45 and 15 degrees,
+    # both variances 450, so t = 30 / sqrt(450) = sqrt(2), with 2 degrees of freedom p = 1 - sqrt(t^2 / (t^2 + 2)).
+    found = compare([25.0, 75.0], [0.0, 25.0], images=1000)
+    assert found["value"] == pytest.approx(2**0.5)
+    assert found["p"] == pytest.approx(1 - 0.5**0.5)
 
 
 def test_table_is_mean_and_sample_deviation() -> None:

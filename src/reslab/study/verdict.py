@@ -27,7 +27,7 @@ def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def answer(
     question: str, a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], part: str, *, worse: bool
 ) -> dict[str, Any]:
-    """Is the error of runs `a` above that of `b` (`worse`), or below it? Where the statistic cannot tell: "not shown"."""
+    """Is the error of runs `a` above that of `b` (`worse`), or below it? If the statistic cannot tell: "not shown"."""
     errors_a, errors_b = ([run[f"{part}_error"] for run in runs] for runs in (a, b))
     statistic = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
     difference = statistics.fmean(errors_a) - statistics.fmean(errors_b)
@@ -51,9 +51,9 @@ def answer(
 def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> dict[str, Any]:
     """Are two sets of error rates (%) the same? Each rate is a count of wrong among `images`.
 
-    Two seeds or more a side: Welch's t on the log-odds of being wrong, the scale on which rates near 0 % and near
-    50 % have like spreads; half an image is added to either count, so that 0 % has odds. One seed a side: the two
-    counts as binomial (z); that speaks for these two nets over images, not for other seeds.
+    Two seeds or more a side: Student's t on arcsin(sqrt(rate)), the scale on which a counted rate has one variance
+    whatever it is, so that both sides share it. One seed a side: the two counts as binomial (z); that speaks for
+    these two nets over images, not for other seeds.
     """
     n = min(len(a), len(b))
     if n < 2:
@@ -64,19 +64,19 @@ def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> dict[str,
         p = float(2 * norm.sf(abs(z)))
         words = f"z = {z:.1f} over {images:,} images, p {shown(p)}; n = 1, so nothing is known over seeds"
         return {"name": "z over images", "value": z, "p": p, "n": n, "words": words}
-    odds_a, odds_b = ([log_odds(error, images) for error in values] for values in (a, b))
-    if statistics.stdev(odds_a) + statistics.stdev(odds_b) < 1e-12:
+    scaled_a, scaled_b = ([math.asin(math.sqrt(error / 100)) for error in values] for values in (a, b))
+    if statistics.stdev(scaled_a) + statistics.stdev(scaled_b) < 1e-12:
         p, value, what = 1.0, None, "all seeds alike: no spread to test against"
     else:
-        value, p = (float(v) for v in ttest_ind(odds_a, odds_b, equal_var=False))
-        what = f"Welch t = {value:.2f} on log-odds, p {shown(p)}"
-    return {"name": "Welch t on log-odds", "value": value, "p": p, "n": n, "words": f"{what}, n = {n} seeds each"}
-
-
-def log_odds(error: float, images: int) -> float:
-    """The log-odds of an error rate (%) counted over `images`, half an image added to wrong and right."""
-    wrong = error / 100 * images
-    return math.log((wrong + 0.5) / (images - wrong + 0.5))
+        value, p = (float(v) for v in ttest_ind(scaled_a, scaled_b))
+        what = f"t = {value:.2f} on arcsine roots, p {shown(p)}"
+    return {
+        "name": "Student t on arcsine roots",
+        "value": value,
+        "p": p,
+        "n": n,
+        "words": f"{what}, n = {n} seeds each",
+    }
 
 
 def shown(p: float) -> str:
