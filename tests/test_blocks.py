@@ -251,3 +251,5 @@ def test_zero_last_norm_starts_every_block_as_relu_of_its_shortcut() -> None:
             x = torch.randn(2, next(block.branch.children()).in_channels, 6, 6)
             skip = block.shortcut(x)
             assert torch.equal(block(x), skip.clamp(min=0))
+            norms = [m.weight for m in block.branch if isinstance(m, nn.BatchNorm2d)]
+            assert [bool(weight.any()) for weight in norms] == [True] * (len(norms) - 1) + [False]

@@ -44,6 +44,7 @@ def test_names_are_all_different() -> None:
 def test_what_a_name_says() -> None:
     assert spec("resnet50").stride_on == "1x1"
     assert spec("resnet50_v1.5") == replace(spec("resnet50"), name="resnet50_v1.5", stride_on="3x3")
+    assert spec("resnet29_v1.5", block="bottleneck").stride_on == "3x3"
     assert spec("resnet50_v2").activation == "pre"
     assert spec("plain50") == replace(spec("resnet50"), name="plain50", shortcut="none")
     assert spec("plain20") == replace(spec("resnet20"), name="plain20", shortcut="none")

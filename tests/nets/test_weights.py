@@ -186,6 +186,17 @@ def test_not_strict_still_refuses_where_nothing_agrees() -> None:
         insert(net("resnet14"), state, strict=False)
 
 
+def test_order_alone_does_not_pair_a_mean_with_a_variance() -> None:
+    """One shape, but another kind: shapes would fit, outputs would not."""
+    state = {f"x.{key}": value for key, value in net("resnet8").state_dict().items()}
+    swap = {
+        "x.stem.norm.running_mean": "x.stem.norm.running_var",
+        "x.stem.norm.running_var": "x.stem.norm.running_mean",
+    }
+    with pytest.raises(UsageError, match=r"running_var 16 stands where the net has stem\.norm\.running_mean 16"):
+        match(net("resnet8"), {swap.get(key, key): value for key, value in state.items()})
+
+
 def test_match_loads_nothing() -> None:
     module, other = net("resnet8"), net("resnet8")
     before = module.stem.conv.weight.clone()
