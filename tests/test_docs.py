@@ -1,0 +1,53 @@
+"""What the documents say must work: every command parses, the README's verbs and its Python run as written."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reslab.cli import app, main
+
+ROOT = Path(__file__).parents[1]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUICK = ["--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW", "--compile", "off"]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Every `reslab ...` line inside a code block, without its comment; lines ending in a backslash joined."""
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("reslab ")]
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda path: path.name)
+def test_every_command_parses(doc: Path) -> None:
+    for words in commands(doc.read_text(encoding="utf-8")):
+        app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran = set()
+    for words in commands(text):
+        verb = words[0]
+        extra = QUICK if verb == "train" else [*QUICK, "--depths", "8", "14", "--seeds", "1"] if verb == "study" else []
+        if verb == "nets" and len(words) == 1:
+            continue  # builds the 1202-layer nets: tests/cli lists them
+        assert main([*words, *extra]) == 0, words
+        ran.add(verb)
+    assert ran == {"nets", "train", "eval", "study", "report", "doctor"}
+    python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(python) == 1
+    done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "97 tensors matched by name" in done.stdout
+
+
+def test_the_readme_names_every_file_that_stands_alone() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^  ([\w/]+\.py|[\w/]+/) ", text, re.MULTILINE):
+        assert (ROOT / "src" / "reslab" / line).exists(), line
