@@ -5,6 +5,7 @@ spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetenso
 
 import contextlib
 import errno
+import importlib.metadata
 import json
 import math
 import os
@@ -12,9 +13,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from reslab.errors import ReslabError, UsageError
 
@@ -86,7 +87,25 @@ class Run:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ReslabError(f"{self.folder}: another process is training here; wait for it or stop it") from error
-            yield
+            HELD.add(file)
+            try:
+                yield
+            finally:
+                HELD.discard(file)
+
+
+HELD: set[TextIO] = set()  # the lock files of this process
+
+
+def release_in_child() -> None:
+    """Close a forked worker's copies of the locks: they would outlive a parent that is killed."""
+    for file in HELD:
+        file.close()
+    HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=release_in_child)
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
@@ -106,6 +125,14 @@ def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
                 os.unlink(aside)
             raise
     return path
+
+
+def sweep(folder: Path, names: Iterable[str]) -> None:
+    """Remove what a process killed while it wrote one of `names` left aside; only for whoever alone writes them."""
+    for name in names:
+        for aside in folder.glob(f".{name}.*"):
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
 
 @contextlib.contextmanager
@@ -149,11 +176,9 @@ def environment(device: str, threads: int) -> dict[str, Any]:
     """What a result depends on beside the recipe: versions, device, threads, commit. For env.json."""
     import torch
 
-    from reslab import __version__
-
     name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
     return {
-        "reslab": __version__,
+        "reslab": importlib.metadata.version("reslab"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),

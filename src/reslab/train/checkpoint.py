@@ -1,5 +1,6 @@
 """last.pt, all that a training needs to go on exactly, and weights.safetensors, what it is for."""
 
+import io
 import json
 import pickle
 from pathlib import Path
@@ -17,7 +18,9 @@ FORMAT = 1
 
 def write_last(run: Run, state: dict[str, Any]) -> Path:
     """Save the state of a training whole; the one before it stays until this one is on disk."""
-    return write_aside(run.path("last.pt"), lambda file: torch.save({"format": FORMAT, **state}, file))
+    buffer = io.BytesIO()  # written to a file, torch.save turns a full disk into a RuntimeError about positions
+    torch.save({"format": FORMAT, **state}, buffer)
+    return write_aside(run.path("last.pt"), lambda file: file.write(buffer.getbuffer()))
 
 
 def read_last(run: Run) -> dict[str, Any] | None:

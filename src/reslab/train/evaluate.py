@@ -55,7 +55,7 @@ def evaluate(
     choice: Choice | None = None,
     workers: int = 0,
 ) -> Evaluation:
-    """Errors of `net` on every image of `part`, in eval mode; the net's own mode comes back.
+    """Errors of `net` on every image of `part`, in eval mode; every module's own mode comes back.
 
     With several views (crops=10, or one a scale) the class probabilities are averaged over the views, and the
     loss is of that average. A fully convolutional net pools over the whole map, and its last layer is linear,
@@ -65,14 +65,17 @@ def evaluate(
     """
     if crops not in (1, 10) or (crops > 1 and scales):
         raise UsageError(f"take 1 or 10 crops, or scales, got crops {crops} and scales {list(scales)}")
+    if len(part) == 0:
+        raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
-    training = net.training
+    modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
         scores = torch.cat(list(view_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales,
                                             pad=pad, choice=choice, workers=workers)))  # fmt: skip
     finally:
-        net.train(training)
+        for module, training in modes:
+            module.training = training
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
     return judge(scores, part.labels.cpu(), views)
 

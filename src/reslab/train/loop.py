@@ -36,7 +36,7 @@ class Training:
         self.ema = AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
-        self.epoch_error = float("nan")  # training error (%) of the last whole epoch
+        self.epoch_error = float("nan")  # training error (%) of the last whole epoch (of a run shorter than one: its)
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
         self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
         if saved:
@@ -94,8 +94,8 @@ class Training:
         rows, rate = self.task.rows(bad), self.schedule.lr(bad)
         path = self.run.write_json("nan.json", {"iteration": bad, "lr": rate, "rows": rows})
         raise ReslabError(
-            f"the loss was not a finite number at iteration {bad} (lr {rate:g}); the rows of its batch are in {path}, "
-            "the last checkpoint is as it was; a lower --lr, --clip 1 or --precision fp32 may cure it"
+            f"loss or weights were not finite at iteration {bad} (lr {rate:g}); its batch's rows are in {path}, "
+            "the last checkpoint is as it was; a lower --lr, --clip 1 or --precision fp32 in a new folder may cure it"
         )
 
     def log(self) -> dict[str, float]:
@@ -125,24 +125,29 @@ class Training:
             self.tracker.add(self.iteration, event)
 
     def close_epoch(self) -> None:
-        """Take the training error of the epoch that ends, and start the next one's."""
+        """Take the training error of the epoch that ends, and start the next one's; it steers without validation."""
         _, wrong, n = self.sums[1].tolist()
         self.epoch_error = 100 * wrong / max(n, 1)
         self.sums[1] = 0
+        if not self.recipe.validation:
+            self.heed(self.schedule.saw_epoch(self.epoch_error))
 
     def evaluate(self) -> dict[str, Any]:
-        """Log the errors on validation and test images; only the first (or training) steer the schedule."""
+        """Log the errors on validation and test images; only the first steer the schedule."""
         found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
             if line:
                 self.tell_all(event="eval", part=part, **line)
-        steer = found["validation"]["error"] if found["validation"] else self.epoch_error
-        self.heed(self.schedule.saw_epoch(steer))
+        if found["validation"]:
+            self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
         return found
 
     def save(self) -> None:
         """Write all that is needed to go on exactly from here."""
         self.check()
+        if not all(torch.isfinite(value).all() for value in self.net.state_dict().values()):
+            self.bad.fill_(self.iteration - 1)  # the loss was still finite; the update was not
+            self.check()
         write_last(self.run, {
             "iteration": self.iteration, "seconds": time.perf_counter() - self.began, "epoch_error": self.epoch_error,
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
@@ -179,16 +184,19 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
         training.net.train()
         log_every = max(1, min(100, task.images // recipe.batch))
         check_every = 1 if task.device.type == "cpu" else 25  # a check waits for the device
+        if training.iteration == 0:
+            training.save()  # keeps the choice, and finds a full disk before the work
         saved_at = time.perf_counter()
         for batch in task.batches(training.iteration, training.total):
             before = training.epoch
+            training.iteration = batch.iteration  # one whose images are all broken gives no batch
             training.step(batch)
             after, last = training.epoch, training.iteration == training.total
             if training.iteration % check_every == 0 or last:
                 training.check()
             if training.iteration % log_every == 0 or last:
                 tell(training.iteration, training.total, training.log(), training.choice)
-            if int(after) > int(before) or last:
+            if int(after) > int(before) or (last and after < 1):
                 training.close_epoch()
             if int(after / recipe.evaluate_every) > int(before / recipe.evaluate_every) or last:
                 training.evaluate()

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, UsageError
+from reslab.train.signals import Interrupted, Stop
 from reslab.train.start import DONE
 
 Told = Any  # Callable[[Path, dict], None]: a run's folder and its last progress line
@@ -29,9 +30,12 @@ def train_all(
 ) -> None:
     """Train every run folder that is not finished, `jobs` at a time, in order.
 
-    SIGINT or SIGTERM reaches the children too (they save and leave). Raises ReslabError with the first failure,
-    after the others have been stopped at their next step; everything finished stays finished.
+    SIGINT or SIGTERM stops the children: each saves and leaves, then Interrupted is raised; at the second they leave
+    at once. Raises ReslabError with the first failure, after the others have been stopped at their next step;
+    everything finished stays finished.
     """
+    if jobs < 1:
+        raise UsageError(f"jobs must be positive, got {jobs}")
     waiting = [folder for folder in folders if not (folder / DONE).exists()]
     running: dict[Path, subprocess.Popen[str]] = {}
     failed: list[tuple[Path, str, int]] = []
@@ -39,37 +43,55 @@ def train_all(
 
     def watch(folder: Path, child: subprocess.Popen[str]) -> None:
         last = ""
-        assert child.stdout is not None
-        for line in child.stdout:
-            if line.startswith("{"):
-                told(folder, json.loads(line))
-            elif line.strip():
-                last = line.strip()
-        code = child.wait()
-        with ended:
-            del running[folder]
-            if code:
-                failed.append((folder, last, code))
-            ended.notify()
+        try:
+            last = follow(folder, child, told)
+        finally:
+            assert child.stdout is not None
+            child.stdout.close()
+            code = child.wait()
+            with ended:
+                del running[folder]
+                if code:
+                    failed.append((folder, last, code))
+                ended.notify()
 
-    try:
-        with ended:
-            while (waiting and not failed) or running:
-                while waiting and not failed and len(running) < jobs:
-                    folder = waiting.pop(0)
-                    running[folder] = start(folder, device)
-                    threading.Thread(target=watch, args=(folder, running[folder]), daemon=True).start()
-                ended.wait(timeout=0.5)
-                if failed:
-                    stop(running)
-    except BaseException:
-        stop(running)
-        for child in list(running.values()):
-            child.wait()
-        raise
+    with Stop() as asked:
+        try:
+            stopping = False
+            while running or (waiting and not stopping):
+                with ended:
+                    while waiting and not stopping and len(running) < jobs:
+                        folder = waiting.pop(0)
+                        running[folder] = start(folder, device)
+                        threading.Thread(target=watch, args=(folder, running[folder]), daemon=True).start()
+                    ended.wait(timeout=0.5)
+                if (failed or asked.asked) and not stopping:
+                    stopping = True
+                    stop(running)  # once: a second signal would not let them save
+        except BaseException:
+            stop(running)
+            for child in list(running.values()):
+                child.wait()
+            raise
+        if asked.asked:
+            raise Interrupted("stopped; the same command goes on from there", asked.asked)
     if failed:
         folder, last, code = failed[0]
         raise ReslabError(f"{folder.name}: {last or f'the process ended with code {code}'}")
+
+
+def follow(folder: Path, child: "subprocess.Popen[str]", told: Told) -> str:
+    """Pass a child's progress on until it ends; the last line it wrote that is not progress."""
+    last = ""
+    assert child.stdout is not None
+    for line in child.stdout:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            last = line.strip() or last
+            continue
+        told(folder, event)
+    return last
 
 
 def start(folder: Path, device: str) -> "subprocess.Popen[str]":
@@ -77,6 +99,7 @@ def start(folder: Path, device: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "reslab.train.parallel", str(folder), device],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,  # else Ctrl-C would reach it twice, the second time without leave to save
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A recipe: everything that decides a training besides net and data, as one flat TOML file."""
 
 import json
+import math
 import tomllib
 import typing
 from dataclasses import asdict, dataclass, fields, replace
@@ -32,7 +33,7 @@ class Recipe:
     schedule: Literal["steps", "plateau", "cosine", "one-cycle", "constant"] = "steps"
     drops: tuple[float, ...] = ()  # "steps": where the rate is divided
     drop_factor: float = 10.0
-    patience: int = 5  # "plateau": epochs without a better error before a drop
+    patience: int = 5  # "plateau": evaluations of the validation part (epochs, without one) with no better error
     warmup: float = 0.0  # iterations over which the rate rises from zero ("one-cycle": to its peak)
     warmup_lr: float = 0.0  # hold this rate until the training error is below warmup_error ...
     warmup_error: float = 80.0  # percent
@@ -76,8 +77,10 @@ class Recipe:
                 raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs momentum, got momentum 0")
-        if self.schedule == "steps" and list(self.drops) != sorted(self.drops):
-            raise UsageError(f"drops must rise, got {list(self.drops)}")
+        if self.schedule == "steps" and (list(self.drops) != sorted(self.drops) or min(self.drops, default=1) <= 0):
+            raise UsageError(f"drops must be positive and rise, got {list(self.drops)}")
+        if self.seed >= 2**63:
+            raise UsageError(f"seed must be below 2**63, got {self.seed}")
         if self.shortest > self.longest:
             raise UsageError(f"shortest must be at most longest, got {self.shortest} and {self.longest}")
 
@@ -119,12 +122,13 @@ def converted(key: str, value: Any, hint: Any) -> Any:
         return tuple(value)
     good = isinstance(value, bool) if hint is bool else number(value)
     if not good or (hint is int and value != int(value)):
-        raise UsageError(f"{key} must be {'true or false' if hint is bool else f'a {hint.__name__}'}, got {value!r}")
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
+        raise UsageError(f"{key} must be {kind}, got {value!r}")
     return hint(value)
 
 
 def number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def names() -> list[str]:

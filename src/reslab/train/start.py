@@ -10,10 +10,10 @@ import torch
 
 from reslab.data import ImageData
 from reslab.data import load as load_data
-from reslab.data.load import WORDS
+from reslab.data.load import MEMORY, WORDS
 from reslab.errors import ReslabError, UsageError
 from reslab.nets import Spec, build, count, from_dict, to_dict
-from reslab.run import Run, environment
+from reslab.run import Run, environment, sweep
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import Training, fit
 from reslab.train.progress import Tell, silent
@@ -41,13 +41,19 @@ def prepare(
     if run.has("spec.json"):
         same(run, net, recipe, about)
         return run
-    if run.folder.is_dir() and any(run.folder.iterdir()):
+    if run.folder.is_dir() and not all(begun(path.name) for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
     run.make()
     run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe)}")
     run.write_json("data.json", about)
     run.write_json("spec.json", to_dict(net))  # last: with it the folder is a run
     return run
+
+
+def begun(name: str) -> bool:
+    """Whether a folder's entry is of those that `prepare` makes before spec.json: it may have been killed there."""
+    asides = (".recipe.toml.", ".data.json.", ".spec.json.")
+    return name in ("results", "recipe.toml", "data.json") or name.startswith(asides)
 
 
 def absolute(word: str) -> str:
@@ -105,6 +111,7 @@ def train(
         run.read_json("data.json"),
     )
     with run.lock():
+        sweep(run.folder, ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json"))
         place = pick_device(device)
         configure(recipe)
         if data is None:
@@ -115,10 +122,12 @@ def train(
         torch.manual_seed(recipe.seed)
         net, task = build(spec), ImageTask(data, recipe, place)
         run.write_json("normalize.json", task.normalize.as_dict())
-        for name in data.skipped:
-            run.log(event="skipped", iteration=0, name=name)
+        if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
+            run.forget_after(-1)
+            for name in data.skipped:
+                run.log(event="skipped", iteration=0, name=name)
         training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
-        return finish(training, spec, run, command=command)
+        return finish(training, spec, run, command=command or first_comment(run), skipped=data.skipped)
 
 
 def stored_data(run: Run) -> ImageData:
@@ -126,7 +135,7 @@ def stored_data(run: Run) -> ImageData:
     about = run.read_json("data.json")
     options: dict[str, Any] = about["options"]
     root = Path(options["root"]) if "root" in options else None
-    data = load_data(about["word"], root=root, size=options.get("size"))
+    data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY))
     if data.fingerprint != about["fingerprint"]:
         raise ReslabError(
             f"the data {about['word']!r} have changed since {run.folder} was begun; name a new run with --out"
@@ -146,7 +155,12 @@ def configure(recipe: Recipe) -> None:
         torch.backends.cudnn.benchmark = True
 
 
-def finish(training: Training, spec: Spec, run: Run, *, command: str) -> dict[str, Any]:
+def first_comment(run: Run) -> str:
+    """The command that made the folder: it heads the recipe."""
+    return run.path("recipe.toml").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate once more on every part, write weights and result. The result is written last: it means finished."""
     task, counts = training.task, count(spec)
     found = {part: task.evaluate(training.kept, part, training.choice) for part in ("train", "validation", "test")}
@@ -161,7 +175,7 @@ def finish(training: Training, spec: Spec, run: Run, *, command: str) -> dict[st
         "test_n": test.get("n"), "validation_error": held["error"] if held else None, "seconds": round(seconds, 2),
         "images_per_second": round(training.total * training.recipe.batch / max(seconds, 1e-9), 1),
         "choice": training.choice.as_dict(), "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
-        "skipped": list(training.skipped), "command": command,
+        "skipped": [*skipped, *training.skipped], "command": command,
     }  # fmt: skip
     run.write_json(DONE, result)
     return result

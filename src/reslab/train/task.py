@@ -1,5 +1,6 @@
 """What the loop needs of a task, and the task of naming images."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -11,9 +12,11 @@ from torch.optim.swa_utils import update_bn
 from reslab.data import (
     Augment,
     Batch,
+    BrokenImage,
     ImageData,
     Normalize,
     Part,
+    Pixels,
     batch_indices,
     measure,
     training_batches,
@@ -82,12 +85,36 @@ class ImageTask:
         images = self.parts[part]
         if images is None:
             return None
-        found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
-                         workers=self.recipe.workers)  # fmt: skip
+        try:
+            found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
+                             workers=self.recipe.workers)  # fmt: skip
+        except BrokenImage:
+            if part != "train":
+                raise
+            self.parts["train"] = readable(images)
+            return self.evaluate(net, part, choice)
         return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
 
     def average_norms(self, net: nn.Module) -> None:
-        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)
+        train = self.parts["train"]
+        assert train is not None
+        try:
+            average_norms(net, train, self.normalize, self.device, batch=self.recipe.batch)
+        except BrokenImage:
+            self.parts["train"] = train = readable(train)
+            average_norms(net, train, self.normalize, self.device, batch=self.recipe.batch)
+
+
+def readable(part: Part) -> Part:
+    """The part without its broken images; costs one reading of it all, so only where a broken one was met."""
+    if isinstance(part, Pixels):
+        return part
+    good = []
+    for i in range(len(part)):
+        with contextlib.suppress(BrokenImage):
+            part.pixels(i)
+            good.append(i)
+    return part.subset(good)
 
 
 def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
@@ -99,7 +126,7 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
 def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
     n = len(train)
-    held = round(recipe.validation * n) if 0 < recipe.validation < 1 else int(recipe.validation)
+    held = max(1, round(recipe.validation * n)) if 0 < recipe.validation < 1 else int(recipe.validation)
     if not held:
         return train, None
     if held >= n:

@@ -1,0 +1,134 @@
+"""Quick trainings: small nets on a few digits, stopped where a test wants."""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab.data import ImageData, load
+from reslab.data.images import fingerprint
+from reslab.nets import spec
+from reslab.run import Run
+from reslab.train.loop import Training
+from reslab.train.recipe import Recipe, change
+from reslab.train.start import prepare, train
+
+QUICK = Recipe(
+    iterations=12, batch=16, lr=0.05, precision="fp32", memory_format="NCHW", compile="off", threads=1, workers=0,
+    checkpoint_seconds=1e9,
+)  # fmt: skip
+SPEEDS = ("images_per_second", "seconds", "milliseconds")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    yield
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def few(digits: ImageData) -> ImageData:
+    """The first 80 training and 50 test digits: an epoch is 5 batches of 16."""
+    train, test = digits.train.subset(range(80)), digits.test.subset(range(50))
+    mark = fingerprint(train, test, classes=digits.classes)
+    return ImageData(name="few", train=train, test=test, classes=digits.classes, shape=digits.shape,
+                     fingerprint=mark, about="a few digits.")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pngs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of class folders, three classes of 20 grey 8 x 8 images: loads fast in a child process."""
+    root = tmp_path_factory.mktemp("pngs")
+    noise = np.random.default_rng(0)
+    for k in range(3):
+        (root / f"class{k}").mkdir()
+        for i in range(20):
+            pixels = noise.integers(0, 80, (8, 8)) + 80 * k
+            Image.fromarray(pixels.astype(np.uint8)).save(root / f"class{k}" / f"{i}.png")
+    return root
+
+
+Begin = Callable[..., Run]
+
+
+@pytest.fixture
+def begin() -> Begin:
+    """begin(folder, data, net="resnet8", lr=0.1): a run folder ready to train."""
+
+    def make(folder: Path, data: ImageData, *, net: str = "resnet8", word: str = "digits", **changes: Any) -> Run:
+        return prepare(folder, net=spec(net), data=data, word=word, recipe=change(QUICK, **changes))
+
+    return make
+
+
+@pytest.fixture
+def stopped_after() -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """with stopped_after(k): SIGTERM (or another) arrives during iteration k, whose checkpoint is then the last."""
+
+    @contextlib.contextmanager
+    def stopping(k: int, number: int = signal.SIGTERM) -> Iterator[None]:
+        plain = Training.step
+
+        def step(self: Training, batch: Any) -> None:
+            plain(self, batch)
+            if self.iteration == k:
+                os.kill(os.getpid(), number)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Training, "step", step)
+            yield
+
+    return stopping
+
+
+@pytest.fixture
+def straight() -> Callable[..., Run]:
+    """Train a run to its end without a break, and give it back."""
+
+    def whole(run: Run, data: ImageData | None = None) -> Run:
+        train(run.folder, data=data, device="cpu")
+        return run
+
+    return whole
+
+
+@pytest.fixture
+def story() -> Callable[[Run], list[dict[str, Any]]]:
+    """What metrics.jsonl tells, without what may differ: resumes and speeds."""
+
+    def told(run: Run) -> list[dict[str, Any]]:
+        events = [event for event in run.metrics() if event["event"] != "resume"]
+        return [{key: value for key, value in event.items() if key not in SPEEDS} for event in events]
+
+    return told
+
+
+@pytest.fixture
+def same_end(story: Callable[[Run], Any]) -> Callable[[Run, Run], None]:
+    """Assert that two runs ended alike to the last bit: weights, metrics, result, nothing left aside."""
+
+    def check(one: Run, other: Run) -> None:
+        assert one.path("weights.safetensors").read_bytes() == other.path("weights.safetensors").read_bytes()
+        assert story(one) == story(other)
+        results = [json.loads(run.path("results/train.json").read_text()) for run in (one, other)]
+        for result in results:
+            for key in ("seconds", "images_per_second", "command"):
+                del result[key]
+        assert results[0] == results[1]
+        assert not list(one.folder.glob(".*.*"))
+
+    return check

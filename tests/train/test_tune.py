@@ -1,0 +1,113 @@
+"""Trying how to run fastest: only what the recipe leaves open, and without a trace in the net."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from reslab.data import ImageData
+from reslab.nets import build, spec
+from reslab.train import loop, tune
+from reslab.train.recipe import Recipe
+from reslab.train.signals import Interrupted
+from reslab.train.start import train
+from reslab.train.tune import Choice, candidates, choose, fastest
+
+CPU = torch.device("cpu")
+
+
+def names(recipe: Recipe) -> list[str]:
+    return [str(choice) for choice in candidates(recipe, CPU)]
+
+
+def test_candidates_respect_what_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    assert names(Recipe()) == ["fp32 NCHW", "fp32 NHWC", "bf16 NCHW", "bf16 NHWC"]
+    assert names(Recipe(precision="fp32")) == ["fp32 NCHW", "fp32 NHWC"]
+    assert names(Recipe(memory_format="NHWC")) == ["fp32 NHWC", "bf16 NHWC"]
+    assert names(Recipe(precision="bf16", memory_format="NCHW", compile="on")) == ["bf16 NCHW compiled"]
+    monkeypatch.setattr(tune, "native_bf16", lambda device: False)
+    assert names(Recipe()) == ["fp32 NCHW", "fp32 NHWC"]
+    assert names(Recipe(precision="bf16", memory_format="NCHW")) == ["bf16 NCHW"]  # asked for: emulated
+
+
+def test_a_tie_goes_to_fp32_and_to_the_plain_layout() -> None:
+    choices = [Choice(precision=p, memory_format=f) for p in ("fp32", "bf16") for f in ("NCHW", "NHWC")]
+    times = dict.fromkeys(map(str, choices), 1.0)
+    assert str(fastest(choices, times)) == "fp32 NCHW"
+    assert str(fastest(choices, times | {"bf16 NHWC": 0.95})) == "fp32 NCHW"  # not clearly faster
+    assert str(fastest(choices, times | {"bf16 NHWC": 0.90})) == "bf16 NHWC"  # 0.90 x 1.1 < 1
+    assert str(fastest(choices, times | {"fp32 NHWC": 0.99})) == "fp32 NHWC"
+
+
+def test_nothing_open_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "race", lambda *_: pytest.fail("timed"))
+    recipe = Recipe(precision="fp32", memory_format="NHWC", compile="off")
+    x, y = torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
+    chosen = choose(build(spec("resnet8", channels=1, size=8)), (x, y), F.cross_entropy, recipe=recipe, steps=9)
+    assert chosen == Choice(memory_format="NHWC")
+
+
+def test_choosing_leaves_net_and_generator_as_they_were() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(build(spec("resnet8", channels=1, size=8)), torch.nn.Dropout()).train()
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    x, y = torch.rand(4, 1, 8, 8), torch.arange(4)
+    before = torch.get_rng_state()
+    chosen = choose(net, (x, y), F.cross_entropy, recipe=Recipe(), steps=10)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(state[key], value) for key, value in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    assert all(p.is_contiguous() for p in net.parameters())
+    assert set(chosen.milliseconds) == set(names(Recipe()))
+    assert all(value > 0 for value in chosen.milliseconds.values())
+
+
+@pytest.mark.parametrize(("compiled", "wins"), [(0.5, True), (0.95, False)])
+def test_compiling_is_tried_for_long_runs_only(monkeypatch: pytest.MonkeyPatch, compiled: float, wins: bool) -> None:
+    tried: list[str] = []
+
+    def race(choices: list[Choice], *_: Any) -> dict[str, float]:
+        tried.extend(map(str, choices))
+        return {str(choice): compiled if choice.compile else 1.0 for choice in choices}
+
+    monkeypatch.setattr(tune, "race", race)
+    net, batch = torch.nn.Linear(2, 2), (torch.zeros(2, 2), torch.zeros(2))
+    recipe = Recipe(precision="fp32", memory_format="NCHW")
+    assert not choose(net, batch, F.cross_entropy, recipe=recipe, steps=1800).compile
+    assert tried == ["fp32 NCHW"]  # 1800 steps of a second: not longer than COMPILE_WORTH
+    assert choose(net, batch, F.cross_entropy, recipe=recipe, steps=1801).compile is wins
+    assert tried[1:] == ["fp32 NCHW", "fp32 NCHW compiled"]
+
+
+def test_the_choice_is_stored_said_and_kept_on_resume(
+    begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a training that is killed before its first checkpoint in time."""
+    first = Choice(memory_format="NHWC", milliseconds={"fp32 NCHW": 2.0, "fp32 NHWC": 1.0})
+    monkeypatch.setattr(loop, "choose", lambda *_, **__: first)
+    run = begin(tmp_path / "run", few, precision="auto", memory_format="auto", compile="auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "step", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
+        with pytest.raises(ZeroDivisionError):
+            train(run.folder, data=few, device="cpu")
+    monkeypatch.setattr(loop, "choose", lambda *_, **__: pytest.fail("chosen again"))
+    with stopped_after(3), pytest.raises(Interrupted):
+        train(run.folder, data=few, device="cpu")
+    result = train(run.folder, data=few, device="cpu")
+    assert result["choice"] == first.as_dict()
+    said = [event for event in run.metrics() if event["event"] == "choice"]
+    assert said == [{"event": "choice", "iteration": 0, **first.as_dict()}]
+
+
+def test_the_layout_is_what_the_steps_see(begin: Any, few: ImageData, tmp_path: Path) -> None:
+    seen: list[bool] = []
+    torch.manual_seed(0)
+    net = build(spec("resnet8", channels=3, size=8))
+    net.register_forward_pre_hook(lambda m, args: seen.append(args[0].is_contiguous(memory_format=torch.channels_last)))
+    step = tune.make_step(Choice(memory_format="NHWC"), net, torch.rand(4, 3, 8, 8), torch.arange(4), F.cross_entropy)
+    step()
+    assert seen == [True]
+    assert net.stem.conv.weight.is_contiguous(memory_format=torch.channels_last)
