@@ -14,6 +14,7 @@ import reslab
 from reslab.errors import ReslabError, UsageError
 from reslab.nets import build, insert, match, net, read_state, spec, to_dict
 from reslab.run import Run
+from reslab.train.checkpoint import write_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 AKAMASTER = {20: "12fca82f", 32: "d509ac18", 44: "014dd654", 56: "4bfd9763"}
@@ -270,3 +271,11 @@ def test_a_missing_file_and_files_without_weights(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "no weights")
     with pytest.raises(ReslabError, match="damaged or not a checkpoint"):
         read_state(tmp_path / "w.pth")
+
+
+def test_weights_of_a_run_load_alone(tmp_path: Path) -> None:
+    made = net("resnet8", classes=3, channels=1, size=8)
+    write_weights(Run(tmp_path), made, to_dict(made.spec))
+    loaded = reslab.load(tmp_path / "weights.safetensors")
+    assert loaded.spec == made.spec
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), loaded.state_dict().values(), strict=True))

@@ -1,5 +1,6 @@
 """Weights in and out: our own files, and strangers' checkpoints matched to our nets. Nothing is ever unpickled."""
 
+import json
 import pickle
 import re
 import warnings
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -155,10 +157,21 @@ def insert(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) 
     return found
 
 
+def spec_inside(path: Path) -> Spec | None:
+    """The spec that a weights.safetensors of ours carries; None for any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("reslab")
+    except (SafetensorError, OSError):
+        return None
+    return from_dict(json.loads(text)) if text else None
+
+
 def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> nn.Module:
     """A trained net, in eval mode: of a run folder, or of a checkpoint file with the name or spec of its net.
 
-    load("runs/digits-resnet20-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). How the weights went
+    load("runs/digits-resnet20-digits-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). A run's
+    weights.safetensors holds its spec, so that the file alone is enough. How the weights went
     in stands in the net's `match`; warns where they fit but their net computes something else.
     Raises UsageError or ReslabError in one sentence.
     """
@@ -169,7 +182,9 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
         run = Run(source)
         spec, file = from_dict(run.read_json("spec.json")), run.path("weights.safetensors")
         if not file.exists():
-            raise UsageError(f"{source} has no weights yet: its training has not finished a checkpoint")
+            raise UsageError(f"{source} has no weights yet: its training is not finished")
+    elif net is None and (inside := spec_inside(source)):
+        spec, file = inside, source
     elif net is None:
         raise UsageError(f"{source}: say which net its weights are of, such as net='resnet56'")
     elif options and not isinstance(net, str):
