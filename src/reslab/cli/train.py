@@ -46,6 +46,8 @@ def train(
         name = recipe or RECIPES.get(data, "paper-cifar")
         chosen = read(name, **given(recipe_flags))
         options = data_options(data_flags)
+        if chosen.augment == "scale":
+            options["memory"] = 0  # every scale is decoded anew from the file, so nothing is kept decoded
         loaded = load(data, **options)
         folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
         run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
@@ -67,7 +69,8 @@ def train(
         f"{result['seconds']:.0f} s"
     )
     if result["skipped"]:
-        print(f"{len(result['skipped'])} broken images were skipped: {', '.join(result['skipped'][:3])}")
+        more = ", ..." if len(result["skipped"]) > 3 else ""
+        print(f"warning: broken images skipped: {len(result['skipped'])} ({', '.join(result['skipped'][:3])}{more})")
     print(f"report: {page}\nnext:   reslab eval {run.folder}")
 
 

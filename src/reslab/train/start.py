@@ -14,6 +14,7 @@ from reslab.data.load import MEMORY, WORDS
 from reslab.errors import ReslabError, UsageError
 from reslab.nets import Spec, build, count, from_dict, to_dict
 from reslab.run import Run, environment, sweep
+from reslab.train.card import write_card
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import Training, fit
 from reslab.train.progress import Tell, silent
@@ -169,7 +170,8 @@ def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: t
     seconds = time.perf_counter() - training.began
     result = {
         "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
-        "data": run.read_json("data.json")["name"], "iterations": training.total, "epochs": round(training.epoch, 3),
+        "data": run.read_json("data.json")["name"], "iterations": training.total,
+        "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
         "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
         "test_n": test.get("n"), "validation_error": held["error"] if held else None, "seconds": round(seconds, 2),
@@ -177,5 +179,6 @@ def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: t
         "choice": training.choice.as_dict(), "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
         "skipped": [*skipped, *training.skipped], "command": command,
     }  # fmt: skip
+    write_card(run, result)
     run.write_json(DONE, result)
     return result
