@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from reslab.data import ImageData
 from reslab.nets import build, spec
-from reslab.train import loop, tune
+from reslab.train import training, tune
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.start import train
@@ -87,13 +87,13 @@ def test_the_choice_is_stored_said_and_kept_on_resume(
 ) -> None:
     """Also by a training that is killed before its first checkpoint in time."""
     first = Choice(memory_format="NHWC", milliseconds={"fp32 NCHW": 2.0, "fp32 NHWC": 1.0})
-    monkeypatch.setattr(loop, "choose", lambda *_, **__: first)
+    monkeypatch.setattr(training, "choose", lambda *_, **__: first)
     run = begin(tmp_path / "run", few, precision="auto", memory_format="auto", compile="auto")
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Training, "step", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
+        patch.setattr(training.Training, "step", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             train(run.folder, data=few, device="cpu")
-    monkeypatch.setattr(loop, "choose", lambda *_, **__: pytest.fail("chosen again"))
+    monkeypatch.setattr(training, "choose", lambda *_, **__: pytest.fail("chosen again"))
     with stopped_after(3), pytest.raises(Interrupted):
         train(run.folder, data=few, device="cpu")
     result = train(run.folder, data=few, device="cpu")

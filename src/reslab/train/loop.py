@@ -1,177 +1,15 @@
 """The one training loop. A task brings batches, a loss and an evaluation; a recipe decides the rest."""
 
 import time
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
-from reslab.data import Batch
-from reslab.errors import ReslabError
 from reslab.run import Run
-from reslab.train.checkpoint import generators, read_last, set_generators, write_last
 from reslab.train.progress import Tell
 from reslab.train.recipe import Recipe
-from reslab.train.schedule import Schedule
 from reslab.train.signals import Interrupted, Stop
 from reslab.train.task import Task
-from reslab.train.track import Tracker
-from reslab.train.tune import Choice, choose
-
-
-class Training:
-    """One net being trained in one run folder: all that changes from step to step, and how it is saved."""
-
-    def __init__(self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0) -> None:
-        self.task, self.recipe, self.run = task, recipe, run
-        self.total = recipe.length(task.images)
-        self.schedule = Schedule(recipe, images=task.images, depth=depth)
-        saved = read_last(run)
-        self.choice = Choice(**saved["choice"]) if saved else self.choose(net)
-        self.net = self.choice.place(net, task.device)
-        self.forward = torch.compile(self.net) if self.choice.compile else self.net
-        self.optimizer = make_optimizer(self.net, recipe)
-        average = get_ema_multi_avg_fn(recipe.ema)
-        self.ema = AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
-        self.iteration, self.seconds = 0, 0.0
-        self.skipped: dict[str, None] = {}  # broken images met so far, in order
-        self.epoch_error = float("nan")  # training error (%) of the last whole epoch (of a run shorter than one: its)
-        self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
-        self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
-        if saved:
-            self.restore(saved)
-        self.began = time.perf_counter() - self.seconds
-        self.speed_from = (self.iteration, time.perf_counter())
-        self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
-
-    def choose(self, net: nn.Module) -> Choice:
-        """Try how to run fastest on the first batch, and say so in the metrics."""
-        batch = next(iter(self.task.batches(0, 1)))
-        net = net.to(self.task.device)
-        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=self.recipe, steps=self.total)
-        self.run.log(event="choice", iteration=0, **choice.as_dict())
-        return choice
-
-    @property
-    def epoch(self) -> float:
-        return self.iteration * self.recipe.batch / self.task.images
-
-    @property
-    def kept(self) -> nn.Module:
-        """The net that is evaluated and saved: the average of the weights where the recipe keeps one."""
-        return self.ema.module if self.ema else self.net
-
-    def step(self, batch: Batch) -> None:
-        """One update by SGD on one batch; nothing here waits for the device."""
-        rate = self.schedule.lr(self.iteration)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with self.choice.autocast(self.task.device):
-            out = self.forward(batch.x.contiguous(memory_format=self.choice.layout))
-        out = out.float()
-        loss = self.task.loss(out, batch.y)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
-        self.optimizer.step()
-        if self.ema:
-            self.ema.update_parameters(self.net)
-        loss = loss.detach()
-        self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss), self.iteration, self.bad)
-        n = len(batch.y)
-        tally = torch.stack([loss * n, self.task.wrong(out, batch.y), torch.full_like(loss, n)])
-        self.sums += tally.to(self.sums)  # row 0: since the last line of the log; row 1: since the epoch began
-        self.skipped.update(dict.fromkeys(batch.skipped))
-        self.iteration += 1
-
-    def check(self) -> None:
-        """Raise ReslabError if some loss since the last check was not finite, with its batch's rows saved."""
-        bad = int(self.bad)
-        if bad < 0:
-            return
-        rows, rate = self.task.rows(bad), self.schedule.lr(bad)
-        path = self.run.write_json("nan.json", {"iteration": bad, "lr": rate, "rows": rows})
-        raise ReslabError(
-            f"loss or weights were not finite at iteration {bad} (lr {rate:g}); its batch's rows are in {path}, "
-            "the last checkpoint is as it was; a lower --lr, --clip 1 or --precision fp32 in a new folder may cure it"
-        )
-
-    def log(self) -> dict[str, float]:
-        """Write a line of training loss (mean) and error (%) since the last one; hear what the schedule says."""
-        loss, wrong, n = self.sums[0].tolist()
-        since, then = self.speed_from
-        now = time.perf_counter()
-        speed = (self.iteration - since) * self.recipe.batch / max(now - then, 1e-9)
-        self.speed_from = (self.iteration, now)
-        rate = self.schedule.lr(max(0, self.iteration - 1))
-        self.sums[0] = 0
-        line = {"epoch": round(self.epoch, 4), "loss": loss / max(n, 1), "error": 100 * wrong / max(n, 1), "lr": rate,
-                "images_per_second": round(speed, 1)}  # fmt: skip
-        self.tell_all(event="train", **line)
-        line["iterations_per_second"] = speed / self.recipe.batch
-        self.heed(self.schedule.saw_training(self.iteration, line["error"]))
-        return line
-
-    def heed(self, reason: str | None) -> None:
-        """Log a change of the learning rate."""
-        if reason and self.iteration < self.total:
-            self.tell_all(event="lr", lr=self.schedule.lr(self.iteration), reason=reason)
-
-    def tell_all(self, **event: Any) -> None:
-        self.run.log(iteration=self.iteration, **event)
-        if self.tracker:
-            self.tracker.add(self.iteration, event)
-
-    def close_epoch(self) -> None:
-        """Take the training error of the epoch that ends, and start the next one's; it steers without validation."""
-        _, wrong, n = self.sums[1].tolist()
-        self.epoch_error = 100 * wrong / max(n, 1)
-        self.sums[1] = 0
-        if not self.recipe.validation:
-            self.heed(self.schedule.saw_epoch(self.epoch_error))
-
-    def evaluate(self) -> dict[str, Any]:
-        """Log the errors on validation and test images; only the first steer the schedule."""
-        found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
-        for part, line in found.items():
-            if line:
-                self.tell_all(event="eval", part=part, **line)
-        if found["validation"]:
-            self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
-        return found
-
-    def save(self) -> None:
-        """Write all that is needed to go on exactly from here."""
-        self.check()
-        if not all(torch.isfinite(value).all() for value in self.net.state_dict().values()):
-            self.bad.fill_(self.iteration - 1)  # the loss was still finite; the update was not
-            self.check()
-        write_last(self.run, {
-            "iteration": self.iteration, "seconds": time.perf_counter() - self.began, "epoch_error": self.epoch_error,
-            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state_dict() if self.ema else None, "schedule": self.schedule.state(),
-            "sums": self.sums, "skipped": list(self.skipped), "choice": self.choice.as_dict(),
-            "generators": generators(self.task.device), "threads": torch.get_num_threads(),
-        })  # fmt: skip
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` wrote."""
-        try:
-            self.net.load_state_dict(saved["net"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            if self.ema:
-                self.ema.load_state_dict(saved["ema"])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ReslabError(f"{self.run.path('last.pt')} is of another net or recipe than this folder's") from error
-        self.schedule.restore(saved["schedule"])
-        self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
-        self.sums.copy_(saved["sums"])
-        self.skipped = dict.fromkeys(saved["skipped"])
-        set_generators(saved["generators"], self.task.device)
-        self.run.forget_after(self.iteration)
-        self.run.log(event="resume", iteration=self.iteration, threads=torch.get_num_threads())
+from reslab.train.training import Training
 
 
 def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, depth: int = 0) -> Training:
@@ -209,19 +47,3 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
     if recipe.precise_bn:
         task.average_norms(training.kept)
     return training
-
-
-def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum. Norms and biases are decayed as the paper does, or spared."""
-    if recipe.decay_all:
-        groups = [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
-    else:
-        spared: list[Tensor] = [p for p in net.parameters() if p.ndim <= 1]
-        decayed: list[Tensor] = [p for p in net.parameters() if p.ndim > 1]
-        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
-
-
-def sum_device(device: torch.device) -> torch.device:
-    """Where sums in float64 can be kept: MPS has none."""
-    return torch.device("cpu") if device.type == "mps" else device

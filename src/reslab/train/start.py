@@ -16,10 +16,11 @@ from reslab.nets import Spec, build, count, from_dict, to_dict
 from reslab.run import Run, environment, sweep
 from reslab.train.card import write_card
 from reslab.train.checkpoint import write_weights
-from reslab.train.loop import Training, fit
+from reslab.train.loop import fit
 from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe, read, write
 from reslab.train.task import ImageTask
+from reslab.train.training import Training
 
 DONE = "results/train.json"
 
