@@ -80,7 +80,7 @@ def line_of(process: "subprocess.Popen[str]", start: str) -> str:
 
 
 def test_killed_three_times(images: ImageData, pngs: Path, tmp_path: Path, same_end: Any) -> None:
-    whole, broken = pair(tmp_path, images, pngs, iterations=90, evaluate_every=5)
+    whole, broken = pair(tmp_path, images, pngs, iterations=60, evaluate_every=5)
     train(whole.folder, data=images, device="cpu")
     chance = random.Random(0)
     for lines in (1, 2, 3):
@@ -117,7 +117,8 @@ def test_killed_twenty_times(images: ImageData, pngs: Path, tmp_path: Path, same
     same_end(whole, broken)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow  # within one process: test_resume.py
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_saves_and_leaves_when_asked(
     number: signal.Signals, digits: ImageData, tmp_path: Path, same_end: Any
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_second_ctrl_c_leaves_at_once(images: ImageData, pngs: Path, tmp_path:
     same_end(whole, broken)
 
 
+@pytest.mark.slow  # within one process: test_run.py
 def test_a_second_process_in_the_folder_is_refused(images: ImageData, pngs: Path, tmp_path: Path) -> None:
     _, run = pair(tmp_path, images, pngs, iterations=30)
     with run.lock(), training(run) as process:

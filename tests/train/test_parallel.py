@@ -118,7 +118,8 @@ except ReslabError as error:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_every_child_a_checkpoint(number: signal.Signals, pngs: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group of a terminal at once, SIGTERM the parent only."""
     data = load(str(pngs))
