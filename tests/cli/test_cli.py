@@ -115,7 +115,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_recipe_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--out", "r"]) == 0
     assert main([*TRAIN, "--lr", "0.2", "--out", "r"]) == 2
-    assert "lr 0.1 there, 0.2 asked" in capsys.readouterr().err
+    assert "lr 0.05 there, 0.2 asked" in capsys.readouterr().err
     assert main([*TRAIN, "--net", "plain8", "--out", "r"]) == 2
 
 
