@@ -193,3 +193,10 @@ def test_the_environment_is_json_and_true() -> None:
     assert (found["device"], found["threads"]) == ("cpu", 3)
     assert found["device_name"]
     assert found["commit"] == commit()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"mean": 1}'])
+def test_json_without_its_keys_is_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / "normalize.json").write_text(text)
+    with pytest.raises(ReslabError, match=r"normalize\.json is damaged: it lacks"):
+        Run(tmp_path).read_json("normalize.json", "mean", "std")

@@ -42,11 +42,18 @@ class Run:
     def has(self, name: str) -> bool:
         return self.path(name).is_file()
 
-    def read_json(self, name: str) -> Any:
-        """The content of a JSON file. Raises UsageError where it is missing, ReslabError where damaged."""
+    def read_json(self, name: str, *needs: str) -> dict[str, Any]:
+        """The content of a JSON file, which must have the keys that are needed.
+
+        Raises UsageError where the file is missing, ReslabError where it is damaged.
+        """
         path = self.path(name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_text(encoding="utf-8"))
+            lacking = [key for key in needs if not isinstance(data, dict) or key not in data]
+            if lacking or not isinstance(data, dict):
+                raise ValueError(f"it lacks {', '.join(lacking) or 'its content'}; restore a copy of it")
+            return data
         except FileNotFoundError as error:
             raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error
         except ValueError as error:

@@ -90,7 +90,7 @@ def gather(
         run = Run(model)
         module = load_net(model, net, **net_options)
         images = load(data, **options) if data else stored_data(run)
-        return module, images, Normalize.from_dict(run.read_json("normalize.json"))
+        return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")
     if net is None or data is None:

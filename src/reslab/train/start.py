@@ -106,11 +106,11 @@ def train(
     """
     run = Run(folder)
     if run.has(DONE):
-        return run.read_json(DONE)
+        return run.read_json(DONE, "net", "data", "test_error", "train_error", "test_n", "skipped")
     spec, recipe, about = (
         from_dict(run.read_json("spec.json")),
         read(run.path("recipe.toml")),
-        run.read_json("data.json"),
+        run.read_json("data.json", "word", "options", "fingerprint", "name"),
     )
     with run.lock():
         sweep(run.folder, ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json"))
@@ -134,7 +134,7 @@ def train(
 
 def stored_data(run: Run) -> ImageData:
     """The data of a run folder, loaded as they were. Raises ReslabError where they have changed since."""
-    about = run.read_json("data.json")
+    about = run.read_json("data.json", "word", "options", "fingerprint")
     options: dict[str, Any] = about["options"]
     root = Path(options["root"]) if "root" in options else None
     data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY))
