@@ -122,7 +122,8 @@ def settle(
     choice = choose(build(deepest).to(place), (batch.x, batch.y), task.loss, recipe=recipe,
                     steps=recipe.length(task.images))  # fmt: skip
     torch.set_num_threads(before)
-    say(f"fastest here: {choice} ({', '.join(f'{k} {v:.0f} ms' for k, v in choice.milliseconds.items())})")
+    if choice.milliseconds:
+        say(f"fastest here: {choice} ({', '.join(f'{k} {v:.0f} ms' for k, v in choice.milliseconds.items())})")
     recipe = change(recipe, precision=choice.precision, memory_format=choice.memory_format,
                     compile="on" if choice.compile else "off")  # fmt: skip
     study.write_text("recipe.toml", write(recipe))
