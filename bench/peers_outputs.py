@@ -1,6 +1,6 @@
 """Our nets against torchvision's and timm's: copy the weights over, compare the outputs.
 
-    PYTHONPATH=src:/work/shared/tools/peers PEERS/bin/python bench/peers_outputs.py
+    PYTHONPATH=src:../shared/tools/peers PEERS/bin/python bench/peers_outputs.py
 
 PEERS is an environment with torch, torchvision and timm (shared/tools/peers/install makes one). Every peer gets
 random weights and random BatchNorm statistics; ours loads its state dict by order and shape. Eval mode, float32,
