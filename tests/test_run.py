@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from reslab.errors import ReslabError, UsageError
-from reslab.run import Run, commit, environment, finite, sweep, write_aside
+from reslab.run import Run, command_line, commit, environment, finite, sweep, write_aside
 
 
 def names(folder: Path) -> list[str]:
@@ -129,6 +130,37 @@ def test_a_line_cut_by_a_crash_is_not_read_and_goes(tmp_path: Path) -> None:
     assert [(event["event"], event["iteration"]) for event in run.metrics()] == [
         ("train", 0), ("train", 1), ("train", 2), ("resume", 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", ['{"event": "tr\x00}', '{"event": "tr', "[1]", '{"a": 1}{"b": 2}'])
+def test_a_damaged_line_is_named_and_goes(tmp_path: Path, bad: str) -> None:
+    run = Run(tmp_path)
+    run.log(event="train", iteration=1)
+    with run.path("metrics.jsonl").open("a") as file:
+        file.write(bad + "\n")
+    run.log(event="train", iteration=2)
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 2 is damaged and left out"):
+        run.forget_after(2)
+    assert [event["iteration"] for event in run.metrics()] == [1, 2]
+
+
+def test_a_command_is_stored_so_that_a_shell_reads_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["/bin/reslab", "train", "--data", "my photos", "--out", "it's"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert shlex.split(command_line()) == ["reslab", *words[1:]]
+
+
+def test_a_file_missing_from_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"normalize\.json is missing; restore a copy"):
+        Run(tmp_path).read_json("normalize.json")
+
+
+def test_a_folder_where_a_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(ReslabError, match=r"page\.html: a folder stands there; name a file"):
+        write_aside(tmp_path / "page.html", lambda file: file.write(b""))
+    assert names(tmp_path) == ["page.html"]
 
 
 def test_a_log_on_a_full_disk_is_a_sentence(tmp_path: Path) -> None:

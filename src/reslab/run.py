@@ -10,9 +10,11 @@ import json
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -55,6 +57,8 @@ class Run:
                 raise ValueError(f"it lacks {', '.join(lacking) or 'its content'}; restore a copy of it")
             return data
         except FileNotFoundError as error:
+            if self.has("spec.json"):
+                raise UsageError(f"{path} is missing; restore a copy of it, or train anew with another --out") from error
             raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error
         except ValueError as error:
             raise ReslabError(f"{path} is damaged: {error}") from error
@@ -72,11 +76,19 @@ class Run:
             file.write(json.dumps(finite(event)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every whole line of metrics.jsonl, in order."""
+        """Every whole line of metrics.jsonl, in order; a damaged one is named in a warning and left out."""
         if not self.has("metrics.jsonl"):
             return []
-        lines = self.path("metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        path, events = self.path("metrics.jsonl"), []
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
+            try:
+                event = json.loads(line)
+                if not isinstance(event, dict):
+                    raise ValueError("not an object")
+                events.append(event)
+            except ValueError as error:
+                warnings.warn(f"{path}: line {number} is damaged and left out ({error})", stacklevel=2)
+        return events
 
     def forget_after(self, iteration: int) -> None:
         """Drop what metrics.jsonl says of iterations after `iteration`: they are about to be run again."""
@@ -152,6 +164,8 @@ def explained(path: Path) -> Iterator[None]:
             what = "the disk is full; free some space and run the command again, it goes on from its last checkpoint"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             what = "no permission to write there; choose another folder with --out"
+        elif isinstance(error, IsADirectoryError):
+            what = "a folder stands there; name a file"
         elif isinstance(error, FileExistsError | NotADirectoryError):
             what = "a file stands where a folder is needed; choose another folder with --out"
         else:
@@ -218,4 +232,4 @@ def commit() -> str | None:
 
 def command_line() -> str:
     """The command that made this process, for a page to repeat it."""
-    return " ".join(["reslab", *sys.argv[1:]])
+    return shlex.join(["reslab", *sys.argv[1:]])

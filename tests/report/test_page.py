@@ -74,6 +74,14 @@ def test_a_failed_page_leaves_the_old_one(study_folder: Path) -> None:
     assert page.read_bytes() == before
 
 
+def test_a_page_that_cannot_be_written_is_a_sentence(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out, said in ((study_folder, "a folder stands there"), (tmp_path / "file" / "page.html", "a file stands")):
+        with pytest.raises(ReslabError, match=f"cannot write .*: {said}"):
+            write(study_folder, out=out)
+    assert sorted(p.name for p in study_folder.iterdir()) == ["study.json"]
+
+
 def test_plotly_is_there_once_and_the_page_stays_under_6_mb(study_folder: Path) -> None:
     page = write(study_folder)
     assert page.stat().st_size < 6_000_000

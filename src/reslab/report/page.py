@@ -1,6 +1,5 @@
 """One folder (or several runs) to one HTML page that needs nothing else: no server, no network."""
 
-import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
 from reslab.report import runs, studies, words
+from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -16,7 +16,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 def write(folder: Path, *, out: Path | None = None) -> Path:
     """Draw a run folder or a study folder as one self-contained page, by default `<folder>/report.html`.
 
-    Returns the path of the page. Raises UsageError for a folder that is neither, ReslabError for a damaged file.
+    Returns the path of the page. Raises UsageError for a folder that is neither, ReslabError for a damaged file
+    or where the page cannot be written.
     """
     folder = Path(folder)
     page = studies.page(folder) if folders_.kind(folder) == "study" else runs.page(folder)
@@ -58,15 +59,4 @@ def _render(page: dict[str, Any]) -> str:
 
 
 def _save(text: str, out: Path) -> Path:
-    """Written aside, synced, renamed: a reader never sees half a page."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, out)
-    finally:
-        aside.unlink(missing_ok=True)
-    return out
+    return write_aside(out, lambda file: file.write(text.encode(errors="replace")))  # names may hold lone surrogates
