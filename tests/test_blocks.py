@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reslab import blocks
 from reslab.blocks import PadShortcut, Residual
+from reslab.errors import UsageError
 from reslab.nets import net
 from reslab.nets.resnet import ResNetSpec, make_block
 
@@ -221,6 +222,12 @@ def test_spread_of_initial_weights(how: str, conv: float, linear: float) -> None
     # 9,216 and 20,000 weights: the standard error of the spread is 0.7 % and 0.5 %.
     assert spread(how, nn.Conv2d(16, 64, 3)) == pytest.approx(conv, rel=0.03)
     assert spread(how, nn.Linear(400, 50)) == pytest.approx(linear, rel=0.03)
+
+
+@pytest.mark.parametrize("how", ["hee", "he-out", "normal:x", "normal:0", None])
+def test_an_unknown_initialization_is_refused(how: str) -> None:
+    with pytest.raises(UsageError, match=f"init must be he, .* or normal:STD, got {how!r}"):
+        blocks.initialize(nn.Linear(1, 1), how)
 
 
 def test_orthogonal_rows_have_squared_length_two() -> None:

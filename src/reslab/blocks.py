@@ -10,8 +10,11 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reslab.errors import UsageError
+
 Shortcut = Literal["A", "A-both", "B", "C", "none"]
 Stride = Literal["1x1", "3x3"]
+INITS = ("he", "he-in", "xavier", "orthogonal", "torch")  # and normal:STD
 
 
 class Residual(nn.Module):
@@ -124,7 +127,9 @@ def initialize(net: nn.Module, how: str) -> None:
 
     `how`: "he" (fan-out for convolutions, as the authors' released code; fan-in for linear layers), "he-in",
     "xavier", "orthogonal", "normal:STD" or "torch" (PyTorch's defaults, which set the biases too).
+    Raises UsageError for any other.
     """
+    check_init(how)
     if how == "torch":
         return
     for module in net.modules():
@@ -143,6 +148,17 @@ def initialize(net: nn.Module, how: str) -> None:
                 nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def check_init(how: object) -> None:
+    """Raise UsageError for a way of `initialize` that it does not know."""
+    kind, _, number = str(how).partition(":")
+    try:
+        known = 0 < float(number) < math.inf if kind == "normal" else how in INITS
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(f"init must be {', '.join(INITS)} or normal:STD, got {how!r}")
 
 
 def zero_last_norms(net: nn.Module) -> None:

@@ -84,7 +84,10 @@ def test_any_depth_of_the_two_rules() -> None:
         ("resnet20", {"init": "normal:-1"}, "got 'normal:-1'"),
         ("resnet20", {"init": "normal:nan"}, "got 'normal:nan'"),
         ("resnet20", {"stages": (3, 3)}, "stages and widths must be as many, got (3, 3) and (16, 32, 64)"),
-        ("resnet20", {"stages": (3, 0, 3)}, "stages and widths must be positive"),
+        ("resnet20", {"stages": (3, 0, 3)}, "stages must be positive whole numbers, got (3, 0, 3)"),
+        ("resnet20", {"stages": 3}, "stages must be positive whole numbers, got 3"),
+        ("resnet20", {"init": None}, "init must be he, he-in, xavier, orthogonal, torch or normal:STD, got None"),
+        ("resnet2000000", {}, "resnet2000000 has 2,000,000 layers: no memory takes more than 100,000"),
         ("resnet20", {"widths": (64, 32, 16)}, "shortcut A cannot drop channels"),
         ("resnet20", {"zero_last_norm": True, "norm": False}, "zero_last_norm needs"),
         ("resnet20_v2", {"zero_last_norm": True}, "zero_last_norm needs"),
@@ -123,6 +126,18 @@ def test_an_incomplete_spec() -> None:
 
 def test_lists_become_tuples() -> None:
     assert spec("resnet20", stages=[1, 1, 1]) == spec("resnet20", stages=(1, 1, 1))
+
+
+@pytest.mark.parametrize("name", [20, None, spec("resnet20")])
+def test_a_name_is_a_text_and_a_spec_is_none(name: object) -> None:
+    with pytest.raises(UsageError, match=r"a net's name is a text such as .*, got .*; reslab\.build takes a spec"):
+        reslab.net(name)
+
+
+@pytest.mark.parametrize("wrong", ["resnet20", None])
+def test_build_takes_a_spec(wrong: object) -> None:
+    with pytest.raises(UsageError, match=rf"a net is built from a spec, got {wrong!r}; reslab\.net takes its name"):
+        build(wrong)
 
 
 def test_a_stem_that_misfits_the_size_warns_and_says_the_size() -> None:

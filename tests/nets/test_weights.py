@@ -74,6 +74,14 @@ def test_load_warns_of_the_peers_stride(tmp_path: Path) -> None:
     assert "stride" in str(loaded.match)
 
 
+def test_akamasters_padding_is_warned_about() -> None:
+    """His names on a net that pads at the end alone: the same shapes, another function."""
+    theirs = {re.sub(r"^stages\.(\d)\.", lambda m: f"layer{int(m[1]) + 1}.", k).replace("branch.", "")
+              .replace("head.", "linear."): v for k, v in net("resnet8").state_dict().items()}  # fmt: skip
+    assert 'shortcut="A-both" (--shortcut A-both)' in (match(net("resnet8"), theirs).warning or "")
+    assert match(net("resnet8", shortcut="A-both"), theirs).warning is None
+
+
 @pytest.mark.parametrize("depth", AKAMASTER)
 def test_akamasters_files_load_by_order_and_shape(depth: int, shared: Path) -> None:
     file = shared / "data" / "weights" / "akamaster" / f"resnet{depth}-{AKAMASTER[depth]}.th"
@@ -140,6 +148,10 @@ def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
         reslab.load(file, spec("resnet8"), classes=5)
     with pytest.raises(UsageError, match=r"is not a run folder: it has no spec\.json"):
         reslab.load(tmp_path)
+    with pytest.raises(UsageError, match="nope: no such run folder or file"):
+        reslab.load(tmp_path / "nope")
+    with pytest.raises(UsageError, match="net must be a name such as 'resnet56' or a spec, got 3"):
+        reslab.load(file, 3)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,12 @@ def test_views_that_cannot_be(few: ImageData, options: dict[str, Any]) -> None:
         evaluate(nn.Flatten(), few.test, normalize=PLAIN, device=CPU, **options)
 
 
+def test_a_scale_too_small_for_vgg(few: ImageData) -> None:
+    net = build(spec("cifar_vgg11_bn", channels=1))
+    with pytest.raises(UsageError, match="cifar_vgg11_bn needs images of 32 pixels or more, got scale 16"):
+        evaluate(net, few.test, normalize=PLAIN, device=CPU, scales=(32, 16))
+
+
 def test_views_are_averaged_as_probabilities() -> None:
     """(0.8, 0.2) and (0.01, 0.99) are (0.405, 0.595); (0.6, 0.4) and (0.45, 0.55) (0.525, 0.475)."""
     logs = [torch.tensor([[0.8, 0.2], [0.6, 0.4]]).log(), torch.tensor([[0.01, 0.99], [0.45, 0.55]]).log()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from reslab import blocks
 from reslab.errors import UsageError, nearest
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
 from reslab.nets.vgg import VGG, VGGSpec
@@ -21,6 +22,7 @@ IMAGENET = {  # depth: block, blocks in each stage (2015, Table 1)
     152: ("bottleneck", (3, 8, 36, 3)),
 }
 CIFAR = (20, 32, 44, 56, 110, 1202)  # the paper's depths (Table 6); any 6n+2 can be built
+MOST_LAYERS = 100_000  # 6.5 GB of weights at the CIFAR widths; a typing error soon asks for more
 VGGS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CHOICES = {
     "block": ("basic", "bottleneck"),
@@ -30,8 +32,8 @@ CHOICES = {
     "stem": ("imagenet", "cifar"),
     "head": ("imagenet", "cifar"),
 }
-NAME = re.compile(r"(?P<cifar>cifar_)?(?P<kind>resnet|plain)(?P<depth>\d+)(?P<version>_v1\.5|_v2)?")
-VGG_NAME = re.compile(r"(?P<cifar>cifar_)?vgg(?P<depth>\d+)(?P<bn>_bn)?")
+NAME = re.compile(r"(?P<cifar>cifar_)?(?P<kind>resnet|plain)(?P<depth>\d{1,9})(?P<version>_v1\.5|_v2)?")
+VGG_NAME = re.compile(r"(?P<cifar>cifar_)?vgg(?P<depth>\d{1,9})(?P<bn>_bn)?")
 
 
 def names() -> list[str]:
@@ -53,6 +55,8 @@ def spec(name: str, **options: Any) -> Spec:
 
     Raises UsageError for a name or option that does not exist, naming the nearest one.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"a net's name is a text such as 'resnet20', got {name!r}; reslab.build takes a spec")
     if match := VGG_NAME.fullmatch(name):
         base: Spec = vgg_spec(name, match)
     elif match := NAME.fullmatch(name):
@@ -103,24 +107,23 @@ def vgg_spec(name: str, match: re.Match[str]) -> VGGSpec:
 
 def checked(spec: Spec) -> Spec:
     """The spec itself, or UsageError naming what cannot be built."""
+    if not isinstance(spec, Spec):
+        raise UsageError(f"a net is built from a spec, got {spec!r}; reslab.net takes its name")
     for key, choices in CHOICES.items():
         if getattr(spec, key, choices[0]) not in choices:
             raise UsageError(f"{key} must be one of {', '.join(choices)}, got {getattr(spec, key)!r}")
     for key in ("classes", "channels", "size"):
         value = getattr(spec, key)
-        if not isinstance(value, int) or value < 1:
+        if type(value) is not int or value < 1:
             raise UsageError(f"{key} must be a positive whole number, got {value!r}")
-    kind, _, number = spec.init.partition(":")
-    if kind == "normal":
-        try:
-            good = 0 < float(number) < float("inf")
-        except ValueError:
-            good = False
-    else:
-        good = spec.init in ("he", "he-in", "xavier", "orthogonal", "torch")
-    if not good:
-        raise UsageError(f"init must be he, he-in, xavier, orthogonal, torch or normal:STD, got {spec.init!r}")
+    for key in ("stages", "widths"):
+        value = getattr(spec, key)
+        if not isinstance(value, tuple) or not all(type(v) is int and v > 0 for v in value):
+            raise UsageError(f"{key} must be positive whole numbers, got {value!r}")
+    blocks.check_init(spec.init)
     spec.check()
+    if spec.depth > MOST_LAYERS:
+        raise UsageError(f"{spec.name} has {spec.depth:,} layers: no memory takes more than {MOST_LAYERS:,}")
     return spec
 
 

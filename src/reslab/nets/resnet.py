@@ -40,8 +40,6 @@ class ResNetSpec:
         """Raise UsageError for a combination that cannot be built."""
         if not self.stages or len(self.stages) != len(self.widths):
             raise UsageError(f"stages and widths must be as many, got {self.stages} and {self.widths}")
-        if min(self.stages) < 1 or min(self.widths) < 1:
-            raise UsageError(f"stages and widths must be positive, got {self.stages} and {self.widths}")
         growth = [b - a for a, b in zip(self.widths, self.widths[1:], strict=False)]
         if self.shortcut in ("A", "A-both") and min(growth, default=0) < 0:
             raise UsageError(f"shortcut A cannot drop channels: widths {self.widths} shrink; take B or C")

@@ -30,14 +30,18 @@ class VGGSpec:
         """Weighted layers: the number in the name (the CIFAR head has two fewer than it says)."""
         return sum(self.stages) + (3 if self.head == "imagenet" else 1)
 
+    @property
+    def least(self) -> int:
+        """Side in pixels of the smallest image it can take: every stage halves it."""
+        return 2 ** len(self.stages)
+
     def check(self) -> None:
         """Raise UsageError for a combination that cannot be built."""
         if len(self.stages) != len(self.widths):
             raise UsageError(f"stages and widths must be as many, got {self.stages} and {self.widths}")
-        least = 2 ** len(self.stages)
-        if self.size < least:
+        if self.size < self.least:
             raise UsageError(
-                f"{self.name} halves {len(self.stages)} times: images need {least} pixels, got {self.size}"
+                f"{self.name} halves {len(self.stages)} times: images need {self.least} pixels, got {self.size}"
             )
 
 

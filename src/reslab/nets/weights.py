@@ -102,7 +102,7 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
     pairs = tuple(zip(ours, theirs, strict=False))
     agree = strict and all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
     if len(ours) == len(theirs) and agree:
-        return Match(how="by order and shape", pairs=pairs, warning=stride_warning(net, theirs))
+        return Match(how="by order and shape", pairs=pairs, warning=name_warning(net, theirs))
     raise UsageError(disagreement(ours, theirs))
 
 
@@ -111,14 +111,19 @@ def kind(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def stride_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> str | None:
-    """Shapes cannot show where a bottleneck has its stride; the names of torchvision and timm can."""
+def name_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> str | None:
+    """Shapes cannot show where a bottleneck has its stride or shortcut A its zeros; the names of the peers can."""
     spec = getattr(net, "spec", None)
     v1 = getattr(spec, "block", "") == "bottleneck" and getattr(spec, "stride_on", "") == "1x1"
     if v1 and any(k.startswith("layer1.0.conv3") for k in theirs):
         return (
             "these names are torchvision's or timm's, whose stride is on the 3x3: "
             'build the net with stride_on="3x3" (resnet50_v1.5) or its outputs will differ'
+        )
+    if getattr(spec, "shortcut", "") == "A" and {"layer1.0.conv1.weight", "linear.weight"} <= theirs.keys():
+        return (
+            "these names are akamaster's, whose shortcut A pads on both sides: "
+            'build the net with shortcut="A-both" (--shortcut A-both) or its outputs will differ'
         )
     return None
 
@@ -176,6 +181,10 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     Raises UsageError or ReslabError in one sentence.
     """
     source = Path(source)
+    if not source.exists():
+        raise UsageError(f"{source}: no such run folder or file")
+    if net is not None and not isinstance(net, str | Spec):
+        raise UsageError(f"net must be a name such as 'resnet56' or a spec, got {net!r}")
     if source.is_dir():
         if net is not None or options:
             raise UsageError(f"{source} is a run folder and names its own net: leave out the net and its options")

@@ -65,6 +65,9 @@ def evaluate(
     """
     if crops not in (1, 10) or (crops > 1 and scales):
         raise UsageError(f"take 1 or 10 crops, or scales, got crops {crops} and scales {list(scales)}")
+    net_spec = getattr(net, "spec", None)
+    if small := [scale for scale in scales if scale < getattr(net_spec, "least", 1)]:
+        raise UsageError(f"{net_spec.name} needs images of {net_spec.least} pixels or more, got scale {small[0]}")
     if len(part) == 0:
         raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
