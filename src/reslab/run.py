@@ -58,7 +58,7 @@ class Run:
             return data
         except FileNotFoundError as error:
             if self.has("spec.json"):
-                raise UsageError(f"{path} is missing; restore a copy of it, or train anew with another --out") from error
+                raise UsageError(f"{path} is missing; restore a copy of it, or train anew with --out") from error
             raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error
         except ValueError as error:
             raise ReslabError(f"{path} is damaged: {error}") from error

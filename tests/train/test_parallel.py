@@ -149,6 +149,16 @@ def test_a_stop_leaves_every_child_a_checkpoint(number: signal.Signals, pngs: Pa
             pass  # nobody trains there any more
 
 
+def test_a_child_leaves_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed, the parent can ask nobody: a child sees that another process has adopted it, and asks itself to stop."""
+    seen, done = iter([7, 7, 1]), []
+    monkeypatch.setattr(os, "getppid", lambda: next(seen))
+    monkeypatch.setattr(os, "kill", lambda *args: done.append(args))
+    monkeypatch.setattr(time, "sleep", lambda seconds: done.append("waited"))
+    parallel.leave_with(7)
+    assert done == ["waited", "waited", (os.getpid(), signal.SIGTERM)]
+
+
 def test_a_line_that_is_not_progress_is_the_last_word(tmp_path: Path) -> None:
     code = "print('{\"iteration\": 1}'); print('{not progress'); print('   '); print('the last word'); print()"
     with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as child:

@@ -236,7 +236,7 @@ def test_another_run_in_the_folder_is_named(
 
 def test_other_data_in_the_folder_are_named(begin: Any, few: ImageData, digits: ImageData, tmp_path: Path) -> None:
     run = begin(tmp_path / "run", few)
-    with pytest.raises(UsageError, match=r"holds another run \(data: fingerprint"):
+    with pytest.raises(UsageError, match=r"holds another run \(the data differ\)"):
         begin(tmp_path / "run", digits)
     with pytest.raises(ReslabError, match=r"these data are not those that .* was begun with"):
         train(run.folder, data=digits, device="cpu")

@@ -25,6 +25,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     (console if console.is_terminal else Console(width=200)).print(drawn)
 
 
+def flags(options: dict[str, Any]) -> list[str]:
+    """Options as the words that give them: {"shortcut": "B", "norm": False} -> --shortcut B --no-norm."""
+    words = []
+    for key, value in options.items():
+        name = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return words
+
+
+def skipped(names: Sequence[str]) -> None:
+    """Warn of images that could not be read, naming the first."""
+    if names:
+        more = ", ..." if len(names) > 3 else ""
+        print(f"warning: broken images skipped: {len(names)} ({', '.join(names[:3])}{more})")
+
+
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} %"
 

@@ -1,6 +1,7 @@
 """reslab train: from a net, data and a recipe to a run folder."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -9,18 +10,18 @@ from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.errors import UsageError
 from reslab.run import Run, command_line
-from reslab.train.recipe import read
+from reslab.train.recipe import Recipe, read
 
 RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar"}
 
 
 def train(
     *,
-    net: Annotated[str, Parameter(help="Name of a net; `reslab nets` lists them.")] = "resnet20",
+    net: Annotated[str | None, Parameter(help="Name of a net; `reslab nets` lists them (default: resnet20).")] = None,
     data: Annotated[
-        str,
-        Parameter(help="digits, cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file or hf:NAME."),
-    ] = "digits",
+        str | None,
+        Parameter(help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file, hf:NAME."),
+    ] = None,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
     resume: Annotated[
@@ -35,43 +36,45 @@ def train(
     """Train a net. The same command goes on where it was stopped; finished, it does nothing."""
     run, loaded = None, None
     if resume:
+        told = {"net": net, "data": data, "recipe": recipe, **given(net_flags), **data_options(data_flags)}
+        told = {key: value for key, value in {**told, **given(recipe_flags)}.items() if value is not None}
+        if told:
+            names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
+            raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
         run = Run(out) if out else newest()
         if not run.has("spec.json"):
             raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
     from reslab.data import load
     from reslab.nets import spec
-    from reslab.train.start import DONE, prepare
+    from reslab.train.start import finished, prepare
 
     if run is None:
+        net, data = net or "resnet20", "digits" if data is None else data
         name = recipe or RECIPES.get(data, "paper-cifar")
         chosen = read(name, **given(recipe_flags))
-        options = data_options(data_flags)
-        if chosen.augment == "scale":
-            options["memory"] = 0  # every scale is decoded anew from the file, so nothing is kept decoded
+        options = loading(data_flags, chosen)
         loaded = load(data, **options)
         folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
         run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
                       options=options, command=command_line())  # fmt: skip
-    finished = run.has(DONE)
+    before = finished(run.folder)
     result = work(run, loaded, device)
     page = run.path("report.html")
-    if not finished or not page.exists():
+    if not before or not page.exists():
         from reslab.report import write as write_report
 
         page = write_report(run.folder)
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return
-    print(f"{run.folder} is finished: nothing to do" if finished else f"trained {result['net']} on {result['data']}")
+    print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
     print(
         f"test error {say.percent(result['test_error'])} (n = {result['test_n']}), "
         f"training error {say.percent(result['train_error'])}, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
-    if result["skipped"]:
-        more = ", ..." if len(result["skipped"]) > 3 else ""
-        print(f"warning: broken images skipped: {len(result['skipped'])} ({', '.join(result['skipped'][:3])}{more})")
-    print(f"report: {page}\nnext:   reslab eval {run.folder}")
+    say.skipped(result["skipped"])
+    print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")
 
 
 def work(run: Run, data: Any, device: str) -> dict[str, Any]:
@@ -80,14 +83,20 @@ def work(run: Run, data: Any, device: str) -> dict[str, Any]:
     from reslab.train.start import train as train_folder
 
     with shown(run.folder.name) as tell:
-        return train_folder(run.folder, data=data, device=device, tell=tell, command=command_line())
+        return train_folder(run.folder, data=data, device=device, tell=tell)
+
+
+def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
+    """The data's flags, with what the recipe needs of the loading."""
+    # For `scale` every size is decoded anew from the file, so nothing is kept decoded.
+    return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}
 
 
 def newest() -> Run:
     """The newest unfinished run under runs/."""
-    from reslab.train.start import DONE
+    from reslab.train.start import finished
 
-    found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not (spec.parent / DONE).exists()]
+    found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
     if not found:
         raise UsageError("there is no unfinished run under runs/")
     return Run(max(found, key=lambda folder: folder.stat().st_mtime))

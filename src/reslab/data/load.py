@@ -42,7 +42,7 @@ def load(
     if word.startswith("hf:"):
         return load_hub(word.removeprefix("hf:"), size=size, memory=memory)
     path = Path(word).expanduser()
-    if path.is_dir():
+    if word and path.is_dir():  # an empty word would be the folder here
         if any(path.glob("*.parquet")):
             return load_parquet(path, size=size, memory=memory, cache=root)
         return load_folder(path, size=size, memory=memory)

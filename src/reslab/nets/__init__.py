@@ -4,7 +4,7 @@ from reslab.nets.catalog import Spec, build, from_dict, names, net, spec, to_dic
 from reslab.nets.count import Counts, Layer, count, layers
 from reslab.nets.resnet import ResNet, ResNetSpec
 from reslab.nets.vgg import VGG, VGGSpec
-from reslab.nets.weights import Match, insert, load, match, read_state
+from reslab.nets.weights import Match, insert, load, match, read_spec, read_state
 
 __all__ = [
     "VGG",
@@ -24,6 +24,7 @@ __all__ = [
     "match",
     "names",
     "net",
+    "read_spec",
     "read_state",
     "spec",
     "to_dict",

@@ -172,6 +172,15 @@ def spec_inside(path: Path) -> Spec | None:
     return from_dict(json.loads(text)) if text else None
 
 
+def read_spec(run: Run) -> Spec:
+    """The spec of a run folder's net. Raises UsageError where it has none, ReslabError for a damaged one."""
+    data = run.read_json("spec.json")
+    try:
+        return from_dict(data)
+    except UsageError as error:
+        raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error
+
+
 def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> nn.Module:
     """A trained net, in eval mode: of a run folder, or of a checkpoint file with the name or spec of its net.
 
@@ -189,7 +198,7 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
         if net is not None or options:
             raise UsageError(f"{source} is a run folder and names its own net: leave out the net and its options")
         run = Run(source)
-        spec, file = from_dict(run.read_json("spec.json")), run.path("weights.safetensors")
+        spec, file = read_spec(run), run.path("weights.safetensors")
         if not file.exists():
             raise UsageError(f"{source} has no weights yet: its training is not finished")
     elif net is None and (inside := spec_inside(source)):

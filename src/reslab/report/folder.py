@@ -103,7 +103,7 @@ def _read_events(path: Path) -> list[Facts]:
                 break
             raise ReslabError(f"{str(path)!r} is damaged in line {number}: {error}; delete that line") from error
         if not isinstance(event, dict):
-            raise ReslabError(f"{str(path)!r} is damaged in line {number}: {event!r} is not an object; delete that line")
+            raise ReslabError(f"{str(path)!r} is damaged in line {number}: not an object; delete that line")
         if event.get("event") == "resume":
             start = event.get("iteration", 0)
             events = [e for e in events if e.get("iteration", 0) <= start]

@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ import torch
 
 from reslab.errors import ReslabError, UsageError
 from reslab.train.signals import Interrupted, Stop
-from reslab.train.start import DONE
+from reslab.train.start import finished
 
-Told = Any  # Callable[[Path, dict], None]: a run's folder and its last progress line
+Told = Callable[[Path, dict[str, Any]], None]  # a run's folder and its last progress line
 
 
 def fair_jobs(runs: int) -> int:
@@ -36,7 +38,7 @@ def train_all(
     """
     if jobs < 1:
         raise UsageError(f"jobs must be positive, got {jobs}")
-    waiting = [folder for folder in folders if not (folder / DONE).exists()]
+    waiting = [folder for folder in folders if not finished(folder)]
     running: dict[Path, subprocess.Popen[str]] = {}
     failed: list[tuple[Path, str, int]] = []
     ended = threading.Condition()
@@ -97,7 +99,7 @@ def follow(folder: Path, child: "subprocess.Popen[str]", told: Told) -> str:
 def start(folder: Path, device: str) -> "subprocess.Popen[str]":
     """A process that trains one folder and tells its progress as JSON lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "reslab.train.parallel", str(folder), device],
+        [sys.executable, "-m", "reslab.train.parallel", str(folder), device, str(os.getpid())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,  # else Ctrl-C would reach it twice, the second time without leave to save
     )  # fmt: skip
@@ -110,11 +112,19 @@ def stop(running: dict[Path, "subprocess.Popen[str]"]) -> None:
             child.terminate()
 
 
-def child_main(folder: str, device: str) -> int:
+def leave_with(parent: int) -> None:
+    """Save and leave when the parent is killed: nobody would hear this process, and its folder would stay locked."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def child_main(folder: str, device: str, parent: str) -> int:
     """What a child process does: train one folder; an error is its last line."""
     from reslab.train.progress import piped
     from reslab.train.start import train
 
+    threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
     try:
         train(folder, device=device, tell=piped)
     except ReslabError as error:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from reslab.data import ImageData
 from reslab.data import load as load_data
 from reslab.data.load import MEMORY, WORDS
 from reslab.errors import ReslabError, UsageError
-from reslab.nets import Spec, build, count, from_dict, to_dict
+from reslab.nets import Spec, build, count, read_spec, to_dict
 from reslab.run import Run, environment, sweep
 from reslab.train.card import write_card
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import fit
 from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe, read, write
-from reslab.train.task import ImageTask
+from reslab.train.schedule import Schedule
+from reslab.train.task import ImageTask, set_aside
 from reslab.train.training import Training
 
 DONE = "results/train.json"
@@ -36,9 +38,15 @@ def prepare(
     """
     run = Run(folder)
     channels, height, width = data.shape
+    if len(data.classes) < 2:
+        raise UsageError(
+            f"{data.name} has one class only, {data.classes[0]!r}: there is nothing to tell apart; "
+            "a folder of images needs a folder for each class, such as FOLDER/cat/1.jpg FOLDER/dog/2.jpg"
+        )
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
+    mind(recipe, len(data.train))
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
         same(run, net, recipe, about)
@@ -50,6 +58,28 @@ def prepare(
     run.write_json("data.json", about)
     run.write_json("spec.json", to_dict(net))  # last: with it the folder is a run
     return run
+
+
+def mind(recipe: Recipe, images: int) -> None:
+    """Warn of what can be run but is hardly meant."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if recipe.batch > images:
+        warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
+                      stacklevel=3)  # fmt: skip
+    if recipe.threads > cores:
+        warnings.warn(f"{recipe.threads} threads on {cores} processors are slower than {cores}", stacklevel=3)
+    schedule = Schedule(recipe, images=images - set_aside(images, recipe))
+    if schedule.missed:
+        warnings.warn(
+            f"the run ends at iteration {schedule.total:,}, before its learning rate drops at "
+            f"{', '.join(f'{drop:,}' for drop in schedule.missed)}; --drops 0.5 0.75 sets drops as shares of the run",
+            stacklevel=3,
+        )
+
+
+def finished(folder: Path | str) -> bool:
+    """Whether a run folder holds a result and the weights it is of; without them it is trained on from last.pt."""
+    return Run(folder).has(DONE) and Run(folder).has("weights.safetensors")
 
 
 def begun(name: str) -> bool:
@@ -72,11 +102,13 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
 def same(run: Run, net: Spec, recipe: Recipe, about: dict[str, Any]) -> None:
     """Raise UsageError unless the folder's net, recipe and data are these."""
     stored = {
-        "net": (to_dict(from_dict(run.read_json("spec.json"))), to_dict(net)),
-        "recipe": (asdict(read(run.path("recipe.toml"))), asdict(recipe)),
+        "net": (to_dict(read_spec(run)), to_dict(net)),
+        "recipe": (asdict(read_recipe(run)), asdict(recipe)),
         "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
     }
     for what, (old, new) in stored.items():
+        if what == "data" and old != new:
+            raise UsageError(f"{run.folder} holds another run (the data differ); name a new folder with --out")
         differ = [f"{key} {old.get(key)!r} there, {new[key]!r} asked" for key in new if old.get(key) != new[key]]
         if differ:
             raise UsageError(
@@ -105,11 +137,11 @@ def train(
     A finished run is not touched: its stored result comes back.
     """
     run = Run(folder)
-    if run.has(DONE):
+    if finished(folder):
         return run.read_json(DONE, "net", "data", "test_error", "train_error", "test_n", "skipped")
     spec, recipe, about = (
-        from_dict(run.read_json("spec.json")),
-        read(run.path("recipe.toml")),
+        read_spec(run),
+        read_recipe(run),
         run.read_json("data.json", "word", "options", "fingerprint", "name"),
     )
     with run.lock():
@@ -132,6 +164,13 @@ def train(
         return finish(training, spec, run, command=command or first_comment(run), skipped=data.skipped)
 
 
+def read_recipe(run: Run) -> Recipe:
+    """The recipe of a run folder. Raises UsageError where it has none."""
+    if not run.has("recipe.toml"):
+        raise UsageError(f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew with --out")
+    return read(run.path("recipe.toml"))
+
+
 def stored_data(run: Run) -> ImageData:
     """The data of a run folder, loaded as they were. Raises ReslabError where they have changed since."""
     about = run.read_json("data.json", "word", "options", "fingerprint")
@@ -140,7 +179,8 @@ def stored_data(run: Run) -> ImageData:
     data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY))
     if data.fingerprint != about["fingerprint"]:
         raise ReslabError(
-            f"the data {about['word']!r} have changed since {run.folder} was begun; name a new run with --out"
+            f"the data {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "
+            "or name a new run with --out"
         )
     return data
 
@@ -151,10 +191,8 @@ def configure(recipe: Recipe) -> None:
         torch.set_num_threads(recipe.threads)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.benchmark = False
-    else:
-        torch.backends.cudnn.benchmark = True
+    torch.use_deterministic_algorithms(recipe.deterministic)  # off again after a run that was
+    torch.backends.cudnn.benchmark = not recipe.deterministic
 
 
 def first_comment(run: Run) -> str:

@@ -1,0 +1,104 @@
+"""`reslab train` as a person meets it: what --resume takes, what a finished run is, what is stored."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reslab.cli import main
+from reslab.data import load
+from reslab.nets import spec
+from reslab.run import Run
+from reslab.train.recipe import read
+from reslab.train.start import prepare
+
+TRAIN = [
+    "train", "--net", "resnet8", "--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW",
+    "--compile", "off", "--out", "my run",
+]  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A trained run in a folder with a space in its name, begun as `reslab first`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["reslab", "first", "a b"])
+    assert main(TRAIN) == 0
+    assert "next:   reslab eval 'my run'" in capsys.readouterr().out
+    return Run("my run")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--lr", "0.5", "--no-flip"], "--no-flip, --lr"),
+        (["--net", "resnet20", "--shortcut", "B"], "--net, --shortcut"),
+        (["--data", "digits", "--size", "8", "--drops", "0.5", "0.7"], "--data, --size, --drops"),
+        (["--recipe", "digits", "--root", "."], "--recipe, --root"),
+    ],
+)
+def test_resume_takes_no_other_settings(words: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--resume", *words]) == 2
+    said = capsys.readouterr().err.strip().removeprefix("reslab: --resume goes on with what the run's folder says: ")
+    assert sorted(said.removeprefix("leave out ").split(", ")) == sorted(named.split(", "))
+
+
+def test_a_resumed_run_keeps_its_first_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("results/train.json", "last.pt", "weights.safetensors"):
+        run.path(name).unlink()
+    monkeypatch.setattr("sys.argv", ["reslab", "train", "--resume"])
+    assert main(["train", "--resume", "--out", "my run"]) == 0
+    assert run.read_json("results/train.json")["command"] == "reslab first 'a b'"
+
+
+def test_a_result_without_its_weights_is_not_finished(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = run.path("weights.safetensors").read_bytes()
+    run.path("weights.safetensors").unlink()
+    assert main(["eval", "my run"]) == 2
+    assert "training is not finished" in capsys.readouterr().err
+    assert main(TRAIN) == 0
+    assert "trained resnet8" in capsys.readouterr().out
+    assert run.path("weights.safetensors").read_bytes() == weights
+    assert [event["iteration"] for event in run.metrics() if event["event"] == "resume"] == [3]
+
+
+def test_a_missing_normalization_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.path("normalize.json").unlink()
+    assert main(["eval", "my run"]) == 2
+    assert "normalize.json is missing; restore a copy of it" in capsys.readouterr().err
+
+
+def test_other_data_in_the_same_folder_are_refused_in_plain_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write_json("data.json", {**run.read_json("data.json"), "fingerprint": "another"})
+    assert main(TRAIN) == 2
+    assert "holds another run (the data differ); name a new folder" in capsys.readouterr().err
+
+
+def test_what_is_hardly_meant_is_said(tmp_path: Path) -> None:
+    recipe = read("digits", batch=2000, threads=5000)
+    many = pytest.warns(UserWarning, match="a batch of 2000 holds each of the 1437 training images more than once")
+    with many, pytest.warns(UserWarning, match="5000 threads on [0-9]+ processors are slower"):
+        prepare(tmp_path / "run", net=spec("resnet8"), data=load("digits"), word="digits", recipe=recipe)
+
+
+def test_an_empty_data_word_is_not_the_folder_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--data", ""]) == 2
+    assert "no data named ''" in capsys.readouterr().err
+
+
+def test_a_wrong_spec_and_a_missing_recipe_are_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.path("results/train.json").unlink()
+    whole = run.read_json("spec.json")
+    for damage in ({"family": "tree"}, {**whole, "stages": None}):
+        run.path("spec.json").write_text(json.dumps(damage))
+        for words in (["train", "--resume", "--out", "my run"], ["eval", "my run"], TRAIN):
+            assert main(words) == 1, words
+            assert "my run/spec.json is damaged" in capsys.readouterr().err
+    run.write_json("spec.json", whole)
+    run.path("recipe.toml").unlink()
+    for words in (["train", "--resume", "--out", "my run"], TRAIN):
+        assert main(words) == 2
+        assert "my run/recipe.toml is missing" in capsys.readouterr().err
