@@ -1,5 +1,8 @@
 """The command line: one file a verb. Nothing here imports torch until a verb needs it."""
 
+import errno
+import os
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +22,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says that it stopped
 )
 app.command(nets.nets)
 app.command(train.train)
@@ -37,17 +41,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = show_warning  # type: ignore[assignment]
     try:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return failed("stopped", 130, debug=False)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe left: nothing to say, and nowhere to say it
+        drop_output()  # the reader of a pipe left: nothing to say, and nowhere to say it
         return 141
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich leaves with 1 of its own where it prints
+            return 141
+        raise
     except CycloptsError as error:
         return failed(" ".join(str(error).split()), 2, debug)
     except ReslabError as error:
         return failed(str(error), error.exit_code, debug)
     except MemoryError:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            return failed(unforeseen(error), 1, debug)
+        drop_output()
+        return failed("cannot write the output: the disk is full", 1, debug)
     except Exception as error:
         return failed(unforeseen(error), 1, debug)
     return 0
@@ -57,19 +71,31 @@ def unforeseen(error: Exception) -> str:
     """A sentence for an error that no part of reslab expected."""
     text = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {text[0] if text else 'no message'}"
-    if type(error).__name__ == "OutOfMemoryError":
+    if type(error).__name__ == "OutOfMemoryError" or "MPS backend out of memory" in said:
         return "out of memory on the device; a smaller --batch or --size may fit"
+    if "DefaultCPUAllocator" in said:  # a RuntimeError to torch
+        return "out of memory; a smaller --batch or --size may fit"
     return f"{said} (unexpected: please report it with what --debug shows)"
+
+
+def drop_output() -> None:
+    """Let what is left in the buffer of standard output go nowhere: written at exit, it would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def failed(sentence: str, code: int, debug: bool) -> int:
     """Print one sentence to standard error; with --debug the traceback before it."""
     if debug:
         traceback.print_exc()
-    print(f"reslab: {sentence}", file=sys.stderr)
+    print(f"reslab: {in_flags(sentence)}", file=sys.stderr)
     return code
+
+
+def in_flags(sentence: str) -> str:
+    """The library says stem="cifar" to those who write Python; here that is --stem cifar."""
+    return re.sub(r"\b([a-z_]+)=([\"'])(.*?)\2", lambda m: f"--{m[1].replace('_', '-')} {m[3]}", sentence)
 
 
 def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
     """A warning as one line, without the place in the code."""
-    print(f"reslab: warning: {message}", file=sys.stderr)
+    print(f"reslab: warning: {in_flags(str(message))}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """reslab nets: what can be built, and what it costs."""
 
+import shlex
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, NetFlags, given
+from reslab.errors import UsageError
 
 
 def nets(
@@ -33,11 +35,18 @@ def nets(
             )
             return
         draw(one, counts, found)
+        print(shlex.join(["Next:", "reslab", "train", "--net", name, *say.flags(given(net))]))
         return
-    rows = []
+    rows, cannot = [], []
     for known in names():
-        one = spec(known, **options)
+        try:
+            one = spec(known, **options)
+        except UsageError as error:
+            cannot.append(error)
+            continue
         rows.append({"net": known, "depth": one.depth, "size": one.size, **asdict(count(one))})
+    if not rows:
+        raise cannot[0]
     if json:
         say.as_json(rows)
         return
@@ -46,6 +55,8 @@ def nets(
         (r["net"], r["depth"], f"{r['size']}x{r['size']}", f"{r['parameters']:,}", say.millions(r["macs"]),
          f"{r['receptive_field']} px") for r in rows
     ])  # fmt: skip
+    if cannot:
+        print(f"{len(cannot)} of {len(names())} nets do not take this and are left out: {cannot[0]}")
     print("plain50 is resnet50 without shortcuts; any CIFAR depth 6n+2 can be named. Next: reslab nets resnet50")
 
 
@@ -65,7 +76,6 @@ def draw(one: Any, counts: Any, found: list[Any]) -> None:
     if shortcut:
         print(f"shortcuts {shortcut}, {one.activation}-activation, stride on the {one.stride_on}" if shortcut != "none"
               else f"no shortcuts: the plain twin, {one.activation}-activation")  # fmt: skip
-    print(f"Next: reslab train --net {one.name}")
 
 
 def folded(found: list[Any]) -> list[tuple[str, str, int, tuple[int, ...], int, int, int | None]]:

@@ -1,0 +1,71 @@
+"""How a command leaves: stopped, out of memory, or with nobody to hear it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reslab.cli import in_flags, main, show_warning, unforeseen
+
+
+def test_ctrl_c_is_said_to_have_stopped_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reslab.cli.doctor.look", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "reslab: stopped\n"
+
+
+def test_out_of_memory_is_one_sentence() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert unforeseen(caught.value) == "out of memory; a smaller --batch or --size may fit"
+    assert "unexpected" in unforeseen(RuntimeError("another"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["nets", "resnet8", "--json"]])
+def test_a_reader_that_left_is_no_failure(words: list[str]) -> None:
+    """As `| head` does: the signal's exit code and no word."""
+    with subprocess.Popen([sys.executable, "-m", "reslab", *words], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as command:  # fmt: skip
+        assert command.stdout is not None and command.stderr is not None  # noqa: PT018
+        command.stdout.close()
+        assert command.stderr.read() == ""
+    assert command.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "reslab", "nets", "resnet8"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "reslab: cannot write the output: the disk is full\n")
+
+
+def test_keywords_of_the_library_are_flags_here() -> None:
+    assert in_flags('take stem="cifar" or stride_on="3x3"') == "take --stem cifar or --stride-on 3x3"
+    assert in_flags("got lr = 0.1, 'a' = 3") == "got lr = 0.1, 'a' = 3"
+
+
+def test_a_warning_is_one_line_in_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    show_warning('stem="cifar" keeps them larger', UserWarning, "catalog.py", 1)
+    assert capsys.readouterr().err == "reslab: warning: --stem cifar keeps them larger\n"
+
+
+def test_the_list_leaves_out_what_an_option_is_not_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("reslab.nets.names", lambda: ["vgg11", "resnet20"])
+    assert main(["nets", "--shortcut", "C"]) == 0
+    out = capsys.readouterr().out
+    assert "resnet20" in out
+    assert "1 of 2 nets do not take this and are left out: vgg11 has no option 'shortcut'" in out
+    assert main(["nets", "--init", "foo"]) == 2
+
+
+def test_next_keeps_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "cifar_resnet164", "--block", "bottleneck", "--no-norm"]) == 0
+    assert "Next: reslab train --net cifar_resnet164 --block bottleneck --no-norm\n" in capsys.readouterr().out
