@@ -61,6 +61,13 @@ def test_a_batch_is_its_rows(pixels: Pixels) -> None:
     assert plain.x.equal(pixels.pixels[plain.index].float() / 255)
 
 
+@pytest.mark.parametrize("color", [False, True])
+def test_a_batch_of_one(pixels: Pixels, color: bool) -> None:
+    batches = run(pixels, 0, 10, batch=1, color=color)
+    assert torch.cat([batch.index for batch in batches]).sort().values.tolist() == list(range(10))
+    assert {batch.x.shape for batch in batches} == {(1, 3, 6, 5)}
+
+
 def test_global_random_state_is_left_alone(pixels: Pixels, encoded: Encoded) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -94,7 +101,7 @@ def test_broken_images_are_left_out_and_named(encoded: Encoded, tmp_path: Path, 
     whole = run(encoded, 0, 5)
     (tmp_path / "d/train/a/2.png").write_bytes(b"oops")  # row 2
     got = run(encoded, 0, 5, workers=workers)
-    reason = "a/2.png: it is not an image that Pillow can read"
+    reason = "train/a/2.png: it is not an image that Pillow can read"
     for before, after in zip(whole, got, strict=True):
         kept = before.index != 2
         assert after.index.equal(before.index[kept])
@@ -127,7 +134,7 @@ def test_what_cannot_be(pixels: Pixels, wrong: dict, sentence: str) -> None:
 
 
 def test_more_that_cannot_be(pixels: Pixels, encoded: Encoded) -> None:
-    with pytest.raises(UsageError, match="scale begins at 7, smaller than the 8 x 8 crop"):
+    with pytest.raises(UsageError, match=r"begins at 7 pixels, smaller than the 8 x 8 images .*--size 224"):
         run(encoded, 0, 1, kind="scale", scale=(7, 9))
     with pytest.raises(UsageError, match="the training part is empty"):
         run(pixels.subset([]), 0, 1)

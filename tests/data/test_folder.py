@@ -39,14 +39,25 @@ def test_class_folders_are_split(fill: Fill, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("held_out", ["test", "val", "valid", "validation"])
+@pytest.mark.parametrize("held_out", ["test", "val", "valid", "validation", "Test", "VAL"])
 def test_own_test_part(fill: Fill, tmp_path: Path, held_out: str) -> None:
     for name in ("a", "b"):
         fill(f"d/train/{name}", 3)
         fill(f"d/{held_out}/{name}", 1)
     data = load(str(tmp_path / "d"))
     assert (len(data.train), len(data.test)) == (6, 2)
+    assert data.classes == ("a", "b")
     assert f"train/ and {held_out}/" in data.about
+
+
+def test_capitalized_train_without_test(fill: Fill, tmp_path: Path) -> None:
+    fill("d/Train/a", 2)
+    fill("d/Train/b", 2)
+    with pytest.raises(UsageError, match=r"has Train/ but no test/"):
+        load(str(tmp_path / "d"))
+    fill("d/Test/a", 1)
+    fill("d/Test/b", 1)
+    assert load(str(tmp_path / "d")).classes == ("a", "b")
 
 
 def test_test_folder_without_classes_leaves_val(fill: Fill, tmp_path: Path) -> None:
@@ -112,7 +123,7 @@ def test_broken_training_image_is_skipped_and_named(fill: Fill, tmp_path: Path) 
     (folder / "1.png").write_bytes(b"oops")
     data = load(str(tmp_path / "d"))
     assert len(data.train) == 2
-    assert data.skipped == ("a/1.png: it is not an image that Pillow can read",)
+    assert data.skipped == ("train/a/1.png: it is not an image that Pillow can read",)
     assert data.describe()["skipped"] == 1
 
 
@@ -121,6 +132,25 @@ def test_broken_test_image_is_an_error(fill: Fill, tmp_path: Path) -> None:
     folder = fill("d/test/a", 2)
     (folder / "1.png").write_bytes(b"oops")
     with pytest.raises(BrokenImage, match=r"a/1.png"):
+        load(str(tmp_path / "d"))
+
+
+def test_many_broken_test_images_are_counted(fill: Fill, tmp_path: Path) -> None:
+    fill("d/train/a", 3)
+    folder = fill("d/test/a", 5)
+    for k in (1, 2, 4):
+        (folder / f"{k}.png").write_bytes(b"oops")
+    with pytest.raises(BrokenImage, match=r"broken image test/a/1\.png: .*, and 2 more cannot be read; replace or rem"):
+        load(str(tmp_path / "d"))
+
+
+def test_a_class_of_broken_images_is_named(fill: Fill, tmp_path: Path) -> None:
+    for name in "ab":
+        folder = fill(f"d/train/{name}", 2)
+        fill(f"d/test/{name}", 1)
+    for file in folder.iterdir():
+        file.write_bytes(b"oops")
+    with pytest.raises(ReslabError, match=r"no training image of class 'b' can be read: .*the first: train/b/0\.png"):
         load(str(tmp_path / "d"))
 
 

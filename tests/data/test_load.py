@@ -30,6 +30,8 @@ def test_unknown_word_names_the_nearest() -> None:
 def test_unknown_path(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder or file"):
         load(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="hf: lacks the name of a data set"):
+        load("hf:")
     (tmp_path / "data.csv").write_text("a,b")
     with pytest.raises(UsageError, match=r"data.csv is a file but no parquet file"):
         load(str(tmp_path / "data.csv"))

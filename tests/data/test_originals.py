@@ -222,3 +222,6 @@ def test_download(tmp_path: Path) -> None:
     with pytest.raises(ReslabError, match=r"cannot download target \(.*nowhere.*; or put the file into"):
         download([nowhere], target, md5="0" * 32)
     assert list(target.parent.iterdir()) == []
+    with pytest.raises(ReslabError, match="cannot download target"):
+        download([nowhere], tmp_path / "new/er/target", md5="0" * 32)
+    assert not (tmp_path / "new").exists()

@@ -75,6 +75,12 @@ def test_classes_from_the_values(tmp_path: Path, values: list) -> None:
     assert data.train.labels[0] == 1  # cow comes after ant, 7 after 3
 
 
+def test_categorical_and_boolean_labels(tmp_path: Path) -> None:
+    words = pa.array(["cow", "ant"] * 5).dictionary_encode()
+    assert load(str(write(tmp_path / "d.parquet", words))).classes == ("ant", "cow")
+    assert load(str(write(tmp_path / "e.parquet", [True, False] * 5))).classes == ("False", "True")
+
+
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [

@@ -102,7 +102,7 @@ def test_broken_image_is_an_error_that_names_it(folder: Path, workers: int) -> N
     (folder / "test/b/1.png").write_bytes(b"oops")
     with pytest.raises(BrokenImage, match=r"b/1.png: it is not an image") as caught:
         views(part, workers=workers)
-    assert caught.value.name == "b/1.png"
+    assert caught.value.name == "test/b/1.png"
 
 
 @pytest.mark.parametrize(

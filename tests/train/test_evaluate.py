@@ -73,7 +73,7 @@ def test_views_that_cannot_be(few: ImageData, options: dict[str, Any]) -> None:
 
 def test_a_scale_too_small_for_vgg(few: ImageData) -> None:
     net = build(spec("cifar_vgg11_bn", channels=1))
-    with pytest.raises(UsageError, match="cifar_vgg11_bn needs images of 32 pixels or more, got scale 16"):
+    with pytest.raises(UsageError, match="this net needs images of 32 pixels or more, got scale 16"):
         evaluate(net, few.test, normalize=PLAIN, device=CPU, scales=(32, 16))
 
 

@@ -171,10 +171,10 @@ def test_the_log_adds_up(tmp_path: Path) -> None:
     task.loss = loss  # type: ignore[method-assign]
     told: list[tuple[int, int]] = []
     training = fit(task, toy_net(), recipe=toy_recipe(iterations=15), run=run,
-                   tell=lambda t, total, line, choice: told.append((t, total)))  # fmt: skip
+                   tell=lambda t, total, line, choice: told.append((t, total, bool(line))))  # fmt: skip
     lines = [event for event in run.metrics() if event["event"] == "train"]
     assert [line["iteration"] for line in lines] == [6, 12, 15]
-    assert told == [(6, 15), (12, 15), (15, 15)]
+    assert told == [(t, 15, line) for t in (6, 12, 15) for line in (True, False)]  # each followed by an evaluation
     assert lines[1]["loss"] == pytest.approx(sum(losses[6:12]) / 6, rel=1e-5)
     assert lines[2]["error"] == pytest.approx(100 * sum(wrong[12:]) / 12, rel=1e-9)
     assert lines[2]["epoch"] == 2.5

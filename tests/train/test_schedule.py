@@ -50,6 +50,12 @@ def test_steps_as_shares_of_the_run() -> None:
     assert rates(Schedule(change(recipe, drop_factor=5), images=1437), 225, 338) == pytest.approx([0.02, 0.004])
 
 
+def test_drops_beyond_the_end_are_none() -> None:
+    schedule = Schedule(read("paper-cifar", iterations=40000), images=IMAGES)
+    assert (schedule.drops, schedule.missed) == ([32000], [48000])
+    assert Schedule(read("paper-cifar", epochs=5), images=IMAGES).missed == [32000, 48000]
+
+
 def test_linear_warm_up_rises_from_the_first_step() -> None:
     schedule = Schedule(Recipe(iterations=100, lr=0.4, warmup=4, drops=(50,)), images=IMAGES)
     assert rates(schedule, 0, 1, 3, 4, 49, 50) == pytest.approx([0.1, 0.2, 0.4, 0.4, 0.4, 0.04])

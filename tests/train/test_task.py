@@ -160,3 +160,17 @@ def test_a_broken_image_in_the_validation_part_is_an_error(pngs: Path, tmp_path:
     net = build(spec("resnet8", channels=1, size=8, classes=3))
     with pytest.raises(BrokenImage, match=r"\.png"):
         ImageTask(data, recipe, CPU).evaluate(net, "validation", Choice())
+
+
+def test_precise_bn_leaves_broken_images_out(pngs: Path, tmp_path: Path) -> None:
+    data = broken_folder(pngs, tmp_path / "data", memory=0)
+    assert isinstance(data.train, Encoded)
+    good = data.train.subset([i for i in range(len(data.train)) if i not in (3, 30)])
+    normalize = Normalize(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
+    states = []
+    for part in (data.train, good):
+        torch.manual_seed(0)
+        net = build(spec("resnet8", channels=1, size=8, classes=3)).train()
+        average_norms(net, part, normalize, CPU, batch=16)
+        states.append(net.state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

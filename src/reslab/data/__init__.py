@@ -7,7 +7,9 @@ from reslab.data.images import Encoded, ImageData, Part, Pixels
 from reslab.data.load import load
 from reslab.data.normalize import Normalize, measure
 from reslab.data.order import batch_indices
+from reslab.data.read import sort_out
 from reslab.data.views import view_batches
+from reslab.data.workers import worth
 
 __all__ = [
     "Augment",
@@ -22,6 +24,8 @@ __all__ = [
     "decode",
     "load",
     "measure",
+    "sort_out",
     "training_batches",
     "view_batches",
+    "worth",
 ]

@@ -64,7 +64,7 @@ def assemble(
     skipped: tuple[str, ...] = ()
     C, H, W = shape
     if (len(parts[0]) + len(parts[1])) * C * H * W <= memory:
-        parts, skipped = _in_memory(parts)
+        parts, skipped = _in_memory(parts, classes)
     return ImageData(
         name=name,
         train=parts[0],
@@ -77,16 +77,22 @@ def assemble(
     )
 
 
-def _in_memory(parts: list[Part]) -> tuple[list[Part], tuple[str, ...]]:
+def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part], tuple[str, ...]]:
     train, test = parts
     assert isinstance(train, Encoded)
     assert isinstance(test, Encoded)
     test_pixels, broken = read(test)
     if broken:
-        raise broken[0]
+        raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
     pixels, broken = read(train)
     if len(pixels) == 0:
         raise ReslabError(f"no training image can be read; the first: {broken[0]}")
+    lost = sorted(set(train.labels.tolist()) - set(pixels.labels.tolist()))
+    if lost:
+        raise ReslabError(
+            f"no training image of class {classes[lost[0]]!r} can be read: replace its images or remove the class; "
+            f"{len(broken)} are broken in all, the first: {broken[0].name}: {broken[0].reason}"
+        )
     return [pixels, test_pixels], tuple(f"{error.name}: {error.reason}" for error in broken)
 
 

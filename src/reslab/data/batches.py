@@ -118,9 +118,9 @@ class Decoded(Dataset[Any]):
 
 def _from_memory(
     part: Pixels, iterations: range, *, batch: int, seed: int, device: torch.device | str
-) -> Iterator[tuple[Tensor, Tensor, tuple[str, ...]]]:
+) -> Iterator[tuple[Tensor, list[int], tuple[str, ...]]]:
     pixels = part.pixels.to(device)  # uint8, once: an epoch then moves only indices
-    everything = torch.arange(batch)
+    everything = list(range(batch))
     for t in iterations:
         rows = batch_indices(len(part), batch=batch, iteration=t, seed=seed)
         yield pixels.index_select(0, rows.to(device)), everything, ()  # copies whole images; [rows] is slower
@@ -142,4 +142,7 @@ def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:
             "load them with memory=0, or use augment 'crop'"
         )
     if augment.scale[0] < max(H, W):
-        raise UsageError(f"scale begins at {augment.scale[0]}, smaller than the {H} x {W} crop: raise it")
+        raise UsageError(
+            f"augment 'scale' begins at {augment.scale[0]} pixels, smaller than the {H} x {W} images to be cropped: "
+            "load them at size 224 (--size 224), or raise shortest (--shortest)"
+        )

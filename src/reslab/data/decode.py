@@ -10,10 +10,11 @@ from reslab.errors import ReslabError
 
 
 class BrokenImage(ReslabError):  # noqa: N818 - the word people say
-    """An image that cannot be read: `name` says which, `reason` why."""
+    """An image that cannot be read: `name` says which, `reason` why, `others` how many more cannot."""
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"broken image {name}: {reason}; replace or remove it")
+    def __init__(self, name: str, reason: str, others: int = 0) -> None:
+        too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
+        super().__init__(f"broken image {name}: {reason}{too}")
         self.name, self.reason = name, reason
 
 

@@ -1,5 +1,6 @@
 """Files of the published data sets: fetched only when asked, checked always."""
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -27,6 +28,7 @@ def download(urls: Sequence[str], target: Path, *, md5: str) -> None:
 
     Raises ReslabError where none can be had or what came is not the published file.
     """
+    made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.{os.getpid()}.part")
     failures = []
@@ -43,6 +45,9 @@ def download(urls: Sequence[str], target: Path, *, md5: str) -> None:
             failures.append(f"{url}: not the published file (its MD5 is {found}, published {md5})")
     finally:
         aside.unlink(missing_ok=True)
+    for folder in made:  # an empty folder would look like a damaged copy
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     tried = "; ".join(failures)
     raise ReslabError(f"cannot download {target.name} ({tried}); or put the file into {target.parent} yourself")
 

@@ -1,6 +1,7 @@
 """A folder of class folders, with or without its own train and test parts."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,20 +19,19 @@ LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/te
 def load_folder(folder: Path, *, size: int | None, memory: int) -> ImageData:
     """`folder` with train/ and test/ (or val/, valid/, validation/) of class folders, or just class folders.
 
-    Without a test part, a fixed fifth of each class is split off. Files that are no images by their
-    extension are ignored. Raises UsageError where the layout is not one of these.
+    The names of the parts may be capitalized. Without a test part, a fixed fifth of each class is split off.
+    Files that are no images by their extension are ignored. Raises UsageError where the layout is not one of these.
     """
-    test = next((folder / name for name in TEST_NAMES if _class_folders(folder / name)), None)
-    own_train = bool(_class_folders(folder / "train"))
-    if own_train and test is None:
+    train, test = _part(folder, ("train",)), _part(folder, TEST_NAMES)
+    if train and test is None:
         raise UsageError(
-            f"{folder} has train/ but no test/, val/, valid/ or validation/ with class folders: "
-            f"add one, or name {folder / 'train'} to have a fifth of it split off"
+            f"{folder} has {train}/ but no test/, val/, valid/ or validation/ with class folders: "
+            f"add one, or name {folder / train} to have a fifth of it split off"
         )
-    if own_train and test is not None:
-        classes = _agreed(folder / "train", test)
-        parts = _listing(folder / "train", classes), _listing(test, classes)
-        about = f"Images of folder {folder.name}, its own train/ and {test.name}/"
+    if train and test:
+        classes = _agreed(folder / train, folder / test)
+        parts = _listing(folder, classes, part=train), _listing(folder, classes, part=test)
+        about = f"Images of folder {folder.name}, its own {train}/ and {test}/"
     else:
         classes = _class_folders(folder)
         if not classes:
@@ -41,6 +41,12 @@ def load_folder(folder: Path, *, size: int | None, memory: int) -> ImageData:
     return assemble(
         name=folder.name, train=parts[0], test=parts[1], classes=classes, size=size, memory=memory, about=about
     )
+
+
+def _part(folder: Path, names: Sequence[str]) -> str | None:
+    """The folder in it that has the first of `names`, capitalized or not, and class folders inside."""
+    found = sorted(_class_folders(folder), reverse=True)  # test before Test
+    return next((p for name in names for p in found if p.lower() == name and _class_folders(folder / p)), None)
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:
@@ -60,13 +66,14 @@ def _agreed(train: Path, test: Path) -> tuple[str, ...]:
     return classes
 
 
-def _listing(folder: Path, classes: tuple[str, ...]) -> Listing:
+def _listing(folder: Path, classes: tuple[str, ...], *, part: str = "") -> Listing:
+    """The images of the class folders in `part` of the folder, named by their paths from the folder."""
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = _images(folder, name)
+        found = _images(folder, f"{part}/{name}" if part else name)
         if not found:
-            raise UsageError(f"class folder {folder / name} holds no image: fill it or remove it")
+            raise UsageError(f"class folder {folder / part / name} holds no image: fill it or remove it")
         paths += found
         labels += [label] * len(found)
     return Listing.of(Files(folder, tuple(paths)), torch.tensor(labels))

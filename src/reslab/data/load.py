@@ -40,6 +40,8 @@ def load(
             return load_cifar(CIFARS[word], root=root, may_download=download)
         return load_mnist(MNISTS[word], root=root, may_download=download)
     if word.startswith("hf:"):
+        if word == "hf:":
+            raise UsageError("hf: lacks the name of a data set, such as hf:ylecun/mnist")
         return load_hub(word.removeprefix("hf:"), size=size, memory=memory)
     path = Path(word).expanduser()
     if word and path.is_dir():  # an empty word would be the folder here

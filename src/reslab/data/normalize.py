@@ -69,7 +69,7 @@ def measure(part: Part, *, mean: Mean, std: bool) -> Normalize:
     if len(part) == 0:
         raise UsageError("the training part is empty: nothing to measure a mean on")
     if mean == "pixel" and isinstance(part, Encoded):
-        raise UsageError("a mean per pixel needs the images in memory; ask for mean 'channel' instead")
+        raise UsageError("a mean per pixel needs the images in memory: take mean 'channel' (--mean channel)")
     total, squares, count = _sums(part)
     center = total / count  # (C, H, W)
     by_channel = center.mean(dim=(1, 2), keepdim=True)

@@ -89,13 +89,15 @@ def _columns(file: Path) -> Columns:
         if binary(field.type)
         or (types.is_struct(field.type) and any(f.name == "bytes" and binary(f.type) for f in field.type))
     ]
-    labels = [
-        field.name
-        for field in schema
-        if types.is_integer(field.type) or types.is_string(field.type) or types.is_large_string(field.type)
-    ]
+
+    def label_like(kind: Any) -> bool:
+        if types.is_dictionary(kind):  # a pandas categorical
+            kind = kind.value_type
+        return any(test(kind) for test in (types.is_integer, types.is_boolean, types.is_string, types.is_large_string))
+
+    labels = [field.name for field in schema if label_like(field.type)]
     image = _choose(images, IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
-    label = _choose(labels, LABEL_NAMES, f"label column (integer or string) in {file}", names)
+    label = _choose(labels, LABEL_NAMES, f"label column (integer, boolean or string) in {file}", names)
     return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label))
 
 

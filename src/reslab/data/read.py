@@ -1,5 +1,6 @@
 """Reading a whole encoded part into memory."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,10 +9,9 @@ from torch.utils.data import Dataset
 
 from reslab.data.decode import BrokenImage
 from reslab.data.images import Encoded, Pixels
-from reslab.data.workers import cpu_count, in_order
+from reslab.data.workers import in_order, worth
 
 CHUNK_BYTES = 2 * 2**20  # what travels from a worker at once: containers often give 64 MiB of shared memory
-WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
 
 class Chunks(Dataset[Any]):
@@ -37,19 +37,33 @@ class Chunks(Dataset[Any]):
         return pixels[: len(kept)], kept, broken
 
 
+def chunks(part: Encoded, workers: int | None = None) -> Iterator[tuple[Tensor, list[int], list[tuple[str, str]]]]:
+    """The steps of `Chunks`, each chunk small enough to travel; `workers` as for `read`."""
+    C, H, W = part.shape
+    steps = Chunks(part, max(1, min(512, CHUNK_BYTES // (C * H * W))))
+    return in_order(steps, range(len(steps)), workers=worth(len(part)) if workers is None else workers)
+
+
+def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
+    """Which images of the part can be read, and the others: reads them all and keeps none."""
+    good: list[int] = []
+    broken: list[BrokenImage] = []
+    for _, kept, failures in chunks(part):
+        good += kept
+        broken += [BrokenImage(name, reason) for name, reason in failures]
+    return good, broken
+
+
 def read(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
     """The part decoded into memory, without its broken images, and those.
 
     `workers`: processes that decode; None: as many as there are processors where it is worth it.
     """
-    if workers is None:
-        workers = min(cpu_count(), 8) if len(part) >= WORTH_WORKERS else 0
     C, H, W = part.shape
-    steps = Chunks(part, max(1, min(512, CHUNK_BYTES // (C * H * W))))
     pixels = torch.empty((len(part), C, H, W), dtype=torch.uint8)
     rows: list[int] = []
     broken: list[BrokenImage] = []
-    for decoded, kept, failures in in_order(steps, range(len(steps)), workers=workers):
+    for decoded, kept, failures in chunks(part, workers):
         pixels[len(rows) : len(rows) + len(kept)] = decoded
         rows += kept
         broken += [BrokenImage(name, reason) for name, reason in failures]

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
+
 
 def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = False) -> Iterator[Any]:
     """`steps[t]` for each t of `which`, in order, computed by `workers` processes (0: in this one).
@@ -26,6 +28,11 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
         generator=torch.Generator(),  # its own, so that the global one, which dropout uses, stays untouched
     )
     yield from loader
+
+
+def worth(images: int) -> int:
+    """Processes to decode that many images with: as many as there are processors where it is worth it."""
+    return min(cpu_count(), 8) if images >= WORTH_WORKERS else 0
 
 
 def cpu_count() -> int:

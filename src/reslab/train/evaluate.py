@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.data import Normalize, Part, view_batches
+from reslab.data import Normalize, Part, view_batches, worth
 from reslab.errors import UsageError
 from reslab.train.tune import Choice
 
@@ -53,24 +53,26 @@ def evaluate(
     scales: tuple[int, ...] = (),
     pad: int = 4,
     choice: Choice | None = None,
-    workers: int = 0,
+    workers: int | None = None,
 ) -> Evaluation:
     """Errors of `net` on every image of `part`, in eval mode; every module's own mode comes back.
 
     With several views (crops=10, or one a scale) the class probabilities are averaged over the views, and the
     loss is of that average. A fully convolutional net pools over the whole map, and its last layer is linear,
-    so averaging the map's scores is what pooling first gives too.
+    so averaging the map's scores is what pooling first gives too. `workers` decode images that are not in
+    memory; None: as many as there are processors where it is worth it.
 
     Raises UsageError for an empty part or labels the net has no class for.
     """
     if crops not in (1, 10) or (crops > 1 and scales):
         raise UsageError(f"take 1 or 10 crops, or scales, got crops {crops} and scales {list(scales)}")
-    net_spec = getattr(net, "spec", None)
-    if small := [scale for scale in scales if scale < getattr(net_spec, "least", 1)]:
-        raise UsageError(f"{net_spec.name} needs images of {net_spec.least} pixels or more, got scale {small[0]}")
+    least = getattr(getattr(net, "spec", None), "least", 1)
+    if scales and min(scales) < least:
+        raise UsageError(f"this net needs images of {least} pixels or more, got scale {min(scales)}")
     if len(part) == 0:
         raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
+    workers = worth(len(part)) if workers is None else workers
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:

@@ -37,6 +37,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
             if int(after) > int(before) or (last and after < 1):
                 training.close_epoch()
             if int(after / recipe.evaluate_every) > int(before / recipe.evaluate_every) or last:
+                tell(training.iteration, training.total, {}, training.choice)
                 training.evaluate()
             if stop.asked or last or time.perf_counter() - saved_at > recipe.checkpoint_seconds:
                 training.save()
@@ -46,4 +47,5 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
                                   "the same command goes on from there", stop.asked)  # fmt: skip
     if recipe.precise_bn:
         task.average_norms(training.kept)
+        training.evaluated = None  # it was of the net before
     return training

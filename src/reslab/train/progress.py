@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-Tell = Callable[[int, int, dict[str, float], Any], None]  # iteration, total, the last line of the log, the choice
+# iteration, total, the last line of the log (empty where an evaluation begins), the choice
+Tell = Callable[[int, int, dict[str, float], Any], None]
 
 
 def silent(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
@@ -18,6 +19,8 @@ def silent(iteration: int, total: int, line: dict[str, float], choice: Any) -> N
 
 
 def describe(line: dict[str, float]) -> str:
+    if not line:
+        return "evaluating"
     return (
         f"loss {line['loss']:.4f}  training error {line['error']:.2f} %  lr {line['lr']:.4g}  "
         f"{line['images_per_second']:,.0f} images/s"
@@ -43,17 +46,20 @@ def shown(name: str, *, every: float = 10.0) -> Iterator[Tell]:
 
     def write(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
         nonlocal last, first
-        now = time.perf_counter()
+        now, left = time.perf_counter(), ""
+        if last and (now - last < every or not line) and iteration < total:
+            return
         if not last:
             first = (iteration, now)
-        elif now - last < every and iteration < total:
-            return
-        last, left = now, (total - iteration) * (now - first[1]) / max(iteration - first[0], 1)
-        print(f"{name} {iteration}/{total}  {describe(line)}  {choice}  {left:.0f} s left", file=sys.stderr, flush=True)
+        elif iteration < total:  # the first line knows no rate yet
+            left = f"  {(total - iteration) * (now - first[1]) / max(iteration - first[0], 1):.0f} s left"
+        last = now
+        print(f"{name} {iteration}/{total}  {describe(line)}  {choice}{left}", file=sys.stderr, flush=True)
 
     yield write
 
 
 def piped(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
     """One JSON line on standard output, for the process that started this one."""
-    print(json.dumps({"iteration": iteration, "total": total, **line}), flush=True)
+    if line:
+        print(json.dumps({"iteration": iteration, "total": total, **line}), flush=True)

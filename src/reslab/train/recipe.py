@@ -63,8 +63,6 @@ class Recipe:
 
     def check(self) -> None:
         """Raise UsageError for a value that cannot be."""
-        if (self.epochs > 0) == (self.iterations > 0):
-            raise UsageError(f"give epochs or iterations, one of them, got {self.epochs:g} and {self.iterations}")
         for key in ("batch", "lr", "drop_factor", "patience", "evaluate_every"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} must be positive, got {getattr(self, key)}")
@@ -72,13 +70,22 @@ class Recipe:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 <= value < float("inf"):
                 raise UsageError(f"{field.name} must be a number from 0, got {value}")
+        if self.epochs and self.iterations:
+            raise UsageError(f"give epochs or iterations, one of them, got {self.epochs:g} and {self.iterations}")
+        if not self.epochs and not self.iterations:
+            raise UsageError("epochs (or iterations) must be positive, got 0")
         for key in ("momentum", "ema", "label_smoothing"):
             if getattr(self, key) >= 1:
                 raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs momentum, got momentum 0")
-        if self.schedule == "steps" and (list(self.drops) != sorted(self.drops) or min(self.drops, default=1) <= 0):
-            raise UsageError(f"drops must be positive and rise, got {list(self.drops)}")
+        if self.schedule == "steps" and self.drops:
+            if min(self.drops) < 1 <= max(self.drops):
+                raise UsageError(
+                    f"drops must be all iterations or all shares of the run (below 1), got {list(self.drops)}"
+                )
+            if list(self.drops) != sorted(self.drops) or self.drops[0] <= 0:
+                raise UsageError(f"drops must be positive and rise, got {list(self.drops)}")
         if self.seed >= 2**63:
             raise UsageError(f"seed must be below 2**63, got {self.seed}")
         if self.shortest > self.longest:
@@ -95,18 +102,24 @@ class Recipe:
 
 def change(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with some keys changed and checked; setting epochs unsets iterations and the other way round."""
+    recipe = merged(recipe, changes)
+    recipe.check()
+    return recipe
+
+
+def merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    """The recipe with some keys changed, each of the type it must have; not checked as a whole."""
     hints = typing.get_type_hints(Recipe)
+    values: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in hints:
             raise UsageError(f"a recipe has no key {key!r}{nearest(key, hints)}")
-        changes[key] = converted(key, value, hints[key])
-    if changes.get("epochs") and not changes.get("iterations"):
-        changes["iterations"] = 0
-    elif changes.get("iterations") and not changes.get("epochs"):
-        changes["epochs"] = 0.0
-    recipe = replace(recipe, **changes)
-    recipe.check()
-    return recipe
+        values[key] = converted(key, value, hints[key])
+    if "epochs" in values and not values.get("iterations"):
+        values["iterations"] = 0
+    elif "iterations" in values and not values.get("epochs"):
+        values["epochs"] = 0.0
+    return replace(recipe, **values)
 
 
 def converted(key: str, value: Any, hint: Any) -> Any:
@@ -151,12 +164,12 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ReslabError(f"{name} is not a TOML file: {error}") from error
     try:
-        # A length given as a change replaces the file's, whichever of the two it is.
-        if changes.get("epochs") or changes.get("iterations"):
-            values = {key: value for key, value in values.items() if key not in ("epochs", "iterations")}
-        return change(Recipe(), **{**values, **changes})
+        recipe = merged(Recipe(), values)
+        if not changes:
+            recipe.check()
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error}") from error
+    return change(recipe, **changes)
 
 
 def write(recipe: Recipe) -> str:

@@ -12,7 +12,9 @@ class Schedule:
     def __init__(self, recipe: Recipe, *, images: int, depth: int = 0) -> None:
         self.recipe = recipe
         self.total = recipe.length(images)
-        self.drops = [recipe.at(point, images) for point in recipe.drops] if recipe.schedule == "steps" else []
+        drops = [recipe.at(point, images) for point in recipe.drops] if recipe.schedule == "steps" else []
+        self.drops = [drop for drop in drops if drop < self.total]
+        self.missed = [drop for drop in drops if drop >= self.total]
         self.rise = recipe.at(recipe.warmup, images)
         # Section 4.2: at depth 110 the rate 0.1 does not start; 0.01 does, until the training error is below 80 %.
         self.warm = recipe.warmup_lr > 0 and depth >= recipe.warmup_depth

@@ -1,5 +1,6 @@
 """From a run folder to a trained net: the folder says everything, so any process can take the training up."""
 
+import contextlib
 import os
 import time
 import warnings
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from reslab.data import ImageData
+from reslab.data import BrokenImage, ImageData
 from reslab.data import load as load_data
 from reslab.data.load import MEMORY, WORDS
 from reslab.errors import ReslabError, UsageError
@@ -154,13 +155,19 @@ def train(
             raise ReslabError(f"these data are not those that {run.folder} was begun with")
         run.write_json("env.json", environment(str(place), torch.get_num_threads()))
         torch.manual_seed(recipe.seed)
-        net, task = build(spec), ImageTask(data, recipe, place)
-        run.write_json("normalize.json", task.normalize.as_dict())
-        if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
-            run.forget_after(-1)
-            for name in data.skipped:
-                run.log(event="skipped", iteration=0, name=name)
-        training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
+        try:
+            net, task = build(spec), ImageTask(data, recipe, place)
+            run.write_json("normalize.json", task.normalize.as_dict())
+            if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
+                run.forget_after(-1)
+                for name in data.skipped:
+                    run.log(event="skipped", iteration=0, name=name)
+                task.verify()
+            training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
+        except (UsageError, BrokenImage, RuntimeError, MemoryError):
+            if not run.has("last.pt"):
+                withdraw(run)
+            raise
         return finish(training, spec, run, command=command or first_comment(run), skipped=data.skipped)
 
 
@@ -169,6 +176,16 @@ def read_recipe(run: Run) -> Recipe:
     if not run.has("recipe.toml"):
         raise UsageError(f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew with --out")
     return read(run.path("recipe.toml"))
+
+
+def withdraw(run: Run) -> None:
+    """Remove a run folder in which training could not begin: mended, its command shall not find another run there."""
+    written = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
+    for name in written:
+        run.path(name).unlink(missing_ok=True)
+    for folder in (run.path("results"), run.folder):
+        with contextlib.suppress(OSError):  # something else lies there
+            folder.rmdir()
 
 
 def stored_data(run: Run) -> ImageData:
@@ -201,10 +218,12 @@ def first_comment(run: Run) -> str:
 
 
 def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: tuple[str, ...]) -> dict[str, Any]:
-    """Evaluate once more on every part, write weights and result. The result is written last: it means finished."""
+    """Evaluate on the training part too, write weights and result. The result is written last: it means finished."""
     task, counts = training.task, count(spec)
-    found = {part: task.evaluate(training.kept, part, training.choice) for part in ("train", "validation", "test")}
-    test, trained, held = found["test"] or {}, found["train"] or {}, found["validation"]
+    if training.evaluated is None:  # taken up after its last step, or changed since
+        training.evaluated = {p: task.evaluate(training.kept, p, training.choice) for p in ("validation", "test")}
+    test, held = training.evaluated["test"] or {}, training.evaluated["validation"]
+    trained = task.evaluate(training.kept, "train", training.choice) or {}
     write_weights(run, training.kept, to_dict(spec))
     seconds = time.perf_counter() - training.began
     result = {

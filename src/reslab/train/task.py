@@ -1,6 +1,5 @@
 """What the loop needs of a task, and the task of naming images."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -13,14 +12,16 @@ from reslab.data import (
     Augment,
     Batch,
     BrokenImage,
+    Encoded,
     ImageData,
     Normalize,
     Part,
-    Pixels,
     batch_indices,
     measure,
+    sort_out,
     training_batches,
     view_batches,
+    worth,
 )
 from reslab.errors import UsageError
 from reslab.train.evaluate import evaluate
@@ -71,6 +72,16 @@ class ImageTask:
             normalize=self.normalize, device=self.device, workers=recipe.workers,
         )  # fmt: skip
 
+    def verify(self) -> None:
+        """Read every image that is evaluated on: one that is broken would stop the run after its first epoch.
+
+        Raises BrokenImage.
+        """
+        for part in (self.parts["validation"], self.parts["test"]):
+            broken = sort_out(part)[1] if isinstance(part, Encoded) else ()
+            if broken:
+                raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
+
     def rows(self, iteration: int) -> list[int]:
         recipe = self.recipe
         return batch_indices(self.images, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
@@ -89,47 +100,50 @@ class ImageTask:
             found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
                              workers=self.recipe.workers)  # fmt: skip
         except BrokenImage:
-            if part != "train":
+            if part != "train" or not isinstance(images, Encoded):
                 raise
             self.parts["train"] = readable(images)
             return self.evaluate(net, part, choice)
         return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
 
     def average_norms(self, net: nn.Module) -> None:
-        train = self.parts["train"]
-        assert train is not None
-        try:
-            average_norms(net, train, self.normalize, self.device, batch=self.recipe.batch)
-        except BrokenImage:
-            self.parts["train"] = train = readable(train)
-            average_norms(net, train, self.normalize, self.device, batch=self.recipe.batch)
+        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)
 
 
-def readable(part: Part) -> Part:
+def readable(part: Encoded) -> Encoded:
     """The part without its broken images; costs one reading of it all, so only where a broken one was met."""
-    if isinstance(part, Pixels):
-        return part
-    good = []
-    for i in range(len(part)):
-        with contextlib.suppress(BrokenImage):
-            part.pixels(i)
-            good.append(i)
-    return part.subset(good)
+    return part.subset(sort_out(part)[0])
 
 
 def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
-    """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation."""
-    views = view_batches(part, batch=batch, normalize=normalize, device=device)
-    update_bn((first for (first, *_), _, _ in views), net)
+    """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation.
+
+    Broken images are left out, as in training.
+    """
+
+    def update(part: Part) -> None:
+        views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=worth(len(part)))
+        update_bn((first for (first, *_), _, _ in views), net)  # forgets what an update cut short has left
+
+    try:
+        update(part)
+    except BrokenImage:
+        assert isinstance(part, Encoded)
+        update(readable(part))
+
+
+def set_aside(n: int, recipe: Recipe) -> int:
+    """How many of n training images the recipe sets aside for validation."""
+    held = max(1, round(recipe.validation * n)) if 0 < recipe.validation < 1 else int(recipe.validation)
+    if held >= n:
+        raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
+    return held
 
 
 def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
-    n = len(train)
-    held = max(1, round(recipe.validation * n)) if 0 < recipe.validation < 1 else int(recipe.validation)
+    n, held = len(train), set_aside(len(train), recipe)
     if not held:
         return train, None
-    if held >= n:
-        raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     return train.subset(order[held:].sort().values), train.subset(order[:held].sort().values)

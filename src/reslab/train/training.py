@@ -42,6 +42,7 @@ class Training:
         self.began = time.perf_counter() - self.seconds
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
+        self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
     def choose(self, net: nn.Module) -> Choice:
         """Try how to run fastest on the first batch, and say so in the metrics."""
@@ -130,7 +131,7 @@ class Training:
         if not self.recipe.validation:
             self.heed(self.schedule.saw_epoch(self.epoch_error))
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> None:
         """Log the errors on validation and test images; only the first steer the schedule."""
         found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
@@ -138,7 +139,7 @@ class Training:
                 self.tell_all(event="eval", part=part, **line)
         if found["validation"]:
             self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
-        return found
+        self.evaluated = found
 
     def save(self) -> None:
         """Write all that is needed to go on exactly from here."""
