@@ -1,0 +1,263 @@
+"""Act at a model's merges from outside, inside a `with`: silence, replace, detach, read. All comes off at its end.
+
+merges = find(model, example)
+with intervene(model, merges, {3: silence()}):
+    model(x)
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from reslab.errors import UsageError
+from reslab.look.example import as_it_was
+from reslab.look.merges import Merge, plain
+from reslab.look.sites import ADDING, Modules, Product, Site, combine, name_of, operands
+
+Change = Callable[[Tensor], Tensor]
+Role = Literal["skip", "branch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """What to do at one merge: change its skip, each of its branches, its sum; each from tensor to tensor.
+
+    `whole(summands, add)` takes the addition's place: it is given [skip, branch], in the order of the model's own
+    call, which of them is the branch, and a function that adds such a list.
+    """
+
+    skip: Change | None = None
+    branch: Change | None = None
+    out: Change | None = None
+    whole: Callable[[list[Tensor], int, Callable[[list[Tensor]], Tensor]], Tensor] | None = None
+
+
+def silence() -> Edit:
+    """The branch gives zeros: out = skip."""
+    return Edit(branch=torch.zeros_like)
+
+
+def detach_branch() -> Edit:
+    """No gradient goes back through the branch; forward all is as before."""
+    return Edit(branch=torch.Tensor.detach)
+
+
+def detach_skip() -> Edit:
+    """No gradient goes back through the skip; forward all is as before."""
+    return Edit(skip=torch.Tensor.detach)
+
+
+def put(value: Tensor) -> Edit:
+    """The branch gives `value`, whatever came in."""
+    return Edit(branch=lambda branch: value.to(branch).expand_as(branch))
+
+
+def keep(into: dict[str, Tensor]) -> Edit:
+    """Write copies of skip, branch (the sum of several) and sum into a dict, without gradients, and change nothing."""
+
+    def save(name: str) -> Change:
+        def note(value: Tensor) -> Tensor:
+            copy = value.detach().clone()  # a copy: what follows may write into the tensor
+            into[name] = into[name] + copy if name == "branch" and name in into else copy
+            return value
+
+        return note
+
+    return Edit(skip=save("skip"), branch=save("branch"), out=save("out"))
+
+
+def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:
+    """Edits under which merge `at` is given the branch of the earlier merge `of`, of the same pass.
+
+    Raises UsageError where the shapes differ or `of` comes later; put(read(...)[of].branch) serves then.
+    """
+    if of >= at:
+        raise UsageError(f"merge {of} comes after merge {at}: read its branch in a pass before, and put() it")
+    if merges[of].shape != merges[at].shape:
+        raise UsageError(f"merges {of} and {at} differ in shape: {merges[of].shape} and {merges[at].shape}")
+    held: list[Tensor] = []
+
+    def hold(branch: Tensor) -> Tensor:
+        held[:] = [branch.clone()]
+        return branch
+
+    return {of: Edit(branch=hold), at: Edit(branch=lambda _: held[0])}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The values at one merge; branch is the sum of its branches."""
+
+    skip: Tensor
+    branch: Tensor
+    out: Tensor
+
+
+def read(model: nn.Module, merges: Sequence[Merge], run: Callable[[], Any]) -> list[Reading]:
+    """The values at every merge while `run()` runs the model once, in eval mode, without gradients."""
+    kept: list[dict[str, Tensor]] = [{} for _ in merges]
+    edits = {merge.index: keep(kept[i]) for i, merge in enumerate(merges) if merge.reachable}
+    with torch.no_grad(), as_it_was(model), acting(model, merges, edits):
+        run()
+    return [Reading(**each) for each in kept if each]
+
+
+@contextlib.contextmanager
+def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator[None]:
+    """Every forward pass of `model` inside runs with the edits, keyed by merge index; the model comes back as it was.
+
+    Training flags, gradients (None inside), buffers and random numbers are put back at the end, after an exception
+    too. For training, where they must not be, use `acting`. Raises UsageError for an edit that cannot be done, and
+    at the end where a pass did not come by a merge that was to be edited.
+    """
+    with as_it_was(model, evaluate=False), acting(model, merges, edits):
+        yield
+
+
+@contextlib.contextmanager
+def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator["Acting"]:
+    """As `intervene`, without putting anything back."""
+    model = plain(model)
+    modules = Modules(model)
+    mode = Acting(modules, merges, edits)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with modules.watched(), mode.named_modules(model), mode:
+            yield mode
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    mode.check()
+
+
+class Acting(TorchFunctionMode):
+    """Changes what the sites of merges are given, while the model runs."""
+
+    def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> None:
+        super().__init__()
+        known = {merge.index: merge for merge in merges}
+        self.modules, self.done = modules, Counter[int]()
+        self.parts: dict[Site, dict[int, tuple[int, Role]]] = {}  # site -> position -> merge, what enters there
+        self.outs: dict[Site, int] = {}
+        self.edits = dict(edits)
+        self.merges = {i: known[i] for i in edits if i in known}
+        for i, edit in edits.items():
+            if i not in known:
+                raise UsageError(f"there is no merge {i}: the model has merges 0 to {max(known, default=-1)}")
+            self.place(known[i], edit)
+
+    def place(self, merge: Merge, edit: Edit) -> None:
+        if not merge.reachable or merge.out is None:
+            raise UsageError(f"merge {merge.index} ({merge.module}) cannot be acted on: {merge.why}")
+        if merge.named:
+            return
+        sites = {operand.site for operand in (merge.skip, *merge.branches) if operand}
+        if edit.whole and (len(sites) > 1 or len(merge.branches) > 1):
+            raise UsageError(f"merge {merge.index} ({merge.module}) adds {len(merge.branches)} branches in turn")
+        for role, operand in [("skip", merge.skip), *(("branch", each) for each in merge.branches)]:
+            assert operand is not None
+            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, role)  # type: ignore[assignment]
+        self.outs[merge.out] = merge.index
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(func)
+        if name not in ADDING or not self.modules.stack:
+            return func(*args, **kwargs)
+        site = self.modules.site()
+        if site not in self.parts:
+            return func(*args, **kwargs)
+        given = operands(name, args, kwargs)
+        summands = [self.changed(site, i, part) for i, part in enumerate(given)]
+        result = self.whole(site, name, summands, args, kwargs)
+        if result is None and all(a is b for a, b in zip(given, summands, strict=True)):
+            result = func(*args, **kwargs)
+        elif result is None:
+            result = combine(name, [computed(part) for part in summands], args, kwargs)
+        merge = self.outs.get(site)
+        if merge is not None:
+            self.done[merge] += 1
+            out = self.edits[merge].out
+            result = out(result) if out else result
+        target = kwargs.get("out", args[0] if name.endswith("_") and args else None)
+        return result if target is None or target is result else into(target, result)
+
+    def changed(self, site: Site, position: int, part: Any) -> Any:
+        """One summand, changed as its merge's edit says."""
+        merge, role = self.parts[site].get(position, (None, ""))
+        if merge is None:
+            return part
+        change = getattr(self.edits[merge], role)
+        return change(computed(part)) if change else part
+
+    def whole(self, site: Site, name: str, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
+        merge = self.outs.get(site)
+        edit = self.edits[merge] if merge is not None else None
+        if merge is None or edit is None or edit.whole is None:
+            return None
+        branch = self.merges[merge].branches[0].position
+        return edit.whole([computed(p) for p in summands], branch, lambda new: combine(name, new, args, kwargs))
+
+    @contextlib.contextmanager
+    def named_modules(self, model: nn.Module) -> Iterator[None]:
+        """Hooks on the modules that the user called merges: out = x + (out - x)."""
+        handles = [
+            model.get_submodule(merge.path).register_forward_hook(self.at_module(i), with_kwargs=True)
+            for i, merge in self.merges.items()
+            if merge.named
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def at_module(self, index: int) -> Callable[..., Any]:
+        edit = self.edits[index]
+
+        def hook(module: nn.Module, args: tuple, kwargs: dict, out: Any) -> Any:
+            first = out if isinstance(out, Tensor) else out[0]
+            skip = next(t for t in [*args, *kwargs.values()] if isinstance(t, Tensor))
+            self.done[index] += 1
+            if edit.skip or edit.branch:
+                branch = first - skip
+                first = (edit.skip or same)(skip) + (edit.branch or same)(branch)
+            if edit.whole:
+                first = edit.whole([skip, first - skip], 1, lambda pair: pair[0] + pair[1])
+            first = (edit.out or same)(first)
+            return first if isinstance(out, Tensor) else type(out)((first, *out[1:]))
+
+        return hook
+
+    def check(self) -> None:
+        """Raises UsageError where a pass did not come by a merge that was to be edited."""
+        passes = self.modules.passes
+        for i, merge in self.merges.items():
+            if self.done[i] < passes:
+                raise UsageError(
+                    f"a pass did not reach merge {i} ({merge.module}): with this input the model takes another path "
+                    "than when its merges were found; find them again with such an input"
+                )
+
+
+def same(value: Tensor) -> Tensor:
+    return value
+
+
+def computed(part: Any) -> Tensor:
+    return part.compute() if isinstance(part, Product) else part
+
+
+def into(target: Tensor, result: Tensor) -> Tensor:
+    """Finish an in-place addition: the model may look at the target, not at what the call returns."""
+    if target.shape == result.shape:
+        return target.copy_(result)
+    if torch.is_grad_enabled() and (target.requires_grad or result.requires_grad):
+        return result
+    target.set_(result)  # type: ignore[call-overload]
+    return target

@@ -1,0 +1,110 @@
+"""The weighted layers of any model in the order they run: what the analyses that go layer by layer go through."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from reslab.look.example import Example, as_it_was
+from reslab.look.graph import followers
+from reslab.look.merges import find_in, nest, plain
+from reslab.look.trace import Graph, trace
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One convolution or linear layer."""
+
+    index: int
+    module: str  # its path
+    norm: str | None  # the normalization that takes its output and nothing else does
+    kind: str  # the module's class: Conv2d, Linear
+    kernel: tuple[int, ...]  # empty for a linear layer
+    before: tuple[int, ...]  # shape of what goes in
+    shape: tuple[int, ...]  # shape of what comes out
+    params: int  # the layer's and its normalization's
+    merge: int | None  # the innermost merge whose branch it is in
+    shortcut: bool  # whether it lies on a merge's projection
+
+    @property
+    def output(self) -> str:
+        """The module whose output is the layer's response: after its normalization, before what is nonlinear."""
+        return self.norm or self.module
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether it could be left out."""
+        return self.before == self.shape
+
+
+def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
+    """Every Conv and Linear module (and other modules that apply a matrix) by one forward pass, in order.
+
+    A module that runs twice counts once, where it runs first. Raises UsageError where the model does not take
+    the example.
+    """
+    model = plain(model)
+    with as_it_was(model):
+        graph = trace(model, example)
+    found = find_in(graph)
+    merges = nest(found)
+    modules = dict(model.named_modules())
+    layers: list[Layer] = []
+    for i, value in enumerate(graph.values):
+        module = modules.get(value.path)
+        if not (value.op and value.data and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)):
+            continue
+        if any(layer.module == value.path for layer in layers) or not value.weights:
+            continue
+        out = last_of(graph, i)
+        norm = norm_after(graph, modules, out)
+        inside = [merge for merge, each in zip(merges, found, strict=True) if i in each.region]
+        data = next(j for j in first_of(graph, i) if graph.values[j].data)
+        layers.append(
+            Layer(
+                index=len(layers),
+                module=value.path,
+                norm=norm,
+                kind=type(module).__name__,
+                kernel=tuple(getattr(module, "kernel_size", ())),
+                before=graph.values[data].shape,
+                shape=graph.values[out].shape,
+                params=sum(p.numel() for path in (value.path, norm) if path for p in modules[path].parameters()),
+                merge=max(inside, key=lambda merge: merge.depth).index if inside else None,
+                shortcut=any(i in each.shortcut for each in found),
+            )
+        )
+    return tuple(layers)
+
+
+def last_of(graph: Graph, index: int) -> int:
+    """The module's output: the last value made within it from this one, one after another."""
+    path = graph.values[index].path
+    while True:
+        after = [i for i in followers(graph, index) if graph.values[i].path == path]
+        if len(after) != 1:
+            return index
+        index = after[0]
+
+
+def first_of(graph: Graph, index: int) -> tuple[int, ...]:
+    """What goes into the module: back over the views that it makes."""
+    path = graph.values[index].path
+    while True:
+        inputs = [i for i in graph.values[index].inputs if graph.values[i].data]
+        if len(inputs) != 1 or graph.values[inputs[0]].path != path or not graph.values[inputs[0]].op:
+            return tuple(inputs)
+        index = inputs[0]
+
+
+def norm_after(graph: Graph, modules: dict[str, nn.Module], index: int) -> str | None:
+    """The normalization that alone takes this value."""
+    users = [i for i in followers(graph, index) if graph.values[i].op != "written"]
+    paths = {graph.values[i].path for i in users}
+    if len(paths) != 1:
+        return None
+    path = paths.pop()
+    module = modules.get(path)
+    known = isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
+    return path if path and known and not list(module.children() if module else ()) else None

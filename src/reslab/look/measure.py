@@ -1,0 +1,101 @@
+"""What a changed model is measured by: one number for each thing asked, a sample's label or a token's."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.errors import ReslabError, UsageError, nearest
+from reslab.look.example import Example
+
+# What goes in, and the labels: (N,) classes, or (N, L) token ids with IGNORED where nothing is asked; None: no labels.
+Batch = tuple[Example, Tensor | None]
+# metric(scores, labels, whole): (M,) values of the M things asked, or one number; `whole`: the whole model's scores.
+Metric = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+IGNORED = -100
+
+
+def error(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+    """1 where the highest score is not the label's, else 0."""
+    scores, asked = items(scores, labels)
+    return (scores.argmax(dim=-1) != asked).float()
+
+
+def loss(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+    """Cross-entropy in nats."""
+    scores, asked = items(scores, labels)
+    return F.cross_entropy(scores.float(), asked, reduction="none")
+
+
+def kl(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+    """KL(whole || changed) in nats: how far the answers' probabilities moved."""
+    p, q = (F.log_softmax(rows(s, labels).float(), dim=-1) for s in (whole, scores))
+    return (p.exp() * (p - q)).sum(dim=-1)
+
+
+def drift(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+    """|changed - whole| / |whole|: how far the output itself moved; for models without a classifier."""
+    p, q = (rows(s, labels).float() for s in (whole, scores))
+    return (q - p).norm(dim=-1) / p.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+METRICS: dict[str, Metric] = {"error": error, "loss": loss, "kl": kl, "drift": drift}
+NEED_LABELS = ("error", "loss")
+
+
+def chosen(metrics: Sequence[str | Metric] | None, labels: Tensor | None) -> dict[str, Metric]:
+    """Metrics by name; by default error, loss and KL where there are labels, drift where there are none.
+
+    Raises UsageError for an unknown name, or a metric that needs labels where there are none.
+    """
+    if metrics is None:
+        metrics = ("error", "loss", "kl") if labels is not None else ("drift",)
+    found: dict[str, Metric] = {}
+    for metric in metrics:
+        if callable(metric):
+            found[getattr(metric, "__name__", "metric")] = metric
+        elif metric not in METRICS:
+            raise UsageError(f"there is no metric {metric!r}{nearest(metric, METRICS)}; or give a function")
+        elif metric in NEED_LABELS and labels is None:
+            raise UsageError(f"{metric} needs labels, and the data have none; kl and drift do without")
+        else:
+            found[metric] = METRICS[metric]
+    return found
+
+
+def measure(metrics: dict[str, Metric], scores: Tensor, labels: Tensor | None, whole: Tensor) -> dict[str, Tensor]:
+    """Each metric's values, (M,). Raises ReslabError for one that is not finite."""
+    values = {}
+    for name, metric in metrics.items():
+        found = torch.as_tensor(metric(scores, labels, whole)).detach().float().reshape(-1)
+        if not found.isfinite().all():
+            raise ReslabError(
+                f"metric {name!r} gave {found[~found.isfinite()][0].item()} for {list(scores.shape)} scores"
+            )
+        values[name] = found
+    return values
+
+
+def items(scores: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Scores (M, K) and labels (M,) of the things asked. Raises UsageError where the two do not fit."""
+    if labels is None:
+        raise UsageError("this measure needs labels, and the data have none")
+    if scores.shape[:-1] != labels.shape:
+        raise UsageError(
+            f"scores {list(scores.shape)} and labels {list(labels.shape)} do not fit: a label for each row of scores"
+        )
+    asked = labels != IGNORED
+    found = labels[asked]
+    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < scores.shape[-1]:
+        raise UsageError(
+            f"labels from {int(found.min())} to {int(found.max())}, and the model scores {scores.shape[-1]}"
+        )
+    return scores[asked], found
+
+
+def rows(scores: Tensor, labels: Tensor | None) -> Tensor:
+    """Scores as (M, K), only of what is asked where labels fit them."""
+    if labels is not None and scores.shape[:-1] == labels.shape:
+        return scores[labels != IGNORED]
+    return scores.reshape(-1, scores.shape[-1]) if scores.dim() > 1 else scores.reshape(-1, 1)

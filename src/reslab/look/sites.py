@@ -1,0 +1,108 @@
+"""Where a model adds: the calls of PyTorch's adding functions, each with a name that is the same in every run.
+
+A site is (module path, how many adding calls that module made before in this forward pass). It does not depend on
+the batch, the device or the mode, so what was found in one run can be acted on in the next.
+"""
+
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ADDING = frozenset({"add", "add_", "sub", "sub_", "lerp", "lerp_", "addcmul", "addcmul_", "stack"})
+
+
+@dataclass(frozen=True)
+class Site:
+    """One call of an adding function: the `count`-th of module `path` in a forward pass."""
+
+    path: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One of the tensors that a site adds."""
+
+    site: Site
+    position: int
+
+
+class Modules:
+    """Which module is at work, by forward hooks; a module with two names goes by its first."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.stack: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.passes = 0  # whole forward passes that have ended well
+
+    def enter(self, path: str, *_: Any) -> None:
+        if not self.stack:  # a new forward pass of the whole model
+            self.counts.clear()
+        self.stack.append(path)
+
+    def leave(self, _module: nn.Module, _args: Any, output: Any = None) -> None:
+        if self.stack:
+            self.stack.pop()
+        self.passes += not self.stack and output is not None  # always_call: None after an exception
+
+    def site(self) -> Site:
+        path = self.stack[-1]
+        self.counts[path] += 1
+        return Site(path, self.counts[path] - 1)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator["Modules"]:
+        handles = []
+        try:
+            for path, module in self.model.named_modules():
+                handles.append(module.register_forward_pre_hook(functools.partial(self.enter, path), prepend=True))
+                handles.append(module.register_forward_hook(self.leave, always_call=True))
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+            self.stack.clear()
+
+
+def operands(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """What an adding call adds, in order: two tensors, or the list that is stacked."""
+    if name == "stack":
+        return list(args[0] if args else kwargs["tensors"])
+    given = list(args) + [kwargs[key] for key in ("input", "other", "end", "tensor1", "tensor2") if key in kwargs]
+    if name.startswith("addcmul") and len(given) >= 3:
+        return [given[0], Product(given[1], given[2], kwargs.get("value", 1))]
+    return given[:2]
+
+
+@dataclass(frozen=True)
+class Product:
+    """The second summand of addcmul, not yet multiplied."""
+
+    first: Tensor
+    second: Tensor
+    value: float
+
+    def compute(self) -> Tensor:
+        return self.value * self.first * self.second
+
+
+def combine(name: str, summands: list[Tensor], args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """The call's result for other summands, not in place."""
+    if name == "stack":
+        return torch.stack(summands, dim=kwargs.get("dim", args[1] if len(args) > 1 else 0))
+    a, b = summands
+    if name.startswith("lerp"):
+        return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1])
+    alpha = kwargs.get("alpha", 1) if name.startswith(("add", "sub")) and not name.startswith("addcmul") else 1
+    return torch.sub(a, b, alpha=alpha) if name.startswith("sub") else torch.add(a, b, alpha=alpha)
+
+
+def name_of(func: Callable) -> str:
+    return getattr(func, "__name__", "")

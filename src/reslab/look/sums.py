@@ -1,0 +1,115 @@
+"""Every sum of tensors of one shape in a value graph: the candidates for a residual merge (rules 1 and 2)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reslab.look.graph import followers, same, size
+from reslab.look.sites import Operand, Site
+from reslab.look.trace import Graph
+
+ADDS = frozenset("add add_ sub sub_ rsub".split())
+WHOLE = frozenset("lerp lerp_ addcmul addcmul_".split())  # no chain runs through these
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One summand: its value (two for addcmul, which multiplies them first), and where it enters."""
+
+    values: tuple[int, ...]
+    operand: Operand | None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """value = leaf + leaf (+ leaf ...), and the adding call that gives it."""
+
+    value: int
+    leaves: tuple[Leaf, ...]
+    site: Site | None
+
+
+def find_sums(graph: Graph) -> Iterator[Sum]:
+    """Every sum whose value is no summand of a longer one, in the order of the pass."""
+    pairs = {i: summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
+    absorbed = {j for i in pairs for leaf in pairs[i] if (j := inner(graph, pairs, i, leaf)) is not None}
+    for i in pairs:
+        if i not in absorbed:
+            yield Sum(i, tuple(flatten(graph, pairs, i)), result_site(graph, i))
+
+
+def leaves_of(graph: Graph, index: int) -> tuple[Leaf, ...]:
+    """The summands of one adding op; none where it adds other shapes, a scalar, or counts."""
+    value = graph.values[index]
+    if not (value.floating and value.data and size(graph, index) > 1):
+        return ()
+    if value.op in ADDS and len(value.inputs) == 2:
+        return fit(graph, index, [(i,) for i in value.inputs])
+    if value.op in WHOLE and len(value.inputs) >= 2:
+        rest = value.inputs[1:2] if value.op.startswith("lerp") else value.inputs[1:3]
+        return fit(graph, index, [value.inputs[:1], rest])
+    if value.op == "sum" and len(value.inputs) == 1 and graph.values[value.inputs[0]].op == "stack":
+        return fit(graph, index, [(i,) for i in graph.values[value.inputs[0]].inputs])
+    return ()
+
+
+def fit(graph: Graph, index: int, groups: list[tuple[int, ...]]) -> tuple[Leaf, ...]:
+    shape, site = graph.values[index].shape, stack_site(graph, index)
+    if len(groups) < 2 or any(graph.values[group[0]].shape != shape for group in groups):
+        return ()
+    added = graph.added.get(site, ()) if site else ()
+    # The same value twice tells nothing of where it enters, so positions come from what the call was given.
+    places = [added.index(group[0]) if group[0] in added else None for group in groups]
+    return tuple(
+        Leaf(group, Operand(site, place) if site and place is not None else None)
+        for group, place in zip(groups, places, strict=True)
+    )
+
+
+def stack_site(graph: Graph, index: int) -> Site | None:
+    """Where the summands enter: the adding call, or the stack before a sum."""
+    value = graph.values[index]
+    return graph.values[value.inputs[0]].site if value.op == "sum" else value.site
+
+
+def result_site(graph: Graph, index: int) -> Site | None:
+    return stack_site(graph, index)
+
+
+def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Leaf) -> int | None:
+    """The sum that this summand is, if nothing else uses it: then the two are one longer sum."""
+    if graph.values[index].op in WHOLE or len(leaf.values) > 1:
+        return None
+    at = leaf.values[0]
+    end = same(graph, at)
+    while True:
+        if len(followers(graph, at)) != 1:
+            return None
+        if at == end:
+            break
+        at = graph.values[at].inputs[0]
+    return end if end in pairs and graph.values[end].op not in WHOLE else None
+
+
+def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Iterator[Leaf]:
+    for leaf in pairs[index]:
+        deeper = inner(graph, pairs, index, leaf)
+        if deeper is None:
+            yield leaf
+        else:
+            yield from flatten(graph, pairs, deeper)
+
+
+def nearest_common(graph: Graph, found: Sum) -> int | None:
+    """The latest value that depends on the example and from which all leaves came."""
+    bits = -1
+    for leaf in found.leaves:
+        above = 0
+        for i in leaf.values:
+            above |= graph.values[i].above
+        bits &= above
+    while bits > 0:
+        top = bits.bit_length() - 1
+        if graph.values[top].data:
+            return top
+        bits ^= 1 << top
+    return None
