@@ -155,6 +155,23 @@ def test_run_page_says_what_the_run_stored(run_page: Page) -> None:
     assert run_page.figures["choice"][0]["data"][0]["x"] == [25.1, 22.7, 17.9]
 
 
+@pytest.mark.parametrize("other", [{"part": "train"}, {"data": {"name": "photos", "fingerprint": "another"}}])
+def test_only_the_runs_own_test_images_make_the_headline(other: dict[str, Any], make_run: MakeRun) -> None:
+    folder = make_run()
+    seen = json.loads((folder / "results" / "eval.json").read_text()) | {"error": 55.5} | other
+    (folder / "results" / "eval.json").write_text(json.dumps(seen))  # as it was once stored
+    text = Page(write(folder)).text
+    assert "7.30 % last epoch, 360 images" in " ".join(text.split())
+    assert f"{other.get('data', {'name': 'digits'})['name']}, {other.get('part', 'test')}" in text
+    assert text.count("55.50 %") == 1
+    (folder / "results" / "eval-other.json").write_text(json.dumps(seen))
+    own = {**seen, "error": 6.25, "part": "test", "data": {"fingerprint": "9f2c61d0a7b4"}, "precise_bn": True}
+    (folder / "results" / "eval.json").write_text(json.dumps(own))
+    text = " ".join(Page(write(folder)).text.split())
+    assert "6.25 % evaluated, single view, precise BN, 360 images" in text
+    assert "55.50 %" in text
+
+
 def test_a_cut_last_line_of_metrics_is_left_out(make_run: MakeRun) -> None:
     folder = make_run()
     metrics = folder / "metrics.jsonl"

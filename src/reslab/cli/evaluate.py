@@ -1,13 +1,17 @@
 """reslab eval: how often a trained net errs."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
-from reslab.errors import UsageError
+from reslab.cli.train import slug
+from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line
 
 
@@ -56,17 +60,20 @@ def evaluate(
     )
     result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
+    if not json:
+        print(f"{model}: {replace(module.match, warning=None)}")  # its warning was said at loading
+        print(
+            f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
+            f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views}, {part} images of"
+            f" {images.name}"
+        )
     report = keep(model, result)
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
-        return
-    print(f"{model}: {module.match}")
-    print(
-        f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
-        f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views}, {part} images of"
-        f" {images.name}"
-    )
-    print(f"report: {report}\nnext:   reslab report {model}" if report else "next:   reslab train --help")
+    elif report:
+        print(f"report: {report}\nnext:   reslab report {quote(str(model))}")
+    elif not model.is_dir():
+        print("next:   reslab train --help")
 
 
 def sides(words: list[str]) -> tuple[int, ...]:
@@ -88,8 +95,13 @@ def gather(
 
     if model.is_dir():
         run = Run(model)
+        alone = {**({"normalize": normalize} if normalize else {}), **(options if data is None else {})}
+        if alone:
+            left_out = " ".join(say.flags(alone)) + ("" if normalize else ", or add --data")
+            raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
-        images = load(data, **options) if data else stored_data(run)
+        images = stored_data(run) if data is None else load(data, **options)
+        fits(module.spec, images, run.read_json("data.json").get("classes"))  # type: ignore[arg-type]
         return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")
@@ -103,11 +115,36 @@ def gather(
     return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
 
 
+def fits(spec: Any, images: Any, trained: list[str] | None) -> None:
+    """Raise UsageError for images that the net cannot take; warn where their classes are not those it learned."""
+    channels, classes = images.shape[0], list(images.classes)
+    if channels != spec.channels:
+        raise UsageError(f"{spec.name} was trained on images of {spec.channels} channels, those of {images.name} "
+                         f"have {channels}")  # fmt: skip
+    if len(classes) != spec.classes:
+        raise UsageError(f"{spec.name} tells {spec.classes} classes apart, {images.name} has {len(classes)}")
+    unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
+    if unlike:
+        warnings.warn(f"the classes are taken by their order, and their names differ: {unlike[0][1]!r} in "
+                      f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip
+
+
 def keep(model: Path, result: dict[str, Any]) -> str | None:
-    """Store the result in a run folder and draw its page anew; a lone file has neither."""
+    """Store the result in a run folder and draw its page anew; a lone file has neither.
+
+    eval.json is the test error of the run's own data, the headline of its page; other images have files of their own.
+    """
     if not model.is_dir():
         return None
     from reslab.report import write
 
-    Run(model).write_json("results/eval.json", result)
-    return str(write(model))
+    run = Run(model)
+    own = run.read_json("data.json").get("fingerprint") == result["data"]["fingerprint"]
+    parts = ["eval", *([] if own else [slug(result["data"]["name"])]), *([] if result["part"] == "test" else ["train"])]
+    try:
+        run.write_json(f"results/{'-'.join(parts)}.json", result)
+        return str(write(model))
+    except ReslabError as error:
+        # The measurement is printed all the same. Without what `error` advises: there is no --out here.
+        warnings.warn(f"the result is not on the page of the run: {str(error).partition(';')[0]}", stacklevel=2)
+        return None

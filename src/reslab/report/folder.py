@@ -23,7 +23,8 @@ class Run:
     data: Facts = field(default_factory=dict)
     env: Facts = field(default_factory=dict)
     train: Facts = field(default_factory=dict)
-    evaluation: Facts = field(default_factory=dict)
+    evaluation: Facts = field(default_factory=dict)  # of the test images of the run's own data
+    others: list[Facts] = field(default_factory=list)  # of its training images, and of other data
     events: list[Facts] = field(default_factory=list)
 
     def named(self, event: str) -> list[Facts]:
@@ -50,17 +51,27 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything the page of a run can use."""
     if kind(folder) != "run":
         raise UsageError(f"{str(folder)!r} is a study folder; a run folder was asked for")
+    data = read_json(folder / "data.json")
+    stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]
+    own = [found for found in stored if _is_test(found, data)]
     return Run(
         folder=folder,
         label=label or folder.resolve().name,
         spec=read_json(folder / "spec.json"),
         recipe=_read_toml(folder / "recipe.toml"),
-        data=read_json(folder / "data.json"),
+        data=data,
         env=read_json(folder / "env.json"),
         train=read_json(folder / "results" / "train.json"),
-        evaluation=read_json(folder / "results" / "eval.json"),
+        evaluation=own[0] if own else {},
+        others=[found for found in stored if found not in own],
         events=_read_events(folder / "metrics.jsonl"),
     )
+
+
+def _is_test(evaluation: Facts, data: Facts) -> bool:
+    """Whether an evaluation is of the test images of these data."""
+    prints = {facts["fingerprint"] for facts in (evaluation.get("data"), data) if facts and facts.get("fingerprint")}
+    return evaluation.get("part", "test") == "test" and len(prints) < 2
 
 
 def read_json(path: Path) -> Facts:

@@ -22,7 +22,8 @@ def page(folder: Path) -> Facts:
         "mistakes": classes.mistakes(run),
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
-        "commands": [f["command"] for f in (run.train, run.evaluation) if f.get("command")],
+        "others": run.others,
+        "commands": [f["command"] for f in (run.train, run.evaluation, *run.others) if f.get("command")],
     }
 
 
@@ -50,7 +51,7 @@ def _result(run: Run) -> Facts:
     seen = run.evaluation
     if words.is_number(seen.get("error")):
         interval = {"low": seen.get("error_low"), "high": seen.get("error_high")}
-        how = f"evaluated, {seen.get('views', 'single view')}"
+        how = f"evaluated, {seen.get('views', 'single view')}{', precise BN' if seen.get('precise_bn') else ''}"
         return {"error": seen["error"], "n": seen.get("n"), "how": how, "done": True} | interval
     if words.is_number(run.train.get("test_error")):
         return {"error": run.train["test_error"], "n": run.train.get("test_n"), "how": "last epoch", "done": True}

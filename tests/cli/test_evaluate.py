@@ -1,0 +1,105 @@
+"""`reslab eval` as a person meets it: what becomes the run's test error, what is refused, what is never lost."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reslab.cli import main
+from reslab.run import Run
+
+TRAIN = [
+    "train", "--net", "resnet8", "--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW",
+    "--compile", "off", "--out", "run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main([*TRAIN[:-1], str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A run on the digits, in the folder where the test stands; nothing said yet."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained, "run")
+    capsys.readouterr()
+    return Run("run")
+
+
+def photos(classes: int, mode: str) -> str:
+    """A folder of 4 images of 8 x 8 in each class c0, c1, ..."""
+    noise = np.random.default_rng(0)
+    for k in range(classes):
+        folder = Path("photos") / f"c{k}"
+        folder.mkdir(parents=True)
+        for i in range(4):
+            pixels = noise.integers(0, 255, (8, 8) if mode == "L" else (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    return "photos"
+
+
+@pytest.mark.filterwarnings("default")
+def test_training_images_and_other_data_do_not_become_the_test_error(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "run"]) == 0
+    assert main(["eval", "run", "--part", "train", "--json"]) == 0
+    assert main(["eval", "run", "--data", photos(10, "L")]) == 0
+    assert "warning: the classes are taken by their order, and their names differ: 'c0'" in capsys.readouterr().err
+    stored = {path.name: json.loads(path.read_text()) for path in run.path("results").glob("eval*.json")}
+    assert {name: (found["part"], found["data"]["name"]) for name, found in stored.items()} == {
+        "eval.json": ("test", "digits"),
+        "eval-train.json": ("train", "digits"),
+        "eval-photos.json": ("test", "photos"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--size", "16"], "run is a run folder and has its own data and normalization: leave out --size 16, or add"),
+        (["--root", "."], "leave out --root ., or add --data"),
+        (["--normalize", "pixel"], "leave out --normalize pixel"),
+        (["--data", "digits", "--normalize", "pixel"], "leave out --normalize pixel"),
+        (["--data", ""], "no data named ''"),
+    ],
+)
+def test_what_a_run_says_itself_is_not_asked(
+    words: list[str], said: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "run", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("classes", "mode", "said"),
+    [
+        (10, "RGB", "resnet8 was trained on images of 1 channels, those of photos have 3"),
+        (3, "L", "resnet8 tells 10 classes apart, photos has 3"),
+    ],
+)
+def test_images_that_the_net_cannot_take_are_refused(
+    classes: int, mode: str, said: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "run", "--data", photos(classes, mode)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_measurement_that_cannot_be_stored_is_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.path("results/eval.json").mkdir()  # as a read-only folder, which root may write
+    for words in ([], ["--json"]):
+        assert main(["eval", "run", *words]) == 0
+        told = capsys.readouterr()
+        assert "error" in told.out
+        assert (
+            "warning: the result is not on the page of the run: cannot write run/results/eval.json: a folder stands"
+            in told.err
+        )
