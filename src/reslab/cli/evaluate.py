@@ -101,7 +101,7 @@ def gather(
             raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
         images = stored_data(run) if data is None else load(data, **options)
-        fits(module.spec, images, run.read_json("data.json").get("classes"))  # type: ignore[arg-type]
+        fits(module.spec, images, run.read_json("data.json").get("classes"))
         return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")
