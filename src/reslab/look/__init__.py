@@ -1,21 +1,25 @@
 """Look inside any residual PyTorch model: find its merges, act on them, measure what each block does."""
 
-from reslab.look.intervene import (
-    Edit,
-    Reading,
-    acting,
-    detach_branch,
-    detach_skip,
-    intervene,
-    keep,
-    put,
-    read,
-    silence,
-    take,
-)
+from reslab.look.edits import Edit, detach_branch, detach_skip, keep, put, silence, take
+from reslab.look.intervene import Reading, acting, intervene, read
+from reslab.look.layers import Layer, find_layers
 from reslab.look.merges import Merge, Merges, find
 
 __all__ = [
-    "Edit", "Merge", "Merges", "Reading", "acting", "detach_branch", "detach_skip", "find", "intervene", "keep", "put",
-    "read", "silence", "take",
-]  # fmt: skip
+    "Edit",
+    "Layer",
+    "Merge",
+    "Merges",
+    "Reading",
+    "acting",
+    "detach_branch",
+    "detach_skip",
+    "find",
+    "find_layers",
+    "intervene",
+    "keep",
+    "put",
+    "read",
+    "silence",
+    "take",
+]
