@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from reslab.cli import say
-from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
-from reslab.cli.train import RECIPES, slug
+from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
+from reslab.cli.train import RECIPES, loading, slug
 from reslab.run import command_line
 from reslab.train.recipe import read
 
@@ -23,7 +24,7 @@ def degradation(
     *,
     data: Annotated[str, Parameter(help="As for `reslab train`.")] = "digits",
     depths: Annotated[list[int], Parameter(help="Depths to compare.", consume_multiple=True, negative=())] = [20, 56],  # noqa: B006
-    seeds: Annotated[int, Parameter(help="Runs of every net.")] = 2,
+    seeds: Annotated[int, Parameter(help="Runs of every net, seeds counted up from --seed.")] = 2,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
     jobs: Annotated[int, Parameter(help="Trainings at a time; 0: one a core, or one on an accelerator.")] = 0,
@@ -51,7 +52,7 @@ def degradation(
             depths=tuple(depths),
             seeds=seeds,
             recipe=chosen,
-            options=data_options(data_flags),
+            options=loading(data_flags, chosen),
             net_options=given(net_flags),
             jobs=jobs,
             device=device,
@@ -66,7 +67,9 @@ def degradation(
         )
         return
     show(result)
-    print(f"{time.perf_counter() - began:.0f} s. report: {page}\nnext:   reslab report {folder}/resnet{max(depths)}-s0")
+    say.skipped(result["skipped"])
+    deepest = folder / next(run["folder"] for run in result["runs"] if run["net"] == f"resnet{max(depths)}")
+    print(f"{time.perf_counter() - began:.0f} s. report: {page}\nnext:   reslab report {quote(str(deepest))}")
 
 
 def show(result: dict[str, Any]) -> None:

@@ -16,13 +16,13 @@ import torch
 from reslab.data import ImageData
 from reslab.data import load as load_data
 from reslab.errors import UsageError
-from reslab.nets import ResNetSpec, build, from_dict, spec
-from reslab.run import Run, environment
+from reslab.nets import ResNetSpec, build, read_spec, spec
+from reslab.run import Run, environment, explained
 from reslab.study.verdict import verdicts
 from reslab.train.parallel import Told, fair_jobs, train_all
 from reslab.train.recipe import Recipe, change, read, write
 from reslab.train.start import configure, pick_device, prepare
-from reslab.train.task import ImageTask, split
+from reslab.train.task import ImageTask, set_aside
 from reslab.train.tune import choose
 
 KINDS = ("plain", "residual")
@@ -45,22 +45,25 @@ def degradation(
 ) -> dict[str, Any]:
     """Train every twin that is not yet trained under `out` and write study.json there; its content.
 
-    `options` go to the data's loading, `net_options` to every net's spec. Runs are folders under `out` and are
-    never run twice. Raises UsageError for settings that make no study.
+    The seeds count up from the recipe's. `options` go to the data's loading, `net_options` to every net's spec (the
+    plain ones stay without shortcuts). Runs are folders under `out` and are never run twice. Raises UsageError for
+    settings that make no study.
     """
-    check(depths, seeds)
+    net_options, depths = net_options or {}, sorted(set(depths))
+    check(depths, seeds, net_options)
     study = Run(out)
+    refuse_another(study)
     loaded = load_data(data, **(options or {}))
     jobs = jobs or fair_jobs(len(depths) * seeds * len(KINDS))
-    recipe = settle(study, recipe, loaded, depths, jobs=jobs, device=device, net_options=net_options or {}, say=say)
+    recipe = settle(study, recipe, loaded, depths, jobs=jobs, device=device, net_options=net_options, say=say)
     folders = []
-    for depth in sorted(depths, reverse=True):  # the longest first: the shorter ones fill the gaps at the end
-        for seed in range(seeds):
+    for depth in reversed(depths):  # the longest first: the shorter ones fill the gaps at the end
+        for seed in range(recipe.seed, recipe.seed + seeds):
             for kind in KINDS:
                 name = f"{'resnet' if kind == 'residual' else kind}{depth}"
                 run = prepare(
                     study.path(f"{name}-s{seed}"),
-                    net=resnet(name, **(net_options or {})),
+                    net=resnet(name, **net_options),
                     data=loaded,
                     word=data,
                     recipe=change(recipe, seed=seed),
@@ -77,20 +80,34 @@ def degradation(
 
 
 def resnet(name: str, **options: Any) -> ResNetSpec:
+    """The spec of one twin: the plain one is without shortcuts, whatever option the residual one's are of."""
+    if name.startswith("plain"):
+        options = {key: value for key, value in options.items() if key != "shortcut"}
     found = spec(name, **options)
     assert isinstance(found, ResNetSpec)
     return found
 
 
-def check(depths: Sequence[int], seeds: int) -> None:
-    if len(set(depths)) < 2:
+def check(depths: Sequence[int], seeds: int, net_options: dict[str, Any]) -> None:
+    if len(depths) < 2:
         raise UsageError(f"the study compares depths: give at least two, got {', '.join(map(str, depths))}")
     if seeds < 1:
         raise UsageError(f"seeds must be positive, got {seeds}")
-    for depth in depths:
-        resnet(f"resnet{depth}")  # names what is wrong with the depth
-    if len({resnet(f"resnet{depth}").stem for depth in depths}) > 1:
+    if net_options.get("shortcut") == "none":
+        raise UsageError("the study compares nets with and without shortcuts: --shortcut must be A, A-both, B or C")
+    # `resnet` names what is wrong with a depth; ImageNet's nets have four stages, CIFAR's three.
+    if len({len(resnet(f"resnet{depth}", **net_options).stages) for depth in depths}) > 1:
         raise UsageError(f"the depths {', '.join(map(str, depths))} are of two families; compare within one")
+
+
+def refuse_another(study: Run) -> None:
+    """Raise UsageError where the folder holds something that is no study."""
+    if study.has("study.json") or (study.has("recipe.toml") and not study.has("spec.json")):
+        return
+    # What a study that was killed before it kept its recipe may have left.
+    known = ("results", ".recipe.toml.")
+    if study.folder.is_dir() and not all(path.name.startswith(known) for path in study.folder.iterdir()):
+        raise UsageError(f"{study.folder} is not empty and not a study folder; choose another folder with --out")
 
 
 def settle(
@@ -101,10 +118,11 @@ def settle(
 
     The decision is kept in the study's folder, so that going on later compares like with like.
     """
-    study.make()
+    with explained(study.folder):
+        study.folder.mkdir(parents=True, exist_ok=True)  # now: a folder that cannot be written is said before any work
     if study.has("recipe.toml"):
         kept = read(study.path("recipe.toml"))
-        wanted = {k: v for k, v in asdict(recipe).items() if v not in ("auto", 0) and k not in ("threads",)}
+        wanted = {k: v for k, v in asdict(recipe).items() if v != "auto" and k != "threads"}
         differ = [f"{k} {getattr(kept, k)!r} there, {v!r} asked" for k, v in wanted.items() if getattr(kept, k) != v]
         if differ:
             raise UsageError(f"{study.folder} holds another study ({'; '.join(differ[:3])}); name a new one with --out")
@@ -135,9 +153,10 @@ def gather(
 ) -> dict[str, Any]:
     """Everything that the runs measured, in one structure for the page."""
     runs, curves = [], []
+    skipped: dict[str, None] = {}
     for folder in sorted(folders):
         run = Run(folder)
-        result, net = run.read_json("results/train.json"), from_dict(run.read_json("spec.json"))
+        result, net = run.read_json("results/train.json"), read_spec(run)
         who = {"net": net.name, "kind": "plain" if net.name.startswith("plain") else "residual", "depth": net.depth,
                "seed": result["seed"]}  # fmt: skip
         keys = (
@@ -151,7 +170,10 @@ def gather(
             "test_n",
         )
         kept = {key: result[key] for key in keys}
-        runs.append({**who, "folder": folder.name, "train_n": len(split(data.train, recipe)[0]), **kept})
+        skipped.update(dict.fromkeys(result["skipped"]))
+        # The training error is of the last epoch: of a run shorter than one, of the images that it came to.
+        train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)
+        runs.append({**who, "folder": folder.name, "train_n": train_n, **kept})
         events = run.metrics()
         train = [[e["iteration"], e["error"]] for e in events if e["event"] == "train"]
         test = [[e["iteration"], e["error"]] for e in events if e["event"] == "eval" and e["part"] == "test"]
@@ -170,7 +192,8 @@ def gather(
         "curves": curves,
         "table": table,
         "verdicts": verdicts(runs),
-        "caveats": caveats(runs, data, recipe),
+        "skipped": list(skipped),
+        "caveats": caveats(runs, data, recipe, skipped=list(skipped)),
     }
 
 
@@ -195,7 +218,7 @@ def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe) -> list[str]:
+def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe, *, skipped: Sequence[str]) -> list[str]:
     """What a reader must know before comparing these numbers with the paper's."""
     seeds, iterations = len({run["seed"] for run in runs}), runs[0]["iterations"]
     lines = [
@@ -205,6 +228,9 @@ def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe) -> list
     ]
     if seeds == 1:
         lines.append("One seed a net: a difference between two nets has no spread to be held against.")
+    if skipped:
+        some = f"such as {skipped[0]}" if len(skipped) > 1 else skipped[0]
+        lines.append(f"Broken training images left out: {len(skipped)} ({some}).")
     if recipe.precision == "bf16":
         lines.append("Convolutions ran in bf16 (weights, norms' statistics and loss in fp32), alike for every net.")
     return lines
