@@ -1,11 +1,12 @@
 """Flags that several verbs share. None means: not given, so the recipe, net or data decide."""
 
 import typing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from reslab.train.recipe import Recipe
 
@@ -52,13 +53,21 @@ RECIPE_HELP = {
 }
 
 
+def whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """A whole number; cyclopts by itself rounds 1.5 to 2."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"must be a whole number, got {tokens[0].value}") from None
+
+
 def recipe_flags() -> type:
     """A dataclass with every key of a recipe as an optional flag."""
     hints = typing.get_type_hints(Recipe)
     made = []
     for key, text in RECIPE_HELP.items():
-        many = typing.get_origin(hints[key]) is tuple
-        flag = Parameter(help=text, consume_multiple=many, negative_iterable=())
+        many, converter = typing.get_origin(hints[key]) is tuple, whole if hints[key] is int else None
+        flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter)
         made.append((key, Annotated[hints[key] | None, flag], field(default=None)))
     flags = make_dataclass("RecipeFlags", made, kw_only=True, frozen=True)
     flags.__module__ = __name__  # cyclopts takes a class of "types" for one of Python's own, without fields
@@ -93,7 +102,7 @@ class _DataFlags:
     root: Annotated[
         Path | None, Parameter(help="Folder of the original files (default: $RESLAB_DATA or the cache).")
     ] = None
-    size: Annotated[int | None, Parameter(help="Side in pixels that images are brought to.")] = None
+    size: Annotated[int | None, Parameter(help="Side in pixels that images are brought to.", converter=whole)] = None
     download: Annotated[bool, Parameter(help="Fetch the original files, checksum verified.", negative=())] = False
 
 
@@ -111,4 +120,5 @@ def given(flags: Any) -> dict[str, Any]:
 
 def data_options(flags: _DataFlags | None) -> dict[str, Any]:
     """The flags as arguments of `reslab.data.load`."""
-    return {key: value for key, value in asdict(flags or _DataFlags()).items() if value not in (None, False)}
+    options = asdict(flags or _DataFlags())
+    return {key: value for key, value in options.items() if value is not None and value is not False}  # 0 was given

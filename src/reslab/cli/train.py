@@ -12,7 +12,7 @@ from reslab.errors import UsageError
 from reslab.run import Run, command_line
 from reslab.train.recipe import Recipe, read
 
-RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar"}
+RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar", "mnist": "mnist"}
 
 
 def train(
@@ -54,6 +54,8 @@ def train(
         chosen = read(name, **given(recipe_flags))
         options = loading(data_flags, chosen)
         loaded = load(data, **options)
+        if recipe is None and loaded.digits and chosen.flip:
+            name, chosen = "mnist", read("mnist", **given(recipe_flags))
         folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
         run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
                       options=options, command=command_line())  # fmt: skip

@@ -97,6 +97,11 @@ class ImageData:
     skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image left out while loading
     about: str  # one sentence: where it came from, how it was split
 
+    @property
+    def digits(self) -> bool:
+        """Whether these are gray images of the ten digits, such as MNIST in any form: not to be mirrored."""
+        return self.shape[0] == 1 and self.classes == tuple("0123456789")
+
     def describe(self) -> dict[str, Any]:
         """The facts a run keeps in its data.json: JSON-able, no pixels."""
         return {

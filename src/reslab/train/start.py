@@ -47,7 +47,7 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
-    mind(recipe, len(data.train))
+    mind(recipe, data)
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
         same(run, net, recipe, about)
@@ -61,8 +61,12 @@ def prepare(
     return run
 
 
-def mind(recipe: Recipe, images: int) -> None:
+def mind(recipe: Recipe, data: ImageData) -> None:
     """Warn of what can be run but is hardly meant."""
+    images = len(data.train)
+    if data.digits and recipe.flip and recipe.augment != "none":
+        warnings.warn("the recipe mirrors half of the images, and the mirror of a digit is none: take --no-flip",
+                      stacklevel=3)  # fmt: skip
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if recipe.batch > images:
         warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
@@ -70,7 +74,7 @@ def mind(recipe: Recipe, images: int) -> None:
     if recipe.threads > cores:
         warnings.warn(f"{recipe.threads} threads on {cores} processors are slower than {cores}", stacklevel=3)
     schedule = Schedule(recipe, images=images - set_aside(images, recipe))
-    if schedule.missed:
+    if schedule.missed and max(recipe.drops) >= 1:  # shares of a run of a few steps may fall on its end: as asked
         warnings.warn(
             f"the run ends at iteration {schedule.total:,}, before its learning rate drops at "
             f"{', '.join(f'{drop:,}' for drop in schedule.missed)}; --drops 0.5 0.75 sets drops as shares of the run",
