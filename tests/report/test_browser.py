@@ -59,7 +59,7 @@ def test_study_page_is_drawn_in_silence(tab: Callable[..., Tab], study_folder: P
     page = one.open(write(study_folder))
     assert drawn(page) == [True] * 4
     row = page.locator("main table").first.locator("tbody tr", has_text="plain56")
-    assert row.locator("td").nth(6).inner_text() == f"{study['table'][3]['test_mean']:.2f}\u00a0±\u00a00.35"
+    assert row.locator("td").nth(4).inner_text() == f"{study['table'][3]['test_mean']:.2f}\u00a0±\u00a00.35"
     page.locator("#figure-depth summary").click()
     numbers = page.locator("#figure-depth table").nth(1)
     assert numbers.locator("tr").last.locator("td").nth(1).inner_text() == f"{study['table'][3]['test_mean']:g}"
@@ -121,6 +121,21 @@ def test_phone_does_not_scroll_sideways(
         assert scroll <= inner == 360
         assert page.eval_on_selector_all(".plot svg", "all => Math.max(...all.map(s => s.clientWidth))") <= 420
     assert one.noise == []
+
+
+def test_tables_show_what_counts(
+    tab: Callable[..., Tab], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    """On a phone every error of a study's final table; on a screen the whole table that compares runs."""
+    page = tab(viewport={"width": 360, "height": 740}).open(write(study_folder))
+    errors = page.locator("main table").first.locator("tbody tr").first.locator("td")
+    assert [errors.nth(i).inner_text()[-4:] for i in (2, 3, 4)] == ["0.21", "0.17", "0.35"]
+    box = errors.nth(4).bounding_box()
+    assert box["x"] + box["width"] <= 360
+    runs = [make_run(f"fashion-mnist-cifar_resnet110-paper-cifar-s{seed}") for seed in (0, 1)]
+    page = tab(viewport={"width": 1280, "height": 740}).open(write_many(runs, out=tmp_path / "many.html"))
+    wide, seen = page.eval_on_selector("main > .scroll", "e => [e.scrollWidth, e.clientWidth]")
+    assert wide == seen
 
 
 def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Tab], study_folder: Path) -> None:

@@ -3,7 +3,8 @@
 from reslab.report import words
 from reslab.report.folder import Facts
 
-LAST = ("parameters", "seconds", "folder")  # on a phone, what was found comes before what it took
+# On a phone, what was found comes before what it took; a net's name and color tell its kind and depth.
+LAST = ("kind", "depth", "train_n", "test_n", "parameters", "seconds", "images_per_second", "iterations", "folder")
 HEADS = {
     "train_mean": "train, last epoch (%)",
     "train_eval_mean": "train, evaluated (%)",
