@@ -139,7 +139,7 @@ def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:
     if isinstance(part, Pixels):
         raise UsageError(
             f"augment 'scale' resizes encoded images, these are in memory at {H} x {W}: "
-            "load them with memory=0, or use augment 'crop'"
+            "use augment 'crop' (in Python, images of files stay encoded with load(..., memory=0))"
         )
     if augment.scale[0] < max(H, W):
         raise UsageError(
