@@ -16,14 +16,16 @@ Change = Callable[[Tensor], Tensor]
 class Edit:
     """What to do at one merge: change its skip, each of its branches, its sum; each from tensor to tensor.
 
+    Several functions in `branch` are for the branches one by one, in their order.
+
     `whole(summands, add)` takes the addition's place: it is given [skip, branch], in the order of the model's own
-    call, which of them is the branch, and a function that adds such a list.
+    call, which of them is the branch, and a function `add(summands, out=None)` that adds such a list.
     """
 
     skip: Change | None = None
-    branch: Change | None = None
+    branch: Change | tuple[Change, ...] | None = None
     out: Change | None = None
-    whole: Callable[[list[Tensor], int, Callable[[list[Tensor]], Tensor]], Tensor] | None = None
+    whole: Callable[[list[Tensor], int, Callable[..., Tensor]], Tensor] | None = None
 
 
 def silence() -> Edit:

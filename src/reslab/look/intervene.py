@@ -9,19 +9,17 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
-from reslab.look.edits import Edit, keep
+from reslab.look.edits import Change, Edit, keep
 from reslab.look.example import as_it_was
 from reslab.look.merges import Merge, plain
 from reslab.look.sites import ADDING, Modules, Product, Site, combine, name_of, operands
-
-Role = Literal["skip", "branch"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Acting(TorchFunctionMode):
         super().__init__()
         known = {merge.index: merge for merge in merges}
         self.modules, self.done = modules, Counter[int]()
-        self.parts: dict[Site, dict[int, tuple[int, Role]]] = {}  # site -> position -> merge, what enters there
+        self.parts: dict[Site, dict[int, tuple[int, int | None]]] = {}  # site -> position -> merge, branch (None: skip)
         self.outs: dict[Site, int] = {}
         self.edits = dict(edits)
         self.merges = {i: known[i] for i in edits if i in known}
@@ -94,9 +92,9 @@ class Acting(TorchFunctionMode):
         sites = {operand.site for operand in (merge.skip, *merge.branches) if operand}
         if edit.whole and (len(sites) > 1 or len(merge.branches) > 1):
             raise UsageError(f"merge {merge.index} ({merge.module}) adds {len(merge.branches)} branches in turn")
-        for role, operand in [("skip", merge.skip), *(("branch", each) for each in merge.branches)]:
-            assert operand is not None
-            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, role)  # type: ignore[assignment]
+        assert merge.skip is not None
+        for number, operand in [(None, merge.skip), *enumerate(merge.branches)]:
+            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number)
         self.outs[merge.out] = merge.index
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -123,10 +121,10 @@ class Acting(TorchFunctionMode):
 
     def changed(self, site: Site, position: int, part: Any) -> Any:
         """One summand, changed as its merge's edit says."""
-        merge, role = self.parts[site].get(position, (None, ""))
-        if merge is None:
+        if position not in self.parts[site]:
             return part
-        change = getattr(self.edits[merge], role)
+        merge, number = self.parts[site][position]
+        change = self.edits[merge].skip if number is None else branch_change(self.edits[merge], number)
         return change(computed(part)) if change else part
 
     def whole(self, site: Site, name: str, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
@@ -135,7 +133,11 @@ class Acting(TorchFunctionMode):
         if merge is None or edit is None or edit.whole is None:
             return None
         branch = self.merges[merge].branches[0].position
-        return edit.whole([computed(p) for p in summands], branch, lambda new: combine(name, new, args, kwargs))
+
+        def add(new: list[Tensor], out: Tensor | None = None) -> Tensor:
+            return combine(name, new, args, kwargs, out)
+
+        return edit.whole([computed(p) for p in summands], branch, add)
 
     @contextlib.contextmanager
     def named_modules(self, model: nn.Module) -> Iterator[None]:
@@ -160,9 +162,9 @@ class Acting(TorchFunctionMode):
             self.done[index] += 1
             if edit.skip or edit.branch:
                 branch = first - skip
-                first = (edit.skip or same)(skip) + (edit.branch or same)(branch)
+                first = (edit.skip or same)(skip) + (branch_change(edit, 0) or same)(branch)
             if edit.whole:
-                first = edit.whole([skip, first - skip], 1, lambda pair: pair[0] + pair[1])
+                first = edit.whole([skip, first - skip], 1, lambda pair, out=None: torch.add(*pair, out=out))
             first = (edit.out or same)(first)
             return first if isinstance(out, Tensor) else type(out)((first, *out[1:]))
 
@@ -177,6 +179,10 @@ class Acting(TorchFunctionMode):
                     f"a pass did not reach merge {i} ({merge.module}): with this input the model takes another path "
                     "than when its merges were found; find them again with such an input"
                 )
+
+
+def branch_change(edit: Edit, number: int) -> Change | None:
+    return edit.branch[number] if isinstance(edit.branch, tuple) else edit.branch
 
 
 def same(value: Tensor) -> Tensor:

@@ -99,3 +99,19 @@ def rows(scores: Tensor, labels: Tensor | None) -> Tensor:
     if labels is not None and scores.shape[:-1] == labels.shape:
         return scores[labels != IGNORED]
     return scores.reshape(-1, scores.shape[-1]) if scores.dim() > 1 else scores.reshape(-1, 1)
+
+
+Loss = Callable[[Tensor, Tensor | None], Tensor]  # loss(scores, labels) -> one number, summed over samples
+
+
+def objective(scores: Tensor, labels: Tensor | None) -> Tensor:
+    """What is differentiated where no loss is given: cross-entropy, summed over what is asked.
+
+    Without labels the output's features summed with fixed random signs. Not its squared norm: that of a LayerNorm's
+    output is constant.
+    """
+    if labels is None:
+        coins = torch.randint(0, 2, scores.shape[-1:], generator=torch.Generator().manual_seed(0))
+        return (scores * (2 * coins - 1).to(scores)).sum()
+    kept, asked = items(scores, labels)
+    return F.cross_entropy(kept, asked, reduction="sum")

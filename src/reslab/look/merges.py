@@ -13,9 +13,9 @@ from torch import nn
 from reslab.errors import UsageError
 from reslab.look.cuts import verdict
 from reslab.look.example import Example, as_it_was, batch_size
-from reslab.look.graph import between, cost, gain, holds, same, weighted
+from reslab.look.graph import between, cost, gain, same, weighted
 from reslab.look.sites import Operand, Site
-from reslab.look.sums import Sum, find_sums, nearest_common
+from reslab.look.sums import Sum, find_sums, identity_skip, nearest_common
 from reslab.look.trace import Graph, trace
 
 Kind = Literal["identity", "projection", "sum"]
@@ -152,15 +152,9 @@ def judge(graph: Graph, found: Sum) -> Found | None:
 def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
     """Where the leaves of a sum part: (the value, which leaf is the skip, what kind of skip)."""
     leaves = found.leaves
-    tops = [same(graph, leaf.values[0]) if len(leaf.values) == 1 else None for leaf in leaves]
-    skips = [
-        (top, i)
-        for i, top in enumerate(tops)
-        if top is not None
-        and any(holds(graph, v, top) for j, leaf in enumerate(leaves) if tops[j] != top for v in leaf.values)
-    ]
-    if skips:
-        return *min(skips), "identity"
+    top = identity_skip(graph, [leaf.values for leaf in leaves])
+    if top is not None:
+        return top, next(i for i, leaf in enumerate(leaves) if same(graph, leaf.values[0]) == top), "identity"
     source = nearest_common(graph, found)
     if source is None:
         return None

@@ -1,9 +1,9 @@
 """Every sum of tensors of one shape in a value graph: the candidates for a residual merge (rules 1 and 2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reslab.look.graph import followers, same, size
+from reslab.look.graph import followers, holds, same, size
 from reslab.look.sites import Operand, Site
 from reslab.look.trace import Graph
 
@@ -76,7 +76,11 @@ def result_site(graph: Graph, index: int) -> Site | None:
 
 
 def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Leaf) -> int | None:
-    """The sum that this summand is, if nothing else uses it: then the two are one longer sum."""
+    """The sum that this summand is, if the two are one longer sum: nothing else uses it, and it is no merge of its own.
+
+    x + a(x) is one of its own unless what is added comes from x too: (x + a(x)) + b(x) is a merge with two branches,
+    y + (h + f(h)) are two, one within the other.
+    """
     if graph.values[index].op in WHOLE or len(leaf.values) > 1:
         return None
     at = leaf.values[0]
@@ -87,7 +91,23 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
         if at == end:
             break
         at = graph.values[at].inputs[0]
-    return end if end in pairs and graph.values[end].op not in WHOLE else None
+    if end not in pairs or graph.values[end].op in WHOLE:
+        return None
+    own = identity_skip(graph, [leaf.values for leaf in flatten(graph, pairs, end)])
+    others = [other.values[0] for other in pairs[index] if other is not leaf]
+    return end if own is None or all(holds(graph, other, own) for other in others) else None
+
+
+def identity_skip(graph: Graph, leaves: Sequence[tuple[int, ...]]) -> int | None:
+    """The earliest summand from which another was computed."""
+    tops = [same(graph, leaf[0]) if len(leaf) == 1 else None for leaf in leaves]
+    found = [
+        top
+        for top in tops
+        if top is not None
+        and any(holds(graph, v, top) for other, leaf in zip(tops, leaves, strict=True) if other != top for v in leaf)
+    ]
+    return min(found, default=None)
 
 
 def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Iterator[Leaf]:
