@@ -90,7 +90,9 @@ def check_samples(model: nn.Module, batch: Batch, entry: Entry, merges: Sequence
     example, _ = batch
     if batch_size(example) < 2:
         return
-    found = gradient(model, (rows(example, 0, 2), None), entry, merges, {}, lambda scores, _: scores[:1].float().sum())
+    found = gradient(
+        model, (rows(example, 0, 2), None), entry, merges, {}, lambda scores, _: objective(scores[:1], None)
+    )
     if found[1:].count_nonzero():
         raise UsageError(
             "the model's answer to a sample depends on the other samples of the batch, and paths are followed sample by"
