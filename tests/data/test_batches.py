@@ -123,7 +123,7 @@ def test_a_batch_of_broken_images_is_passed_over(encoded: Encoded, tmp_path: Pat
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"kind": "scale"}, "in memory at 6 x 5: load them with memory=0"),
+        ({"kind": "scale"}, "in memory at 6 x 5: use augment 'crop'"),
         ({"batch": 0}, "batch must be positive, got 0"),
         ({"seed": -1}, "seed must be zero or more, got -1"),
     ],
