@@ -80,6 +80,21 @@ def test_batches_of_different_sizes_weigh_by_their_samples() -> None:
         assert step.cosine == pytest.approx(1 / 3)
 
 
+def test_small_angles_are_not_rounded_away() -> None:
+    """A step of 1e-5 at a right angle: 1 - cos = 5e-11, a thousandth of what float32 can tell from 1."""
+
+    class Nudge(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = linear([[0.0, 0.0], [1e-5, 0.0]])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.f(x)
+
+    (step,) = influence(Nudge(), [(torch.tensor([[1.0, 0.0]]), None)]).merges
+    assert step.influence == pytest.approx(5e-11, rel=1e-6)
+
+
 def test_zeros_have_no_direction() -> None:
     """Nothing comes in, nothing goes out: nothing moved, and no ratio."""
     (step,) = influence(Turn(), [(torch.zeros(2, 2), None)], loss=second).merges
@@ -191,7 +206,7 @@ def test_progress_and_mistakes() -> None:
         influence(Turn(), [])
     with pytest.raises(UsageError, match=r"scores \[2, 2\] and labels \[3\] do not fit"):
         influence(Turn(), [(x, torch.tensor([0, 1, 0]))])
-    with pytest.raises(ReslabError, match=r"of merge 0 \(\) is nan"):
+    with pytest.raises(ReslabError, match=r"of merge 0 .the model. is nan"):
         influence(Turn(), [(x * torch.nan, None)])
 
 

@@ -92,7 +92,8 @@ class Means:
 
     def add(self, name: str, values: Tensor, count: Tensor) -> None:
         """Values of the rows that `count` is true for."""
-        pair = torch.stack([values.where(count, 0).sum(), count.sum().to(values)])
+        wide = values if values.device.type == "mps" else values.double()
+        pair = torch.stack([wide.where(count, 0).sum(), count.sum().to(wide)])
         self.sums[name] = self.sums[name] + pair if name in self.sums else pair
 
     def mean(self, name: str) -> float | None:
@@ -104,7 +105,9 @@ def step(merge: Merge, means: Means) -> Step:
     found = {name: means.mean(name) for name in ("influence", "ratio", "cosine")}
     for name, value in found.items():
         if value is not None and not math.isfinite(value):
-            raise ReslabError(f"the {name} of merge {merge.index} ({merge.module}) is {value}: its values overflow")
+            raise ReslabError(
+                f"the {name} of merge {merge.index} ({merge.module or 'the model'}) is {value}: its values overflow"
+            )
     ratio, cosine = found["ratio"], found["cosine"]
     return Step(index=merge.index, module=merge.module, influence=found["influence"] or 0.0, ratio=ratio, cosine=cosine)
 
@@ -119,35 +122,45 @@ def watch(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
 
     def out(h: Tensor) -> Tensor:
         x, now = table(held.pop(), mask), table(h.detach(), mask)
-        still = (x == now).all(dim=1)  # two zeros have no angle, but nothing moved
-        norm = x.norm(dim=1)
-        means.add("influence", torch.where(still, 0, 1 - cosine(x, now)), torch.ones_like(still))
-        means.add("ratio", (now - x).norm(dim=1) / norm, norm > 0)
+        added = now - x
+        before, after, step = length(x), length(now), length(added)
+        means.add("influence", turn(before, after, step), torch.ones_like(step, dtype=torch.bool))
+        means.add("ratio", step / before, before != 0)
         if not downhill or not torch.is_grad_enabled():
             return h
         if not h.requires_grad:  # the first merge: gradients begin here
             h = h.detach().requires_grad_().clone()  # a copy, for what follows may be in place
-        added = (now - x).to(torch.promote_types(h.dtype, torch.float32))
-        h.register_hook(lambda gradient: against(means, added, table(gradient.detach(), mask)))
+        h.register_hook(lambda gradient: against(means, added, step, table(gradient.detach(), mask)))
         return h
 
     return Edit(skip=skip, out=out)
 
 
-def against(means: Means, added: Tensor, gradient: Tensor) -> None:
-    added = added.to(gradient)
-    means.add("cosine", cosine(added, gradient), (added.norm(dim=1) > 0) & (gradient.norm(dim=1) > 0))
+def turn(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
+    """1 - cos of the angle between x and h of these lengths, h - x being `step` long.
+
+    By the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
+    """
+    scale = before * after
+    found = (step.square() - (after - before).square()) / (2 * scale)
+    return torch.where(scale == 0, (step > 0).to(step), found)  # two zeros have no angle, but nothing moved
 
 
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Of each row; 0 where one is zero."""
-    scale = a.norm(dim=1) * b.norm(dim=1)
-    return (a * b).sum(dim=1) / scale.where(scale > 0, 1)
+def against(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
+    """Note cos(F, dL/dh), the gradient first brought to a scale whose squares can be written."""
+    most = torch.linalg.vector_norm(gradient, torch.inf, dim=1)
+    gradient = gradient / most.where(most != 0, 1)[:, None]
+    scale = step * length(gradient)
+    means.add("cosine", (added * gradient).sum(dim=1) / scale, scale != 0)
+
+
+def length(rows: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(rows, dim=1)
 
 
 def table(value: Tensor, mask: Tensor | None) -> Tensor:
-    """One row for each thing that the means go over: (N, L, H) by tokens, the rest by samples; in float64 if it can."""
-    wide = value.float() if value.device.type == "mps" else value.double()
+    """One row for each thing that the means go over: (N, L, H) by tokens, the rest by samples; at least float32."""
+    wide = value.to(torch.promote_types(value.dtype, torch.float32))
     if value.dim() != 3:
         return wide.flatten(1) if value.dim() > 1 else wide[None]
     return wide[mask] if mask is not None and mask.shape == value.shape[:2] else wide.flatten(0, 1)
