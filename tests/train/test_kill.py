@@ -23,7 +23,7 @@ from reslab.train.start import DONE, prepare, train
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 HANGING = """
-import signal, sys, time
+import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 from reslab.train import loop
 from reslab.train.parallel import child_main
@@ -34,7 +34,7 @@ def step(self, batch):
         print("hanging", flush=True)
         time.sleep(60)
 loop.Training.step = step
-raise SystemExit(child_main(sys.argv[1], "cpu"))
+raise SystemExit(child_main(sys.argv[1], "cpu", os.getppid()))
 """
 
 

@@ -27,11 +27,11 @@ def test_drops_that_the_run_does_not_reach_are_warned_of(begin: Begin, few: Imag
     begin(tmp_path / "shares", few, drops=[0.5, 0.75])
 
 
-def test_mirrored_digits_are_warned_of(begin: Begin, few: ImageData, tmp_path: Path) -> None:
+def test_mirrored_digits_are_warned_of(begin: Begin, digits: ImageData, few: ImageData, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="the mirror of a digit is none: take --no-flip"):
-        begin(tmp_path / "run", few, augment="crop", flip=True)
-    begin(tmp_path / "still", few, augment="crop")
-    begin(tmp_path / "letters", replace(few, classes=tuple("abcdefghij")), augment="crop", flip=True)
+        begin(tmp_path / "run", digits, augment="crop", flip=True)
+    begin(tmp_path / "still", digits, augment="crop")
+    begin(tmp_path / "letters", few, augment="crop", flip=True)
 
 
 def test_one_class_is_nothing_to_learn(few: ImageData, tmp_path: Path) -> None:
