@@ -67,7 +67,7 @@ def child(*words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def training(run: Run) -> contextlib.AbstractContextManager["subprocess.Popen[str]"]:
-    return child("-m", "reslab.train.parallel", str(run.folder), "cpu")
+    return child("-m", "reslab.train.parallel", str(run.folder), "cpu", str(os.getpid()))
 
 
 def line_of(process: "subprocess.Popen[str]", start: str) -> str:
