@@ -35,6 +35,8 @@ CASES: dict[str, dict[str, Any]] = {
     "crop": {"augment": "crop", "pad": 2, "flip": True, "batch": 30, "seed": 7},
     "warm-up": {"warmup_lr": 0.01, "warmup_error": 95, "drops": (8,)},
     "precise": {"precise_bn": True, "schedule": "one-cycle", "warmup": 0.3},
+    "stochastic depth": {"stochastic_depth": 0.5},
+    "active blocks": {"active_blocks": 2},
     "bf16": {"precision": "bf16", "memory_format": "NHWC", "schedule": "cosine"},
 }
 

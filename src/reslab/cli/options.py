@@ -22,6 +22,8 @@ RECIPE_HELP = {
     "clip": "Largest norm of the gradient; 0: no clipping.",
     "label_smoothing": "Share of the target spread over all classes.",
     "ema": "Decay of an average of the weights; 0: none.",
+    "stochastic_depth": "Chance that a mini-batch leaves out the last residual block; earlier blocks less.",
+    "active_blocks": "Train exactly so many residual blocks a mini-batch, drawn anew each time.",
     "schedule": "How the learning rate changes.",
     "drops": "Where `steps` divides the rate: iterations, or shares of the run.",
     "drop_factor": "By how much a drop divides the rate.",

@@ -21,6 +21,11 @@ def shuffled(n: int, *key: int) -> Tensor:
     return torch.from_numpy(np.argsort(_philox(key, 0).random_raw(n), kind="stable"))
 
 
+def uniform(n: int, *key: int) -> list[float]:
+    """n numbers in [0, 1), fixed by the numbers of `key`."""
+    return [int(word >> 11) * 2.0**-53 for word in _philox(key, 0).random_raw(n).tolist()]
+
+
 @lru_cache(maxsize=2)  # a batch across an epoch's end needs two
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """The order of epoch `epoch`: a permutation of 0..n-1, int64 (n,). Do not write into it."""

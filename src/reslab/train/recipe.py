@@ -29,6 +29,9 @@ class Recipe:
     clip: float = 0.0  # largest norm of the gradient
     label_smoothing: float = 0.0
     ema: float = 0.0  # decay of an average of the weights, which is then what is evaluated and kept
+    # random depth (train/depth.py)
+    stochastic_depth: float = 0.0  # chance that a mini-batch leaves out the last residual block; earlier ones less
+    active_blocks: int = 0  # exactly so many residual blocks a mini-batch: only the effective paths
     # the schedule of the learning rate
     schedule: Literal["steps", "plateau", "cosine", "one-cycle", "constant"] = "steps"
     drops: tuple[float, ...] = ()  # "steps": where the rate is divided
@@ -74,7 +77,13 @@ class Recipe:
             raise UsageError(f"give epochs or iterations, one of them, got {self.epochs:g} and {self.iterations}")
         if not self.epochs and not self.iterations:
             raise UsageError("epochs (or iterations) must be positive, got 0")
-        for key in ("momentum", "ema", "label_smoothing"):
+        if self.stochastic_depth and self.active_blocks:
+            raise UsageError("stochastic_depth and active_blocks exclude each other: give one of them")
+        if self.compile == "on" and (self.stochastic_depth or self.active_blocks):
+            raise UsageError(
+                "compile = on does not go with stochastic_depth or active_blocks: the net changes each step"
+            )
+        for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
             if getattr(self, key) >= 1:
                 raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
         if self.nesterov and not self.momentum:

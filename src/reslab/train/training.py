@@ -1,6 +1,7 @@
 """One net being trained: all that changes from step to step, and how it is logged, saved and taken up again."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from reslab.data import Batch
 from reslab.errors import ReslabError
 from reslab.run import Run
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
+from reslab.train.depth import RandomDepth
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.task import Task
@@ -26,6 +28,7 @@ class Training:
         self.total = recipe.length(task.images)
         self.schedule = Schedule(recipe, images=task.images, depth=depth)
         saved = read_last(run)
+        self.blocks = RandomDepth(net, recipe)
         self.choice = Choice(**saved["choice"]) if saved else self.choose(net)
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
@@ -48,7 +51,8 @@ class Training:
         """Try how to run fastest on the first batch, and say so in the metrics."""
         batch = next(iter(self.task.batches(0, 1)))
         net = net.to(self.task.device)
-        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=self.recipe, steps=self.total)
+        recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # no two steps are alike
+        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total)
         self.run.log(event="choice", iteration=0, **choice.as_dict())
         return choice
 
@@ -66,7 +70,7 @@ class Training:
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.choice.autocast(self.task.device):
+        with self.choice.autocast(self.task.device), self.blocks.drawn(self.iteration):
             out = self.forward(batch.x.contiguous(memory_format=self.choice.layout))
         out = out.float()
         loss = self.task.loss(out, batch.y)
