@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_a_full_disk(
         train(run.folder, data=few, device="cpu")
     ballast = fill(small_disk, leave=leave)
     before = run.path("last.pt").read_bytes()
-    assert child_main(str(run.folder), "cpu", str(os.getppid())) == 1
+    assert child_main(str(run.folder), "cpu") == 1
     said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
     assert len(said) == 1
     assert said[0].startswith(f"cannot write {run.folder}")

@@ -119,12 +119,11 @@ def leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def child_main(folder: str, device: str, parent: str) -> int:
+def child_main(folder: str, device: str) -> int:
     """What a child process does: train one folder; an error is its last line."""
     from reslab.train.progress import piped
     from reslab.train.start import train
 
-    threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
     try:
         train(folder, device=device, tell=piped)
     except ReslabError as error:
@@ -136,4 +135,5 @@ def child_main(folder: str, device: str, parent: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(child_main(*sys.argv[1:]))
+    threading.Thread(target=leave_with, args=(int(sys.argv[3]),), daemon=True).start()
+    raise SystemExit(child_main(*sys.argv[1:3]))
