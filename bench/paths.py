@@ -26,6 +26,11 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
+def whole_gradient(net: torch.nn.Module, x: torch.Tensor) -> None:
+    start = x.clone().requires_grad_()
+    torch.autograd.grad(net(start).sum(), start)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--net", default="cifar_resnet56")
@@ -40,22 +45,21 @@ def main() -> None:
     exact, sampled, gradient = [], [], []
     paths(net, [(x, y)], merges=merges)  # warm
     for _ in range(args.rounds):
-        gradient.append(
-            cpu_seconds(lambda: torch.autograd.grad(net(x.clone().requires_grad_()).sum(), net.head.weight))
-        )
+        gradient.append(cpu_seconds(lambda: whole_gradient(net, x)))
         both = cpu_seconds(lambda: paths(net, [(x, y)], merges=merges))
         exact.append(both)
         drawn = cpu_seconds(lambda: paths(net, [(x, y)], merges=merges, sample=args.paths))
         sampled.append((drawn - both) * PUBLISHED / args.paths)
     found = paths(net, [(x, y)], merges=merges)
     ratios = [s / e for s, e in zip(sampled, exact, strict=True)]
+    where = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{where}; {args.net}, {args.images} images; seconds of CPU, medians of {args.rounds}")
+    whole = statistics.median(gradient)
+    part = statistics.median(exact)
     print(
-        f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.net}, {args.images} images"
+        f"one usual gradient: {whole:.3f}; exact, {len(merges) + 1} lengths: {part:.2f} ({part / whole:.0f} gradients)"
     )
-    print(f"exact spectrum, {len(merges) + 1} lengths   {statistics.median(exact):8.2f} s of CPU (n = {len(exact)})")
-    print(
-        f"sampled, {PUBLISHED} paths a length  {statistics.median(sampled):8.0f} s (from {args.paths} paths a length)"
-    )
+    print(f"sampled, {PUBLISHED} paths a length: {statistics.median(sampled):.0f} (from {args.paths} paths a length)")
     print(f"sampling costs {statistics.median(ratios):.0f}x ({min(ratios):.0f} to {max(ratios):.0f})")
     print(f"the sum of all lengths is the gradient to {found.deviation:.1e} (float32)")
 
