@@ -93,15 +93,17 @@ class Product:
         return self.value * self.first * self.second
 
 
-def combine(name: str, summands: list[Tensor], args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """The call's result for other summands, not in place."""
+def combine(
+    name: str, summands: list[Tensor], args: tuple, kwargs: dict[str, Any], out: Tensor | None = None
+) -> Tensor:
+    """The call's result for other summands, not in place; written into `out` where one is given."""
     if name == "stack":
-        return torch.stack(summands, dim=kwargs.get("dim", args[1] if len(args) > 1 else 0))
+        return torch.stack(summands, dim=kwargs.get("dim", args[1] if len(args) > 1 else 0), out=out)
     a, b = summands
     if name.startswith("lerp"):
-        return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1])
+        return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1], out=out)
     alpha = kwargs.get("alpha", 1) if name.startswith(("add", "sub")) and not name.startswith("addcmul") else 1
-    return torch.sub(a, b, alpha=alpha) if name.startswith("sub") else torch.add(a, b, alpha=alpha)
+    return torch.sub(a, b, alpha=alpha, out=out) if name.startswith("sub") else torch.add(a, b, alpha=alpha, out=out)
 
 
 def name_of(func: Callable) -> str:
