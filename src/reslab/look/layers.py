@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from reslab.look.example import Example, as_it_was
-from reslab.look.graph import followers
+from reslab.look.graph import PRODUCTS, followers
 from reslab.look.merges import find_in, nest, plain
-from reslab.look.trace import Graph, trace
+from reslab.look.trace import Graph, Value, trace
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 
@@ -53,7 +53,7 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     for i, value in enumerate(graph.values):
         module = modules.get(value.path)
-        if not (value.op and value.data and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)):
+        if not (value.op and value.data and module and applies_a_matrix(module, value)):
             continue
         if any(layer.module == value.path for layer in layers) or not value.weights:
             continue
@@ -76,6 +76,14 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
             )
         )
     return tuple(layers)
+
+
+def applies_a_matrix(module: nn.Module, value: Value) -> bool:
+    """Whether the module is a convolution or linear layer, PyTorch's or another's (GPT-2's Conv1D)."""
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+        return True
+    weights = [p for p in module.parameters() if p.dim() > 1]
+    return value.op in PRODUCTS - {"embedding"} and len(weights) == 1 and not list(module.children())
 
 
 def last_of(graph: Graph, index: int) -> int:
