@@ -10,28 +10,28 @@ import reslab
 from reslab.blocks import Residual
 from reslab.data import ImageData
 from reslab.errors import UsageError
-from reslab.train.depth import RandomDepth, shortened
+from reslab.train.depth import RandomDepth, weighed
 from reslab.train.recipe import Recipe, change
 
 
 def test_exactly_so_many_blocks_each_time() -> None:
     """Veit et al.: 23 of ResNet-110's 54 modules a mini-batch."""
     depth = RandomDepth(reslab.net("cifar_resnet110"), Recipe(epochs=1, active_blocks=23))
-    drawn = [depth.factors(i) for i in range(200)]
-    assert {sum(f > 0 for f in factors) for factors in drawn} == {23}
-    assert {f for factors in drawn for f in factors} == {0.0, 54 / 23}
-    often = torch.tensor(drawn).mean(dim=0)  # 1 on average for every block: 3 standard deviations are 0.25
-    assert (often - 1).abs().max() < 0.35
-    assert drawn[7] == depth.factors(7) != drawn[8]
+    drawn = [depth.staying(i) for i in range(400)]
+    assert {sum(stays) for stays in drawn} == {23}
+    assert depth.chances() == [23 / 54] * 54
+    often = torch.tensor(drawn, dtype=torch.float64).mean(dim=0)  # one standard deviation is 0.025
+    assert (often - 23 / 54).abs().max() < 0.1
+    assert drawn[7] == depth.staying(7) != drawn[8]
 
 
 def test_stochastic_depth_leaves_out_late_blocks_more_often() -> None:
-    """Huang et al.: block l of L stays with chance 1 - p l / L; its branch counts for more when it does."""
+    """Huang et al.: block l of L stays with chance 1 - p l / L."""
     depth = RandomDepth(reslab.net("cifar_resnet20"), Recipe(epochs=1, stochastic_depth=0.5))
-    drawn = torch.tensor([depth.factors(i) for i in range(4000)], dtype=torch.float64)
-    chances = torch.tensor([1 - 0.5 * (i + 1) / 9 for i in range(9)], dtype=torch.float64)
-    assert ((drawn > 0).double().mean(dim=0) - chances).abs().max() < 0.03
-    assert drawn.max(dim=0).values.tolist() == pytest.approx((1 / chances).tolist())
+    drawn = torch.tensor([depth.staying(i) for i in range(4000)], dtype=torch.float64)
+    chances = [1 - 0.5 * (i + 1) / 9 for i in range(9)]
+    assert depth.chances() == pytest.approx(chances)
+    assert (drawn.mean(dim=0) - torch.tensor(chances, dtype=torch.float64)).abs().max() < 0.03
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_resnet164"])
@@ -41,9 +41,9 @@ def test_a_block_left_out_is_its_shortcut(name: str) -> None:
     blocks = [m for m in net.modules() if isinstance(m, Residual)]
     with torch.no_grad():
         whole = net(x)
-        with shortened(blocks, [1.0] * len(blocks)):
+        with weighed(blocks, [1.0] * len(blocks)):
             assert torch.equal(net(x), whole)
-        with shortened(blocks, [0.0] + [1.0] * (len(blocks) - 1)):
+        with weighed(blocks, [0.0] + [1.0] * (len(blocks) - 1)):
             short = net(x)
         blocks[0].branch = torch.nn.Sequential(blocks[0].branch, Zero())
         assert torch.equal(net(x), short)
@@ -55,10 +55,26 @@ class Zero(torch.nn.Module):
         return torch.zeros_like(x)
 
 
+@pytest.mark.parametrize("options", [{}, {"activation": "pre"}, {"norm": False}, {"block": "bottleneck"}])
+def test_settled_weights_are_what_was_tested(options: dict[str, Any]) -> None:
+    depth = 164 if "block" in options else 20
+    net = reslab.net(f"cifar_resnet{depth}", shortcut="B", **options).double().eval()
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    random = RandomDepth(net, Recipe(epochs=1, stochastic_depth=0.5))
+    x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    with torch.no_grad():
+        with random.expected(net):
+            tested = net(x)
+        assert not torch.allclose(net(x), tested)
+        random.settle(net)
+        torch.testing.assert_close(net(x), tested)
+
+
 def test_the_net_is_itself_again_after_an_error() -> None:
     net = reslab.net("cifar_resnet20")
     blocks = [m for m in net.modules() if isinstance(m, Residual)]
-    with pytest.raises(ZeroDivisionError), shortened(blocks, [0.0] * 9):
+    with pytest.raises(ZeroDivisionError), weighed(blocks, [0.0] * 9):
         _ = 1 / 0
     assert all("forward" not in vars(block) for block in blocks)
 

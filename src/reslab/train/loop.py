@@ -45,7 +45,10 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
             if stop.asked and not last:
                 raise Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
                                   "the same command goes on from there", stop.asked)  # fmt: skip
+    if training.blocks.random:
+        training.blocks.settle(training.kept)
     if recipe.precise_bn:
         task.average_norms(training.kept)
+    if recipe.precise_bn or training.blocks.random:
         training.evaluated = None  # it was of the net before
     return training

@@ -137,7 +137,8 @@ class Training:
 
     def evaluate(self) -> None:
         """Log the errors on validation and test images; only the first steer the schedule."""
-        found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
+        with self.blocks.expected(self.kept):
+            found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
             if line:
                 self.tell_all(event="eval", part=part, **line)
