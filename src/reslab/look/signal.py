@@ -80,6 +80,18 @@ def norm(values: Sequence[Tensor | None]) -> float:
     return math.hypot(*numbers([torch.linalg.vector_norm(v.to(wide(v))) for v in values if v is not None]), 0.0)
 
 
+def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[float]]:
+    """The norms of the gradients that the weights hold (none: 0), and of the weights, to six digits.
+
+    One batched op over all, waiting for the device once: for use along training.
+    """
+    none = torch.zeros((), device=weights[0].device)
+    gradients = [none if weight.grad is None else weight.grad for weight in weights]
+    found = torch.stack(torch._foreach_norm([*gradients, *(weight.detach() for weight in weights)])).tolist()
+    rounded = [float(f"{value:.6g}") for value in found]
+    return rounded[: len(weights)], rounded[len(weights) :]
+
+
 def untrained(model: nn.Module) -> bool:
     """Whether some BatchNorm's running statistics are still those it was made with: means 0 and variances 1."""
     norms = [(m.running_mean, m.running_var) for m in model.modules() if isinstance(m, _BatchNorm)]

@@ -21,8 +21,10 @@ class Recipe:
     epochs: float = 0.0  # either epochs
     iterations: int = 0  # or iterations, one of the two
     # the optimizer: SGD, as in the paper
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
-    momentum: float = 0.9
+    layer_decay: float = 1.0  # each layer's rate is this times that of the layer above it
+    momentum: float = 0.9  # of "sgd"; "adamw" has 0.9 and 0.999
     nesterov: bool = False
     weight_decay: float = 1e-4
     decay_all: bool = True  # the paper decays every parameter; false spares norms and biases
@@ -33,7 +35,7 @@ class Recipe:
     stochastic_depth: float = 0.0  # chance that a mini-batch leaves out the last residual block; earlier ones less
     active_blocks: int = 0  # exactly so many residual blocks a mini-batch: only the effective paths
     # the schedule of the learning rate
-    schedule: Literal["steps", "plateau", "cosine", "one-cycle", "constant"] = "steps"
+    schedule: Literal["steps", "plateau", "cosine", "linear", "one-cycle", "constant"] = "steps"
     drops: tuple[float, ...] = ()  # "steps": where the rate is divided
     drop_factor: float = 10.0
     patience: int = 5  # "plateau": evaluations of the validation part (epochs, without one) with no better error
@@ -60,6 +62,7 @@ class Recipe:
     workers: int = 2  # processes that decode images which do not fit in memory
     evaluate_every: float = 1.0  # epochs
     checkpoint_seconds: float = 60.0
+    look: int = 100  # iterations between two looks at the norms of weights and gradients
     tensorboard: bool = False  # needs the extra `track`
     precise_bn: bool = False  # at the end, BN statistics averaged over the training part
     seed: int = 0
@@ -86,6 +89,10 @@ class Recipe:
         for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
             if getattr(self, key) >= 1:
                 raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
+        if self.nesterov and self.optimizer != "sgd":
+            raise UsageError("nesterov is of the optimizer sgd, got adamw")
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs momentum, got momentum 0")
         if self.schedule == "steps" and self.drops:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reslab.data import Batch
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
 from reslab.train.depth import RandomDepth
@@ -18,6 +18,7 @@ from reslab.train.schedule import Schedule
 from reslab.train.task import Task
 from reslab.train.track import Tracker
 from reslab.train.tune import Choice, choose
+from reslab.train.watch import Watch
 
 
 class Training:
@@ -45,6 +46,7 @@ class Training:
         self.began = time.perf_counter() - self.seconds
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
+        self.watch = Watch(self.net, run, recipe.look)
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
     def choose(self, net: nn.Module) -> Choice:
@@ -66,16 +68,16 @@ class Training:
         return self.ema.module if self.ema else self.net
 
     def step(self, batch: Batch) -> None:
-        """One update by SGD on one batch; nothing here waits for the device."""
+        """One update by SGD on one batch; nothing here waits for the device but a look at the gradients."""
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         with self.choice.autocast(self.task.device), self.blocks.drawn(self.iteration):
-            out = self.forward(batch.x.contiguous(memory_format=self.choice.layout))
-        out = out.float()
+            out = self.choice.run(self.forward, batch.x)
         loss = self.task.loss(out, batch.y)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.watch(self.iteration + 1)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.optimizer.step()
@@ -179,13 +181,27 @@ class Training:
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum. Norms and biases are decayed as the paper does, or spared."""
-    if recipe.decay_all:
-        groups = [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
-    else:
-        spared: list[Tensor] = [p for p in net.parameters() if p.ndim <= 1]
-        decayed: list[Tensor] = [p for p in net.parameters() if p.ndim > 1]
-        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    """SGD with momentum, or AdamW. Norms and biases are decayed as the paper does, or spared.
+
+    With layer_decay, a net that tells its `rate_layers()` (lists of parameters, from the input to the head) is given
+    a lower rate in each layer further from the head; others are refused.
+    """
+    layers: list[list[nn.Parameter]] = [list(net.parameters())]
+    if recipe.layer_decay < 1:
+        tell = getattr(net, "rate_layers", None)
+        if tell is None:
+            raise UsageError(f"layer_decay needs a net that tells its layers, and {type(net).__name__} does not")
+        layers = tell()
+    groups: list[dict[str, Any]] = []
+    for above, layer in enumerate(reversed(layers)):
+        wanted = [p for p in layer if p.requires_grad]
+        scale = recipe.layer_decay**above
+        decayed = [p for p in wanted if recipe.decay_all or p.ndim > 1]
+        spared = [p for p in wanted if not (recipe.decay_all or p.ndim > 1)]
+        groups += [{"params": decayed, "weight_decay": recipe.weight_decay, "scale": scale}] if decayed else []
+        groups += [{"params": spared, "weight_decay": 0.0, "scale": scale}] if spared else []
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
