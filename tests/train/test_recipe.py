@@ -53,7 +53,10 @@ def test_paper_imagenet_is_the_papers_and_does_not_peek() -> None:
         ({"momentum": -0.5}, "momentum must be a number from 0, got -0.5"),
         ({"momentum": 0, "nesterov": True}, "nesterov needs momentum, got momentum 0"),
         ({"flip": 1}, "flip must be true or false, got 1"),
-        ({"schedule": "step"}, "schedule must be one of steps, plateau, cosine, one-cycle, constant, got 'step'"),
+        (
+            {"schedule": "step"},
+            "schedule must be one of steps, plateau, cosine, linear, one-cycle, constant, got 'step'",
+        ),
         ({"drops": 3}, "drops must be a list of numbers, got 3"),
         ({"drops": ["a"]}, "drops must be a list of numbers, got ['a']"),
         ({"drops": [0.7, 0.5]}, "drops must be positive and rise, got [0.7, 0.5]"),
@@ -113,8 +116,8 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ReslabError, match=r"b\.toml is not a TOML file"):
         read(tmp_path / "b.toml")
-    (tmp_path / "c.toml").write_text("epochs = 3\n[optimizer]\nlr = 1\n")
-    with pytest.raises(UsageError, match="a recipe has no key 'optimizer'"):
+    (tmp_path / "c.toml").write_text("epochs = 3\n[model]\nlr = 1\n")
+    with pytest.raises(UsageError, match="a recipe has no key 'model'"):
         read(tmp_path / "c.toml")
 
 

@@ -23,12 +23,12 @@ __all__ = ["Batch", "batch_indices", "training_batches", "view_batches"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """One training batch: x float32 (B, C, H, W) and y int64 (B,) on the device.
+    """One training batch: x float32 (B, C, H, W), or a net's arguments by name, and y int64 (B,) on the device.
 
     index int64 (B,), on the CPU: rows of the part. skipped: "file: reason" of each broken image left out.
     """
 
-    x: Tensor
+    x: Tensor | dict[str, Tensor]
     y: Tensor
     index: Tensor
     iteration: int

@@ -83,16 +83,17 @@ def weighed(blocks: Sequence[Residual], factors: Sequence[float]) -> Iterator[No
     try:
         for block, factor in zip(blocks, factors, strict=True):
             if factor != 1:
-                block.forward = changed(block, factor)  # type: ignore[assignment, method-assign]
+                vars(block)["forward"] = changed(block, factor)
         yield
     finally:
         for block in blocks:
             vars(block).pop("forward", None)
 
 
-def changed(block: Residual, factor: float) -> Callable[[Tensor], Tensor]:
+def changed(block: Residual, factor: float) -> Callable[..., Tensor]:
     assert block.shortcut is not None
     shortcut = block.shortcut
     if factor == 0:
-        return lambda x: block.after(shortcut(x).clone())  # a ReLU in place must not write into x, which others saved
-    return lambda x: block.after(shortcut(x) + factor * block.branch(x))
+        # Cloned: a ReLU in place must not write into x, which others saved.
+        return lambda x, *beside: block.after(shortcut(x).clone())
+    return lambda x, *beside: block.after(shortcut(x) + factor * block.branch(x, *beside))

@@ -36,6 +36,8 @@ class Schedule:
         elif recipe.schedule == "cosine":
             done = max(0, iteration - self.rise) / max(1, self.total - self.rise)
             rate *= (1 + math.cos(math.pi * done)) / 2
+        elif recipe.schedule == "linear" and iteration >= self.rise:
+            rate *= (self.total - iteration) / max(1, self.total - self.rise)
         return rate
 
     def cycle(self, iteration: int) -> float:

@@ -16,7 +16,8 @@ from reslab.train.recipe import Recipe
 WARM, TIMED = 2, 5  # steps of each combination, the timed ones in turn
 GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plain fp32
 COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
-LOSS = Callable[[Tensor, Tensor], Tensor]
+Inputs = Tensor | dict[str, Tensor]  # what a net is called with
+LOSS = Callable[[Any, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,14 @@ class Choice:
         """The net on the device in the chosen memory format."""
         return net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
 
+    def run(self, forward: Callable[..., Any], x: Inputs) -> Any:
+        """forward(x), images in the chosen memory format, or forward(**x); scores come back as float32."""
+        if isinstance(x, Tensor):
+            out = forward(x.contiguous(memory_format=self.layout) if x.dim() == 4 else x)
+        else:
+            out = forward(**x)
+        return out.float() if isinstance(out, Tensor) else out
+
     @property
     def layout(self) -> torch.memory_format:
         return torch.channels_last if self.memory_format == "NHWC" else torch.contiguous_format
@@ -56,26 +65,27 @@ def native_bf16(device: torch.device) -> bool:
     return False  # MPS: autocast to bf16 is not everywhere; ask for it with --precision bf16
 
 
-def candidates(recipe: Recipe, device: torch.device) -> list[Choice]:
-    """The combinations that the recipe leaves open, plain fp32 first."""
+def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> list[Choice]:
+    """The combinations that the recipe leaves open, plain fp32 first; only images have a memory format."""
     auto = ("fp32", "bf16") if native_bf16(device) else ("fp32",)
     precisions = auto if recipe.precision == "auto" else (recipe.precision,)
     formats = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
+    formats = formats if images else ("NCHW",)
     compiled = recipe.compile == "on"
     return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]
 
 
-def choose(net: nn.Module, batch: tuple[Tensor, Tensor], loss: LOSS, *, recipe: Recipe, steps: int) -> Choice:
+def choose(net: nn.Module, batch: tuple[Inputs, Tensor], loss: LOSS, *, recipe: Recipe, steps: int) -> Choice:
     """The fastest way to run `steps` training steps of `net` on batches like (x, y); the net is left as it was.
 
     Combinations are timed in turn and compared by their median. Compiling is tried only for a run long enough
     to win back the time it takes, or when the recipe says "on".
     """
     x, y = batch
-    open_choices = candidates(recipe, x.device)
+    open_choices = candidates(recipe, y.device, images=isinstance(x, Tensor) and x.dim() == 4)
     if len(open_choices) == 1 and recipe.compile != "auto":
         return open_choices[0]
-    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         times = race(open_choices, net, x, y, loss)
         best = fastest(open_choices, times)
         if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:
@@ -92,7 +102,7 @@ def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:
     return ranked[0]
 
 
-def race(choices: list[Choice], net: nn.Module, x: Tensor, y: Tensor, loss: LOSS) -> dict[str, float]:
+def race(choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS) -> dict[str, float]:
     """Median seconds a step of each choice, the steps taken in turn."""
     steps = {str(choice): make_step(choice, copy.deepcopy(net), x, y, loss) for choice in choices}
     for step in steps.values():
@@ -107,20 +117,19 @@ def race(choices: list[Choice], net: nn.Module, x: Tensor, y: Tensor, loss: LOSS
     return {name: statistics.median(values) for name, values in seen.items()}
 
 
-def make_step(choice: Choice, net: nn.Module, x: Tensor, y: Tensor, loss: LOSS) -> Callable[[], None]:
+def make_step(choice: Choice, net: nn.Module, x: Inputs, y: Tensor, loss: LOSS) -> Callable[[], None]:
     """One training step without the update, which costs the same for every choice."""
-    net = choice.place(net, x.device).train()
+    net = choice.place(net, y.device).train()
     forward = torch.compile(net) if choice.compile else net
-    x = x.contiguous(memory_format=choice.layout)
 
     def step() -> None:
         net.zero_grad(set_to_none=True)
-        with choice.autocast(x.device):
-            out = forward(x)
-        loss(out.float(), y).backward()
-        if x.device.type == "cuda":
+        with choice.autocast(y.device):
+            out = choice.run(forward, x)
+        loss(out, y).backward()
+        if y.device.type == "cuda":
             torch.cuda.synchronize()
-        elif x.device.type == "mps":
+        elif y.device.type == "mps":
             torch.mps.synchronize()
 
     return step
