@@ -20,7 +20,7 @@ INITS = ("he", "he-in", "xavier", "orthogonal", "torch")  # and normal:STD
 class Residual(nn.Module):
     """after(shortcut(x) + branch(x)); with shortcut=None its plain twin, after(branch(x)).
 
-    Branch and shortcut map (N, ...) to one common shape.
+    Branch and shortcut map (N, ...) to one common shape. What is given beside x (a mask) goes to the branch alone.
     """
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module | None, after: nn.Module | None = None) -> None:
@@ -29,10 +29,10 @@ class Residual(nn.Module):
         self.shortcut = shortcut
         self.after = nn.Identity() if after is None else after
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *beside: Tensor | None) -> Tensor:
         if self.shortcut is None:
-            return self.after(self.branch(x))
-        return self.after(self.shortcut(x) + self.branch(x))
+            return self.after(self.branch(x, *beside))
+        return self.after(self.shortcut(x) + self.branch(x, *beside))
 
 
 class PadShortcut(nn.Module):
