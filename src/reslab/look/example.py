@@ -1,13 +1,16 @@
 """Calling a model we know nothing of: what goes in, what comes out, and leaving it as it was."""
 
 import contextlib
+import copy
+import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 
 Example = Tensor | tuple | list | Mapping[str, Any]
 
@@ -20,7 +23,9 @@ def call(model: nn.Module, example: Example) -> Any:
     args, kwargs = arguments(example)
     try:
         return model(*args, **kwargs)
-    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError, AttributeError) as error:
+    except ReslabError:
+        raise
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, AssertionError) as error:
         if isinstance(error, RuntimeError) and "memory" in str(error):
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
@@ -64,6 +69,29 @@ def tensors(value: Any) -> list[Tensor]:
     if isinstance(value, tuple | list):
         return [found for item in value for found in tensors(item)]
     return []
+
+
+def swapped(value: Any, old: Tensor, new: Tensor) -> Any:
+    """A module's output with `new` in the place of `old`; the rest of it as it is."""
+    if value is old:
+        return new
+    if isinstance(value, Mapping):
+        changed: Any = copy.copy(value)  # transformers' outputs are mappings, and more
+        for key, item in value.items():
+            changed[key] = swapped(item, old, new)
+        return changed
+    if isinstance(value, tuple | list):
+        items = [swapped(item, old, new) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{name: swapped(getattr(value, name), old, new) for name in names})
+    return value
+
+
+def first_of(value: Any) -> Tensor | None:
+    """The first tensor of numbers in what goes into a module, or comes out."""
+    return next((t for t in tensors(value) if t.is_floating_point()), None)
 
 
 def batch_size(example: Example) -> int:
@@ -119,26 +147,49 @@ def as_it_was(model: nn.Module, *, evaluate: bool = True) -> Iterator[nn.Module]
 
     Training flags, requires_grad, gradients (None inside), buffers and the random numbers' state come back.
     """
-    training = [(module, module.training) for module in model.modules()]
+    modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
     held = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.clone()) for b in model.buffers() if b.device.type != "meta"]
     devices = sorted({p.device.index or 0 for p, _, _ in held if p.device.type == "cuda"})
-    fast = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), slow_attention():
         try:
-            torch.backends.mha.set_fastpath_enabled(False)  # it hides the additions in one kernel
             for p, _, _ in held:
                 p.grad = None
-            if evaluate:
-                model.eval()
+            for module, _, _ in modules:
+                # Not eval(): some models do more there than can be taken back, such as merging their adapters.
+                module.training = module.training and not evaluate
             yield model
         finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
-            for module, flag in training:
+            for module, flag, named in modules:
                 module.training = flag
+                module._buffers.clear()  # where the model put another tensor in a buffer's place
+                module._buffers.update(named)
             for p, needs, grad in held:
                 p.requires_grad_(needs)
                 p.grad = grad
             with torch.no_grad():
                 for buffer, value in buffers:
                     buffer.copy_(value)
+
+
+class Users:
+    """How many need PyTorch's fused attention off, in all threads: the last one puts it back as it was."""
+
+    lock, count, before = threading.Lock(), 0, True
+
+
+@contextlib.contextmanager
+def slow_attention() -> Iterator[None]:
+    """Inside, transformer layers do not hide their additions in one kernel."""
+    with Users.lock:
+        if not Users.count:
+            Users.before = torch.backends.mha.get_fastpath_enabled()
+        Users.count += 1
+        torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        with Users.lock:
+            Users.count -= 1
+            if not Users.count:
+                torch.backends.mha.set_fastpath_enabled(Users.before)

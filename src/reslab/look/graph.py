@@ -1,9 +1,10 @@
 """Questions to a value graph: what lies between two values, what follows one, whether it can be negative."""
 
 from collections.abc import Iterable
+from math import inf
 from typing import NamedTuple
 
-from reslab.look.trace import Graph
+from reslab.look.trace import Graph, Value
 
 # These keep every number (rule 5: only where they keep the size); dropout in eval mode leaves no trace at all.
 SAME = frozenset(
@@ -15,8 +16,9 @@ PRODUCTS = frozenset(
 )
 ELEMENTWISE = frozenset("mul mul_ add add_ sub sub_ rsub div div_".split())
 POOLS = frozenset("max_pool2d_with_indices max_pool2d avg_pool2d adaptive_avg_pool2d _adaptive_avg_pool2d mean".split())
-RELUS = frozenset("relu relu_ clamp_min clamp_min_ threshold threshold_".split())
-CAPPED = frozenset("hardtanh hardtanh_ relu6 relu6_".split())
+RANGES = {"tanh": (-1, 1), "abs": (0, inf), "exp": (0, inf)} | dict.fromkeys(
+    ("sigmoid", "hardsigmoid", "_softmax"), (0, 1)
+)
 
 
 def same(graph: Graph, index: int) -> int:
@@ -76,8 +78,8 @@ class Cost(NamedTuple):
     weighted: int
 
 
-def cost(graph: Graph, region: Iterable[int]) -> Cost:
-    """Parameters, multiply-adds and weighted ops of the values of a region."""
+def cost(graph: Graph, region: Iterable[int], given: Iterable[str] = ()) -> Cost:
+    """Parameters (but for those `given`, by name), multiply-adds and weighted ops of the values of a region."""
     names: set[str] = set()
     macs = ops = 0
     for i in region:
@@ -85,7 +87,7 @@ def cost(graph: Graph, region: Iterable[int]) -> Cost:
         names.update(value.weights)
         macs += value.macs
         ops += weighted(graph, i)
-    return Cost(sum(graph.sizes.get(name, 0) for name in names), macs, ops)
+    return Cost(sum(graph.sizes.get(name, 0) for name in names.difference(given)), macs, ops)
 
 
 def gain(graph: Graph, region: Iterable[int]) -> bool:
@@ -96,21 +98,36 @@ def gain(graph: Graph, region: Iterable[int]) -> bool:
 
 
 def followers(graph: Graph, index: int) -> list[int]:
-    """Who uses a value; a bare alias of it that nobody uses does not count."""
-    return [i for i in graph.users[index] if graph.values[i].op != "written" or graph.users[i]]
+    """Who uses a value; what is itself used by nobody (a norm's statistics, a bare alias) does not count."""
+    return [i for i in graph.users[index] if graph.users[i] or i in graph.outputs]
 
 
-def never_negative(graph: Graph, index: int) -> bool:
-    """Whether the value is provably at least 0: it came out of a ReLU, if only through pooling."""
+def clip(value: Value) -> tuple[float, float] | None:
+    """The bounds that an op holds its input within, if that is all it does: a ReLU's are 0 and infinity."""
+    numbers = value.numbers
+    match value.op.removesuffix("_"):
+        case "relu":
+            return 0, inf
+        case "relu6":
+            return 0, 6
+        case "hardtanh":
+            return numbers["min_val"], numbers["max_val"]
+        case "clamp" | "clamp_min" | "clamp_max" if len(value.inputs) == 1:
+            return numbers.get("min", -inf), numbers.get("max", inf)
+        case "threshold" if numbers["threshold"] == numbers["value"] == 0:
+            return 0, inf
+    return None
+
+
+def limits(graph: Graph, index: int) -> tuple[float, float]:
+    """Bounds that the value provably keeps: it came out of a ReLU or the like, if only through pooling."""
     index = same(graph, index)
     value = graph.values[index]
-    if value.op in POOLS:
-        return never_negative(graph, value.inputs[0])
-    return value.op in RELUS | CAPPED | {"sigmoid", "sigmoid_", "_softmax", "abs"}
-
-
-def never_above_cap(graph: Graph, index: int) -> bool:
-    """Whether the value came out of a ReLU6, if only through pooling."""
-    index = same(graph, index)
-    value = graph.values[index]
-    return never_above_cap(graph, value.inputs[0]) if value.op in POOLS else value.op in CAPPED
+    bounds = clip(value)
+    if bounds is not None:
+        low, high = limits(graph, value.inputs[0])
+        return min(max(low, bounds[0]), bounds[1]), max(min(high, bounds[1]), bounds[0])
+    if value.op in POOLS or value.op == "cat":  # a pool may pad with zeros
+        each = [limits(graph, i) for i in value.inputs]
+        return min(0, *(low for low, _ in each)), max(0, *(high for _, high in each))
+    return RANGES.get(value.op.removesuffix("_"), (-inf, inf))

@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
 from reslab.look.edits import Change, Edit, keep
-from reslab.look.example import as_it_was
+from reslab.look.example import as_it_was, first_of, slow_attention, swapped
 from reslab.look.merges import Merge, plain
-from reslab.look.sites import ADDING, Modules, Product, Site, combine, name_of, operands
+from reslab.look.sites import ADDING, Modules, Product, Site, combine, name_of, operands, target_of
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,8 @@ def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit])
     model = plain(model)
     modules = Modules(model)
     mode = Acting(modules, merges, edits)
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with modules.watched(), mode.named_modules(model), mode:
-            yield mode
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with slow_attention(), modules.watched(), mode.named_modules(model), mode:
+        yield mode
     mode.check()
 
 
@@ -76,6 +71,7 @@ class Acting(TorchFunctionMode):
         known = {merge.index: merge for merge in merges}
         self.modules, self.done = modules, Counter[int]()
         self.parts: dict[Site, dict[int, tuple[int, int | None]]] = {}  # site -> position -> merge, branch (None: skip)
+        self.wholes: dict[Site, int] = {}
         self.outs: dict[Site, int] = {}
         self.edits = dict(edits)
         self.merges = {i: known[i] for i in edits if i in known}
@@ -96,13 +92,15 @@ class Acting(TorchFunctionMode):
         for number, operand in [(None, merge.skip), *enumerate(merge.branches)]:
             self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number)
         self.outs[merge.out] = merge.index
+        if edit.whole:
+            self.wholes[merge.skip.site] = merge.index
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs, name = kwargs or {}, name_of(func)
         if name not in ADDING or not self.modules.stack:
             return func(*args, **kwargs)
         site = self.modules.site()
-        if site not in self.parts:
+        if site not in self.parts and site not in self.outs:
             return func(*args, **kwargs)
         given = operands(name, args, kwargs)
         summands = [self.changed(site, i, part) for i, part in enumerate(given)]
@@ -116,59 +114,66 @@ class Acting(TorchFunctionMode):
             self.done[merge] += 1
             out = self.edits[merge].out
             result = out(result) if out else result
-        target = kwargs.get("out", args[0] if name.endswith("_") and args else None)
+        target = target_of(name, args, kwargs)
         return result if target is None or target is result else into(target, result)
 
     def changed(self, site: Site, position: int, part: Any) -> Any:
         """One summand, changed as its merge's edit says."""
-        if position not in self.parts[site]:
+        merge, number = self.parts.get(site, {}).get(position, (None, None))
+        if merge is None:
             return part
-        merge, number = self.parts[site][position]
         change = self.edits[merge].skip if number is None else branch_change(self.edits[merge], number)
         return change(computed(part)) if change else part
 
     def whole(self, site: Site, name: str, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
-        merge = self.outs.get(site)
-        edit = self.edits[merge] if merge is not None else None
-        if merge is None or edit is None or edit.whole is None:
+        merge = self.wholes.get(site)
+        edit = self.edits[merge].whole if merge is not None else None
+        if merge is None or edit is None:
             return None
         branch = self.merges[merge].branches[0].position
 
         def add(new: list[Tensor], out: Tensor | None = None) -> Tensor:
             return combine(name, new, args, kwargs, out)
 
-        return edit.whole([computed(p) for p in summands], branch, add)
+        return edit([computed(p) for p in summands], branch, add)
 
     @contextlib.contextmanager
     def named_modules(self, model: nn.Module) -> Iterator[None]:
         """Hooks on the modules that the user called merges: out = x + (out - x)."""
-        handles = [
-            model.get_submodule(merge.path).register_forward_hook(self.at_module(i), with_kwargs=True)
-            for i, merge in self.merges.items()
-            if merge.named
-        ]
+        handles = []
         try:
+            for i, merge in self.merges.items():
+                if merge.named:
+                    module, (before, after) = model.get_submodule(merge.path), self.at_module(i)
+                    handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                    handles.append(module.register_forward_hook(after))
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def at_module(self, index: int) -> Callable[..., Any]:
-        edit = self.edits[index]
+    def at_module(self, index: int) -> tuple[Callable[..., None], Callable[..., Any]]:
+        edit, held = self.edits[index], list[Tensor]()
 
-        def hook(module: nn.Module, args: tuple, kwargs: dict, out: Any) -> Any:
-            first = out if isinstance(out, Tensor) else out[0]
-            skip = next(t for t in [*args, *kwargs.values()] if isinstance(t, Tensor))
+        def before(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+            skip = first_of([*args, *kwargs.values()])
+            held[:] = [skip.clone()] if skip is not None else []  # what is fused may write into it
+
+        def after(_module: nn.Module, _args: tuple, output: Any) -> Any:
+            given = out = first_of(output)
             self.done[index] += 1
-            if edit.skip or edit.branch:
-                branch = first - skip
-                first = (edit.skip or same)(skip) + (branch_change(edit, 0) or same)(branch)
+            if given is None or out is None or not held:
+                raise UsageError(f"merge {index} (module {self.merges[index].path}) got or gave no tensor of numbers")
+            pair = [held.pop(), given]
+            pair[1] = given - pair[0]
+            changed = [(edit.skip or same)(pair[0]), (branch_change(edit, 0) or same)(pair[1])]
             if edit.whole:
-                first = edit.whole([skip, first - skip], 1, lambda pair, out=None: torch.add(*pair, out=out))
-            first = (edit.out or same)(first)
-            return first if isinstance(out, Tensor) else type(out)((first, *out[1:]))
+                out = edit.whole(changed, 1, lambda new, out=None: torch.add(*new, out=out))
+            elif changed[0] is not pair[0] or changed[1] is not pair[1]:
+                out = changed[0] + changed[1]
+            return swapped(output, given, (edit.out or same)(out))
 
-        return hook
+        return before, after
 
     def check(self) -> None:
         """Raises UsageError where a pass did not come by a merge that was to be edited."""

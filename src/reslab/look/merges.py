@@ -8,17 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, overload
 
+import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from reslab.errors import UsageError
-from reslab.look.cuts import verdict
-from reslab.look.example import Example, as_it_was, batch_size
-from reslab.look.graph import between, cost, gain, same, weighted
+from reslab.look.cuts import verdict, within
+from reslab.look.example import Example, as_it_was, batch_size, describe
+from reslab.look.graph import between, cost, gain, holds, same, weighted
 from reslab.look.sites import Operand, Site
-from reslab.look.sums import Sum, find_sums, identity_skip, nearest_common
+from reslab.look.sums import Sum, find_sums, gated, identity_skip, nearest_common
 from reslab.look.trace import Graph, trace
 
 Kind = Literal["identity", "projection", "sum"]
+HIDING = frozenset("addmm addbmm baddbmm addmv index_add scatter_add".split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,8 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
     Raises UsageError where the model does not take the example or has no such module.
     """
     model = plain(model)
+    if not batch_size(example):
+        raise UsageError(f"{describe(example)} holds no samples")
     with as_it_was(model):
         graph = trace(model, example)
     found = find_in(graph) + named(graph, model, modules)
@@ -109,7 +114,13 @@ def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """The model inside torch.compile's wrapper, whose code cannot be watched."""
+    """The model inside torch.compile's wrapper, whose code cannot be watched. Raises UsageError where none can."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"a model is a torch.nn.Module, got {getattr(model, '__name__', type(model).__name__)}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UsageError("a TorchScript model cannot be watched while it runs: give the Python model it was made from")
+    if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+        raise UsageError(f"{type(model).__name__} has lazy layers without weights yet: run it once, then look inside")
     return getattr(model, "_orig_mod", model)
 
 
@@ -124,12 +135,15 @@ def judge(graph: Graph, found: Sum) -> Found | None:
     branches = [i for i, region in regions.items() if any(weighted(graph, v) for v in region)]
     if not branches:
         return None
+    if kind == "identity" and (leaves[skip].factor or 1) < 0:
+        return None  # f(x) - x is a difference, and no merge
     region = sorted({v for i in branches for v in regions[i]})
     shortcut = between(graph, source, leaves[skip].values)
-    path, load = graph.values[found.value].path, cost(graph, region)
+    path, load = graph.values[found.value].path, cost(graph, region, graph.values[source].weights)
     operands = [operand for i in branches if (operand := leaves[i].operand) is not None]
-    reached = leaves[skip].operand is not None and len(operands) == len(branches)
-    cuttable, why = verdict(graph, found.value, source, region, kind)
+    reached = found.site is not None and leaves[skip].operand is not None and len(operands) == len(branches)
+    parts = [leaves[i] for i in branches]
+    cuttable, why = verdict(graph, found.value, leaves[skip], parts, source, region, kind)
     facts = {
         "module": common_path([path, *(graph.values[v].path for v in region if weighted(graph, v))]),
         "path": path,
@@ -155,13 +169,15 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
     top = identity_skip(graph, [leaf.values for leaf in leaves])
     if top is not None:
         return top, next(i for i, leaf in enumerate(leaves) if same(graph, leaf.values[0]) == top), "identity"
-    source = nearest_common(graph, found)
-    if source is None:
-        return None
-    loads = [cost(graph, between(graph, source, leaf.values)).weighted for leaf in leaves]
-    skip = loads.index(min(loads))
-    equal = max(loads) == min(loads) or gain(graph, between(graph, source, leaves[skip].values))
-    return source, skip, "sum" if equal else "projection"
+    for source, gate in ((nearest_common(graph, found), False), (gated(graph, found), True)):
+        if source is None:
+            return None
+        loads = [cost(graph, between(graph, source, leaf.values)).weighted for leaf in leaves]
+        if max(loads):
+            skip = loads.index(min(loads))
+            equal = max(loads) == min(loads) or gain(graph, between(graph, source, leaves[skip].values))
+            return None if equal and gate else (source, skip, "sum" if equal else "projection")
+    return None
 
 
 def named(graph: Graph, model: nn.Module, paths: Sequence[str]) -> list[Found]:
@@ -171,19 +187,29 @@ def named(graph: Graph, model: nn.Module, paths: Sequence[str]) -> list[Found]:
     for path in paths:
         if path not in known:
             raise UsageError(f"the model has no module {path!r} to take for a merge")
-        inside = [i for i, v in enumerate(graph.values) if v.op and (v.path == path or v.path.startswith(f"{path}."))]
-        if not inside:
-            raise UsageError(f"module {path!r} computes nothing for this example")
-        source = next((i for i in graph.values[inside[0]].inputs if graph.values[i].data), inside[0])
-        before, shape = graph.values[source].shape, graph.values[inside[-1]].shape
+        source, out = graph.calls.get(path, (None, None))
+        if source is None or out is None or source == out:
+            raise UsageError(f"module {path!r} makes no tensor from a tensor for this example")
+        before, shape = graph.values[source].shape, graph.values[out].shape
         if before != shape:
             raise UsageError(f"module {path!r} is no residual merge: it maps {list(before)} to {list(shape)}")
+        inside = [i for i in between(graph, source, [out]) if within(graph.values[i].path, path)]
         load = cost(graph, inside)
         facts: dict[str, Any] = {"module": path, "path": path, "kind": "identity", "before": before, "shape": shape}
         facts |= {"params": load.params, "macs": load.macs, "shortcut_params": 0, "cuttable": True}
         facts |= {"why": "named by you: the whole module can go", "named": True, "skip": None, "branches": ()}
-        found.append(Found(inside[-1], frozenset(inside[:-1]), frozenset(), {**facts, "out": Site(path, 0)}))
+        found.append(Found(out, frozenset(inside) - {out}, frozenset(), {**facts, "out": Site(path, 0)}))
     return found
+
+
+def hidden(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Where one op computes a branch, or part of one, and adds it to the skip: (module, op)."""
+    for i, value in enumerate(graph.values):
+        first, rest = value.inputs[:1], value.inputs[1:]
+        if value.op.removesuffix("_") in HIDING and first and graph.values[first[0]].shape == value.shape:
+            skip = same(graph, first[0])
+            if graph.values[skip].data and (len(rest) < 2 or any(holds(graph, j, skip) for j in rest)):
+                yield graph.values[i].path, value.op
 
 
 def nest(found: Sequence[Found]) -> tuple[Merge, ...]:
@@ -215,6 +241,8 @@ def remarks(graph: Graph, model: nn.Module, merges: Sequence[Merge]) -> Iterator
         yield f"{type(model).__name__} has no residual merges: every layer feeds the next, nothing is added to a skip"
     for stranger in sorted(graph.strangers):
         yield f"{stranger} is not PyTorch's own and may hide an addition: name its module as a merge if it does"
+    for path, op in dict.fromkeys(hidden(graph)):
+        yield f"{op} in {path or 'the model'} adds to what it is computed from, within: name its module as a merge"
     for merge in merges:
         if not merge.reachable:
             yield f"merge {merge.index} ({merge.module}) cannot be acted on: its addition is hidden in a fused function"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-ADDING = frozenset({"add", "add_", "sub", "sub_", "lerp", "lerp_", "addcmul", "addcmul_", "stack"})
+ADDING = frozenset("add add_ sub sub_ subtract subtract_ rsub __rsub__ lerp lerp_ addcmul addcmul_ stack sum".split())
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,36 @@ class Operand:
 
 
 class Modules:
-    """Which module is at work, by forward hooks; a module with two names goes by its first."""
+    """Which module is at work, by forward hooks; a module with two names goes by its first.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    `entered(path, arguments)` and `left(path, output)` are told, where given.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        entered: Callable[[str, list], None] | None = None,
+        left: Callable[[str, Any], None] | None = None,
+    ) -> None:
+        self.model, self.entered, self.left = model, entered, left
         self.stack: list[str] = []
         self.counts: Counter[str] = Counter()
-        self.passes = 0  # whole forward passes that have ended well
+        self.passes = 0  # forward passes of the whole model that have ended well
 
-    def enter(self, path: str, *_: Any) -> None:
-        if not self.stack:  # a new forward pass of the whole model
+    def enter(self, path: str, _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        if not self.stack:  # a new forward pass
             self.counts.clear()
         self.stack.append(path)
+        if self.entered:
+            self.entered(path, [*args, *kwargs.values()])
 
-    def leave(self, _module: nn.Module, _args: Any, output: Any = None) -> None:
-        if self.stack:
-            self.stack.pop()
-        self.passes += not self.stack and output is not None  # always_call: None after an exception
+    def leave(self, _module: nn.Module, _args: tuple, output: Any = None) -> None:
+        path = self.stack.pop() if self.stack else None
+        if output is None or path is None:  # after an exception, too: always_call
+            return
+        self.passes += path == "" and not self.stack
+        if self.left:
+            self.left(path, output)
 
     def site(self) -> Site:
         path = self.stack[-1]
@@ -62,7 +75,8 @@ class Modules:
         handles = []
         try:
             for path, module in self.model.named_modules():
-                handles.append(module.register_forward_pre_hook(functools.partial(self.enter, path), prepend=True))
+                enter = functools.partial(self.enter, path)
+                handles.append(module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True))
                 handles.append(module.register_forward_hook(self.leave, always_call=True))
             yield self
         finally:
@@ -72,7 +86,9 @@ class Modules:
 
 
 def operands(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
-    """What an adding call adds, in order: two tensors, or the list that is stacked."""
+    """What an adding call adds, in order: two tensors, or the list that is stacked; nothing for the sum of a stack."""
+    if name == "sum":
+        return []
     if name == "stack":
         return list(args[0] if args else kwargs["tensors"])
     given = list(args) + [kwargs[key] for key in ("input", "other", "end", "tensor1", "tensor2") if key in kwargs]
@@ -102,9 +118,17 @@ def combine(
     a, b = summands
     if name.startswith("lerp"):
         return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1], out=out)
-    alpha = kwargs.get("alpha", 1) if name.startswith(("add", "sub")) and not name.startswith("addcmul") else 1
+    alpha = kwargs.get("alpha", 1) if not name.startswith("addcmul") else 1
+    if "rsub" in name:  # the second less the first
+        return torch.sub(b, a, alpha=alpha, out=out)
     return torch.sub(a, b, alpha=alpha, out=out) if name.startswith("sub") else torch.add(a, b, alpha=alpha, out=out)
 
 
 def name_of(func: Callable) -> str:
     return getattr(func, "__name__", "")
+
+
+def target_of(name: str, args: tuple, kwargs: dict[str, Any]) -> Tensor | None:
+    """The tensor that the call writes its result into, if it does."""
+    in_place = name.endswith("_") and not name.endswith("__") and args
+    return kwargs.get("out", args[0] if in_place else None)

@@ -1,7 +1,7 @@
 """Every sum of tensors of one shape in a value graph: the candidates for a residual merge (rules 1 and 2)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reslab.look.graph import followers, holds, same, size
 from reslab.look.sites import Operand, Site
@@ -17,6 +17,7 @@ class Leaf:
 
     values: tuple[int, ...]
     operand: Operand | None
+    factor: float | None = 1  # what it is multiplied by as it is added; None: something unknown
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def find_sums(graph: Graph) -> Iterator[Sum]:
     absorbed = {j for i in pairs for leaf in pairs[i] if (j := inner(graph, pairs, i, leaf)) is not None}
     for i in pairs:
         if i not in absorbed:
-            yield Sum(i, tuple(flatten(graph, pairs, i)), result_site(graph, i))
+            yield Sum(i, tuple(flatten(graph, pairs, i)), graph.values[i].site)
 
 
 def leaves_of(graph: Graph, index: int) -> tuple[Leaf, ...]:
@@ -60,19 +61,31 @@ def fit(graph: Graph, index: int, groups: list[tuple[int, ...]]) -> tuple[Leaf, 
     # The same value twice tells nothing of where it enters, so positions come from what the call was given.
     places = [added.index(group[0]) if group[0] in added else None for group in groups]
     return tuple(
-        Leaf(group, Operand(site, place) if site and place is not None else None)
-        for group, place in zip(groups, places, strict=True)
+        Leaf(group, Operand(site, place) if site and place is not None else None, factor)
+        for group, place, factor in zip(groups, places, factors(graph, index, len(groups)), strict=True)
     )
+
+
+def factors(graph: Graph, index: int, n: int) -> tuple[float | None, ...]:
+    """What each of the n summands is multiplied by."""
+    value = graph.values[index]
+    alpha = value.numbers.get("alpha", 1)
+    match value.op.removesuffix("_"):
+        case "add":
+            return 1, alpha
+        case "sub":
+            return 1, -alpha
+        case "rsub":
+            return -alpha, 1
+        case "lerp":
+            return None, None
+    return (1,) * n
 
 
 def stack_site(graph: Graph, index: int) -> Site | None:
     """Where the summands enter: the adding call, or the stack before a sum."""
     value = graph.values[index]
     return graph.values[value.inputs[0]].site if value.op == "sum" else value.site
-
-
-def result_site(graph: Graph, index: int) -> Site | None:
-    return stack_site(graph, index)
 
 
 def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Leaf) -> int | None:
@@ -115,8 +128,23 @@ def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Ite
         deeper = inner(graph, pairs, index, leaf)
         if deeper is None:
             yield leaf
-        else:
-            yield from flatten(graph, pairs, deeper)
+            continue
+        for each in flatten(graph, pairs, deeper):
+            unknown = each.factor is None or leaf.factor is None
+            yield replace(each, factor=None if unknown else each.factor * leaf.factor)  # type: ignore[operator]
+
+
+def gated(graph: Graph, found: Sum) -> int | None:
+    """The x of t * f(x) + c * x: the earliest factor of one summand from which all others were computed."""
+    held = []
+    for leaf in found.leaves:
+        others = [other.values for other in found.leaves if other is not leaf]
+        product = graph.values[leaf.values[0]]
+        for factor in leaf.values if len(leaf.values) > 1 else product.inputs if product.op in ("mul", "mul_") else ():
+            top = same(graph, factor)
+            if graph.values[top].data and all(any(holds(graph, i, top) for i in other) for other in others):
+                held.append(top)
+    return min(held, default=None)
 
 
 def nearest_common(graph: Graph, found: Sum) -> int | None:

@@ -5,7 +5,7 @@ what torch.fx cannot trace, in-place or not; works on FakeTensor and on the meta
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from reslab.look.example import Example, arguments, call, tensors
+from reslab.look.example import Example, arguments, call, each, first_of, tensors
 from reslab.look.sites import ADDING, Modules, Product, Site, name_of, operands
+
+NUMBERED = frozenset("add sub rsub hardtanh clamp clamp_min clamp_max threshold".split())
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Value:
     path: str  # the module at work
     site: Site | None  # the adding call that made it
     weights: tuple[str, ...] = ()  # the parameters (by name) read directly or through views
+    numbers: Mapping[str, float] = field(default_factory=dict)  # by name, of the ops in NUMBERED
     macs: int = 0
     above: int = 0  # the set of its ancestors, itself among them, as bits
 
@@ -44,6 +47,7 @@ class Graph:
     added: dict[Site, tuple[int | None, ...]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> how many numbers
     strangers: set[str] = field(default_factory=set)  # ops that are not PyTorch's own, with the module
+    calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: what goes in, comes out
     outputs: set[int] = field(default_factory=set)
 
     def put(self, value: Value) -> int:
@@ -60,11 +64,13 @@ class Graph:
 
 def trace(model: nn.Module, example: Example) -> Graph:
     """Run the model once, without gradients, and return its value graph."""
-    modules = Modules(model)
-    recorder = Recorder(model, modules, example)
     fakes = (mode for t in model.parameters() if (mode := getattr(t, "fake_mode", None)) is not None)
-    with torch.no_grad(), next(fakes, contextlib.nullcontext()), modules.watched(), recorder, Calls(recorder):
-        output = call(model, example)
+    # In inference mode PyTorch's composite functions would not come apart into the ops that are counted here.
+    with torch.inference_mode(False), torch.no_grad(), next(fakes, contextlib.nullcontext()):
+        example = each(example, torch.clone)  # the model may write into it
+        recorder = Recorder(model, example)
+        with recorder.modules.watched(), recorder, Calls(recorder):
+            output = call(model, example)
     recorder.graph.outputs = {recorder.now[id(t)] for t in tensors(output) if id(t) in recorder.now}
     return recorder.graph
 
@@ -91,9 +97,9 @@ class Calls(TorchFunctionMode):
 class Recorder(TorchDispatchMode):
     """Writes the graph. Tensors are kept alive, so that no id is used twice."""
 
-    def __init__(self, model: nn.Module, modules: Modules, example: Example) -> None:
+    def __init__(self, model: nn.Module, example: Example) -> None:
         super().__init__()
-        self.graph, self.modules = Graph(), modules
+        self.graph, self.modules = Graph(), Modules(model, self.entered, self.left)
         self.site: Site | None = None
         self.now: dict[int, int] = {}  # id of a tensor -> its value at this moment
         self.alive: list[Tensor] = []
@@ -103,6 +109,15 @@ class Recorder(TorchDispatchMode):
         args, kwargs = arguments(example)
         for tensor in tensors([*args, *kwargs.values()]):
             self.set(tensor, Value("", (), tuple(tensor.shape), tensor.is_floating_point(), True, "", None))
+
+    def entered(self, path: str, args: list) -> None:
+        if path not in self.graph.calls:
+            self.graph.calls[path] = (self.seen(first_of(args)), None)
+
+    def left(self, path: str, output: Any) -> None:
+        before, after = self.graph.calls[path]
+        if after is None:
+            self.graph.calls[path] = (before, self.seen(first_of(output)))
 
     def set(self, tensor: Tensor, value: Value) -> int:
         index = self.graph.put(value)
@@ -151,9 +166,10 @@ class Recorder(TorchDispatchMode):
             self.graph.strangers.add(f"{func.namespace}::{op} in {path or 'the model'}")
         if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
             op = "plus_nothing"  # how Python's sum() begins
-        macs = count_macs(func, args, kwargs, out)
+        macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)
         for tensor in results:
             value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, weights)
+            value.numbers = numbers
             value.macs, macs = macs, 0  # counted once, however many tensors come out
             self.set(tensor, value)
 
@@ -201,10 +217,14 @@ def count_macs(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
     return flop_registry[packet](*args, **kwargs, out_val=out) // 2
 
 
-def up(graph: Graph, index: int) -> Iterator[int]:
-    """The ancestors of a value, itself among them, latest first."""
-    bits = graph.values[index].above
-    while bits:
-        top = bits.bit_length() - 1
-        yield top
-        bits ^= 1 << top
+def numbers_of(func: Any, args: tuple, kwargs: dict) -> dict[str, float]:
+    """The plain numbers that the op is given, by their names in its schema."""
+    if func.overloadpacket.__name__.removesuffix("_") not in NUMBERED:
+        return {}
+    found = {}
+    for i, argument in enumerate(func._schema.arguments):
+        default = argument.default_value if argument.has_default_value() else None
+        value = args[i] if i < len(args) else kwargs.get(argument.name, default)
+        if isinstance(value, int | float):
+            found[argument.name] = value
+    return found
