@@ -168,9 +168,9 @@ def test_renorm_is_the_mean_over_batches_of_any_split() -> None:
 def test_progress_and_mistakes() -> None:
     seen: list[tuple[int, int]] = []
     x = torch.ones(2, 3)
-    readout(Steps(), [(x, None)] * 2, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 6) for i in range(1, 7)]
-    with pytest.raises(UsageError, match="no data"):
+    readout(Steps(), [(x, None)] * 2, renorm=True, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 8) for i in (2, 4, 6, 8)]  # samples times shortened depths
+    with pytest.raises(UsageError, match="no batches"):
         readout(Steps(), [])
     with pytest.raises(UsageError, match="Linear has no merges to stop at"):
         readout(nn.Linear(3, 3), [(x, None)])

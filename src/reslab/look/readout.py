@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look import measure
 from reslab.look.edits import Edit, silence
-from reslab.look.example import as_it_was, batch_size, call, rows, scores
+from reslab.look.example import as_it_was, batch_size, call, rows
 from reslab.look.intervene import acting
 from reslab.look.measure import Batch, Metric
 from reslab.look.merges import Merge, find
+from reslab.look.silencing import Method, measured
+from reslab.look.trials import Steps, Tally, Trial, checked, one_by_one
 
 BATCHNORM = nn.modules.batchnorm._BatchNorm
 
@@ -30,16 +31,17 @@ class Depth:
     depth: int  # merges passed; 0 is the stem alone
     module: str | None  # of the last one passed
     projections: int  # shortcuts with weights or padding still ahead: what they carry they also change
-    values: dict[str, float]  # each metric, mean over what is asked
+    values: dict[str, float]  # each metric's mean over the things asked
 
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
-    """The answers at every depth, on `n` samples; the last is the whole model."""
+    """The answers at every depth, on the n things asked (samples or tokens); the last is the whole model."""
 
     n: int
     metrics: tuple[str, ...]
     renorm: bool
+    method: Method  # how branches were silenced; the numbers are the same
     depths: tuple[Depth, ...]
 
 
@@ -50,6 +52,7 @@ def readout(
     merges: Sequence[Merge] | None = None,
     metrics: Sequence[str | Metric] | None = None,
     renorm: bool = False,
+    chunk: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Readout:
     """Each metric at each depth: after the first 0, 1, ..., n reachable merges, with all later branches silenced.
@@ -62,43 +65,43 @@ def readout(
 
     BatchNorm's averages were made with all branches; `renorm` measures them again at each depth, on these
     batches, for the layers from the first silenced merge on (LayerNorm needs none of this; averages that the
-    model keeps otherwise stay). It needs more than one value a channel.
+    model keeps otherwise stay). It needs more than one value a channel. A post-activation ResNet with option A has no
+    norm on its skips, so nothing to measure again.
 
-    One pass a depth, two with `renorm`. Runs in eval mode; the model comes back as it was. Raises UsageError for
-    no data, a model without merges, or metrics that do not fit the data.
+    By growing passes (growing.py), whose rows (samples times copies) `chunk` bounds, by default the largest batch's
+    but at least 16; with `renorm`, or where the model does not take that, by two or one passes a depth. Runs in eval
+    mode; the model comes back as it was. Raises UsageError for no data, a model without merges, or metrics that do
+    not fit the data; ReslabError where a metric gives NaN.
     """
-    if not batches:
-        raise UsageError("no data: give at least one batch")
+    asked = checked(batches, metrics)
     merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
     usable = [merge for merge in merges if merge.reachable]
     if not usable:
         raise UsageError(f"{type(model).__name__} has no merges to stop at: there is one depth only, its last layer")
-    chosen = measure.chosen(metrics, batches[0][1])
     later = [after(usable, passed) for passed in range(len(usable) + 1)]
-    sums: list[dict[str, tuple[float, int]]] = [{} for _ in later]
+    short = [silenced for silenced in later if silenced]  # the last, and those inside the last, are the whole model
+    lesions = [frozenset(merge.index for merge in silenced) for silenced in short]
+    samples = [batch_size(example) for example, _ in batches]
+    steps = Steps(progress, sum(samples) * len(lesions))
     with torch.no_grad(), as_it_was(model):
-        means = [averages(model, merges, batches, each) if renorm and each else [] for each in later]
-        for done, (example, labels) in enumerate(batches):
-            whole = scores(call(model, example))
-            for passed, silenced in enumerate(later):
-                with swapped(means[passed]), acting(model, merges, {merge.index: silence() for merge in silenced}):
-                    answer = scores(call(model, example)) if silenced else whole
-                for name, found in measure.measure(chosen, answer, labels, whole).items():
-                    total, count = sums[passed].get(name, (0.0, 0))
-                    sums[passed][name] = total + float(found.cpu().double().sum()), count + found.numel()
-                if progress:
-                    progress(done * len(later) + passed + 1, len(batches) * len(later))
-    n = sum(batch_size(example) for example, _ in batches)
+        tally: Tally
+        if renorm:
+            trials = [renormed(model, merges, batches, silenced) for silenced in short]
+            tally, method = one_by_one(model, batches, asked, trials, steps), "naive"
+        else:
+            most = chunk or max(16, *samples)
+            tally, method, _ = measured(model, batches, asked, merges, lesions, method="auto", most=most, steps=steps)
+    places = iter(range(1, len(short) + 1))
     depths = tuple(
         Depth(
             depth=passed,
             module=usable[passed - 1].module if passed else None,
             projections=sum(merge.kind == "projection" for merge in silenced),
-            values={name: total / count for name, (total, count) in sums[passed].items() if count},
+            values=tally.means(next(places) if silenced else 0),
         )
         for passed, silenced in enumerate(later)
     )
-    return Readout(n=n, metrics=tuple(chosen), renorm=renorm, depths=depths)
+    return Readout(n=tally.n, metrics=tuple(asked), renorm=renorm, method=method, depths=depths)
 
 
 def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
@@ -109,6 +112,18 @@ def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
         around.add(inner.parent)
         inner = known.get(inner.parent)
     return [merge for merge in merges[passed:] if merge.index not in around]
+
+
+def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Trial:
+    """The model with these merges silent and its BatchNorms used to that."""
+    means = averages(model, merges, batches, later)
+
+    @contextlib.contextmanager
+    def change() -> Iterator[None]:
+        with swapped(means), acting(model, merges, {merge.index: silence() for merge in later}):
+            yield
+
+    return Trial(f"before merge {later[0].index} ({later[0].module or 'the model'})", change)
 
 
 Averages = list[tuple[Tensor, Tensor]]  # a BatchNorm's buffers, and what they should hold
