@@ -72,12 +72,12 @@ def what_follows(graph: Graph, merged: int, skip: int) -> tuple[bool, str]:
         at = users[0]
         value = graph.values[at]
         name = value.op.removeprefix("native_").removesuffix("_")
+        where = f" ({value.path})" if value.path != path else ""
         if value.op in COPIES:
-            moved = moved or (name if value.op in MOVES or value.shape != graph.values[merged].shape else "")
+            moved = moved or (name + where if value.op in MOVES or value.shape != graph.values[merged].shape else "")
             continue
         bounds = clip(value)
         if bounds is None or low < bounds[0] or high > bounds[1]:
-            where = f" ({value.path})" if value.path != path else ""
             return False, f"{name}{where} follows the addition and stays"
         if bounds == (0, inf):
             why = "the ReLU after the addition changes nothing: what comes in is never negative"

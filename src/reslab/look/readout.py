@@ -85,6 +85,7 @@ def readout(
     steps = Steps(progress, sum(samples) * len(lesions))
     with torch.no_grad(), as_it_was(model):
         tally: Tally
+        method: Method
         if renorm:
             trials = [renormed(model, merges, batches, silenced) for silenced in short]
             tally, method = one_by_one(model, batches, asked, trials, steps), "naive"
