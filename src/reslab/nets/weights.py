@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
+from reslab.nets.qa_net import QASpec
 from reslab.run import Run
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
@@ -173,8 +174,13 @@ def spec_inside(path: Path) -> Spec | None:
 
 
 def read_spec(run: Run) -> Spec:
-    """The spec of a run folder's net. Raises UsageError where it has none, ReslabError for a damaged one."""
+    """The spec of a run folder's net for images.
+
+    Raises UsageError where it has none or is a net for questions, ReslabError for a damaged one.
+    """
     data = run.read_json("spec.json")
+    if data.get("family") == QASpec.family:
+        raise UsageError(f"{run.folder} holds {data.get('name')}, a net that answers questions: `reslab qa` takes it")
     try:
         return from_dict(data)
     except UsageError as error:
