@@ -57,18 +57,20 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
             continue
         if any(layer.module == value.path for layer in layers) or not value.weights:
             continue
-        out = last_of(graph, i)
+        before, out = graph.calls[value.path]
+        if before is None or out is None:
+            continue
         norm = norm_after(graph, modules, out)
         inside = [merge for merge, each in zip(merges, found, strict=True) if i in each.region]
-        data = next(j for j in first_of(graph, i) if graph.values[j].data)
+        kernel = getattr(module, "kernel_size", ())
         layers.append(
             Layer(
                 index=len(layers),
                 module=value.path,
                 norm=norm,
                 kind=type(module).__name__,
-                kernel=tuple(getattr(module, "kernel_size", ())),
-                before=graph.values[data].shape,
+                kernel=kernel if isinstance(kernel, tuple) else (kernel,),
+                before=graph.values[before].shape,
                 shape=graph.values[out].shape,
                 params=sum(p.numel() for path in (value.path, norm) if path for p in modules[path].parameters()),
                 merge=max(inside, key=lambda merge: merge.depth).index if inside else None,
@@ -84,26 +86,6 @@ def applies_a_matrix(module: nn.Module, value: Value) -> bool:
         return True
     weights = [p for p in module.parameters() if p.dim() > 1]
     return value.op in PRODUCTS - {"embedding"} and len(weights) == 1 and not list(module.children())
-
-
-def last_of(graph: Graph, index: int) -> int:
-    """The module's output: the last value made within it from this one, one after another."""
-    path = graph.values[index].path
-    while True:
-        after = [i for i in followers(graph, index) if graph.values[i].path == path]
-        if len(after) != 1:
-            return index
-        index = after[0]
-
-
-def first_of(graph: Graph, index: int) -> tuple[int, ...]:
-    """What goes into the module: back over the views that it makes."""
-    path = graph.values[index].path
-    while True:
-        inputs = [i for i in graph.values[index].inputs if graph.values[i].data]
-        if len(inputs) != 1 or graph.values[inputs[0]].path != path or not graph.values[inputs[0]].op:
-            return tuple(inputs)
-        index = inputs[0]
 
 
 def norm_after(graph: Graph, modules: dict[str, nn.Module], index: int) -> str | None:
