@@ -46,6 +46,7 @@ test-slow: .venv/dev
 bench: .venv/dev
 	$(BIN)/python bench/train_step.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/gradients.py
 
 clean:
 	rm -rf .venv runs/demo .mypy_cache .ruff_cache .pytest_cache build dist
