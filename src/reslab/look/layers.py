@@ -49,13 +49,13 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
         graph = trace(model, example)
     found = find_in(graph)
     merges = nest(found)
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     layers: list[Layer] = []
     for i, value in enumerate(graph.values):
         module = modules.get(value.path)
         if not (value.op and value.data and module and applies_a_matrix(module, value)):
             continue
-        if any(layer.module == value.path for layer in layers) or not value.weights:
+        if any(modules[layer.module] is module for layer in layers) or not value.weights:
             continue
         before, out = graph.calls[value.path]
         if before is None or out is None:

@@ -183,7 +183,7 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
 def named(graph: Graph, model: nn.Module, paths: Sequence[str]) -> list[Found]:
     """The modules that the user says are merges."""
     found = []
-    known = dict(model.named_modules())
+    known = dict(model.named_modules(remove_duplicate=False))
     for path in paths:
         if path not in known:
             raise UsageError(f"the model has no module {path!r} to take for a merge")

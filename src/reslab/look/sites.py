@@ -34,7 +34,7 @@ class Operand:
 
 
 class Modules:
-    """Which module is at work, by forward hooks; a module with two names goes by its first.
+    """Which module is at work, by forward hooks; one with several names goes by that within its caller, or its first.
 
     `entered(path, arguments)` and `left(path, output)` are told, where given.
     """
@@ -50,9 +50,12 @@ class Modules:
         self.counts: Counter[str] = Counter()
         self.passes = 0  # forward passes of the whole model that have ended well
 
-    def enter(self, path: str, _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+    def enter(self, names: list[str], _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.stack:  # a new forward pass
             self.counts.clear()
+        path = names[0]
+        if len(names) > 1 and self.stack:
+            path = next((name for name in names if name.startswith(f"{self.stack[-1]}.")), path)
         self.stack.append(path)
         if self.entered:
             self.entered(path, [*args, *kwargs.values()])
@@ -74,8 +77,11 @@ class Modules:
     def watched(self) -> Iterator["Modules"]:
         handles = []
         try:
-            for path, module in self.model.named_modules():
-                enter = functools.partial(self.enter, path)
+            names: dict[nn.Module, list[str]] = {}
+            for name, module in self.model.named_modules(remove_duplicate=False):
+                names.setdefault(module, []).append(name)
+            for module, known in names.items():
+                enter = functools.partial(self.enter, known)
                 handles.append(module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True))
                 handles.append(module.register_forward_hook(self.leave, always_call=True))
             yield self

@@ -47,7 +47,7 @@ def watching(model: nn.Module, layers: Sequence[Layer], see: See) -> Iterator[No
     """
     waiting: dict[str, Layer] = {}  # the module whose output comes next: whose response that is
     calls: Counter[str] = Counter()
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
 
     def begin(module: nn.Module, args: Any) -> None:
         waiting.clear()
