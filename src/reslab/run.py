@@ -5,7 +5,6 @@ spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetenso
 
 import contextlib
 import errno
-import importlib.metadata
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from reslab import __version__
 from reslab.errors import ReslabError, UsageError
 
 try:
@@ -199,7 +199,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
     name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
     return {
-        "reslab": importlib.metadata.version("reslab"),
+        "reslab": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),

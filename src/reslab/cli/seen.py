@@ -1,0 +1,141 @@
+"""The main numbers of what was seen in a model, in a few lines; the page has the rest."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from reslab.cli import say
+
+FEW = 5  # lines of the most telling
+
+
+def merges(found: Any) -> None:
+    """Every merge as a row; below, why branches can be cut or not."""
+    if found:
+        rows = [
+            (f"{'  ' * m.depth}{m.index}", place(m.module), m.kind, size(m.before), size(m.shape),
+             f"{m.params:,}", say.millions(m.macs // found.batch), "yes" if m.cuttable else "no") for m in found
+        ]  # fmt: skip
+        say.table(("merge", "module", "kind", "from", "to", "parameters", "MACs", "cuttable"), rows,
+                  title=f"{found.model}: {len(found)} residual merges (MACs of one sample)")  # fmt: skip
+        reasons: dict[str, list[int]] = {}
+        for m in found:
+            reasons.setdefault(f"{'cuttable' if m.cuttable else 'not cuttable'}: {m.why}", []).append(m.index)
+        for why, indices in reasons.items():
+            print(f"{spans(indices)} {why}")
+    if found.sums:
+        print(f"sums of equal sides, which are no merges: {', '.join(place(m.path) for m in found.sums)}")
+    for note in found.notes:
+        print(note)
+
+
+def responses(found: Any) -> None:
+    shown = [found.layers[i] for i in found.ranked]
+    if shown:
+        print(f"standard deviation of {len(shown)} layers' responses: median {found.median:.4g}, largest "
+              f"{shown[0].std:.4g} ({shown[0].module}), smallest {shown[-1].std:.4g} ({shown[-1].module})")  # fmt: skip
+    remarks(found)
+
+
+def gradients(found: Any) -> None:
+    mode = "training" if found.training else "eval"
+    print(f"loss {found.loss:.4g} ({found.of}), n = {found.n}, {mode} mode")
+    for what, health in (("activations' gradients", found.activations), ("weights' gradients", found.weights),
+                         ("signal forward", found.signal)):  # fmt: skip
+        ratio = "" if health.ratio is None else f" (largest to smallest {health.ratio:.3g})"
+        print(f"{what}: {health.words}{ratio}")
+    remarks(found)
+
+
+def lesions(found: Any) -> None:
+    name = found.metrics[0]
+    print(f"whole model: {values(found.whole)}, n = {found.n} ({found.method}{': ' + found.why if found.why else ''})")
+    for title, rows in (("one branch silenced", found.single), ("one layer left out", found.layers)):
+        worst = sorted(rows, key=lambda row: -row.values[name])
+        if worst:
+            middle = figure(name, median(row.values[name] for row in rows))
+            print(f"{title}: median {name} {middle}; those that matter most:")
+        for row in worst[:FEW]:
+            at = f"merge {row.merge}" if hasattr(row, "merge") else f"layer {row.layer}"
+            print(f"  {at} ({place(row.module)}, {row.kind}): {values(row.values)}")
+    for drawn in found.random:
+        seen = drawn.values[name]
+        print(f"{drawn.k} branches at random: median {name} {figure(name, median(seen))}, "
+              f"{figure(name, min(seen))} to {figure(name, max(seen))} in {len(seen)} draws")  # fmt: skip
+    remarks(found)
+
+
+def paths(found: Any) -> None:
+    print(f"{sum(found.counts):.4g} paths of lengths 0 to {found.merges}, gradient at {found.at}, n = {found.n}; "
+          f"|sum of G_k - G| / |G| at most {found.deviation:.1g}")  # fmt: skip
+    first, last = found.effective_exact
+    print(
+        f"95 % of the exact |G_k| lie in lengths {first} to {last}: {100 * found.effective_exact_share:.4g} % of paths"
+    )
+    if found.effective:
+        first, last = found.effective
+        print(f"95 % of count x norm of {found.sampled_paths} drawn paths in lengths {first} to {last}: "
+              f"{100 * found.effective_share:.4g} % of paths")  # fmt: skip
+
+
+def influence(found: Any) -> None:
+    ordered = sorted(found.merges, key=lambda step: step.influence)
+    downhill = [step for step in found.merges if step.cosine is not None]
+    print(f"block influence 1 - cos(x, h), n = {found.n}; least:")
+    for step in ordered[:FEW]:
+        ratio = "" if step.ratio is None else f", |F|/|x| {step.ratio:.3f}"
+        print(f"  merge {step.index} ({place(step.module)}): {step.influence:.4f}{ratio}")
+    if downhill:
+        many = sum(step.cosine < 0 for step in downhill)
+        print(f"the branch steps downhill, cos(F, dL/dh) < 0, in {many} of {len(downhill)} blocks")
+
+
+def readout(found: Any) -> None:
+    name = found.metrics[0]
+    depths = found.depths
+    places = sorted({0, *(round(i * (len(depths) - 1) / (FEW + 1)) for i in range(FEW + 2))})
+    print(f"answers read at each of {len(depths)} depths, n = {found.n}:")
+    for depth in (depths[i] for i in places):
+        after = (
+            "before the first merge"
+            if depth.module is None
+            else f"after merge {depth.depth - 1} ({place(depth.module)})"
+        )
+        print(f"  {after}: {values(depth.values)}")
+    best = min(depths, key=lambda depth: depth.values[name])
+    if best.values[name] < depths[-1].values[name]:
+        print(f"the best {name} is not the last: {figure(name, best.values[name])} at depth {best.depth}")
+
+
+def remarks(found: Any) -> None:
+    for note in found.notes:
+        print(note)
+
+
+def values(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figure(name, value)}" for name, value in metrics.items())
+
+
+def figure(name: str, value: float) -> str:
+    return say.percent(100 * value) if name == "error" else f"{value:.4g}"
+
+
+def size(shape: Sequence[int]) -> str:
+    """One sample's shape."""
+    return "x".join(map(str, shape[1:]))
+
+
+def place(module: str) -> str:
+    """A module's path; the whole model has none."""
+    return module or "the model itself"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 7 as 1-3, 7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
