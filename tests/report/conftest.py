@@ -154,3 +154,38 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=quiet)
         yield browser
         browser.close()
+
+
+class Tab:
+    """A browser tab that keeps every complaint and every request beyond the page itself."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.page = browser.new_page(**options)
+        self.noise: list[str] = []
+        self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
+        self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
+        self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
+        self.page.on("request", lambda r: self.seen(r.url))
+        self.opened = ""
+
+    def seen(self, url: str) -> None:
+        if url != self.opened and not url.startswith("data:"):
+            self.noise.append(f"request: {url}")
+
+    def open(self, path: Path) -> Any:
+        self.opened = path.as_uri()
+        self.page.goto(self.opened)
+        return self.page
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
+    opened: list[Tab] = []
+
+    def make(**options: Any) -> Tab:
+        opened.append(Tab(chromium, **options))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.page.close()

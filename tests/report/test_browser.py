@@ -1,7 +1,7 @@
 """The page in a browser: drawn, silent, offline, and readable on a phone and in the dark."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +14,12 @@ DARK_BACKGROUND = "rgb(23, 24, 26)"
 WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 
 
-class Tab:
-    """A browser tab that keeps every complaint and every request beyond the page itself."""
-
-    def __init__(self, browser: Any, **options: Any) -> None:
-        self.page = browser.new_page(**options)
-        self.noise: list[str] = []
-        self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
-        self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
-        self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
-        self.page.on("request", lambda r: self.seen(r.url))
-        self.opened = ""
-
-    def seen(self, url: str) -> None:
-        if url != self.opened and not url.startswith("data:"):
-            self.noise.append(f"request: {url}")
-
-    def open(self, path: Path) -> Any:
-        self.opened = path.as_uri()
-        self.page.goto(self.opened)
-        return self.page
-
-
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
-    opened: list[Tab] = []
-
-    def make(**options: Any) -> Tab:
-        opened.append(Tab(chromium, **options))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        one.page.close()
-
-
 def drawn(page: Any) -> list[bool]:
     """For each place of a figure: is there a drawing in it?"""
     return page.eval_on_selector_all(".plot", "all => all.map(p => !!p.querySelector('.main-svg'))")
 
 
-def test_study_page_is_drawn_in_silence(tab: Callable[..., Tab], study_folder: Path, study: dict[str, Any]) -> None:
+def test_study_page_is_drawn_in_silence(tab: Callable[..., Any], study_folder: Path, study: dict[str, Any]) -> None:
     one = tab()
     page = one.open(write(study_folder))
     assert drawn(page) == [True] * 4
@@ -66,7 +31,7 @@ def test_study_page_is_drawn_in_silence(tab: Callable[..., Tab], study_folder: P
     assert one.noise == []
 
 
-def test_run_pages_are_drawn_in_silence(tab: Callable[..., Tab], make_run: Callable[..., Path], tmp_path: Path) -> None:
+def test_run_pages_are_drawn_in_silence(tab: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path) -> None:
     names = ["</script><script>alert(1)</script>", "<b>bold</b>", *"cdefgh"]
     folders = [make_run("a", classes=names), make_run("b", end=9.5)]
     one = tab()
@@ -79,7 +44,7 @@ def test_run_pages_are_drawn_in_silence(tab: Callable[..., Tab], make_run: Calla
     assert one.noise == []
 
 
-def test_class_bars_carry_their_own_names(tab: Callable[..., Tab], make_run: Callable[..., Path]) -> None:
+def test_class_bars_carry_their_own_names(tab: Callable[..., Any], make_run: Callable[..., Path]) -> None:
     """Classes called by numbers, and two of one name: neither may be mixed up."""
     folder = make_run()
     seen = json.loads((folder / "results" / "eval.json").read_text())
@@ -98,7 +63,7 @@ def test_class_bars_carry_their_own_names(tab: Callable[..., Tab], make_run: Cal
     assert matrix.locator("tbody tr").nth(2).locator("td").all_inner_texts() == ["0", "0", "2", "8"]
 
 
-def test_hover_tells_net_iteration_and_value(tab: Callable[..., Tab], study_folder: Path) -> None:
+def test_hover_tells_net_iteration_and_value(tab: Callable[..., Any], study_folder: Path) -> None:
     page = tab().open(write(study_folder))
     page.evaluate("""() => {
         const plot = document.querySelector(".plot");
@@ -109,7 +74,7 @@ def test_hover_tells_net_iteration_and_value(tab: Callable[..., Tab], study_fold
 
 
 def test_phone_does_not_scroll_sideways(
-    tab: Callable[..., Tab], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
+    tab: Callable[..., Any], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     one = tab(viewport={"width": 360, "height": 740})
     run = make_run()
@@ -124,7 +89,7 @@ def test_phone_does_not_scroll_sideways(
 
 
 def test_tables_show_what_counts(
-    tab: Callable[..., Tab], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
+    tab: Callable[..., Any], study_folder: Path, make_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     """On a phone every error of a study's final table; on a screen the whole table that compares runs."""
     page = tab(viewport={"width": 360, "height": 740}).open(write(study_folder))
@@ -138,7 +103,7 @@ def test_tables_show_what_counts(
     assert wide == seen
 
 
-def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Tab], study_folder: Path) -> None:
+def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Any], study_folder: Path) -> None:
     one = tab(color_scheme="light")
     page = one.open(write(study_folder))
     paper = "getComputedStyle(document.body).backgroundColor"
@@ -151,7 +116,7 @@ def test_dark_mode_is_followed_while_the_page_is_open(tab: Callable[..., Tab], s
     assert one.noise == []
 
 
-def test_figures_are_sized_for_paper(tab: Callable[..., Tab], study_folder: Path) -> None:
+def test_figures_are_sized_for_paper(tab: Callable[..., Any], study_folder: Path) -> None:
     page = tab(color_scheme="dark").open(write(study_folder))
     width = "document.querySelector('.main-svg').clientWidth"
     before = page.evaluate(width)

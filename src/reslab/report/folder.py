@@ -38,19 +38,22 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """`run` or `study`; raises UsageError for a folder that is neither."""
+    """`run`, `study` or `look`; raises UsageError for a folder that is none of them."""
     if (folder / "study.json").is_file():
         return "study"
     if (folder / "spec.json").is_file() and (folder / "results").is_dir():
         return "run"
+    if any((folder / "results").glob("look-*.json")):
+        return "look"
     wanted = "a run folder holds spec.json and results/, a study folder holds study.json"
     raise UsageError(f"{str(folder)!r} has nothing to report: {wanted}")
 
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything the page of a run can use."""
-    if kind(folder) != "run":
-        raise UsageError(f"{str(folder)!r} is a study folder; a run folder was asked for")
+    if (found := kind(folder)) != "run":
+        what = "a study folder" if found == "study" else "no run of ours"
+        raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")
     stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]
     own = [found for found in stored if _is_test(found, data)]
@@ -64,7 +67,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         train=read_json(folder / "results" / "train.json"),
         evaluation=own[0] if own else {},
         others=[found for found in stored if found not in own],
-        events=_read_events(folder / "metrics.jsonl"),
+        events=read_events(folder / "metrics.jsonl"),
     )
 
 
@@ -96,7 +99,21 @@ def _read_toml(path: Path) -> Facts:
         raise ReslabError(f"{str(path)!r} is damaged: {error}") from error
 
 
-def _read_events(path: Path) -> list[Facts]:
+def dicts(value: Any) -> list[Facts]:
+    """The objects in what should be a list of them."""
+    return [item for item in items(value) if isinstance(item, dict)]
+
+
+def facts(value: Any) -> Facts:
+    """An object, {} for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def read_events(path: Path) -> list[Facts]:
     """The lines of metrics.jsonl as one history.
 
     A resumed run goes on from its checkpoint and logs again what came after it, so a resume takes back

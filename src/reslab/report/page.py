@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
-from reslab.report import runs, studies, words
+from reslab.report import look, runs, studies, words
 from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -16,12 +16,16 @@ TEMPLATES = Path(__file__).parent / "templates"
 def write(folder: Path, *, out: Path | None = None) -> Path:
     """Draw a run folder or a study folder as one self-contained page, by default `<folder>/report.html`.
 
-    Returns the path of the page. Raises UsageError for a folder that is neither, ReslabError for a damaged file
-    or where the page cannot be written.
+    What `reslab look` saw in a model that is no run of ours is drawn as `<folder>/look.html`. Returns the path of the
+    page. Raises UsageError for a folder that is none of these, ReslabError for a damaged file or where the page cannot
+    be written.
     """
     folder = Path(folder)
-    page = studies.page(folder) if folders_.kind(folder) == "study" else runs.page(folder)
-    return _save(_render(page), Path(out) if out else folder / "report.html")
+    kind = folders_.kind(folder)
+    if kind == "look":
+        return look.write(folder, out=out)
+    page = studies.page(folder) if kind == "study" else runs.page(folder)
+    return save(render(page), Path(out) if out else folder / "report.html")
 
 
 def write_many(folders: Iterable[Path], *, out: Path) -> Path:
@@ -29,7 +33,7 @@ def write_many(folders: Iterable[Path], *, out: Path) -> Path:
     chosen = [Path(folder) for folder in folders]
     if not chosen:
         raise UsageError("no run folders to compare: name at least one")
-    return _save(_render(runs.page_of_many(chosen)), Path(out))
+    return save(render(runs.page_of_many(chosen)), Path(out))
 
 
 @cache
@@ -49,7 +53,8 @@ def _environment() -> Any:
     return environment
 
 
-def _render(page: dict[str, Any]) -> str:
+def render(page: dict[str, Any]) -> str:
+    """The page's template filled, with the figures' data and the library that draws them."""
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
@@ -58,5 +63,6 @@ def _render(page: dict[str, Any]) -> str:
     return str(_environment().get_template(page["template"]).render(page, plots=plots, plotly=library))
 
 
-def _save(text: str, out: Path) -> Path:
+def save(text: str, out: Path) -> Path:
+    """Write a page whole or not at all."""
     return write_aside(out, lambda file: file.write(text.encode(errors="replace")))  # names may hold lone surrogates

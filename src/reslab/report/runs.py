@@ -23,6 +23,7 @@ def page(folder: Path) -> Facts:
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
         "others": run.others,
+        "looked": (folder / "look.html").is_file(),
         "commands": [f["command"] for f in (run.train, run.evaluation, *run.others) if f.get("command")],
     }
 

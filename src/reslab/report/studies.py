@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.report import charts, tables, words
-from reslab.report.folder import Facts, read_json
+from reslab.report.folder import Facts, dicts, items, read_json
+from reslab.report.look.study import look_inside
 
 RAMPS = {"plain": "plain", "residual": "residual"}  # any other kind is drawn green
 FOUND = {
@@ -24,30 +25,25 @@ FOUND = {
 def page(folder: Path) -> Facts:
     """What study.html.j2 shows."""
     study = read_json(folder / "study.json")
-    curves, rows = _dicts(study.get("curves")), _dicts(study.get("table"))
-    runs = _dicts(study.get("runs"))
-    figures = [f for f in (_curves(curves, _list(study.get("drops"))), _by_depth(rows)) if f]
+    curves, rows = dicts(study.get("curves")), dicts(study.get("table"))
+    runs = dicts(study.get("runs"))
+    look = look_inside(folder, runs)
+    inside = [figure for section in look["sections"] for figure in section["figures"]] if look else []
+    figures = [f for f in (_curves(curves, items(study.get("drops"))), _by_depth(rows), *inside) if f]
     return {
         "template": "study.html.j2",
         "title": study.get("title") or study.get("study") or folder.resolve().name,
         "study": study,
         "found": FOUND.get(str(study.get("study"))),
-        "verdicts": _dicts(study.get("verdicts")),
-        "caveats": [c for c in _list(study.get("caveats")) if isinstance(c, str)],
+        "look": look,
+        "verdicts": dicts(study.get("verdicts")),
+        "caveats": [c for c in items(study.get("caveats")) if isinstance(c, str)],
         "figures": {f["id"]: f for f in figures},
         "table": tables.of(rows),
         "runs": tables.of(runs),
         "seeds": len({r["seed"] for r in runs if "seed" in r}),
         "commands": [study["command"]] if study.get("command") else [],
     }
-
-
-def _dicts(value: Any) -> list[Facts]:
-    return [item for item in _list(value) if isinstance(item, dict)]
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:

@@ -1,0 +1,162 @@
+"""By depth: what each block does to what it is added to, and what the model would answer after it."""
+
+from typing import Any
+
+from reslab.report import charts
+from reslab.report.folder import Facts, dicts
+from reslab.report.look.blocks import blocks
+from reslab.report.look.charts import NARROW, Plot, bars, curve, ink, level, top_of
+from reslab.report.look.folder import Look
+from reslab.report.look.papers import section
+from reslab.report.look.words import Metric, median, metrics, numbers, several, told
+from reslab.report.words import GAP, is_number, number
+
+STEPS = (
+    ("influence", "block influence, 1 − cos(x, x + F)"),
+    ("ratio", "|F| / |x|"),
+    ("cosine", "cos(F, ∇L): below zero is downhill"),
+)
+
+
+def influence(looks: list[Look]) -> Facts | None:
+    """Block influence, relative size and the cosine with the gradient, each by depth."""
+    shown = [look for look in looks if dicts(look["influence"].get("merges"))]
+    plots = [plot for key, title in STEPS if (plot := steps(shown, key, title))]
+    figure = None
+    if plots:
+        caption = "What each block adds, F, beside what it is added to, x, by depth. "
+        if len(shown) == 1 and any(block.marked for block in blocks(shown[0])):
+            caption += "▼ marks blocks that change the shape: there x is what the shortcut makes of it. "
+        caption += "Influence near zero: the direction hardly changes."
+        alt = f"{'; '.join(plot['title'] for plot in plots)}, by block. {' '.join(map(str, told(shown, said)))}"
+        figure = charts.figure("influence", plots, alt=alt, caption=caption, stacked=len(shown) == 1)
+    found = told(looks, said)
+    return section("influence", "How far each block moves what it is added to", found=found, figures=[figure])
+
+
+def steps(shown: list[Look], key: str, title: str) -> Plot | None:
+    """One measure by block: bars for one model, lines for several."""
+    if len(shown) == 1:
+        found = [b for b in blocks(shown[0]) if is_number(b.values.get(f"influence:{key}"))]
+        return bars(title, found, lambda b: b.values.get(f"influence:{key}"), height=200, margin=NARROW | {"l": 46},
+                    yaxis={"automargin": False}) if found else None  # fmt: skip
+    data, rows, ends = [], [], []
+    for rank, look in enumerate(shown):
+        points = [(b.index, b.values.get(f"influence:{key}")) for b in blocks(look)]
+        if not numbers([y for _, y in points]):
+            continue
+        color = ink(rank, len(shown))
+        data.append(curve(look.label, points, color, x="block"))
+        ends.append((look.label, points[-1][1], color))
+        rows += [[look.label, index, charts.finite(y)] for index, y in points]
+    if not data:
+        return None
+    xaxis = {"title": {"text": "block"}}
+    legend = {"showlegend": len(data) > 1, "margin": NARROW | {"b": 80}}
+    return charts.plot(title, data, height=320, key="block", xaxis=xaxis, **legend) | {
+        "rows": [["model", "block", title], *rows]
+    }
+
+
+def said(look: Look) -> list[str]:
+    """What the blocks do, in words made of the numbers."""
+    found = [b for b in blocks(look) if is_number(b.values.get("influence:influence"))]
+    if not found:
+        return []
+    ranked = sorted(found, key=size("influence:influence"))
+    low, high = ranked[0], ranked[-1]
+    sentences = [
+        f"Block influence goes from {number(low.values['influence:influence'])} (block {low.index}: the "
+        f"first to cut by this measure) to {number(high.values['influence:influence'])} (block {high.index})."
+    ]
+    ratios = [b.values.get("influence:ratio") for b in found]
+    half = len(found) // 2
+    early, late = median(ratios[:half]), median(ratios[half:])
+    if early is not None and late is not None:
+        how = "less in the later half, as in the paper" if late < early else "not less in the later half"
+        sentences.append(f"|F| / |x| has the median {number(early)} in the first half of the blocks and "
+                         f"{number(late)} in the second: they change it {how}.")  # fmt: skip
+    cosines = numbers([b.values.get("influence:cosine") for b in found])
+    if cosines:
+        down = sum(value < 0 for value in cosines)
+        sentences.append(f"{down} of {several(len(cosines), 'block')} step downhill; the mean cosine is "
+                         f"{number(sum(cosines) / len(cosines))}.".replace("-", "−"))  # fmt: skip
+    return sentences
+
+
+def size(key: str) -> Any:
+    return lambda block: block.values[key]
+
+
+def readout(looks: list[Look]) -> Facts | None:
+    """The answers at every depth, for the first metric and one more."""
+    shown = [look for look in looks if dicts(look["readout"].get("depths"))]
+    wanted = list(dict.fromkeys(m.key for look in shown for m in metrics(look["readout"])))[:2]
+    plots = [plot for key in wanted if (plot := answers(shown, Metric(key)))]
+    figure = None
+    if plots:
+        caption = "All blocks after a depth silenced; the shortcuts carry the value to the model’s own head. "
+        if any(ahead(look) for look in shown):
+            caption += "Hollow: shortcuts that change what they carry are still ahead, so read these with care. "
+        if any(look["readout"].get("renorm") for look in shown):
+            caption += "The averages of batch normalization were measured anew at each depth. "
+        alt = " ".join(map(str, told(shown, read_found))) or "Answers by depth."
+        figure = charts.figure("readout", plots, alt=f"Curves by depth. {alt}", caption=caption.strip())
+    found = told(looks, read_found)
+    return section("readout", "What it would answer at each depth", found=found, figures=[figure])
+
+
+def ahead(look: Look) -> list[Any]:
+    """The depths with shortcuts ahead that change what they carry."""
+    depths = dicts(look["readout"].get("depths"))
+    return [d.get("depth") for d in depths if is_number(d.get("projections")) and d["projections"] > 0]
+
+
+def answers(shown: list[Look], metric: Metric) -> Plot | None:
+    data, rows, values = [], [], []
+    for rank, look in enumerate(shown):
+        depths = dicts(look["readout"].get("depths"))
+        points = [(d.get("depth"), metric.of(d.get("values"))) for d in depths]
+        if not numbers([y for _, y in points]):
+            continue
+        color, hollow = ink(rank, len(shown)), set(ahead(look))
+        unit = f"{GAP}%" if metric.key == "error" else ""
+        line = curve(look.label, points, color, x="after", unit=unit, marks=len(points) <= 130)
+        if "marker" in line:
+            kept = [x for x, _ in charts.thin(points)]
+            line["marker"] = {"size": 7 if len(points) <= 60 else 5, "line": {"color": color, "width": 1.5},
+                              "color": ["@paper" if x in hollow else color for x in kept]}  # fmt: skip
+        line["hovertemplate"] = line["hovertemplate"].replace("after %{x}", "after %{x} blocks")
+        data.append(line)
+        rows += [[look.label, d.get("depth"), d.get("module") or "", charts.finite(y)]
+                 for d, (_, y) in zip(depths, points, strict=True)]  # fmt: skip
+        values += [y for _, y in points]
+    if not data:
+        return None
+    top = top_of(values, percent=metric.key == "error")
+    more: Plot = {"showlegend": len(data) > 1, "margin": NARROW | ({"b": 80} if len(data) > 1 else {})}
+    if len(data) == 1:
+        last = values[-1]
+        more |= level(last, f"whole: {metric.text(last)}") if metric.key != "kl" else {}
+    plot = charts.plot(metric.title, data, height=320, key="depth", xaxis={"title": {"text": "blocks passed"}},
+                       yaxis={"range": top} if top else {}, **more)  # fmt: skip
+    return plot | {"rows": [["model", "blocks passed", "the last", metric.title], *rows]}
+
+
+def read_found(look: Look) -> list[str]:
+    """How soon the answer is there."""
+    metric = next(iter(metrics(look["readout"])), None)
+    depths = dicts(look["readout"].get("depths"))
+    values = [metric.of(d.get("values")) for d in depths] if metric else []
+    first, last = (values[0], values[-1]) if len(values) > 2 else (None, None)
+    if metric is None or not is_number(first) or not is_number(last):
+        return []
+    text = f"Read out before the first block the {metric.name} is {metric.text(first)}, after all "
+    text += f"{len(values) - 1} it is {metric.text(last)}."
+    if first > last:
+        half = (first + last) / 2
+        # The depth from which on it stays below, not where it first happens to dip.
+        place = 1 + max(i for i, y in enumerate(values) if not is_number(y) or y > half)
+        part = round(100 * place / (len(values) - 1))
+        text += f" Half of the way is made, for good, after {place} blocks ({part} % of the depth)."
+    return [text]

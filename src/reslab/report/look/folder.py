@@ -1,0 +1,96 @@
+"""What `reslab look` left in a folder, read into plain values: one Look a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.report.folder import Facts, dicts, facts, read_events, read_json
+from reslab.report.words import is_number
+
+VERBS = ("merges", "lesions", "paths", "influence", "readout", "responses", "gradients")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """The results of one model. One that is not there (yet) is an empty dict: its section is left out."""
+
+    folder: Path
+    label: str
+    model: Facts = field(default_factory=dict)  # what look.json says of it
+    seen: Facts = field(default_factory=dict)  # verb -> n, data, settings, command
+    results: dict[str, Facts] = field(default_factory=dict)
+    events: list[Facts] = field(default_factory=list)
+
+    def __getitem__(self, verb: str) -> Facts:
+        return self.results.get(verb, {})
+
+    @property
+    def merges(self) -> list[Facts]:
+        """The residual additions in order; where they were not listed, those that something was measured at."""
+        found = dicts(self["merges"].get("merges")) or dicts(self["influence"].get("merges"))
+        found = found or [{**each, "index": each.get("merge")} for each in dicts(self["lesions"].get("single"))]
+        return [each for each in found if is_number(each.get("index"))]
+
+    @property
+    def layers(self) -> list[Facts]:
+        """The weighted layers in order, each with all that was measured of it."""
+        joined: dict[Any, Facts] = {}
+        for verb in ("responses", "gradients"):
+            for each in dicts(self[verb].get("layers")):
+                key = (each.get("module"), each.get("call", 0))
+                joined[key] = {**joined.get(key, {}), **each}
+        for each in dicts(self["lesions"].get("layers")):
+            key = (each.get("module"), 0)
+            without = {"without": each.get("values"), "index": each.get("layer"), "module": each.get("module")}
+            joined[key] = {"kind": each.get("kind"), **without, **joined.get(key, {}), "without": each.get("values")}
+        return list(joined.values())
+
+    @property
+    def about(self) -> Facts:
+        """With what it was looked at: of the first verb that says it."""
+        return next((told for verb in VERBS if (told := facts(self.seen.get(verb)))), {})
+
+    @property
+    def data(self) -> Facts:
+        return facts(self.about.get("data"))
+
+    @property
+    def commands(self) -> list[str]:
+        told = [facts(each).get("command") for each in self.seen.values()]
+        return list(dict.fromkeys(str(command) for command in told if command))
+
+
+def has_results(folder: Path) -> bool:
+    """Whether `reslab look` left something in a folder."""
+    return any((folder / "results" / f"look-{verb}.json").is_file() for verb in VERBS)
+
+
+def read_look(folder: Path, *, label: str | None = None) -> Look:
+    """Everything that was seen in a model. Raises UsageError where nothing was, ReslabError for a damaged file."""
+    if not has_results(folder):
+        raise UsageError(f"{str(folder)!r} holds nothing that `reslab look` has seen: run `reslab look all` on it")
+    about = read_json(folder / "look.json")
+    model = facts(about.get("model"))
+    results = {verb: read_json(folder / "results" / f"look-{verb}.json") for verb in VERBS}
+    return Look(
+        folder=folder,
+        label=label or str(model.get("name") or folder.resolve().name),
+        model=model,
+        seen=facts(about.get("seen")),
+        results={verb: found for verb, found in results.items() if found},
+        events=read_events(folder / "metrics.jsonl"),
+    )
+
+
+def read_looks(folders: Sequence[Path]) -> list[Look]:
+    """Several models; those of one name are told apart by their folders."""
+    looks = [read_look(folder) for folder in folders]
+    labels = [look.label for look in looks]
+    names = [folder.resolve().name for folder in folders]
+    if len(set(labels)) == len(labels):
+        return looks
+    if len(set(names)) < len(names):
+        names = [f"{folder.resolve().parent.name}/{folder.resolve().name}" for folder in folders]
+    return [read_look(folder, label=name) for folder, name in zip(folders, names, strict=True)]

@@ -1,0 +1,154 @@
+"""Single lesions: each block taken out alone, and layers as the contrast."""
+
+from typing import Any
+
+from reslab.report import charts
+from reslab.report.folder import Facts, dicts, facts, items
+from reslab.report.look.blocks import Block, blocks, text
+from reslab.report.look.charts import bars, level, top_of
+from reslab.report.look.folder import Look
+from reslab.report.look.papers import section
+from reslab.report.look.words import Metric, median, metrics, numbers, several, told
+from reslab.report.words import GAP, is_number, listed
+
+NEAR = 5  # points of error: what the page calls near the whole model
+HARDLY = 0.9  # of the error of guessing: a model that errs so often has nothing to lose
+
+
+def lesions(looks: list[Look]) -> Facts | None:
+    """Every block, and every layer that keeps the shape, taken out alone."""
+    found = told(looks, single_found)
+    figures = [figure for look in looks for figure in single_figures(look, alone=len(looks) == 1)]
+    drawn = figures if len(looks) == 1 else [beside(figures)]
+    return section("lesions", "One block taken out", found=found, figures=drawn)
+
+
+def singles(look: Look) -> list[Block]:
+    """The blocks that were taken out alone; in a model without merges its layers."""
+    metric = metrics(look["lesions"])[:1]
+    return [block for block in blocks(look) if metric and is_number(block.values.get(f"without:{metric[0].key}"))]
+
+
+def layer_lesions(look: Look) -> list[Block]:
+    """Layers left out of a model that has merges: the contrast within."""
+    if not look.merges:
+        return []
+    found = []
+    for each in dicts(look["lesions"].get("layers")):
+        stored = {f"without:{name}": value for name, value in facts(each.get("values")).items()}
+        found.append(Block(index=int(each.get("layer") or 0), module=text(each.get("module")), stage=0, shape=(),
+                           kind=text(each.get("kind")), depth=0, facts=each, values=stored))  # fmt: skip
+    return found
+
+
+def single_figures(look: Look, *, alone: bool) -> list[Facts]:
+    """One panel of bars for the first metric, one for KL, one for layers."""
+    measured, figures = metrics(look["lesions"]), []
+    if not measured:
+        return []
+    main, found = measured[0], singles(look)
+    word = "block" if look.merges else "layer"
+    if found:
+        figures.append(bar_figure(look, found, main, f"lesions-{word}s", word, alone=alone))
+    if alone and found and main.key == "error" and any(metric.key == "kl" for metric in measured):
+        figures.append(bar_figure(look, found, Metric("kl"), f"lesions-{word}s-kl", word, alone=alone))
+    if alone and (inner := layer_lesions(look)):
+        figures.append(bar_figure(look, inner, main, "lesions-inner", "layer", alone=alone))
+    return figures
+
+
+def bar_figure(look: Look, found: list[Block], metric: Metric, name: str, word: str, *, alone: bool) -> Facts:
+    whole = metric.of(look["lesions"].get("whole"))
+    values = [metric.value(block.values.get(f"without:{metric.key}")) for block in found]
+    unit = f"{GAP}%" if metric.key == "error" else ""
+    beside = level(whole, f"whole: {metric.text(whole)}") if metric.key in ("error", "loss") else {}
+    top = top_of([*values, whole], percent=metric.key == "error")
+    title = f"{metric.title} without one {word}" if alone else f"{look.label}: without one {word}, {metric.title}"
+    plot = bars(title, found, lambda b: metric.value(b.values.get(f"without:{metric.key}")), key=word, unit=unit,
+                yaxis={"range": top} if top else {}, **beside)  # fmt: skip
+    marks = " ▼ marks blocks that change the shape." if any(block.marked for block in found) else ""
+    stages = " Shades: stages, which end where the shape changes." if len({b.stage for b in found}) > 1 else ""
+    line = f" Dashed: the whole model, {metric.text(whole)}." if beside else ""
+    what = "its branch silenced, its shortcut kept" if word == "block" else "replaced by what enters it"
+    caption = f"Each {word} alone, {what}.{line}{marks}{stages}"
+    known = [(y, b.index) for b, y in zip(found, values, strict=True) if is_number(y)]
+    said = ", ".join(f"{word} {i} {metric.text(y)}" for y, i in sorted(known, reverse=True)[:3])
+    alt = f"Bars of {metric.title} without each of {several(len(found), word)} of {look.label}: whole "
+    alt += f"{metric.text(whole)}, median {metric.text(median(values))}; the largest: {said}."
+    return charts.figure(name, [plot], alt=alt, caption=caption)
+
+
+def beside(figures: list[Facts]) -> Facts | None:
+    """Several models' bars as panels of one figure, on one axis."""
+    if not figures:
+        return None
+    plots = [figure["plots"][0] for figure in figures]
+    tops = [plot["layout"]["yaxis"]["range"][1] for plot in plots if "range" in plot["layout"]["yaxis"]]
+    for plot in plots:
+        plot["layout"]["yaxis"] = {"range": [0, max(tops)]} if tops else {}
+    alt = " ".join(figure["alt"] for figure in figures)
+    caption = "Each block alone silenced; in nets without shortcuts each layer that keeps the shape, replaced by what "
+    caption += "enters it. Dashed: the whole model. ▼ marks blocks that change the shape."
+    return charts.figure("lesions", plots, alt=alt, caption=caption)
+
+
+def single_found(look: Look) -> list[str]:
+    """What the single lesions show, in words made of the numbers."""
+    result, measured = look["lesions"], metrics(look["lesions"])
+    found = singles(look)
+    if not measured or not found:
+        return []
+    metric, word = measured[0], "block" if look.merges else "layer"
+    values = {b.index: metric.value(b.values[f"without:{metric.key}"]) for b in found}
+    known = numbers(list(values.values()))
+    whole, middle = metric.of(result.get("whole")), median(known)
+    first = f"The {metric.name} is {metric.text(whole)} whole, and" if whole else f"The {metric.name} from the whole is"
+    said = [
+        f"{first} {metric.text(middle)} with one {word} taken out (the median of {len(known)}; from "
+        f"{metric.text(min(known))} to {metric.text(max(known))})."
+    ]
+    if metric.key == "error" and whole is not None and whole > HARDLY * (chance(look) or 100):
+        return [*said, "The whole model is hardly better than chance, so little can be lost."]
+    if metric.key == "error" and whole is not None:
+        near = sum(abs(value - whole) <= NEAR for value in known)
+        said.append(f"{near} of {len(known)} {word}s change it by at most {NEAR} points.")
+    said += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
+    return said
+
+
+def chance(look: Look) -> float | None:
+    """The error of guessing in percent, where the classes are known."""
+    classes = items(look.data.get("classes"))
+    return 100 * (1 - 1 / len(classes)) if len(classes) > 1 else None
+
+
+def downsampling(found: list[Block], values: dict[int, Any], metric: Metric) -> list[str]:
+    """Whether the blocks that change the shape are the ones that hurt."""
+    ranked = sorted((b for b in found if is_number(values[b.index])), key=lambda b: -values[b.index])
+    places = [place for place, block in enumerate(ranked, 1) if block.marked]
+    if not places or len(places) == len(ranked):
+        return []
+    marked = [block for block in ranked if block.marked]
+    each = listed([f"block {b.index} ({metric.text(values[b.index])})" for b in marked[:6]])
+    rest = median([values[b.index] for b in ranked if not b.marked])
+    typical = median([values[b.index] for b in marked])
+    if places == list(range(1, len(places) + 1)):
+        return [f"The blocks that change the shape hurt most, as in the paper: {each}."]
+    if typical is not None and rest is not None and typical > rest:
+        return [
+            f"The blocks that change the shape hurt more than most: {each}; they rank {listed(places[:6])} of "
+            f"{len(ranked)}."
+        ]
+    return [f"Unlike in the paper, the blocks that change the shape do not stand out: {each}."]
+
+
+def inner_found(look: Look, metric: Metric, middle: float | None, whole: float | None) -> list[str]:
+    """A layer against a block."""
+    values = [metric.value(b.values.get(f"without:{metric.key}")) for b in layer_lesions(look)]
+    layer = median(values)
+    if layer is None or middle is None or whole is None:
+        return []
+    return [
+        f"A single layer left out costs {metric.more(layer - whole)} (median of {len(values)}), a block "
+        f"{metric.more(middle - whole)}."
+    ]

@@ -1,0 +1,169 @@
+"""What was seen inside a model, as one page: the network with every measure beside it, then the figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.report import words
+from reslab.report.folder import Facts, dicts, facts
+from reslab.report.look import depth, lesions, many, paths, signal
+from reslab.report.look.blocks import Block, blocks, main_metric, short_name
+from reslab.report.look.blocks import common as common_path
+from reslab.report.look.folder import Look, read_looks
+from reslab.report.look.network import network
+from reslab.report.look.words import Metric, large, several
+
+LISTED = 3  # blocks named in the headline
+SECTIONS = (
+    lesions.lesions,
+    many.many,
+    paths.paths,
+    depth.influence,
+    depth.readout,
+    signal.responses,
+    signal.gradients,
+)
+
+
+def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
+    """Draw what `reslab look` left in a folder as one self-contained page, by default `<folder>/look.html`.
+
+    Several folders are drawn beside one another, by default as look.html where the command runs. Returns the path of
+    the page. Raises UsageError for a folder without results, ReslabError for a damaged file or where the page cannot
+    be written.
+    """
+    from reslab.report.page import render, save  # page.py sends folders here
+
+    many = [folders] if isinstance(folders, str | Path) else list(folders)
+    if not many:
+        raise UsageError("no folders to draw: name at least one")
+    chosen = [Path(folder) for folder in many]
+    page = page_of(chosen)
+    return save(render(page), Path(out) if out else chosen[0] / "look.html" if len(chosen) == 1 else Path("look.html"))
+
+
+def page_of(folders: Sequence[Path]) -> Facts:
+    """What look.html.j2 shows."""
+    looks = read_looks(folders)
+    one = looks[0] if len(looks) == 1 else None
+    sections = [section for make in SECTIONS if (section := make(looks))]
+    figures = [figure for section in sections for figure in section["figures"]]
+    found = blocks(one) if one else []
+    return {
+        "template": "look.html.j2",
+        "title": one.label if one else f"{len(looks)} models, looked inside",
+        "one": one,
+        "meta": meta(one) if one else "",
+        "looks": looks,
+        "head": headline(one, found) if one else None,
+        "table": [summary(look) for look in looks] if not one else [],
+        "network": network(one, found) if one else None,
+        "sections": sections,
+        "figures": {figure["id"]: figure for figure in figures},
+        "commands": list(dict.fromkeys(command for look in looks for command in look.commands)),
+        "notes": notes(one) if one else [],
+    }
+
+
+def meta(look: Look) -> str:
+    """The line under the title: on what, and how large."""
+    data, size = look.data, look.model.get("parameters")
+    said = [f"On {data['name']}{f', {part} part' if (part := data.get('part')) else ''}"] if data.get("name") else []
+    said += [f"{words.count(size)} parameters"] if words.is_number(size) else []
+    machine = facts(facts(look.about.get("settings")).get("environment"))
+    if machine.get("device"):
+        said.append(str(machine.get("device_name") or machine["device"]))
+    return " · ".join(said)
+
+
+def headline(look: Look, found: list[Block]) -> Facts:
+    """What stands out: the whole model, how many merges and paths, which blocks hurt most and least."""
+    metric, merges = main_metric(look) or main_metric(look, "readout"), look.merges
+    return {
+        "whole": whole(look, metric),
+        "merges": len(merges),
+        "words": " ".join(shape_of_it(look)),
+        "cuttable": sum(each.get("cuttable") is True for each in merges) if "merges" in look.results else None,
+        "most": extremes(look, found, metric, most=True),
+        "least": extremes(look, found, metric, most=False),
+        "what": "block" if merges else "layer",
+        "without": metric.name if metric else "",
+    }
+
+
+def shape_of_it(look: Look) -> list[str]:
+    """Projections, nesting and paths, a sentence each where there is something to say."""
+    turns = sum(each.get("kind") == "projection" for each in look.merges)
+    inside = sum(bool(each.get("depth")) for each in look.merges)
+    counts = paths.counts(look)
+    span = look["paths"].get("effective") or look["paths"].get("effective_exact")
+    said = []
+    if turns:
+        said.append(f"{turns} of them change{'s' if turns == 1 else ''} what the shortcut carries.")
+    if inside:
+        said.append(f"{inside} lie{'s' if inside == 1 else ''} inside others’ branches.")
+    if counts and isinstance(span, list) and len(span) == 2:
+        said.append(f"They make {large(sum(counts))} paths; 95 % of what comes back does so by lengths {span[0]} to "
+                    f"{span[1]}.")  # fmt: skip
+    return said
+
+
+def whole(look: Look, metric: Metric | None) -> Facts | None:
+    """The whole model by the first metric; a drift from itself would say nothing."""
+    stored = look["lesions"].get("whole")
+    if not isinstance(stored, dict):
+        stored = (dicts(look["readout"].get("depths")) or [{}])[-1].get("values")
+    value = metric.of(stored) if metric else None
+    if metric is None or value is None or metric.key in ("drift", "kl"):
+        return None
+    n = look["lesions"].get("n") or look["readout"].get("n")
+    rest = [Metric(key) for key in ("loss",) if isinstance(stored, dict) and key in stored and metric.key != key]
+    more = [f"{other.name} {other.text(other.of(stored))}" for other in rest]
+    return {"name": metric.name, "text": metric.text(value), "n": n, "more": more}
+
+
+def extremes(look: Look, found: list[Block], metric: Metric | None, *, most: bool) -> list[Facts]:
+    """The blocks whose loss is noticed most, or least."""
+    key = f"without:{metric.key}" if metric else ""
+    known = [block for block in found if words.is_number(block.values.get(key))]
+    if metric is None or len(known) <= LISTED:
+        known = known if most else []
+    prefix = common_path([block.module for block in found])
+    ranked = sorted(known, key=lambda block: block.values[key] or 0, reverse=most)
+    base = metric.of(look["lesions"].get("whole")) if metric else None
+    picked = []
+    for block in ranked[:LISTED]:
+        value = metric.value(block.values[key]) if metric else None
+        more = metric.more(value - base) if metric and base and value is not None else ""
+        picked.append({"index": block.index, "name": short_name(block.module, prefix), "module": block.module,
+                       "text": metric.text(value) if metric else "", "more": more, "marked": block.marked})  # fmt: skip
+    return picked
+
+
+def summary(look: Look) -> Facts:
+    """A row of the table that compares several models."""
+    metric = main_metric(look) or main_metric(look, "readout")
+    counts = paths.counts(look)
+    return {
+        "label": look.label,
+        "class": look.model.get("class"),
+        "data": look.data.get("name"),
+        "parameters": look.model.get("parameters"),
+        "merges": len(look.merges),
+        "paths": large(sum(counts)) if counts else words.NONE if look.merges else "1",
+        "whole": (whole(look, metric) or {}).get("text", words.NONE),
+        "folder": str(look.folder),
+    }
+
+
+def notes(look: Look) -> list[str]:
+    """Remarks that the measures left for the reader, each once."""
+    found: list[Any] = [*(look.model.get("notes") or [])]
+    for verb in ("merges", "lesions"):
+        found += look[verb].get("notes") or []
+    if sums := dicts(look["merges"].get("sums")):
+        found.append(f"{several(len(sums), 'sum')} of equal sides, which are no residual merges, are left out")
+    if look["lesions"].get("why") and look.merges:
+        found.append(f"lesions were measured one pass each: {look['lesions']['why']}")
+    return list(dict.fromkeys(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(str, found) if note))

@@ -1,0 +1,55 @@
+"""A study's look inside: its deepest trained residual net beside its plain twin, and the responses of all."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reslab.report.folder import Facts, facts
+from reslab.report.look.folder import Look, has_results, read_look
+from reslab.report.look.lesions import lesions
+from reslab.report.look.paths import paths
+from reslab.report.look.signal import responses
+from reslab.report.words import is_number
+
+
+def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
+    """What study.html.j2 shows of the runs that `reslab look` has seen; None where it has seen none."""
+    seen = [run for run in runs if isinstance(run.get("folder"), str) and has_results(place(folder, run))]
+    pair = twins(seen)
+    looks = [read(folder, run) for run in pair]
+    all_of_one_seed = [read(folder, run) for run in seen if pair and run.get("seed") == pair[0].get("seed")]
+    residual = [look for look in looks if look.merges]
+    found = [lesions(looks) if looks else None, paths(looks) if residual else None,
+             responses(all_of_one_seed) if len(all_of_one_seed) > 1 else None]  # fmt: skip
+    sections = [section for section in found if section]
+    if not sections:
+        return None
+    pages = [{"label": look.label, "href": f"{look.folder.name}/look.html"} for look in all_of_one_seed
+             if (look.folder / "look.html").is_file()]  # fmt: skip
+    return {"names": [look.label for look in looks], "seed": pair[0].get("seed"), "sections": sections, "pages": pages,
+            "n": facts(looks[0]["lesions"]).get("n")}  # fmt: skip
+
+
+def twins(runs: Sequence[Facts]) -> list[Facts]:
+    """The deepest residual run of the lowest seed, and the plain run of its depth and seed."""
+    known = [run for run in runs if is_number(run.get("depth"))]
+    residual = sorted((run for run in known if run.get("kind") == "residual"), key=order)[:1]
+    chosen = residual or sorted(known, key=order)[:1]
+    return chosen + [run for run in known if chosen and run.get("kind") == "plain" and run is not chosen[0]
+                     and order(run) == order(chosen[0])][:1]  # fmt: skip
+
+
+def order(run: Facts) -> tuple[float, float]:
+    """The deepest first, then the lowest seed."""
+    seed = run.get("seed")
+    return -run["depth"], seed if is_number(seed) else 0
+
+
+def place(folder: Path, run: Facts) -> Path:
+    return folder / Path(run["folder"]).name  # a run of the study lies in its folder, whatever the file says
+
+
+def read(folder: Path, run: Facts) -> Look:
+    """Under its net's name."""
+    found = read_look(place(folder, run))
+    return replace(found, label=str(run.get("net") or found.label))

@@ -1,0 +1,167 @@
+"""How measures of `look` are said: metrics with their units, large counts, and plain statistics for sentences."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reslab.report.charts import clipped
+from reslab.report.words import GAP, NONE, is_number, number, percent
+
+TITLES = {
+    "error": "error (%)",
+    "loss": "loss (nats)",
+    "kl": "KL from the whole (nats)",
+    "drift": "drift, |changed − whole| / |whole|",
+}
+SAID = {"error": "error", "loss": "loss", "kl": "KL divergence", "drift": "drift"}
+DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+@dataclass(frozen=True)
+class Said:
+    """Something that was found, and in which of several models."""
+
+    text: str
+    who: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.text}" if self.who else self.text
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One of the metrics that a changed model was measured by."""
+
+    key: str
+
+    @property
+    def title(self) -> str:
+        return TITLES.get(self.key, self.key)
+
+    @property
+    def name(self) -> str:
+        return SAID.get(self.key, self.key)
+
+    @property
+    def short(self) -> str:
+        """For the head of a column."""
+        return "KL" if self.key == "kl" else clipped(self.key, 16)
+
+    def value(self, stored: Any) -> float | None:
+        """As it is drawn: errors in percent."""
+        if not is_number(stored):
+            return None
+        return 100 * stored if self.key == "error" else stored
+
+    def of(self, values: Any) -> float | None:
+        """This metric among several, as it is drawn."""
+        return self.value(values.get(self.key)) if isinstance(values, dict) else None
+
+    def text(self, drawn: Any) -> str:
+        if not is_number(drawn):
+            return NONE
+        return percent(drawn, 1) if self.key == "error" else number(float(drawn))
+
+    def more(self, difference: Any) -> str:
+        """A difference, with its sign."""
+        if not is_number(difference):
+            return NONE
+        text = f"{difference:+.1f}{GAP}points" if self.key == "error" else f"{difference:+.3g}"
+        return text.replace("-", "−")
+
+
+def metrics(result: dict[str, Any]) -> list[Metric]:
+    """Those of a result, the one that says most first."""
+    names = [str(name) for name in result.get("metrics") or []]
+    order = ("error", "loss", "drift")
+    return [Metric(name) for name in sorted(names, key=lambda n: order.index(n) if n in order else len(order))]
+
+
+def told(looks: Sequence[Any], find: Callable[[Any], list[str]]) -> list[Said]:
+    """What was found in each model: of one its sentences, of several a paragraph each under its name."""
+    if len(looks) == 1:
+        return [Said(sentence) for sentence in find(looks[0])]
+    return [Said(" ".join(sentences), look.label) for look in looks if (sentences := find(look))]
+
+
+def large(count: int | float) -> str:
+    """18014398509481984 -> `1.8 × 10¹⁶`; whole numbers may be too large for a float."""
+    if count < 100_000:
+        return f"{count:,}"
+    power = math.floor(math.log10(count) + 1e-12)
+    head = math.log10(count) - power
+    return f"{10**head:.1f}{GAP}×{GAP}{power_of_ten(power)}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """-7 -> `10⁻⁷`."""
+    return f"10{str(exponent).translate(DIGITS)}"
+
+
+def small(value: Any) -> str:
+    """3.4e-07 -> `3.4 × 10⁻⁷`; what three digits can say stays as it is."""
+    if is_number(value) and 1e3 <= abs(value) < 1e5:
+        return f"{value:,.0f}".replace("-", "−")
+    if not is_number(value) or value == 0 or 1e-4 <= abs(value) < 1e3:
+        return number(float(value)).replace("-", "−") if is_number(value) else NONE
+    head, _, power = f"{value:.1e}".partition("e")
+    return f"{head}{GAP}×{GAP}{power_of_ten(int(power))}".replace("-", "−")
+
+
+def aligned(values: Sequence[Any]) -> Callable[[Any], str]:
+    """How to say each number of a column: all with as many decimals as the largest needs for three digits."""
+    known = [abs(value) for value in numbers(values)]
+    most = max(known, default=0)
+    if most == 0 or not 1e-3 <= most < 1e5:
+        return small
+    places = max(0, 2 - math.floor(math.log10(most)))
+    if statistics.median(value for value in known if value) * 10**places < 1:
+        return small  # a few are so large that most would be rounded away
+    zero = f"{0:.{places}f}"
+
+    def text(value: Any) -> str:
+        said = f"{value:.{places}f}" if is_number(value) else NONE
+        return zero if said == f"-{zero}" else said.replace("-", "−")
+
+    return text
+
+
+def numbers(values: Sequence[Any]) -> list[float]:
+    return [value for value in values if is_number(value)]
+
+
+def median(values: Sequence[Any]) -> float | None:
+    known = numbers(values)
+    return statistics.median(known) if known else None
+
+
+def several(count: int, noun: str) -> str:
+    """`1 block`, `3 blocks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def rank_correlation(pairs: Sequence[tuple[Any, Any]]) -> float | None:
+    """Spearman's; None where it means nothing."""
+    known = [(x, y) for x, y in pairs if is_number(x) and is_number(y)]
+    if len(known) < 3 or min(len(set(side)) for side in zip(*known, strict=True)) < 2:
+        return None
+    xs, ys = (ranks(list(side)) for side in zip(*known, strict=True))
+    return statistics.correlation(xs, ys)
+
+
+def ranks(values: list[float]) -> list[float]:
+    """Places from 1; equal values share the mean of theirs."""
+    ordered = sorted(values)
+    first = {value: ordered.index(value) for value in values}
+    return [first[value] + (values.count(value) + 1) / 2 for value in values]
+
+
+def trend(points: Sequence[tuple[float, Any]]) -> tuple[float, float] | None:
+    """Least squares through log10 of what is positive: (slope, height at 0)."""
+    known = [(x, math.log10(y)) for x, y in points if is_number(y) and y > 0]
+    if len(known) < 3:
+        return None
+    slope, start = statistics.linear_regression(*zip(*known, strict=True))
+    return slope, start
