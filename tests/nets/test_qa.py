@@ -146,7 +146,7 @@ def test_the_bilstm_reads_as_torch_s_own_does() -> None:
     torch.manual_seed(1)
     head, x, lengths = BiLSTMHead(1, 8), torch.randn(3, 6, 8), [6, 2, 4]
     branch, both = head.layers[0].branch, nn.LSTM(8, 4, batch_first=True, bidirectional=True)
-    theirs = {key: value for key, value in branch.ahead.state_dict().items()}
+    theirs = dict(branch.ahead.state_dict())
     theirs |= {f"{key}_reverse": value for key, value in branch.back.state_dict().items()}
     both.load_state_dict(theirs)
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

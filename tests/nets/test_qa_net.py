@@ -13,9 +13,7 @@ from reslab.nets import read_spec
 from reslab.nets.encoder import Encoder, EncoderSpec
 from reslab.nets.pretrained import Pretrained, pretrained
 from reslab.nets.qa import OUTSIDE, ConvSDSHead, LinearHead
-from reslab.nets.qa_net import (
-    QANet, QASpec, build_head, build_qa, from_dict, parameters, read_qa_spec, to_dict,
-)  # fmt: skip
+from reslab.nets.qa_net import QANet, QASpec, build_head, build_qa, from_dict, parameters, read_qa_spec, to_dict
 from reslab.run import Run
 
 OURS = EncoderSpec(vocab=30, hidden=8, layers=3, heads=2, length=16)
@@ -186,14 +184,14 @@ def test_pickled_weights_are_not_read(tmp_path) -> None:
     saved = model("bert")
     saved.config.save_pretrained(tmp_path)
     torch.save(saved.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(UsageError, match="has no model.safetensors"):
+    with pytest.raises(UsageError, match=r"has no model\.safetensors"):
         pretrained(tmp_path)
 
 
-def test_no_such_encoder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ReslabError, match="the encoder .*nowhere is no folder, nor to be had from the hub"):
-        pretrained(tmp_path / "nowhere")
+def test_no_such_encoder(tmp_path) -> None:
+    for word in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./nowhere", "a/b/c"):
+        with pytest.raises(UsageError, match="no such folder"):
+            pretrained(word)
     with pytest.raises(ReslabError, match="cannot be loaded"):
         pretrained(tmp_path)
 
@@ -261,7 +259,7 @@ def test_a_spec_of_another_kind_is_told_apart(tmp_path) -> None:
         read_spec(questions)
     with pytest.raises(UsageError, match="images holds resnet20, a net for images, and answers no questions"):
         read_qa_spec(images)
-    with pytest.raises(UsageError, match="unknown field 'lenght'; did you mean 'length'?"):
+    with pytest.raises(UsageError, match=r"unknown field 'lenght'; did you mean 'length'\?"):
         from_dict({**to_dict(spec), "lenght": 3})
     questions.write_json("spec.json", {**to_dict(spec), "length": 0})
     with pytest.raises(ReslabError, match="is damaged: length must be a whole number of at least 1, got 0; restore"):

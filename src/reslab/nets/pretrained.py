@@ -2,7 +2,9 @@
 
 import contextlib
 import inspect
+import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.encoder import last_of
+
+HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 class Pretrained(nn.Module):
@@ -91,15 +95,18 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
     """The encoder in a folder, or of that name on the Hugging Face hub, in float32.
 
     Without `weights`, its shape alone, from its config.json, initialized from torch's current random state. Warns of
-    weights that its files lack. Raises UsageError where transformers is not installed or the encoder does not serve,
-    ReslabError where it cannot be read.
+    weights that its files lack. Raises UsageError where transformers is not installed, there is no such folder or the
+    encoder does not serve, ReslabError where it cannot be read.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a server is asked to convert what is not safetensors
     try:
         import transformers
     except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(f"the encoder {name} needs the extra: pip install 'reslab[text]'") from error
-    where, missing = str(name), []
+    folder, missing = Path(name).expanduser(), []
+    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
+        raise UsageError(f"the encoder {name}: no such folder")
+    where = str(folder) if folder.is_dir() else str(name)
     with explained(where), quiet(transformers):
         if weights:
             model, told = transformers.AutoModel.from_pretrained(
@@ -119,12 +126,16 @@ def quiet(transformers: Any) -> Iterator[None]:
     """No bars and reports on the screen while a model loads."""
     talk = transformers.utils.logging
     level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
     talk.set_verbosity_error()
     talk.disable_progress_bar()
+    hub.setLevel(logging.ERROR)  # it tells of every retry
     try:
         yield
     finally:
         talk.set_verbosity(level)
+        hub.setLevel(before)
         if bars:
             talk.enable_progress_bar()
 
