@@ -122,7 +122,7 @@ def lesions(
     most = chunk or max(16, *(batch_size(example) for example, _ in batches))
     with torch.no_grad(), as_it_was(model):
         left = left_layers(model, few) if layers or (layers is None and not merges) else []
-        blocks = find_blocks(model, merges, few)
+        blocks = find_blocks(model, merges, few) if swaps is None or swaps else Blocks((), (), "")
         orders = shuffles(blocks, swaps, repeats, seed)
         trials = [reordered(model, blocks, order) for _, order in orders] + [without(model, layer) for layer in left]
         steps = Steps(progress, samples * (len(silent) + len(trials)))
@@ -152,7 +152,7 @@ def lesions(
             LeftOut(layer=layer.index, module=layer.module, kind=layer.kind, values=each)
             for layer, each in zip(left, changed[len(orders) :], strict=True)
         ),
-        notes=tuple(remarks(merges, blocks if swaps is None or swaps else None)),
+        notes=tuple(remarks(merges, blocks)),
     )
 
 
@@ -218,11 +218,11 @@ def left_out(model: nn.Module, layer: Layer) -> Iterator[None]:
             handle.remove()
 
 
-def remarks(merges: Sequence[Merge], blocks: Blocks | None) -> Iterator[str]:
+def remarks(merges: Sequence[Merge], blocks: Blocks) -> Iterator[str]:
     """What could not be done, and why."""
     yield from getattr(merges, "notes", ()) if not merges else ()
     for merge in merges:
         if not merge.reachable:
             yield f"merge {merge.index} ({merge.module}) cannot be silenced: {merge.why}"
-    if merges and blocks and not blocks.pairs:
+    if merges and blocks.why:
         yield f"nothing was reordered: {blocks.why}"

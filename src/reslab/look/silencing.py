@@ -5,7 +5,7 @@ model's output, always; and for every new shape of what goes in, lesions from th
 pass must equal those done one at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from reslab.look.merges import Merge
 from reslab.look.trials import Steps, Tally, Trial, one_by_one
 
 Method = Literal["growing", "naive"]
+HELD = 2**24  # scores kept until a batch is through
 
 
 class Measured(NamedTuple):
@@ -90,13 +91,13 @@ def by_growing(
         for group in groups(lesions, most - 1):
             some, size = [lesions[i] for i in group], max(1, most // (len(group) + 1))
             spans = [(start, min(start + size, n)) for start in range(0, n, size)]
-            grown: Iterable[Tensor] = (check.grown(some, rows(example, a, b), whole[a:b]) for a, b in spans)
-            if not itemwise:  # a user's function may ask for all samples at once
+            grown: Iterable[Tensor] = check.passes(some, example, whole, spans, steps)
+            # A user's function may ask for all samples at once; and calls on few numbers cost more than these do.
+            if not itemwise or whole.numel() * len(group) <= HELD:
                 spans, grown = [(0, n)], [torch.cat(list(grown), dim=1)]
             for (a, b), found in zip(spans, grown, strict=True):
                 for i, changed in zip(group, found[1:], strict=True):
                     tally.add(i + 1, changed, None if labels is None else labels[a:b], whole[a:b])
-                steps.add((b - a) * len(group))
 
 
 def groups(lesions: Sequence[Lesion], most: int) -> list[list[int]]:
@@ -112,6 +113,15 @@ class Check:
     def __init__(self, model: nn.Module, merges: Sequence[Merge]) -> None:
         self.model, self.merges = model, merges
         self.seen: set[Any] = set()  # shapes of what went in
+
+    def passes(
+        self, lesions: Sequence[Lesion], example: Example, whole: Tensor, spans: Sequence[tuple[int, int]], steps: Steps
+    ) -> Iterator[Tensor]:
+        """The scores of samples a to b, for each (a, b)."""
+        for a, b in spans:
+            found = self.grown(lesions, rows(example, a, b), whole[a:b])
+            steps.add((b - a) * len(lesions))
+            yield found
 
     def grown(self, lesions: Sequence[Lesion], example: Example, whole: Tensor) -> Tensor:
         """(1 + lesions, N, ...) scores. Raises GrowthError where they are not what one pass a lesion gives."""
@@ -133,11 +143,10 @@ class Check:
 
 def agree(ours: Tensor, theirs: Tensor) -> bool:
     """Whether two scores are equal but for rounding: within the root of the type's precision, of the largest."""
-    if ours.shape != theirs.shape:
-        return False
+    if ours.shape != theirs.shape or not theirs.numel():
+        return ours.shape == theirs.shape
     kind = theirs.dtype if theirs.is_floating_point() else torch.float32
-    eps = torch.finfo(kind).eps
-    if theirs.device.type == "cuda" and kind == torch.float32:
-        eps = 2.0**-10  # TF32
-    apart = (ours.float() - theirs.float()).abs().max() if kind != torch.float64 else (ours - theirs).abs().max()
-    return bool(apart <= eps**0.5 * theirs.abs().max())
+    coarse = theirs.device.type == "cuda" and kind == torch.float32  # TF32
+    ours, theirs = (scores if kind == torch.float64 else scores.float() for scores in (ours, theirs))
+    allowed = (2.0**-10 if coarse else torch.finfo(kind).eps) ** 0.5 * theirs.abs().max()
+    return bool((ours - theirs).abs().max() <= allowed)
