@@ -111,7 +111,9 @@ def paths(
     model: Word,
     /,
     *,
-    sample: Annotated[int, Parameter(help="Paths drawn of each length, as published; 0: none.", converter=whole)] = 10,
+    sample: Annotated[
+        int, Parameter(help="Paths drawn of each length for each sample, as published; 0: none.", converter=whole)
+    ] = 2,
     chunk: Annotated[
         int, Parameter(help="Most rows, copies times samples, at once: bounds memory.", converter=whole)
     ] = 256,
@@ -183,7 +185,7 @@ def look(subject: Subject, verb: str, **options: Any) -> tuple[Any, str]:
     if verb == "lesions":
         options["seed"] = subject.settings["seed"]
     if verb == "paths":
-        options = {"sample": 10, "seed": subject.settings["seed"], **options}
+        options = {"sample": 2, "seed": subject.settings["seed"], **options}
         subject = subject if subject.settings["samples"] else subject.first(PATH_SAMPLES)
     if verb == "gradients":
         options.setdefault("training", subject.loaded.initial)
