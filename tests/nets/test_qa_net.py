@@ -118,10 +118,12 @@ def test_what_is_trained(kind: str, last: int | None) -> None:
 
 def test_a_frozen_encoder_may_come_from_a_cache() -> None:
     whole, given = net("bert", train_last=0).train(), batch()
-    cached = whole.encoder(given["ids"], given["mask"], given["types"])
+    cached = whole.encoder(given.pop("ids"), given["mask"], given.pop("types"))
     assert not cached.requires_grad
-    one, two = whole.head.scores(cached, given["mask"], given["context"]), whole(**given)
+    one, two = whole(features=cached, **given), whole(**batch())
     assert torch.equal(one.span, two.span)
+    half = whole(features=cached.bfloat16(), **given)
+    assert torch.equal(half.span, whole(features=cached.bfloat16().float(), **given).span)
 
 
 @pytest.mark.parametrize("kind", ["ours", "bert", "roberta"])

@@ -73,8 +73,7 @@ class QANet(nn.Module):
     """Encoder, then head. forward(ids, mask, types, context) gives Scores; all (B, L), or None as the two say.
 
     `train_last` k: the encoder's last k layers are trained (None: all of it). The rest gets no gradient and stays in
-    eval mode, train() or not: dropout in what does not learn would be noise. Then
-    `net.head.scores(net.encoder(ids, mask, types), mask, context)` may take the encoder's part from a cache if k is 0.
+    eval mode, train() or not: dropout in what does not learn would be noise.
     """
 
     def __init__(self, encoder: nn.Module, head: Head, *, train_last: int | None = None) -> None:
@@ -90,9 +89,12 @@ class QANet(nn.Module):
             self.train(self.training)
 
     def forward(
-        self, ids: Tensor, mask: Tensor | None = None, types: Tensor | None = None, context: Tensor | None = None
-    ) -> Scores:
-        return self.head.scores(self.encoder(ids, mask, types), mask, context)
+        self, ids: Tensor | None = None, mask: Tensor | None = None, types: Tensor | None = None,
+        context: Tensor | None = None, *, features: Tensor | None = None,
+    ) -> Scores:  # fmt: skip
+        """`features` (B, L, hidden): what the encoder gave for the same windows before, in place of ids and types."""
+        x = self.encoder(ids, mask, types) if features is None else features.to(self.head.span.weight.dtype)
+        return self.head.scores(x, mask, context)
 
     def train(self, mode: bool = True) -> "QANet":
         super().train(mode)
