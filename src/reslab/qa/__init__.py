@@ -1,0 +1,1 @@
+"""Question answering: spans out of scores, what they are worth, how sure one may be of them."""

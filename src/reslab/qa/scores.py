@@ -1,0 +1,202 @@
+"""Exact match and F1, by the rules of SQuAD 1.1, SQuAD 2.0 and KorQuAD 1.0; predictions in their official form."""
+
+import json
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reslab.data.question import Question
+from reslab.errors import UsageError, nearest
+from reslab.run import write_aside
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only, as in the official scripts
+KOREAN_SIGNS = str.maketrans(dict.fromkeys("'\"《》<>〈〉()‘’", " "))  # a space each: they may part two words
+
+
+def normalize_english(text: str) -> str:
+    """Lower case, without punctuation, without articles, single spaces (Rajpurkar et al. 2016, section 6.1)."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def normalize_korean(text: str) -> str:
+    """KorQuAD 1.0's signs to spaces, lower case, without punctuation, single spaces; articles stay."""
+    return " ".join(text.translate(KOREAN_SIGNS).lower().translate(PUNCTUATION).split())
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+def characters(text: str) -> list[str]:
+    return list(text.replace(" ", ""))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How two answers are compared. `empty`: without a gold answer, or with only empty ones, "" is the right one."""
+
+    normalize: Callable[[str], str]
+    units: Callable[[str], list[str]]  # what F1 counts, out of a normalized text
+    empty: bool
+
+
+RULES = {
+    "squad1": Rule(normalize_english, words, empty=False),
+    "squad2": Rule(normalize_english, words, empty=True),
+    "korquad": Rule(normalize_korean, characters, empty=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Exact match and F1 (%) over n questions."""
+
+    exact: float
+    f1: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores of predictions, in %. `has_answer`, `no_answer`: of those questions alone; only by squad2."""
+
+    rule: str
+    exact: float
+    f1: float
+    n: int
+    missing: int  # questions without a prediction: they score 0
+    threshold: float | None  # of the probability of no answer, above which the prediction was ""
+    has_answer: Part | None
+    no_answer: Part | None
+
+
+def rule_of(name: str) -> Rule:
+    if name not in RULES:
+        raise UsageError(f"no rule named {name!r}; there are {', '.join(RULES)}{nearest(name, RULES)}")
+    return RULES[name]
+
+
+def exact(prediction: str, gold: str, *, rule: str) -> float:
+    """1.0 where both are the same once normalized, else 0.0."""
+    normalize = rule_of(rule).normalize
+    return float(normalize(prediction) == normalize(gold))
+
+
+def f1(prediction: str, gold: str, *, rule: str) -> float:
+    """2PR / (P + R) over the words (KorQuAD: characters) that both share, as often as both have them.
+
+    Nothing in common is 0; by squad2 two empty answers are 1 (by the others 0, as in their scripts).
+    """
+    how = rule_of(rule)
+    ours, theirs = how.units(how.normalize(prediction)), how.units(how.normalize(gold))
+    if how.empty and not (ours and theirs):
+        return float(ours == theirs)
+    same = (Counter(ours) & Counter(theirs)).total()
+    if not same:
+        return 0.0
+    precision, recall = same / len(ours), same / len(theirs)
+    return 2 * precision * recall / (precision + recall)
+
+
+def score(question: Question, prediction: str, *, rule: str) -> tuple[float, float]:
+    """(exact, F1), 0 to 1, the best over the gold answers. Raises UsageError where the rule needs one and has none."""
+    how = rule_of(rule)
+    gold = [answer.text for answer in question.answers if not how.empty or how.normalize(answer.text)]
+    if not gold and not how.empty:
+        raise UsageError(f"question {question.id} has no answer, which {rule} cannot score: take squad2")
+    gold = list(dict.fromkeys(gold)) or [""]
+    return max(exact(prediction, one, rule=rule) for one in gold), max(f1(prediction, one, rule=rule) for one in gold)
+
+
+def evaluate(
+    questions: Sequence[Question], predictions: Mapping[str, str], *, rule: str,
+    no_answer: Mapping[str, float] | None = None, threshold: float | None = None,
+) -> Evaluation:  # fmt: skip
+    """The scores of `predictions`, {id: text}, equal to the official scripts'.
+
+    By squad2, `no_answer` is {id: probability that there is none}; above `threshold` the prediction becomes "". Take
+    the threshold that `best_threshold` found on a dev part. Without one the predictions count as they are: "" says that
+    there is no answer. A question without a prediction scores 0 (SQuAD 2's script breaks off there). Raises UsageError
+    for no questions, an unknown rule, or a threshold without probabilities.
+    """
+    if not questions:
+        raise UsageError("there are no questions to evaluate")
+    if threshold is not None and (no_answer is None or not rule_of(rule).empty):
+        raise UsageError("a threshold needs the probabilities of no answer, and the rule squad2")
+    found = np.zeros((len(questions), 2))
+    for row, question in enumerate(questions):
+        if question.id not in predictions:
+            continue
+        if threshold is not None and _probability(no_answer, question) > threshold:
+            found[row] = float(not question.answers)
+        else:
+            found[row] = score(question, predictions[question.id], rule=rule)
+    answered = np.array([bool(question.answers) for question in questions])
+    whole = _part(found)
+    return Evaluation(
+        rule=rule, exact=whole.exact, f1=whole.f1, n=whole.n, threshold=threshold,
+        missing=sum(question.id not in predictions for question in questions),
+        has_answer=_part(found[answered]) if rule_of(rule).empty and answered.any() else None,
+        no_answer=_part(found[~answered]) if rule_of(rule).empty and not answered.all() else None,
+    )  # fmt: skip
+
+
+def _part(found: np.ndarray) -> Part:
+    exact, f1 = (100 * found.mean(axis=0)).tolist()
+    return Part(exact=exact, f1=f1, n=len(found))
+
+
+def _probability(no_answer: Mapping[str, float] | None, question: Question) -> float:
+    if no_answer is None or question.id not in no_answer:
+        raise UsageError(f"question {question.id} has no probability of no answer")
+    return no_answer[question.id]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """The threshold with the best score, and that score (%) on the questions it was found on."""
+
+    threshold: float
+    score: float
+    by: str
+    n: int
+
+
+def best_threshold(
+    questions: Sequence[Question], predictions: Mapping[str, str], no_answer: Mapping[str, float], *, by: str = "f1"
+) -> Threshold:
+    """Where to say "no answer", by squad2: above the threshold that gives these questions the best `by`, exact or f1.
+
+    `predictions` are the best answers, never "" for want of confidence. For a dev part only: found on the test part it
+    would flatter. The lowest of equally good ones, as in SQuAD 2's script, which differs only where questions share a
+    probability: it cuts between them, which no threshold can.
+    """
+    if by not in ("exact", "f1"):
+        raise UsageError(f"by must be exact or f1, got {by!r}")
+    asked = [question for question in questions if question.id in predictions]
+    if not asked:
+        raise UsageError("there are no predictions to find a threshold on")
+    probability = np.array([_probability(no_answer, question) for question in asked])
+    pick = ("exact", "f1").index(by)
+    gain = np.array([score(one, predictions[one.id], rule="squad2")[pick] - (not one.answers) for one in asked])
+    order = np.argsort(probability, kind="stable")
+    ranked = probability[order]
+    none = 0.0 if ranked[0] > 0 else float(np.nextafter(ranked[0], -np.inf))  # below all: nothing is answered
+    totals = np.concatenate([[0.0], np.cumsum(gain[order])]) + sum(not question.answers for question in asked)
+    last = np.append(ranked[1:] != ranked[:-1], True)  # a threshold falls only after the last of equal ones
+    totals[1:][~last] = -np.inf
+    best = int(np.argmax(totals.round(9)))  # sums in another order must not decide between equals
+    found = float(ranked[best - 1]) if best else none
+    return Threshold(threshold=found, score=100 * float(totals[best]) / len(asked), by=by, n=len(asked))
+
+
+def write_predictions(path: Path, values: Mapping[str, str] | Mapping[str, float]) -> Path:
+    """{id: text}, or {id: probability of no answer}, as the official scripts read them."""
+    text = json.dumps(dict(values), ensure_ascii=False, indent=1) + "\n"
+    return write_aside(path, lambda file: file.write(text.encode()))
