@@ -117,3 +117,16 @@ def test_on_the_meta_device() -> None:
         model = transformers.BertModel(transformers.BertConfig(**SMALL))
         example = {"input_ids": torch.zeros(1, 16, dtype=torch.long)}
     assert len(find(model, example)) == 4
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta", "electra", "deberta-v2", "albert", "distilbert"])
+def test_encoders_have_two_merges_a_layer(kind: str) -> None:
+    """Sums of embeddings, and of attention scores by content and by place, are no merges."""
+    transformers = peer("transformers")
+    own = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "vocab_size": 50}
+    options = own if kind == "distilbert" else SMALL
+    if kind == "deberta-v2":
+        options = {**SMALL, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": 8}
+    model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, **options))
+    assert len(find(model, {"input_ids": torch.arange(3, 10)[None]})) == 4

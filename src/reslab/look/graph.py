@@ -97,6 +97,16 @@ def gain(graph: Graph, region: Iterable[int]) -> bool:
     return scales and not any(weighted(graph, i) for i in region)
 
 
+def stands_alone(graph: Graph, source: int, region: Iterable[int]) -> bool:
+    """Whether a side could be a shortcut of `source`: numbers, and computed from it alone.
+
+    Token ids that become words and positions are no numbers; a product of queries with keys reads the keys too.
+    """
+    known = {source, *region}
+    inputs = {i for end in known - {source} for i in graph.values[end].inputs if graph.values[i].data}
+    return graph.values[source].floating and inputs <= known
+
+
 def followers(graph: Graph, index: int) -> list[int]:
     """Who uses a value; what is itself used by nobody (a norm's statistics, a bare alias) does not count."""
     return [i for i in graph.users[index] if graph.users[i] or i in graph.outputs]

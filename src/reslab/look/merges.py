@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from reslab.errors import UsageError
 from reslab.look.cuts import verdict, within
 from reslab.look.example import Example, as_it_was, batch_size, describe
-from reslab.look.graph import between, cost, gain, holds, same, weighted
+from reslab.look.graph import between, cost, gain, holds, same, stands_alone, weighted
 from reslab.look.sites import Operand, Site
 from reslab.look.sums import Sum, find_sums, gated, identity_skip, nearest_common
 from reslab.look.trace import Graph, trace
@@ -175,7 +175,8 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
         loads = [cost(graph, between(graph, source, leaf.values)).weighted for leaf in leaves]
         if max(loads):
             skip = loads.index(min(loads))
-            equal = max(loads) == min(loads) or gain(graph, between(graph, source, leaves[skip].values))
+            side = between(graph, source, leaves[skip].values)
+            equal = max(loads) == min(loads) or gain(graph, side) or not stands_alone(graph, source, side)
             return None if equal and gate else (source, skip, "sum" if equal else "projection")
     return None
 
