@@ -240,3 +240,20 @@ def test_labels_outside_what_the_model_scores() -> None:
     model, x = net("plus")
     with pytest.raises(UsageError, match="labels from 0 to 7, and the model scores 5"):
         paths(model, [(x, torch.tensor([0, 7, 1]))])
+
+
+def test_gradients_that_nearly_cancel_are_no_fault() -> None:
+    """A trained net is sure of its answer: long and short paths are large and cancel. y = x - x + small x."""
+
+    class Minus(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(1, 1, bias=False)
+            nn.init.constant_(self.linear.weight, -1 + 1e-6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.linear(x)
+
+    result = paths(Minus(), [(torch.tensor([[1.0]]), None)], loss=lambda scores, _: scores.sum())
+    assert result.exact == pytest.approx((1.0, 1.0), rel=1e-5)
+    assert result.gradient == pytest.approx(1e-6, rel=0.1)

@@ -117,13 +117,19 @@ def spectrum(
                 raise
             continue
         parts = found.reshape(copies, n, -1)
-        error = deviation(parts, whole)
+        error = imbalance(parts, whole)
         if error <= TOLERANCE.get(whole.dtype, 1e-4):
             return parts, whole, name
     raise ReslabError(
-        f"the gradients by path length sum to the whole gradient only up to {error:.2g} of it: the model does not"
-        " treat the samples of a batch one by one"
+        f"the gradients by path length do not sum to the whole gradient (off by {error:.2g} of their sizes): the model"
+        " does not treat the samples of a batch one by one"
     )
+
+
+def imbalance(parts: Tensor, whole: Tensor) -> float:
+    """|sum of parts - whole| / sum of |part|: rounding is as large as what is added, however much of it cancels."""
+    sizes = parts.flatten(1).norm(dim=1).sum()
+    return float((parts.sum(dim=0) - whole).norm() / sizes.clamp_min(torch.finfo(whole.dtype).tiny))
 
 
 def deviation(parts: Tensor, whole: Tensor) -> float:
