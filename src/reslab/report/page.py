@@ -24,8 +24,10 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
     kind = folders_.kind(folder)
     if kind == "look":
         return look.write(folder, out=out)
+    target = Path(out) if out else folder / "report.html"
     page = studies.page(folder) if kind == "study" else runs.page(folder)
-    return save(render(page), Path(out) if out else folder / "report.html")
+    page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
+    return save(render(page), target)
 
 
 def write_many(folders: Iterable[Path], *, out: Path) -> Path:

@@ -28,7 +28,7 @@ def invented(stages: Sequence[int], *, module: str = "stages.{stage}.{block}", l
             "index": i, "module": name, "path": name, "kind": kind, "before": shapes[max(i - 1, 0)], "shape": shape,
             "depth": 0, "parent": None, "params": 4672 << 2 * places[i][0] % 16, "macs": 9437184, "named": False,
             "shortcut_params": 0, "cuttable": not jump, "out": {"path": name, "count": 0}, "skip": None, "branches": [],
-            "why": "its shortcut maps the shape: it must stay" if jump else "the ReLU after the addition changes nothing",
+            "why": "its shortcut maps the shape" if jump else "the ReLU after the addition changes nothing",
         })  # fmt: skip
         values = {"error": error, "loss": error * 6, "kl": error / 2} if labels else {"drift": error}
         single.append({"merge": i, "module": name, "kind": kind, "values": values})
@@ -52,7 +52,7 @@ def invented(stages: Sequence[int], *, module: str = "stages.{stage}.{block}", l
     ]
     health = {"verdict": "healthy", "words": "healthy", "ratio": 3.0, "slope": -0.01, "start": 0.3, "fit": 0.5,
               "change": 0.3, "zeros": 0}  # fmt: skip
-    depths = [{"depth": d, "module": names[d - 1] if d else None, "projections": sum(k == "projection" for k in kinds[d:]),
+    depths = [{"depth": d, "module": names[d - 1] if d else None, "projections": kinds[d:].count("projection"),
                "values": {main: 0.9 - 0.73 * (d / n) ** 4}} for d in range(n + 1)]  # fmt: skip
     counts = [math.comb(n, k) for k in range(n + 1)]
     norm = [2.0 * 0.3**k for k in range(n + 1)]
@@ -68,8 +68,8 @@ def invented(stages: Sequence[int], *, module: str = "stages.{stage}.{block}", l
                   "effective_exact": [0, n // 2], "effective_exact_share": 0.1},
         "influence": {"n": 1000, "merges": steps},
         "readout": {"n": 1000, "metrics": metrics, "renorm": False, "depths": depths},
-        "responses": {"model": "ResNet", "n": 1000, "layers": [*layers, head | {"std": 9.0}], "ranked": [], "median": 0.4,
-                      "merges": sums, "notes": []},
+        "responses": {"model": "ResNet", "n": 1000, "layers": [*layers, head | {"std": 9.0}], "ranked": [],
+                      "median": 0.4, "merges": sums, "notes": []},
         "gradients": {"model": "ResNet", "n": 100, "training": False, "of": "cross-entropy", "loss": 0.7,
                       "layers": [*norms, head | {"weight": 9.0, "weight_size": 1.0, "activation": 9.0, "signal": 9.0}],
                       "merges": ends, "activations": health, "weights": health, "signal": health, "notes": []},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reslab.report import charts
-from reslab.report.folder import Facts, dicts, facts
+from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric, metrics
 from reslab.report.words import is_number
@@ -61,7 +61,7 @@ def layers(look: Look) -> list[Block]:
     """The weighted layers as blocks; a new stage where the shape changes."""
     found, stage, last = [], -1, None
     for index, each in enumerate(look.layers):
-        shape = tuple(each.get("shape") or ())
+        shape = tuple(items(each.get("shape")))
         stage += shape != last or stage < 0
         last = shape
         values = {f"without:{name}": value for name, value in facts(each.get("without")).items()}
@@ -107,7 +107,7 @@ def staged(merges: list[Facts], batch: Any) -> dict[Any, int]:
         stage += shape != last or stage < 0
         last = shape
         stages[each["index"]] = stage
-    return stages | {i: stages[owner(each, known)["index"]] for i, each in known.items()}
+    return stages | {i: stages.get(owner(each, known)["index"], 0) for i, each in known.items()}
 
 
 def owner(merge: Facts, known: dict[Any, Facts]) -> Facts:

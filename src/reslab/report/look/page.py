@@ -6,7 +6,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.report import words
-from reslab.report.folder import Facts, dicts, facts
+from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look import depth, lesions, many, paths, signal
 from reslab.report.look.blocks import Block, blocks, main_metric, short_name
 from reslab.report.look.blocks import common as common_path
@@ -159,9 +159,9 @@ def summary(look: Look) -> Facts:
 
 def notes(look: Look) -> list[str]:
     """Remarks that the measures left for the reader, each once."""
-    found: list[Any] = [*(look.model.get("notes") or [])]
+    found: list[Any] = [*items(look.model.get("notes"))]
     for verb in ("merges", "lesions"):
-        found += look[verb].get("notes") or []
+        found += items(look[verb].get("notes"))
     if sums := dicts(look["merges"].get("sums")):
         found.append(f"{several(len(sums), 'sum')} of equal sides, which are no residual merges, are left out")
     if look["lesions"].get("why") and look.merges:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reslab.report import charts
-from reslab.report.folder import Facts, dicts
+from reslab.report.folder import Facts, dicts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
@@ -86,7 +86,7 @@ def responses(looks: list[Look]) -> Facts | None:
         figures.append(charts.figure("responses", drawn, alt=alt, caption=caption))
     if len(found) == 1 and (sums := merge_figure(found[0])):
         figures.append(sums)
-    notes = told(looks, lambda look: list(map(str, look["responses"].get("notes") or [])))
+    notes = told(looks, lambda look: list(map(str, items(look["responses"].get("notes")))))
     sentences = [Said(sentence) for sentence in response_found(found)]
     return section("responses", "How strongly each layer responds", found=sentences, figures=figures,
                    notes=notes)  # fmt: skip
@@ -173,7 +173,7 @@ def gradients(looks: list[Look]) -> Facts | None:
         figures.append(charts.figure("gradients", plots, alt=alt, caption=caption))
     if len(looks) == 1 and (along := along_training(looks[0])):
         figures.append(along)
-    notes = told(looks, lambda look: list(map(str, look["gradients"].get("notes") or [])))
+    notes = told(looks, lambda look: list(map(str, items(look["gradients"].get("notes")))))
     sentences = told(looks, lambda look: [*gradient_found(look, brief=len(looks) > 1), *training_found(look)])
     return section("gradients", "Gradients and the signal forward", found=sentences, figures=figures, notes=notes)
 

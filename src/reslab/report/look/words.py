@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reslab.report.charts import clipped
+from reslab.report.folder import items
 from reslab.report.words import GAP, NONE, is_number, number, percent
 
 TITLES = {
@@ -74,7 +75,7 @@ class Metric:
 
 def metrics(result: dict[str, Any]) -> list[Metric]:
     """Those of a result, the one that says most first."""
-    names = [str(name) for name in result.get("metrics") or []]
+    names = [str(name) for name in items(result.get("metrics"))]
     order = ("error", "loss", "drift")
     return [Metric(name) for name in sorted(names, key=lambda n: order.index(n) if n in order else len(order))]
 

@@ -101,7 +101,8 @@
     const cell = event.target.closest("tr.block td.n");
     if (!cell || cell.title) return;
     const row = cell.parentElement;
-    cell.title = `${row.querySelector(".open").innerText.trim()}: ${data.columns[cell.cellIndex - 2]}: ${cell.textContent}`;
+    const name = [...row.querySelectorAll(".at, .module")].map((part) => part.textContent).join(" ");
+    cell.title = `${name}: ${cell.textContent}, ${data.columns[cell.cellIndex - 2]}`;
   });
 
   function follow() {
