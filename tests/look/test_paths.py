@@ -248,12 +248,12 @@ def test_gradients_that_nearly_cancel_are_no_fault() -> None:
     class Minus(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.linear = nn.Linear(1, 1, bias=False)
-            nn.init.constant_(self.linear.weight, -1 + 1e-6)
+            self.linear = nn.Linear(2, 2, bias=False)
+            self.linear.weight.data = torch.diag(torch.tensor([-1 + 1e-6, -1 + 1e-6]))
 
         def forward(self, x: Tensor) -> Tensor:
             return x + self.linear(x)
 
-    result = paths(Minus(), [(torch.tensor([[1.0]]), None)], loss=lambda scores, _: scores.sum())
+    result = paths(Minus(), [(torch.tensor([[1.0, 1.0]]), None)], loss=lambda s, _: s[:, 0].sum())
     assert result.exact == pytest.approx((1.0, 1.0), rel=1e-5)
     assert result.gradient == pytest.approx(1e-6, rel=0.1)
