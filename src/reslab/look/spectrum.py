@@ -25,8 +25,10 @@ from reslab.look.lengths import Lengths
 from reslab.look.measure import Batch, Loss, objective
 from reslab.look.merges import Merge
 
-# How far the sum of all G_k may lie from the gradient before something must be wrong: rounding, over many additions.
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4, torch.float16: 0.5, torch.bfloat16: 0.5}
+# How far the sum of all G_k may lie from the gradient before something must be wrong. In float32 batches of other sizes
+# round otherwise, and a value at a ReLU's kink falls on its other side in one of a million: 0.003 was seen in a trained
+# ResNet-56, whose float64 gives 4e-16.
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 0.05, torch.float16: 0.5, torch.bfloat16: 0.5}
 
 
 class Shift(torch.autograd.Function):
@@ -118,7 +120,7 @@ def spectrum(
             continue
         parts = found.reshape(copies, n, -1)
         error = imbalance(parts, whole)
-        if error <= TOLERANCE.get(whole.dtype, 1e-4):
+        if error <= TOLERANCE.get(whole.dtype, 0.05):
             return parts, whole, name
     raise ReslabError(
         f"the gradients by path length do not sum to the whole gradient (off by {error:.2g} of their sizes): the model"
