@@ -41,10 +41,18 @@ def test_lesions_are_bars_by_stage_with_the_blocks_that_change_the_shape_marked(
     assert "The blocks that change the shape hurt most, as in the paper: block" in told(section)
 
 
+def test_a_projection_that_keeps_the_shape_is_not_marked(make_look: MakeLook, net: Callable[..., Facts]) -> None:
+    results = net((2, 2))
+    for each in results["merges"]["merges"]:
+        each["kind"] = "projection"  # option C: every shortcut has weights
+    plot = plots(lesions.lesions([read_look(make_look("option-c", results))]))["lesions-blocks"][0]
+    assert plot["data"][1]["x"] == [2]
+
+
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %); they rank 2 of 4."),
+        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %); by what they cost they rank 2 of 4."),
         ((0.5, 0.4, 0.2, 0.3), "Unlike in the paper, the blocks that change the shape do not stand out: block 2"),
         ((0.2, 0.25, 0.9, 0.2), "1 of 4 blocks change it by at most 5 points."),
     ],

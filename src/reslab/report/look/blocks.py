@@ -30,8 +30,8 @@ class Block:
 
     @property
     def marked(self) -> bool:
-        """Whether it changes the shape or its shortcut is no identity."""
-        return self.kind == "projection"
+        """Whether it changes the shape; a projection may keep it (option C)."""
+        return self.kind == "projection" and self.facts.get("before") != self.facts.get("shape", ())
 
 
 def blocks(look: Look) -> list[Block]:

@@ -130,16 +130,14 @@ def downsampling(found: list[Block], values: dict[int, Any], metric: Metric) -> 
         return []
     marked = [block for block in ranked if block.marked]
     each = listed([f"block {b.index} ({metric.text(values[b.index])})" for b in marked[:6]])
-    rest = median([values[b.index] for b in ranked if not b.marked])
-    typical = median([values[b.index] for b in marked])
     if places == list(range(1, len(places) + 1)):
         return [f"The blocks that change the shape hurt most, as in the paper: {each}."]
-    if typical is not None and rest is not None and typical > rest:
-        return [
-            f"The blocks that change the shape hurt more than most: {each}; they rank {listed(places[:6])} of "
-            f"{len(ranked)}."
-        ]
-    return [f"Unlike in the paper, the blocks that change the shape do not stand out: {each}."]
+    how = "Unlike in the paper, the blocks that change the shape do not stand out"
+    if places[-1] <= len(ranked) / 2:
+        how = "The blocks that change the shape hurt more than most"
+    elif places[0] <= len(places):
+        how = "Not all blocks that change the shape stand out"
+    return [f"{how}: {each}; by what they cost they rank {listed(places[:6])} of {len(ranked)}."]
 
 
 def inner_found(look: Look, metric: Metric, middle: float | None, whole: float | None) -> list[str]:
