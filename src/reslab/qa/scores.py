@@ -184,7 +184,8 @@ def best_threshold(
         raise UsageError("there are no predictions to find a threshold on")
     probability = np.array([_probability(no_answer, question) for question in asked])
     pick = ("exact", "f1").index(by)
-    gain = np.array([score(one, predictions[one.id], rule="squad2")[pick] - (not one.answers) for one in asked])
+    gain = np.array([score(one, predictions[one.id], rule="squad2")[pick] if one.answers  # or any text is wrong
+                     else -float(predictions[one.id] != "") for one in asked])  # fmt: skip
     order = np.argsort(probability, kind="stable")
     ranked = probability[order]
     none = 0.0 if ranked[0] > 0 else float(np.nextafter(ranked[0], -np.inf))  # below all: nothing is answered

@@ -1,0 +1,186 @@
+"""Answers out of scores: the best spans of every window, merged over windows and documents, with probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.data.question import Question
+from reslab.data.windows import WindowBatch
+from reslab.errors import ReslabError, UsageError
+
+BEST = 20  # candidates of a window, and of a question after merging: as in BERT's run_squad
+MAX_TOKENS = 30  # of an answer, likewise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """The k best spans of each of W windows, best first; score -inf where a window has fewer."""
+
+    question: np.ndarray  # (W,) int64
+    start: np.ndarray  # (W, k) int64: characters of the question's context, [start, end)
+    end: np.ndarray  # (W, k) int64
+    score: np.ndarray  # (W, k) float64: start's logit plus end's
+    null: np.ndarray  # (W,) float64: the same sum at token 0, [CLS]: no answer in this window
+    answerable: np.ndarray | None  # (W,) float64: the logit of an answerability output
+
+    @staticmethod
+    def join(parts: Sequence["Spans"]) -> "Spans":
+        """All windows of `parts`, one after another."""
+        widest = max(part.score.shape[1] for part in parts)
+
+        def column(name: str, empty: float) -> np.ndarray:
+            rows = [getattr(part, name) for part in parts]
+            return np.concatenate([np.pad(row, ((0, 0), (0, widest - row.shape[1])), constant_values=empty)
+                                   if row.ndim == 2 else row for row in rows])  # fmt: skip
+
+        return Spans(
+            question=column("question", 0), start=column("start", 0), end=column("end", 0),
+            score=column("score", -np.inf), null=column("null", 0),
+            answerable=None if parts[0].answerable is None else column("answerable", 0),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A possible answer: questions[question].context[start:end]."""
+
+    question: int
+    start: int
+    end: int
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The candidates for one question, best first; their probabilities and `no_answer` sum to 1."""
+
+    candidates: tuple[Candidate, ...]
+    null: float  # the score of "no answer", comparable with the candidates'; -inf where it is not allowed
+    no_answer: float  # its probability
+
+    @property
+    def best(self) -> Candidate | None:
+        """The best candidate; None where "no answer" is more probable."""
+        first = self.candidates[0] if self.candidates else None
+        return first if first and first.probability >= self.no_answer else None
+
+
+@torch.no_grad()
+def best_spans(
+    span: Tensor, windows: WindowBatch, *, answerable: Tensor | None = None, top: int = BEST, most: int = MAX_TOKENS
+) -> Spans:
+    """The `top` best spans of at most `most` tokens in each window, exactly, from start and end logits (B, L, 2).
+
+    Only tokens of the context begin or end one. Where several tokens stand for the same characters (the bytes of one
+    sign), the first begins and the last ends it, as in the targets: so no span comes twice from one window. Not all L x
+    `most` pairs are sorted: each of the `top` best pairs begins at one of the `top` tokens whose own best pair is best.
+    Raises ReslabError for scores that are NaN or infinite (-inf is allowed: no answer there).
+    """
+    if top < 1 or most < 1:
+        raise UsageError(f"top and most must be positive, got {top} and {most}")
+    if not (span < torch.inf).all():
+        raise ReslabError("the net's scores are NaN or infinite: its training diverged, or its weights are damaged")
+    L = span.shape[1]
+    null = span[:, 0].double().sum(dim=1)
+    begins, ends = edges(windows)
+    start = span[..., 0].float().masked_fill(~begins, -torch.inf)
+    end = F.pad(span[..., 1].float().masked_fill(~ends, -torch.inf), (0, most - 1), value=-torch.inf)
+    reach = start + F.max_pool1d(end[:, None], most, stride=1)[:, 0]  # (B, L): the best pair that begins here
+    first = reach.topk(min(top, L), dim=1).indices  # (B, k)
+    last = first[..., None] + torch.arange(most, device=span.device)  # (B, k, most)
+    pairs = start.gather(1, first)[..., None] + end.gather(1, last.flatten(1)).view_as(last)
+    score, where = pairs.flatten(1).topk(min(top, pairs[0].numel()), dim=1)
+    i = first.gather(1, where // most)
+    j = (i + where % most).clamp_max(L - 1)  # beyond the end only where the score is -inf
+    return Spans(
+        question=windows.question.cpu().numpy(),
+        start=windows.offsets[..., 0].gather(1, i).cpu().numpy(),
+        end=windows.offsets[..., 1].gather(1, j).cpu().numpy(),
+        score=score.double().cpu().numpy(),
+        null=null.cpu().numpy(),
+        answerable=None if answerable is None else answerable.double().cpu().numpy(),
+    )
+
+
+def edges(windows: WindowBatch) -> tuple[Tensor, Tensor]:
+    """Which tokens may begin and which may end an answer, bool (B, L) each."""
+    context, offsets = windows.context, windows.offsets
+    begins, ends = context.clone(), context.clone()
+    begins[:, 1:] &= ~context[:, :-1] | (offsets[:, 1:, 0] != offsets[:, :-1, 0])
+    ends[:, :-1] &= ~context[:, 1:] | (offsets[:, 1:, 1] != offsets[:, :-1, 1])
+    return begins, ends
+
+
+def rank(
+    spans: Spans, count: int, *, group: Sequence[int] | None = None, no_answer: bool = False,
+    temperature: float = 1.0, best: int = BEST,
+) -> list[Ranked]:  # fmt: skip
+    """The candidates of each of `count` questions: the `best` of all its windows, with probabilities.
+
+    `group`: for questions put to many documents, each a Question of its own: which of the `count` it belongs to. The
+    same characters of the same document, seen in two windows, are one candidate with the better of its two scores (not
+    their sum: how windows happen to overlap is no evidence). `no_answer`: whether "no answer" competes: by the windows'
+    answerability, of which the highest counts, else by [CLS], of which the lowest does: one window that holds an answer
+    is enough. Probabilities are a softmax of score / `temperature` over the candidates and "no answer". Without any
+    candidate "no answer" has probability 1.
+    """
+    if not temperature > 0:
+        raise UsageError(f"temperature must be positive, got {temperature}")
+    groups = np.asarray(group, dtype=np.int64) if group is not None else np.arange(count)
+    of = groups[spans.question]
+    order, owner = merged(spans, of, best)
+    flat = {name: getattr(spans, name).reshape(-1)[order].tolist() for name in ("start", "end", "score")}
+    question = np.repeat(spans.question, spans.score.shape[1])[order].tolist()
+    bounds = np.searchsorted(owner, np.arange(count + 1))
+    lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(lowest, of, spans.null)
+    if spans.answerable is not None:
+        np.maximum.at(highest, of, spans.answerable)
+    ranked = []
+    for g in range(count):
+        here = slice(bounds[g], bounds[g + 1])
+        scores = np.array(flat["score"][here])
+        null = -np.inf
+        if no_answer and len(scores):
+            null = float(lowest[g] if spans.answerable is None else np.logaddexp.reduce(scores) - highest[g])
+        probability = softmax(np.append(scores, null), temperature) if len(scores) else np.ones(1)
+        columns = (question[here], flat["start"][here], flat["end"][here], flat["score"][here], probability.tolist())
+        candidates = tuple(Candidate(*one) for one in zip(*columns, strict=False))  # the last is "no answer"
+        ranked.append(Ranked(candidates, null, float(probability[-1])))
+    return ranked
+
+
+def merged(spans: Spans, of: np.ndarray, best: int) -> tuple[np.ndarray, np.ndarray]:
+    """(flat indices into the (W, k) arrays, the group of each): by group, best first, at most `best` of each."""
+    k = spans.score.shape[1]
+    score, start, end = spans.score.reshape(-1), spans.start.reshape(-1), spans.end.reshape(-1)
+    question, owner = np.repeat(spans.question, k), np.repeat(of, k)
+    order = np.lexsort((-score, end, start, question))
+    order = order[np.isfinite(score[order])]
+    same = np.stack([question[order], start[order], end[order]])
+    order = order[np.append(True, (same[:, 1:] != same[:, :-1]).any(axis=0))[: len(order)]]  # the best of each
+    order = order[np.lexsort((end[order], start[order], question[order], -score[order], owner[order]))]
+    place = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
+    order = order[place < best]
+    return order, owner[order]
+
+
+def softmax(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """exp(score / temperature), normalized to sum 1; 0 for a score of -inf."""
+    scaled = np.exp((scores - scores.max()) / temperature)
+    return scaled / scaled.sum()
+
+
+def predictions(questions: Sequence[Question], ranked: Sequence[Ranked]) -> tuple[dict[str, str], dict[str, float]]:
+    """What `scores.evaluate` takes: each question's best text whether or not it is likely, and P("no answer")."""
+    texts, null = {}, {}
+    for question, one in zip(questions, ranked, strict=True):
+        first = one.candidates[0] if one.candidates else None
+        texts[question.id] = question.context[first.start : first.end] if first else ""
+        null[question.id] = one.no_answer
+    return texts, null
