@@ -1,0 +1,56 @@
+"""What a frozen encoder gives, computed once: a head then trains on it alone, many times faster."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reslab.data.windows import Windows
+from reslab.train.tune import Choice
+
+
+@dataclass(frozen=True)
+class Features:
+    """The encoder's vectors of every window's tokens, one window after another, in bfloat16: (T, hidden)."""
+
+    values: Tensor
+    bounds: np.ndarray  # (W + 1,) int64
+
+    def batch(self, rows: Sequence[int] | np.ndarray, length: int) -> Tensor:
+        """(B, length, hidden), zeros in the padding."""
+        out = self.values.new_zeros(len(rows), length, self.values.shape[1])
+        for b, row in enumerate(rows):
+            here = self.values[self.bounds[row] : self.bounds[row + 1]]
+            out[b, : len(here)] = here
+        return out
+
+
+def compute(
+    encoder: nn.Module,
+    windows: Windows,
+    *,
+    device: torch.device,
+    choice: Choice,
+    batch: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
+    sizes = windows.sizes(np.arange(len(windows)))
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)  # type: ignore[arg-type]
+    order = np.argsort(-sizes, kind="stable")
+    was = encoder.training
+    encoder.eval()
+    with torch.inference_mode(), choice.autocast(device):
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            found = windows.batch(rows).to(device)
+            out = encoder(found.ids, found.mask, found.types).to("cpu", torch.bfloat16)
+            for row, vectors in zip(rows, out, strict=True):
+                values[bounds[row] : bounds[row + 1]] = vectors[: sizes[row]]
+            if progress:
+                progress(min(start + batch, len(order)), len(order))
+    encoder.train(was)
+    return Features(values, bounds)

@@ -1,0 +1,93 @@
+"""The task of finding answers, for the one training loop: windows in, start and end positions out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.data import Batch, batch_indices
+from reslab.data.order import shuffled
+from reslab.data.windows import Windows
+from reslab.errors import UsageError
+from reslab.nets.qa import Scores
+from reslab.nets.qa_net import QANet
+from reslab.qa.features import Features
+from reslab.qa.predict import inputs, predict
+from reslab.qa.answers import predictions, rank
+from reslab.qa.scores import RULES, best_threshold, evaluate
+from reslab.train.recipe import Recipe
+from reslab.train.tune import Choice
+
+GROUP = 16  # batches whose windows are sorted by length, so that little is padding
+BUCKETS = 32  # a stream of its own beside the order's
+
+
+class QATask:
+    """Name the tokens at which an answer begins and ends: cross-entropy of both; no answer points at [CLS]."""
+
+    def __init__(
+        self,
+        parts: dict[str, Windows],
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        rule: str,
+        features: dict[str, Features] | None = None,
+    ) -> None:
+        self.parts, self.recipe, self.device, self.rule = parts, recipe, device, rule
+        self.features = features or {}
+        train = parts["train"]
+        self.known = np.flatnonzero(train.known)
+        self.images = len(self.known)
+        if not self.images:
+            raise UsageError("no window holds an answer: there is nothing to train on")
+        self.sizes = train.sizes(self.known)
+
+    def rows(self, iteration: int) -> list[int]:
+        """The windows of one iteration: of GROUP batches of the endless stream those of like length together."""
+        batch, seed = self.recipe.batch, self.recipe.seed
+        group, place = divmod(iteration, GROUP)
+        drawn = batch_indices(self.images, batch=GROUP * batch, iteration=group, seed=seed).numpy()
+        drawn = drawn[np.argsort(self.sizes[drawn], kind="stable")]
+        chosen = int(shuffled(GROUP, seed, group, BUCKETS)[place])
+        return self.known[drawn[chosen * batch : (chosen + 1) * batch]].tolist()
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        windows, features = self.parts["train"], self.features.get("train")
+        for i in range(start, stop):
+            rows = self.rows(i)
+            found = windows.batch(rows).to(self.device)
+            x = inputs(found, None if features is None else features.batch(rows, found.ids.shape[1]))
+            y = torch.stack([found.start, found.end], dim=1)
+            yield Batch(x=x, y=y, index=torch.as_tensor(rows), iteration=i)
+
+    def loss(self, out: Scores, y: Tensor) -> Tensor:
+        """The mean of start's and end's cross-entropy; with an answerability output its binary one beside it."""
+        span = F.cross_entropy(out.span.transpose(1, 2).flatten(0, 1), y.flatten())
+        if out.answerable is None:
+            return span
+        return span + F.binary_cross_entropy_with_logits(out.answerable, (y[:, 0] > 0).to(out.answerable))
+
+    def wrong(self, out: Scores, y: Tensor) -> Tensor:
+        """Windows whose best start or best end is another token."""
+        return (out.span.argmax(dim=1) != y).any(dim=1).sum()
+
+    def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
+        """Exact match and F1 (%) on "validation" (the dev part) or "test"; not on the training part."""
+        windows = self.parts.get({"validation": "dev"}.get(part, part))
+        if windows is None or part == "train":
+            return None
+        assert isinstance(net, QANet)
+        spans = predict(net, windows, device=self.device, choice=choice, features=self.features.get(part))
+        questions, empty = windows.questions, RULES[self.rule].empty
+        texts, null = predictions(questions, rank(spans, len(questions), no_answer=empty))
+        # Along training each part has the threshold that is best for it: a curve, not a result.
+        threshold = best_threshold(questions, texts, null).threshold if empty else None
+        found = evaluate(questions, texts, rule=self.rule, no_answer=null if empty else None, threshold=threshold)
+        return {"error": 100 - found.exact, "exact": found.exact, "f1": found.f1, "n": found.n}
+
+    def average_norms(self, net: nn.Module) -> None:
+        raise UsageError("precise_bn is for nets with BatchNorm, and these have none")
