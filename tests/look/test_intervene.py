@@ -49,7 +49,7 @@ def test_what_each_edit_does() -> None:
     assert times(model, {0: silence(), 1: silence(), 2: silence()}) == 1
     assert times(model, {1: Edit(skip=torch.zeros_like)}) == 2 * 2 * 4
     assert times(model, {1: Edit(out=lambda h: h + 1)}) == (6 + 1) * 4
-    assert times(model, {1: put(torch.tensor(5.0))}) == (2 + 5) * 4
+    assert times(model, {1: put(5)}) == (2 + 5) * 4
     assert times(model, {1: Edit(whole=lambda parts, branch, add: add(parts) + parts[branch])}) == (6 + 4) * 4
     assert times(model, take(0, find(model, ONES), 2)) == 6 + 1
     assert times(model, {1: detach_branch(), 2: detach_skip()}) == 24
@@ -82,6 +82,10 @@ def test_reading() -> None:
     seen: dict[str, Tensor] = {}
     assert times(model, {1: keep(seen)}) == 24
     assert {name: value[0, 0].item() for name, value in seen.items()} == {"skip": 2, "branch": 4, "out": 6}
+    with torch.no_grad(), intervene(model, find(model, ONES), {1: keep(seen)}):
+        model(ONES)
+        model(-ONES)
+    assert {name: value[0, 0].item() for name, value in seen.items()} == {"skip": -2, "branch": -4, "out": -6}
 
 
 class Variant(nn.Module):
@@ -377,8 +381,32 @@ def test_what_cannot_be_taken() -> None:
     merges = find(nn.Sequential(*model[:3]), ONES)
     with pytest.raises(UsageError, match="merges 0 and 1 differ in shape"):
         take(0, merges, 1)
-    with pytest.raises(UsageError, match=r"merge 1 comes after merge 0: read its branch in a pass before, and put"):
-        take(1, merges, 0)
+    for later in (0, 1):
+        with pytest.raises(UsageError, match=f"merge {later} comes no earlier than merge 0: read its branch in a pass"):
+            take(later, merges, 0)
+    with pytest.raises(UsageError, match="there is no merge 7: the model has merges 0 to 1"):
+        take(0, merges, 7)
+
+
+def test_taking_several_branches_at_once() -> None:
+    """x -> x + x + 2 x -> + 3 of that + itself: merge 0's branches are 3 x, merge 1's 4 h."""
+
+    class Parallel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = Double(1).f, Double(2).f
+            self.c, self.d = Double(3).f, Double(1).f
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.a(x) + self.b(x)
+            return x + self.c(x) + self.d(x)
+
+    model = Parallel()
+    merges = find(model, ONES)
+    assert [len(merge.branches) for merge in merges] == [2, 2]
+    assert times(model, {}) == 4 + 16
+    assert times(model, take(0, merges, 1)) == 4 + 3
+    assert times(model, take(0, merges[:2], 1)) == 7
 
 
 class Wide(nn.Module):

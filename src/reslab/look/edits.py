@@ -43,16 +43,23 @@ def detach_skip() -> Edit:
     return Edit(skip=torch.Tensor.detach)
 
 
-def put(value: Tensor) -> Edit:
-    """The branch gives `value`, whatever came in."""
-    return Edit(branch=lambda branch: value.to(branch).expand_as(branch))
+def put(value: Tensor | float) -> Edit:
+    """The branch (each, where a merge has several) gives `value`, whatever came in."""
+    given = torch.as_tensor(value)
+    return Edit(branch=lambda branch: given.to(branch).expand_as(branch))
 
 
 def keep(into: dict[str, Tensor]) -> Edit:
-    """Write copies of skip, branch (the sum of several) and sum into a dict, without gradients, and change nothing."""
+    """Write copies of skip, branch (the sum of several) and sum into a dict, without gradients, and change nothing.
+
+    After several passes it holds the last one's. A branch is noted as it enters the addition: before a minus or a
+    factor there.
+    """
 
     def save(name: str) -> Change:
         def note(value: Tensor) -> Tensor:
+            if "out" in into:  # of the pass before
+                into.clear()
             copy = value.detach().clone()  # a copy: what follows may write into the tensor
             into[name] = into[name] + copy if name == "branch" and name in into else copy
             return value
@@ -67,14 +74,27 @@ def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:
 
     Raises UsageError where the shapes differ or `of` comes later; put(read(...)[of].branch) serves then.
     """
+    known = {merge.index: merge for merge in merges}
+    for index in (of, at):
+        if index not in known:
+            raise UsageError(f"there is no merge {index}: the model has merges {min(known)} to {max(known)}")
     if of >= at:
-        raise UsageError(f"merge {of} comes after merge {at}: read its branch in a pass before, and put() it")
-    if merges[of].shape != merges[at].shape:
-        raise UsageError(f"merges {of} and {at} differ in shape: {merges[of].shape} and {merges[at].shape}")
+        raise UsageError(f"merge {of} comes no earlier than merge {at}: read its branch in a pass before, and put() it")
+    if known[of].shape != known[at].shape:
+        raise UsageError(f"merges {of} and {at} differ in shape: {known[of].shape} and {known[at].shape}")
     held: list[Tensor] = []
 
     def hold(branch: Tensor) -> Tensor:
         held[:] = [branch.clone()]
         return branch
 
-    return {of: Edit(branch=hold), at: Edit(branch=lambda _: held[0])}
+    def add(branch: Tensor) -> Tensor:
+        held[0] = held[0] + branch
+        return branch
+
+    # Of several branches side by side the sum is taken, and given once.
+    taken, given = (max(1, len(known[index].branches)) for index in (of, at))
+    return {
+        of: Edit(branch=(hold, *[add] * (taken - 1))),
+        at: Edit(branch=(lambda _: held[0], *[torch.zeros_like] * (given - 1))),
+    }

@@ -24,7 +24,7 @@ from reslab.look.sites import ADDING, Modules, Product, Site, combine, name_of, 
 
 @dataclass(frozen=True)
 class Reading:
-    """The values at one merge; branch is the sum of its branches."""
+    """The values at one merge; branch is the sum of its branches, before a minus or a factor in the addition."""
 
     skip: Tensor
     branch: Tensor
