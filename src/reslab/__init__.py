@@ -3,6 +3,7 @@
     import reslab
     net = reslab.net("resnet56", classes=10, shortcut="A")
     net.spec
+    reslab.look.find(net, torch.randn(2, 3, 32, 32))
 
 Nothing heavy is imported until a name is used.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from reslab import look
     from reslab.errors import ReslabError, UsageError
     from reslab.nets import build, load, net, spec
 
@@ -25,12 +27,16 @@ HOME = {  # public name: the module that has it
     "spec": "reslab.nets",
 }
 
-__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "net", "spec"]
+ROOMS = ("look",)  # public modules
+
+__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "spec"]
 
 
 def __getattr__(name: str) -> Any:
     if name in HOME:
         return getattr(import_module(HOME[name]), name)
+    if name in ROOMS:
+        return import_module(f"reslab.{name}")
     raise AttributeError(f"module 'reslab' has no attribute {name!r}")
 
 
