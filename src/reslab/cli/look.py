@@ -1,32 +1,22 @@
 """reslab look: what does each block of a residual network do? Any model's."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
-from importlib import import_module
-from shlex import quote
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from reslab.cli import say, seen
+from reslab.cli.kept import draw, keep
+from reslab.cli.looking import VERBS, following, look, plain, show, side_by_side
 from reslab.cli.models import WORDS
 from reslab.cli.options import Json, whole
-from reslab.cli.subject import LookFlags, Subject, draw, keep, meet
-from reslab.errors import ReslabError, UsageError
-from reslab.run import finite
+from reslab.cli.subject import LookFlags, meet
+from reslab.errors import ReslabError
 
 app = App(name="look", help_format="plaintext", help=(
     f"Look inside any residual network.\n\nMODEL is {WORDS}.\n\nA model that is no run of ours needs --data (or "
     "--random), but for `merges`. Results go into the run's folder, or into runs/look-NAME."
 ))  # fmt: skip
-
-VERBS = {  # in the order of `all`: the file of reslab.look that measures it
-    "responses": "responses", "gradients": "gradients", "lesions": "lesion", "influence": "influence",
-    "readout": "readout", "paths": "paths",
-}  # fmt: skip
-NEED_MERGES = ("influence", "readout", "paths")
-PATH_SAMPLES = 64  # by default: a sample has a gradient for every length
 
 Word = Annotated[str, Parameter(help="See `reslab look --help`.")]
 Metrics = Annotated[
@@ -43,15 +33,17 @@ def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False
     """
     began = time.perf_counter()
     subject = meet(model, flags, data=False)
-    told = keep(subject, "merges", subject.merges, seconds=time.perf_counter() - began)
+    line = keep(subject, "merges", subject.merges, seconds=time.perf_counter() - began)
+    if not json:
+        seen.merges(subject.merges)
+        for note in subject.loaded.notes:
+            print(f"{model}: {note}")
+        print(line)
+    page = draw([subject.run])
     if json:
-        say.as_json({"model": subject.loaded.describe(), **subject.merges.as_dict()})
-        return
-    seen.merges(subject.merges)
-    for note in subject.loaded.notes:
-        print(f"{model}: {note}")
-    print(told)
-    following(subject, "merges", draw([subject.run]))
+        say.as_json({"model": subject.loaded.describe(), "report": page, "merges": subject.merges.as_dict()})
+    else:
+        following(subject, "merges", page)
 
 
 @app.command
@@ -113,14 +105,17 @@ def paths(
     *,
     sample: Annotated[
         int, Parameter(help="Paths drawn of each length for each sample, as published; 0: none.", converter=whole)
-    ] = 2,
+    ] = DRAWN,
     chunk: Annotated[
         int, Parameter(help="Most rows, copies times samples, at once: bounds memory.", converter=whole)
     ] = 256,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """What paths of each length bring of the gradient: exactly, and by drawing (64 samples unless --samples says)."""
+    """What paths of each length bring of the gradient: exactly, and by drawing some.
+
+    Each path drawn costs a backward pass: by default of 64 images or 16 windows, not of 1000 or 100.
+    """
     show(meet(model, flags), "paths", json, sample=sample, chunk=chunk)
 
 
@@ -174,79 +169,3 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
                      **{verb: plain(found) for verb, found in told.items()}})  # fmt: skip
         return
     following(subject, "all", page)
-
-
-def look(subject: Subject, verb: str, **options: Any) -> tuple[Any, str]:
-    """Measure one thing, store it; the result, and a line that says where it lies."""
-    if verb in NEED_MERGES and not any(merge.reachable for merge in subject.merges):
-        why = subject.merges.notes[0] if subject.merges.notes else "none of its merges can be acted on"
-        raise UsageError(f"{why}; responses, gradients and lesions can be looked at all the same")
-    options = {key: value for key, value in options.items() if value is not None}
-    if verb == "lesions":
-        options["seed"] = subject.settings["seed"]
-    if verb == "paths":
-        options = {"sample": 2, "seed": subject.settings["seed"], **options}
-        subject = subject if subject.settings["samples"] else subject.first(PATH_SAMPLES)
-    if verb == "gradients":
-        options.setdefault("training", subject.loaded.initial)
-    began = time.perf_counter()
-    with say.progress(verb) as tell:
-        measure = getattr(import_module(f"reslab.look.{VERBS[verb]}"), verb)
-        found = measure(subject.model, subject.batches, merges=subject.merges, progress=tell, **options)
-    return found, keep(subject, verb, found, seconds=time.perf_counter() - began, **options)
-
-
-def show(subject: Subject, verb: str, json: bool, **options: Any) -> None:
-    """Measure one thing, print its main numbers, draw the page."""
-    found, line = look(subject, verb, **options)
-    page = draw([subject.run])
-    if json:
-        say.as_json(
-            {"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page, verb: plain(found)}
-        )
-        return
-    getattr(seen, verb)(found)
-    print(line)
-    following(subject, verb, page)
-
-
-def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **options: Any) -> None:
-    """Measure one thing in each model, every result in its model's own folder, and draw them on one page."""
-    several, out = len(words) > 1, flags.model.out if flags and flags.model else None
-    subjects, results = [], []
-    for word in words:
-        subject = meet(word, flags, several=several)
-        found, line = look(subject, verb, **options)
-        subjects.append(subject)
-        results.append(found)
-        if not json:
-            print(f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})")
-            getattr(seen, verb)(found)
-            print(line)
-    page = draw([subject.run for subject in subjects], out / "look.html" if several and out else None)
-    if json:
-        say.as_json({"report": page, verb: [
-            {"model": s.loaded.describe(), "data": s.inputs.data, **plain(found)}
-            for s, found in zip(subjects, results, strict=True)
-        ]})  # fmt: skip
-        return
-    following(subjects[0], verb, page)
-
-
-def following(subject: Subject, verb: str, page: str | None) -> None:
-    """Where the page is, and what to do next."""
-    order = ["merges", *VERBS]
-    after = order[order.index(verb) + 1] if verb in order and verb != order[-1] else "all"
-    if page:
-        print(f"report: {page}")
-    if verb != "all":
-        print(f"next:   reslab look {after} {subject.again}")
-    elif subject.loaded.run:
-        print(f"next:   reslab report {quote(str(subject.loaded.run.folder))}")
-    else:
-        print("next:   reslab look --help")
-
-
-def plain(found: Any) -> Any:
-    """A result as JSON takes it."""
-    return finite(asdict(found)) if is_dataclass(found) and not isinstance(found, type) else found

@@ -51,9 +51,9 @@ class Loaded:
         """For look.json."""
         from reslab.nets import to_dict
 
-        path = Path(self.word)
+        path, colon, function = self.word.rpartition(":") if self.kind == "own" else (self.word, "", "")
         return {
-            "word": str(path.resolve()) if path.exists() else self.word,
+            "word": f"{Path(path).resolve()}{colon}{function}" if Path(path).exists() else self.word,
             "name": self.name,
             "class": type(self.model).__name__,
             "kind": self.kind,

@@ -1,0 +1,300 @@
+"""`reslab look` as a person meets it: what it prints and keeps, and where it says no."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import reslab
+from reslab.cli import main, say
+from reslab.run import Run
+
+QUICK = ["--repeats", "2", "--ks", "1"]
+
+
+def look(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """What --json prints."""
+    capsys.readouterr()
+    assert main(["look", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_model_whose_one_block_turns_every_answer_round(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """h = x - 2 x = -x: all answers wrong; without the block all are right."""
+    found = look(capsys, "merges", "own.py:labelled")["merges"]["merges"]
+    assert [(m["kind"], m["params"], m["macs"], m["cuttable"]) for m in found] == [("identity", 4, 2 * 4, True)]
+    lesions = look(capsys, "lesions", "own.py:labelled", *QUICK)["lesions"]
+    assert (lesions["n"], lesions["whole"]["error"], lesions["single"][0]["values"]["error"]) == (3, 1.0, 0.0)
+    influence = look(capsys, "influence", "own.py:labelled")["influence"]["merges"][0]
+    assert influence["influence"] == pytest.approx(2)  # 1 - cos(x, -x)
+    assert influence["ratio"] == pytest.approx(2)
+    assert influence["cosine"] > 0  # a step uphill
+    depths = look(capsys, "readout", "own.py:labelled")["readout"]["depths"]
+    assert [depth["values"]["error"] for depth in depths] == [0.0, 1.0]
+    paths = look(capsys, "paths", "own.py:labelled")["paths"]
+    assert paths["counts"] == [1, 1]
+    assert paths["exact"][1] == pytest.approx(2 * paths["exact"][0])
+
+
+def test_what_is_kept_and_what_it_replaces(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", "influence", "own.py:labelled", "--batch", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "results: runs/look-own-labelled/results/look-influence.json\n" in out
+    assert out.endswith("next:   reslab look readout own.py:labelled --batch 2\n")
+    run = Run("runs/look-own-labelled")
+    told = run.read_json("look.json")
+    assert told["model"]["word"] == f"{own / 'own.py'}:labelled"
+    assert (told["model"]["class"], told["model"]["parameters"]) == ("Turn", 4)
+    seen = told["seen"]["influence"]
+    assert (seen["n"], seen["settings"]["batch"], seen["settings"]["labels"]) == (3, 2, True)
+    assert {"data", "seconds", "when", "command"} <= set(seen)
+    assert seen["settings"]["environment"]["device"] == "cpu"
+    assert run.has("look.html")
+    assert len(run.read_json("results/look-merges.json")["merges"]) == 1
+    assert main(["look", "influence", "own.py:labelled", "--samples", "1"]) == 0
+    assert f"in place of those of {seen['when'].replace('T', ' ')} (n = 3)" in capsys.readouterr().out
+    assert main(["look", "influence", "own.py:example", "--out", "runs/look-own-labelled"]) == 2
+    assert "holds what was seen in another model (word " in capsys.readouterr().err
+
+
+def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = look(capsys, "all", "own.py:plain")
+    why = "Sequential has no residual merges: every layer feeds the next, nothing is added to a skip"
+    assert found["paths"]["left_out"].startswith(why)
+    assert found["readout"]["left_out"].startswith(why)
+    assert found["lesions"]["layers"][0]["module"] == "0"  # the second is the head; the first keeps the shape
+    assert [layer["module"] for layer in found["responses"]["layers"]] == ["0", "2"]
+    assert main(["look", "all", "own.py:plain"]) == 0
+    out = capsys.readouterr().out
+    assert f"paths: left out: {why}" in out
+    assert "report: runs/look-own-plain/look.html\n" in out
+
+
+def test_a_run_brings_its_own_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "--net", "resnet8", "--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW"]
+    assert main([*train, "--compile", "off", "--out", "my run"]) == 0
+    found = look(capsys, "lesions", "my run", *QUICK, "--swaps", "1")
+    run = Run("my run")
+    assert found["data"]["fingerprint"] == run.read_json("data.json")["fingerprint"]
+    assert found["data"]["normalize"] == "the run's"
+    assert found["report"] == "my run/look.html"
+    error = look_at_error(capsys)
+    assert found["lesions"]["n"] == 360
+    assert 100 * found["lesions"]["whole"]["error"] == pytest.approx(error)
+    assert len(found["lesions"]["single"]) == 3
+    sample = [look(capsys, "influence", "my run", "--samples", "50", "--seed", seed)["influence"] for seed in "001"]
+    assert sample[0] == sample[1] != sample[2]
+    first = look(capsys, "gradients", "my run", "--no-weights", "--batch", "360")
+    assert (first["gradients"]["training"], first["model"]["initial"]) == (True, True)
+    assert not run.has("results/look-gradients.json")  # the trained net's are another's
+    assert Run("runs/look-my-run-initial").has("results/look-gradients.json")
+    assert main(["look", "influence", "my run", "--size", "9"]) == 2
+    assert "leave out --size 9, or add --data" in capsys.readouterr().err
+    assert main(["look", "responses", "my run"]) == 0
+    assert "next:   reslab look gradients 'my run'\n" in capsys.readouterr().out
+
+
+def look_at_error(capsys: pytest.CaptureFixture[str]) -> float:
+    capsys.readouterr()
+    assert main(["eval", "my run", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["error"]
+
+
+def test_twins_side_by_side_fit_their_data(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["net:plain8", "net:resnet8", "--data", "digits", "--samples", "20"]
+    found = look(capsys, "responses", *words)
+    assert [each["model"]["spec"]["shortcut"] for each in found["models"]] == ["none", "A"]
+    assert [each["model"]["spec"]["channels"] for each in found["models"]] == [1, 1]
+    assert found["report"] == "look.html"
+    assert main(["look", "gradients", *words, "--size", "16", "--out", "both"]) == 0
+    assert "report: both/look.html" in capsys.readouterr().out
+    assert sorted(path.name for path in Path("both").iterdir()) == ["look.html", "net-plain8", "net-resnet8"]
+    assert main(["look", "gradients", "net:resnet8", "--data", "digits", "--size", "16"]) == 2
+    assert "holds what was seen in another model (size 8 there, 16 now)" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")  # others' deprecations
+def test_language_models_get_the_labels_they_learned(zoo: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = ["--data", str(zoo / "words.txt"), "--length", "16", "--samples", "6"]
+    causal = look(capsys, "readout", str(zoo / "causal"), *text)
+    assert causal["readout"]["metrics"] == ["error", "loss", "kl"]
+    assert len(causal["readout"]["depths"]) == 5
+    lesions = look(capsys, "lesions", str(zoo / "masked"), *text, *QUICK)
+    assert lesions["lesions"]["n"] == 6 * 2  # 15 % of the 14 words between [CLS] and [SEP]
+    assert lesions["data"]["name"] == "words.txt"
+    bert = look(capsys, "readout", str(zoo / "bert"), *text)
+    assert bert["readout"]["metrics"] == ["drift"]
+    drift = look(capsys, "readout", str(zoo / "masked"), *text, "--no-labels")
+    assert drift["readout"]["metrics"] == ["drift"]
+    assert look(capsys, "paths", str(zoo / "causal"), "--random", "--length", "9", "--samples", "3")["paths"]["n"] == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_merges_need_no_data_and_no_weights(zoo: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", "merges", str(zoo / "causal"), "--no-weights"]) == 0
+    out = capsys.readouterr().out
+    assert "GPT2LMHeadModel: 4 residual merges" in out
+    assert "0-3 cuttable: nothing follows the addition" in out
+    assert out.endswith("--no-weights --data DATA\n")
+    assert main(["look", "merges", "net:vgg11"]) == 0
+    assert "VGG has no residual merges: every layer feeds the next" in capsys.readouterr().out
+    assert look(capsys, "merges", "own.py:bare", "--input", "2")["merges"]["batch"] == 2
+    assert look(capsys, "merges", "own.py:bare", "--input", "2", "--merge", "branch")["merges"]["merges"][0]["named"]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = look(capsys, "lesions", "own.py:labelled", *QUICK, "--precision", precision)
+    assert found["lesions"]["whole"]["error"] == 1.0
+    assert main(["look", "lesions", "own.py:infinite", "--precision", "fp16"]) == 1
+    assert "are NaN or infinite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (2, ["lesions", "own.py:example", "--metrics", "error"], "error needs labels, and the data have none"),
+        (2, ["influence", "own.py:odd_labels"], "its labels are [2], its example input has 3 samples"),
+        (2, ["influence", "own.py:empty"], "own.py:empty: its example input holds no sample"),
+        (
+            2,
+            ["influence", "own.py:text"],
+            "an example input is a tensor, a tuple of arguments or a dict of keywords, got str",
+        ),
+        (
+            2,
+            ["influence", "own.py:plain"],
+            "nothing is added to a skip; responses, gradients and lesions can be looked at",
+        ),
+        (2, ["influence", "own.py:bare"], "own.py:bare: say what to look at it with: --data cifar10, a folder"),
+        (2, ["merges", "own.py:bare"], "returns no example input: give its shape, such as --input 3x224x224"),
+        (2, ["merges", "own.py:bare", "--input", "3xx"], "such as 3x224x224, got '3xx'"),
+        (2, ["merges", "own.py:bare", "--input", "5"], "Turn does not take the example (float32 [2, 5] on cpu)"),
+        (
+            2,
+            ["merges", "own.py:example", "--merge", "no.such"],
+            "the model has no module 'no.such' to take for a merge",
+        ),
+        (
+            2,
+            ["influence", "own.py:pictures", "--data", "digits", "--normalize", "none"],
+            "scores 7 classes, digits has 10: the labels mean nothing",
+        ),
+        (
+            2,
+            ["gradients", "net:vgg11", "--random", "--input", "3x16x16"],
+            "it is meant for images of 224 pixels: --size 224",
+        ),
+        (
+            2,
+            ["influence", "own.py:example", "--data", "words.txt"],
+            "own.py:example takes images, and words.txt is a file of",
+        ),
+        (2, ["influence", "own.py:example", "--data", "digit"], "no data named 'digit'"),
+        (2, ["influence", "own.py:example", "--random", "--data", "digits"], "--random takes the place of data"),
+        (2, ["influence", "own.py:example", "--samples", "0"], "samples must be positive, got 0"),
+        (2, ["influence", "own.py:example", "--samples", "1.5"], "must be a whole number, got 1.5"),
+        (2, ["influence", "own.py:example", "--batch", "-1"], "batch must be positive, got -1"),
+        (2, ["influence", "own.py:example", "--threads", "-1"], "threads must be zero or more, got -1"),
+        (2, ["influence", "own.py:example", "--device", "quantum"], "device 'quantum' is not to be had here"),
+        (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; name a folder with --out"),
+        (2, ["influence", "own.py:example", "--out", "."], ". is not empty and holds no results of `reslab look`"),
+        (2, ["influence"], "MODEL"),
+        (2, ["responses"], "MODELS"),
+        (2, ["lesion", "own.py:example"], "lesions"),
+        (1, ["influence", "own.py:nan_weights"], "own.py:nan_weights: its weights hold NaN (branch.weight)"),
+        (1, ["influence", "own.py:nan_input"], "some numbers are NaN or infinite; nothing can be measured with them"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    code: int, words: list[str], said: str, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["look", *words]) == code
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert len(error.splitlines()) == 1, error
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("causal", [], "say which texts to look at it with: --data FILE"),
+        ("causal", ["--data", "digits"], "digits: no such file of texts; there are .txt"),
+        (
+            "causal",
+            ["--data", "{zoo}/words.txt", "--length", "65"],
+            "takes windows of up to 64 tokens, got --length 65",
+        ),
+        (
+            "masked",
+            ["--data", "{zoo}/words.txt", "--length", "3"],
+            "length must leave room for two tokens beside 2 special",
+        ),
+        ("causal", ["--random", "--length", "1"], "length must be two or more, got 1"),
+        ("vit", ["--data", "{zoo}/words.txt"], "takes images, and"),
+        ("vit", ["--data", "digits"], "ImageNet's mean is for 3 channels, the images of digits have 1"),
+    ],
+)
+def test_texts_that_do_not_serve_are_one_sentence(
+    name: str, words: list[str], said: str, zoo: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["look", "influence", str(zoo / name), *(word.format(zoo=zoo) for word in words)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert len(error.splitlines()) == 1, error
+
+
+def test_images_are_brought_to_a_size_and_normalized(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(reslab.net("resnet8", channels=1, size=8).state_dict(), "w.pt")
+    words = ["influence", "w.pt", "--net", "resnet8", "--data", "digits", "--samples", "20"]
+    assert main(["look", *words]) == 2
+    assert "take --normalize channel or pixel, as the model was trained" in capsys.readouterr().err
+    found = look(capsys, *words, "--normalize", "pixel", "--size", "12", "--part", "train")
+    assert (found["data"]["shape"], found["data"]["normalize"], found["data"]["part"]) == (
+        [1, 12, 12],
+        "pixel",
+        "train",
+    )
+    assert found["data"]["of"] == 1437
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_result_is_kept_where_its_page_cannot_be_drawn(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out/look.html").mkdir(parents=True)
+    assert main(["look", "influence", "own.py:labelled", "--out", "out"]) == 2  # not a folder of ours
+    Path("out/look.html").rmdir()
+    assert main(["look", "influence", "own.py:labelled", "--out", "out"]) == 0
+    Path("out/look.html").unlink()
+    Path("out/look.html").mkdir()
+    capsys.readouterr()
+    assert main(["look", "readout", "own.py:labelled", "--out", "out"]) == 0
+    told = capsys.readouterr()
+    assert "results: out/results/look-readout.json" in told.out
+    assert "warning: there is no page: cannot write out/look.html" in told.err
+
+
+def test_stopped_with_ctrl_c(own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reslab.look.influence", interrupted)
+    assert main(["look", "influence", "own.py:labelled"]) == 130
+    assert capsys.readouterr().err == "reslab: stopped\n"
+
+
+def test_progress_is_told_with_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with say.progress("lesions", every=0) as tell:
+        tell(2, 8)
+        tell(8, 8)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("lesions 2/8  ")
+    assert " a second  " in first
+    assert first.endswith(" s left")
+    assert last.startswith("lesions 8/8  ")
+    assert last.endswith(" a second")
