@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from reslab.cli import say, seen
 from reslab.cli.kept import draw, keep
-from reslab.cli.looking import VERBS, following, look, plain, show, side_by_side
+from reslab.cli.looking import DRAWN, VERBS, following, look, plain, show, side_by_side
 from reslab.cli.models import WORDS
 from reslab.cli.options import Json, whole
 from reslab.cli.subject import LookFlags, meet
