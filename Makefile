@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?=
 .PHONY: help install demo test test-slow check bench clean
 
 help:
-	@echo "make demo       the degradation study on the built-in digits, as a page (about 4 minutes)"
+	@echo "make demo       the degradation study on the built-in digits, and a look inside, as a page (about 4 minutes)"
 	@echo "make test       ruff, mypy and the fast tests"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      ruff and mypy only"
@@ -31,6 +31,11 @@ install: .venv/core
 
 demo: .venv/core
 	$(BIN)/reslab study degradation --data digits --depths 20 56 --seeds 2 --recipe digits --out runs/demo
+	$(BIN)/reslab look lesions runs/demo/resnet56-s0 --samples 200 --repeats 5
+	$(BIN)/reslab look lesions runs/demo/plain56-s0 --samples 200
+	$(BIN)/reslab look paths runs/demo/resnet56-s0 --samples 8
+	set -e; for net in plain20 plain56 resnet20 resnet56; do $(BIN)/reslab look responses runs/demo/$$net-s0; done
+	$(BIN)/reslab report runs/demo
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -46,6 +51,9 @@ test-slow: .venv/dev
 bench: .venv/dev
 	$(BIN)/python bench/train_step.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/find.py
+	$(BIN)/python bench/paths.py
+	$(BIN)/python bench/lesions.py
 	$(BIN)/python bench/gradients.py
 
 clean:
