@@ -1,6 +1,7 @@
 """Questions and contexts as tokens, each distinct text once, with the exact characters that each token stands for."""
 
 import contextlib
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from reslab.data.question import Question, Report
 from reslab.errors import UsageError
 
 CHUNK = 2048  # texts given to the tokenizer at once: its own objects take some hundred bytes a token
-JOINERS = "\u200d\ufe0e\ufe0f"  # they belong to the sign before them: zero width joiner, variation selectors
+JOINED = re.compile(
+    "[\u200d\ufe0e\ufe0f\u1160-\u11ff\ud7b0-\ud7ff]"
+)  # zero width joiner, variants; jamo after the first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +110,8 @@ def tokens(texts: list[str], backend: Any) -> Encoded:
 def tight(text: str, offsets: np.ndarray) -> np.ndarray:
     """Offsets without white space at either end, and with the marks that belong to a token's last character.
 
-    Byte-level and SentencePiece tokens hold the space before a word; BERT's drop the accent of a decomposed letter.
+    Byte-level and SentencePiece tokens hold the space before a word; BERT's drop the accent of a decomposed letter, and
+    of a letter that is composed first (NFC) `tokenizers` gives the first character alone.
     """
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     found = set(text)
@@ -117,7 +121,7 @@ def tight(text: str, offsets: np.ndarray) -> np.ndarray:
         a += loose
     while (loose := (a < b) & white[b - 1]).any():
         b -= loose
-    marks = [] if text.isascii() else [ord(c) for c in found if unicodedata.combining(c) or c in JOINERS]
+    marks = [] if text.isascii() else [ord(c) for c in found if unicodedata.combining(c) or JOINED.match(c)]
     if marks and len(a):
         mark = np.append(np.isin(codes, marks), False)
         after = np.append(a[1:], len(codes))  # no further than where the next token begins
