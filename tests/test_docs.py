@@ -34,12 +34,13 @@ def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.Mo
     ran = set()
     for words in commands(text):
         verb = words[0]
-        extra = QUICK if verb == "train" else [*QUICK, "--depths", "8", "14", "--seeds", "1"] if verb == "study" else []
+        study = [*QUICK, "--depths", "8", "14", "--seeds", "1"]
+        extra = {"train": QUICK, "study": study, "look": ["--samples", "20"]}.get(verb, [])
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
         assert main([*words, *extra]) == 0, words
         ran.add(verb)
-    assert ran == {"nets", "train", "eval", "study", "report", "doctor"}
+    assert ran == {"nets", "train", "eval", "look", "study", "report", "doctor"}
     python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(python) == 1
     done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True, check=False)
