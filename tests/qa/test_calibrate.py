@@ -1,0 +1,118 @@
+"""Temperatures found where they are known, and calibration errors summed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from reslab.data.question import Answer, Question
+from reslab.errors import UsageError
+from reslab.qa.answers import Candidate, Ranked
+from reslab.qa.calibrate import fit_temperature, outcomes, reliability, rows
+
+
+def test_by_hand() -> None:
+    """Scores 1 and 0, the first right in 3 of 4: softmax must be 3/4, so 1 / T = log 3."""
+    found = fit_temperature(np.array([[1.0, 0.0]] * 4), np.array([0, 0, 0, 1]))
+    assert found.temperature == pytest.approx(1 / math.log(3))
+    assert found.after == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
+    assert found.before == pytest.approx(math.log(1 + math.e) - 0.75)
+    assert (found.n, found.at_limit) == (4, False)
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_a_known_temperature_is_found(true: float) -> None:
+    """The right column is drawn from softmax(scores / true); some rows have fewer columns."""
+    draw = np.random.default_rng(0)
+    scores = draw.normal(scale=4, size=(20000, 6))
+    scores[::3, 4:] = -np.inf
+    chance = np.exp(scores / true - (scores / true).max(axis=1, keepdims=True))
+    chance /= chance.sum(axis=1, keepdims=True)
+    right = (chance.cumsum(axis=1) > draw.random((len(scores), 1))).argmax(axis=1)
+    found = fit_temperature(scores, right)
+    assert found.temperature == pytest.approx(true, rel=0.03)
+    assert found.after <= found.before
+    fitted = np.exp(scores / found.temperature)
+    fitted /= fitted.sum(axis=1, keepdims=True)
+    assert reliability(fitted.max(axis=1), fitted.argmax(axis=1) == right).ece < 0.015
+
+
+def test_shifts_do_not_matter_and_no_neighbor_is_better() -> None:
+    draw = np.random.default_rng(1)
+    scores, right = draw.normal(size=(50, 4)), draw.integers(0, 4, 50)
+    scores[:, 0] += (right == 0) * 2
+    found = fit_temperature(scores, right)
+    assert fit_temperature(scores + 1000, right).temperature == pytest.approx(found.temperature, rel=1e-6)
+
+    def loss(temperature: float) -> float:
+        scaled = scores / temperature
+        return float(-(scaled[np.arange(50), right] - np.log(np.exp(scaled).sum(axis=1))).mean())
+
+    assert loss(found.temperature) == pytest.approx(found.after)
+    assert found.after < min(loss(found.temperature * 1.05), loss(found.temperature / 1.05))
+
+
+def test_fits_without_an_end() -> None:
+    sure = fit_temperature(np.array([[1.0, 0.0]]), np.array([0]))
+    assert (sure.temperature, sure.at_limit) == (pytest.approx(0.01), True)
+    worse = fit_temperature(np.array([[1.0, 0.0]]), np.array([1]))
+    assert (worse.temperature, worse.at_limit) == (pytest.approx(100), True)
+    alone = fit_temperature(np.array([[2.0, -np.inf]]), np.array([0]))
+    assert (alone.temperature, alone.before, alone.after, alone.at_limit) == (1.0, 0.0, 0.0, False)
+
+
+def test_what_cannot_be_fitted() -> None:
+    with pytest.raises(UsageError, match=r"N at least 1; got \(0, 2\) and \(0,\)"):
+        fit_temperature(np.zeros((0, 2)), np.zeros(0))
+    with pytest.raises(UsageError, match="every right column needs a finite score"):
+        fit_temperature(np.array([[0.0, -np.inf]]), np.array([1]))
+
+
+def test_calibration_error_by_hand() -> None:
+    # bins of a fifth: (0.4, 0.6] holds 0.5 and 0.6 (one right: 0.55 against 0.5), (0.8, 1] holds 0.9, 1, 1 (two right)
+    found = reliability([0.5, 0.6, 0.9, 1.0, 1.0], [True, False, True, True, False], bins=5)
+    assert found.ece == pytest.approx((2 * 0.05 + 3 * abs(2.9 / 3 - 2 / 3)) / 5)
+    assert [one.n for one in found.bins] == [0, 0, 2, 0, 3]
+    assert (found.bins[2].low, found.bins[2].high) == (pytest.approx(0.4), pytest.approx(0.6))
+    assert (found.bins[4].confidence, found.bins[4].accuracy) == (pytest.approx(2.9 / 3), pytest.approx(2 / 3))
+    assert (found.n, found.confidence, found.accuracy) == (5, pytest.approx(0.8), pytest.approx(0.6))
+
+
+def test_calibration_at_the_edges() -> None:
+    assert reliability([1.0] * 4, [True] * 4).ece == 0
+    assert reliability([1.0] * 4, [False] * 4).ece == 1
+    zero = reliability([0.0], [False])
+    assert (zero.bins[0].n, zero.ece, len(zero.bins)) == (1, 0, 15)
+    third = reliability([5 / 15], [True])  # an edge belongs to the bin below it
+    assert [one.n for one in third.bins].index(1) == 4
+    with pytest.raises(UsageError, match=r"a confidence lies in 0 to 1, got 0\.5 to 1\.5"):
+        reliability([0.5, 1.5], [True, True])
+    with pytest.raises(UsageError, match="at least 1"):
+        reliability([], [])
+
+
+CONTEXT = "Ada wrote notes"
+ADA, WROTE = Candidate(0, 0, 3, 2.0, 0.6), Candidate(0, 4, 9, 1.0, 0.3)
+
+
+def asked(*gold: str) -> Question:
+    return Question(id="q", question="?", context=CONTEXT, answers=tuple(Answer(text, 0) for text in gold),
+                    impossible=not gold)  # fmt: skip
+
+
+def test_rows_for_the_fit() -> None:
+    ranked = Ranked((ADA, WROTE), 0.5, 0.1)
+    questions = [asked("wrote"), asked("notes"), asked(), asked("ada!", "wrote")]
+    scores, right = rows(questions, [ranked] * 4, rule="squad2")
+    assert scores.tolist() == [[0.5, 2.0, 1.0]] * 4
+    # the second candidate; none of them, so the last; no answer; the better of two that are right
+    assert right.tolist() == [2, 2, 0, 1]
+    scores, right = rows(questions[:1] * 2, [Ranked((ADA,), -math.inf, 0.0), Ranked((), -math.inf, 1.0)], rule="squad1")
+    assert (scores.tolist(), right.tolist()) == ([[-math.inf, 2.0]], [1])
+
+
+def test_outcomes_for_the_error() -> None:
+    likely, unlikely = Ranked((ADA, WROTE), 0.5, 0.1), Ranked((ADA,), 3.0, 0.7)
+    sure, right = outcomes([asked("Ada"), asked("notes"), asked(), asked()], [likely, unlikely] * 2, rule="squad2")
+    assert sure.tolist() == [0.6, 0.7, 0.6, 0.7]
+    assert right.tolist() == [True, False, False, True]
