@@ -12,7 +12,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab import __version__
-from reslab.cli import doctor, evaluate, look, nets, report, study, train
+from reslab.cli import doctor, evaluate, look, nets, qa, report, study, train
 from reslab.errors import ReslabError
 
 app = App(
@@ -28,6 +28,7 @@ app.command(nets.nets)
 app.command(train.train)
 app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
+app.command(qa.app)
 app.command(study.app)
 app.command(report.report)
 app.command(doctor.doctor)

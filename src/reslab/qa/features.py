@@ -37,8 +37,7 @@ def compute(
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
     """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
-    sizes = windows.sizes(np.arange(len(windows)))
-    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    sizes, bounds = windows.sizes(np.arange(len(windows))), bounds_of(windows)
     values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)  # type: ignore[arg-type]
     order = np.argsort(-sizes, kind="stable")
     was = encoder.training
@@ -54,3 +53,8 @@ def compute(
                 progress(min(start + batch, len(order)), len(order))
     encoder.train(was)
     return Features(values, bounds)
+
+
+def bounds_of(windows: Windows) -> np.ndarray:
+    """Where each window's tokens begin among all, and where the last one's end: (W + 1,)."""
+    return np.concatenate([[0], np.cumsum(windows.sizes(np.arange(len(windows))))])

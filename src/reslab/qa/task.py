@@ -16,7 +16,7 @@ from reslab.nets.qa import Scores
 from reslab.nets.qa_net import QANet
 from reslab.qa.features import Features
 from reslab.qa.predict import inputs, predict
-from reslab.qa.answers import predictions, rank
+from reslab.qa.answers import Spans, predictions, rank
 from reslab.qa.scores import RULES, best_threshold, evaluate
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
@@ -39,6 +39,7 @@ class QATask:
     ) -> None:
         self.parts, self.recipe, self.device, self.rule = parts, recipe, device, rule
         self.features = features or {}
+        self.spans: dict[str, Spans] = {}  # of "validation" and "test", as last evaluated
         train = parts["train"]
         self.known = np.flatnonzero(train.known)
         self.images = len(self.known)
@@ -77,11 +78,12 @@ class QATask:
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
         """Exact match and F1 (%) on "validation" (the dev part) or "test"; not on the training part."""
-        windows = self.parts.get({"validation": "dev"}.get(part, part))
-        if windows is None or part == "train":
+        name = {"validation": "dev"}.get(part, part)
+        if name not in self.parts or part == "train":
             return None
         assert isinstance(net, QANet)
-        spans = predict(net, windows, device=self.device, choice=choice, features=self.features.get(part))
+        windows, features = self.parts[name], self.features.get(name)
+        spans = self.spans[part] = predict(net, windows, device=self.device, choice=choice, features=features)
         questions, empty = windows.questions, RULES[self.rule].empty
         texts, null = predictions(questions, rank(spans, len(questions), no_answer=empty))
         # Along training each part has the threshold that is best for it: a curve, not a result.

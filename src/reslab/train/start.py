@@ -50,7 +50,7 @@ def prepare(
     mind(recipe, data)
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
-        same(run, net, recipe, about)
+        same(run, to_dict(net), recipe, about)
         return run
     if run.folder.is_dir() and not all(begun(path.name) for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
@@ -104,10 +104,10 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
     return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
 
 
-def same(run: Run, net: Spec, recipe: Recipe, about: dict[str, Any]) -> None:
+def same(run: Run, net: dict[str, Any], recipe: Recipe, about: dict[str, Any]) -> None:
     """Raise UsageError unless the folder's net, recipe and data are these."""
     stored = {
-        "net": (to_dict(read_spec(run)), to_dict(net)),
+        "net": (run.read_json("spec.json"), net),
         "recipe": (asdict(read_recipe(run)), asdict(recipe)),
         "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
     }

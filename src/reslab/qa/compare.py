@@ -1,0 +1,168 @@
+"""Heads compared: each trained from several seeds on the same windows of the same encoder, frozen or trained too."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from reslab.data.questions import QuestionData
+from reslab.data.windows import Windows, windows
+from reslab.errors import UsageError
+from reslab.nets.qa_net import QASpec, build_qa
+from reslab.qa.features import Features, bounds_of
+from reslab.qa.folder import PARTS, Reading, prepare
+from reslab.qa.task import QATask
+from reslab.qa.train import frozen_features, train
+from reslab.run import Run, environment
+from reslab.train.progress import Tell, silent
+from reslab.train.recipe import Recipe, change
+from reslab.train.start import configure, finished, pick_device
+from reslab.train.tune import Choice, make_step, native_bf16
+
+WARM, TIMED = 1, 5  # steps of each head, in turn
+Showing = Callable[[str], Any]  # a run's name -> a context that gives its Tell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What all heads share."""
+
+    data: QuestionData
+    word: str
+    reading: Reading
+    spec: QASpec  # its head is replaced
+    tokenizer: Any
+    recipe: Recipe
+    seeds: int = 3
+
+
+def compare(
+    folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", tell: Tell = silent,
+    told: Callable[[dict[str, Any]], None] = lambda row: None, command: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Train every head from every seed, each in a folder of its own; a finished one is not trained again.
+
+    All in one precision: bf16 where the device computes it itself, unless the recipe names one. The result, also in
+    results/compare.json, is written anew after each run, over the seeds so far: seed 0 of all heads comes first.
+    """
+    if trial.seeds < 1 or not heads:
+        raise UsageError(f"compare at least one head from one seed, got {len(heads)} and {trial.seeds}")
+    out, place = Run(folder), pick_device(device)
+    out.make()
+    precision = trial.recipe.precision
+    if precision == "auto":
+        precision = "bf16" if native_bf16(place) else "fp32"
+    recipe = change(trial.recipe, precision=precision, memory_format="NCHW", compile="off", evaluate_every=1e6)
+    configure(recipe)
+    trial = replace(trial, recipe=recipe)
+    runs = {(head, seed): begin(out, trial, head, seed) for seed in range(trial.seeds) for head in heads}
+    parts, features = None, None
+    steps = times(out, trial, heads, place)
+    for (head, seed), run in runs.items():
+        if not finished(run.folder):
+            if parts is None:
+                parts = {part: cut(trial, part) for part in PARTS}
+                features = shared_features(out, trial, parts, place)
+            train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
+            run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
+        result = table(trial, heads, runs, steps, command=command, env=environment(str(place), torch.get_num_threads()))
+        out.write_json("results/compare.json", result)
+        told(next(row for row in result["heads"] if row["head"] == head))
+    return result
+
+
+def begin(out: Run, trial: Trial, head: str, seed: int) -> Run:
+    spec = replace(trial.spec, name=f"{trial.spec.name}-{head}", head=head)  # type: ignore[arg-type]
+    return prepare(
+        out.path(f"{head}-s{seed}"), spec=spec, tokenizer=trial.tokenizer, data=trial.data, word=trial.word,
+        reading=trial.reading, recipe=change(trial.recipe, seed=seed),
+    )  # fmt: skip
+
+
+def cut(trial: Trial, part: str) -> Windows:
+    return windows(getattr(trial.data, part), trial.tokenizer, length=trial.spec.length, stride=trial.reading.stride)
+
+
+def shared_features(
+    out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device
+) -> dict[str, Features] | None:
+    """What the frozen encoder gives for all windows, computed once and kept in features.safetensors."""
+    if trial.spec.train_last != 0:
+        return None
+    about = {"data": trial.data.fingerprint, "encoder": str(trial.spec.encoder), "reading": str(trial.reading),
+             "length": str(trial.spec.length), "precision": trial.recipe.precision}  # fmt: skip
+    path = out.path("features.safetensors")
+    if path.exists():
+        try:
+            with safe_open(path, "pt") as file:
+                if file.metadata() == about:
+                    return {part: Features(file.get_tensor(part), bounds_of(parts[part])) for part in PARTS}
+        except SafetensorError:
+            pass  # cut short: computed anew
+    net = build_qa(replace(trial.spec, head="linear", layers=None))
+    found = frozen_features(net, parts, trial.recipe, place)
+    if found is not None:
+        save_file({part: one.values for part, one in found.items()}, path, metadata=about)
+    return found
+
+
+def times(out: Run, trial: Trial, heads: Sequence[str], place: torch.device) -> dict[str, float]:
+    """Milliseconds of one training step of each head, without the update: the median, the heads in turn.
+
+    On a CPU those that the processor spent, so that others at work on it do not count.
+    """
+    if out.has("results/steps.json"):
+        known = out.read_json("results/steps.json")
+        if set(heads) <= set(known):
+            return known
+    few = replace(trial.data, train=trial.data.train[: 16 * trial.recipe.batch])
+    parts = {"train": cut(replace(trial, data=few), "train")}
+    clock = time.process_time if place.type == "cpu" else time.perf_counter
+    steps = {}
+    for head in heads:
+        net = build_qa(replace(trial.spec, head=head))  # type: ignore[arg-type]
+        features = frozen_features(net, parts, trial.recipe, place) if trial.spec.train_last == 0 else None
+        wrapped = None if features is None else features
+        task = QATask(parts, trial.recipe, place, rule=trial.reading.rule, features=wrapped)
+        batch = next(task.batches(0, 1))
+        steps[head] = make_step(Choice(precision=trial.recipe.precision), net, batch.x, batch.y, task.loss)
+    seen: dict[str, list[float]] = {head: [] for head in heads}
+    for turn in range(WARM + TIMED):
+        for head, step in steps.items():
+            began = clock()
+            step()
+            if turn >= WARM:
+                seen[head].append(clock() - began)
+    found = {head: round(1000 * median(values), 2) for head, values in seen.items()}
+    out.write_json("results/steps.json", found)
+    return found
+
+
+def table(
+    trial: Trial, heads: Sequence[str], runs: dict[tuple[str, int], Run], steps: dict[str, float], *, command: str,
+    env: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """The finished runs by head: mean and standard deviation over seeds."""
+    rows = []
+    for head in heads:
+        done = [run.read_json("results/train.json") for (name, _), run in runs.items()
+                if name == head and finished(run.folder)]  # fmt: skip
+        row: dict[str, Any] = {"head": head, "seeds": len(done), "step_milliseconds": steps.get(head)}
+        if done:
+            row |= {key: done[0][key] for key in ("head_parameters", "trained_parameters", "parameters")}
+        for key in ("exact", "f1", "ece"):
+            values = [one[key] for one in done]
+            row |= {key: mean(values) if values else None, f"{key}_std": stdev(values) if len(values) > 1 else None,
+                    f"{key}_each": values}  # fmt: skip
+        rows.append(row)
+    return {
+        "heads": rows, "encoder": str(trial.spec.encoder), "train_last": trial.spec.train_last,
+        "length": trial.spec.length, "reading": asdict(trial.reading), "data": trial.data.describe(),
+        "seeds": trial.seeds, "recipe": asdict(trial.recipe), "env": env, "command": command,
+    }  # fmt: skip

@@ -1,0 +1,137 @@
+"""The run folder of a net that answers questions: made, read, and its questions as windows of tokens.
+
+Beside what every run has: tokenizer/, the encoder's shape in encoder/, and at the end qa.json and predictions.json.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reslab.data.order import shuffled
+from reslab.data.question import Question, Report
+from reslab.data.questions import DEV, QuestionData, load_questions
+from reslab.data.windows import Windows, windows
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.encoder import EncoderSpec
+from reslab.nets.pretrained import explained, quiet
+from reslab.nets.qa_net import QASpec, make, to_dict
+from reslab.qa.scores import RULES, rule_of
+from reslab.run import Run
+from reslab.train.recipe import Recipe, write
+from reslab.train.start import absolute, begun, same
+
+PARTS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How questions are read and judged: stored in data.json, beside what they are."""
+
+    rule: str  # of scores.RULES
+    stride: int = 128  # tokens that neighboring windows share
+    share: float = DEV  # of the questions, for a dev or test part that is missing
+    questions: int | None = None  # so many training questions, drawn by chance; None: all
+    strict: bool = False  # the first bad question stops
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be."""
+        rule_of(self.rule)
+        if self.questions is not None and self.questions < 1:
+            raise UsageError(f"questions must be positive, got {self.questions}")
+
+
+def load(word: str, reading: Reading) -> QuestionData:
+    """The questions of `word`, read so. Raises UsageError where the rule cannot judge them."""
+    data = load_questions(word, share=reading.share, strict=reading.strict)
+    unanswered = next((one for part in PARTS for one in getattr(data, part) if not one.answers), None)
+    if unanswered and not RULES[reading.rule].empty:
+        raise UsageError(
+            f"question {unanswered.id} has no answer, which the rule {reading.rule} cannot judge: take --rule squad2"
+        )
+    return fewer(data, reading.questions)
+
+
+def fewer(data: QuestionData, many: int | None) -> QuestionData:
+    """The data with so many of its training questions, always the same ones, in their order."""
+    if many is None or many >= len(data.train):
+        return data
+    rows = sorted(shuffled(len(data.train), 0)[:many].tolist())
+    return replace(data, train=tuple(data.train[row] for row in rows),
+                   about=f"{data.about}; {many:,} of its {len(data.train):,} training questions, drawn by chance")  # fmt: skip
+
+
+def prepare(
+    folder: Path | str, *, spec: QASpec, tokenizer: Any, data: QuestionData, word: str, reading: Reading,
+    recipe: Recipe, command: str = "",
+) -> Run:  # fmt: skip
+    """Make a run folder that says which net to train on which questions and how, or take up one that says the same.
+
+    Raises UsageError where the folder holds another run, naming what differs.
+    """
+    run = Run(folder)
+    spec.check()
+    recipe.check()
+    reading.check()
+    about = {"word": absolute(word), "reading": asdict(reading), **data.describe()}
+    if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
+        spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
+    if run.has("spec.json"):
+        same(run, to_dict(spec), recipe, about)
+        return run
+    if run.folder.is_dir() and not all(begun(path.name) or path.name in OURS for path in run.folder.iterdir()):
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
+    run.make()
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe)}")
+    run.write_json("data.json", about)
+    tokenizer.save_pretrained(run.path("tokenizer"))
+    run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
+    return run
+
+
+OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
+
+
+def load_tokenizer(where: Path | str) -> Any:
+    """The fast tokenizer in a folder, or of that name on the Hugging Face hub. Runs no code of its own.
+
+    Raises UsageError without the extra `text`, ReslabError where it cannot be read.
+    """
+    try:
+        import transformers
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UsageError(f"the tokenizer {where} needs the extra: pip install 'reslab[text]'") from error
+    with explained(str(where)), quiet(transformers):
+        return transformers.AutoTokenizer.from_pretrained(str(where), trust_remote_code=False)
+
+
+def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: int) -> tuple[EncoderSpec, Any]:
+    """An encoder of our own and its tokenizer, built from the training questions and their contexts."""
+    from reslab.data.vocabulary import build_vocabulary
+
+    texts = (text for one in data.train for text in (one.context, one.question))
+    tokenizer = build_vocabulary(texts, size=vocabulary)
+    return EncoderSpec(vocab=len(tokenizer), length=length, **shape), tokenizer
+
+
+def read_reading(run: Run) -> Reading:
+    """How a run folder's questions are read."""
+    return make(Reading, run.read_json("data.json", "reading")["reading"], f"{run.path('data.json')}")
+
+
+def stored_data(run: Run) -> QuestionData:
+    """The questions of a run folder. Raises ReslabError where they have changed since."""
+    about = run.read_json("data.json", "word", "fingerprint")
+    data = load(about["word"], read_reading(run))
+    if data.fingerprint != about["fingerprint"]:
+        raise ReslabError(
+            f"the questions {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "
+            "or name a new run with --out"
+        )
+    return data
+
+
+def cut(questions: Sequence[Question], run: Run, spec: QASpec, *, report: Report | None = None) -> Windows:
+    """The questions as windows of the net's length."""
+    return windows(questions, load_tokenizer(run.path("tokenizer")), length=spec.length,
+                   stride=read_reading(run).stride, report=report)  # fmt: skip
