@@ -4,6 +4,7 @@
     net = reslab.net("resnet56", classes=10, shortcut="A")
     net.spec
     reslab.look.find(net, torch.randn(2, 3, 32, 32))
+    reslab.qa.load("runs/squad").ask("Who wrote it?", text)
 
 Nothing heavy is imported until a name is used.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from reslab import look
+    from reslab import look, qa
     from reslab.errors import ReslabError, UsageError
     from reslab.nets import build, load, net, spec
 
@@ -27,9 +28,9 @@ HOME = {  # public name: the module that has it
     "spec": "reslab.nets",
 }
 
-ROOMS = ("look",)  # public modules
+ROOMS = ("look", "qa")  # public modules
 
-__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "spec"]
+__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "qa", "spec"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,59 @@
+"""What a trained net's folder holds for reading texts, beside spec and weights: qa.json and the tokenizer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.qa_net import make
+from reslab.qa.scores import RULES
+from reslab.run import Run
+
+WEIGHTS, TOKENIZER, SHAPE, SETTINGS = "weights.safetensors", "tokenizer", "encoder", "qa.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a net reads and how sure it may be: qa.json, written at the end of training and by `calibrate`."""
+
+    rule: str  # of scores.RULES
+    length: int  # tokens of a window
+    stride: int  # tokens that neighboring windows share
+    temperature: float = 1.0
+    threshold: float | None = None  # of the probability of "no answer", above which it is the answer (squad2)
+    ece: float | None = None  # expected calibration error, on other questions than the temperature was fitted on
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be."""
+        if self.rule not in RULES:
+            raise UsageError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}")
+        if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length - 8:
+            raise UsageError(f"stride must be from 0 to less than length - 8, got {self.stride!r} of {self.length!r}")
+        if not (isinstance(self.temperature, int | float) and 0 < self.temperature < float("inf")):
+            raise UsageError(f"temperature must be positive, got {self.temperature!r}")
+        if self.threshold is not None and not isinstance(self.threshold, int | float):
+            raise UsageError(f"threshold must be a number, got {self.threshold!r}")
+
+
+def read_settings(run: Run) -> Settings:
+    """The settings of a run folder. Raises ReslabError where they are damaged."""
+    try:
+        settings: Settings = make(Settings, run.read_json(SETTINGS), "its content")
+        settings.check()
+    except UsageError as error:
+        raise ReslabError(f"{run.path(SETTINGS)} is damaged: {error}; restore a copy of it") from error
+    return settings
+
+
+def read_tokenizer(run: Run) -> Any:
+    """The tokenizer of a run folder, without transformers, whose import takes seconds."""
+    path = run.path(TOKENIZER) / "tokenizer.json"
+    try:
+        from tokenizers import Tokenizer
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UsageError("reading texts needs the extra: pip install 'reslab[text]'") from error
+    if not path.is_file():
+        raise ReslabError(f"{path} is missing; restore a copy of it, or train anew with --out")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise ReslabError(f"{path} is damaged: {error}; restore a copy of it") from error
