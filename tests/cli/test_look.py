@@ -204,6 +204,13 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (2, ["influence", "own.py:example", "--device", "quantum"], "device 'quantum' is not to be had here"),
         (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; name a folder with --out"),
         (2, ["influence", "own.py:example", "--out", "."], ". is not empty and holds no results of `reslab look`"),
+        (
+            2,
+            ["paths", "own.py:example", "--sample", "-1"],
+            "sample must be zero or more and chunk positive, got -1",
+        ),
+        (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is named twice; there is nothing to"),
+        (2, ["responses", "own.py:example", "gone"], "gone: no run folder, checkpoint file or Hugging Face folder"),
         (2, ["influence"], "MODEL"),
         (2, ["responses"], "MODELS"),
         (2, ["lesion", "own.py:example"], "lesions"),

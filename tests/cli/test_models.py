@@ -185,3 +185,13 @@ def test_a_library_that_is_not_there_or_broken(
     )
     with pytest.raises(ReslabError, match=said):
         foreign.zoo(library, "resnet18", None)
+
+
+def test_transformers_are_an_extra(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    Path("theirs").mkdir()
+    Path("theirs/config.json").write_text("{}")
+    with pytest.raises(
+        UsageError, match=r"theirs is a model of Hugging Face.s and needs the extra: pip install 'reslab\[text\]'"
+    ):
+        load("theirs")

@@ -56,11 +56,12 @@ def show(subject: Subject, verb: str, json: bool, **options: Any) -> None:
 def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **options: Any) -> None:
     """Measure one thing in each model, every result in its model's own folder, and draw them on one page."""
     several, out = len(words) > 1, flags.model.out if flags and flags.model else None
-    subjects, results = [], []
-    for word in words:
-        subject = meet(word, flags, several=several)
+    twice = next((word for i, word in enumerate(words) if word in words[:i]), None)
+    if twice:
+        raise UsageError(f"{twice} is named twice; there is nothing to compare")
+    subjects, results = [meet(word, flags, several=several) for word in words], []
+    for word, subject in zip(words, subjects, strict=True):
         found, line = look(subject, verb, **options)
-        subjects.append(subject)
         results.append(found)
         if not json:
             print(f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})")

@@ -74,7 +74,7 @@ def paths(found: Any) -> None:
     )
     if found.effective:
         first, last = found.effective
-        print(f"95 % of count x norm of {found.sampled_paths} drawn paths in lengths {first} to {last}: "
+        print(f"95 % of count x norm of drawn paths ({found.sampled_paths} a sample) in lengths {first} to {last}: "
               f"{100 * found.effective_share:.4g} % of paths")  # fmt: skip
 
 

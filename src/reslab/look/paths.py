@@ -84,6 +84,8 @@ def paths(
     """
     if not batches:
         raise UsageError("no data: give at least one batch")
+    if sample < 0 or chunk < 1:
+        raise UsageError(f"sample must be zero or more and chunk positive, got {sample} and {chunk}")
     merges = merges or find(model, rows(batches[0][0], 0, 2))
     usable = checked(merges)
     lengths = Lengths(usable)
