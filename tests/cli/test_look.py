@@ -1,6 +1,7 @@
 """`reslab look` as a person meets it: what it prints and keeps, and where it says no."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,18 @@ def test_images_are_brought_to_a_size_and_normalized(own: Path, capsys: pytest.C
         "train",
     )
     assert found["data"]["of"] == 1437
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_vision_model_says_its_own_normalization(zoo: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(zoo / "vit", "vit")
+    words = ["influence", "vit", "--data", "digits", "--samples", "5"]
+    Path("vit/preprocessor_config.json").write_text('{"image_mean": [0.5], "image_std": [0.25]}')
+    assert look(capsys, *words)["data"]["normalize"] == "the model's own"
+    assert look(capsys, *words, "--normalize", "none")["data"]["normalize"] == "none"
+    Path("vit/preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2]}')
+    assert main(["look", *words]) == 2
+    assert "vit takes images of 3 channels, those of digits have 1" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("always")

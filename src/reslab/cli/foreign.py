@@ -161,7 +161,8 @@ def explained(name: str) -> Iterator[None]:
             ) from error
         if not Path(name).is_dir() and isinstance(error, OSError):
             raise ReslabError(f"{where} cannot be had from the Hugging Face hub: {said}") from error
-        raise ReslabError(f"{where} cannot be loaded: {said}") from error
+        doctor = "; `reslab doctor` names known faults" if "import" in said.lower() else ""
+        raise ReslabError(f"{where} cannot be loaded: {said}{doctor}") from error
 
 
 def first_line(error: BaseException) -> str:
