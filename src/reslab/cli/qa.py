@@ -38,9 +38,7 @@ def compare(
     *,
     data: Annotated[str, Parameter(help="A folder of questions, a .json of SQuAD's form, .jsonl, hf:NAME.")],
     encoder: Annotated[str, Parameter(help="A folder of transformers, or a name on the hub.")],
-    heads: Annotated[
-        list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())
-    ] = None,
+    heads: Annotated[list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())] = None,
     seeds: Annotated[int, Parameter(help="Trainings of each head.")] = 3,
     frozen: Annotated[bool, Parameter(negative="--fine-tune", help="Train heads alone, or the encoder too.")] = True,
     out: Annotated[Path | None, Parameter(help="Folder of the comparison.")] = None,

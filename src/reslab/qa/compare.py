@@ -26,7 +26,7 @@ from reslab.train.start import configure, finished, pick_device
 from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, in turn
-Showing = Callable[[str], Any]  # a run's name -> a context that gives its Tell
+STEPS = "results/steps.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,15 @@ def compare(
     configure(recipe)
     trial = replace(trial, recipe=recipe)
     runs = {(head, seed): begin(out, trial, head, seed) for seed in range(trial.seeds) for head in heads}
+    steps = out.read_json(STEPS) if out.has(STEPS) else {}
     parts, features = None, None
-    steps = times(out, trial, heads, place)
-    for (head, seed), run in runs.items():
-        if not finished(run.folder):
+    for (head, _), run in runs.items():
+        if not finished(run.folder) or not set(heads) <= set(steps):
             if parts is None:
                 parts = {part: cut(trial, part) for part in PARTS}
                 features = shared_features(out, trial, parts, place)
+                steps = times(trial, heads, parts, features, place)
+                out.write_json(STEPS, steps)
             train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
             run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
         result = table(trial, heads, runs, steps, command=command, env=environment(str(place), torch.get_num_threads()))
@@ -112,26 +114,21 @@ def shared_features(
     return found
 
 
-def times(out: Run, trial: Trial, heads: Sequence[str], place: torch.device) -> dict[str, float]:
+def times(
+    trial: Trial, heads: Sequence[str], parts: dict[str, Windows], features: dict[str, Features] | None,
+    place: torch.device,
+) -> dict[str, float]:  # fmt: skip
     """Milliseconds of one training step of each head, without the update: the median, the heads in turn.
 
     On a CPU those that the processor spent, so that others at work on it do not count.
     """
-    if out.has("results/steps.json"):
-        known = out.read_json("results/steps.json")
-        if set(heads) <= set(known):
-            return known
-    few = replace(trial.data, train=trial.data.train[: 16 * trial.recipe.batch])
-    parts = {"train": cut(replace(trial, data=few), "train")}
-    clock = time.process_time if place.type == "cpu" else time.perf_counter
+    task = QATask(parts, trial.recipe, place, rule=trial.reading.rule, features=features)
+    batch, choice = next(task.batches(0, 1)), Choice(precision=trial.recipe.precision)
     steps = {}
     for head in heads:
         net = build_qa(replace(trial.spec, head=head))  # type: ignore[arg-type]
-        features = frozen_features(net, parts, trial.recipe, place) if trial.spec.train_last == 0 else None
-        wrapped = None if features is None else features
-        task = QATask(parts, trial.recipe, place, rule=trial.reading.rule, features=wrapped)
-        batch = next(task.batches(0, 1))
-        steps[head] = make_step(Choice(precision=trial.recipe.precision), net, batch.x, batch.y, task.loss)
+        steps[head] = make_step(choice, net, batch.x, batch.y, task.loss)
+    clock = time.process_time if place.type == "cpu" else time.perf_counter
     seen: dict[str, list[float]] = {head: [] for head in heads}
     for turn in range(WARM + TIMED):
         for head, step in steps.items():
@@ -139,9 +136,7 @@ def times(out: Run, trial: Trial, heads: Sequence[str], place: torch.device) -> 
             step()
             if turn >= WARM:
                 seen[head].append(clock() - began)
-    found = {head: round(1000 * median(values), 2) for head, values in seen.items()}
-    out.write_json("results/steps.json", found)
-    return found
+    return {head: round(1000 * median(values), 2) for head, values in seen.items()}
 
 
 def table(

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reslab.data.windows import Windows
+from reslab.nets.encoder import Encoder
+from reslab.nets.pretrained import Pretrained
 from reslab.train.tune import Choice
 
 
@@ -28,7 +30,7 @@ class Features:
 
 
 def compute(
-    encoder: nn.Module,
+    encoder: Encoder | Pretrained,
     windows: Windows,
     *,
     device: torch.device,
@@ -38,7 +40,7 @@ def compute(
 ) -> Features:
     """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
     sizes, bounds = windows.sizes(np.arange(len(windows))), bounds_of(windows)
-    values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)  # type: ignore[arg-type]
+    values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)
     order = np.argsort(-sizes, kind="stable")
     was = encoder.training
     encoder.eval()

@@ -15,7 +15,7 @@ from reslab.data.windows import Windows, windows
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.encoder import EncoderSpec
 from reslab.nets.pretrained import explained, quiet
-from reslab.nets.qa_net import QASpec, make, to_dict
+from reslab.nets.qa_net import QASpec, make, read_qa_spec, to_dict
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
 from reslab.train.recipe import Recipe, write
@@ -57,8 +57,8 @@ def fewer(data: QuestionData, many: int | None) -> QuestionData:
     if many is None or many >= len(data.train):
         return data
     rows = sorted(shuffled(len(data.train), 0)[:many].tolist())
-    return replace(data, train=tuple(data.train[row] for row in rows),
-                   about=f"{data.about}; {many:,} of its {len(data.train):,} training questions, drawn by chance")  # fmt: skip
+    about = f"{data.about}; {many:,} of its {len(data.train):,} training questions, drawn by chance"
+    return replace(data, train=tuple(data.train[row] for row in rows), about=about)
 
 
 def prepare(
@@ -77,7 +77,7 @@ def prepare(
     if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
         spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
     if run.has("spec.json"):
-        same(run, to_dict(spec), recipe, about)
+        same(run, to_dict(read_qa_spec(run)), to_dict(spec), recipe, about)
         return run
     if run.folder.is_dir() and not all(begun(path.name) or path.name in OURS for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")

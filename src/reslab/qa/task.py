@@ -14,9 +14,9 @@ from reslab.data.windows import Windows
 from reslab.errors import UsageError
 from reslab.nets.qa import Scores
 from reslab.nets.qa_net import QANet
+from reslab.qa.answers import Spans, predictions, rank
 from reslab.qa.features import Features
 from reslab.qa.predict import inputs, predict
-from reslab.qa.answers import Spans, predictions, rank
 from reslab.qa.scores import RULES, best_threshold, evaluate
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice

@@ -10,21 +10,23 @@ import torch
 
 from reslab.data.questions import QuestionData
 from reslab.data.windows import Windows
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError
 from reslab.nets.pretrained import Pretrained
 from reslab.nets.qa_net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa import features as cache
 from reslab.qa.features import Features
-from reslab.qa.folder import PARTS, cut, read_reading, stored_data
+from reslab.qa.folder import OURS, PARTS, cut, read_reading, stored_data
 from reslab.qa.judge import judge
 from reslab.qa.scores import write_predictions
+from reslab.qa.settings import SETTINGS, Settings
 from reslab.qa.task import QATask
-from reslab.run import Run, environment, sweep
+from reslab.run import Run
+from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import fit
 from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe
-from reslab.train.start import DONE, configure, finished, first_comment, pick_device, read_recipe, withdraw
+from reslab.train.start import DONE, configure, finished, first_comment, pick_device, read_recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
 
@@ -44,35 +46,27 @@ def train(
     if finished(folder):
         return run.read_json(DONE, "net", "data", "exact", "f1", "test_n")
     spec, recipe = read_qa_spec(run), read_recipe(run)
-    with run.lock():
-        sweep(run.folder, ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "qa.json"))
+    with alone(run):
         place = pick_device(device)
         configure(recipe)
         data = stored_data(run) if data is None else data
         if data.fingerprint != run.read_json("data.json", "fingerprint")["fingerprint"]:
             raise ReslabError(f"these questions are not those that {run.folder} was begun with")
-        run.write_json("env.json", environment(str(place), torch.get_num_threads()))
-        torch.manual_seed(recipe.seed)
-        try:
-            net = begin(run, spec, recipe)
+        with beginning(run, recipe, place, folders=OURS):
+            net = begin(run, spec)
             if parts is None:
                 parts = {part: cut(getattr(data, part), run, spec, report=data.report) for part in PARTS}
             if features is None and spec.train_last == 0:
                 features = frozen_features(net, parts, recipe, place)
             task = QATask(parts, recipe, place, rule=read_reading(run).rule, features=features)
-            if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
-                run.forget_after(-1)
+            if not run.has("last.pt"):
                 run.log(event="questions", iteration=0, problems=data.report.counts,
                         **{part: len(windows.questions) for part, windows in parts.items()})  # fmt: skip
             training = fit(task, net, recipe=recipe, run=run, tell=tell)
-        except (UsageError, RuntimeError, MemoryError):
-            if not run.has("last.pt"):
-                withdraw(run)
-            raise
         return finish(training, task, spec, run, command=command or first_comment(run))
 
 
-def begin(run: Run, spec: QASpec, recipe: Recipe) -> QANet:
+def begin(run: Run, spec: QASpec) -> QANet:
     """The net, with the encoder's own weights at first; what a checkpoint will replace is built from its shape."""
     shape = run.path("encoder")
     again = run.has("last.pt") and (shape / "config.json").is_file()
@@ -108,20 +102,22 @@ def finish(training: Training, task: QATask, spec: QASpec, run: Run, *, command:
     write_predictions(run.path("predictions.json"), found.predictions)
     if found.evaluation.threshold is not None:
         write_predictions(run.path("no_answer.json"), found.no_answer)
-    run.write_json("qa.json", {
-        "rule": reading.rule, "length": spec.length, "stride": reading.stride,
-        "temperature": found.temperature.temperature, "threshold": found.evaluation.threshold,
-        "ece": found.after.ece,
-    })  # fmt: skip
+    settings = Settings(
+        rule=reading.rule, length=spec.length, stride=reading.stride, temperature=found.temperature.temperature,
+        threshold=found.evaluation.threshold, ece=found.after.ece,
+    )  # fmt: skip
+    run.write_json(SETTINGS, asdict(settings))
     seconds = time.perf_counter() - training.began
-    every, trained = parameters(training.net)  # type: ignore[arg-type]
+    net = training.kept
+    assert isinstance(net, QANet)
+    every, trained = parameters(net)
     result = {
         "net": spec.name, "data": run.read_json("data.json")["name"], "rule": reading.rule,
         "exact": found.evaluation.exact, "f1": found.evaluation.f1, "test_n": found.evaluation.n,
         "test": asdict(found.evaluation), "dev": asdict(found.dev), "temperature": asdict(found.temperature),
         "ece_before": found.before.ece, "ece": found.after.ece, "reliability": asdict(found.after),
         "head": spec.head, "parameters": every, "trained_parameters": trained,
-        "head_parameters": sum(p.numel() for p in training.net.head.parameters()),  # type: ignore[union-attr]
+        "head_parameters": parameters(net.head)[0],
         "frozen_features": bool(task.features), "windows": task.images,
         "iterations": training.total, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "seconds": round(seconds, 2),

@@ -1,6 +1,5 @@
 """From a run folder to a trained net: the folder says everything, so any process can take the training up."""
 
-import contextlib
 import os
 import time
 import warnings
@@ -10,12 +9,13 @@ from typing import Any
 
 import torch
 
-from reslab.data import BrokenImage, ImageData
+from reslab.data import ImageData
 from reslab.data import load as load_data
 from reslab.data.load import MEMORY, WORDS
 from reslab.errors import ReslabError, UsageError
 from reslab.nets import Spec, build, count, read_spec, to_dict
-from reslab.run import Run, environment, sweep
+from reslab.run import Run
+from reslab.train.begin import alone, beginning
 from reslab.train.card import write_card
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import fit
@@ -50,7 +50,7 @@ def prepare(
     mind(recipe, data)
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
-        same(run, to_dict(net), recipe, about)
+        same(run, to_dict(read_spec(run)), to_dict(net), recipe, about)
         return run
     if run.folder.is_dir() and not all(begun(path.name) for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
@@ -104,10 +104,10 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
     return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
 
 
-def same(run: Run, net: dict[str, Any], recipe: Recipe, about: dict[str, Any]) -> None:
-    """Raise UsageError unless the folder's net, recipe and data are these."""
+def same(run: Run, known: dict[str, Any], net: dict[str, Any], recipe: Recipe, about: dict[str, Any]) -> None:
+    """Raise UsageError unless the folder's net (`known`), recipe and data are these."""
     stored = {
-        "net": (run.read_json("spec.json"), net),
+        "net": (known, net),
         "recipe": (asdict(read_recipe(run)), asdict(recipe)),
         "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
     }
@@ -149,29 +149,21 @@ def train(
         read_recipe(run),
         run.read_json("data.json", "word", "options", "fingerprint", "name"),
     )
-    with run.lock():
-        sweep(run.folder, ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json"))
+    with alone(run):
         place = pick_device(device)
         configure(recipe)
         if data is None:
             data = stored_data(run)
         elif data.fingerprint != about["fingerprint"]:
             raise ReslabError(f"these data are not those that {run.folder} was begun with")
-        run.write_json("env.json", environment(str(place), torch.get_num_threads()))
-        torch.manual_seed(recipe.seed)
-        try:
+        with beginning(run, recipe, place):
             net, task = build(spec), ImageTask(data, recipe, place)
             run.write_json("normalize.json", task.normalize.as_dict())
-            if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
-                run.forget_after(-1)
+            if not run.has("last.pt"):
                 for name in data.skipped:
                     run.log(event="skipped", iteration=0, name=name)
                 task.verify()
             training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
-        except (UsageError, BrokenImage, RuntimeError, MemoryError):
-            if not run.has("last.pt"):
-                withdraw(run)
-            raise
         return finish(training, spec, run, command=command or first_comment(run), skipped=data.skipped)
 
 
@@ -180,16 +172,6 @@ def read_recipe(run: Run) -> Recipe:
     if not run.has("recipe.toml"):
         raise UsageError(f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew with --out")
     return read(run.path("recipe.toml"))
-
-
-def withdraw(run: Run) -> None:
-    """Remove a run folder in which training could not begin: mended, its command shall not find another run there."""
-    written = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
-    for name in written:
-        run.path(name).unlink(missing_ok=True)
-    for folder in (run.path("results"), run.folder):
-        with contextlib.suppress(OSError):  # something else lies there
-            folder.rmdir()
 
 
 def stored_data(run: Run) -> ImageData:

@@ -41,9 +41,10 @@ class Task(Protocol):
     def rows(self, iteration: int) -> list[int]:
         """The training rows of one iteration's batch, to name them when something goes wrong."""
 
-    def loss(self, out: Tensor, y: Tensor) -> Tensor: ...
+    def loss(self, out: Any, y: Tensor) -> Tensor:
+        """Of what the net gave, a tensor of scores or a tuple of its own."""
 
-    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
+    def wrong(self, out: Any, y: Tensor) -> Tensor:
         """How many of the batch are wrong, as a tensor on the device."""
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
