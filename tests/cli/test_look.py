@@ -142,7 +142,7 @@ def test_merges_need_no_data_and_no_weights(zoo: Path, own: Path, capsys: pytest
     assert "GPT2LMHeadModel: 4 residual merges" in out
     assert "0-3 cuttable: nothing follows the addition" in out
     assert out.endswith("--no-weights --data DATA\n")
-    assert main(["look", "merges", "net:vgg11"]) == 0
+    assert main(["look", "merges", "net:cifar_vgg11_bn"]) == 0
     assert "VGG has no residual merges: every layer feeds the next" in capsys.readouterr().out
     assert look(capsys, "merges", "own.py:bare", "--input", "2")["merges"]["batch"] == 2
     assert look(capsys, "merges", "own.py:bare", "--input", "2", "--merge", "branch")["merges"]["merges"][0]["named"]
@@ -185,11 +185,6 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             2,
             ["influence", "own.py:pictures", "--data", "digits", "--normalize", "none"],
             "scores 7 classes, digits has 10: the labels mean nothing",
-        ),
-        (
-            2,
-            ["gradients", "net:vgg11", "--random", "--input", "3x16x16"],
-            "it is meant for images of 224 pixels: --size 224",
         ),
         (
             2,
@@ -246,6 +241,7 @@ def test_what_cannot_be_is_one_sentence(
         ),
         ("causal", ["--random", "--length", "1"], "length must be two or more, got 1"),
         ("vit", ["--data", "{zoo}/words.txt"], "takes images, and"),
+        ("vit", ["--random", "--input", "1x12x12"], "it is meant for images of 8 pixels: --size 8"),
         ("vit", ["--data", "digits"], "ImageNet's mean is for 3 channels, the images of digits have 1"),
     ],
 )
