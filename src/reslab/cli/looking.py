@@ -90,7 +90,7 @@ def following(subject: Subject, verb: str, page: str | None) -> None:
     elif subject.loaded.run:
         print(f"next:   reslab report {quote(str(subject.loaded.run.folder))}")
     else:
-        print("next:   reslab look --help")
+        print(f"next:   reslab look lesions {subject.again} --repeats 50")
 
 
 def plain(found: Any) -> Any:

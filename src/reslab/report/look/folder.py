@@ -49,8 +49,8 @@ class Look:
 
     @property
     def about(self) -> Facts:
-        """With what it was looked at: of the first verb that says it."""
-        return next((told for verb in VERBS if (told := facts(self.seen.get(verb)))), {})
+        """With what it was looked at: of the first verb that says it; merges need no data."""
+        return next((told for verb in VERBS if (told := facts(self.seen.get(verb))).get("data")), {})
 
     @property
     def data(self) -> Facts:
