@@ -40,6 +40,10 @@ def compare(
     encoder: Annotated[str, Parameter(help="A folder of transformers, or a name on the hub.")],
     heads: Annotated[list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())] = None,
     seeds: Annotated[int, Parameter(help="Trainings of each head.")] = 3,
+    rates: Annotated[
+        list[str] | None,
+        Parameter(help="Learning rates of some heads, linear=3e-3.", consume_multiple=True, negative=()),
+    ] = None,
     frozen: Annotated[bool, Parameter(negative="--fine-tune", help="Train heads alone, or the encoder too.")] = True,
     out: Annotated[Path | None, Parameter(help="Folder of the comparison.")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -59,7 +63,7 @@ def compare(
     recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
     spec = QASpec(name=Path(encoder).name, encoder=encoder, length=flags.length, train_last=0 if frozen else None)
     trial = Trial(data=loaded, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
-                  seeds=seeds)  # fmt: skip
+                  seeds=seeds, rates=head_rates(rates or []))  # fmt: skip
     folder = out or Path("runs") / f"compare-{'frozen' if frozen else 'tuned'}"
     with shown(folder.name) as tell:
         result = compare_heads(folder, trial, heads or list(LAYERS), device=device, tell=tell, command=command_line())
@@ -67,9 +71,21 @@ def compare(
         say.as_json({"folder": str(folder), **result})
         return
     spread = [[row["head"], f"{row['head_parameters']:,}", *(plus_minus(row, key) for key in ("exact", "f1")),
-               f"{row['step_milliseconds']:.1f}", row["seeds"]] for row in result["heads"]]  # fmt: skip
-    say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "seeds"], spread)
+               f"{row['step_milliseconds']:.1f}", row["lr"], row["seeds"]] for row in result["heads"]]  # fmt: skip
+    say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr", "seeds"], spread)
     print(f"{loaded.about}\nstored: {quote(str(folder / 'results' / 'compare.json'))}")
+
+
+def head_rates(words: list[str]) -> dict[str, float]:
+    """{"linear": 0.003} from linear=3e-3."""
+    found = {}
+    for word in words:
+        head, _, rate = word.partition("=")
+        try:
+            found[head] = float(rate)
+        except ValueError:
+            raise UsageError(f"rates are given as HEAD=RATE, such as linear=3e-3, got {word!r}") from None
+    return found
 
 
 def plus_minus(row: dict[str, Any], key: str) -> str:

@@ -1,8 +1,8 @@
 """Heads compared: each trained from several seeds on the same windows of the same encoder, frozen or trained too."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -40,6 +40,10 @@ class Trial:
     tokenizer: Any
     recipe: Recipe
     seeds: int = 3
+    rates: Mapping[str, float] = field(default_factory=dict)  # learning rates of heads that do not take the recipe's
+
+    def recipe_of(self, head: str, seed: int) -> Recipe:
+        return change(self.recipe, seed=seed, lr=self.rates.get(head, self.recipe.lr))
 
 
 def compare(
@@ -83,7 +87,7 @@ def begin(out: Run, trial: Trial, head: str, seed: int) -> Run:
     spec = replace(trial.spec, name=f"{trial.spec.name}-{head}", head=head)  # type: ignore[arg-type]
     return prepare(
         out.path(f"{head}-s{seed}"), spec=spec, tokenizer=trial.tokenizer, data=trial.data, word=trial.word,
-        reading=trial.reading, recipe=change(trial.recipe, seed=seed),
+        reading=trial.reading, recipe=trial.recipe_of(head, seed),
     )  # fmt: skip
 
 
@@ -148,7 +152,8 @@ def table(
     for head in heads:
         done = [run.read_json("results/train.json") for (name, _), run in runs.items()
                 if name == head and finished(run.folder)]  # fmt: skip
-        row: dict[str, Any] = {"head": head, "seeds": len(done), "step_milliseconds": steps.get(head)}
+        row: dict[str, Any] = {"head": head, "seeds": len(done), "lr": trial.recipe_of(head, 0).lr,
+                               "step_milliseconds": steps.get(head)}  # fmt: skip
         if done:
             row |= {key: done[0][key] for key in ("head_parameters", "trained_parameters", "parameters")}
         for key in ("exact", "f1", "ece"):
