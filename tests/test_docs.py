@@ -35,7 +35,8 @@ def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.Mo
     for words in commands(text):
         verb = words[0]
         study = [*QUICK, "--depths", "8", "14", "--seeds", "1"]
-        extra = {"train": QUICK, "study": study, "look": ["--samples", "20"]}.get(verb, [])
+        few = [] if "--samples" in words else ["--samples", "20"]
+        extra = {"train": QUICK, "study": study, "look": few}.get(verb, [])
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
         assert main([*words, *extra]) == 0, words
