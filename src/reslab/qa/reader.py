@@ -157,7 +157,7 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     spec = read_qa_spec(where)
     if not where.has(WEIGHTS) or not where.has(SETTINGS):
         raise UsageError(f"{run} answers no questions yet: its training is not finished")
-    settings = read_settings(where)
+    settings = read_settings(where, most=spec.length)
     place = pick_device(device)
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision must be auto, fp32 or bf16, got {precision!r}")

@@ -34,11 +34,13 @@ class Settings:
             raise UsageError(f"threshold must be a number, got {self.threshold!r}")
 
 
-def read_settings(run: Run) -> Settings:
-    """The settings of a run folder. Raises ReslabError where they are damaged."""
+def read_settings(run: Run, *, most: int) -> Settings:
+    """The settings of a run folder whose net takes windows of `most` tokens. Raises ReslabError for damaged ones."""
     try:
         settings: Settings = make(Settings, run.read_json(SETTINGS), "its content")
         settings.check()
+        if settings.length > most:
+            raise UsageError(f"length {settings.length} is more than the net's {most}")
     except UsageError as error:
         raise ReslabError(f"{run.path(SETTINGS)} is damaged: {error}; restore a copy of it") from error
     return settings
