@@ -53,3 +53,19 @@ def test_the_readme_names_every_file_that_stands_alone() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for line in re.findall(r"^  ([\w/]+\.py|[\w/]+/) ", text, re.MULTILINE):
         assert (ROOT / "src" / "reslab" / line).exists(), line
+
+
+def test_the_guide_of_looking_inside_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first look, on digits, and its Python."""
+    text = (ROOT / "docs" / "looking-inside.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    first = [words for words in commands(text) if "digits" in " ".join(words)]
+    assert [words[:2] for words in first[:2]] == [["train", "--net"], ["look", "all"]]
+    for words in first:
+        few = QUICK if words[0] == "train" else [] if words[1] == "merges" else ["--samples", "4", "--batch", "4"]
+        given = [word for i, word in enumerate(words) if word != "--samples" and words[i - 1] != "--samples"]
+        assert main([*given, *few]) == 0, words
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "9 stages.1.0 its shortcut maps" in done.stdout
