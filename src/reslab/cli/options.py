@@ -11,8 +11,8 @@ from cyclopts import Parameter, Token
 from reslab.train.recipe import Recipe
 
 RECIPE_HELP = {
-    "batch": "Images a batch.",
-    "epochs": "Passes over the training images; replaces iterations.",
+    "batch": "Images (windows of a text) a batch.",
+    "epochs": "Passes over the training part; replaces iterations.",
     "iterations": "Updates; replaces epochs.",
     "optimizer": "SGD with momentum, or AdamW.",
     "lr": "Learning rate (the highest of the schedule).",
@@ -46,6 +46,7 @@ RECIPE_HELP = {
     "precision": "auto tries what is fastest here.",
     "memory_format": "auto tries what is fastest here.",
     "compile": "auto tries it for runs long enough to repay it.",
+    "checkpointing": "Compute an encoder's layers again going back: less memory, more time.",
     "deterministic": "Only deterministic algorithms.",
     "threads": "CPU threads; 0: PyTorch's choice.",
     "workers": "Processes that decode images.",
@@ -66,11 +67,13 @@ def whole(kind: Any, tokens: Sequence[Token]) -> int:
         raise ValueError(f"must be a whole number, got {tokens[0].value}") from None
 
 
-def recipe_flags() -> type:
+def recipe_flags(without: Sequence[str] = ()) -> type:
     """A dataclass with every key of a recipe as an optional flag."""
     hints = typing.get_type_hints(Recipe)
     made = []
     for key, text in RECIPE_HELP.items():
+        if key in without:
+            continue
         many, converter = typing.get_origin(hints[key]) is tuple, whole if hints[key] is int else None
         flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter)
         made.append((key, Annotated[hints[key] | None, flag], field(default=None)))
@@ -79,10 +82,18 @@ def recipe_flags() -> type:
     return flags
 
 
+IMAGES = (  # keys that say nothing of texts
+    "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
+    "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
+)  # fmt: skip
+GROUP = Parameter(name="*", group="Recipe (each replaces the recipe's own)")
+
 if typing.TYPE_CHECKING:
     RecipeFlags = Any
+    TextRecipeFlags = Any
 else:
-    RecipeFlags = Annotated[recipe_flags(), Parameter(name="*", group="Recipe (each replaces the recipe's own)")]
+    RecipeFlags = Annotated[recipe_flags(without=["checkpointing"]), GROUP]
+    TextRecipeFlags = Annotated[recipe_flags(without=IMAGES), GROUP]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,97 +8,158 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from reslab.cli import say
-from reslab.cli.options import Json, RecipeFlags, given
+from reslab.cli.options import Json, TextRecipeFlags, given, whole
+from reslab.cli.train import newest, slug
 from reslab.errors import UsageError
-from reslab.run import command_line
+from reslab.run import Run, command_line
 from reslab.train.recipe import read
 
-app = App(name="qa", help="Answer questions: a residual head on any encoder of texts.")
+app = App(name="qa", help="Answer questions: a residual head on any encoder of texts.")  # verbs: cli/__init__
 
 Head = Literal["linear", "sds", "tokens", "bilstm"]
 Rule = Literal["squad1", "squad2", "korquad"]
+SMALL = "small"  # the encoder of our own
+
+LENGTH = 384  # tokens of a window by default, as in BERT's run_squad
+DATA = "A folder of questions, a file (.json of SQuAD's form, .jsonl, .parquet), or hf:NAME."
+ENCODER = "A folder of transformers, a name on the hub, or small: one of our own, trained from nothing."
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
     rule: Annotated[
-        Rule | None, Parameter(help="How answers are judged (default: squad2 where some have none, else squad1).")
+        Rule | None,
+        Parameter(help="How answers are judged (default: korquad for Korean, squad2 where some have none, squad1)."),
     ] = None
-    length: Annotated[int, Parameter(help="Tokens of a window, question and context together.")] = 384
-    stride: Annotated[int | None, Parameter(help="Tokens that neighboring windows share (default: a third).")] = None
-    questions: Annotated[int | None, Parameter(help="So many training questions only, drawn by chance.")] = None
-    strict: Annotated[bool, Parameter(help="Stop at the first bad question.", negative=())] = False
+    length: Annotated[
+        int | None, Parameter(help="Tokens of a window, question and context together (384).", converter=whole)
+    ] = None
+    stride: Annotated[
+        int | None,
+        Parameter(help="Tokens that neighboring windows share (a third of --length, at most 128).", converter=whole),
+    ] = None
+    questions: Annotated[
+        int | None, Parameter(help="So many training questions only, drawn by chance.", converter=whole)
+    ] = None
+    strict: Annotated[bool | None, Parameter(help="Stop at the first bad question.", negative=())] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Net:
+    head: Annotated[Head | None, Parameter(help="What stands on the encoder (sds).")] = None
+    layers: Annotated[int | None, Parameter(help="Of the head.", converter=whole)] = None
+    train_last: Annotated[
+        int | None,
+        Parameter(help="How many last layers of the encoder are trained; 0: frozen (all).", converter=whole),
+    ] = None
+    answerable: Annotated[
+        bool | None, Parameter(help="Say apart from the span whether there is an answer (default: by squad2).")
+    ] = None
+    vocabulary: Annotated[int | None, Parameter(help="Of a small encoder: tokens (8000).", converter=whole)] = None
+    hidden: Annotated[int | None, Parameter(help="Of a small encoder: width (128).", converter=whole)] = None
+    encoder_layers: Annotated[int | None, Parameter(help="Of a small encoder (4).", converter=whole)] = None
 
 
 ReadingFlags = Annotated[_Reading, Parameter(name="*", group="Questions")]
+NetFlags = Annotated[_Net, Parameter(name="*", group="Net")]
 
 
-@app.command
-def compare(
+def train(
     *,
-    data: Annotated[str, Parameter(help="A folder of questions, a .json of SQuAD's form, .jsonl, hf:NAME.")],
-    encoder: Annotated[str, Parameter(help="A folder of transformers, or a name on the hub.")],
-    heads: Annotated[list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())] = None,
-    seeds: Annotated[int, Parameter(help="Trainings of each head.")] = 3,
-    rates: Annotated[
-        list[str] | None,
-        Parameter(help="Learning rates of some heads, linear=3e-3.", consume_multiple=True, negative=()),
-    ] = None,
-    frozen: Annotated[bool, Parameter(negative="--fine-tune", help="Train heads alone, or the encoder too.")] = True,
-    out: Annotated[Path | None, Parameter(help="Folder of the comparison.")] = None,
+    data: Annotated[str | None, Parameter(help=DATA)] = None,
+    encoder: Annotated[str | None, Parameter(help=f"{ENCODER} Default: small.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: qa, qa-frozen or qa-small).")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
+    resume: Annotated[
+        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
+    ] = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    net: NetFlags | None = None,
     reading: ReadingFlags | None = None,
-    recipe_flags: RecipeFlags | None = None,
+    recipe_flags: TextRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train every head from every seed on the same windows, and compare exact match and F1."""
-    from reslab.nets.qa_net import LAYERS, QASpec
-    from reslab.qa.compare import Trial
-    from reslab.qa.compare import compare as compare_heads
-    from reslab.qa.folder import load_tokenizer
+    """Train a net that answers questions. The same command goes on where it was stopped; finished, it does nothing."""
+    loaded = None
+    if resume:
+        told = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
+        told = {key: value for key, value in {**told, **given(recipe_flags)}.items() if value is not None}
+        if told:
+            names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
+            raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
+        run = Run(out) if out else newest(questions=True)
+        if not run.has("spec.json"):
+            raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+    else:
+        if data is None:
+            raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")
+        run, loaded = made(data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags)
+    from reslab.qa.train import train as train_folder
+    from reslab.report import write as write_report
     from reslab.train.progress import shown
+    from reslab.train.start import finished
 
-    flags = reading or _Reading()
-    how, loaded = questions(data, flags)
-    recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
-    spec = QASpec(name=Path(encoder).name, encoder=encoder, length=flags.length, train_last=0 if frozen else None)
-    trial = Trial(data=loaded, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
-                  seeds=seeds, rates=head_rates(rates or []))  # fmt: skip
-    folder = out or Path("runs") / f"compare-{'frozen' if frozen else 'tuned'}"
-    with shown(folder.name) as tell:
-        result = compare_heads(folder, trial, heads or list(LAYERS), device=device, tell=tell, command=command_line())
+    before = finished(run.folder)
+    with shown(run.folder.name, unit="windows") as tell:
+        result = train_folder(run.folder, data=loaded, device=device, tell=tell)
+    page = run.path("report.html")
+    if not before or not page.exists():
+        page = write_report(run.folder)
     if json:
-        say.as_json({"folder": str(folder), **result})
+        say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return
-    spread = [[row["head"], f"{row['head_parameters']:,}", *(plus_minus(row, key) for key in ("exact", "f1")),
-               f"{row['step_milliseconds']:.1f}", row["lr"], row["seeds"]] for row in result["heads"]]  # fmt: skip
-    say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr", "seeds"], spread)
-    print(f"{loaded.about}\nstored: {quote(str(folder / 'results' / 'compare.json'))}")
+    print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
+    print(scores(result["test"]) + f"; expected calibration error {100 * result['ece']:.1f} %")
+    print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")
+    print(f"report: {page}\nnext:   reslab qa ask {quote(str(run.folder))} QUESTION --context FILE")
 
 
-def head_rates(words: list[str]) -> dict[str, float]:
-    """{"linear": 0.003} from linear=3e-3."""
-    found = {}
-    for word in words:
-        head, _, rate = word.partition("=")
-        try:
-            found[head] = float(rate)
-        except ValueError:
-            raise UsageError(f"rates are given as HEAD=RATE, such as linear=3e-3, got {word!r}") from None
-    return found
+def made(
+    data: str, encoder: str, recipe: str | None, out: Path | None, net: _Net, reading: _Reading, flags: Any
+) -> tuple[Run, Any]:
+    """The run folder that the flags of `train` describe, and its questions."""
+    from reslab.nets.qa_net import QASpec
+    from reslab.qa.folder import load_tokenizer, prepare, small
+
+    how, questions = asked(data, reading)
+    name = recipe or ("qa-small" if encoder == SMALL else "qa-frozen" if net.train_last == 0 else "qa")
+    chosen = read(name, **given(flags))
+    length, head = reading.length or LENGTH, net.head or "sds"
+    sizes = {"vocabulary": net.vocabulary, "hidden": net.hidden, "layers": net.encoder_layers}
+    asked_for = {key: value for key, value in sizes.items() if value is not None}
+    if encoder == SMALL:
+        built, tokenizer = small(questions, length=length, **asked_for)
+    elif asked_for:
+        raise UsageError(f"the encoder {encoder} has its own sizes: leave out --vocabulary, --hidden, --encoder-layers")
+    else:
+        built, tokenizer = encoder, load_tokenizer(encoder)  # type: ignore[assignment]
+    short = slug(Path(encoder).resolve().name if Path(encoder).is_dir() else encoder)
+    spec = QASpec(
+        name=f"{short}-{head}", encoder=built, head=head, layers=net.layers, length=length, train_last=net.train_last,
+        answerable=how.rule == "squad2" if net.answerable is None else net.answerable,
+    )  # fmt: skip
+    folder = out or Path("runs") / f"qa-{slug(Path(data).stem)}-{short}-{head}-s{chosen.seed}"
+    run = prepare(folder, spec=spec, tokenizer=tokenizer, data=questions, word=data, reading=how, recipe=chosen,
+                  command=command_line())  # fmt: skip
+    return run, questions
 
 
-def plus_minus(row: dict[str, Any], key: str) -> str:
-    spread = row[f"{key}_std"]
-    return f"{row[key]:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
-
-
-def questions(word: str, flags: _Reading) -> tuple[Any, Any]:
-    """(how they are read, the questions)."""
+def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
+    """(how questions are read, the questions); what was wrong with them is told."""
     from reslab.qa.folder import Reading, load
 
-    if flags.length < 16:
-        raise UsageError(f"length must be at least 16 tokens, got {flags.length}")
-    stride = min(128, flags.length // 3) if flags.stride is None else flags.stride
-    how = Reading(rule=flags.rule or "squad1", stride=stride, questions=flags.questions, strict=flags.strict)
-    return how, load(word, how)
+    length = flags.length or LENGTH
+    stride = max(0, min(128, length // 3)) if flags.stride is None else flags.stride
+    how = Reading(rule=flags.rule or "", stride=stride, questions=flags.questions, strict=bool(flags.strict))
+    how, found = load(word, how)
+    say.problems(found.report)
+    return how, found
+
+
+def scores(found: dict[str, Any]) -> str:
+    """What was measured on the test part, in one line."""
+    parts = [f"exact match {found['exact']:.2f} %, F1 {found['f1']:.2f} % by {found['rule']} (n = {found['n']})"]
+    for key, name in (("has_answer", "with an answer"), ("no_answer", "without")):
+        if found.get(key):
+            parts.append(f"{name} {found[key]['exact']:.2f} / {found[key]['f1']:.2f} % (n = {found[key]['n']})")
+    return "; ".join(parts)

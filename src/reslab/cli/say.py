@@ -47,6 +47,12 @@ def skipped(names: Sequence[str]) -> None:
         print(f"warning: broken images skipped: {len(names)} ({', '.join(names[:3])}{more})")
 
 
+def problems(report: Any) -> None:
+    """Warn of what was wrong with questions (data.question.Report): how many of each kind, and examples."""
+    for line in report.lines():
+        print(f"warning: {line}" if line[0] != " " else line, file=sys.stderr)
+
+
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} %"
 

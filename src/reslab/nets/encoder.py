@@ -87,6 +87,10 @@ class Encoder(nn.Module):
                 x = layer(x, seen)
         return self.norm(x)
 
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
     def trainable(self, last: int) -> Sequence[nn.Module]:
         """The last layers, and the norm after them. Raises UsageError for more layers than there are."""
         return [*last_of(self.layers, last), self.norm] if last else []

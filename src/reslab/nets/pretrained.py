@@ -64,6 +64,10 @@ class Pretrained(nn.Module):
             given["token_type_ids"] = types
         return self.model(**given).last_hidden_state
 
+    @property
+    def depth(self) -> int:
+        return getattr(self.model.config, "num_hidden_layers", 0)
+
     def trainable(self, last: int) -> Sequence[nn.Module]:
         """The last layers. Raises UsageError where the model's layers cannot be told."""
         if not last:

@@ -104,6 +104,18 @@ class QANet(nn.Module):
                 module.train()
         return self
 
+    def rate_layers(self) -> list[list[nn.Parameter]]:
+        """All parameters from the input to the head, for layer_decay: embeddings, each layer of the encoder, the head.
+
+        What the encoder has after its last layer counts with that. Raises UsageError where its layers cannot be told.
+        """
+        depth = self.encoder.depth
+        layers = [list(module.parameters()) for module in self.encoder.trainable(depth)]
+        layers[depth - 1 :] = [[weight for layer in layers[depth - 1 :] for weight in layer]]
+        known = {weight for layer in layers for weight in layer}
+        embeddings = [weight for weight in self.encoder.parameters() if weight not in known]
+        return [embeddings, *layers, list(self.head.parameters())]
+
     def checkpoint(self, on: bool = True) -> None:
         """Gradient checkpointing in the encoder's layers that are trained."""
         self.encoder.checkpoint(on)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -27,6 +28,7 @@ from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, in turn
 STEPS = "results/steps.json"
+Showing = Callable[[str], AbstractContextManager[Tell]]  # a training's name to its progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,13 @@ class Trial:
         return change(self.recipe, seed=seed, lr=self.rates.get(head, self.recipe.lr))
 
 
+def quietly(name: str) -> AbstractContextManager[Tell]:
+    return nullcontext(silent)
+
+
 def compare(
-    folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", tell: Tell = silent,
-    told: Callable[[dict[str, Any]], None] = lambda row: None, command: str = "",
+    folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", showing: Showing = quietly,
+    command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train every head from every seed, each in a folder of its own; a finished one is not trained again.
 
@@ -68,18 +74,19 @@ def compare(
     runs = {(head, seed): begin(out, trial, head, seed) for seed in range(trial.seeds) for head in heads}
     steps = out.read_json(STEPS) if out.has(STEPS) else {}
     parts, features = None, None
-    for (head, _), run in runs.items():
+    for run in runs.values():
         if not finished(run.folder) or not set(heads) <= set(steps):
             if parts is None:
                 parts = {part: cut(trial, part) for part in PARTS}
-                features = shared_features(out, trial, parts, place)
+                with showing("features") as tell:
+                    features = shared_features(out, trial, parts, place, tell)
                 steps = times(trial, heads, parts, features, place)
                 out.write_json(STEPS, steps)
-            train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
+            with showing(run.folder.name) as tell:
+                train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
             run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
         result = table(trial, heads, runs, steps, command=command, env=environment(str(place), torch.get_num_threads()))
         out.write_json("results/compare.json", result)
-        told(next(row for row in result["heads"] if row["head"] == head))
     return result
 
 
@@ -92,11 +99,12 @@ def begin(out: Run, trial: Trial, head: str, seed: int) -> Run:
 
 
 def cut(trial: Trial, part: str) -> Windows:
-    return windows(getattr(trial.data, part), trial.tokenizer, length=trial.spec.length, stride=trial.reading.stride)
+    return windows(getattr(trial.data, part), trial.tokenizer, length=trial.spec.length, stride=trial.reading.stride,
+                   report=trial.data.report)  # fmt: skip
 
 
 def shared_features(
-    out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device
+    out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device, tell: Tell
 ) -> dict[str, Features] | None:
     """What the frozen encoder gives for all windows, computed once and kept in features.safetensors."""
     if trial.spec.train_last != 0:
@@ -112,9 +120,11 @@ def shared_features(
         except SafetensorError:
             pass  # cut short: computed anew
     net = build_qa(replace(trial.spec, head="linear", layers=None))
-    found = frozen_features(net, parts, trial.recipe, place)
+    found = frozen_features(net, parts, trial.recipe, place, tell=tell)
     if found is not None:
-        save_file({part: one.values for part, one in found.items()}, path, metadata=about)
+        aside = path.with_suffix(".part")
+        save_file({part: one.values for part, one in found.items()}, aside, metadata=about)
+        aside.replace(path)
     return found
 
 

@@ -22,13 +22,15 @@ from reslab.train.recipe import Recipe, write
 from reslab.train.start import absolute, begun, same
 
 PARTS = ("train", "dev", "test")
+OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
+IMAGES = ("validation", "augment", "color", "label_smoothing", "precise_bn", "stochastic_depth", "active_blocks")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How questions are read and judged: stored in data.json, beside what they are."""
 
-    rule: str  # of scores.RULES
+    rule: str  # of scores.RULES; "": the one that the questions ask for
     stride: int = 128  # tokens that neighboring windows share
     share: float = DEV  # of the questions, for a dev or test part that is missing
     questions: int | None = None  # so many training questions, drawn by chance; None: all
@@ -41,15 +43,32 @@ class Reading:
             raise UsageError(f"questions must be positive, got {self.questions}")
 
 
-def load(word: str, reading: Reading) -> QuestionData:
-    """The questions of `word`, read so. Raises UsageError where the rule cannot judge them."""
+def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
+    """(the reading, its rule found where it is ""; the questions of `word`, read so).
+
+    Raises UsageError where the rule cannot judge them.
+    """
     data = load_questions(word, share=reading.share, strict=reading.strict)
-    unanswered = next((one for part in PARTS for one in getattr(data, part) if not one.answers), None)
-    if unanswered and not RULES[reading.rule].empty:
-        raise UsageError(
-            f"question {unanswered.id} has no answer, which the rule {reading.rule} cannot judge: take --rule squad2"
-        )
-    return fewer(data, reading.questions)
+    reading = replace(reading, rule=reading.rule or rule_for(data.train + data.dev + data.test))
+    reading.check()
+    judged(data.dev + data.test, reading.rule)
+    return reading, fewer(data, reading.questions)
+
+
+def judged(questions: Sequence[Question], rule: str) -> None:
+    """Raise UsageError where the rule cannot judge the questions."""
+    unanswered = next((one for one in questions if not one.answers), None)
+    if unanswered and not RULES[rule].empty:
+        raise UsageError(f"question {unanswered.id} has no answer, which {rule} cannot judge: take --rule squad2")
+
+
+def rule_for(questions: Sequence[Question]) -> str:
+    """squad2 where some have no answer, korquad where the contexts are Korean, else squad1."""
+    if any(not one.answers for one in questions):
+        return "squad2"
+    letters = "".join(one.context for one in questions[:20])
+    korean = sum("가" <= letter <= "힣" for letter in letters)
+    return "korquad" if 3 * korean > len(letters) else "squad1"
 
 
 def fewer(data: QuestionData, many: int | None) -> QuestionData:
@@ -73,6 +92,9 @@ def prepare(
     spec.check()
     recipe.check()
     reading.check()
+    for key in IMAGES:
+        if getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
     about = {"word": absolute(word), "reading": asdict(reading), **data.describe()}
     if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
         spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
@@ -87,9 +109,6 @@ def prepare(
     tokenizer.save_pretrained(run.path("tokenizer"))
     run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
     return run
-
-
-OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
 
 
 def load_tokenizer(where: Path | str) -> Any:
@@ -122,7 +141,7 @@ def read_reading(run: Run) -> Reading:
 def stored_data(run: Run) -> QuestionData:
     """The questions of a run folder. Raises ReslabError where they have changed since."""
     about = run.read_json("data.json", "word", "fingerprint")
-    data = load(about["word"], read_reading(run))
+    _, data = load(about["word"], read_reading(run))
     if data.fingerprint != about["fingerprint"]:
         raise ReslabError(
             f"the questions {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "

@@ -10,6 +10,16 @@ from reslab.qa.scores import RULES, Evaluation, best_threshold, evaluate
 
 
 @dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """The answers to some questions, and what they are worth."""
+
+    evaluation: Evaluation
+    reliability: Reliability
+    predictions: dict[str, str]  # "" above the threshold: what the official scripts score alike
+    no_answer: dict[str, float]  # probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """Scores of the test part, and of the dev part, on which threshold and temperature were fitted."""
 
@@ -22,26 +32,37 @@ class Judged:
     no_answer: dict[str, float]
 
 
+def weigh(
+    questions: Sequence[Question], spans: Spans, *, rule: str, temperature: float, threshold: float | None
+) -> Weighed:
+    """Score the answers. By squad2 without a threshold, "no answer" is said where it is the most probable."""
+    empty = RULES[rule].empty
+    ranked = rank(spans, len(questions), no_answer=empty, temperature=temperature)
+    texts, null = predictions(questions, ranked)
+    if empty and threshold is None:
+        said = {id: text if one.best else "" for (id, text), one in zip(texts.items(), ranked, strict=True)}
+    else:
+        said = {id: "" if threshold is not None and null[id] > threshold else text for id, text in texts.items()}
+    found = evaluate(questions, said if threshold is None else texts, rule=rule,
+                     no_answer=None if threshold is None else null, threshold=threshold)  # fmt: skip
+    sure = reliability(*outcomes(questions, ranked, rule=rule))
+    return Weighed(evaluation=found, reliability=sure, predictions=said, no_answer=null)
+
+
 def judge(
     dev: Sequence[Question], dev_spans: Spans, test: Sequence[Question], test_spans: Spans, *, rule: str
 ) -> Judged:
     """Fit the temperature on dev, and by squad2 the threshold of "no answer"; then score the test part once."""
     empty = RULES[rule].empty
-    plain = rank(dev_spans, len(dev), no_answer=empty)
-    temperature = fit_temperature(*rows(dev, plain, rule=rule))
-    T = temperature.temperature
-    texts, null = predictions(dev, rank(dev_spans, len(dev), no_answer=empty, temperature=T))
-    threshold = best_threshold(dev, texts, null).threshold if empty else None
-
-    def score(questions: Sequence[Question], texts: dict[str, str], null: dict[str, float]) -> Evaluation:
-        return evaluate(questions, texts, rule=rule, no_answer=null if empty else None, threshold=threshold)
-
-    warm = rank(test_spans, len(test), no_answer=empty, temperature=T)
-    test_texts, test_null = predictions(test, warm)
-    said = {id: "" if threshold is not None and test_null[id] > threshold else text for id, text in test_texts.items()}
-    cold = rank(test_spans, len(test), no_answer=empty)
+    fitted = fit_temperature(*rows(dev, rank(dev_spans, len(dev), no_answer=empty), rule=rule))
+    T, threshold = fitted.temperature, None
+    if empty:
+        threshold = best_threshold(
+            dev, *predictions(dev, rank(dev_spans, len(dev), no_answer=empty, temperature=T))
+        ).threshold
+    found = weigh(test, test_spans, rule=rule, temperature=T, threshold=threshold)
     return Judged(
-        evaluation=score(test, test_texts, test_null), dev=score(dev, texts, null), temperature=temperature,
-        before=reliability(*outcomes(test, cold, rule=rule)), after=reliability(*outcomes(test, warm, rule=rule)),
-        predictions=said, no_answer=test_null,
+        evaluation=found.evaluation, predictions=found.predictions, no_answer=found.no_answer, after=found.reliability,
+        before=weigh(test, test_spans, rule=rule, temperature=1.0, threshold=None).reliability, temperature=fitted,
+        dev=weigh(dev, dev_spans, rule=rule, temperature=T, threshold=threshold).evaluation,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.question import Question
-from reslab.errors import UsageError, nearest
+from reslab.errors import ReslabError, UsageError, nearest
 from reslab.run import write_aside
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -201,3 +201,16 @@ def write_predictions(path: Path, values: Mapping[str, str] | Mapping[str, float
     """{id: text}, or {id: probability of no answer}, as the official scripts read them."""
     text = json.dumps(dict(values), ensure_ascii=False, indent=1) + "\n"
     return write_aside(path, lambda file: file.write(text.encode()))
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """The predictions of a file in the official form. Raises UsageError for another one, ReslabError: damaged."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file of predictions")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ReslabError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise UsageError(f"{path} holds no predictions: they are one object, {{question id: answer text}}")
+    return found

@@ -54,16 +54,18 @@ def train(
             raise ReslabError(f"these questions are not those that {run.folder} was begun with")
         with beginning(run, recipe, place, folders=OURS):
             net = begin(run, spec)
+            if recipe.checkpointing:
+                net.checkpoint()
             if parts is None:
                 parts = {part: cut(getattr(data, part), run, spec, report=data.report) for part in PARTS}
             if features is None and spec.train_last == 0:
-                features = frozen_features(net, parts, recipe, place)
+                features = frozen_features(net, parts, recipe, place, tell=tell)
             task = QATask(parts, recipe, place, rule=read_reading(run).rule, features=features)
             if not run.has("last.pt"):
                 run.log(event="questions", iteration=0, problems=data.report.counts,
                         **{part: len(windows.questions) for part, windows in parts.items()})  # fmt: skip
             training = fit(task, net, recipe=recipe, run=run, tell=tell)
-        return finish(training, task, spec, run, command=command or first_comment(run))
+        return finish(training, task, spec, run, command=command or first_comment(run), problems=data.report.counts)
 
 
 def begin(run: Run, spec: QASpec) -> QANet:
@@ -77,7 +79,7 @@ def begin(run: Run, spec: QASpec) -> QANet:
 
 
 def frozen_features(
-    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, progress: Any = None
+    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, tell: Tell = silent
 ) -> dict[str, Features] | None:
     """What the frozen encoder gives for all windows; None where that is more than CACHE."""
     tokens = sum(int(windows.sizes(np.arange(len(windows))).sum()) for windows in parts.values())
@@ -85,12 +87,19 @@ def frozen_features(
         return None
     fast = recipe.precision == "bf16" or (recipe.precision == "auto" and native_bf16(device))
     choice = Choice(precision="bf16" if fast else "fp32")
-    encoder = net.encoder.to(device)
-    return {part: cache.compute(encoder, windows, device=device, choice=choice, progress=progress)
-            for part, windows in parts.items()}  # fmt: skip
+    encoder, found = net.encoder.to(device), {}
+    for part, windows in parts.items():
+
+        def progress(done: int, total: int, part: str = part) -> None:
+            tell(done, total, {}, f"the frozen encoder reads the {part} part")
+
+        found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=progress)
+    return found
 
 
-def finish(training: Training, task: QATask, spec: QASpec, run: Run, *, command: str) -> dict[str, Any]:
+def finish(
+    training: Training, task: QATask, spec: QASpec, run: Run, *, command: str, problems: dict[str, int]
+) -> dict[str, Any]:
     """Judge on the test part by what the dev part says; weights, predictions, result. The result means finished."""
     for part in ("validation", "test"):
         if part not in task.spans:  # taken up after its last step
@@ -122,7 +131,7 @@ def finish(training: Training, task: QATask, spec: QASpec, run: Run, *, command:
         "iterations": training.total, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "seconds": round(seconds, 2),
         "windows_per_second": round(training.total * training.recipe.batch / max(seconds, 1e-9), 2),
-        "choice": training.choice.as_dict(), "command": command,
+        "choice": training.choice.as_dict(), "problems": problems, "command": command,
     }  # fmt: skip
     run.write_json(DONE, result)
     return result

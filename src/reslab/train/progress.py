@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-# iteration, total, the last line of the log (empty where an evaluation begins), the choice
+# iteration, total, the last line of the log (empty where an evaluation begins), the choice, or what is done instead
 Tell = Callable[[int, int, dict[str, float], Any], None]
 
 
@@ -18,19 +18,28 @@ def silent(iteration: int, total: int, line: dict[str, float], choice: Any) -> N
     """Say nothing."""
 
 
-def describe(line: dict[str, float]) -> str:
+def describe(line: dict[str, float], unit: str = "images") -> str:
     if not line:
         return "evaluating"
     return (
         f"loss {line['loss']:.4f}  training error {line['error']:.2f} %  lr {line['lr']:.4g}  "
-        f"{line['images_per_second']:,.0f} images/s"
+        f"{line['images_per_second']:,.0f} {unit}/s"
     )
 
 
+def before(line: dict[str, float], choice: Any) -> bool:
+    """Whether this tells of what comes before the training."""
+    return not line and isinstance(choice, str)
+
+
 @contextmanager
-def shown(name: str, *, every: float = 10.0) -> Iterator[Tell]:
+def shown(name: str, *, every: float = 10.0, unit: str = "images") -> Iterator[Tell]:
     """Show the progress of one training on standard error."""
     console = Console(stderr=True)
+
+    def note(line: dict[str, float], choice: Any) -> str:
+        return choice if before(line, choice) else f"{describe(line, unit)}  {choice}"
+
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                    TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
@@ -38,7 +47,7 @@ def shown(name: str, *, every: float = 10.0) -> Iterator[Tell]:
             row = bar.add_task(name, total=None, note="starting")
 
             def draw(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
-                bar.update(row, completed=iteration, total=total, note=f"{describe(line)}  {choice}")
+                bar.update(row, completed=iteration, total=total, note=note(line, choice))
 
             yield draw
         return
@@ -47,14 +56,15 @@ def shown(name: str, *, every: float = 10.0) -> Iterator[Tell]:
     def write(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
         nonlocal last, first
         now, left = time.perf_counter(), ""
-        if last and (now - last < every or not line) and iteration < total:
+        early = before(line, choice)
+        if last and (now - last < every or not (line or early)) and iteration < total:
             return
-        if not last:
+        if not last or early:
             first = (iteration, now)
         elif iteration < total:  # the first line knows no rate yet
             left = f"  {(total - iteration) * (now - first[1]) / max(iteration - first[0], 1):.0f} s left"
         last = now
-        print(f"{name} {iteration}/{total}  {describe(line)}  {choice}{left}", file=sys.stderr, flush=True)
+        print(f"{name} {iteration}/{total}  {note(line, choice)}{left}", file=sys.stderr, flush=True)
 
     yield write
 

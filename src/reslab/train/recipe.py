@@ -57,6 +57,7 @@ class Recipe:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    checkpointing: bool = False  # encoders of texts: compute their layers again going back, for less memory
     deterministic: bool = False
     threads: int = 0  # 0: PyTorch's choice
     workers: int = 2  # processes that decode images which do not fit in memory

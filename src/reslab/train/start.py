@@ -47,6 +47,8 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
+    if recipe.checkpointing:
+        raise UsageError("checkpointing is for encoders of texts: leave it out")
     mind(recipe, data)
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
