@@ -12,7 +12,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab import __version__
-from reslab.cli import doctor, evaluate, look, nets, qa, report, study, train
+from reslab.cli import ask, doctor, evaluate, heads, judge, look, nets, qa, report, study, train
 from reslab.errors import ReslabError
 
 app = App(
@@ -28,7 +28,11 @@ app.command(nets.nets)
 app.command(train.train)
 app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
+qa.app.command(ask.ask)
 app.command(qa.app)
+qa.app.command(qa.train)
+qa.app.command(judge.evaluate, name="eval")
+qa.app.command(heads.compare)
 app.command(study.app)
 app.command(report.report)
 app.command(doctor.doctor)

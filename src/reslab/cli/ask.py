@@ -1,0 +1,142 @@
+"""reslab qa ask: questions to a trained reader, answers out of files."""
+
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from reslab.cli import say
+from reslab.cli.options import Json, whole
+from reslab.errors import ReslabError, UsageError
+from reslab.run import finite
+
+STDIN = "-"
+AROUND = 160  # characters of a sentence that are shown on either side of its answer
+END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[」』”]*|\n\s*\n")  # of a sentence, with the space after it
+MANY = 300_000  # characters of all texts together, from which progress is shown
+
+
+def ask(
+    run: Annotated[Path, Parameter(help="Run folder of a finished `reslab qa train`, or a saved reader.")],
+    /,
+    *questions: Annotated[str, Parameter(help="One question or several, each in quotes.")],
+    context: Annotated[
+        list[str], Parameter(help="Text files, folders of .txt files, - for stdin.", consume_multiple=True, negative=())
+    ],
+    # A word to cyclopts is an option where it begins with a hyphen, and - alone does.
+    stdin: Annotated[
+        bool, Parameter(name=STDIN, help="Of --context: read stdin.", negative=(), show_default=False)
+    ] = False,
+    top: Annotated[int, Parameter(help="How many answers are shown, 1 to 20.", converter=whole)] = 3,
+    no_answer: Annotated[
+        bool | None,
+        Parameter(negative="--always-answer", help="May it say that there is none? Default: where it learned to."),
+    ] = None,
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="auto: bf16 where native.")] = "auto",
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Answer questions out of texts of any length, with the place of each answer and how sure it is."""
+    if not questions:
+        raise UsageError(f'there is no question: reslab qa ask {run} "Who wrote it?" --context FILE')
+    texts = read([*context, *([STDIN] if stdin else [])])
+    from reslab.qa.reader import load
+
+    reader = load(run, device=device, precision=precision)
+    if sum(map(len, texts.values())) > MANY:
+        with say.progress("reading") as tell:
+            found = reader.ask(questions, texts, top=top, no_answer=no_answer, progress=tell)
+    else:
+        found = reader.ask(questions, texts, top=top, no_answer=no_answer)
+    if json:
+        asked = [{"question": one, "answers": [vars(answer) for answer in answers]}
+                 for one, answers in zip(questions, found, strict=True)]  # fmt: skip
+        say.as_json(finite({"reader": str(run), "ece": reader.settings.ece, "questions": asked}))
+        return
+    for number, (one, answers) in enumerate(zip(questions, found, strict=True)):
+        print(f"\n{one}" if number else one)
+        show(answers, texts)
+
+
+def read(places: Sequence[str]) -> dict[str, str]:
+    """The texts of files, of folders' .txt files and of standard input, by name; an empty one is left out, and said."""
+    texts, empty = {}, []
+    for place in places:
+        for name in [place] if place == STDIN else files(Path(place)):
+            try:
+                data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+                text = data.decode("utf-8-sig")  # line ends stay as they are: offsets are the file's
+            except UnicodeDecodeError as error:
+                raise ReslabError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+            except OSError as error:
+                raise ReslabError(f"cannot read {name}: {error.strerror or error}") from error
+            if text.strip():
+                texts[name] = text
+            else:
+                empty.append("standard input" if name == STDIN else name)
+    if not places:
+        raise UsageError("there is no text to look in: name files, folders or - after --context")
+    if not texts:
+        raise UsageError(f"there is no text to look in: {', '.join(empty[:3])} {'are' if empty[1:] else 'is'} empty")
+    if empty:
+        more = ", ..." if empty[3:] else ""
+        warnings.warn(f"empty files left out: {len(empty)} ({', '.join(empty[:3])}{more})", stacklevel=2)
+    return texts
+
+
+def files(place: Path) -> list[str]:
+    """The file, or the .txt files in the folder and those below it, in order."""
+    if not place.exists():
+        raise UsageError(f"{place}: no such file or folder")
+    if not place.is_dir():
+        return [str(place)]
+    found = sorted(str(path) for path in place.rglob("*.txt") if path.is_file())
+    if not found:
+        raise UsageError(f"{place} holds no .txt files; name others one by one")
+    return found
+
+
+def show(answers: Sequence[Any], texts: dict[str, str]) -> None:
+    """Each answer with its probability, in its sentence, and where that stands."""
+    console = Console(highlight=False)
+    for number, one in enumerate(answers, 1):
+        lead = f"{number:>2}  {100 * one.probability:>3.0f} %  "
+        said = "no answer in these texts" if one.document is None else flat(one.text)
+        put(console, Text.assemble(lead, (said, "bold")), 0)
+        if one.document is not None:
+            name = "standard input" if one.document == STDIN else one.document
+            put(console, in_sentence(texts[one.document], one.start, one.end), len(lead))
+            put(console, Text(f"{name}, characters {one.start} to {one.end}", style="dim"), len(lead))
+
+
+def put(console: Console, text: Text, indent: int) -> None:
+    """Indented, every line of it; one line, however long, where piped."""
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent), expand=False))
+    else:
+        print(" " * indent + text.plain)
+
+
+def in_sentence(text: str, start: int, end: int) -> Text:
+    """The sentence that holds text[start:end], with that piece highlighted; a long one is cut around it."""
+    ends = [found.end() for found in END.finditer(text, 0, start)]
+    first = ends[-1] if ends else 0
+    after = END.search(text, max(start, end - 1))  # the answer may end in the period itself
+    last = max(end, after.end() if after else len(text))
+    a, b = max(first, start - AROUND), min(last, end + AROUND)
+    before, behind = flat(text[a:start], left=a == first), flat(text[end:b], right=b == last)
+    return Text.assemble("…" * (a > first), before, (flat(text[start:end]), "bold reverse"), behind, "…" * (b < last))
+
+
+def flat(text: str, *, left: bool = False, right: bool = False) -> str:
+    """The text in one line."""
+    text = re.sub(r"\s+", " ", text)
+    text = text.lstrip() if left else text
+    return text.rstrip() if right else text
