@@ -24,7 +24,7 @@ from reslab.run import Run
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.loop import fit
-from reslab.train.progress import Tell, silent
+from reslab.train.progress import Before, Tell, silent
 from reslab.train.recipe import Recipe
 from reslab.train.start import DONE, configure, finished, first_comment, pick_device, read_recipe
 from reslab.train.training import Training
@@ -91,7 +91,7 @@ def frozen_features(
     for part, windows in parts.items():
 
         def progress(done: int, total: int, part: str = part) -> None:
-            tell(done, total, {}, f"the frozen encoder reads the {part} part")
+            tell(done, total, {}, Before(f"the frozen encoder reads the {part} part"))
 
         found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=progress)
     return found

@@ -10,7 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-# iteration, total, the last line of the log (empty where an evaluation begins), the choice, or what is done instead
+
+class Before(str):
+    """What is done before the training, in words."""
+
+
+# iteration, total, the last line of the log (empty where an evaluation begins), the choice or Before
 Tell = Callable[[int, int, dict[str, float], Any], None]
 
 
@@ -27,18 +32,13 @@ def describe(line: dict[str, float], unit: str = "images") -> str:
     )
 
 
-def before(line: dict[str, float], choice: Any) -> bool:
-    """Whether this tells of what comes before the training."""
-    return not line and isinstance(choice, str)
-
-
 @contextmanager
 def shown(name: str, *, every: float = 10.0, unit: str = "images") -> Iterator[Tell]:
     """Show the progress of one training on standard error."""
     console = Console(stderr=True)
 
     def note(line: dict[str, float], choice: Any) -> str:
-        return choice if before(line, choice) else f"{describe(line, unit)}  {choice}"
+        return choice if isinstance(choice, Before) else f"{describe(line, unit)}  {choice}"
 
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
@@ -56,7 +56,7 @@ def shown(name: str, *, every: float = 10.0, unit: str = "images") -> Iterator[T
     def write(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
         nonlocal last, first
         now, left = time.perf_counter(), ""
-        early = before(line, choice)
+        early = isinstance(choice, Before)
         if last and (now - last < every or not (line or early)) and iteration < total:
             return
         if not last or early:
