@@ -1,14 +1,23 @@
-"""What all tests share: one thread (the nets are tiny), and where the shared data lie."""
+"""What all tests share: one thread (the nets are tiny), where the shared data lie, trainings that are stopped."""
 
+import contextlib
+import json
 import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start, too
 
 import pytest
 import torch
 
+from reslab.run import Run
+from reslab.train.training import Training
+
 torch.set_num_threads(1)
+SPEEDS = ("images_per_second", "windows_per_second", "seconds", "milliseconds")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +41,6 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from reslab.nets.encoder import EncoderSpec
     from reslab.nets.qa_net import QASpec, build_qa, to_dict
-    from reslab.run import Run
 
     words = "[CLS] crimson green blue [PAD] [SEP] [UNK] what color is the".split()
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
@@ -59,3 +67,71 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.path("tokenizer").mkdir()
     backend.save(str(run.path("tokenizer") / "tokenizer.json"))
     return run.folder
+
+
+@pytest.fixture
+def stopped_after() -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """with stopped_after(k): SIGTERM (or another) arrives during iteration k, whose checkpoint is then the last."""
+
+    @contextlib.contextmanager
+    def stopping(k: int, number: int = signal.SIGTERM) -> Iterator[None]:
+        plain = Training.step
+
+        def step(self: Training, batch: Any) -> None:
+            plain(self, batch)
+            if self.iteration == k:
+                os.kill(os.getpid(), number)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Training, "step", step)
+            yield
+
+    return stopping
+
+
+@pytest.fixture
+def story() -> Callable[[Run], list[dict[str, Any]]]:
+    """What metrics.jsonl tells, without what may differ: resumes and speeds."""
+
+    def told(run: Run) -> list[dict[str, Any]]:
+        events = [event for event in run.metrics() if event["event"] != "resume"]
+        return [{key: value for key, value in event.items() if key not in SPEEDS} for event in events]
+
+    return told
+
+
+@pytest.fixture
+def same_end(story: Callable[[Run], Any]) -> Callable[[Run, Run], None]:
+    """Assert that two runs ended alike to the last bit: weights, metrics, result, nothing left aside."""
+
+    def check(one: Run, other: Run) -> None:
+        assert one.path("weights.safetensors").read_bytes() == other.path("weights.safetensors").read_bytes()
+        assert story(one) == story(other)
+        results = [json.loads(run.path("results/train.json").read_text()) for run in (one, other)]
+        for result in results:
+            for key in (*SPEEDS, "command"):
+                result.pop(key, None)
+        assert results[0] == results[1]
+        assert not list(one.folder.glob(".*.*"))
+
+    return check
+
+
+PLACES = {"Ada": "Paris", "Bob": "London", "Cleo": "Rome", "Dan": "Oslo", "Eve": "Lima", "Finn": "Cairo"}
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    """A file of SQuAD's form: six articles of one context, each with two questions, "where" and "when"."""
+    articles = []
+    for n, (name, place) in enumerate(PLACES.items()):
+        context = f"{name} was born in {place} in 18{n}7. Later {name} went away."
+        asked = {"Where": place, "When": f"18{n}7"}
+        answered = [
+            {"id": f"{name} {word}", "question": f"{word} was {name} born?",
+             "answers": [{"text": text, "answer_start": context.index(text)}]} for word, text in asked.items()
+        ]  # fmt: skip
+        articles.append({"title": name, "paragraphs": [{"context": context, "qas": answered}]})
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps({"data": articles}))
+    return path

@@ -1,9 +1,5 @@
 """Quick trainings: small nets on a few digits, stopped where a test wants."""
 
-import contextlib
-import json
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +13,6 @@ from reslab.data import ImageData, load
 from reslab.data.images import fingerprint
 from reslab.nets import spec
 from reslab.run import Run
-from reslab.train.loop import Training
 from reslab.train.recipe import Recipe, change
 from reslab.train.start import prepare, train
 
@@ -25,7 +20,6 @@ QUICK = Recipe(
     iterations=12, batch=16, lr=0.05, precision="fp32", memory_format="NCHW", compile="off", threads=1, workers=0,
     checkpoint_seconds=1e9,
 )  # fmt: skip
-SPEEDS = ("images_per_second", "seconds", "milliseconds")
 
 
 @pytest.fixture(autouse=True)
@@ -76,26 +70,6 @@ def begin() -> Begin:
 
 
 @pytest.fixture
-def stopped_after() -> Callable[..., contextlib.AbstractContextManager[None]]:
-    """with stopped_after(k): SIGTERM (or another) arrives during iteration k, whose checkpoint is then the last."""
-
-    @contextlib.contextmanager
-    def stopping(k: int, number: int = signal.SIGTERM) -> Iterator[None]:
-        plain = Training.step
-
-        def step(self: Training, batch: Any) -> None:
-            plain(self, batch)
-            if self.iteration == k:
-                os.kill(os.getpid(), number)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Training, "step", step)
-            yield
-
-    return stopping
-
-
-@pytest.fixture
 def straight() -> Callable[..., Run]:
     """Train a run to its end without a break, and give it back."""
 
@@ -104,31 +78,3 @@ def straight() -> Callable[..., Run]:
         return run
 
     return whole
-
-
-@pytest.fixture
-def story() -> Callable[[Run], list[dict[str, Any]]]:
-    """What metrics.jsonl tells, without what may differ: resumes and speeds."""
-
-    def told(run: Run) -> list[dict[str, Any]]:
-        events = [event for event in run.metrics() if event["event"] != "resume"]
-        return [{key: value for key, value in event.items() if key not in SPEEDS} for event in events]
-
-    return told
-
-
-@pytest.fixture
-def same_end(story: Callable[[Run], Any]) -> Callable[[Run, Run], None]:
-    """Assert that two runs ended alike to the last bit: weights, metrics, result, nothing left aside."""
-
-    def check(one: Run, other: Run) -> None:
-        assert one.path("weights.safetensors").read_bytes() == other.path("weights.safetensors").read_bytes()
-        assert story(one) == story(other)
-        results = [json.loads(run.path("results/train.json").read_text()) for run in (one, other)]
-        for result in results:
-            for key in ("seconds", "images_per_second", "command"):
-                del result[key]
-        assert results[0] == results[1]
-        assert not list(one.folder.glob(".*.*"))
-
-    return check

@@ -99,7 +99,8 @@ def prepare(
     if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
         spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
     if run.has("spec.json"):
-        same(run, to_dict(read_qa_spec(run)), to_dict(spec), recipe, about)
+        nets, readings = (to_dict(read_qa_spec(run)), to_dict(spec)), (asdict(read_reading(run)), asdict(reading))
+        same(run, recipe, about, net=nets, reading=readings)
         return run
     if run.folder.is_dir() and not all(begun(path.name) or path.name in OURS for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
@@ -124,7 +125,7 @@ def load_tokenizer(where: Path | str) -> Any:
         return transformers.AutoTokenizer.from_pretrained(str(where), trust_remote_code=False)
 
 
-def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: int) -> tuple[EncoderSpec, Any]:
+def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: Any) -> tuple[EncoderSpec, Any]:
     """An encoder of our own and its tokenizer, built from the training questions and their contexts."""
     from reslab.data.vocabulary import build_vocabulary
 

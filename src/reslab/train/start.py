@@ -52,7 +52,7 @@ def prepare(
     mind(recipe, data)
     about = {"word": absolute(word), "options": storable(options or {}), **data.describe()}
     if run.has("spec.json"):
-        same(run, to_dict(read_spec(run)), to_dict(net), recipe, about)
+        same(run, recipe, about, net=(to_dict(read_spec(run)), to_dict(net)))
         return run
     if run.folder.is_dir() and not all(begun(path.name) for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
@@ -106,10 +106,12 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
     return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
 
 
-def same(run: Run, known: dict[str, Any], net: dict[str, Any], recipe: Recipe, about: dict[str, Any]) -> None:
-    """Raise UsageError unless the folder's net (`known`), recipe and data are these."""
+def same(
+    run: Run, recipe: Recipe, about: dict[str, Any], **others: tuple[dict[str, Any], dict[str, Any]]
+) -> None:  # fmt: skip
+    """Raise UsageError unless the folder's recipe, data and all `others`, (there, asked), are these."""
     stored = {
-        "net": (known, net),
+        **others,
         "recipe": (asdict(read_recipe(run)), asdict(recipe)),
         "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
     }
