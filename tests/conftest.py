@@ -135,3 +135,20 @@ def facts(tmp_path: Path) -> Path:
     path = tmp_path / "facts.json"
     path.write_text(json.dumps({"data": articles}))
     return path
+
+
+@pytest.fixture
+def bert(tmp_path: Path, facts: Path) -> tuple[Path, Any]:
+    """A folder with a BERT of three layers and random weights, and a tokenizer for it."""
+    transformers = pytest.importorskip("transformers")
+    from reslab.data.vocabulary import build_vocabulary
+
+    tokenizer = build_vocabulary([facts.read_text()], size=300)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    folder = tmp_path / "bert"
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder, tokenizer

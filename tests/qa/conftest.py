@@ -43,19 +43,3 @@ def begin(facts: Path) -> Begin:
                        recipe=change(QUICK, **changes))  # fmt: skip
 
     return make
-
-
-@pytest.fixture
-def bert(tmp_path: Path, facts: Path) -> tuple[Path, Any]:
-    """A folder with a BERT of three layers and random weights, and a tokenizer for it."""
-    transformers = pytest.importorskip("transformers")
-    _, data = load(str(facts), READING)
-    _, tokenizer = small_encoder(data, vocabulary=300)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    folder = tmp_path / "bert"
-    transformers.BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder, tokenizer

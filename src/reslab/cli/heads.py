@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TextRecipeFlags, given
-from reslab.cli.qa import DATA, LENGTH, Head, ReadingFlags, _Reading, asked
+from reslab.cli.qa import DATA, Head, ReadingFlags, _Reading, asked, length_of
 from reslab.cli.train import slug
 from reslab.errors import UsageError
 from reslab.run import command_line
@@ -43,7 +43,7 @@ def compare(
     recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
     own = head_rates(rates or [], heads or list(LAYERS))
     how, questions = asked(data, flags)
-    spec = QASpec(name=slug(Path(encoder).name), encoder=encoder, length=flags.length or LENGTH,
+    spec = QASpec(name=slug(Path(encoder).name), encoder=encoder, length=length_of(flags),
                   train_last=0 if frozen else None, answerable=how.rule == "squad2")  # fmt: skip
     trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
                   seeds=seeds, rates=own)  # fmt: skip

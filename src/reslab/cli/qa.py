@@ -80,6 +80,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a net that answers questions. The same command goes on where it was stopped; finished, it does nothing."""
+    from reslab.train.start import finished, pick_device
+
+    pick_device(device)  # before a folder is made
     loaded = None
     if resume:
         told = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
@@ -97,7 +100,6 @@ def train(
     from reslab.qa.train import train as train_folder
     from reslab.report import write as write_report
     from reslab.train.progress import shown
-    from reslab.train.start import finished
 
     before = finished(run.folder)
     with shown(run.folder.name, unit="windows") as tell:
@@ -124,7 +126,7 @@ def made(
     how, questions = asked(data, reading)
     name = recipe or ("qa-small" if encoder == SMALL else "qa-frozen" if net.train_last == 0 else "qa")
     chosen = read(name, **given(flags))
-    length, head = reading.length or LENGTH, net.head or "sds"
+    length, head = length_of(reading), net.head or "sds"
     sizes = {"vocabulary": net.vocabulary, "hidden": net.hidden, "layers": net.encoder_layers}
     asked_for = {key: value for key, value in sizes.items() if value is not None}
     if encoder == SMALL:
@@ -144,12 +146,15 @@ def made(
     return run, questions
 
 
+def length_of(flags: _Reading) -> int:
+    return LENGTH if flags.length is None else flags.length
+
+
 def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
     """(how questions are read, the questions); what was wrong with them is told."""
     from reslab.qa.folder import Reading, load
 
-    length = flags.length or LENGTH
-    stride = max(0, min(128, length // 3)) if flags.stride is None else flags.stride
+    stride = max(0, min(128, length_of(flags) // 3)) if flags.stride is None else flags.stride
     how = Reading(rule=flags.rule or "", stride=stride, questions=flags.questions, strict=bool(flags.strict))
     how, found = load(word, how)
     say.problems(found.report)

@@ -107,10 +107,7 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
         import transformers
     except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(f"the encoder {name} needs the extra: pip install 'reslab[text]'") from error
-    folder, missing = Path(name).expanduser(), []
-    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
-        raise UsageError(f"the encoder {name}: no such folder")
-    where = str(folder) if folder.is_dir() else str(name)
+    where, missing = location(name), []
     with explained(where), quiet(transformers):
         if weights:
             model, told = transformers.AutoModel.from_pretrained(
@@ -123,6 +120,14 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
     if missing:
         warnings.warn(f"{where} lacks {len(missing)} of its tensors, which are random: {missing[0]}, ...", stacklevel=2)
     return Pretrained(model)
+
+
+def location(name: Path | str) -> str:
+    """The folder, or the name on the hub, as transformers takes it. Raises UsageError for what can be neither."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
+        raise UsageError(f"the encoder {name}: no such folder")
+    return str(folder) if folder.is_dir() else str(name)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from reslab.train.start import configure, finished, pick_device
 from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, in turn
-STEPS = "results/steps.json"
+STEPS, DONE = "results/steps.json", "results/compare.json"
 Showing = Callable[[str], AbstractContextManager[Tell]]  # a training's name to its progress
 
 
@@ -80,14 +80,15 @@ def compare(
                 parts = {part: cut(trial, part) for part in PARTS}
                 with showing("features") as tell:
                     features = shared_features(out, trial, parts, place, tell)
-                steps = times(trial, heads, parts, features, place)
-                out.write_json(STEPS, steps)
+                if not set(heads) <= set(steps):
+                    steps = times(trial, heads, parts, features, place)
+                    out.write_json(STEPS, steps)
             with showing(run.folder.name) as tell:
                 train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
             run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
-        result = table(trial, heads, runs, steps, command=command, env=environment(str(place), torch.get_num_threads()))
-        out.write_json("results/compare.json", result)
-    return result
+        env = environment(str(place), torch.get_num_threads())
+        out.write_json(DONE, table(trial, heads, runs, steps, command=command, env=env))
+    return out.read_json(DONE)
 
 
 def begin(out: Run, trial: Trial, head: str, seed: int) -> Run:

@@ -14,7 +14,7 @@ from reslab.data.questions import DEV, QuestionData, load_questions
 from reslab.data.windows import Windows, windows
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.encoder import EncoderSpec
-from reslab.nets.pretrained import explained, quiet
+from reslab.nets.pretrained import explained, location, quiet
 from reslab.nets.qa_net import QASpec, make, read_qa_spec, to_dict
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
@@ -113,16 +113,17 @@ def prepare(
 
 
 def load_tokenizer(where: Path | str) -> Any:
-    """The fast tokenizer in a folder, or of that name on the Hugging Face hub. Runs no code of its own.
+    """The fast tokenizer in an encoder's folder, or of that name on the Hugging Face hub. Runs no code of its own.
 
-    Raises UsageError without the extra `text`, ReslabError where it cannot be read.
+    Raises UsageError without the extra `text` and for a folder that is not there, ReslabError where it cannot be read.
     """
     try:
         import transformers
     except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(f"the tokenizer {where} needs the extra: pip install 'reslab[text]'") from error
-    with explained(str(where)), quiet(transformers):
-        return transformers.AutoTokenizer.from_pretrained(str(where), trust_remote_code=False)
+    name = location(where)
+    with explained(name), quiet(transformers):
+        return transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
 def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: Any) -> tuple[EncoderSpec, Any]:

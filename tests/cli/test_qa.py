@@ -1,0 +1,146 @@
+"""reslab qa: train, eval and compare as commands; every mistake is one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.cli import main
+
+pytest.importorskip("transformers")
+
+QUICK = ["--batch", "4", "--precision", "fp32", "--compile", "off", "--threads", "1"]
+SMALL = ["--vocabulary", "300", "--hidden", "16", "--encoder-layers", "1", "--length", "48", "--stride", "8"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return facts
+
+
+def trained(*words: str) -> int:
+    return main(["qa", "train", "--data", "facts.json", "--iterations", "3", *QUICK, *SMALL, *words])
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained("--head", "tokens", "--layers", "1") == 0
+    said = capsys.readouterr().out
+    folder = Path("runs/qa-facts-small-tokens-s0")
+    assert said.startswith("trained small-tokens on facts.json\nexact match ")
+    assert f"next:   reslab qa ask {folder} QUESTION --context FILE" in said
+    assert "F1" in (folder / "report.html").read_text()
+    assert trained("--head", "tokens", "--layers", "1") == 0
+    assert f"{folder} is finished: nothing to do" in capsys.readouterr().out
+
+    assert main(["qa", "eval", str(folder), "--json"]) == 0
+    result, stored = told(capsys), json.loads((folder / "results" / "train.json").read_text())
+    assert {key: result[key] for key in stored["test"]} == stored["test"]
+    assert result == json.loads((folder / "results" / "qa-eval.json").read_text())
+
+    assert main(["qa", "eval", str(folder), "--data", "facts.json", "--json"]) == 0
+    every = told(capsys)
+    assert (every["part"], every["n"]) == ("all", 12)
+    assert (folder / "results" / "qa-eval-facts.json").exists()
+    assert len(json.loads((folder / "predictions-facts.json").read_text())) == 12
+    assert main(["qa", "eval", "--predictions", f"{folder}/predictions-facts.json", "--data", "facts.json"]) == 0
+    assert f"exact match {every['exact']:.2f} %, F1 {every['f1']:.2f} % by squad1 (n = 12)" in capsys.readouterr().out
+
+
+def test_predictions_by_hand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Right but for an article; half of the words; no prediction for the other ten."""
+    Path("mine.json").write_text(json.dumps({"Ada Where": "the Paris", "Bob When": "in 1817"}))
+    assert main(["qa", "eval", "--predictions", "mine.json", "--data", "facts.json", "--json"]) == 0
+    found = told(capsys)
+    assert found["exact"] == pytest.approx(100 / 12)
+    assert found["f1"] == pytest.approx(100 * (1 + 2 / 3) / 12)  # precision 1/2, recall 1
+    assert found["missing"] == 10
+
+
+def test_resume_takes_the_newest_unfinished_run_of_questions(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained("--out", "one") == 0
+    capsys.readouterr()
+    Path("runs").mkdir()
+    shutil.move("one", "runs/one")
+    Path("runs/one/results/train.json").unlink()
+    assert main(["train", "--resume"]) == 2
+    assert capsys.readouterr().err == "reslab: there is no unfinished run under runs/\n"
+    assert main(["qa", "train", "--resume"]) == 0
+    assert capsys.readouterr().out.startswith("trained small-sds on facts.json")
+    assert main(["qa", "train", "--resume", "--lr", "1"]) == 2
+    assert "--resume goes on with what the run's folder says: leave out --lr" in capsys.readouterr().err
+
+
+def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", "facts.json", "--encoder", "bert", "--heads", "linear", "sds", "--seeds", "2", "--iterations",
+             "2", "--length", "48", "--stride", "8", *QUICK[:4]]  # fmt: skip
+    assert main(["qa", "compare", *words, "--rates", "linear=1e-2"]) == 0
+    said = capsys.readouterr().out
+    assert "head" in said
+    assert "0.01" in said
+    assert "mean ± standard deviation over 2 seeds" in said
+    assert main(["qa", "compare", *words, "--fine-tune", "--json"]) == 0
+    found = told(capsys)
+    assert (found["folder"], found["train_last"]) == ("runs/compare-facts-tuned", None)
+    assert [row["seeds"] for row in found["heads"]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["train"], 2, "say which questions to train on, with --data: a folder of questions"),
+        (["train", "--data", "none.json"], 2, "none.json: no such file of questions"),
+        (["train", "--data", "notes.txt"], 2, "notes.txt"),
+        (["train", "--data", "broken.json"], 1, "broken.json is damaged"),
+        (["train", "--data", "facts.json", "--encoder", "nowhere/at/all"], 2, "the encoder nowhere/at/all: no such"),
+        (["train", "--data", "facts.json", "--head", "lstm"], 2, 'Invalid value "lstm" for --head. Choose from: '),
+        (["train", "--data", "facts.json", "--head", "linear", "--layers", "2"], 2, "the linear head has no layers"),
+        (["train", "--data", "facts.json", "--train-last", "-1"], 2, "train_last must be a whole number of at least 0"),
+        (
+            ["train", "--data", "facts.json", "--train-last", "9"],
+            2,
+            "at most the encoder's 4 layers, got 9",
+        ),
+        (["train", "--data", "facts.json", "--length", "8"], 2, "stride 2 must be at least 0 and less than"),
+        (["train", "--data", "facts.json", "--length", "0"], 2, "length must be a whole number of at least 1, got 0"),
+        (["train", "--data", "facts.json", "--stride", "400"], 2, "stride 400 must be at least 0 and less than"),
+        (["train", "--data", "facts.json", "--questions", "0"], 2, "questions must be positive, got 0"),
+        (["train", "--data", "facts.json", "--vocabulary", "20"], 2, "size must be more than the 256 bytes"),
+        (["train", "--data", "facts.json", "--hidden", "30"], 2, "hidden must be a multiple of its heads"),
+        (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe is called 'qa-slow'; did you mean"),
+        (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "augment is for images, got 'crop'"),
+        (["train", "--data", "unanswered.json", "--rule", "squad1"], 2, "has no answer, which squad1 cannot judge"),
+        (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
+        (["train", "--resume"], 2, "there is no unfinished run under runs/"),
+        (["eval"], 2, "name a run folder, or a file of --predictions with its --data"),
+        (["eval", "nowhere"], 2, "nowhere is not a run folder"),
+        (["eval", "--predictions", "mine.json"], 2, "say which questions they answer, with --data"),
+        (["eval", "--predictions", "none.json", "--data", "facts.json"], 2, "none.json: no such file of predictions"),
+        (["eval", "--predictions", "facts.json", "--data", "facts.json"], 2, "facts.json holds no predictions"),
+        (["eval", "--predictions", "broken.json", "--data", "facts.json"], 1, "broken.json is damaged"),
+        (["compare", "--data", "facts.json", "--encoder", "nowhere/at/all"], 2, "nowhere/at/all: no such folder"),
+        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x"], 2, "rates are given as HEAD=RATE"),
+        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x=1"], 2, "there is no head 'x'"),
+    ],
+)
+def test_mistakes(words: list[str], code: int, sentence: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("notes.txt").write_text("who?")
+    Path("broken.json").write_text('{"data": [')
+    Path("mine.json").write_text("{}")
+    data = json.loads(here.read_text())
+    for article in data["data"]:
+        article["paragraphs"][0]["qas"][0] |= {"answers": [], "is_impossible": True}
+    Path("unanswered.json").write_text(json.dumps(data))
+    files = {path for path in Path().rglob("*") if path.is_file()}
+    assert main(["qa", *words]) == code
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.startswith("reslab: ")
+    assert said.count("\n") == 1
+    assert {path for path in Path().rglob("*") if path.is_file()} == files
