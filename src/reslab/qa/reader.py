@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,6 +27,8 @@ from reslab.train.start import pick_device
 from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
+CPU_TOKENS = 2048  # of a batch: what stays in the cache; four times as many took 1.4 times as long in bf16
+GPU_TOKENS = 32768
 Progress = Callable[[int, int], None]  # windows read, of how many
 
 
@@ -109,7 +112,9 @@ class Reader:
         cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=most, report=report)
         for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
             warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
-        return predict(self.net, cut, device=self.device, choice=self.choice, progress=progress)
+        tokens = CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS
+        batch = max(1, tokens // int(cut.sizes(np.arange(len(cut))).max()))
+        return predict(self.net, cut, device=self.device, choice=self.choice, batch=batch, progress=progress)
 
     def calibrate(
         self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Progress | None = None
