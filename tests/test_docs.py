@@ -69,3 +69,32 @@ def test_the_guide_of_looking_inside_runs(tmp_path: Path, monkeypatch: pytest.Mo
     done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "9 stages.1.0 its shortcut maps" in done.stdout
+
+
+def guide_of_questions(*, iterations: str) -> str:
+    """Run the commands about its example, the training's 200 iterations replaced; its Python's code."""
+    text = (ROOT / "docs" / "question-answering.md").read_text(encoding="utf-8")
+    Path("docs").symlink_to(ROOT / "docs")
+    first = [words for words in commands(text) if "runs/stories" in words]
+    assert [words[1] for words in first] == ["train", "eval", "ask"]
+    for words in first:
+        assert main([iterations if word == "200" else word for word in words]) == 0, words
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return python
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_guide_of_questions_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = guide_of_questions(iterations="20")
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_guide_of_questions_says_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide_of_questions(iterations="200")
+    assert re.search(r"1 +\d+ %  Emma Stone\n(.|\n)* 1 +\d+ %  1874\n", capsys.readouterr().out)
