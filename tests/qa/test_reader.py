@@ -151,6 +151,14 @@ def test_a_question_too_long_for_a_window_is_cut_and_said(colors: Path) -> None:
     assert found.text == "crimson"
 
 
+def test_windows_that_share_nearly_all(colors: Path, tmp_path: Path) -> None:
+    """As trained with, on short questions; a longer one is cut rather than refused."""
+    reader = load(changed(colors, tmp_path / "run", stride=23), precision="fp32")
+    with pytest.warns(UserWarning, match="cut to the first 1"):
+        (found,) = reader.ask("What color?", FILLING + "crimson", top=1)
+    assert (found.text, found.start) == ("crimson", 120)
+
+
 def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run folder"):
         load(tmp_path / "none")
@@ -172,7 +180,7 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
         ({"temperature": 0}, "temperature must be positive, got 0"),
         ({"temperature": None}, "temperature must be positive, got None"),
         ({"rule": "squad3"}, "rule must be one of squad1, squad2, korquad, got 'squad3'"),
-        ({"stride": 24}, "stride must be from 0 to less than length - 8, got 24 of 24"),
+        ({"stride": 24}, "stride must be from 0 to less than length, got 24 of 24"),
         ({"length": 48}, "length 48 is more than the net's 24"),
         ({"treshold": 0.5}, "unknown field 'treshold'; did you mean 'threshold'"),
         ({"threshold": "low"}, "threshold must be a number, got 'low'"),

@@ -29,6 +29,7 @@ from reslab.train.tune import Choice, native_bf16
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
 CPU_TOKENS = 2048  # of a batch: what stays in the cache; four times as many took 1.4 times as long in bf16
 GPU_TOKENS = 32768
+SPECIAL = 4  # tokens around question and context, at most: RoBERTa's
 Progress = Callable[[int, int], None]  # windows read, of how many
 
 
@@ -107,8 +108,9 @@ class Reader:
 
     def spans(self, questions: Sequence[Question], *, progress: Progress | None = None) -> Spans:
         """The best spans of every window of the questions' contexts. Warns of a question that is cut."""
-        length, stride, report = self.settings.length, self.settings.stride, Report()
-        most = max(1, min(MAX_QUESTION, length - stride - 6))  # special tokens are 4 at most; 2 are left of the context
+        length, report = self.settings.length, Report()
+        stride = max(0, min(self.settings.stride, length - SPECIAL - 3))  # a token for the question, two of the context
+        most = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
         cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=most, report=report)
         for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
             warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)

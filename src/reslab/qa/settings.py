@@ -26,8 +26,8 @@ class Settings:
         """Raise UsageError for what cannot be."""
         if self.rule not in RULES:
             raise UsageError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}")
-        if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length - 8:
-            raise UsageError(f"stride must be from 0 to less than length - 8, got {self.stride!r} of {self.length!r}")
+        if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length:
+            raise UsageError(f"stride must be from 0 to less than length, got {self.stride!r} of {self.length!r}")
         if not (isinstance(self.temperature, int | float) and 0 < self.temperature < float("inf")):
             raise UsageError(f"temperature must be positive, got {self.temperature!r}")
         if self.threshold is not None and not isinstance(self.threshold, int | float):
