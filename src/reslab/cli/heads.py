@@ -37,6 +37,7 @@ def compare(
     from reslab.qa.compare import Trial
     from reslab.qa.compare import compare as compare_heads
     from reslab.qa.folder import load_tokenizer
+    from reslab.report import write as write_report
     from reslab.train.progress import shown
 
     flags = reading or _Reading()
@@ -50,8 +51,9 @@ def compare(
     folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"
     result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(),
                            showing=lambda name: shown(name, unit="windows"))  # fmt: skip
+    page = write_report(folder)
     if json:
-        say.as_json({"folder": str(folder), **result})
+        say.as_json({"folder": str(folder), "report": str(page), **result})
         return
     rows = [
         [row["head"], f"{row['head_parameters']:,}", plus_minus(row, "exact"), plus_minus(row, "f1"),
@@ -59,7 +61,7 @@ def compare(
     ]  # fmt: skip
     say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr"], rows)
     print(f"mean ± standard deviation over {seeds} seeds; {questions.about}")
-    print(f"stored: {quote(str(folder / 'results' / 'compare.json'))}")
+    print(f"report: {page}\nnext:   reslab qa eval {quote(str(folder / result['heads'][0]['head']))}-s0")
 
 
 def plus_minus(row: dict[str, Any], key: str) -> str:

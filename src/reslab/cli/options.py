@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from reslab.train.recipe import Recipe
+from reslab.train.recipe import IMAGES, Recipe
 
 RECIPE_HELP = {
     "batch": "Images (windows of a text) a batch.",
@@ -82,10 +82,6 @@ def recipe_flags(without: Sequence[str] = ()) -> type:
     return flags
 
 
-IMAGES = (  # keys that say nothing of texts
-    "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
-    "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
-)  # fmt: skip
 GROUP = Parameter(name="*", group="Recipe (each replaces the recipe's own)")
 
 if typing.TYPE_CHECKING:

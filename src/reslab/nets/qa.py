@@ -34,8 +34,8 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.span = nn.Linear(hidden, num_labels)
-        self.answerable = nn.Linear(2 * hidden, 1) if answerable else None
+        self.span = Wide(hidden, num_labels)
+        self.answerable = Wide(2 * hidden, 1) if answerable else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """Start and end scores, (B, L, 2)."""
@@ -46,12 +46,12 @@ class Head(nn.Module):
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask.bool()
         allowed = mask if context is None else mask & context.bool()
         h = zeroed(self.features(x, mask), mask)
-        span = wide(self.span(h)).masked_fill(~allowed[..., None], OUTSIDE)
+        span = self.span(h).masked_fill(~allowed[..., None], OUTSIDE)
         if self.answerable is None:
             return Scores(span, None)
         first = h[torch.arange(len(h), device=h.device), mask.int().argmax(dim=1)]  # the first real token: [CLS]
         mean = h.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return Scores(span, wide(self.answerable(torch.cat([first, mean.to(first)], dim=1))[:, 0]))
+        return Scores(span, self.answerable(torch.cat([first, mean.to(first)], dim=1))[:, 0])
 
     def features(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the scores are read from, (B, L, hidden)."""
@@ -69,8 +69,16 @@ def zeroed(x: Tensor, mask: Tensor) -> Tensor:
     return x.masked_fill(~mask[..., None], 0)
 
 
-def wide(scores: Tensor) -> Tensor:
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+class Wide(nn.Linear):
+    """A linear layer computed in float32 at least, autocast or not: rounded to bfloat16, one score in 100 is a tie."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(wide(x), wide(self.weight), None if self.bias is None else wide(self.bias))
+
+
+def wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class ConvSDSLayer(Residual):

@@ -22,7 +22,7 @@ from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
 from reslab.train.progress import Tell, silent
-from reslab.train.recipe import Recipe, change
+from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.start import configure, finished, pick_device
 from reslab.train.tune import Choice, make_step, native_bf16
 
@@ -68,7 +68,7 @@ def compare(
     precision = trial.recipe.precision
     if precision == "auto":
         precision = "bf16" if native_bf16(place) else "fp32"
-    recipe = change(trial.recipe, precision=precision, memory_format="NCHW", compile="off", evaluate_every=1e6)
+    recipe = change(trial.recipe, precision=precision, compile="off", evaluate_every=1e6)
     configure(recipe)
     trial = replace(trial, recipe=recipe)
     runs = {(head, seed): begin(out, trial, head, seed) for seed in range(trial.seeds) for head in heads}
@@ -172,8 +172,9 @@ def table(
             row |= {key: mean(values) if values else None, f"{key}_std": stdev(values) if len(values) > 1 else None,
                     f"{key}_each": values}  # fmt: skip
         rows.append(row)
+    recipe = {key: value for key, value in asdict(trial.recipe).items() if key not in IMAGES}
     return {
         "heads": rows, "encoder": str(trial.spec.encoder), "train_last": trial.spec.train_last,
         "length": trial.spec.length, "reading": asdict(trial.reading), "data": trial.data.describe(),
-        "seeds": trial.seeds, "recipe": asdict(trial.recipe), "env": env, "command": command,
+        "seeds": trial.seeds, "recipe": recipe, "env": env, "command": command,
     }  # fmt: skip

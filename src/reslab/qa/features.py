@@ -35,24 +35,22 @@ def compute(
     *,
     device: torch.device,
     choice: Choice,
-    batch: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
     """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
     sizes, bounds = windows.sizes(np.arange(len(windows))), bounds_of(windows)
     values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)
-    order = np.argsort(-sizes, kind="stable")
-    was = encoder.training
+    was, done = encoder.training, 0
     encoder.eval()
     with torch.inference_mode(), choice.autocast(device):
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
+        for rows in windows.groups(device):
             found = windows.batch(rows).to(device)
             out = encoder(found.ids, found.mask, found.types).to("cpu", torch.bfloat16)
             for row, vectors in zip(rows, out, strict=True):
                 values[bounds[row] : bounds[row + 1]] = vectors[: sizes[row]]
+            done += len(rows)
             if progress:
-                progress(min(start + batch, len(order)), len(order))
+                progress(done, len(windows))
     encoder.train(was)
     return Features(values, bounds)
 

@@ -18,12 +18,11 @@ from reslab.nets.pretrained import explained, location, quiet
 from reslab.nets.qa_net import QASpec, make, read_qa_spec, to_dict
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
-from reslab.train.recipe import Recipe, write
+from reslab.train.recipe import IMAGES, Recipe, write
 from reslab.train.start import absolute, begun, same
 
 PARTS = ("train", "dev", "test")
 OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
-IMAGES = ("validation", "augment", "color", "label_smoothing", "precise_bn", "stochastic_depth", "active_blocks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +104,7 @@ def prepare(
     if run.folder.is_dir() and not all(begun(path.name) or path.name in OURS for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
     run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe)}")
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=IMAGES)}")
     run.write_json("data.json", about)
     tokenizer.save_pretrained(run.path("tokenizer"))
     run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from reslab.data.windows import WindowBatch, Windows
@@ -28,24 +27,20 @@ def predict(
     device: torch.device,
     choice: Choice,
     features: Features | None = None,
-    batch: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> Spans:
-    """The best spans of every window. Windows of like length go together, the longest first: memory runs out at once
-    or not at all. The net is put into eval mode and left as it was.
-    """
-    order = np.argsort(-windows.sizes(np.arange(len(windows))), kind="stable")
-    was = net.training
+    """The best spans of every window. The net is put into eval mode and left as it was."""
+    was, done = net.training, 0
     net.eval()
     parts = []
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
+    for rows in windows.groups(device):
         found = windows.batch(rows).to(device)
         vectors = None if features is None else features.batch(rows, found.ids.shape[1])
         with choice.autocast(device):
             out = net(**inputs(found, vectors))
         parts.append(best_spans(out.span, found, answerable=out.answerable))
+        done += len(rows)
         if progress:
-            progress(min(start + batch, len(order)), len(order))
+            progress(done, len(windows))
     net.train(was)
     return Spans.join(parts)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from reslab.data.question import SURROGATES, Question, Report
 from reslab.data.questions import split_articles
 from reslab.data.windows import MAX_QUESTION, windows
 from reslab.errors import ReslabError, UsageError
+from reslab.nets.qa import Wide
 from reslab.nets.qa_net import QANet, build_qa, read_qa_spec
 from reslab.nets.weights import insert, read_state
 from reslab.qa.answers import BEST, Ranked, Spans, rank
@@ -27,8 +27,6 @@ from reslab.train.start import pick_device
 from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
-CPU_TOKENS = 2048  # of a batch: what stays in the cache; four times as many took 1.4 times as long in bf16
-GPU_TOKENS = 32768
 SPECIAL = 4  # tokens around question and context, at most: RoBERTa's
 Progress = Callable[[int, int], None]  # windows read, of how many
 
@@ -114,9 +112,7 @@ class Reader:
         cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=most, report=report)
         for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
             warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
-        tokens = CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS
-        batch = max(1, tokens // int(cut.sizes(np.arange(len(cut))).max()))
-        return predict(self.net, cut, device=self.device, choice=self.choice, batch=batch, progress=progress)
+        return predict(self.net, cut, device=self.device, choice=self.choice, progress=progress)
 
     def calibrate(
         self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Progress | None = None
@@ -183,7 +179,7 @@ def ready(net: QANet, device: torch.device, choice: Choice) -> QANet:
     net.eval().requires_grad_(False)
     if choice.precision == "bf16":  # as autocast does it for every batch, once
         for module in net.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d):
+            if isinstance(module, nn.Linear | nn.Conv1d) and not isinstance(module, Wide):
                 module.to(torch.bfloat16)
     return net.to(device)
 

@@ -38,11 +38,13 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """`run`, `study` or `look`; raises UsageError for a folder that is none of them."""
+    """run, questions, study, heads or look; raises UsageError for a folder that is none of them."""
     if (folder / "study.json").is_file():
         return "study"
+    if (folder / "results" / "compare.json").is_file():
+        return "heads"
     if (folder / "spec.json").is_file() and (folder / "results").is_dir():
-        return "run"
+        return "questions" if read_json(folder / "spec.json").get("family") == "qa" else "run"
     if any((folder / "results").glob("look-*.json")):
         return "look"
     wanted = "a run folder holds spec.json and results/, a study folder holds study.json"
@@ -51,8 +53,8 @@ def kind(folder: Path) -> str:
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything the page of a run can use."""
-    if (found := kind(folder)) != "run":
-        what = "a study folder" if found == "study" else "no run of ours"
+    if (found := kind(folder)) not in ("run", "questions"):
+        what = {"study": "a study folder", "heads": "a comparison"}.get(found, "no run of ours")
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")
     stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]

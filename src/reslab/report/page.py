@@ -7,14 +7,14 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
-from reslab.report import look, runs, studies, words
+from reslab.report import heads, look, questions, runs, studies, words
 from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(folder: Path, *, out: Path | None = None) -> Path:
-    """Draw a run folder or a study folder as one self-contained page, by default `<folder>/report.html`.
+    """Draw a run, a study or a comparison of heads as one self-contained page, by default `<folder>/report.html`.
 
     What `reslab look` saw in a model that is no run of ours is drawn as `<folder>/look.html`. Returns the path of the
     page. Raises UsageError for a folder that is none of these, ReslabError for a damaged file or where the page cannot
@@ -25,7 +25,8 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
     if kind == "look":
         return look.write(folder, out=out)
     target = Path(out) if out else folder / "report.html"
-    page = studies.page(folder) if kind == "study" else runs.page(folder)
+    pages = {"study": studies.page, "run": runs.page, "questions": questions.page, "heads": heads.page}
+    page = pages[kind](folder)
     page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
     return save(render(page), target)
 

@@ -10,13 +10,13 @@ from reslab.report.folder import Facts, Points, Run, read_run
 def page(folder: Path) -> Facts:
     """What run.html.j2 shows."""
     run = read_run(folder)
-    figures = [_errors(run), _losses(run), classes.by_class(run), classes.confusion(run), _choice(run)]
+    figures = [_errors(run), losses(run), classes.by_class(run), classes.confusion(run), choice(run)]
     return {
         "template": "run.html.j2",
         "title": run.train.get("net") or run.spec.get("name") or run.label,
         "run": run,
         "result": _result(run),
-        "choice": {key: value for key, value in _chosen(run).items() if value not in (None, {})},
+        "choice": {key: value for key, value in chosen(run).items() if value not in (None, {})},
         "figures": {f["id"]: f for f in figures if f},
         "worst": classes.worst(run),
         "mistakes": classes.mistakes(run),
@@ -97,7 +97,7 @@ def _errors(run: Run) -> Facts | None:
     return charts.figure("errors", [plot], alt=f"Curves of error by iteration: {alt}.", caption=caption)
 
 
-def _losses(run: Run) -> Facts | None:
+def losses(run: Run) -> Facts | None:
     """Loss and learning rate, side by side."""
     losses = {"training": run.points("train", "loss"), "test": run.points("eval", "loss", part="test")}
     losses = {name: points for name, points in losses.items() if points}
@@ -124,17 +124,17 @@ def _losses(run: Run) -> Facts | None:
     return charts.figure("losses", plots, alt=alt, caption="Loss and learning rate by iteration.") if plots else None
 
 
-def _chosen(run: Run) -> Facts:
+def chosen(run: Run) -> Facts:
     """The precision and memory format of a run: from its result, or while it goes on from its log."""
     logged = next(({k: v for k, v in e.items() if k not in ("event", "iteration")} for e in run.named("choice")), {})
     stored = run.train.get("choice")
     return stored if isinstance(stored, dict) else logged
 
 
-def _choice(run: Run) -> Facts | None:
+def choice(run: Run) -> Facts | None:
     """How long a step took in each precision and memory format that was tried."""
-    choice = _chosen(run)
-    tried = choice.get("milliseconds")
+    found = chosen(run)
+    tried = found.get("milliseconds")
     if not isinstance(tried, dict) or not tried:
         return None
     slow_first = sorted(tried.items(), key=lambda item: -item[1])
@@ -145,13 +145,13 @@ def _choice(run: Run) -> Facts | None:
         "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
         "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms a step<extra></extra>",
     }  # fmt: skip
-    chosen = words.plain([choice[k] for k in ("precision", "memory_format") if choice.get(k)])
-    chosen += ", compiled" if choice.get("compile") else ""
+    way = words.plain([found[k] for k in ("precision", "memory_format") if found.get(k)])
+    way += ", compiled" if found.get("compile") else ""
     more: Facts = {"yaxis": {"type": "category", "showgrid": False}, "xaxis": {"visible": False}, "bargap": 0.35}
     size: Facts = {"height": 60 + 34 * len(tried), "margin": {"l": 8, "r": 64, "b": 8}}
     plot = charts.plot("milliseconds a step", [bars], key="way", **size, **more)
     alt = "Time of a step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
-    caption = f"Ways to run a step, timed before training; chosen: {chosen or slow_first[-1][0]}."
+    caption = f"Ways to run a step, timed before training; chosen: {way or slow_first[-1][0]}."
     return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
 
 

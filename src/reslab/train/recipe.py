@@ -4,12 +4,18 @@ import json
 import math
 import tomllib
 import typing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from reslab.errors import ReslabError, UsageError, nearest
+
+IMAGES = (  # keys that say nothing of texts
+    "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
+    "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +195,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     return change(recipe, **changes)
 
 
-def write(recipe: Recipe) -> str:
-    """The recipe as TOML, every key of it; `read` gives it back."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items()]
+def write(recipe: Recipe, *, without: Sequence[str] = ()) -> str:
+    """The recipe as TOML, every key of it but those `without`, which have their defaults; `read` gives it back."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items() if key not in without]
     return "\n".join(lines) + "\n"
