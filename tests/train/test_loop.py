@@ -202,6 +202,21 @@ def test_the_validation_error_steers_the_plateau_and_nothing_else_does(tmp_path:
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_early_stop_ends_and_keeps_the_best(tmp_path: Path) -> None:
+    """Validation errors 50, 40, 45, 40, ...: best after 2 epochs of 6 steps, over after 4; its weights come back."""
+    short = fit(Toy(), toy_net(), recipe=toy_recipe(iterations=12), run=made(tmp_path / "short"), tell=silent)
+    task, run = Toy(validation=(50, 40, 45, 40, 10)), made(tmp_path / "long")
+    recipe = toy_recipe(iterations=60, early_stop=2, validation=8)
+    training = fit(task, toy_net(), recipe=recipe, run=run, tell=silent)
+    assert (training.iteration, training.best["iteration"], task.validation) == (24, 12, [10])
+    for name, value in training.kept.state_dict().items():
+        assert torch.equal(value, short.kept.state_dict()[name]), name
+    assert run.metrics()[-1] == {"event": "kept", "iteration": 24, "best": 12, "error": 40}
+    again = fit(Toy(validation=()), toy_net(), recipe=recipe, run=run, tell=silent)  # nothing is left to do
+    assert again.iteration == 24
+    assert torch.equal(again.kept[0].weight, training.kept[0].weight)  # type: ignore[union-attr,index]
+
+
 def test_without_validation_the_plateau_hears_each_training_epoch_once(tmp_path: Path) -> None:
     """However often the test part is looked at: patience counts epochs, and no epoch is heard before its end."""
     heard = {}

@@ -43,6 +43,7 @@ RECIPE_HELP = {
     "longest": "Greatest shorter side of `scale`, in pixels.",
     "mean": "What is subtracted.",
     "std": "Divide by the standard deviation of each channel.",
+    "early_stop": "Stop after so many evaluations of the validation part with none better, and keep the best net.",
     "precision": "auto tries what is fastest here.",
     "memory_format": "auto tries what is fastest here.",
     "compile": "auto tries it for runs long enough to repay it.",

@@ -128,9 +128,9 @@ def finish(
         "head": spec.head, "parameters": every, "trained_parameters": trained,
         "head_parameters": parameters(net.head)[0],
         "frozen_features": bool(task.features), "windows": task.images,
-        "iterations": training.total, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
+        "iterations": training.iteration, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "seconds": round(seconds, 2),
-        "windows_per_second": round(training.total * training.recipe.batch / max(seconds, 1e-9), 2),
+        "windows_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 2),
         "choice": training.choice.as_dict(), "problems": problems, "command": command,
     }  # fmt: skip
     run.write_json(DONE, result)

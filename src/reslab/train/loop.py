@@ -25,7 +25,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
         if training.iteration == 0:
             training.save()  # keeps the choice, and finds a full disk before the work
         saved_at = time.perf_counter()
-        for batch in task.batches(training.iteration, training.total):
+        for batch in () if training.over else task.batches(training.iteration, training.total):
             before = training.epoch
             training.iteration = batch.iteration  # one whose images are all broken gives no batch
             training.step(batch)
@@ -39,12 +39,16 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
             if int(after / recipe.evaluate_every) > int(before / recipe.evaluate_every) or last:
                 tell(training.iteration, training.total, {}, training.choice)
                 training.evaluate()
+                last = training.over
             if stop.asked or last or time.perf_counter() - saved_at > recipe.checkpoint_seconds:
                 training.save()
                 saved_at = time.perf_counter()
             if stop.asked and not last:
                 raise Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
                                   "the same command goes on from there", stop.asked)  # fmt: skip
+            if last:
+                break
+    training.keep_best()
     if training.blocks.random:
         training.blocks.settle(training.kept)
     if recipe.precise_bn:

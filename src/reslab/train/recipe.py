@@ -59,6 +59,7 @@ class Recipe:
     longest: int = 480
     mean: Literal["pixel", "channel", "imagenet", "none"] = "pixel"
     std: bool = False
+    early_stop: int = 0  # evaluations of the validation part with none better, after which training ends; best net kept
     # how it runs
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"

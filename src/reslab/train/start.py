@@ -47,6 +47,8 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
+    if recipe.early_stop and not recipe.validation:
+        raise UsageError("early_stop needs a validation part, and the test part steers nothing: give --validation 0.1")
     if recipe.checkpointing:
         raise UsageError("checkpointing is for encoders of texts: leave it out")
     mind(recipe, data)
@@ -218,12 +220,12 @@ def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: t
     seconds = time.perf_counter() - training.began
     result = {
         "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
-        "data": run.read_json("data.json")["name"], "iterations": training.total,
+        "data": run.read_json("data.json")["name"], "iterations": training.iteration,
         "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
         "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
         "test_n": test.get("n"), "validation_error": held["error"] if held else None, "seconds": round(seconds, 2),
-        "images_per_second": round(training.total * training.recipe.batch / max(seconds, 1e-9), 1),
+        "images_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
         "choice": training.choice.as_dict(), "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
         "skipped": [*skipped, *training.skipped], "command": command,
     }  # fmt: skip

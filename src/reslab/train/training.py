@@ -39,6 +39,8 @@ class Training:
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
         self.epoch_error = float("nan")  # training error (%) of the last whole epoch (of a run shorter than one: its)
+        self.best: dict[str, Any] = {}  # with early_stop: error (%) of the best net so far, its weights, its iteration
+        self.waited = 0  # evaluations since then
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
         self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
         if saved:
@@ -146,7 +148,29 @@ class Training:
                 self.tell_all(event="eval", part=part, **line)
         if found["validation"]:
             self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
+            self.compare(found["validation"]["error"])
         self.evaluated = found
+
+    def compare(self, error: float) -> None:
+        """With early_stop: remember the best net so far."""
+        if not self.recipe.early_stop:
+            return
+        self.waited += 1
+        if not self.best or error < self.best["error"] - 1e-9:
+            weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
+            self.best, self.waited = {"error": error, "iteration": self.iteration, "weights": weights}, 0
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to do: the recipe's end, or no better net for so long."""
+        return self.iteration >= self.total or 0 < self.recipe.early_stop <= self.waited
+
+    def keep_best(self) -> None:
+        """The best net in place of the last one."""
+        if self.best and self.best["iteration"] != self.iteration:
+            self.kept.load_state_dict(self.best["weights"])
+            self.tell_all(event="kept", best=self.best["iteration"], error=self.best["error"])
+            self.evaluated = None  # it was of the last one
 
     def save(self) -> None:
         """Write all that is needed to go on exactly from here."""
@@ -158,6 +182,7 @@ class Training:
             "iteration": self.iteration, "seconds": time.perf_counter() - self.began, "epoch_error": self.epoch_error,
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None, "schedule": self.schedule.state(),
+            "best": self.best, "waited": self.waited,
             "sums": self.sums, "skipped": list(self.skipped), "choice": self.choice.as_dict(),
             "generators": generators(self.task.device), "threads": torch.get_num_threads(),
         })  # fmt: skip
@@ -173,6 +198,7 @@ class Training:
             raise ReslabError(f"{self.run.path('last.pt')} is of another net or recipe than this folder's") from error
         self.schedule.restore(saved["schedule"])
         self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
+        self.best, self.waited = saved.get("best", {}), saved.get("waited", 0)
         self.sums.copy_(saved["sums"])
         self.skipped = dict.fromkeys(saved["skipped"])
         set_generators(saved["generators"], self.task.device)
