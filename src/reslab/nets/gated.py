@@ -1,0 +1,129 @@
+"""The gated residual block, and the network that reads its table again in every layer.
+
+From the code that won the Job-Recommend-Competition of 2022 (affjljoo3581), mended: the gate is halved on the last
+axis, so that any leading dims do (there dim=1); DropPath divides by the share that stays (there by the share dropped).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from reslab.blocks import Residual
+from reslab.errors import UsageError
+
+
+class GatedResidual(Residual):
+    """x + Dropout(u * sigmoid(g)), where [u; g] = W2 GELU(W1 x). (..., hidden) to the same, any leading dims.
+
+    W1: hidden to inner; W2: inner to 2 hidden, halved on the last axis.
+    """
+
+    def __init__(self, hidden: int, inner: int, dropout: float = 0.0) -> None:
+        branch = nn.Sequential()
+        branch.add_module("linear1", nn.Linear(hidden, inner))
+        branch.add_module("gelu", nn.GELU())
+        branch.add_module("linear2", nn.Linear(inner, 2 * hidden))
+        branch.add_module("gate", nn.GLU(dim=-1))
+        branch.add_module("dropout", nn.Dropout(dropout))
+        super().__init__(branch, nn.Identity())
+
+
+class DropPath(nn.Module):
+    """In training each row of x (N, ...) is 0 with probability p, else x / (1 - p); in eval mode x (Huang et al. 2016).
+
+    Unlike the paper, which scales in eval mode: so the mean of a row is the same in both.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        stays = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.p
+        return x * stays / (1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class ColumnMask(nn.Module):
+    """m = Dropout(sigmoid(Wa R(h))): how much of each column is read. h (N, hidden) to (N, columns), each in (0, 1)."""
+
+    def __init__(self, hidden: int, inner: int, columns: int, dropout: float) -> None:
+        super().__init__()
+        self.gated = GatedResidual(hidden, inner, dropout)
+        self.linear = nn.Linear(hidden, columns)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.dropout(self.linear(self.gated(h)).sigmoid())
+
+
+class Reread(nn.Module):
+    """DropPath(R(P vec(m * X))), a layer's branch; without a mask m = 1. h (N, hidden) and X (N, F, E) to h's shape."""
+
+    def __init__(
+        self, mask: ColumnMask | None, inputs: int, hidden: int, inner: int, *, dropout: float, drop_path: float
+    ) -> None:
+        super().__init__()
+        self.mask = mask
+        self.linear = nn.Linear(inputs, hidden)
+        self.gated = GatedResidual(hidden, inner, dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+        if self.mask is not None:
+            x = x * self.mask(h)[..., None]
+        return self.drop_path(self.gated(self.linear(x.flatten(1))))
+
+
+class GatedNet(nn.Module):
+    """From columns X (N, F, E) to (N, outputs): Wc LayerNorm(h) of the last layer's h.
+
+    Layer 0: h = R(P0 vec X). Each later one reads X again: h <- h + DropPath(R'(P vec(m * X))), m = the layer's
+    ColumnMask of h, or 1 without `attention`. With reread=False: h <- R(h), and there are no masks.
+    Biases begin at 0, as published; weights as PyTorch's.
+    """
+
+    def __init__(
+        self, columns: int, embedding: int, *, width: int, inner: int, depth: int, outputs: int, dropout: float = 0.0,
+        drop_path: float = 0.0, attention: bool = True, reread: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        inputs = columns * embedding
+        self.reread, self.attention = reread, attention and reread
+        self.start = nn.Sequential()
+        self.start.add_module("linear", nn.Linear(inputs, width))
+        self.start.add_module("gated", GatedResidual(width, inner, dropout))
+        self.layers = nn.ModuleList()
+        for _ in range(depth - 1):
+            if not reread:
+                self.layers.append(GatedResidual(width, inner, dropout))
+                continue
+            mask = ColumnMask(width, inner, columns, dropout) if attention else None
+            branch = Reread(mask, inputs, width, inner, dropout=dropout, drop_path=drop_path)
+            self.layers.append(Residual(branch, nn.Identity()))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, outputs)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.start(x.flatten(1))
+        for layer in self.layers:
+            h = layer(h, x) if self.reread else layer(h)
+        return self.head(self.norm(h))
+
+    def masks(self, x: Tensor) -> Tensor:
+        """The masks of X (N, F, E), (N, depth - 1, F). Raises UsageError where the net has none."""
+        if not self.attention:
+            raise UsageError("this net has no column masks: build it with attention")
+        h, found = self.start(x.flatten(1)), []
+        for layer in self.layers:
+            assert isinstance(layer.branch, Reread)
+            assert layer.branch.mask is not None
+            found.append(layer.branch.mask(h))
+            h = layer(h, x)
+        return torch.stack(found, dim=1) if found else x.new_zeros(len(x), 0, x.shape[1])
