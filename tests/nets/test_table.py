@@ -58,21 +58,22 @@ def naive_columns(net: TableNet, data: dict[str, Tensor], row: int) -> Tensor:
     """X of one row, (F, E), column by column."""
     spec, state, found = net.spec, net.columns.state_dict(), []
     for i in range(spec.numbers):
-        w = {key: state[f"families.numbers.{key}"][i] for key in ("anchor", "missing")}
         rank, z = data["numbers"][row, i].tolist()
+        weight = state["families.numbers.weight"]
         if spec.number_embedding == "linear":
             for view, x in enumerate((rank, z)):
-                e = x * state["families.numbers.direction"][i][view] + w["anchor"][view]
-                found.append(w["missing"][view] if x != x else e)
+                direction, anchor, missing = weight[2 * i + view]
+                found.append(missing if x != x else x * direction + anchor)
             continue
-        e, weight = w["anchor"] + 0, state["families.numbers.weight"][i]
-        for t in range(spec.bins):
+        *parts, direction, anchor, missing = weight[i]
+        e = z * direction + anchor
+        for t, part in enumerate(parts):
             left = norm.ppf(t / spec.bins if t else 0.01 / spec.bins)
             right = norm.ppf((t + 1) / spec.bins if t + 1 < spec.bins else 1 - 0.01 / spec.bins)
             c = (rank - left) / (right - left)
             c = c if t == 0 else max(c, 0)
-            e += (c if t + 1 == spec.bins else min(c, 1)) * weight[t]
-        found.append(w["missing"] if rank != rank else e + z * weight[-1])
+            e = e + (c if t + 1 == spec.bins else min(c, 1)) * part
+        found.append(missing if rank != rank else e)
     for i, start in enumerate((0, spec.categories[0])):
         found.append(state["families.codes.table"][start + data["codes"][row, i]])
     ends = [*data["bag_offsets"].tolist(), len(data["bag_ids"])]
@@ -181,9 +182,7 @@ def test_piecewise_numbers_by_hand() -> None:
     """Two bins under N(0, 1) part at 0; their outer edges leave out 1/200 on either side: ±2.5758."""
     layer = PiecewiseNumbers(1, 2, bins=2)
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [100.0, 0.0]]]))
-        layer.anchor.zero_()
-        layer.missing.copy_(torch.tensor([[7.0, 8.0]]))
+        layer.weight.copy_(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [100.0, 0.0], [0.0, 0.0], [7.0, 8.0]]]))
     ranks = [-2.5758293, 0.0, 2.5758293, 1.28791465, -5.1516586, 5.1516586]
     x = torch.tensor([[[rank, 0.0]] for rank in ranks])
     expected = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 0.5], [-1.0, 0.0], [1.0, 2.0]])
@@ -207,7 +206,7 @@ def test_a_missing_number_is_learned_and_leaves_the_rest_alone() -> None:
     net, data = make("gated"), batch(3)
     before = net(**data)
     with torch.no_grad():
-        net.columns.families["numbers"].missing[0] += 1
+        net.columns.families["numbers"].weight[0, -1] += 1
     after = net(**data)
     assert (after != before).any(dim=1).tolist() == [True, False, False]  # only row 0 misses the first number
 

@@ -18,25 +18,25 @@ def small(*shape: int) -> nn.Parameter:
 class LinearNumbers(nn.Module):
     """e = x d + a of each view of a number by itself: (N, Fn, 2) to (N, 2 Fn, E), a column's two views in turn.
 
-    A missing value, NaN, is a learned vector of its own, in place of e.
+    `weight` holds d, a and, in place of e where the value is missing (NaN), a learned vector.
     """
 
     def __init__(self, columns: int, embedding: int) -> None:
         super().__init__()
-        self.direction, self.anchor, self.missing = (small(columns, 2, embedding) for _ in range(3))
+        self.weight = small(2 * columns, 3, embedding)
 
     def forward(self, x: Tensor) -> Tensor:
-        absent = x.isnan()
-        e = x.masked_fill(absent, 0)[..., None] * self.direction + self.anchor
-        return torch.where(absent[..., None], self.missing, e).flatten(1, 2)
+        x = x.flatten(1)[..., None]
+        return known(x.nan_to_num(0), x.isnan(), self.weight)
 
 
 class PiecewiseNumbers(nn.Module):
-    """e = W [c; z] + a, c the piecewise-linear encoding of the first view, z the second: (N, Fn, 2) to (N, Fn, E).
+    """e = W c + z d + a, c the piecewise-linear encoding of the first view, z the second: (N, Fn, 2) to (N, Fn, E).
 
     c_t is 0 below bin t, 1 above it, linear inside; the first and the last bin go on beyond their outer edges
-    (Gorishniy et al. 2022, section 3.2). No ReLU follows. Where we differ: the first view is a rank on the normal
-    scale, so all columns share their edges. A missing value, NaN, is a learned vector in place of e.
+    (Gorishniy et al. 2022, "On Embeddings for Numerical Features", section 3.2). No ReLU follows. Where we differ: the
+    first view is a rank on the normal scale, so all columns share their edges; and z goes beside it.
+    `weight` holds W, d, a and, in place of e where the value is missing (NaN), a learned vector.
     """
 
     left: Tensor
@@ -46,8 +46,7 @@ class PiecewiseNumbers(nn.Module):
 
     def __init__(self, columns: int, embedding: int, bins: int) -> None:
         super().__init__()
-        self.weight = small(columns, bins + 1, embedding)
-        self.anchor, self.missing = small(columns, embedding), small(columns, embedding)
+        self.weight = small(columns, bins + 3, embedding)
         edges, free = torch.tensor(normal_edges(bins)), torch.tensor([float("inf")])
         self.register_buffer("left", edges[:-1], persistent=False)
         self.register_buffer("width", edges.diff(), persistent=False)
@@ -55,11 +54,19 @@ class PiecewiseNumbers(nn.Module):
         self.register_buffer("high", torch.cat([torch.ones(bins - 1), free]), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        absent = x.isnan().any(dim=2)
-        rank, z = x.masked_fill(absent[..., None], 0).split(1, dim=2)
+        absent = x.isnan().any(dim=2, keepdim=True)
+        rank, z = x.split(1, dim=2)
         c = ((rank - self.left) / self.width).clamp(self.low, self.high)  # (N, Fn, bins)
-        e = torch.einsum("nfb,fbe->nfe", torch.cat([c, z], dim=2), self.weight) + self.anchor
-        return torch.where(absent[..., None], self.missing, e)
+        return known(torch.cat([c, z], dim=2).masked_fill(absent, 0), absent, self.weight)
+
+
+def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
+    """Features (N, F, k), zeros where absent (N, F, 1), times weight (F, k + 2, E), whose last rows are what is added.
+
+    One product does it all: the next to last row is added where the value is known, the last where it is absent.
+    """
+    absent = absent.to(features)
+    return torch.einsum("nfk,fke->nfe", torch.cat([features, 1 - absent, absent], dim=2), weight)
 
 
 def normal_edges(bins: int) -> list[float]:
@@ -113,24 +120,28 @@ def starts(sizes: Sequence[int]) -> Tensor:
 class Vectors(nn.Module):
     """e = W v of each column's vector: (N, sum of widths) to (N, Fv, E); one product where all widths are equal.
 
-    A missing vector, with a NaN in it, is a learned vector in place of e.
+    In place of a missing vector, of NaN, a vector of its column is learned.
     """
+
+    firsts: Tensor
 
     def __init__(self, widths: Sequence[int], embedding: int) -> None:
         super().__init__()
         self.widths = list(widths)
+        self.register_buffer("firsts", starts(widths), persistent=False)
         self.weights = nn.ParameterList(nn.Linear(width, embedding, bias=False).weight for width in widths)
         self.missing = small(len(widths), embedding)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = x.split(self.widths, dim=1)
-        absent = torch.stack([v.isnan().any(dim=1) for v in parts], dim=1)
-        if len(set(self.widths)) == 1:
-            v = torch.stack(parts, dim=1).masked_fill(absent[..., None], 0)
+        known, widths = x.nan_to_num(0), self.widths
+        if len(set(widths)) == 1:
+            v = known.unflatten(1, (len(widths), widths[0]))
             e = torch.einsum("nfw,few->nfe", v, torch.stack(list(self.weights)))
         else:
-            e = torch.stack([F.linear(v.nan_to_num(0), w) for v, w in zip(parts, self.weights, strict=True)], dim=1)
-        return torch.where(absent[..., None], self.missing, e)
+            pairs = zip(known.split(widths, dim=1), self.weights, strict=True)
+            e = torch.stack([F.linear(v, weight) for v, weight in pairs], dim=1)
+        absent = x[:, self.firsts].isnan()
+        return e + absent[..., None] * self.missing
 
 
 class Columns(nn.Module):
