@@ -8,12 +8,12 @@ import pytest
 from reslab.data.question import Answer, Question
 from reslab.errors import UsageError
 from reslab.qa.answers import Candidate, Ranked
-from reslab.qa.calibrate import fit_temperature, outcomes, reliability, rows
+from reslab.qa.calibrate import fit, fit_temperature, outcomes, reliability, rows
 
 
 def test_by_hand() -> None:
-    """Scores 1 and 0, the first right in 3 of 4: softmax must be 3/4, so 1 / T = log 3."""
-    found = fit_temperature(np.array([[1.0, 0.0]] * 4), np.array([0, 0, 0, 1]))
+    """Scores 1 and 0, the best right in 3 of 4: softmax must be 3/4, so 1 / T = log 3."""
+    found = fit_temperature(np.array([[1.0, 0.0]] * 4), np.array([True, True, True, False]))
     assert found.temperature == pytest.approx(1 / math.log(3))
     assert found.after == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     assert found.before == pytest.approx(math.log(1 + math.e) - 0.75)
@@ -22,14 +22,14 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
 def test_a_known_temperature_is_found(true: float) -> None:
-    """The right column is drawn from softmax(scores / true); some rows have fewer columns."""
+    """What is right is drawn from softmax(scores / true); some rows have fewer columns."""
     draw = np.random.default_rng(0)
     scores = draw.normal(scale=4, size=(20000, 6))
     scores[::3, 4:] = -np.inf
     chance = np.exp(scores / true - (scores / true).max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
     right = (chance.cumsum(axis=1) > draw.random((len(scores), 1))).argmax(axis=1)
-    found = fit_temperature(scores, right)
+    found = fit_temperature(scores, right == scores.argmax(axis=1))
     assert found.temperature == pytest.approx(true, rel=0.03)
     assert found.after <= found.before
     fitted = np.exp(scores / found.temperature)
@@ -39,33 +39,40 @@ def test_a_known_temperature_is_found(true: float) -> None:
 
 def test_shifts_do_not_matter_and_no_neighbor_is_better() -> None:
     draw = np.random.default_rng(1)
-    scores, right = draw.normal(size=(50, 4)), draw.integers(0, 4, 50)
-    scores[:, 0] += (right == 0) * 2
-    found = fit_temperature(scores, right)
-    assert fit_temperature(scores + 1000, right).temperature == pytest.approx(found.temperature, rel=1e-6)
+    scores, correct = draw.normal(scale=2, size=(50, 4)), draw.random(50) < 0.6
+    found = fit_temperature(scores, correct)
+    assert fit_temperature(scores + 1000, correct).temperature == pytest.approx(found.temperature, rel=1e-6)
 
     def loss(temperature: float) -> float:
-        scaled = scores / temperature
-        return float(-(scaled[np.arange(50), right] - np.log(np.exp(scaled).sum(axis=1))).mean())
+        p = np.exp(scores / temperature)
+        p = (p / p.sum(axis=1, keepdims=True)).max(axis=1)
+        return float(-np.log(np.where(correct, p, 1 - p)).mean())
 
     assert loss(found.temperature) == pytest.approx(found.after)
     assert found.after < min(loss(found.temperature * 1.05), loss(found.temperature / 1.05))
 
 
+def test_two_candidates_that_are_both_right() -> None:
+    """ "the Broncos" and "Broncos", 1 apart and right in 9 of 10: p must be 0.9, though the truth is in both."""
+    found = fit_temperature(np.array([[3.0, 2.0]] * 10), np.array([True] * 9 + [False]))
+    assert found.temperature == pytest.approx(1 / math.log(9))
+
+
 def test_fits_without_an_end() -> None:
-    sure = fit_temperature(np.array([[1.0, 0.0]]), np.array([0]))
+    sure = fit_temperature(np.array([[1.0, 0.0]]), np.array([True]))
     assert (sure.temperature, sure.at_limit) == (pytest.approx(0.01), True)
-    worse = fit_temperature(np.array([[1.0, 0.0]]), np.array([1]))
+    worse = fit_temperature(np.array([[1.0, 0.0]]), np.array([False]))
     assert (worse.temperature, worse.at_limit) == (pytest.approx(100), True)
-    alone = fit_temperature(np.array([[2.0, -np.inf]]), np.array([0]))
-    assert (alone.temperature, alone.before, alone.after, alone.at_limit) == (1.0, 0.0, 0.0, False)
+    for right in (True, False):
+        alone = fit_temperature(np.array([[2.0, -np.inf]]), np.array([right]))
+        assert (alone.temperature, alone.before, alone.after, alone.at_limit) == (1.0, 0.0, 0.0, False)
 
 
 def test_what_cannot_be_fitted() -> None:
-    with pytest.raises(UsageError, match=r"N at least 1; got \(0, 2\) and \(0,\)"):
+    with pytest.raises(UsageError, match=r"N at least 1; got \(0, 2\), \(0,\)"):
         fit_temperature(np.zeros((0, 2)), np.zeros(0))
-    with pytest.raises(UsageError, match="every right column needs a finite score"):
-        fit_temperature(np.array([[0.0, -np.inf]]), np.array([1]))
+    with pytest.raises(UsageError, match="every row needs a finite score"):
+        fit_temperature(np.array([[-np.inf, -np.inf]]), np.array([True]))
 
 
 def test_calibration_error_by_hand() -> None:
@@ -101,14 +108,13 @@ def asked(*gold: str) -> Question:
 
 
 def test_rows_for_the_fit() -> None:
-    ranked = Ranked((ADA, WROTE), 0.5, 0.1)
-    questions = [asked("wrote"), asked("notes"), asked(), asked("ada!", "wrote")]
-    scores, right = rows(questions, [ranked] * 4, rule="squad2")
-    assert scores.tolist() == [[0.5, 2.0, 1.0]] * 4
-    # the second candidate; none of them, so the last; no answer; the better of two that are right
-    assert right.tolist() == [2, 2, 0, 1]
-    scores, right = rows(questions[:1] * 2, [Ranked((ADA,), -math.inf, 0.0), Ranked((), -math.inf, 1.0)], rule="squad1")
-    assert (scores.tolist(), right.tolist()) == ([[-math.inf, 2.0]], [1])
+    nothing = Ranked((), -math.inf, 1.0)
+    assert rows([Ranked((ADA, WROTE), 0.5, 0.1), nothing]).tolist() == [[0.5, 2.0, 1.0], [-math.inf] * 3]
+    ranked = Ranked((ADA, WROTE), -math.inf, 0.0)
+    found = fit(
+        [asked("ada!"), asked("Ada"), asked("wrote"), asked("Ada")], [ranked, ranked, ranked, nothing], rule="squad1"
+    )
+    assert (found.n, found.temperature) == (3, pytest.approx(1 / math.log(2)))  # scores 1 apart, right in 2 of 3
 
 
 def test_outcomes_for_the_error() -> None:

@@ -1,16 +1,18 @@
 """How sure one may be of an answer: temperature scaling, and how far confidence is from being right (ECE)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import minimize_scalar
 
 from reslab.data.question import Question
 from reslab.errors import UsageError
 from reslab.qa.answers import Ranked
 from reslab.qa.scores import score
 
+TINY = 1e-300
 LIMITS = 0.01, 100.0  # of a temperature; beyond it the fit has no end: every row right, or worse than chance
 
 
@@ -47,40 +49,39 @@ class Reliability:
     bins: tuple[Bin, ...]
 
 
-def fit_temperature(scores: np.ndarray, right: np.ndarray) -> Temperature:
-    """The T > 0 that minimizes the mean of -log softmax(scores / T)[right] (Guo et al. 2017, section 4.2).
+def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
+    """The T for which the best column's probability, softmax(scores / T), says best how often it is right.
 
-    scores: (N, K), -inf where a row has fewer than K; right: (N,) the column that is. The mean is convex in 1 / T, so
-    the zero of its derivative is the only minimum. Fit on a dev part, measure `reliability` on another. Raises
-    UsageError for no rows, or a right column whose score is not finite.
+    scores: (N, K), -inf where a row has fewer than K; correct: bool (N,), whether the best is right. T minimizes the
+    mean of -log p where it is and -log(1 - p) where not. (Guo et al. 2017, section 4.2, take the whole softmax's
+    likelihood; of answers several may be right, or none, and that fit leaves the best one's probability too low.) Fit
+    on a dev part, measure `reliability` on another. Raises UsageError for no rows, or scores NaN or infinite.
     """
-    scores, right = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.int64)
-    if scores.ndim != 2 or not len(scores) or right.shape != scores.shape[:1]:
-        raise UsageError(f"scores must be (N, K) and right (N,), N at least 1; got {scores.shape} and {right.shape}")
-    target = scores[np.arange(len(scores)), right]
-    if not np.isfinite(target).all() or np.isnan(scores).any() or np.isposinf(scores).any():
-        raise UsageError("every right column needs a finite score, and none may be NaN or infinite")
-    top = scores.max(axis=1)
-    depth, missed = np.where(np.isfinite(scores), scores - top[:, None], -np.inf), target - top
-    finite = np.where(np.isfinite(depth), depth, 0.0)  # 0 times -inf would be NaN
+    scores, correct = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=bool)
+    if scores.ndim != 2 or not len(scores) or correct.shape != scores.shape[:1]:
+        raise UsageError(f"scores must be (N, K) and correct (N,), N at least 1; got {scores.shape}, {correct.shape}")
+    top = scores.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all() or np.isnan(scores).any():
+        raise UsageError("every row needs a finite score, and none may be NaN or infinite")
+    below = np.sort(scores - top, axis=1)[:, :-1]  # of all but the best
+    chosen = np.isfinite(below).any(axis=1)  # a candidate alone is certain at any temperature: nothing to fit
+    below, hits = below[chosen], correct[chosen]
 
-    def loss(inverse: float) -> float:
-        return float((np.log(np.exp(depth * inverse).sum(axis=1)) - missed * inverse).mean())
+    def loss(log_temperature: float) -> float:
+        rest = np.maximum(np.exp(below / math.exp(log_temperature)).sum(axis=1), TINY)  # (1 - p) / p
+        return float((np.log1p(rest) - np.log(rest) * ~hits).mean()) if len(rest) else 0.0
 
-    def slope(inverse: float) -> float:
-        weight = np.exp(depth * inverse)
-        return float(((weight * finite).sum(axis=1) / weight.sum(axis=1) - missed).mean())
-
-    hot, cold = 1 / LIMITS[1], 1 / LIMITS[0]
-    if not depth[np.isfinite(depth)].any():  # nothing to choose from, in any row
-        inverse, at_limit = 1.0, False
-    elif slope(hot) >= 0:
-        inverse, at_limit = hot, True
-    elif slope(cold) <= 0:
-        inverse, at_limit = cold, True
-    else:
-        inverse, at_limit = float(brentq(slope, hot, cold, xtol=1e-12)), False
-    return Temperature(temperature=1 / inverse, before=loss(1.0), after=loss(inverse), n=len(scores), at_limit=at_limit)
+    low, high = (math.log(limit) for limit in LIMITS)
+    tried = np.linspace(low, high, 201)
+    found = [loss(one) for one in tried]
+    best = int(np.argmin(found))
+    around = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
+    near = float(minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-9}).x)
+    place = 0.0 if not len(hits) or np.ptp(found) == 0 else near
+    at_limit = bool(len(hits)) and place != 0.0 and min(place - low, high - place) < 1e-6
+    return Temperature(
+        temperature=math.exp(place), before=loss(0.0), after=loss(place), n=len(scores), at_limit=at_limit
+    )
 
 
 def reliability(
@@ -109,24 +110,21 @@ def reliability(
                        confidence=float(sure.mean()), accuracy=float(hit.mean()), bins=table)  # fmt: skip
 
 
-def rows(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """(scores, right) for `fit_temperature`: column 0 is "no answer", then each question's candidates.
-
-    Right is the best candidate that matches exactly by `rule`, or "no answer" where there is none. A question whose
-    answer is among no candidates counts as if its last candidate were right: the truth can have scored no more, and to
-    leave such questions out would teach confidence on the easy ones alone. Questions without candidates are left out.
-    """
+def rows(ranked: Sequence[Ranked]) -> np.ndarray:
+    """The scores (N, K) for `fit_temperature`: column 0 is "no answer", then each question's candidates."""
     width = 1 + max((len(one.candidates) for one in ranked), default=0)
-    scores, right = np.full((len(ranked), width), -np.inf), np.zeros(len(ranked), dtype=np.int64)
-    for row, (question, one) in enumerate(zip(questions, ranked, strict=True)):
+    scores = np.full((len(ranked), width), -np.inf)
+    for row, one in enumerate(ranked):
         scores[row, 0] = one.null
         scores[row, 1 : 1 + len(one.candidates)] = [candidate.score for candidate in one.candidates]
-        if question.answers or not np.isfinite(one.null):
-            texts = [question.context[candidate.start : candidate.end] for candidate in one.candidates]
-            hits = (k for k, text in enumerate(texts, 1) if score(question, text, rule=rule)[0])
-            right[row] = next(hits, len(texts))
-    kept = np.array([bool(one.candidates) for one in ranked], dtype=bool)
-    return scores[kept], right[kept]
+    return scores
+
+
+def fit(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> Temperature:
+    """The temperature of ranked answers. Questions without candidates and "no answer" are left out."""
+    kept = [k for k, one in enumerate(ranked) if one.candidates or np.isfinite(one.null)]
+    _, correct = outcomes([questions[k] for k in kept], [ranked[k] for k in kept], rule=rule)
+    return fit_temperature(rows([ranked[k] for k in kept]), correct)
 
 
 def outcomes(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> tuple[np.ndarray, np.ndarray]:

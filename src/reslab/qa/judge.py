@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reslab.data.question import Question
 from reslab.qa.answers import Spans, predictions, rank
-from reslab.qa.calibrate import Reliability, Temperature, fit_temperature, outcomes, reliability, rows
+from reslab.qa.calibrate import Reliability, Temperature, fit, outcomes, reliability
 from reslab.qa.scores import RULES, Evaluation, best_threshold, evaluate
 
 
@@ -54,7 +54,7 @@ def judge(
 ) -> Judged:
     """Fit the temperature on dev, and by squad2 the threshold of "no answer"; then score the test part once."""
     empty = RULES[rule].empty
-    fitted = fit_temperature(*rows(dev, rank(dev_spans, len(dev), no_answer=empty), rule=rule))
+    fitted = fit(dev, rank(dev_spans, len(dev), no_answer=empty), rule=rule)
     T, threshold = fitted.temperature, None
     if empty:
         threshold = best_threshold(
