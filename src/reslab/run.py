@@ -65,10 +65,11 @@ class Run:
 
     def write_json(self, name: str, data: Any) -> Path:
         text = json.dumps(finite(data), indent=1, ensure_ascii=False) + "\n"
-        return write_aside(self.path(name), lambda file: file.write(text.encode()))
+        whole = text.encode(errors="backslashreplace")  # a path may hold bytes that are no text
+        return write_aside(self.path(name), lambda file: file.write(whole))
 
     def write_text(self, name: str, text: str) -> Path:
-        return write_aside(self.path(name), lambda file: file.write(text.encode()))
+        return write_aside(self.path(name), lambda file: file.write(text.encode(errors="backslashreplace")))
 
     def log(self, **event: Any) -> None:
         """Append one line to metrics.jsonl. A line cut by a crash has no end and is not read."""

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,3 +153,25 @@ def test_the_answer_in_its_sentence(text: str, answer: str, shown: str) -> None:
     plain = found.plain
     assert f"{plain[: mark.start]}«{plain[mark.start : mark.end]}»{plain[mark.end :]}" == shown
     assert isinstance(found, Text)
+
+
+def test_a_text_gives_the_terminal_no_commands(colors: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("boats.txt").write_bytes(b"The crimson\x1b[31m boat\x00.")
+    assert main(["qa", "ask", str(colors), "What color?", "--context", "boats.txt", "--top", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "The crimson\ufffd[31m boat\ufffd." in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_bytes_that_are_no_text(colors: Path, here: Path, flags: list[str]) -> None:
+    """In the question and in a file's name, where the output takes nothing but UTF-8."""
+    Path("boats.txt").rename(os.fsdecode(b"caf\xe9.txt"))
+    words = [b"qa", b"ask", os.fsencode(colors), b"\xff color?", b"--context", b"caf\xe9.txt", b"--top", b"1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "reslab", *words, *flags], capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"caf\\udce9.txt" in done.stdout
+    assert b"\\udcff color?" in done.stdout

@@ -1,6 +1,7 @@
 """reslab qa: train, eval and compare as commands; every mistake is one sentence."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,10 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["train", "--data", "facts.json", "--length", "0"], 2, "length must be a whole number of at least 1, got 0"),
         (["train", "--data", "facts.json", "--stride", "400"], 2, "stride 400 must be at least 0 and less than"),
         (["train", "--data", "facts.json", "--questions", "0"], 2, "questions must be positive, got 0"),
-        (["train", "--data", "facts.json", "--vocabulary", "20"], 2, "size must be more than the 256 bytes"),
+        (["train", "--data", "facts.json", "--vocabulary", "20"], 2, "a vocabulary must hold more than 256 bytes"),
         (["train", "--data", "facts.json", "--hidden", "30"], 2, "hidden must be a multiple of its heads"),
         (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe is called 'qa-slow'; did you mean"),
-        (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "augment is for images, got 'crop'"),
+        (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "is for images, got"),
         (["train", "--data", "unanswered.json", "--rule", "squad1"], 2, "has no answer, which squad1 cannot judge"),
         (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
@@ -125,6 +126,12 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["eval", "--predictions", "facts.json", "--data", "facts.json"], 2, "facts.json holds no predictions"),
         (["eval", "--predictions", "broken.json", "--data", "facts.json"], 1, "broken.json is damaged"),
         (["compare", "--data", "facts.json", "--encoder", "nowhere/at/all"], 2, "nowhere/at/all: no such folder"),
+        (
+            ["eval", "--predictions", "mine.json", "--data", "facts.json"],
+            2,
+            "mine.json has no prediction for any question",
+        ),
+        (["compare", "--data", "facts.json", "--encoder", "small"], 2, "takes an encoder that has read before"),
         (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x"], 2, "rates are given as HEAD=RATE"),
         (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x=1"], 2, "there is no head 'x'"),
     ],
@@ -144,3 +151,30 @@ def test_mistakes(words: list[str], code: int, sentence: str, here: Path, capsys
     assert said.startswith("reslab: ")
     assert said.count("\n") == 1
     assert {path for path in Path().rglob("*") if path.is_file()} == files
+
+
+def test_half_characters_cost_no_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON can spell half of an emoji, in ids and titles too; predictions spell it the same way."""
+    data = json.loads(here.read_text())
+    for article in data["data"]:
+        article["title"] += "\ud83d"
+        for question in article["paragraphs"][0]["qas"]:
+            question["id"] += "\ud83d"
+    here.write_text(json.dumps(data))
+    assert trained("--head", "linear", "--out", "run") == 0
+    assert main(["qa", "eval", "run", "--data", "facts.json"]) == 0
+    assert "Ada Where\ud83d" in json.loads(Path("run/predictions-facts.json").read_text(encoding="utf-8"))
+    words = ["qa", "eval", "--predictions", "run/predictions-facts.json", "--data", "facts.json"]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "no prediction" not in capsys.readouterr().out
+
+
+def test_a_path_that_is_no_text(here: Path) -> None:
+    """A name of bytes that are not UTF-8, in the data, the command and the page."""
+    name = os.fsdecode(b"f\xe9.json")
+    shutil.copy("facts.json", name)
+    words = ["--iterations", "1", "--head", "linear", "--out", "run", *QUICK, *SMALL]
+    assert main(["qa", "train", "--data", name, *words]) == 0
+    assert json.loads(Path("run/data.json").read_text())["name"] == name
+    assert main(["qa", "eval", "run"]) == 0

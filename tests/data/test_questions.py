@@ -280,3 +280,37 @@ def test_the_real_ones_are_without_fault(shared: Path, name: str, counts: tuple[
     assert not titles[0] & titles[1]
     assert not titles[0] & titles[2]
     assert abs(len(data.dev) / (len(data.train) + len(data.dev)) - 0.1) < 0.05
+
+
+def test_numbers_longer_than_python_reads(put: Put) -> None:
+    text = json.dumps(squad(qa(start=7))).replace('"answer_start": 7', '"answer_start": ' + "9" * 5000)
+    with pytest.raises(ReslabError, match=r"a\.json is damaged: Exceeds the limit"):
+        read_questions(put("a.json", text))
+    line = '{"id": 1, "question": "a", "context": "b", "answers": ' + "9" * 5000 + "}"
+    with pytest.raises(ReslabError, match=r"a\.jsonl, line 1 is damaged: Exceeds"):
+        read_questions(put("a.jsonl", line))
+
+
+@pytest.mark.parametrize("content", ["", " \n", "\ufeff"])
+def test_an_empty_file_is_called_so(content: str, put: Put) -> None:
+    with pytest.raises(ReslabError, match=r"a\.json is empty: there are no questions in it"):
+        read_questions(put("a.json", content))
+
+
+def test_an_answer_with_half_a_character_stands_where_the_context_has_it(put: Put) -> None:
+    report = Report()
+    (one,) = read_questions(
+        put("a.json", squad(qa(text="A\ud83dda", start=0), context="A\ud83dda wrote.")), report=report
+    )
+    assert one.answers == (Answer("A\ufffdda", 0),)
+    assert report.counts == {"half characters": 1}
+
+
+def test_too_little_to_split_is_said_of_the_whole(put: Put, tmp_path: Path) -> None:
+    two = squad(qa("1"), title="a")
+    two["data"] += squad(qa("2"), context="He wrote.", title="b")["data"]
+    with pytest.raises(UsageError, match=r"a\.json has 2 context\(s\), too few to split off a test and a dev part"):
+        load_questions(str(put("a.json", two)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"empty holds no files of questions \(\.json, "):
+        load_questions(str(tmp_path / "empty"))

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -184,10 +185,14 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
         ({"length": 48}, "length 48 is more than the net's 24"),
         ({"treshold": 0.5}, "unknown field 'treshold'; did you mean 'threshold'"),
         ({"threshold": "low"}, "threshold must be a number, got 'low'"),
+        ({"rule": ["squad1"]}, "rule must be one of squad1, squad2, korquad, got ['squad1']"),
+        ({"rule": "squad2", "threshold": float("nan")}, "threshold must be a number, got nan"),
+        ({"threshold": 0.5}, "a threshold belongs to squad2, not to squad1"),
+        ({"ece": "low"}, "ece must be a number, got 'low'"),
     ],
 )
 def test_damaged_settings(colors: Path, tmp_path: Path, settings: dict[str, object], said: str) -> None:
-    with pytest.raises(ReslabError, match=f"qa.json is damaged: .*{said}"):
+    with pytest.raises(ReslabError, match=rf"qa\.json is damaged: .*{re.escape(said)}"):
         load(changed(colors, tmp_path / "run", **settings))
 
 
@@ -365,3 +370,17 @@ def test_public_names(colors: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("blue\n", "")
     assert reslab.qa.Answer is Answer
+
+
+def test_a_tokenizer_of_another_net(colors: Path, tmp_path: Path) -> None:
+    """It has a token more than the encoder, and uses it."""
+    from tokenizers import Tokenizer
+
+    shutil.copytree(colors, tmp_path / "run")
+    path = tmp_path / "run" / "tokenizer" / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.add_tokens(["boat"])
+    tokenizer.save(str(path))
+    reader = load(tmp_path / "run")
+    with pytest.raises(ReslabError, match="the tokenizer gives token 11, but the encoder knows 11: they do not belong"):
+        reader.ask("What color?", "A crimson boat.")

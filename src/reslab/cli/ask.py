@@ -20,6 +20,7 @@ from reslab.run import finite
 STDIN = "-"
 AROUND = 160  # characters of a sentence that are shown on either side of its answer
 END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[」』”]*|\n\s*\n")  # of a sentence, with the space after it
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # would be commands to the terminal
 MANY = 300_000  # characters of all texts together, from which progress is shown
 
 
@@ -137,6 +138,6 @@ def in_sentence(text: str, start: int, end: int) -> Text:
 
 def flat(text: str, *, left: bool = False, right: bool = False) -> str:
     """The text in one line."""
-    text = re.sub(r"\s+", " ", text)
+    text = CONTROL.sub("\ufffd", re.sub(r"\s+", " ", text))
     text = text.lstrip() if left else text
     return text.rstrip() if right else text

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TextRecipeFlags, given
-from reslab.cli.qa import DATA, Head, ReadingFlags, _Reading, asked, length_of
+from reslab.cli.qa import DATA, SMALL, Head, ReadingFlags, _Reading, asked, length_of
 from reslab.cli.train import slug
 from reslab.errors import UsageError
 from reslab.run import command_line
@@ -40,6 +40,10 @@ def compare(
     from reslab.report import write as write_report
     from reslab.train.progress import shown
 
+    if encoder == SMALL:
+        raise UsageError(
+            "compare takes an encoder that has read before: a folder of transformers, or a name on the hub"
+        )
     flags = reading or _Reading()
     recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
     own = head_rates(rates or [], heads or list(LAYERS))

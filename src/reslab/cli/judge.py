@@ -84,7 +84,10 @@ def of_file(path: Path, data: str | None, rule: str | None) -> dict[str, Any]:
         raise UsageError(f"{path} holds predictions: say which questions they answer, with --data")
     about, part, questions, fits = questions_of(data)
     judged(questions, rule or fits)
-    found = score(questions, read_predictions(path), rule=rule or fits)
+    given = read_predictions(path)
+    if not any(one.id in given for one in questions):
+        raise UsageError(f"{path} has no prediction for any question of {data}: their ids differ")
+    found = score(questions, given, rule=rule or fits)
     return {**asdict(found), "part": part, "data": about, "command": command_line()}
 
 

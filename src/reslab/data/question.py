@@ -79,8 +79,9 @@ def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
             what = "the context" if question else "the question"
             report.add(f"empty {what[4:]}", one.id, f"{what} is empty: left out")
         else:
-            answers = () if one.impossible else tuple(_place(Answer(*given), context, one.id, report)
-                                                      for given in one.answers)  # fmt: skip
+            given = () if one.impossible else one.answers
+            whole = (Answer(SURROGATES.sub("\ufffd", text), start) for text, start in given)  # as in the context
+            answers = tuple(_place(answer, context, one.id, report) for answer in whole)
             if one.impossible and one.answers:
                 report.add("contradiction", one.id, "is_impossible, yet it has answers: taken as unanswerable")
             if not one.answers and not one.impossible and (one.impossible is False or not one.columnar):

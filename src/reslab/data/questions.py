@@ -60,6 +60,8 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
     elif Path(word).expanduser().is_dir():
         folder = Path(word).expanduser()
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.name[0] != ".")
+        if not files:
+            raise UsageError(f"{word} holds no files of questions ({', '.join(FORMS)})")
         parts = _parts({file.name: records(file) for file in files}, str(folder), report)
     else:
         parts = {"train": read_questions(word, report=report)}
@@ -68,7 +70,12 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
     if "test" not in parts and "dev" in parts:
         parts["test"] = parts.pop("dev")
         about.append("the dev questions are the test part")
-    for part in [part for part in ("test", "dev") if part not in parts]:
+    missing = [part for part in ("test", "dev") if part not in parts]
+    texts = len({question.context for question in parts["train"]})
+    if texts <= len(missing):
+        raise UsageError(f"{word} has {texts} context(s), too few to split off a {' and a '.join(missing)} part: give "
+                         "more, or a folder with files of those names")  # fmt: skip
+    for part in missing:
         parts["train"], parts[part] = split_articles(parts["train"], share=share, seed=seed)
         about.append(f"{part} part split off by article ({share:.0%}, seed {seed})")
     return QuestionData(name=word, about="; ".join(about), fingerprint=fingerprint(parts), report=report, **parts)

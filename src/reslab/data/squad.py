@@ -47,8 +47,13 @@ def records(path: Path) -> Iterator[Record]:
 def nested(path: Path) -> Iterator[Record]:
     """SQuAD's form: {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}."""
     try:
-        whole = json.loads(path.read_text(encoding="utf-8-sig"))  # -sig: editors leave a byte order mark
-    except (json.JSONDecodeError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # -sig: editors leave a byte order mark
+        if not text.strip():
+            raise ReslabError(f"{path} is empty: there are no questions in it")
+        whole = json.loads(text)
+    except UnicodeDecodeError:
+        raise  # `records` says where
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         hint = "; a record in each line is a .jsonl" if str(error).startswith("Extra data") else ""
         raise ReslabError(f"{path} is damaged: {error}{hint}") from error
     if not isinstance(whole, dict):
@@ -73,7 +78,7 @@ def lines(path: Path) -> Iterator[Record]:
             continue
         try:
             item = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ReslabError(f"{path}, line {number} is damaged: {error}") from error
         yield record(item, f"{path}, line {number}")
 

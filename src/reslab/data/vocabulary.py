@@ -27,7 +27,9 @@ def build_vocabulary(texts: Iterable[str], *, size: int = 8000, lower: bool = Tr
     except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(f"building a vocabulary {EXTRA}") from error
     if size < BYTES + len(SPECIAL) + 1:
-        raise UsageError(f"size must be more than the {BYTES} bytes and {len(SPECIAL)} special tokens, got {size}")
+        raise UsageError(
+            f"a vocabulary must hold more than {BYTES} bytes and {len(SPECIAL)} special tokens, got {size}"
+        )
     texts = list(dict.fromkeys(texts))  # a context that many questions share counts once
     if not any(text.strip() for text in texts):
         raise UsageError("there is no text to build a vocabulary from")

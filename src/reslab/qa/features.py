@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reslab.data.windows import Windows
+from reslab.errors import ReslabError
 from reslab.nets.encoder import Encoder
 from reslab.nets.pretrained import Pretrained
 from reslab.train.tune import Choice
@@ -38,6 +39,7 @@ def compute(
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
     """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
+    fits(encoder, windows)
     sizes, bounds = windows.sizes(np.arange(len(windows))), bounds_of(windows)
     values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)
     was, done = encoder.training, 0
@@ -53,6 +55,19 @@ def compute(
                 progress(done, len(windows))
     encoder.train(was)
     return Features(values, bounds)
+
+
+def fits(encoder: Encoder | Pretrained, windows: Windows) -> None:
+    """Raise ReslabError for tokens that the encoder has no vector for: the tokenizer is another one's."""
+    table = encoder.model.get_input_embeddings() if isinstance(encoder, Pretrained) else encoder.tokens
+    frame = windows.frame
+    used = (windows.asked.ids, windows.contexts.ids, frame.before, frame.between, frame.after, np.array([frame.pad]))
+    highest = max(int(ids.max(initial=0)) for ids in used)
+    if highest >= table.num_embeddings:
+        raise ReslabError(
+            f"the tokenizer gives token {highest}, but the encoder knows {table.num_embeddings}: they do not belong "
+            "together"
+        )
 
 
 def bounds_of(windows: Windows) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from reslab.data.windows import WindowBatch, Windows
 from reslab.nets.qa_net import QANet
 from reslab.qa.answers import Spans, best_spans
-from reslab.qa.features import Features
+from reslab.qa.features import Features, fits
 from reslab.train.tune import Choice
 
 
@@ -30,6 +30,8 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
 ) -> Spans:
     """The best spans of every window. The net is put into eval mode and left as it was."""
+    if features is None:
+        fits(net.encoder, windows)
     was, done = net.training, 0
     net.eval()
     parts = []

@@ -200,7 +200,8 @@ def best_threshold(
 def write_predictions(path: Path, values: Mapping[str, str] | Mapping[str, float]) -> Path:
     """{id: text}, or {id: probability of no answer}, as the official scripts read them."""
     text = json.dumps(dict(values), ensure_ascii=False, indent=1) + "\n"
-    return write_aside(path, lambda file: file.write(text.encode()))
+    whole = text.encode(errors="backslashreplace")  # half characters of an id, as JSON spells them
+    return write_aside(path, lambda file: file.write(whole))
 
 
 def read_predictions(path: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What a trained net's folder holds for reading texts, beside spec and weights: qa.json and the tokenizer."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +25,18 @@ class Settings:
 
     def check(self) -> None:
         """Raise UsageError for what cannot be."""
-        if self.rule not in RULES:
+        if not isinstance(self.rule, str) or self.rule not in RULES:
             raise UsageError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}")
         if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length:
             raise UsageError(f"stride must be from 0 to less than length, got {self.stride!r} of {self.length!r}")
         if not (isinstance(self.temperature, int | float) and 0 < self.temperature < float("inf")):
             raise UsageError(f"temperature must be positive, got {self.temperature!r}")
-        if self.threshold is not None and not isinstance(self.threshold, int | float):
-            raise UsageError(f"threshold must be a number, got {self.threshold!r}")
+        for name in ("threshold", "ece"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+                raise UsageError(f"{name} must be a number, got {value!r}")
+        if self.threshold is not None and not RULES[self.rule].empty:
+            raise UsageError(f"a threshold belongs to squad2, not to {self.rule}")
 
 
 def read_settings(run: Run, *, most: int) -> Settings:

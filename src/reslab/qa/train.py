@@ -14,7 +14,7 @@ from reslab.errors import ReslabError
 from reslab.nets.pretrained import Pretrained
 from reslab.nets.qa_net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa import features as cache
-from reslab.qa.features import Features
+from reslab.qa.features import Features, fits
 from reslab.qa.folder import OURS, PARTS, cut, read_reading, stored_data
 from reslab.qa.judge import judge
 from reslab.qa.scores import write_predictions
@@ -58,6 +58,7 @@ def train(
                 net.checkpoint()
             if parts is None:
                 parts = {part: cut(getattr(data, part), run, spec, report=data.report) for part in PARTS}
+            fits(net.encoder, parts["train"])
             if features is None and spec.train_last == 0:
                 features = frozen_features(net, parts, recipe, place, tell=tell)
             task = QATask(parts, recipe, place, rule=read_reading(run).rule, features=features)

@@ -36,7 +36,7 @@ def so_far(run: Run) -> Facts:
 
 def scores(run: Run) -> Facts | None:
     """Exact match and F1 of the dev (dashed) and the test part along training."""
-    data, ends = [], []
+    data, ends, last = [], [], 1.0
     for key, (name, color) in SCORES.items():
         for part, look in (("validation", {"width": 1.4, "dash": "dash"}), ("test", {"width": 2.6})):
             points = run.points("eval", key, part=part)
@@ -44,15 +44,17 @@ def scores(run: Run) -> Facts | None:
                 continue
             label = f"{name}, {'dev' if part == 'validation' else part}"
             trace = charts.line(label, points, color, **look)
-            data.append(trace | {"mode": "lines+markers", "marker": {"size": 5, "color": color}})
+            marker = {"size": 5, "color": color}
+            data.append(trace | {"mode": "lines+markers", "marker": marker, "cliponaxis": False})
+            last = max(last, *(iteration for iteration, _ in points))
             if part == "test":
                 ends.append((name, points[-1][1], color))
     if not data:
         return None
     labels = charts.end_labels(ends, top=100, height=340)
     plot = charts.plot(
-        "%", data, height=340, key="iteration", xaxis=charts.ITERATION, yaxis={"range": [0, 100]}, annotations=labels,
-        margin=charts.room(labels),
+        "%", data, height=340, key="iteration", xaxis={**charts.ITERATION, "range": [0, last]},
+        yaxis={"range": [0, 100]}, annotations=labels, margin=charts.room(labels),
     )  # fmt: skip
     said = "; ".join(f"{name} ends at {words.percent(value)}" for name, value, _ in ends)
     caption = "Exact match and F1 by iteration. Bold: test questions; dashed: dev questions."
@@ -67,6 +69,7 @@ def reliability(found: Facts) -> Facts | None:
     confidence, accuracy = ([charts.finite(100 * one[key]) for one in bins] for key in ("confidence", "accuracy"))
     points = {
         "type": "scatter", "mode": "lines+markers", "name": "answers", "x": confidence, "y": accuracy,
+        "cliponaxis": False,  # whole circles at 100 %
         "marker": {"size": [6 + 18 * (one["n"] / found["n"]) ** 0.5 for one in bins], "color": "@residual2"},
         "line": {"color": "@residual2", "width": 1.2}, "customdata": [one["n"] for one in bins],
         "hovertemplate": "confidence %{x:.1f} %<br>right %{y:.1f} %<br>%{customdata:,} answers<extra></extra>",
@@ -75,7 +78,7 @@ def reliability(found: Facts) -> Facts | None:
         "type": "scatter", "mode": "lines", "name": "as sure as right", "x": [0, 100], "y": [0, 100],
         "line": {"color": "@soft", "width": 1, "dash": "dot"}, "hoverinfo": "skip",
     }  # fmt: skip
-    axes = {"xaxis": {"title": {"text": "confidence (%)"}, "range": [0, 101]}, "yaxis": {"range": [0, 101]}}
+    axes = {"xaxis": {"title": {"text": "confidence (%)"}, "range": [0, 100]}, "yaxis": {"range": [0, 100]}}
     plot = charts.plot("right (%)", [diagonal, points], height=340, key="confidence", **axes)
     caption = (
         f"Test answers by their confidence: how often they match exactly. Expected calibration error "

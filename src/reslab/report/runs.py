@@ -115,7 +115,11 @@ def losses(run: Run) -> Facts | None:
         said += [f"{name} loss ends at {words.number(points[-1][1])}" for name, points in losses.items()]
     if rates:
         data = [charts.line("learning rate", rates, "@ink", width=1.6, unit="", shape="hv")]
-        yaxis = {"type": "log", "dtick": 1} if all(words.is_number(y) and y > 0 for _, y in rates) else {}
+        yaxis = (
+            {"type": "log", "dtick": 1, "exponentformat": "power"}
+            if all(words.is_number(y) and y > 0 for _, y in rates)
+            else {}
+        )
         plots.append(
             charts.plot("learning rate", data, height=280, key="iteration", xaxis=charts.ITERATION, yaxis=yaxis)
         )
@@ -138,10 +142,12 @@ def choice(run: Run) -> Facts | None:
     if not isinstance(tried, dict) or not tried:
         return None
     slow_first = sorted(tried.items(), key=lambda item: -item[1])
+    taken = " ".join(str(found[key]) for key in ("precision", "memory_format") if found.get(key))
+    taken = taken if taken in tried else slow_first[-1][0]
     bars = {
         "type": "bar", "orientation": "h", "name": "milliseconds a step",
         "y": [name for name, _ in slow_first], "x": [charts.finite(ms) for _, ms in slow_first],
-        "marker": {"color": ["@rule"] * (len(tried) - 1) + ["@residual2"]},
+        "marker": {"color": ["@residual2" if name == taken else "@rule" for name, _ in slow_first]},
         "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
         "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms a step<extra></extra>",
     }  # fmt: skip
