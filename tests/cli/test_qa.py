@@ -178,3 +178,16 @@ def test_a_path_that_is_no_text(here: Path) -> None:
     assert main(["qa", "train", "--data", name, *words]) == 0
     assert json.loads(Path("run/data.json").read_text())["name"] == name
     assert main(["qa", "eval", "run"]) == 0
+
+
+def test_scores_are_told_where_nothing_can_be_stored(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained("--head", "linear", "--out", "run") == 0
+    Path("run/predictions-facts.json").mkdir()  # stands in the way, as a folder without permission does
+    capsys.readouterr()
+    with pytest.warns(
+        UserWarning, match=r"the result is not stored: cannot write run/predictions-facts\.json: a folder"
+    ):
+        assert main(["qa", "eval", "run", "--data", "facts.json"]) == 0
+    out = capsys.readouterr().out
+    assert "(n = 12)" in out
+    assert "predictions:" not in out

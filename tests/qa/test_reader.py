@@ -384,3 +384,18 @@ def test_a_tokenizer_of_another_net(colors: Path, tmp_path: Path) -> None:
     reader = load(tmp_path / "run")
     with pytest.raises(ReslabError, match="the tokenizer gives token 11, but the encoder knows 11: they do not belong"):
         reader.ask("What color?", "A crimson boat.")
+
+
+@pytest.mark.parametrize(
+    ("question", "contexts", "top", "said"),
+    [
+        (None, "A.", 1, "question must be a text or a list of texts, got NoneType"),
+        ("What?", 3, 1, "contexts must be a text or a list of texts, got int"),
+        ("What?", b"A.", 1, "contexts must be a text or a list of texts, got bytes"),
+        ("What?", "A.", "3", "top must be from 1 to 20, got '3'"),
+        ("What?", "A.", 1.5, "top must be from 1 to 20, got 1.5"),
+    ],
+)
+def test_what_is_no_text(colors: Path, question: object, contexts: object, top: object, said: str) -> None:
+    with pytest.raises(UsageError, match=f"^{said}$"):
+        load(colors).ask(question, contexts, top=top)  # type: ignore[call-overload]

@@ -1,5 +1,6 @@
 """reslab qa eval: what answers are worth."""
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.cli.qa import DATA, Rule, scores
 from reslab.cli.train import slug
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line
 
 
@@ -39,7 +40,9 @@ def evaluate(
     if result["missing"]:
         print(f"warning: {result['missing']} questions have no prediction: they score 0")
     if model:
-        print(f"expected calibration error {100 * result['ece']:.1f} %\npredictions: {result['predictions']}")
+        print(f"expected calibration error {100 * result['ece']:.1f} %")
+        if result["predictions"]:
+            print(f"predictions: {result['predictions']}")
 
 
 def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict[str, Any]:
@@ -65,12 +68,15 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
     weighed = weigh(questions, spans, rule=chosen, temperature=reader.settings.temperature,
                     threshold=reader.settings.threshold if known else None)  # fmt: skip
     suffix = "" if own else f"-{slug(Path(data or '').stem)}"
-    stored = write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions)
-    result = {
+    result: dict[str, Any] = {
         **asdict(weighed.evaluation), "ece": weighed.reliability.ece, "reliability": asdict(weighed.reliability),
-        "part": part, "data": about, "predictions": str(stored), "command": command_line(),
+        "part": part, "data": about, "predictions": None, "command": command_line(),
     }  # fmt: skip
-    run.write_json(f"results/qa-eval{suffix}.json", result)
+    try:
+        result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
+        run.write_json(f"results/qa-eval{suffix}.json", result)
+    except ReslabError as error:  # a folder that others may only read: the scores are told all the same
+        warnings.warn(f"the result is not stored: {error}", stacklevel=2)
     return result
 
 

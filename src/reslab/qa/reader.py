@@ -75,8 +75,8 @@ class Reader:
         probabilities are those of all candidates, not of the `top` alone. Raises UsageError for an empty question or
         context, or none.
         """
-        asked = [question] if isinstance(question, str) else list(question)
-        documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts)))
+        asked = listed(question, "question")
+        documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts, "contexts")))
         refuse(asked, documents, top)
         allowed = RULES[self.settings.rule].empty if no_answer is None else no_answer
         pairs = [
@@ -184,14 +184,17 @@ def ready(net: QANet, device: torch.device, choice: Choice) -> QANet:
     return net.to(device)
 
 
-def listed(contexts: str | Iterable[str]) -> list[str]:
-    return [contexts] if isinstance(contexts, str) else list(contexts)
+def listed(texts: str | Iterable[str], what: str) -> list[str]:
+    """One text or several, as a list. Raises UsageError for what is neither."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise UsageError(f"{what} must be a text or a list of texts, got {type(texts).__name__}")
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None:
     """Raise UsageError for what cannot be answered."""
-    if not 1 <= top <= BEST:
-        raise UsageError(f"top must be from 1 to {BEST}, got {top}")
+    if type(top) is not int or not 1 <= top <= BEST:
+        raise UsageError(f"top must be from 1 to {BEST}, got {top!r}")
     if not asked or not documents:
         raise UsageError(f"there is no {'context to look in' if asked else 'question'}")
     for what, texts in (("question", dict(enumerate(asked))), ("context", documents)):
