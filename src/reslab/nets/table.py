@@ -15,14 +15,21 @@ from reslab.nets.table_peers import mlp, resnet
 NetName = Literal["gated", "mlp", "resnet"]
 NETS = ("gated", "mlp", "resnet")
 NUMBER_EMBEDDINGS = ("linear", "piecewise")
-SHARED = {"embedding": 32, "number_embedding": "piecewise", "bins": 32, "embedding_dropout": 0.0, "drop_path": 0.0}
+SHARED = {
+    "embedding": 32,
+    "embedding_std": 0.3,
+    "number_embedding": "piecewise",
+    "bins": 32,
+    "embedding_dropout": 0.0,
+    "drop_path": 0.0,
+}
 GATED = {**SHARED, "net": "gated", "width": 256, "inner": 256, "depth": 4, "dropout": 0.15,
          "attention": True, "reread": True}  # fmt: skip
 PLAIN = {**SHARED, "attention": False, "reread": False}
 PRESETS: dict[str, dict[str, Any]] = {
     "published": {
-        **GATED, "embedding": 64, "number_embedding": "linear", "width": 512, "inner": 1024, "depth": 18,
-        "dropout": 0.5, "drop_path": 0.5,  # 0.5 wherever it has a dropout; its embeddings have none
+        **GATED, "embedding": 64, "embedding_std": 0.02, "number_embedding": "linear", "width": 512, "inner": 1024,
+        "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # 0.5 wherever it has a dropout; its embeddings have none
     },
     "gated": GATED,
     "gated-plain": {**GATED, "attention": False},
@@ -45,6 +52,7 @@ class TableSpec:
     columns: tuple[str, ...] = ()  # names, in the order numbers, categories, bags, vectors; or none
     outputs: int
     embedding: int  # E
+    embedding_std: float  # of its weights as they begin
     width: int  # H
     inner: int  # I: between the two linear layers of a block
     depth: int  # layers, blocks, or the MLP's hidden layers
@@ -73,8 +81,11 @@ class TableSpec:
                 whole(f"each size in {key}", size, least=1)
         for key in ("dropout", "embedding_dropout", "drop_path"):
             value = getattr(self, key)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+            if not is_number(value) or not 0 <= value < 1:
                 raise UsageError(f"{key} must be a number from 0 to below 1, got {value!r}")
+        std = self.embedding_std
+        if not is_number(std) or not 0 < std < float("inf"):
+            raise UsageError(f"embedding_std must be a number above 0, got {std!r}")
         for key in ("attention", "reread"):
             if not isinstance(getattr(self, key), bool):
                 raise UsageError(f"{key} must be true or false, got {getattr(self, key)!r}")
@@ -98,6 +109,10 @@ class TableSpec:
             raise UsageError("attention masks what is read again: it needs reread")
         if not self.reread and self.drop_path:
             raise UsageError(f"drop_path drops what is read again: without reread it must be 0, got {self.drop_path}")
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def whole(name: str, value: object, *, least: int) -> None:
@@ -182,7 +197,8 @@ def build_table(spec: TableSpec) -> TableNet:
     spec.check()
     columns = Columns(
         spec.numbers, spec.categories, spec.bags, spec.vectors, embedding=spec.embedding,
-        number_embedding=spec.number_embedding, bins=spec.bins, dropout=spec.embedding_dropout,
+        number_embedding=spec.number_embedding, bins=spec.bins, std=spec.embedding_std,
+        dropout=spec.embedding_dropout,
     )  # fmt: skip
     n = len(columns.owners)
     if spec.net == "gated":

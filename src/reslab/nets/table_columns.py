@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 
 
-def small(*shape: int) -> nn.Parameter:
-    """As embeddings begin: normal, std 0.02 (published)."""
-    return nn.Parameter(torch.empty(shape).normal_(std=0.02))
+def normal(*shape: int, std: float) -> nn.Parameter:
+    """As embeddings begin: normal."""
+    return nn.Parameter(torch.empty(shape).normal_(std=std))
 
 
 class LinearNumbers(nn.Module):
@@ -21,9 +21,9 @@ class LinearNumbers(nn.Module):
     `weight` holds d, a and, in place of e where the value is missing (NaN), a learned vector.
     """
 
-    def __init__(self, columns: int, embedding: int) -> None:
+    def __init__(self, columns: int, embedding: int, *, std: float) -> None:
         super().__init__()
-        self.weight = small(2 * columns, 3, embedding)
+        self.weight = normal(2 * columns, 3, embedding, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)[..., None]
@@ -44,9 +44,9 @@ class PiecewiseNumbers(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, columns: int, embedding: int, bins: int) -> None:
+    def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
         super().__init__()
-        self.weight = small(columns, bins + 3, embedding)
+        self.weight = normal(columns, bins + 3, embedding, std=std)
         edges, free = torch.tensor(normal_edges(bins)), torch.tensor([float("inf")])
         self.register_buffer("left", edges[:-1], persistent=False)
         self.register_buffer("width", edges.diff(), persistent=False)
@@ -71,9 +71,9 @@ def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
 
 def normal_edges(bins: int) -> list[float]:
     """Edges of bins equally probable under N(0, 1). An outer bin has no end: its edge leaves out a 100th of it."""
-    normal = NormalDist()
-    end = normal.inv_cdf(0.01 / bins)
-    return [end, *(normal.inv_cdf(i / bins) for i in range(1, bins)), -end]
+    quantile = NormalDist().inv_cdf
+    end = quantile(0.01 / bins)
+    return [end, *(quantile(i / bins) for i in range(1, bins)), -end]
 
 
 class Categories(nn.Module):
@@ -81,9 +81,9 @@ class Categories(nn.Module):
 
     starts: Tensor
 
-    def __init__(self, sizes: Sequence[int], embedding: int) -> None:
+    def __init__(self, sizes: Sequence[int], embedding: int, *, std: float) -> None:
         super().__init__()
-        self.table = small(sum(sizes), embedding)
+        self.table = normal(sum(sizes), embedding, std=std)
         self.register_buffer("starts", starts(sizes), persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -98,9 +98,9 @@ class Bags(nn.Module):
 
     starts: Tensor
 
-    def __init__(self, sizes: Sequence[int], embedding: int) -> None:
+    def __init__(self, sizes: Sequence[int], embedding: int, *, std: float) -> None:
         super().__init__()
-        self.table = small(sum(sizes), embedding)
+        self.table = normal(sum(sizes), embedding, std=std)
         self.register_buffer("starts", starts(sizes), persistent=False)
 
     def forward(self, ids: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
@@ -125,12 +125,12 @@ class Vectors(nn.Module):
 
     firsts: Tensor
 
-    def __init__(self, widths: Sequence[int], embedding: int) -> None:
+    def __init__(self, widths: Sequence[int], embedding: int, *, std: float) -> None:
         super().__init__()
         self.widths = list(widths)
         self.register_buffer("firsts", starts(widths), persistent=False)
         self.weights = nn.ParameterList(nn.Linear(width, embedding, bias=False).weight for width in widths)
-        self.missing = small(len(widths), embedding)
+        self.missing = normal(len(widths), embedding, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
         known, widths = x.nan_to_num(0), self.widths
@@ -155,21 +155,23 @@ class Columns(nn.Module):
 
     def __init__(
         self, numbers: int, categories: Sequence[int], bags: Sequence[int], vectors: Sequence[int], *, embedding: int,
-        number_embedding: str, bins: int, dropout: float,
+        number_embedding: str, bins: int, std: float, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         linear = number_embedding == "linear"
         self.families = nn.ModuleDict()
         if numbers:
             self.families["numbers"] = (
-                LinearNumbers(numbers, embedding) if linear else PiecewiseNumbers(numbers, embedding, bins)
+                LinearNumbers(numbers, embedding, std=std)
+                if linear
+                else PiecewiseNumbers(numbers, embedding, bins=bins, std=std)
             )
         if categories:
-            self.families["codes"] = Categories(categories, embedding)
+            self.families["codes"] = Categories(categories, embedding, std=std)
         if bags:
-            self.families["bags"] = Bags(bags, embedding)
+            self.families["bags"] = Bags(bags, embedding, std=std)
         if vectors:
-            self.families["vectors"] = Vectors(vectors, embedding)
+            self.families["vectors"] = Vectors(vectors, embedding, std=std)
         self.dropout = nn.Dropout(dropout)
         owners = torch.arange(numbers).repeat_interleave(2 if linear else 1)
         rest = torch.arange(numbers, numbers + len(categories) + len(bags) + len(vectors))
