@@ -5,6 +5,7 @@
     net.spec
     reslab.look.find(net, torch.randn(2, 3, 32, 32))
     reslab.qa.load("runs/squad").ask("Who wrote it?", text)
+    reslab.tables.ResidualClassifier().fit(table, target)
 
 Nothing heavy is imported until a name is used.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from reslab import look, qa
+    from reslab import look, qa, tables
     from reslab.errors import ReslabError, UsageError
     from reslab.nets import build, load, net, spec
 
@@ -28,9 +29,9 @@ HOME = {  # public name: the module that has it
     "spec": "reslab.nets",
 }
 
-ROOMS = ("look", "qa")  # public modules
+ROOMS = ("look", "qa", "tables")  # public modules
 
-__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "qa", "spec"]
+__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "qa", "spec", "tables"]
 
 
 def __getattr__(name: str) -> Any:

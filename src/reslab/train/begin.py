@@ -42,7 +42,9 @@ def beginning(run: Run, recipe: Recipe, device: torch.device, *, folders: Sequen
 
 def withdraw(run: Run, folders: Sequence[str] = ()) -> None:
     """Remove a run folder in which training could not begin: mended, its command shall not find another run there."""
-    for name in ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock"):
+    tables = ("encoder.json", "encoder.safetensors", "target.json")
+    both = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
+    for name in (*both, *tables):
         run.path(name).unlink(missing_ok=True)
     for name in folders:
         shutil.rmtree(run.path(name), ignore_errors=True)

@@ -1,0 +1,65 @@
+"""Which columns mattered: the net's own masks, and what predictions lose when a column's values are shuffled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from reslab.data.frames import Frame
+from reslab.tables.metrics import MAIN, scores
+from reslab.tables.model import TableModel
+from reslab.tables.task import CPU_ROWS
+
+ROWS = 2000  # at most, drawn by chance
+REPEATS = 3  # shuffles of a column
+Progress = Callable[[int, int], None]
+
+
+def importance(
+    model: TableModel, frame: Frame, y: np.ndarray, *, rows: int = ROWS, repeats: int = REPEATS, seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Both, of every column that the model reads, on (up to) `rows` rows of a part it was not trained on.
+
+    "permutation": by how much the main score is worse when the column's values are shuffled among the rows, mean and
+    standard deviation over `repeats`. "mask": the mean of the column's masks over rows and layers, in (0, 1); None for
+    nets without. `y`: encoded for classes and labels, in its own unit for numbers, (N,) or (N, K).
+    """
+    draws = np.random.default_rng(seed)
+    some = np.sort(draws.permutation(len(frame))[:rows])
+    frame, y = frame.take(some), y[some]
+    kind = model.target.kind
+    name, sign = MAIN[kind], -1.0 if kind == "numbers" else 1.0
+    whole = scores(kind, y, model.scores(frame))[name] or 0.0
+    masks, found = mask_means(model, frame), []
+    for place, column in enumerate(model.columns):
+        losses = []
+        for _ in range(repeats):
+            shuffled = Frame({**frame.columns, column: frame[column][draws.permutation(len(frame))]})
+            losses.append(sign * (whole - (scores(kind, y, model.scores(shuffled))[name] or 0.0)))
+        found.append({
+            "column": column, "permutation": float(np.mean(losses)), "permutation_std": float(np.std(losses)),
+            "mask": masks.get(column),
+        })  # fmt: skip
+        if progress:
+            progress(place + 1, len(model.columns))
+    return {"score": name, "whole": whole, "rows": len(frame), "repeats": repeats, "columns": found}
+
+
+@torch.inference_mode()
+def mask_means(model: TableModel, frame: Frame) -> dict[str, float]:
+    """The mean mask of each column, over rows, layers and members; of a column read in several ways their mean."""
+    sums: dict[str, list[float]] = {}
+    for member in model.members:
+        if not (member.spec.attention and member.spec.depth > 1):
+            return {}
+        table = member.encoder.transform(frame)
+        parts = [
+            member.net.masks(**table.batch(np.arange(start, min(start + CPU_ROWS, len(table))), model.device))  # type: ignore[operator]
+            for start in range(0, len(table), CPU_ROWS)
+        ]
+        means = torch.cat(parts).mean(dim=(0, 1)).tolist()
+        for owner, value in zip(member.net.owners.tolist(), means, strict=True):  # type: ignore[operator]
+            sums.setdefault(table.owners[owner], []).append(value)
+    return {column: float(np.mean(values)) for column, values in sums.items()}

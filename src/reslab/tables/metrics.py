@@ -1,0 +1,110 @@
+"""What predictions are worth: of classes, of several labels, of numbers; each with an interval."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from sklearn import metrics
+
+Kind = Literal["classes", "labels", "numbers"]
+RESAMPLES = 200
+BINS = 15  # of confidence
+MAIN = {"classes": "accuracy", "labels": "f1", "numbers": "rmse"}  # the first number of a result
+
+
+def judged(kind: Kind, y: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -> dict[str, Any]:
+    """Scores of predictions, and `intervals`: the central 95 % of each over resamples of the rows with replacement.
+
+    "classes": y int (N,), predicted probabilities (N, K). "labels": y 0/1 (N, K), probabilities (N, K).
+    "numbers": y and predicted (N, K), in the target's own unit.
+    """
+    found = scores(kind, y, predicted)
+    draws = np.random.default_rng(seed)
+    samples = [draws.integers(len(y), size=len(y)) for _ in range(RESAMPLES)]
+    resampled = [scores(kind, y[rows], predicted[rows]) for rows in samples]
+    intervals = {}
+    for name, value in found.items():
+        values = [one for one in (each[name] for each in resampled) if one is not None]
+        if value is not None and values:
+            intervals[name] = [float(edge) for edge in np.percentile(values, [2.5, 97.5])]
+    result: dict[str, Any] = {"n": len(y), **found, "intervals": intervals}
+    return result | ({"reliability": reliability(y, predicted)} if kind == "classes" else {})
+
+
+def scores(kind: Kind, y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    """The scores alone; None for one that these rows do not define, such as AUC where a class is missing."""
+    return SCORES[kind](y, predicted)
+
+
+def of_classes(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    chosen = predicted.argmax(axis=1)
+    shares = np.clip(predicted, 1e-15, None)
+    present = np.bincount(y, minlength=predicted.shape[1])
+    two = predicted.shape[1] == 2  # of two classes the second's curve says it all
+    return {
+        "accuracy": float((chosen == y).mean()),
+        "balanced_accuracy": float(np.mean([(chosen[y == k] == k).mean() for k in np.flatnonzero(present)])),
+        "auc": auc((y[:, None] == np.arange(predicted.shape[1]))[:, two:], predicted[:, two:]),
+        "log_loss": float(-np.log(shares[np.arange(len(y)), y]).mean()),
+    }
+
+
+def of_labels(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    chosen, y = predicted > 0.5, y > 0.5
+    hits, asked = (chosen & y).sum(), chosen.sum() + y.sum()
+    shares = np.clip(np.where(y, predicted, 1 - predicted), 1e-15, None)
+    return {
+        "f1": float(2 * hits / asked) if asked else None,  # micro
+        "accuracy": float((chosen == y).all(axis=1).mean()),  # every label right
+        "auc": auc(y, predicted),
+        "log_loss": float(-np.log(shares).mean()),
+    }
+
+
+def of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    errors = predicted - y
+    spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    unexplained = (errors**2).sum(axis=0)
+    return {
+        "rmse": float(np.sqrt((errors**2).mean())),
+        "mae": float(np.abs(errors).mean()),
+        "r2": float((1 - unexplained / spread).mean()) if (spread > 0).all() else None,
+    }
+
+
+def auc(y: np.ndarray, predicted: np.ndarray) -> float | None:
+    """The mean over columns of the area under the ROC curve; None where none of them has both values."""
+    found = [metrics.roc_auc_score(a, p) for a, p in zip(y.T, predicted.T, strict=True) if 0 < a.sum() < len(a)]
+    return float(np.mean(found)) if found else None
+
+
+def reliability(y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """How often predictions of each confidence are right: `bins`, and `ece`, their mean distance weighted by n."""
+    confidence, right = predicted.max(axis=1), predicted.argmax(axis=1) == y
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins: list[dict[str, Any]] = [
+        {"n": int(n), "confidence": float(confidence[place == k].mean()), "accuracy": float(right[place == k].mean())}
+        for k, n in enumerate(np.bincount(place, minlength=BINS))
+        if n
+    ]
+    ece = sum(one["n"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / len(y)
+    return {"n": len(y), "bins": bins, "ece": float(ece)}
+
+
+SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], dict[str, float | None]]] = {
+    "classes": of_classes, "labels": of_labels, "numbers": of_numbers,
+}  # fmt: skip
+
+
+def confusion(y: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
+    """Rows: the true class; columns: the one named."""
+    found: list[list[int]] = metrics.confusion_matrix(
+        y, predicted.argmax(axis=1), labels=np.arange(predicted.shape[1])
+    ).tolist()
+    return found
+
+
+def residuals(y: np.ndarray, predicted: np.ndarray, *, most: int = 2000) -> dict[str, Any]:
+    """True and predicted values (N, T) of (up to) `most` rows, evenly taken, for a picture."""
+    rows = np.unique(np.linspace(0, len(y) - 1, min(most, len(y))).astype(int))
+    return {"true": y[rows].tolist(), "predicted": predicted[rows].tolist()}

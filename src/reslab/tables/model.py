@@ -1,0 +1,164 @@
+"""A trained model of a table: rows in, predictions out; one net, or the average of several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+from torch import nn
+
+from reslab.data.frames import Frame, Report, read_frame
+from reslab.data.tables import Table, TableEncoder
+from reslab.data.targets import Target
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.table import TableSpec, build_table, from_dict, to_dict
+from reslab.nets.weights import insert, read_state
+from reslab.run import Run, write_aside
+from reslab.tables.task import outputs
+from reslab.train.start import pick_device
+from reslab.train.tune import Choice
+
+ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"
+MEMBERS = "members.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One net, and how it reads a table."""
+
+    spec: TableSpec
+    encoder: TableEncoder
+    net: nn.Module
+
+
+class TableModel:
+    """Predicts a target from the columns it was trained on; `load` makes one of a run folder."""
+
+    def __init__(
+        self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None
+    ) -> None:
+        self.members, self.target, self.device, self.choice = tuple(members), target, device, choice or Choice()
+        for member in members:
+            member.net.eval().to(device)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it reads."""
+        return self.members[0].encoder.needed
+
+    def predict(self, data: Any, *, report: Report | None = None) -> np.ndarray:
+        """Of each row the class, (N,); the labels as 0 and 1, (N, K); or the numbers, (N,) or (N, K).
+
+        `data`: a path, a pandas, polars or pyarrow table, an array, or a mapping of columns. Unseen categories and
+        the like are counted in `report`. Raises UsageError for missing columns, naming them.
+        """
+        return self.target.decode(self.scores(data, report=report))
+
+    def predict_proba(self, data: Any, *, report: Report | None = None) -> np.ndarray:
+        """The probability of each class or label, (N, K). Raises UsageError for a target of numbers."""
+        if self.target.kind == "numbers":
+            raise UsageError("a target of numbers has no probabilities: take predict")
+        return self.scores(data, report=report)
+
+    def scores(self, data: Any, *, report: Report | None = None) -> np.ndarray:
+        """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
+        frame = data if isinstance(data, Frame) else read_frame(data)
+        tables: dict[int, Table] = {}
+        found = []
+        for member in self.members:
+            key = id(member.encoder)
+            if key not in tables:
+                tables[key] = member.encoder.transform(frame, report=None if tables else report)
+            found.append(self.of_table(member, tables[key]))
+        return np.mean(found, axis=0)
+
+    def of_table(self, member: Member, table: Table) -> np.ndarray:
+        """One member's scores of a table that its encoder made."""
+        out = outputs(member.net, table, device=self.device, choice=self.choice).cpu().double()
+        if self.target.kind == "classes":
+            return out.softmax(dim=1).numpy()
+        if self.target.kind == "labels":
+            return out.sigmoid().numpy()
+        return self.target.unscaled(out.numpy())
+
+    def save(self, folder: Path | str) -> Path:
+        """Write a folder that `load` reads. Raises UsageError where files lie."""
+        run = Run(folder)
+        if run.folder.exists() and not (run.folder.is_dir() and not any(run.folder.iterdir())):
+            raise UsageError(f"{folder} is not an empty folder; name a new one")
+        if len(self.members) == 1:
+            write_member(run, self.members[0], self.target)
+            return run.folder
+        names = [f"s{k}" for k in range(len(self.members))]
+        for name, member in zip(names, self.members, strict=True):
+            write_member(Run(run.path(name)), member, self.target)
+        run.write_json(MEMBERS, {"members": names})
+        return run.folder
+
+
+def write_encoder(run: Run, encoder: TableEncoder, target: Target) -> None:
+    """How a run folder's table is read: JSON, and arrays as safetensors."""
+    about, arrays = encoder.to_dict()
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_aside(run.path(ARRAYS), lambda file: file.write(save(whole)))
+    run.write_json(ENCODER, about)
+    run.write_json(TARGET, target.to_dict())
+
+
+def write_member(run: Run, member: Member, target: Target) -> None:
+    from reslab.train.checkpoint import write_weights
+
+    run.make()
+    write_encoder(run, member.encoder, target)
+    write_weights(run, member.net, to_dict(member.spec))
+    run.write_json("spec.json", to_dict(member.spec))  # last: with it the folder is a run
+
+
+def read_encoder(run: Run) -> tuple[TableEncoder, Target]:
+    """What `write_encoder` wrote. Raises ReslabError for damaged files."""
+    about, target = run.read_json(ENCODER), run.read_json(TARGET)
+    path = run.path(ARRAYS)
+    try:
+        return TableEncoder.from_dict(about, load_file(path)), Target.from_dict(target)
+    except FileNotFoundError as error:
+        raise ReslabError(f"{path} is missing; restore a copy of it, or train anew") from error
+    except (SafetensorError, ReslabError, ValueError, KeyError, TypeError) as error:
+        raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
+
+
+def load(run: Path | str, *, device: str = "auto") -> TableModel:
+    """The model of a finished training, an ensemble's folder, or one that `save` wrote. Nothing is unpickled.
+
+    Raises UsageError where it is no such folder, ReslabError where it is damaged.
+    """
+    where, place = Run(run), pick_device(device)
+    folders = [where]
+    if where.has(MEMBERS):
+        folders = [Run(where.path(str(name))) for name in where.read_json(MEMBERS, "members")["members"]]
+    members = []
+    for folder in folders:
+        spec = read_table_spec(folder)
+        if not folder.has(WEIGHTS):
+            raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
+        encoder, target = read_encoder(folder)
+        state = read_state(folder.path(WEIGHTS))
+        with torch.random.fork_rng(devices=[]):
+            net = build_table(spec)
+        insert(net, state)
+        members.append(Member(spec=spec, encoder=encoder, net=net.requires_grad_(False)))
+    return TableModel(members, target, device=place)
+
+
+def read_table_spec(run: Run) -> TableSpec:
+    """The spec of a run folder's net. Raises UsageError where it is of another family, ReslabError: damaged."""
+    data = run.read_json("spec.json")
+    if data.get("family") != TableSpec.family:
+        raise UsageError(f"{run.folder} holds {data.get('name')}, which is no net for tables")
+    try:
+        return from_dict(data)
+    except UsageError as error:
+        raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error

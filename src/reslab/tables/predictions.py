@@ -1,0 +1,63 @@
+"""Predictions as a file: CSV, or parquet where pyarrow is installed."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.data.targets import Target
+from reslab.errors import UsageError
+from reslab.run import explained, write_aside
+
+
+def table_of(
+    target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None
+) -> dict[str, list[Any]]:
+    """Columns: the row in its file, the true value where it is known, the prediction, each class's probability."""
+    decoded = target.decode(scores)
+    columns: dict[str, list[Any]] = {"row": (np.arange(len(scores)) if rows is None else rows).tolist()}
+    names = [""] if decoded.ndim == 1 else [f" {name}" for name in several(target, decoded.shape[1])]
+    if known is not None:
+        columns |= by_name("true", names, np.asarray(known))
+    columns |= by_name("predicted", names, decoded)
+    if target.kind != "numbers":
+        columns |= {f"p({name})": scores[:, k].tolist() for k, name in enumerate(several(target, scores.shape[1]))}
+    return columns
+
+
+def several(target: Target, many: int) -> list[str]:
+    return [str(name) for name in (range(many) if target.classes is None else target.classes.tolist())]
+
+
+def by_name(what: str, names: list[str], values: np.ndarray) -> dict[str, list[Any]]:
+    if values.ndim == 1 and len(names) == 1:
+        return {what: values.tolist()}
+    if values.ndim == 1:  # lists of labels
+        return {what: ["|".join(map(str, one)) for one in values]}
+    return {f"{what}{name}": values[:, k].tolist() for k, name in enumerate(names)}
+
+
+def write_predictions(
+    path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None
+) -> Path:
+    """Write them whole or not at all. Raises UsageError for a file that is neither .csv nor .parquet."""
+    columns = table_of(target, scores, known=known, rows=rows)
+    if path.suffix == ".csv":
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        return write_aside(path, lambda file: file.write(text.getvalue().encode()))
+    if path.suffix != ".parquet":
+        raise UsageError(f"predictions are written as .csv or .parquet, got {path.name!r}")
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise UsageError(f"{path.name} needs the extra: pip install 'reslab[data]'; or name a .csv") from error
+    sink = io.BytesIO()
+    with explained(path):
+        pq.write_table(pa.table(columns), sink)
+    return write_aside(path, lambda file: file.write(sink.getbuffer()))

@@ -1,0 +1,91 @@
+"""The task of predicting a column from others, for the one training loop."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.data import Batch, batch_indices
+from reslab.data.tables import Table
+from reslab.errors import UsageError
+from reslab.tables.metrics import Kind
+from reslab.train.recipe import Recipe
+from reslab.train.tune import Choice
+
+CPU_ROWS, GPU_ROWS = 1024, 65536  # rows of a batch for inference: on a CPU what stays in the cache
+
+
+class TableTask:
+    """Classes by cross-entropy, several labels by a binary one each, numbers by their squared error.
+
+    `targets` of each part: int64 (N,) for "classes", float32 (N, K) for "labels" and for "numbers" (standardized).
+    `weights`, (K,): of each class.
+    """
+
+    def __init__(
+        self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,
+        weights: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        self.parts, self.recipe, self.device, self.kind = parts, recipe, device, kind
+        self.targets = {part: y.to(device) for part, y in targets.items()}
+        self.weights = None if weights is None else weights.to(device)
+        self.images = len(parts["train"])
+
+    def rows(self, iteration: int) -> list[int]:
+        drawn = batch_indices(self.images, batch=self.recipe.batch, iteration=iteration, seed=self.recipe.seed)
+        return [int(row) for row in drawn]
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        table, y = self.parts["train"], self.targets["train"]
+        for i in range(start, stop):
+            rows = batch_indices(self.images, batch=self.recipe.batch, iteration=i, seed=self.recipe.seed)
+            x = table.batch(rows.numpy(), self.device)
+            yield Batch(x=x, y=y[rows.to(self.device)], index=rows, iteration=i)
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        if self.kind == "classes":
+            return F.cross_entropy(out, y, weight=self.weights, label_smoothing=self.recipe.label_smoothing)
+        if self.kind == "labels":
+            return F.binary_cross_entropy_with_logits(out, y)
+        return F.mse_loss(out, y)
+
+    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
+        """Rows whose class is another, or one of whose labels is; of numbers the share of variance unexplained."""
+        if self.kind == "classes":
+            return (out.argmax(dim=1) != y).sum()
+        if self.kind == "labels":
+            return ((out > 0) != (y > 0.5)).any(dim=1).sum()
+        return ((out - y) ** 2).mean(dim=1).sum()
+
+    def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
+        """Error (%: as `wrong` counts) and loss, the class weights left out; not on the training part."""
+        if part not in self.parts or part == "train":
+            return None
+        out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
+        weights, self.weights = self.weights, None
+        try:
+            loss = self.loss(out, y).item()
+        finally:
+            self.weights = weights
+        return {"error": 100 * self.wrong(out, y).item() / len(y), "loss": loss, "n": len(y)}
+
+    def average_norms(self, net: nn.Module) -> None:
+        raise UsageError("precise_bn is for images; leave it out")
+
+
+@torch.inference_mode()
+def outputs(net: nn.Module, table: Table, *, device: torch.device, choice: Choice) -> Tensor:
+    """What the net gives for every row, float32 (N, outputs), on the device. The net is left as it was."""
+    size = CPU_ROWS if device.type == "cpu" else GPU_ROWS
+    was = net.training
+    net.eval()
+    found = []
+    with choice.autocast(device):
+        for start in range(0, len(table), size):
+            rows = np.arange(start, min(start + size, len(table)))
+            found.append(net(**table.batch(rows, device)).float())
+    net.train(was)
+    return torch.cat(found)

@@ -1,0 +1,241 @@
+"""From a file with a table to a trained model in a run folder, through the one training loop."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.data.columns import missing
+from reslab.data.frames import Frame, Report, read_frame
+from reslab.data.targets import Target, TargetKind, find_target_kind
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.qa_net import make
+from reslab.nets.table import TableSpec, to_dict
+from reslab.run import Run
+from reslab.tables.importance import importance
+from reslab.tables.metrics import MAIN, confusion, judged, residuals
+from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
+from reslab.tables.predictions import write_predictions
+from reslab.tables.training import Parts, fingerprint, make_parts, model_of, set_aside, spec_of, train_net
+from reslab.train.begin import alone, beginning
+from reslab.train.checkpoint import write_weights
+from reslab.train.progress import Before, Tell, silent
+from reslab.train.recipe import IMAGES, Recipe, write
+from reslab.train.start import DONE, absolute, begun, configure, finished, first_comment, pick_device, read_recipe, same
+from reslab.train.training import Training
+
+FILES = (ENCODER, ARRAYS, TARGET)  # that `prepare` makes beside those of every run
+OURS = ("validation", "label_smoothing")  # keys of images that tables have too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a table is read and cut: stored in data.json, beside what it is."""
+
+    target: tuple[str, ...]  # one column, or several
+    kind: TargetKind | None = None  # of the target; None: found
+    kinds: Mapping[str, str] = field(default_factory=dict)  # of columns, where what is found is not meant
+    test: float = 0.2  # of the rows, where no file of test rows is given
+    test_word: str | None = None
+    class_weight: Any = None
+    split: int = 0  # the seed of the cut
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # of the net, changed from its preset's
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be."""
+        if not self.target:
+            raise UsageError("name the column to predict, with --target")
+        if self.test_word is None and not 0 < self.test < 1:
+            raise UsageError(f"the test part must be a share between 0 and 1, got {self.test:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableData:
+    """A table read and cut: what training needs."""
+
+    frames: dict[str, Frame]  # without the target
+    values: dict[str, Any]  # the target's values of each part
+    rows: dict[str, np.ndarray]  # of each part, in the file it came from
+    target: Target
+    report: Report
+
+
+def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
+    """Read a table and cut it into training, validation and test rows; of classes so many of each.
+
+    Raises UsageError where a target column is missing, or holds no value in some row.
+    """
+    reading.check()
+    report = Report()
+    frame, values = split_target(read_frame(word, report=report), reading.target, word)
+    groups = groups_of(values, reading.kind)
+    if reading.test_word is None:
+        kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups)
+        frames, parts = {"test": frame.take(held)}, {"test": values[held]}
+        rows = {"test": held}
+    else:
+        test, known = split_target(read_frame(reading.test_word), reading.target, reading.test_word)
+        kept, frames, parts, rows = (
+            np.arange(len(frame)),
+            {"test": test},
+            {"test": known},
+            {"test": np.arange(len(test))},
+        )
+    train = kept
+    if recipe.validation:
+        inside = None if groups is None else groups[kept]
+        inner, aside = set_aside(len(kept), recipe.validation, seed=reading.split + 1, groups=inside)
+        train, rows["validation"] = kept[inner], kept[aside]
+    rows["train"] = train
+    for part in ("train", "validation"):
+        if part in rows:
+            frames[part], parts[part] = frame.take(rows[part]), values[rows[part]]
+    target = Target.fit(parts["train"], reading.kind)
+    frames["test"] = frames.pop("test")  # the last: what is odd about it is reported
+    return TableData(frames=frames, values=parts, rows=rows, target=target, report=report)
+
+
+def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame, np.ndarray]:
+    """The frame without its target, and the target's values: (N,) of one column, (N, K) of several."""
+    columns = [frame[name] for name in target]
+    rest = frame.without(*target)
+    if not rest.names:
+        raise UsageError(f"{word} has no column but the target")
+    for name, column in zip(target, columns, strict=True):
+        gone = np.flatnonzero(missing(column))
+        if len(gone):
+            raise UsageError(f"the target {name!r} has no value in row {gone[0]} of {word} (and {len(gone) - 1} "
+                             "others): remove the rows without it")  # fmt: skip
+    whole = [column.astype(np.int64) if column.dtype == np.float64 and (column % 1 == 0).all() else column
+             for column in columns]  # fmt: skip
+    return rest, whole[0] if len(whole) == 1 else np.stack(whole, axis=1)
+
+
+def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
+    """Of a target of classes each row's class, as a number; None for others."""
+    if (kind or find_target_kind(values)) != "classes":
+        return None
+    return np.unique(values.astype(str), return_inverse=True)[1]
+
+
+def prepare(
+    folder: Path | str, *, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe, command: str = ""
+) -> Run:
+    """Make a run folder that says what to train on which table and how, or take up one that says the same.
+
+    Raises UsageError where the folder holds another run, naming what differs.
+    """
+    run = Run(folder)
+    recipe.check()
+    for key in IMAGES:
+        if key not in OURS and getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
+    parts = parts_of(data, reading)
+    spec = spec_of(parts, preset, reading.sizes)
+    counts = {part: len(frame) for part, frame in data.frames.items()}
+    about = {
+        "word": absolute(word), "reading": asdict(reading), "name": Path(word).name, "fingerprint": fingerprint(parts),
+        **counts, "target": data.target.to_dict(), "kinds": dict(parts.encoder.kinds),
+    }  # fmt: skip
+    about = json.loads(json.dumps(about))
+    if run.has("spec.json"):
+        same(run, recipe, about, net=(to_dict(read_table_spec(run)), to_dict(spec)))
+        return run
+    if run.folder.is_dir() and not all(begun(path.name) or path.name in FILES for path in run.folder.iterdir()):
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
+    run.make()
+    left_out = [key for key in IMAGES if key not in OURS]
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=left_out)}")
+    run.write_json("data.json", about)
+    write_encoder(run, parts.encoder, data.target)
+    run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
+    return run
+
+
+def parts_of(data: TableData, reading: Reading) -> Parts:
+    targets = {part: data.target.encode(y) for part, y in data.values.items()}
+    return make_parts(
+        data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
+        report=data.report,
+    )  # fmt: skip
+
+
+def read_reading(run: Run) -> tuple[str, Reading]:
+    """(the word, how it is read) of a run folder."""
+    about = run.read_json("data.json", "word", "reading", "fingerprint")
+    values = {**about["reading"], "target": tuple(about["reading"]["target"])}
+    return about["word"], make(Reading, values, f"{run.path('data.json')}")
+
+
+def train(
+    folder: Path | str, *, data: TableData | None = None, device: str = "auto", tell: Tell = silent, command: str = ""
+) -> dict[str, Any]:
+    """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
+
+    A finished run is not touched: its stored result comes back. Raises ReslabError where the table has changed.
+    """
+    run = Run(folder)
+    if finished(folder):
+        return run.read_json(DONE, "net", "data", "test")
+    spec, recipe = read_table_spec(run), read_recipe(run)
+    word, reading = read_reading(run)
+    with alone(run):
+        place = pick_device(device)
+        configure(recipe)
+        data = load(word, reading, recipe) if data is None else data
+        parts = parts_of(data, reading)
+        if fingerprint(parts) != run.read_json("data.json")["fingerprint"]:
+            raise ReslabError(f"the table {word!r} has changed since {run.folder} was begun; restore it to go on, or "
+                              "name a new run with --out")  # fmt: skip
+        with beginning(run, recipe, place):
+            training = train_net(parts, spec, recipe=recipe, run=run, device=place, tell=tell)
+        return finish(training, parts, spec, data, run, command=command or first_comment(run), tell=tell)
+
+
+def finish(
+    training: Training, parts: Parts, spec: TableSpec, data: TableData, run: Run, *, command: str, tell: Tell = silent
+) -> dict[str, Any]:
+    """Judge on the test rows, once; weights, predictions, result. The result is written last: it means finished."""
+    write_weights(run, training.kept, to_dict(spec))
+    model = model_of(parts, spec, training)
+    seconds = time.perf_counter() - training.began
+    result = {
+        "net": spec.name, "data": run.read_json("data.json")["name"], "kind": parts.target.kind,
+        "main": MAIN[parts.target.kind], **weigh(model, data, run, tell=tell),
+        "parameters": sum(p.numel() for p in training.kept.parameters()), "iterations": training.iteration,
+        "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "best": training.best.get("iteration"),
+        "validation_error": training.best.get("error"), "seed": training.recipe.seed, "seconds": round(seconds, 2),
+        "rows_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
+        "choice": training.choice.as_dict(), "problems": list(dict.fromkeys(data.report.lines())), "command": command,
+    }  # fmt: skip
+    run.write_json(DONE, result)
+    return result
+
+
+def weigh(model: TableModel, data: TableData, run: Run, *, tell: Tell = silent) -> dict[str, Any]:
+    """What a model is worth on the test rows, and which columns mattered there; its predictions go into the folder."""
+    frame, known = data.frames["test"], data.values["test"]
+    scores = model.scores(frame)
+    truth = true_values(model.target, known)
+    found: dict[str, Any] = {"test": judged(model.target.kind, truth, scores)}
+    write_predictions(run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"])
+
+    def progress(done: int, total: int) -> None:
+        tell(done, total, {}, Before("which columns matter"))
+
+    found["importance"] = importance(model, frame, truth, progress=progress)
+    if model.target.kind == "classes":
+        found["confusion"] = confusion(truth, scores)
+    elif model.target.kind == "numbers":
+        found["residuals"] = residuals(truth, scores)
+    return found
+
+
+def true_values(target: Target, known: Any) -> np.ndarray:
+    """The target's values as `judged` takes them: encoded, or numbers (N, T) in their own unit."""
+    encoded = target.encode(known)
+    return target.unscaled(encoded.astype(np.float64)) if target.kind == "numbers" else encoded

@@ -1,0 +1,128 @@
+"""From a table cut into parts to a trained net, through the one training loop."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.data.frames import Frame, Report
+from reslab.data.order import shuffled
+from reslab.data.tables import Table, TableEncoder
+from reslab.data.targets import Target
+from reslab.errors import UsageError
+from reslab.nets.table import TableSpec, build_table, table_spec
+from reslab.run import Run
+from reslab.tables.model import Member, TableModel
+from reslab.tables.task import TableTask
+from reslab.train.loop import fit
+from reslab.train.progress import Tell, silent
+from reslab.train.recipe import Recipe
+from reslab.train.training import Training
+
+SPLIT = 7  # a stream of its own beside the order's
+STEPS = 64  # of an epoch, at least about so many
+FEW = 40  # rows: with fewer no part of them is set aside, and training goes to its end
+ClassWeight = str | Mapping[Any, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A table cut into "train" and maybe "validation" and "test", as a net reads it; fitted on "train" alone."""
+
+    encoder: TableEncoder
+    target: Target
+    tables: dict[str, Table]
+    targets: dict[str, np.ndarray]  # encoded
+    weights: np.ndarray | None = None  # (K,) of each class
+
+
+def make_parts(
+    frames: Mapping[str, Frame], targets: Mapping[str, np.ndarray], *, target: Target,
+    kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
+) -> Parts:  # fmt: skip
+    """Frames and encoded targets of each part; columns are encoded by what "train" says."""
+    encoder = TableEncoder.fit(frames["train"], kinds, report=report)
+    last = next(reversed(frames))  # what is odd about the test rows is said, once
+    tables = {part: encoder.transform(f, report=report if part == last else None) for part, f in frames.items()}
+    weights = None
+    if class_weight is not None:
+        weights = target.weights(class_weight, targets["train"])
+    return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights)
+
+
+def set_aside(n: int, share: float, *, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(rows that stay, rows set aside) of 0..n-1, both in their order; of `groups` (N,) each so many.
+
+    `share` below 1 is a share, else so many rows; the last row of a group stays.
+    """
+    part = share if share < 1 else share / n
+    if not 0 < part < 1:
+        raise UsageError(f"the part set aside must be a share below 1, or fewer than the {n} rows, got {share:g}")
+    every = [np.arange(n)] if groups is None else [np.flatnonzero(groups == value) for value in np.unique(groups)]
+    aside: list[np.ndarray] = []
+    for k, rows in enumerate(every):
+        order = rows[shuffled(len(rows), seed, k, SPLIT).numpy()]
+        aside.append(order[: min(len(rows) - 1, round(part * len(rows)))])
+    held = np.sort(np.concatenate(aside))
+    if not len(held):
+        raise UsageError(f"{n} rows are too few to set some aside: give a file of test rows, or more rows")
+    return np.setdiff1d(np.arange(n), held), held
+
+
+def train_net(
+    parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, tell: Tell = silent
+) -> Training:
+    """Train the spec's net in a run folder, going on from its last checkpoint. The seed is the recipe's."""
+    torch.manual_seed(recipe.seed)
+    net = build_table(spec)
+    task = make_task(parts, recipe, device)
+    return fit(task, net, recipe=recipe, run=run, tell=tell)
+
+
+def make_task(parts: Parts, recipe: Recipe, device: torch.device) -> TableTask:
+    weights = None if parts.weights is None else tensor(parts.weights)
+    targets = {part: tensor(y) for part, y in parts.targets.items()}
+    return TableTask(parts.tables, targets, recipe, device, kind=parts.target.kind, weights=weights)
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """int64 stays; other numbers become float32."""
+    return torch.from_numpy(array if array.dtype == np.int64 else array.astype(np.float32))
+
+
+def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
+    """A preset's spec for the parts' columns and target, some sizes changed."""
+    return table_spec(preset, outputs=parts.target.outputs, **parts.tables["train"].sizes, **sizes)
+
+
+def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
+    """What was trained, ready to predict."""
+    member = Member(spec=spec, encoder=parts.encoder, net=training.kept.requires_grad_(False))
+    return TableModel([member], parts.target, device=training.task.device, choice=training.choice)
+
+
+def batch_for(rows: int, most: int) -> int:
+    """A power of two from 16 up to `most` that makes about STEPS of an epoch: a small table needs updates too."""
+    size = 16
+    while 2 * size <= most and 2 * size * STEPS <= rows:
+        size *= 2
+    return min(size, most)
+
+
+def fingerprint(parts: Parts) -> str:
+    """Of all that a net is trained on."""
+    digest = hashlib.sha256(json.dumps(parts.encoder.to_dict()[0], sort_keys=True, default=str).encode())
+    for part in sorted(parts.tables):
+        for array in (parts.targets[part], *tensors(parts.tables[part])):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def tensors(table: Table) -> list[np.ndarray]:
+    """All arrays of a table, in a fixed order."""
+    return [value.numpy() for _, value in sorted(vars(table).items()) if isinstance(value, Tensor)]
