@@ -1,6 +1,6 @@
 """reslab qa eval: what answers are worth."""
 
-import warnings
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +76,7 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
         run.write_json(f"results/qa-eval{suffix}.json", result)
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
-        warnings.warn(f"the result is not stored: {error}", stacklevel=2)
+        print(f"warning: the result is not stored: {error}", file=sys.stderr)
     return result
 
 
