@@ -85,7 +85,8 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
     if isinstance(distinct[0], tuple):
         return "categories"
     some = distinct[:LOOK]
-    if sum(iso_date(text) is not None for text in some) >= NEARLY * len(some):
+    dates = sum(counts[text] for text in some if iso_date(text) is not None)
+    if dates >= NEARLY * sum(counts[text] for text in some):
         return "date"
     if separator_of(some, sure=True):
         return "categories"

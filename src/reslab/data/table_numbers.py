@@ -45,4 +45,5 @@ class NumberCode:
         views = np.empty((len(x), 2), np.float32)
         views[:, 0] = np.interp(x, self.knots, self.gauss).clip(self.gauss[0], self.gauss[-1])
         views[:, 1] = ((x - self.mean) / self.scale).clip(-CLIP, CLIP)
+        views[np.isnan(x)] = np.nan  # with a single knot np.interp gives numbers for these, too
         return views

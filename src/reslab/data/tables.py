@@ -188,14 +188,11 @@ def _coded_date(owner: str, column: np.ndarray, rare: int) -> list[Coded]:
 
 def _part_of_date(column: np.ndarray, part: str) -> np.ndarray:
     """float64 (N,), NaN where missing: days since 1970, month 1-12, weekday 0-6 from Monday on, hour 0-23."""
-    days = column.astype("datetime64[D]")
     if part == "day":
         return (column - np.datetime64(0, "us")) / DAY
-    if part == "weekday":
-        return np.where(np.isnat(column), np.nan, (days.astype(np.int64) + 3) % 7)  # 1970-01-01 was a Thursday
-    if part == "hour":
-        return (column - days) // np.timedelta64(1, "h") + np.where(np.isnat(column), np.nan, 0)
-    return np.where(np.isnat(column), np.nan, column.astype("datetime64[M]").astype(np.int64) % 12 + 1)
+    unit, shift, cycle = {"month": ("M", 0, 12), "weekday": ("D", 3, 7), "hour": ("h", 0, 24)}[part]  # from a Thursday
+    count = column.astype(f"datetime64[{unit}]").astype(np.int64)
+    return np.where(np.isnat(column), np.nan, (count + shift) % cycle + (part == "month"))
 
 
 def _report_infinite(report: Report, owner: str, column: np.ndarray) -> None:

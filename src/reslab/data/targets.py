@@ -150,7 +150,7 @@ class Target:
 
 
 def find_target_kind(values: Any) -> TargetKind:
-    """labels: lists, or several columns of 0 and 1. classes: strings, booleans, few whole numbers. numbers: all else."""
+    """labels: lists, or several columns of 0 and 1. classes: strings, booleans, few whole numbers. Else numbers."""
     values, _ = values_of(values)
     if values.ndim == 2:
         return "labels" if values.dtype.kind in "bfiu" and np.isin(values, (0, 1)).all() else "numbers"
@@ -194,10 +194,14 @@ def _labels(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _zero_one(values: np.ndarray) -> np.ndarray:
-    wrong = np.array([[one not in (0, 1) for one in row] for row in values.tolist()], bool)
+    if values.dtype.kind in "bfiu":
+        wrong = ~np.isin(values, (0, 1))
+    else:
+        wrong = np.array([[one not in (0, 1) for one in row] for row in values.tolist()], bool)
     if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise UsageError(f"row {row} of label {column} is {values[row, column]!r}: columns of labels hold 0 and 1")
+        row, column = np.argwhere(wrong)[0].tolist()
+        value = values.tolist()[row][column]
+        raise UsageError(f"row {row} of label {column} is {value!r}: columns of labels hold 0 and 1")
     return values.astype(np.float32)
 
 

@@ -1,0 +1,122 @@
+"""Kinds of columns: found by the rules, overridden by name, refused with the row that forbids it."""
+
+import numpy as np
+import pytest
+
+from reslab.data.columns import find_kinds, iso_date, read_as, separator_of
+from reslab.data.frames import Report, read_frame
+from reslab.errors import UsageError
+
+N = 100
+MANY = [f"word{k}" for k in range(30)]
+
+
+def kind(values: list) -> str:
+    return find_kinds(read_frame({"c": values, "other": range(len(values))}))["c"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([k % 26 for k in range(N)], "number"),  # 26 distinct
+        ([k % 25 for k in range(N)], "category"),
+        ([k % 25 * 1.0 for k in range(N)], "category"),
+        ([k % 3 / 2 for k in range(N)], "number"),  # not whole
+        ([float("inf") if k % 5 == 0 else k % 3 for k in range(N)], "category"),
+        (list(range(10)), "number"),  # no value is there twice
+        ([1, 1, None, 1], "category"),  # it tells what is missing
+        ([True, False] * 50, "category"),
+        (["a", "b"] * 50, "category"),
+        (MANY * 3, "category"),
+        ([f"a rather nice dress {k}" for k in range(30)], "text"),
+        ([f"a rather nice dress {k}" for k in range(25)] * 4, "category"),
+        ([f"title {k}" for k in range(30)], "text"),  # two words, hardly repeated
+        ([f"title {k}" for k in range(30)] * 4, "category"),
+        ([f"서울에서 부산까지 {k} 시간" for k in range(30)], "text"),
+        ([f"東京から大阪まで{k}時間" for k in range(30)], "text"),
+        (["2024-02-29", "2024-03-01T12:30:00Z", None], "date"),
+        (["2024-02-30", "2024-03-01", "2024-03-02"], "category"),  # two of three
+        (["2024-02-29"] * 49 + ["2024-03-01"] * 50 + ["soon"], "date"),
+        (["2023", "2024"] * 50, "category"),
+        (["a|b", "b|c", "a|c"] * 10, "categories"),
+        (["a; b", "b;c", "a ;c"] * 10, "categories"),
+        (["Drama", "Comedy", "Drama|Comedy", "Drama|War", "War|Comedy", "Drama|War|Comedy", "War"] * 10, "categories"),
+        (["Smith; he was a man of few words", "Jones; she was a woman of many words"] * 10, "category"),
+        ([["a"], ["a", "b"], None], "categories"),
+    ],
+)
+def test_kinds_by_themselves(values: list, expected: str) -> None:
+    assert kind(values) == expected
+
+
+def test_constant_and_empty_columns_are_left_out_and_said() -> None:
+    report = Report()
+    frame = read_frame({"same": [5] * 3, "word": ["a"] * 3, "none": [None] * 3, "n": [1.5, 2, 3]})
+    assert find_kinds(frame, report=report) == {"same": "skip", "word": "skip", "none": "skip", "n": "number"}
+    assert list(report.lines()) == [
+        "column 'same': constant ('5.0' in every row): left out",
+        "column 'word': constant ('a' in every row): left out",
+        "column 'none': empty: left out",
+    ]
+
+
+def test_numbers_as_strings_are_said() -> None:
+    report = Report()
+    frame = read_frame({"age": [str(k) for k in range(99)] + ["unknown"]})
+    assert find_kinds(frame, report=report) == {"age": "category"}
+    (line,) = report.lines()
+    assert "but 'unknown' is none" in line
+    assert "kinds={'age': 'number'}" in line
+
+
+def test_overrides() -> None:
+    frame = read_frame({"a": [1, 2] * 50, "s": ["1", "2.5"] * 50, "t": ["x", "y"] * 50})
+    assert find_kinds(frame, {"a": "number", "s": "number", "t": "skip"}) == {"a": "number", "s": "number", "t": "skip"}
+    assert read_as("number", "s", frame["s"])[:2].tolist() == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sentence"),
+    [
+        ({"agee": "number"}, "no column 'agee'; did you mean 'age'"),
+        ({"age": "numbers"}, "cannot be 'numbers': the kinds are .*; did you mean 'number'"),
+        ({"word": "number"}, "column 'word' is of kind 'number', but row 1 is 'three'"),
+        ({"word": "date"}, "column 'word' is of kind 'date', but row 0 is '2'"),
+        ({"age": "date"}, "column 'age' is of kind 'date', but row 0 is 1.0"),
+        ({"day": "number"}, "column 'day' is of kind 'number', but row 1 is 2024-02-29"),
+        ({"list": "text"}, "column 'list' is of kind 'text', but row 0 is"),
+    ],
+)
+def test_overrides_that_cannot_be(kinds: dict[str, str], sentence: str) -> None:
+    day = np.array(["NaT", "2024-02-29"], dtype="datetime64[us]")
+    frame = read_frame({"age": [1, 2], "word": ["2", "three"], "day": day, "list": [["a"], []]})
+    with pytest.raises(UsageError, match=sentence):
+        find_kinds(frame, kinds)
+
+
+def test_dates_are_iso_and_utc() -> None:
+    assert str(iso_date("2024-03-01 09:00:00+09:00")) == "2024-03-01 00:00:00"
+    for text in ("2024", "2024-03", "20240301", "2024-13-01", "1.3.2024", "2024-03-01 soon"):
+        assert iso_date(text) is None
+
+
+def test_strange_dates_are_missing_and_said() -> None:
+    report = Report()
+    column = read_frame({"d": ["2024-02-29", "soon", None]})["d"]
+    assert np.isnat(read_as("date", "d", column, report)).tolist() == [False, True, True]
+    assert list(report.lines()) == ["column 'd': 1 values are no ISO dates, such as 'soon': taken as missing"]
+
+
+def test_an_empty_column_has_every_type() -> None:
+    column = read_frame({"c": [None, None]})["c"]
+    assert np.isnan(read_as("number", "c", column)).all()
+    assert np.isnat(read_as("date", "c", column)).all()
+    for name in ("category", "categories", "text"):
+        assert list(read_as(name, "c", column)) == [None, None]  # type: ignore[arg-type]
+
+
+def test_separators() -> None:
+    assert separator_of(["a|b;c", "d"]) == "|"
+    assert separator_of(["a, b", "c"]) == ","
+    assert separator_of(["a, b", "c"], sure=True) == ""  # commas stand in names, too
+    assert separator_of(["a", "b"]) == ""
