@@ -55,6 +55,8 @@ bench: .venv/dev
 	$(BIN)/python bench/paths.py
 	$(BIN)/python bench/lesions.py
 	$(BIN)/python bench/gradients.py
+	$(BIN)/python bench/qa_fold.py
+	$(BIN)/python bench/qa.py
 
 clean:
 	rm -rf .venv runs/demo .mypy_cache .ruff_cache .pytest_cache build dist
