@@ -154,7 +154,7 @@ def test_a_sparse_matrix_is_said() -> None:
 def test_a_name_used_twice_is_said() -> None:
     pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     for table in (pd.DataFrame([[1, 2]], columns=["a", "a"]), pa.table([[1], [2]], names=["a", "a"])):
-        with pytest.raises(UsageError, match="same name: .*'a'"):
+        with pytest.raises(UsageError, match=r"same name: .*'a'"):
             read_frame(table)
 
 
@@ -232,7 +232,7 @@ def test_a_truncated_parquet_and_an_absent_file(tmp_path: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     pq.write_table(pa.table({"a": list(range(1000))}), tmp_path / "a.parquet")
     (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-100])
-    with pytest.raises(ReslabError, match="a.parquet is no parquet file, or is damaged"):
+    with pytest.raises(ReslabError, match=r"a.parquet is no parquet file, or is damaged"):
         read_frame(tmp_path / "a.parquet")
     with pytest.raises(UsageError, match=re.escape(f"there is no file {tmp_path / 'b.csv'}")):
         read_frame(tmp_path / "b.csv")

@@ -229,12 +229,12 @@ def test_order_does_not_matter_and_more_columns_are_said() -> None:
 def test_what_transform_refuses() -> None:
     encoder = TableEncoder.fit(read_frame(MIXED))
     frame = read_frame(MIXED)
-    with pytest.raises(UsageError, match="lacks the columns 'text', 'c'$"):
+    with pytest.raises(UsageError, match=r"lacks the columns 'text', 'c'$"):
         encoder.transform(frame.without("text", "c", "same"))
     wrong = Frame({**frame.columns, "n": read_frame({"n": ["1", "two"] * 30})["n"]})
     with pytest.raises(UsageError, match="column 'n' is of kind 'number', but row 1 is 'two'"):
         encoder.transform(wrong)
-    with pytest.raises(UsageError, match="column 'when' is of kind 'date', but row 0 is 0.0"):
+    with pytest.raises(UsageError, match=r"column 'when' is of kind 'date', but row 0 is 0.0"):
         encoder.transform(Frame({**frame.columns, "when": frame["n"]}))
     numbers = Frame({**frame.columns, "n": read_frame({"n": [str(k / 2) for k in range(60)]})["n"]})
     assert_same(encoder.transform(numbers), encoder.transform(frame))  # strings that are numbers will do

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from reslab.data.cells import DAY
 from reslab.data.columns import Kind, find_kinds, missing, read_as, separator_of
 from reslab.data.frames import Frame, Report
 from reslab.data.table_bags import Bags
@@ -21,7 +22,6 @@ __all__ = ["Table", "TableEncoder"]
 Code = NumberCode | Vocabulary | ListCode | TextCode
 CODES = {"number": NumberCode, "category": Vocabulary, "categories": ListCode, "text": TextCode}
 ORDER = (NumberCode, Vocabulary, (ListCode, TextCode))  # of a table's columns: numbers, categories, bags
-DAY = np.timedelta64(1, "D")
 FORMAT = 1
 
 
