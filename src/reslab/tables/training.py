@@ -47,7 +47,7 @@ def make_parts(
 ) -> Parts:  # fmt: skip
     """Frames and encoded targets of each part; columns are encoded by what "train" says."""
     encoder = TableEncoder.fit(frames["train"], kinds, report=report)
-    last = next(reversed(frames))  # what is odd about the test rows is said, once
+    last = list(frames)[-1]  # what is odd about the test rows is said, once
     tables = {part: encoder.transform(f, report=report if part == last else None) for part, f in frames.items()}
     weights = None
     if class_weight is not None:

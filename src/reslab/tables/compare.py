@@ -1,0 +1,157 @@
+"""Nets compared on one table: each trained from several seeds, and scikit-learn's boosted trees beside them."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from reslab.data.tables import Table
+from reslab.errors import UsageError
+from reslab.run import Run, environment
+from reslab.tables.metrics import MAIN, scores
+from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
+from reslab.tables.training import Parts
+from reslab.train.progress import Tell, silent
+from reslab.train.recipe import Recipe, change
+from reslab.train.start import finished, pick_device
+
+NETS = ("gated", "gated-plain", "gated-block", "mlp", "resnet")
+TREES = "trees"  # scikit-learn's HistGradientBoosting
+TOPICS = 64  # numbers that the trees are given of each text: its tf-idf by truncated SVD
+MOST = 254  # values of a category that they take
+DONE = "results/compare-tables.json"
+Showing = Callable[[str], AbstractContextManager[Tell]]
+
+
+def quietly(name: str) -> AbstractContextManager[Tell]:
+    return nullcontext(silent)
+
+
+def compare(
+    folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] = (*NETS, TREES),
+    seeds: int = 3, device: str = "auto", showing: Showing = quietly, command: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Train every net from every seed, which also cuts the table: mean and standard deviation of the test scores.
+
+    All nets have the same rows, columns, recipe and early stopping; the trees the same rows and columns, and stop early
+    too. Each net is trained in a folder of its own; a finished one is not trained again. The result, also in
+    results/compare-tables.json, is written anew after each.
+    """
+    if seeds < 1 or not nets:
+        raise UsageError(f"compare at least one net from one seed, got {len(nets)} and {seeds}")
+    out, place = Run(folder), pick_device(device)
+    out.make()
+    stored = out.read_json(DONE) if out.has(DONE) else {}
+    trees: dict[str, Any] = stored.get("trees", {})
+    runs: dict[str, list[dict[str, Any]]] = {net: [] for net in nets}
+    for seed in range(seeds):
+        cut = replace(reading, split=100 * seed)
+        data = load(word, cut, recipe)
+        for net in nets:
+            with showing(f"{net}-s{seed}") as tell:
+                if net == TREES:
+                    found = trees.get(str(seed)) or boosted(data, parts_of(data, cut), seed)
+                    trees[str(seed)] = found
+                else:
+                    found = one(out, net, seed, word, cut, data, recipe, device, tell)
+            runs[net].append(found)
+            env = environment(str(place), torch.get_num_threads())
+            out.write_json(DONE, {
+                "nets": [row(name, each) for name, each in runs.items() if each], "main": MAIN[data.target.kind],
+                "data": word, "seeds": seeds, "recipe": asdict(recipe), "trees": trees, "env": env, "command": command,
+            })  # fmt: skip
+    return out.read_json(DONE)
+
+
+def one(
+    out: Run, net: str, seed: int, word: str, reading: Reading, data: TableData, recipe: Recipe, device: str, tell: Tell
+) -> dict[str, Any]:
+    """One net's test scores, parameters and seconds; those of the CPU where it trains on one, else of the clock."""
+    folder = out.path(f"{net}-s{seed}")
+    run = prepare(folder, word=word, reading=reading, data=data, preset=net, recipe=change(recipe, seed=seed))
+    clock = "results/clock.json"
+    if not finished(folder):
+        on_cpu = pick_device(device).type == "cpu"
+        began, now = (time.process_time(), time.process_time) if on_cpu else (time.perf_counter(), time.perf_counter)
+        result = train(folder, data=data, device=device, tell=tell)
+        run.write_json(clock, {"seconds": now() - began})
+        run.path("last.pt").unlink(missing_ok=True)
+    else:
+        result = train(folder)
+    test = {key: value for key, value in result["test"].items() if isinstance(value, float)}
+    spent = run.read_json(clock)["seconds"] if run.has(clock) else result["seconds"]
+    return {**test, "parameters": result["parameters"], "epochs": result["epochs"], "seconds": spent}
+
+
+def boosted(data: TableData, parts: Parts, seed: int) -> dict[str, Any]:
+    """The test scores of scikit-learn's HistGradientBoosting, stopped early by the validation rows."""
+    if parts.target.kind == "labels" or (parts.target.outputs > 1 and parts.target.kind == "numbers"):
+        raise UsageError(f"{TREES} predict one class or one number; leave them out of --nets")
+    began = time.process_time()
+    columns, categorical = features(parts, seed)
+    y = {part: values if parts.target.kind == "classes" else values[:, 0] for part, values in parts.targets.items()}
+    kind = HistGradientBoostingClassifier if parts.target.kind == "classes" else HistGradientBoostingRegressor
+    trees = kind(max_iter=1000, early_stopping=True, n_iter_no_change=20, categorical_features=categorical,
+                 random_state=seed)  # fmt: skip
+    trees.fit(columns["train"], y["train"], X_val=columns["validation"], y_val=y["validation"])
+    if parts.target.kind == "classes":
+        predicted = trees.predict_proba(columns["test"])
+    else:
+        predicted = parts.target.unscaled(trees.predict(columns["test"])[:, None].astype(np.float64))
+    found = scores(parts.target.kind, true_values(parts.target, data.values["test"]), predicted)
+    return {**found, "parameters": None, "epochs": None, "seconds": time.process_time() - began}
+
+
+def features(parts: Parts, seed: int) -> tuple[dict[str, np.ndarray], list[int]]:
+    """(of each part (N, F): z-scores, categories' codes, TOPICS numbers a column of bags; which are categories)."""
+    found: dict[str, list[np.ndarray]] = {part: [] for part in parts.tables}
+    sizes = parts.tables["train"].sizes
+    for part, table in parts.tables.items():
+        if table.numbers is not None:
+            found[part].append(table.numbers[:, :, 1].numpy())
+        if table.codes is not None:
+            found[part].append(np.minimum(table.codes.numpy(), MOST))
+    for column, size in enumerate(sizes["bags"]):
+        matrices = {part: matrix(table, column, size) for part, table in parts.tables.items()}
+        svd = TruncatedSVD(min(TOPICS, size - 1), random_state=seed).fit(matrices["train"])
+        for part, each in matrices.items():
+            found[part].append(svd.transform(each))
+    first = sizes["numbers"]
+    categorical = list(range(first, first + len(sizes["categories"])))
+    return {part: np.concatenate(each, axis=1).astype(np.float64) for part, each in found.items()}, categorical
+
+
+def matrix(table: Table, column: int, size: int) -> csr_matrix:
+    """One column of bags as a sparse matrix (N, size)."""
+    assert table.bags is not None
+    assert table.starts is not None
+    assert table.ids is not None
+    assert table.weights is not None
+    place, starts = table.bags[:, column].numpy().astype(np.int64), table.starts.numpy()
+    lengths = starts[place + 1] - starts[place]
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    taken = np.repeat(starts[place] - bounds[:-1], lengths) + np.arange(bounds[-1])
+    return csr_matrix((table.weights.numpy()[taken], table.ids.numpy()[taken], bounds), shape=(len(table), size))
+
+
+def row(net: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean, standard deviation and each seed's value of every score."""
+    found: dict[str, Any] = {"net": net, "seeds": len(runs), "parameters": runs[0]["parameters"]}
+    for key in runs[0]:
+        values = [one[key] for one in runs if one.get(key) is not None]
+        if key != "parameters" and values:
+            found |= {
+                key: mean(values),
+                f"{key}_std": stdev(values) if len(values) > 1 else None,
+                f"{key}_each": values,
+            }
+    return found
