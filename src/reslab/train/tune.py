@@ -25,12 +25,12 @@ class Choice:
     """What a training runs with, and what was tried: milliseconds a step by combination."""
 
     precision: str = "fp32"
-    memory_format: str = "NCHW"
+    memory_format: str = "NCHW"  # "" where x is no image
     compile: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.precision} {self.memory_format}{' compiled' if self.compile else ''}"
+        return " ".join(filter(None, (self.precision, self.memory_format, "compiled" if self.compile else "")))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +70,7 @@ def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> 
     auto = ("fp32", "bf16") if native_bf16(device) else ("fp32",)
     precisions = auto if recipe.precision == "auto" else (recipe.precision,)
     formats = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
-    formats = formats if images else ("NCHW",)
+    formats = formats if images else ("",)
     compiled = recipe.compile == "on"
     return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]
 
