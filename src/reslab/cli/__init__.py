@@ -13,7 +13,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab import __version__
-from reslab.cli import ask, doctor, evaluate, heads, judge, look, nets, qa, report, study, train
+from reslab.cli import ask, doctor, evaluate, heads, judge, look, nets, qa, report, study, table_rows, tables, train
 from reslab.errors import ReslabError
 
 app = App(
@@ -31,9 +31,13 @@ app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
 qa.app.command(ask.ask)
 app.command(qa.app)
+app.command(tables.app)
 qa.app.command(qa.train)
 qa.app.command(judge.evaluate, name="eval")
 qa.app.command(heads.compare)
+tables.app.command(tables.train)
+tables.app.command(table_rows.evaluate, name="eval")
+tables.app.command(table_rows.predict)
 app.command(study.app)
 app.command(report.report)
 app.command(doctor.doctor)

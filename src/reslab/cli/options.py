@@ -11,7 +11,7 @@ from cyclopts import Parameter, Token
 from reslab.train.recipe import IMAGES, Recipe
 
 RECIPE_HELP = {
-    "batch": "Images (windows of a text) a batch.",
+    "batch": "Images (windows of a text, rows of a table) a batch.",
     "epochs": "Passes over the training part; replaces iterations.",
     "iterations": "Updates; replaces epochs.",
     "optimizer": "SGD with momentum, or AdamW.",
@@ -34,7 +34,7 @@ RECIPE_HELP = {
     "warmup_lr": "Rate held until the training error is below --warmup-error.",
     "warmup_error": "Percent; see --warmup-lr.",
     "warmup_depth": "Least depth of net that --warmup-lr is for.",
-    "validation": "Training images (or share) set aside for validation.",
+    "validation": "Training images or rows (or a share of them) set aside for validation.",
     "augment": "Shift by a padded crop, random scale and crop, or none.",
     "pad": "Pixels that `crop` pads.",
     "flip": "Mirror half of the training images.",
@@ -83,14 +83,17 @@ def recipe_flags(without: Sequence[str] = ()) -> type:
     return flags
 
 
+NOT_OF_TABLES = [key for key in IMAGES if key not in ("validation", "label_smoothing")]
 GROUP = Parameter(name="*", group="Recipe (each replaces the recipe's own)")
 
 if typing.TYPE_CHECKING:
     RecipeFlags = Any
     TextRecipeFlags = Any
+    TableRecipeFlags = Any
 else:
     RecipeFlags = Annotated[recipe_flags(without=["checkpointing"]), GROUP]
     TextRecipeFlags = Annotated[recipe_flags(without=IMAGES), GROUP]
+    TableRecipeFlags = Annotated[recipe_flags(without=[*NOT_OF_TABLES, "layer_decay", "checkpointing"]), GROUP]
 
 
 @dataclass(frozen=True, kw_only=True)

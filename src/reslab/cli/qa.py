@@ -90,7 +90,7 @@ def train(
         if told:
             names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
             raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
-        run = Run(out) if out else newest(questions=True)
+        run = Run(out) if out else newest("qa")
         if not run.has("spec.json"):
             raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
     else:

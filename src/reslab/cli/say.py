@@ -16,11 +16,11 @@ def as_json(data: Any) -> None:
     print(json.dumps(data, indent=1, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """A plain table; every column but the first is right-aligned."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", left: int = 1) -> None:
+    """A plain table; every column but the first `left` ones is right-aligned."""
     drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
-        drawn.add_column(name, justify="right" if i else "left", no_wrap=True)
+        drawn.add_column(name, justify="right" if i >= left else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*(str(cell) for cell in row))
     console = Console()
@@ -48,8 +48,8 @@ def skipped(names: Sequence[str]) -> None:
 
 
 def problems(report: Any) -> None:
-    """Warn of what was wrong with questions (data.question.Report): how many of each kind, and examples."""
-    for line in report.lines():
+    """Warn of what was wrong with questions or a table, each line once."""
+    for line in dict.fromkeys(report.lines()):
         print(f"warning: {line}" if line[0] != " " else line, file=sys.stderr)
 
 

@@ -94,12 +94,13 @@ def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
     return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}
 
 
-def newest(*, questions: bool = False) -> Run:
-    """The newest unfinished run under runs/, of a net for images or for questions."""
+def newest(family: str = "") -> Run:
+    """The newest unfinished run under runs/, of a net for images or of the family "qa" or "table"."""
     from reslab.train.start import finished
 
     found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
-    found = [folder for folder in found if (Run(folder).read_json("spec.json").get("family") == "qa") == questions]
+    of = {folder: Run(folder).read_json("spec.json").get("family") for folder in found}
+    found = [folder for folder in found if (of[folder] if of[folder] in ("qa", "table") else "") == family]
     if not found:
         raise UsageError("there is no unfinished run under runs/")
     return Run(max(found, key=lambda folder: folder.stat().st_mtime))

@@ -38,13 +38,16 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """run, questions, study, heads or look; raises UsageError for a folder that is none of them."""
+    """run, questions, table, study, heads or look; raises UsageError for a folder that is none of them."""
     if (folder / "study.json").is_file():
         return "study"
     if (folder / "results" / "compare.json").is_file():
         return "heads"
     if (folder / "spec.json").is_file() and (folder / "results").is_dir():
-        return "questions" if read_json(folder / "spec.json").get("family") == "qa" else "run"
+        family = read_json(folder / "spec.json").get("family")
+        return {"qa": "questions", "table": "table"}.get(str(family), "run")
+    if (folder / "members.json").is_file():
+        return "table"
     if any((folder / "results").glob("look-*.json")):
         return "look"
     wanted = "a run folder holds spec.json and results/, a study folder holds study.json"
@@ -53,7 +56,7 @@ def kind(folder: Path) -> str:
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything the page of a run can use."""
-    if (found := kind(folder)) not in ("run", "questions"):
+    if (found := kind(folder)) not in ("run", "questions", "table"):
         what = {"study": "a study folder", "heads": "a comparison"}.get(found, "no run of ours")
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")

@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
-from reslab.report import heads, look, questions, runs, studies, words
+from reslab.report import heads, look, questions, runs, scores, studies, tabular, words
 from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,6 +26,7 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
         return look.write(folder, out=out)
     target = Path(out) if out else folder / "report.html"
     pages = {"study": studies.page, "run": runs.page, "questions": questions.page, "heads": heads.page}
+    pages["table"] = tabular.page
     page = pages[kind](folder)
     page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
     return save(render(page), target)
@@ -52,6 +53,8 @@ def _environment() -> Any:
     )
     for name in ("percent", "count", "short", "duration", "plain", "number", "plus_minus", "statistic", "tied"):
         environment.filters[name] = getattr(words, name)
+    for name in ("name_of", "text", "interval"):
+        environment.globals[f"score_{name}"] = getattr(scores, name)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     return environment
 

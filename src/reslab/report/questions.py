@@ -61,18 +61,18 @@ def scores(run: Run) -> Facts | None:
     return charts.figure("scores", [plot], alt=f"Curves of exact match and F1 by iteration: {said}.", caption=caption)
 
 
-def reliability(found: Facts) -> Facts | None:
+def reliability(found: Facts, *, noun: str = "answers", right: str = "match exactly") -> Facts | None:
     """How often answers of each confidence are right: on the diagonal, confidence says what it promises."""
     bins = [one for one in dicts(found.get("bins")) if one.get("n")]
     if not bins or not words.is_number(found.get("ece")):
         return None
     confidence, accuracy = ([charts.finite(100 * one[key]) for one in bins] for key in ("confidence", "accuracy"))
     points = {
-        "type": "scatter", "mode": "lines+markers", "name": "answers", "x": confidence, "y": accuracy,
+        "type": "scatter", "mode": "lines+markers", "name": noun, "x": confidence, "y": accuracy,
         "cliponaxis": False,  # whole circles at 100 %
         "marker": {"size": [6 + 18 * (one["n"] / found["n"]) ** 0.5 for one in bins], "color": "@residual2"},
         "line": {"color": "@residual2", "width": 1.2}, "customdata": [one["n"] for one in bins],
-        "hovertemplate": "confidence %{x:.1f} %<br>right %{y:.1f} %<br>%{customdata:,} answers<extra></extra>",
+        "hovertemplate": f"confidence %{{x:.1f}} %<br>right %{{y:.1f}} %<br>%{{customdata:,}} {noun}<extra></extra>",
     }  # fmt: skip
     diagonal = {
         "type": "scatter", "mode": "lines", "name": "as sure as right", "x": [0, 100], "y": [0, 100],
@@ -81,9 +81,9 @@ def reliability(found: Facts) -> Facts | None:
     axes = {"xaxis": {"title": {"text": "confidence (%)"}, "range": [0, 100]}, "yaxis": {"range": [0, 100]}}
     plot = charts.plot("right (%)", [diagonal, points], height=340, key="confidence", **axes)
     caption = (
-        f"Test answers by their confidence: how often they match exactly. Expected calibration error "
+        f"Test {noun} by their confidence: how often they {right}. Expected calibration error "
         f"{words.percent(100 * found['ece'], 1)}. On the dotted line confidence is what it says."
     )
-    said = "; ".join(f"{one['n']} answers near {100 * one['confidence']:.0f} % are right in "
+    said = "; ".join(f"{one['n']} {noun} near {100 * one['confidence']:.0f} % are right in "
                      f"{100 * one['accuracy']:.0f} %" for one in bins)  # fmt: skip
     return charts.figure("reliability", [plot], alt=f"Reliability: {said}.", caption=caption, max_width=520)

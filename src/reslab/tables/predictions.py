@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,17 @@ def by_name(what: str, names: list[str], values: np.ndarray) -> dict[str, list[A
 
 
 def write_predictions(
-    path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None
-) -> Path:
-    """Write them whole or not at all. Raises UsageError for a file that is neither .csv nor .parquet."""
+    path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
+    kept: Mapping[str, list[Any]] | None = None,
+) -> Path:  # fmt: skip
+    """Write them whole or not at all, behind the columns `kept`.
+
+    Raises UsageError for a file that is neither .csv nor .parquet, and where a kept column has the name of one of ours.
+    """
     columns = table_of(target, scores, known=known, rows=rows)
+    if twice := [name for name in kept or {} if name in columns]:
+        raise UsageError(f"column {twice[0]!r} cannot be kept: predictions have a column of that name")
+    columns = {**(kept or {}), **columns}
     if path.suffix == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text)

@@ -1,0 +1,117 @@
+"""Several nets from several seeds in one folder, whose predictions are averaged."""
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.run import Run
+from reslab.tables.metrics import MAIN
+from reslab.tables.model import MEMBERS, load, read_table_spec
+from reslab.tables.train import Reading, TableData, prepare, read_reading, train, weigh
+from reslab.tables.train import load as load_data
+from reslab.train.begin import withdraw
+from reslab.train.progress import Tell, silent
+from reslab.train.recipe import Recipe, change
+from reslab.train.start import DONE, finished, first_comment, read_recipe
+
+Showing = Callable[[str], AbstractContextManager[Tell]]
+
+
+def prepare_members(
+    folder: Path | str, *, members: int, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe,
+    command: str = "",
+) -> Run:  # fmt: skip
+    """Make the folders FOLDER/s0, FOLDER/s1, ... of the recipe's seed and those after it, or take up the same ones.
+
+    Raises UsageError where the folder holds something else.
+    """
+    run = Run(folder)
+    if members < 1:
+        raise UsageError(f"members must be at least 1, got {members}")
+    names = [f"s{k}" for k in range(members)]
+    if run.has(MEMBERS):
+        there = run.read_json(MEMBERS, "members")["members"]
+        if there != names:
+            raise UsageError(f"{run.folder} holds {len(there)} members, not {members}; name a new folder with --out")
+    elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
+        raise UsageError(f"{run.folder} holds something other than {members} members; name a new folder with --out")
+    for k, name in enumerate(names):
+        seeded = change(recipe, seed=recipe.seed + k)
+        prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded, command=command)
+    run.make()
+    if not run.has(MEMBERS):
+        run.write_json(MEMBERS, {"members": names})
+    return run
+
+
+def members_of(run: Run) -> list[Run]:
+    """The run folders of the members; of a run by itself that one. Raises UsageError where there is none of both."""
+    if not run.has(MEMBERS):
+        return [run]
+    return [Run(run.path(str(name))) for name in run.read_json(MEMBERS, "members")["members"]]
+
+
+def done(folder: Path | str) -> bool:
+    """Whether a run, or all members and their average, are finished."""
+    run = Run(folder)
+    return run.has(DONE) and all(finished(member.folder) for member in members_of(run))
+
+
+def train_members(
+    folder: Path | str, *, data: TableData | None = None, device: str = "auto", showing: Showing | None = None,
+    command: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Train the prepared members that are not finished, going on where one was stopped; the averaged model's result.
+
+    `showing`: of a member's name what tells its progress.
+    """
+    run = Run(folder)
+    if done(folder):
+        return run.read_json(DONE, "net", "data", "test")
+    runs, showing = members_of(run), showing or (lambda name: nullcontext(silent))
+    if data is None:
+        word, reading = read_reading(runs[0])
+        data = load_data(word, reading, read_recipe(runs[0]))
+    each = []
+    try:
+        for member in runs:
+            with showing(f"{run.folder.name}/{member.folder.name}") as tell:
+                each.append(train(member.folder, data=data, device=device, tell=tell, command=command))
+    except (UsageError, RuntimeError, MemoryError):
+        withdraw_members(run, runs)
+        raise
+    model = load(run.folder, device=device)
+    kind = model.target.kind
+    with showing(run.folder.name) as tell:
+        scores = weigh(model, data, run, tell=tell)
+    result = {
+        "net": read_table_spec(runs[0]).name, "data": each[0]["data"], "kind": kind, "main": MAIN[kind], **scores,
+        "members": [one_line(member, result) for member, result in zip(runs, each, strict=True)],
+        **{key: sum(result[key] for result in each) for key in ("parameters", "iterations", "seconds")},
+        "batch": each[0]["batch"], "choice": each[0]["choice"], "seed": each[0]["seed"],
+        "problems": list(dict.fromkeys(data.report.lines())), "command": command or first_comment(runs[0]),
+    }  # fmt: skip
+    run.write_json(DONE, result)
+    return result
+
+
+def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:
+    """A member in its ensemble's result."""
+    main, test = result["main"], result["test"]
+    kept = {key: result.get(key) for key in ("seed", "epochs", "iterations", "validation_error", "seconds")}
+    return {"folder": member.folder.name, main: test[main], "interval": test["intervals"].get(main), **kept}
+
+
+def withdraw_members(run: Run, runs: list[Run]) -> None:
+    """Remove the folders in which no training has begun: mended, the command shall not find another run there."""
+    waiting = [member for member in runs if not (member.has("last.pt") or finished(member.folder))]
+    for member in waiting:
+        withdraw(member)
+    if len(waiting) == len(runs):
+        run.path(MEMBERS).unlink(missing_ok=True)
+        for folder in (run.path("results"), run.folder):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
