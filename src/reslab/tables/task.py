@@ -22,7 +22,7 @@ class TableTask:
     """Classes by cross-entropy, several labels by a binary one each, numbers by their squared error.
 
     `targets` of each part: int64 (N,) for "classes", float32 (N, K) for "labels" and for "numbers" (standardized).
-    `weights`, (K,): of each class.
+    `weights`, (K,): of each class; the loss is the mean over rows of weight * loss.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class TableTask:
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
         if self.kind == "classes":
-            return F.cross_entropy(out, y, weight=self.weights, label_smoothing=self.recipe.label_smoothing)
+            # Over the rows, not over their weights: else a batch of light rows only would count as much as any other.
+            smoothing = self.recipe.label_smoothing
+            return F.cross_entropy(out, y, weight=self.weights, label_smoothing=smoothing, reduction="sum") / len(y)
         if self.kind == "labels":
             return F.binary_cross_entropy_with_logits(out, y)
         return F.mse_loss(out, y)
@@ -61,16 +63,16 @@ class TableTask:
         return ((out - y) ** 2).mean(dim=1).sum()
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
-        """Error (%: as `wrong` counts) and loss, the class weights left out; not on the training part."""
+        """Error (%: as `wrong` counts) and loss, with the class weights; not on the training part."""
         if part not in self.parts or part == "train":
             return None
         out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
-        weights, self.weights = self.weights, None
-        try:
-            loss = self.loss(out, y).item()
-        finally:
-            self.weights = weights
-        return {"error": 100 * self.wrong(out, y).item() / len(y), "loss": loss, "n": len(y)}
+        if self.weights is None:
+            return {"error": 100 * self.wrong(out, y).item() / len(y), "loss": self.loss(out, y).item(), "n": len(y)}
+        weights = self.weights[y].double()
+        missed = (weights * (out.argmax(dim=1) != y)).sum() / weights.sum()
+        loss = self.loss(out, y).double() * len(y) / weights.sum()
+        return {"error": 100 * missed.item(), "loss": loss.item(), "n": len(y)}
 
     def average_norms(self, net: nn.Module) -> None:
         raise UsageError("precise_bn is for images; leave it out")

@@ -38,7 +38,7 @@ class Parts:
     target: Target
     tables: dict[str, Table]
     targets: dict[str, np.ndarray]  # encoded
-    weights: np.ndarray | None = None  # (K,) of each class
+    weights: np.ndarray | None = None  # (K,) of each class; of the training rows their mean is 1
 
 
 def make_parts(
@@ -52,6 +52,7 @@ def make_parts(
     weights = None
     if class_weight is not None:
         weights = target.weights(class_weight, targets["train"])
+        weights = weights / weights[targets["train"]].mean()  # a row weighs 1 on average
     return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights)
 
 
@@ -78,7 +79,9 @@ def train_net(
     parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, tell: Tell = silent
 ) -> Training:
     """Train the spec's net in a run folder, going on from its last checkpoint. The seed is the recipe's."""
-    torch.manual_seed(recipe.seed)
+    torch.random.default_generator.manual_seed(recipe.seed)
+    if device.type != "cpu":  # a device that is not used keeps its random state
+        torch.manual_seed(recipe.seed)
     net = build_table(spec)
     task = make_task(parts, recipe, device)
     return fit(task, net, recipe=recipe, run=run, tell=tell)
@@ -117,6 +120,9 @@ def batch_for(rows: int, most: int) -> int:
 def fingerprint(parts: Parts) -> str:
     """Of all that a net is trained on."""
     digest = hashlib.sha256(json.dumps(parts.encoder.to_dict()[0], sort_keys=True, default=str).encode())
+    digest.update(json.dumps(parts.target.to_dict(), sort_keys=True).encode())
+    if parts.weights is not None:
+        digest.update(parts.weights.tobytes())
     for part in sorted(parts.tables):
         for array in (parts.targets[part], *tensors(parts.tables[part])):
             digest.update(np.ascontiguousarray(array).tobytes())

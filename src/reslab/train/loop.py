@@ -48,6 +48,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
                                   "the same command goes on from there", stop.asked)  # fmt: skip
             if last:
                 break
+    training.asked = stop.asked
     training.keep_best()
     if training.blocks.random:
         training.blocks.settle(training.kept)

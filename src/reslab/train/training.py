@@ -49,6 +49,7 @@ class Training:
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
         self.watch = Watch(self.net, run, recipe.look)
+        self.asked = 0  # the signal that came when nothing was left to do but the end
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
     def choose(self, net: nn.Module) -> Choice:

@@ -1,0 +1,74 @@
+"""What scikit-learn's users hand over: X as a Frame and y as an array, checked as scikit-learn checks them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from reslab.data.frames import Frame, read_frame
+from reslab.errors import UsageError
+
+
+def read_table(estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None) -> Frame:
+    """X as a Frame; its names and width are kept in the estimator in `fit` (`trained` None), and checked afterwards.
+
+    trained: the names of the columns in training. Columns without names, here or there, are taken by their place.
+    """
+    sparse = hasattr(X, "nnz")  # one kind of sparse matrix is a dict
+    if isinstance(X, str | Path) or (isinstance(X, Mapping) and not sparse) or is_records(X):
+        frame = read_frame(X)
+        if trained is None:
+            names = np.array(frame.names, dtype=object)
+            estimator.n_features_in_, estimator.feature_names_in_ = len(names), names
+        named = hasattr(estimator, "feature_names_in_")
+        return frame if trained is None or named else by_place(frame, trained)
+    if hasattr(X, "columns") or hasattr(X, "column_names"):
+        validate_data(estimator, X, reset=trained is None, skip_check_array=True)
+    else:
+        X = validate_data(estimator, rows_of(X), reset=trained is None, dtype=None, ensure_all_finite=False)
+    frame = read_frame(X)
+    return frame if trained is None else by_place(frame, trained)
+
+
+def is_records(X: Any) -> bool:
+    return isinstance(X, list) and bool(X) and all(isinstance(row, Mapping) for row in X)
+
+
+def rows_of(X: Any) -> Any:
+    """A list of rows as an array in which numbers beside strings stay numbers, and None is no string."""
+    if not isinstance(X, list | tuple) or not all(isinstance(row, list | tuple) for row in X):
+        return X
+    kinds = {type(value) for row in X for value in row}
+    return np.array(X, dtype=object) if kinds & {str, type(None)} and len(set(map(len, X))) == 1 else X
+
+
+def by_place(frame: Frame, trained: tuple[str, ...]) -> Frame:
+    """The frame's columns under the names that they had in training."""
+    if len(trained) != len(frame.names):
+        raise UsageError(f"X has {len(frame.names)} features, but training had {len(trained)}")
+    return Frame(dict(zip(trained, frame.columns.values(), strict=True)))
+
+
+def read_target(y: Any, rows: int) -> np.ndarray:
+    """y as an array (N,) or (N, K), finite, as many rows as X has; a column becomes (N,), with a warning."""
+    import narwhals.stable.v2 as nw
+
+    table = nw.from_native(y, pass_through=True, allow_series=True)
+    if isinstance(table, nw.Series | nw.DataFrame):
+        y = table.to_numpy()
+    elif hasattr(y, "to_pylist"):  # an array of pyarrow
+        y = y.to_pylist()
+    array: np.ndarray = check_array(
+        y, dtype=None, ensure_2d=False, ensure_all_finite=True, input_name="y", allow_nd=True
+    )
+    if array.ndim != 2 or array.shape[1] == 1:
+        array = column_or_1d(array, warn=True)
+    if len(array) != rows:
+        raise UsageError(f"Found input variables with inconsistent numbers of samples: X has {rows}, y {len(array)}")
+    if array.dtype == object and not any(isinstance(value, str) for value in array.flat):
+        plain = np.array(array.tolist())  # numbers of pandas' nullable types come as objects
+        return plain if plain.dtype.kind in "biuf" and plain.shape == array.shape else array
+    return array

@@ -1,0 +1,43 @@
+"""A trained model as plain data, JSON and arrays: so an estimator is pickled without its nets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from reslab.data.tables import TableEncoder
+from reslab.data.targets import Target
+from reslab.errors import UsageError
+from reslab.nets.table import build_table, from_dict, to_dict
+from reslab.tables.model import Member, TableModel
+from reslab.train.start import pick_device
+from reslab.train.tune import Choice
+
+
+def to_state(model: TableModel) -> dict[str, Any]:
+    """A model as JSON and arrays."""
+    members = []
+    for member in model.members:
+        about, arrays = member.encoder.to_dict()
+        weights = {name: value.cpu().numpy() for name, value in member.net.state_dict().items()}
+        members.append({"spec": to_dict(member.spec), "encoder": about, "arrays": arrays, "weights": weights})
+    return {"members": members, "target": model.target.to_dict(), "device": str(model.device),
+            "choice": model.choice.as_dict()}  # fmt: skip
+
+
+def from_state(state: Mapping[str, Any]) -> TableModel:
+    """The model that `to_state` described; on the CPU where its device is not there."""
+    try:
+        device = pick_device(state["device"])
+    except UsageError:
+        device = torch.device("cpu")
+    members = []
+    for one in state["members"]:
+        spec = from_dict(one["spec"])
+        with torch.random.fork_rng(devices=[]):
+            net = build_table(spec)
+        net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in one["weights"].items()})
+        encoder = TableEncoder.from_dict(one["encoder"], one["arrays"])
+        members.append(Member(spec=spec, encoder=encoder, net=net.requires_grad_(False)))
+    return TableModel(members, Target.from_dict(state["target"]), device=device, choice=Choice(**state["choice"]))
