@@ -56,7 +56,7 @@ class Run:
             if lacking or not isinstance(data, dict):
                 raise ValueError(f"it lacks {', '.join(lacking) or 'its content'}; restore a copy of it")
             return data
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             if self.has("spec.json"):
                 raise UsageError(f"{path} is missing; restore a copy of it, or train anew with --out") from error
             raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error

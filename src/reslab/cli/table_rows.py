@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -43,8 +44,8 @@ def evaluate(
     scores = model.scores(frame, report=report)
     kind = model.target.kind
     result: dict[str, Any] = {
-        "data": Path(file).name, "file": file, "kind": kind, "main": MAIN[kind], "test": judged(kind, truth, scores),
-        "problems": list(dict.fromkeys(report.lines())), "command": command_line(),
+        "data": {"name": Path(file).name}, "file": file, "kind": kind, "main": MAIN[kind],
+        "test": judged(kind, truth, scores), "problems": list(dict.fromkeys(report.lines())), "command": command_line(),
     }  # fmt: skip
     if kind == "classes":
         result["confusion"] = confusion(truth, scores)
@@ -56,7 +57,7 @@ def evaluate(
     if json:
         say.as_json(result)
         return
-    print(f"{run} on {result['data']}\n{main_line(result['test'], result['main'])}")
+    print(f"{run} on {Path(file).name}\n{main_line(result['test'], result['main'])}")
     tell_scores(result)
     print(f"next:   reslab report {quote(str(run))}")
 
@@ -91,7 +92,8 @@ def predict(
         frame[name]
     kept = {name: raw(source, name) for name in keep or []}
     scores = named(file, lambda: model.scores(frame.without(*kept.keys() - set(model.columns)), report=report))
-    write_predictions(out, model.target, scores, kept=kept)
+    names = () if model.target.kind == "classes" or not has_data(run) else target_of(run)
+    write_predictions(out, model.target, scores, kept=kept, columns=names)
     say.problems(report)
     found = summary(model, scores)
     if json:
@@ -104,7 +106,7 @@ def predict(
     print(f"predictions: {out}")
 
 
-def named(file: str, work: Any) -> Any:
+def named(file: str, work: Callable[[], Any]) -> Any:
     """Do the work; what is wrong with the table is said with its name."""
     try:
         return work()
@@ -117,10 +119,15 @@ def target_of(run: Path) -> tuple[str, ...]:
     from reslab.tables.members import members_of
     from reslab.tables.train import read_reading
 
-    first = members_of(Run(run))[0]
-    if not first.has("data.json"):
+    if not has_data(run):
         raise UsageError(f"{run} does not say which column it predicts: name it with --target")
-    return read_reading(first)[1].target
+    return read_reading(members_of(Run(run))[0])[1].target
+
+
+def has_data(run: Path) -> bool:
+    from reslab.tables.members import members_of
+
+    return members_of(Run(run))[0].has("data.json")
 
 
 def raw(source: Any, name: str) -> list[Any]:

@@ -151,6 +151,8 @@ def made(
         raise UsageError("say which table to train on: reslab tables train FILE --target NAME")
     if table.test is not None and table.test_share is not None:
         raise UsageError("--test names a file of test rows, --test-share draws some: give one of them")
+    if twice := [name for name in target if target.count(name) > 1]:
+        raise UsageError(f"the target {twice[0]!r} is named twice")
     reading = Reading(
         target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
         test=0.2 if table.test_share is None else table.test_share, test_word=absolute(table.test),

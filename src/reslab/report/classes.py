@@ -83,14 +83,17 @@ def confusion(run: Run) -> Facts | None:
     if small:
         cells |= {"texttemplate": "%{text}", "xgap": 1, "ygap": 1}
         axis |= {"tickvals": list(range(len(rows))), "ticktext": [charts.clipped(name) for name in names]}
-    long = max(map(len, names)) > 2
+    longest = max(map(len, names))
+    cell = 26 if len(rows) > 8 else min(72, 240 // len(rows))  # few classes fill a figure too
+    wide = max(40, 3 * cell // 2)
+    upright = longest > 2 and (len(rows) > 8 or 8 * min(longest, 22) > wide)
     axes: Facts = {
-        "xaxis": axis | {"side": "top", "title": {"text": "predicted"}, "tickangle": -90 if long else 0},
+        "xaxis": axis | {"side": "top", "title": {"text": "predicted"}, "tickangle": -90 if upright else 0},
         "yaxis": axis | {"autorange": "reversed", "title": {"text": "true"}},
     }
-    margin = 50 + 7 * min(max(map(len, names)), 20)  # what the names of the classes take beside the cells
-    side = 26 * len(rows) if small else 560
-    size: Facts = {"height": max(side + margin, 320), "margin": {"l": 8, "t": 8, "b": 8}}
+    margin = 50 + 7 * min(longest, 20)  # what the names of the classes take beside the cells
+    side = cell * len(rows) if small else 560
+    size: Facts = {"height": max(side + margin, 320 if len(rows) > 8 else 0), "margin": {"l": 8, "t": 8, "b": 8}}
     plot = charts.plot("", [cells], key="true \\ predicted", **size, **axes)
     if not small:
         plot["rows"] = _class_rows(run)
@@ -101,8 +104,8 @@ def confusion(run: Run) -> Facts | None:
     caption += "share of the row." + (f" Each cell pools {pool} × {pool} classes." if pool > 1 else "")
     said = [f"{m['true']} taken for {m['predicted']} {m['n']} times" for m in mistakes(run)[:3]]
     alt = f"Confusion matrix of {len(rows)} classes: {right:,} of {n:,} right. {'; '.join(said)}."
-    wide = {"min_width": 21 * len(rows) + margin, "max_width": 40 * len(rows) + margin} if small else {"max_width": 720}
-    return charts.figure("confusion", [plot], alt=alt, caption=caption, **wide)
+    limits = {"min_width": 21 * len(rows) + margin, "max_width": wide * len(rows) + margin}
+    return charts.figure("confusion", [plot], alt=alt, caption=caption, **(limits if small else {"max_width": 720}))
 
 
 def _pooled(rows: list[list[int]], pool: int) -> list[list[int]]:

@@ -22,23 +22,22 @@ def importance(found: Facts, main: str) -> Facts | None:
     masked = any(words.is_number(one.get("mask")) for one in ranked)
     if masked:
         plots.append(bars("mean mask", shown, [one.get("mask") for one in shown], "@other1", ""))
-    head = ["column", title, "±", *(["mean mask"] if masked else [])]
-    lines = [
-        [one["column"], charts.finite(factor * one["permutation"]), charts.finite(factor * one["permutation_std"]),
-         *([charts.finite(one.get("mask"))] if masked else [])]
+    plots[0]["rows"] = [["column", title, "±"], *(
+        [one["column"], charts.finite(factor * one["permutation"]), charts.finite(factor * one["permutation_std"])]
         for one in ranked
-    ]  # fmt: skip
-    for plot in plots:
-        plot["rows"] = [head, *lines]
+    )]  # fmt: skip
     if masked:
-        plots[1]["rows"] = []  # one table says both
+        plots[1]["rows"] = [
+            ["column", "mean mask"],
+            *([one["column"], charts.finite(one.get("mask"))] for one in ranked),
+        ]
     caption = (
         f"By how much the test rows' {name} {'falls' if share else 'rises'} when a column's values are shuffled among "
         f"{words.count(found.get('rows'))} rows: mean and standard deviation of {found.get('repeats')} shuffles. "
         "What two columns both tell counts for neither."
     )
     if masked:
-        caption += " Right: how far the net's masks let each column in, 0 to 1, mean over rows and layers."
+        caption += " Mean mask: how far the net lets each column in, 0 to 1, over rows and layers."
     if len(ranked) > LISTED:
         caption += f" The first {LISTED} of {len(ranked)} columns; the numbers name them all."
     top = "; ".join(f"{one['column']} {scores.loss_text(main, one['permutation'])}" for one in ranked[:5])

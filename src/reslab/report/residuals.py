@@ -42,8 +42,8 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
     errors = sorted(predicted - true for true, predicted in pairs)
     middle, inner = errors[len(errors) // 2], sum(e > 0 for e in errors) / len(errors)
     caption = (
-        f"{name}: {words.count(len(pairs))} test rows. Left: predicted against true; on the dotted line both are "
-        f"equal. Right: how the errors, predicted minus true, are spread; {words.percent(100 * inner, 0)} are above 0."
+        f"{name}, {words.count(len(pairs))} of the test rows: predicted against true, equal on the dotted line; and "
+        f"how the errors, predicted minus true, are spread. {words.percent(100 * inner, 0)} are above 0."
     )
     alt = f"Predicted against true {name}; the median error is {words.number(float(middle))}."
     return charts.figure(label, [scatter, histogram(errors)], alt=alt, caption=caption)

@@ -19,10 +19,12 @@ def name_of(score: Any, kind: Any = "") -> str:
 
 
 def text(score: Any, value: Any) -> str:
-    """0.8534 -> `85.34 %` for a share; any other score with four digits."""
+    """0.8534 -> `85.34 %` for a share; any other score with four digits or all before the point."""
     if not words.is_number(value):
         return words.NONE
-    return words.percent(100 * value) if score in SHARES else f"{value:,.4g}"
+    if score in SHARES:
+        return words.percent(100 * value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
 
 
 def interval(score: Any, edges: Any) -> str:

@@ -26,6 +26,8 @@ def page(folder: Path) -> Facts:
     target = facts(run.data.get("target"))
     kind, main = str(target.get("kind")), str(result.get("main"))
     test = facts(result.get("test"))
+    reading = facts(run.data.get("reading"))
+    targets = items(reading.get("target"))
     seen = replace(run, train=result, evaluation=confused(result, target))
     figures = [
         errors(run, kind),
@@ -34,13 +36,12 @@ def page(folder: Path) -> Facts:
         questions.reliability(facts(test.get("reliability")), noun="rows", right="are right"),
         classes.by_class(seen),
         classes.confusion(seen),
-        *residuals(facts(result.get("residuals")), columns=items(facts(run.data.get("reading")).get("target"))),
+        *residuals(facts(result.get("residuals")), columns=targets),
         runs.choice(seen),
     ]
-    reading = {key: value for key, value in facts(run.data.get("reading")).items() if value not in (None, {}, [])}
     return {
         "template": "tabular.html.j2",
-        "title": f"{words.listed(items(reading.get('target'))) or 'A target'} from a table",
+        "title": f"Predicting {words.listed(targets) if targets else 'a column'}",
         "run": seen,
         "spec": {key: value for key, value in run.spec.items() if key not in SIZES},  # the table of columns has them
         "net": f"{len(members)} × {run.spec.get('name')}" if members else run.spec.get("name"),
@@ -50,17 +51,31 @@ def page(folder: Path) -> Facts:
         "names": [name for name in scores.NAMES if name in test],
         "most": most_frequent(result),
         "columns": scores.columns(read_json(run_folder(folder, members) / "encoder.json"), run.spec),
-        "reading": {key: value for key, value in reading.items() if key != "target"},
+        "reading": how_read(reading),
         "figures": {f["id"]: f for f in figures if f},
         "worst": classes.worst(seen),
         "mistakes": classes.mistakes(seen),
         "members": dicts(result.get("members")),
         "judged": judged,
         "problems": items(result.get("problems")),
-        "choice": {key: value for key, value in runs.chosen(seen).items() if value not in (None, {})},
+        "choice": {key: value for key, value in runs.chosen(seen).items() if value not in (None, {}, "")},
         "resumed": [e.get("iteration") for e in run.named("resume")],
         "commands": [f["command"] for f in (result, *judged) if f.get("command")],
     }
+
+
+def how_read(reading: Facts) -> Facts:
+    """Where the test rows came from, and what was told in place of found."""
+    drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, drawn by chance (seed {reading.get('split')})"
+    told = {
+        "test rows": reading.get("test_word") or drawn,
+        "kind of target": reading.get("kind"),
+        "class weights": reading.get("class_weight"),
+        "kinds that were told": reading.get("kinds"),
+        "sizes that were told": reading.get("sizes"),
+        "text": reading.get("text"),
+    }
+    return {key: value for key, value in told.items() if value} if reading else {}
 
 
 def run_folder(folder: Path, members: list[Path]) -> Path:
@@ -82,7 +97,7 @@ def most_frequent(result: Facts) -> float | None:
 def best(run: Run) -> list[int]:
     """The iteration whose net was kept."""
     found = run.train.get("best")
-    return [found] if words.is_number(found) and found != run.train.get("iterations") else []
+    return [found] if isinstance(found, int) and found != run.train.get("iterations") else []
 
 
 def errors(run: Run, kind: str) -> Facts | None:
@@ -104,7 +119,7 @@ def losses(run: Run) -> Facts | None:
     if found and rates:
         line = charts.line("learning rate", rates, "@ink", width=1.6, unit="")
         plot = charts.plot("learning rate", [line], height=280, key="iteration", xaxis=charts.ITERATION,
-                           yaxis={"rangemode": "tozero", "exponentformat": "power"})  # fmt: skip
+                           yaxis={"rangemode": "tozero", "exponentformat": "none"})  # fmt: skip
         found["plots"].append(plot)
         found["caption"] = found["caption"].replace("Loss by", "Loss and learning rate by")
     return found

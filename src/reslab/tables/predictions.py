@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,23 @@ from reslab.run import explained, write_aside
 
 
 def table_of(
-    target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None
-) -> dict[str, list[Any]]:
-    """Columns: the row in its file, the true value where it is known, the prediction, each class's probability."""
+    target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
+    columns: Sequence[str] = (),
+) -> dict[str, list[Any]]:  # fmt: skip
+    """Columns: the row in its file, the true value where it is known, the prediction, each class's probability.
+
+    columns: what several targets are called.
+    """
     decoded = target.decode(scores)
-    columns: dict[str, list[Any]] = {"row": (np.arange(len(scores)) if rows is None else rows).tolist()}
-    names = [""] if decoded.ndim == 1 else [f" {name}" for name in several(target, decoded.shape[1])]
+    found: dict[str, list[Any]] = {"row": (np.arange(len(scores)) if rows is None else rows).tolist()}
+    each = columns if decoded.ndim == 2 and len(columns) == decoded.shape[1] else several(target, scores.shape[1])
+    names = [""] if decoded.ndim == 1 else [f" {name}" for name in each]
     if known is not None:
-        columns |= by_name("true", names, np.asarray(known))
-    columns |= by_name("predicted", names, decoded)
+        found |= by_name("true", names, np.asarray(known))
+    found |= by_name("predicted", names, decoded)
     if target.kind != "numbers":
-        columns |= {f"p({name})": scores[:, k].tolist() for k, name in enumerate(several(target, scores.shape[1]))}
-    return columns
+        found |= {f"p({name})": scores[:, k].tolist() for k, name in enumerate(several(target, scores.shape[1]))}
+    return found
 
 
 def several(target: Target, many: int) -> list[str]:
@@ -42,21 +47,21 @@ def by_name(what: str, names: list[str], values: np.ndarray) -> dict[str, list[A
 
 def write_predictions(
     path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
-    kept: Mapping[str, list[Any]] | None = None,
+    columns: Sequence[str] = (), kept: Mapping[str, list[Any]] | None = None,
 ) -> Path:  # fmt: skip
     """Write them whole or not at all, behind the columns `kept`.
 
     Raises UsageError for a file that is neither .csv nor .parquet, and where a kept column has the name of one of ours.
     """
-    columns = table_of(target, scores, known=known, rows=rows)
-    if twice := [name for name in kept or {} if name in columns]:
+    found = table_of(target, scores, known=known, rows=rows, columns=columns)
+    if twice := [name for name in kept or {} if name in found]:
         raise UsageError(f"column {twice[0]!r} cannot be kept: predictions have a column of that name")
-    columns = {**(kept or {}), **columns}
+    found = {**(kept or {}), **found}
     if path.suffix == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+        writer.writerow(found)
+        writer.writerows(zip(*found.values(), strict=True))
         return write_aside(path, lambda file: file.write(text.getvalue().encode()))
     if path.suffix != ".parquet":
         raise UsageError(f"predictions are written as .csv or .parquet, got {path.name!r}")
@@ -67,5 +72,5 @@ def write_predictions(
         raise UsageError(f"{path.name} needs the extra: pip install 'reslab[data]'; or name a .csv") from error
     sink = io.BytesIO()
     with explained(path):
-        pq.write_table(pa.table(columns), sink)
+        pq.write_table(pa.table(found), sink)
     return write_aside(path, lambda file: file.write(sink.getbuffer()))

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class TableData:
     values: dict[str, Any]  # the target's values of each part
     rows: dict[str, np.ndarray]  # of each part, in the file it came from
     target: Target
+    names: tuple[str, ...]  # of the target's columns
     report: Report
 
 
@@ -95,8 +96,10 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
         if part in rows:
             frames[part], parts[part] = frame.take(rows[part]), values[rows[part]]
     target = Target.fit(parts["train"], reading.kind)
+    if target.kind == "labels" and len(reading.target) == target.outputs > 1:
+        target = replace(target, classes=np.array(reading.target, dtype=object))  # a label is called as its column is
     frames["test"] = frames.pop("test")  # the last: what is odd about it is reported
-    return TableData(frames=frames, values=parts, rows=rows, target=target, report=report)
+    return TableData(frames=frames, values=parts, rows=rows, target=target, names=reading.target, report=report)
 
 
 def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame, np.ndarray]:
@@ -222,7 +225,9 @@ def weigh(model: TableModel, data: TableData, run: Run, *, tell: Tell = silent) 
     scores = model.scores(frame)
     truth = true_values(model.target, known)
     found: dict[str, Any] = {"test": judged(model.target.kind, truth, scores)}
-    write_predictions(run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"])
+    write_predictions(
+        run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"], columns=data.names
+    )
 
     def progress(done: int, total: int) -> None:
         tell(done, total, {}, Before("which columns matter"))
