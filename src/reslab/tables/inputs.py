@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from reslab.data.frames import Frame, read_frame
+from reslab.data.target_values import values_of
 from reslab.errors import UsageError
 
 
@@ -69,6 +70,7 @@ def read_target(y: Any, rows: int) -> np.ndarray:
     if len(array) != rows:
         raise UsageError(f"Found input variables with inconsistent numbers of samples: X has {rows}, y {len(array)}")
     if array.dtype == object and not any(isinstance(value, str) for value in array.flat):
+        values_of(array)  # says which row is missing
         plain = np.array(array.tolist())  # numbers of pandas' nullable types come as objects
         return plain if plain.dtype.kind in "biuf" and plain.shape == array.shape else array
     return array

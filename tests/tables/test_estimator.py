@@ -1,0 +1,290 @@
+"""The estimators among scikit-learn's tools: pickled, searched, stopped, resumed, with tables of any library."""
+
+import io
+import json
+import os
+import pickle
+import pickletools
+import signal
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import type_of_target
+
+from reslab.errors import UsageError
+from reslab.tables import ResidualClassifier, ResidualRegressor, load
+from reslab.train.training import Training
+
+FAST: dict[str, Any] = {
+    "sizes": {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}, "recipe": {"epochs": 2, "lr": 1e-2},
+    "device": "cpu", "random_state": 0,
+}  # fmt: skip
+
+
+def classifier(**changes: Any) -> ResidualClassifier:
+    return ResidualClassifier(**{**FAST, **changes})
+
+
+def same(one: Any, other: Any, X: Any) -> None:  # noqa: N803
+    assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_any_library_s_table_gives_the_same_bits(flats: Any, large: Any) -> None:
+    pd, pl, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    records = [dict(zip(flats, row, strict=True)) for row in zip(*flats.values(), strict=True)]
+    forms = [flats, pd.DataFrame(flats), pl.DataFrame(flats), pa.table(flats), records]
+    known = None
+    for X in forms:
+        found = classifier().fit(X, large)
+        assert (found.n_features_in_, found.feature_names_in_.tolist()) == (7, list(flats))
+        known = found.predict_proba(flats) if known is None else known
+        for other in forms:
+            assert np.array_equal(found.predict_proba(other), known)
+
+
+def test_columns_without_names_are_taken_by_their_place(flats: Any, large: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    frame, rows = pd.DataFrame(flats), [list(row) for row in zip(*flats.values(), strict=True)]
+    named, bare = classifier().fit(frame, large), classifier().fit(rows, large)
+    assert not hasattr(bare, "feature_names_in_")
+    assert np.array_equal(named.predict_proba(frame), bare.predict_proba(rows))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        assert np.array_equal(named.predict_proba(frame.to_numpy()), bare.predict_proba(rows))
+    with pytest.warns(UserWarning, match="was fitted without feature names"):
+        assert np.array_equal(bare.predict_proba(frame), named.predict_proba(frame))
+    with pytest.raises(ValueError, match="X has 6 features, but ResidualClassifier is expecting 7"):
+        bare.predict([row[:6] for row in rows])
+    with pytest.raises(ValueError, match="should match those that were passed during fit"):
+        named.predict(frame[frame.columns[::-1]])
+
+
+@pytest.mark.parametrize(("y", "dtype"), [
+    (["b", "a"], "U"), ([3, 1], "i"), ([True, False], "b"), ([2.0, 1.0], "f"), (np.array([1, 0], np.uint8), "u"),
+])  # fmt: skip
+def test_classes_of_any_type_come_back_as_they_were(flats: Any, y: Any, dtype: str) -> None:
+    many = np.resize(y, 60)
+    found = classifier().fit(flats, many)
+    assert found.classes_.tolist() == sorted(np.unique(many).tolist())
+    assert found.classes_.dtype.kind == found.predict(flats).dtype.kind == dtype
+    assert 0 <= found.score(flats, many) <= 1
+    assert found.predict_proba(flats).sum(axis=1) == pytest.approx(1)
+
+
+def test_targets_of_any_library(flats: Any, large: Any) -> None:
+    pd, pl, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    for y in (large.tolist(), pd.Series(large), pd.Series(large, dtype="category"), pl.Series(large), pa.array(large)):
+        assert classifier().fit(flats, y).classes_.tolist() == ["no", "yes"]
+    for dtype in ("Int64", "boolean"):
+        found = classifier().fit(flats, pd.Series((large == "yes").astype(int)).astype(dtype))
+        assert type_of_target(found.predict(flats)) == "binary"
+    labels = {"a": [0, 1] * 30, "b": [1, 1, 0] * 20}
+    for y in (pd.DataFrame(labels), pl.DataFrame(labels), pa.table(labels), np.stack(list(labels.values()), axis=1)):
+        found = classifier().fit(flats, y)
+        assert found.predict(flats).shape == found.predict_proba(flats).shape == (60, 2)
+        assert type_of_target(found.predict(flats)) == "multilabel-indicator"
+
+
+def test_numbers_one_or_several(flats: Any) -> None:
+    y = np.array(flats["size"])
+    for target, shape in ((y, (60,)), (np.stack([y, -y], axis=1), (60, 2))):
+        found = ResidualRegressor(**{**FAST, "recipe": {"epochs": 40, "lr": 1e-2}}).fit(flats, target)
+        assert found.predict(flats).shape == shape
+        assert found.score(flats, target) > 0.8
+    with pytest.raises(UsageError, match="have no probabilities|has no probabilities"):
+        found.model_.predict_proba(flats)
+
+
+def test_scikit_learn_s_tools(flats: Any, large: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(flats)
+    again = clone(classifier(members=2)).set_params(net="mlp")
+    assert again.get_params()["members"] == 2
+    assert str(again).startswith("ResidualClassifier(")
+    scale = ColumnTransformer([("scale", StandardScaler(), ["size"])], remainder="passthrough")
+    for form in ("default", "pandas", "polars"):
+        piped = make_pipeline(clone(scale).set_output(transform=form), classifier())
+        assert piped.fit(frame, large).predict(frame).shape == (60,)
+    search = GridSearchCV(classifier(), {"net": ["gated", "mlp"]}, cv=2, error_score="raise").fit(frame, large)
+    assert search.best_params_["net"] in ("gated", "mlp")
+    assert cross_val_score(classifier(), frame, large, cv=3, error_score="raise").shape == (3,)
+    calibrated = CalibratedClassifierCV(classifier(), cv=2).fit(frame, large)
+    assert calibrated.predict_proba(frame).sum(axis=1) == pytest.approx(1)
+
+
+def test_a_pickle_holds_no_net(flats: Any, large: Any, tmp_path: Path) -> None:
+    found = classifier(members=2).fit(flats, large)
+    data = pickle.dumps(found)
+    names = {str(arg) for op, arg, _ in pickletools.genops(data) if "GLOBAL" in op.name or "UNICODE" in op.name}
+    assert not {name for name in names if name.startswith("torch")}
+    assert {name for name in names if name.startswith("reslab")} == {"reslab.tables.estimator"}
+    buffer = io.BytesIO()
+    joblib.dump(found, buffer)
+    buffer.seek(0)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for other in (pickle.loads(data), joblib.load(buffer), clone(found).fit(flats, large)):
+        same(found, other, flats)
+        assert (other.spec_, other.columns_) == (found.spec_, found.columns_)
+        assert other.target_.classes.tolist() == ["no", "yes"]
+    same(found, pickle.loads(pickle.dumps(pickle.loads(data))), flats)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_process_is_left_as_it_was(flats: Any, large: Any) -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 -- the state that others may rely on
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    torch.use_deterministic_algorithms(True)
+    try:
+        one, two = (classifier(recipe={"epochs": 1, "threads": 2}).fit(flats, large) for _ in range(2))
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.get_num_threads() == 1
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+    same(one, two, flats)
+    other = classifier(random_state=1, recipe={"epochs": 1}).fit(flats, large)
+    assert not np.array_equal(one.predict_proba(flats), other.predict_proba(flats))
+
+
+def test_members_are_averaged(flats: Any, large: Any, tmp_path: Path) -> None:
+    found = classifier(members=3).fit(flats, large)
+    frame = found.read(flats)
+    each = [found.model_.of_table(member, member.encoder.transform(frame)) for member in found.model_.members]
+    assert not np.array_equal(each[0], each[1])
+    assert np.array_equal(found.predict_proba(flats), np.mean(each, axis=0))
+    same(load(found.save(tmp_path / "kept"), device="cpu"), found, flats)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_stopped_and_resumed_is_bit_identical(
+    members: int, flats: Any, large: Any, tmp_path: Path, stopped_after: Any
+) -> None:
+    whole = classifier(members=members).fit(flats, large)
+    how = {"members": members, "folder": tmp_path / "run", "random_state": None}  # the folder knows its seed
+    with stopped_after(1, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        classifier(**{**how, "random_state": 0}).fit(flats, large)
+    for k, number, error in ((2, signal.SIGINT, KeyboardInterrupt), (4, signal.SIGTERM, SystemExit)):
+        with stopped_after(k, number), pytest.raises(error):
+            classifier(**how).fit(flats, large)
+    for _ in range(2):  # the second finds it finished
+        found = classifier(**how).fit(flats, large)
+        same(found, whole, flats)
+    same(load(tmp_path / "run", device="cpu"), whole, flats)
+
+
+def test_a_signal_at_the_last_step_is_heard(flats: Any, large: Any, tmp_path: Path, stopped_after: Any) -> None:
+    whole = classifier(folder=tmp_path / "whole").fit(flats, large)
+    last = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)["iteration"]
+    with stopped_after(last, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        classifier(folder=tmp_path / "run").fit(flats, large)
+    same(classifier(folder=tmp_path / "run").fit(flats, large), whole, flats)
+
+
+def test_a_search_does_not_swallow_ctrl_c(flats: Any, large: Any, stopped_after: Any) -> None:
+    rows = [list(row) for row in zip(*flats.values(), strict=True)]
+    with stopped_after(2, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        GridSearchCV(classifier(), {"net": ["gated", "mlp"]}, cv=2).fit(np.array(rows, dtype=object), large)
+
+
+def test_ctrl_c_outside_the_steps_too(flats: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Training, "keep_best", lambda self: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        classifier().fit(flats, large)
+
+
+def test_another_training_s_folder_is_refused(flats: Any, large: Any, tmp_path: Path) -> None:
+    classifier(folder=tmp_path / "run").fit(flats, large)
+    before = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    flipped = np.where(large == "yes", "no", "yes")
+    renamed = np.where(large == "yes", "large", "small")
+    for y, changes, what in (
+        (flipped, {}, "data"), (renamed, {}, "data"), (large, {"class_weight": "balanced"}, "data"),
+        (large, {"random_state": 1}, "data, .*recipe"), (large, {"recipe": {"epochs": 3, "lr": 1e-2}}, "recipe"),
+        (large, {"sizes": {**FAST["sizes"], "width": 9}}, "net"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=rf"holds another training \({what}.* differ\); name a new folder"):
+            classifier(folder=tmp_path / "run", **changes).fit(flats, y)
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="is not empty and holds no training of this kind"):
+        classifier(folder=tmp_path / "notes").fit(flats, large)
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["thesis.tex"]
+
+
+def test_progress_goes_to_standard_error(flats: Any, large: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    classifier().fit(flats, large)
+    assert capsys.readouterr() == ("", "")
+    classifier(verbose=True).fit(flats, large)
+    out, err = capsys.readouterr()
+    assert (out, "rows/s" in err) == ("", True)
+
+
+def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
+    """Where the columns tell nothing, the heavier class is named, though it is the rarer one."""
+    y, X = np.array(["rare"] * 12 + ["often"] * 48), {"a": [0.0, 1.0] * 30, "b": [0, 1, 2] * 20}
+    how: dict[str, Any] = {"recipe": {"epochs": 20, "lr": 1e-2}}
+    assert (classifier(**how).fit(X, y).predict(X) == "rare").mean() < 0.5
+    found = classifier(**how, class_weight={"rare": 20}).fit(X, y)
+    assert (found.predict(X) == "rare").mean() > 0.5
+    balanced = classifier(**how, class_weight="balanced").fit(X, y)
+    assert balanced.predict_proba(X)[:, 1].mean() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"net": "gatd"}, "no preset 'gatd' of nets for tables; did you mean 'gated'"),
+    ({"sizes": {"widht": 3}}, "widht"),
+    ({"kinds": {"sise": "number"}}, "there is no column 'sise'; did you mean 'size'"),
+    ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
+    ({"recipe": {"seed": 3}}, "set random_state of the estimator"),
+    ({"recipe": {"validation": 0.1}}, "set validation of the estimator"),
+    ({"members": 0}, "members must be at least 1, got 0"),
+    ({"validation": 60}, "fewer than the 60 rows, got 60"),
+    ({"class_weight": "balanced?"}, "not 'balanced\\?'"),
+    ({"class_weight": {"maybe": 2}}, "a weight for the class 'maybe'"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is not to be had here"),
+])  # fmt: skip
+def test_what_cannot_be_is_said(changes: Any, sentence: str, flats: Any, large: Any) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        classifier(**changes).fit(flats, large)
+
+
+def test_what_cannot_be_learned_from(flats: Any, large: Any) -> None:
+    for X, y, sentence in (
+        (flats, None, "requires y to be passed"), (flats, large[:5], "inconsistent numbers of samples: X has 60, y 5"),
+        (flats, ["yes"] * 60, "only one class, 'yes'"), ({"a": [1.0]}, [1], "n_samples=1"),
+        ({"a": [1] * 60}, large, "constant"), ({"a": list(range(5))}, [1, None, 0, 0, 1], "missing"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=sentence):
+            classifier().fit(X, y)
+    found = classifier().fit(flats, large)
+    with pytest.raises(UsageError, match="the table lacks the columns 'size', 'lift'"):
+        found.predict({name: column for name, column in flats.items() if name not in ("size", "lift")})
+
+
+def test_an_empty_recipe_is_the_default_one(flats: Any, large: Any, tmp_path: Path) -> None:
+    asked = [classifier(recipe=recipe).recipe_of(classifier_parts(flats, large), 0) for recipe in (None, {})]
+    assert asked[0] == asked[1]
+    path = tmp_path / "mine.toml"
+    path.write_text('epochs = 1\nbatch = 8\noptimizer = "adamw"\nlr = 0.01\n')
+    for recipe in (path, str(path)):
+        found = classifier(recipe=recipe, folder=tmp_path / type(recipe).__name__).fit(flats, large)
+        about = json.loads((Path(found.folder) / "table.json").read_text())
+        assert (about["recipe"]["batch"], about["recipe"]["epochs"]) == (8, 1)
+
+
+def classifier_parts(flats: Any, large: Any) -> Any:
+    found = classifier().fit(flats, large)
+    return found.cut(found.read(flats), large, 0)
