@@ -98,3 +98,40 @@ def test_the_guide_of_questions_says_what_comes_out(
     monkeypatch.chdir(tmp_path)
     guide_of_questions(iterations="200")
     assert re.search(r"1 +\d+ %  Emma Stone\n(.|\n)* 1 +\d+ %  1874\n", capsys.readouterr().out)
+
+
+def guide_of_tables(*few: str) -> str:
+    """Run the commands about its example, `few` words added to the training; its Python's code."""
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    Path("docs").symlink_to(ROOT / "docs")
+    first = [words for words in commands(text) if "docs/examples/rooms" in " ".join(words)]
+    assert [words[1] for words in first] == ["train", "predict", "eval"]
+    for words in first:
+        assert main([*words, *(few if words[1] == "train" else [])]) == 0, words
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return python
+
+
+def test_the_guide_of_tables_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = (
+        guide_of_tables("--epochs", "2").replace('"epochs": 40', '"epochs": 2').replace('"epochs": 10', '"epochs": 1')
+    )
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'recipe': {'epochs':" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_guide_of_tables_says_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it took the columns for to the letter; of the accuracy that it is far from 58 %."""
+    monkeypatch.chdir(tmp_path)
+    guide_of_tables()
+    said = capsys.readouterr()
+    (table,) = re.findall(r"^ column .*?^```", (ROOT / "docs" / "tables.md").read_text(), re.MULTILINE | re.DOTALL)
+    shown = {" ".join(line.split()) for line in said.out.splitlines()}
+    assert {" ".join(line.split()) for line in table.splitlines()[2:-1]} <= shown
+    assert float(re.search(r"^accuracy ([\d.]+) %", said.out, re.MULTILINE)[1]) > 75
+    assert "column 'town': 1 of 12 rows hold values" in said.err
