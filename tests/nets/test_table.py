@@ -285,9 +285,10 @@ def test_embeddings_begin_as_the_spec_says() -> None:
     torch.manual_seed(0)
     for preset, std in (("published", 0.02), ("gated", PRESETS["gated"]["embedding_std"])):
         families = build_table(table_spec(preset, **fields)).columns.families
-        for weight in (families["numbers"].weight, families["codes"].table, families["bags"].table):
-            assert weight.std().item() == pytest.approx(std, rel=0.15)  # 4 standard errors of 320 numbers
-            assert weight.mean().item() == pytest.approx(0, abs=0.25 * std)
+        weights = [(families["numbers"].weight, std), (families["codes"].table, std), (families["bags"].table, 0.001)]
+        for weight, expected in weights:  # bags: next to nothing
+            assert weight.std().item() == pytest.approx(expected, rel=0.15)  # 4 standard errors of 320 numbers
+            assert weight.mean().item() == pytest.approx(0, abs=0.25 * expected)
 
 
 def test_the_same_random_state_builds_the_same_net() -> None:

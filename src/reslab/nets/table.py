@@ -16,14 +16,14 @@ NetName = Literal["gated", "mlp", "resnet"]
 NETS = ("gated", "mlp", "resnet")
 NUMBER_EMBEDDINGS = ("linear", "piecewise")
 SHARED = {
-    "embedding": 32,
+    "embedding": 24,
     "embedding_std": 0.3,
     "number_embedding": "piecewise",
     "bins": 32,
     "embedding_dropout": 0.0,
     "drop_path": 0.0,
 }
-GATED = {**SHARED, "net": "gated", "width": 256, "inner": 256, "depth": 4, "dropout": 0.15,
+GATED = {**SHARED, "net": "gated", "width": 160, "inner": 160, "depth": 3, "dropout": 0.15,
          "attention": True, "reread": True}  # fmt: skip
 PLAIN = {**SHARED, "attention": False, "reread": False}
 PRESETS: dict[str, dict[str, Any]] = {

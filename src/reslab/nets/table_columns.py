@@ -15,6 +15,11 @@ def normal(*shape: int, std: float) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).normal_(std=std))
 
 
+BAG_STD = (
+    0.001  # a word that no training row has taught says next to nothing; at 0.3 rare ones are noise to learn by heart
+)
+
+
 class LinearNumbers(nn.Module):
     """e = x d + a of each view of a number by itself: (N, Fn, 2) to (N, 2 Fn, E), a column's two views in turn.
 
@@ -169,7 +174,7 @@ class Columns(nn.Module):
         if categories:
             self.families["codes"] = Categories(categories, embedding, std=std)
         if bags:
-            self.families["bags"] = Bags(bags, embedding, std=std)
+            self.families["bags"] = Bags(bags, embedding, std=BAG_STD)
         if vectors:
             self.families["vectors"] = Vectors(vectors, embedding, std=std)
         self.dropout = nn.Dropout(dropout)
