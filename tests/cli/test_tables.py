@@ -329,6 +329,7 @@ def test_mistakes_of_training(
         (["predict", "unfinished", "people.csv"], 2, "unfinished predicts nothing yet: its training is not finished"),
         (["predict", "cut", "people.csv"], 1, "cut/weights.safetensors"),
         (["predict", "odd", "people.csv"], 1, "odd/encoder.json is damaged"),
+        (["predict", "none", "people.csv"], 1, "none/members.json is damaged: it names no members"),
         (["predict", "other", "people.csv"], 2, "other holds resnet20, which is no net for tables"),
         (["eval", "people.csv", "people.csv"], 2, "people.csv is not a run folder"),
     ],
@@ -350,6 +351,8 @@ def test_mistakes_with_a_run(
     Path("cut/weights.safetensors").write_bytes(Path("run/weights.safetensors").read_bytes()[:99])
     Path("odd/encoder.json").write_text("{")
     Path("other").mkdir()
+    Path("none").mkdir()
+    Path("none/members.json").write_text('{"members": []}')
     Path("other/spec.json").write_text('{"family": "resnet", "name": "resnet20"}')
     files = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["tables", *words]) == code

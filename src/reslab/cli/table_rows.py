@@ -116,7 +116,7 @@ def named(file: str, work: Callable[[], Any]) -> Any:
 
 def target_of(run: Path) -> tuple[str, ...]:
     """The columns that a run predicts. Raises UsageError for a model that was saved without its run."""
-    from reslab.tables.members import members_of
+    from reslab.tables.model import members_of
     from reslab.tables.train import read_reading
 
     if not has_data(run):
@@ -125,7 +125,7 @@ def target_of(run: Path) -> tuple[str, ...]:
 
 
 def has_data(run: Path) -> bool:
-    from reslab.tables.members import members_of
+    from reslab.tables.model import members_of
 
     return members_of(Run(run))[0].has("data.json")
 

@@ -85,8 +85,8 @@ def train(
     """Train a net on a table. The same command goes on where it was stopped; finished, it does nothing."""
     from reslab.report import write as write_report
     from reslab.report.scores import columns
-    from reslab.tables.members import done, members_of, train_members
-    from reslab.tables.model import MEMBERS
+    from reslab.tables.members import done, train_members
+    from reslab.tables.model import MEMBERS, members_of
     from reslab.tables.train import train as train_folder
     from reslab.train.progress import shown
     from reslab.train.start import pick_device

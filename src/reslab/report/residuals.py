@@ -44,6 +44,7 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
     caption = (
         f"{name}, {words.count(len(pairs))} of the test rows: predicted against true, equal on the dotted line; and "
         f"how the errors, predicted minus true, are spread. {words.percent(100 * inner, 0)} are above 0."
+        " The outermost bars hold what lies beyond them."
     )
     alt = f"Predicted against true {name}; the median error is {words.number(float(middle))}."
     return charts.figure(label, [scatter, histogram(errors)], alt=alt, caption=caption)

@@ -9,7 +9,7 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.run import Run
 from reslab.tables.metrics import MAIN
-from reslab.tables.model import MEMBERS, load, read_table_spec
+from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
 from reslab.tables.train import Reading, TableData, prepare, read_reading, train, weigh
 from reslab.tables.train import load as load_data
 from reslab.train.begin import withdraw
@@ -33,8 +33,8 @@ def prepare_members(
         raise UsageError(f"members must be at least 1, got {members}")
     names = [f"s{k}" for k in range(members)]
     if run.has(MEMBERS):
-        there = run.read_json(MEMBERS, "members")["members"]
-        if there != names:
+        there = members_of(run)
+        if [member.folder.name for member in there] != names:
             raise UsageError(f"{run.folder} holds {len(there)} members, not {members}; name a new folder with --out")
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} holds something other than {members} members; name a new folder with --out")
@@ -45,13 +45,6 @@ def prepare_members(
     if not run.has(MEMBERS):
         run.write_json(MEMBERS, {"members": names})
     return run
-
-
-def members_of(run: Run) -> list[Run]:
-    """The run folders of the members; of a run by itself that one. Raises UsageError where there is none of both."""
-    if not run.has(MEMBERS):
-        return [run]
-    return [Run(run.path(str(name))) for name in run.read_json(MEMBERS, "members")["members"]]
 
 
 def done(folder: Path | str) -> bool:

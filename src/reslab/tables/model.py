@@ -130,17 +130,23 @@ def read_encoder(run: Run) -> tuple[TableEncoder, Target]:
         raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
 
 
+def members_of(run: Run) -> list[Run]:
+    """The run folders of an ensemble's members; of any other run that one. Raises ReslabError where it is damaged."""
+    if not run.has(MEMBERS):
+        return [run]
+    names = run.read_json(MEMBERS, "members")["members"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ReslabError(f"{run.path(MEMBERS)} is damaged: it names no members; restore a copy of it")
+    return [Run(run.path(name)) for name in names]
+
+
 def load(run: Path | str, *, device: str = "auto") -> TableModel:
     """The model of a finished training, an ensemble's folder, or one that `save` wrote. Nothing is unpickled.
 
     Raises UsageError where it is no such folder, ReslabError where it is damaged.
     """
-    where, place = Run(run), pick_device(device)
-    folders = [where]
-    if where.has(MEMBERS):
-        folders = [Run(where.path(str(name))) for name in where.read_json(MEMBERS, "members")["members"]]
-    members = []
-    for folder in folders:
+    place, members = pick_device(device), []
+    for folder in members_of(Run(run)):
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):
             raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
