@@ -17,7 +17,7 @@ from reslab.run import Run
 from reslab.train.training import Training
 
 torch.set_num_threads(1)
-SPEEDS = ("images_per_second", "windows_per_second", "seconds", "milliseconds")
+SPEEDS = ("images_per_second", "windows_per_second", "rows_per_second", "seconds", "milliseconds")
 
 
 @pytest.fixture(scope="session")

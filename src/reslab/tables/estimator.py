@@ -47,11 +47,12 @@ class Residual(BaseEstimator):
 
     net: of nets.table.PRESETS; sizes: what to change in it, such as {"depth": 6}. kinds: of columns, by name, where
     what is found by itself is not meant. recipe: a recipe's name or file, or changes of the one called "tables", such
-    as {"epochs": 20}. validation: share of the rows for early stopping; of fewer than 40 rows none, and training goes
-    on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds, whose predictions are
-    averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and a run folder in the
-    end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose: show the progress,
-    on standard error. Weights of single samples are not offered.
+    as {"epochs": 20}. text: the folder of a transformers encoder, whose vectors of texts go beside the bags of their
+    words; it must stay there to predict. validation: share of the rows for early stopping; of fewer than 40 rows none,
+    and training goes on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds,
+    whose predictions are averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and
+    a run folder in the end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose:
+    show the progress, on standard error. Weights of single samples are not offered.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -70,7 +71,9 @@ class Residual(BaseEstimator):
         place = pick_device(self.device)
         with untouched(place):
             self.target_ = self.find_target(values)
-            self.model_ = self.train(self.cut(frame, values, seed), seed, place)
+            with self.showing(0) as tell:
+                parts = self.cut(frame, values, seed, place, tell)
+            self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
         return self
 
@@ -91,7 +94,7 @@ class Residual(BaseEstimator):
             return int(self.run_of(0).read_json(ABOUT, "recipe")["recipe"]["seed"])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def cut(self, frame: Frame, y: np.ndarray, seed: int) -> Parts:
+    def cut(self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell) -> Parts:
         """Train and validation parts, as the net reads them."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
         if self.validation and len(frame) >= FEW:
@@ -100,7 +103,10 @@ class Residual(BaseEstimator):
         frames = {part: frame.take(some) for part, some in rows.items()}
         targets = {part: values[some] for part, some in rows.items()}
         weight = getattr(self, "class_weight", None)
-        return make_parts(frames, targets, target=self.target_, kinds=self.kinds, class_weight=weight)
+        return make_parts(
+            frames, targets, target=self.target_, kinds=self.kinds, class_weight=weight, text=self.text, device=place,
+            tell=tell,
+        )  # fmt: skip
 
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:
         """The recipe, of a batch that makes about STEPS of an epoch unless it says another."""
@@ -185,11 +191,11 @@ class ResidualClassifier(ClassifierMixin, Residual):
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
-        recipe: str | Mapping[str, Any] | None = None, validation: float = 0.15, class_weight: ClassWeight = None,
-        members: int = 1, folder: str | Path | None = None, device: str = "auto", random_state: Any = None,
-        verbose: bool = False,
+        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
+        class_weight: ClassWeight = None, members: int = 1, folder: str | Path | None = None, device: str = "auto",
+        random_state: Any = None, verbose: bool = False,
     ) -> None:  # fmt: skip
-        self.net, self.sizes, self.kinds, self.recipe = net, sizes, kinds, recipe
+        self.net, self.sizes, self.kinds, self.recipe, self.text = net, sizes, kinds, recipe, text
         self.validation, self.class_weight, self.members = validation, class_weight, members
         self.folder, self.device, self.random_state, self.verbose = folder, device, random_state, verbose
 
@@ -214,10 +220,11 @@ class ResidualRegressor(RegressorMixin, Residual):
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
-        recipe: str | Mapping[str, Any] | None = None, validation: float = 0.15, members: int = 1,
-        folder: str | Path | None = None, device: str = "auto", random_state: Any = None, verbose: bool = False,
+        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
+        members: int = 1, folder: str | Path | None = None, device: str = "auto", random_state: Any = None,
+        verbose: bool = False,
     ) -> None:  # fmt: skip
-        self.net, self.sizes, self.kinds, self.recipe = net, sizes, kinds, recipe
+        self.net, self.sizes, self.kinds, self.recipe, self.text = net, sizes, kinds, recipe, text
         self.validation, self.members = validation, members
         self.folder, self.device, self.random_state, self.verbose = folder, device, random_state, verbose
 

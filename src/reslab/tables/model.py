@@ -12,13 +12,15 @@ from safetensors.numpy import load_file, save
 from torch import nn
 
 from reslab.data.frames import Frame, Report, read_frame
-from reslab.data.tables import Table, TableEncoder
+from reslab.data.tables import Table
 from reslab.data.targets import Target
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.table import TableSpec, build_table, from_dict, to_dict
 from reslab.nets.weights import insert, read_state
 from reslab.run import Run, write_aside
 from reslab.tables.task import outputs
+from reslab.tables.vectors import Encoder
+from reslab.train.progress import Tell, silent
 from reslab.train.start import pick_device
 from reslab.train.tune import Choice
 
@@ -31,7 +33,7 @@ class Member:
     """One net, and how it reads a table."""
 
     spec: TableSpec
-    encoder: TableEncoder
+    encoder: Encoder
     net: nn.Module
 
 
@@ -64,7 +66,7 @@ class TableModel:
             raise UsageError("a target of numbers has no probabilities: take predict")
         return self.scores(data, report=report)
 
-    def scores(self, data: Any, *, report: Report | None = None) -> np.ndarray:
+    def scores(self, data: Any, *, report: Report | None = None, tell: Tell = silent) -> np.ndarray:
         """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
         frame = data if isinstance(data, Frame) else read_frame(data)
         tables: dict[int, Table] = {}
@@ -72,7 +74,7 @@ class TableModel:
         for member in self.members:
             key = id(member.encoder)
             if key not in tables:
-                tables[key] = member.encoder.transform(frame, report=None if tables else report)
+                tables[key] = member.encoder.transform(frame, report=None if tables else report, tell=tell)
             found.append(self.of_table(member, tables[key]))
         return np.mean(found, axis=0)
 
@@ -100,7 +102,7 @@ class TableModel:
         return run.folder
 
 
-def write_encoder(run: Run, encoder: TableEncoder, target: Target) -> None:
+def write_encoder(run: Run, encoder: Encoder, target: Target) -> None:
     """How a run folder's table is read: JSON, and arrays as safetensors."""
     about, arrays = encoder.to_dict()
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -118,12 +120,12 @@ def write_member(run: Run, member: Member, target: Target) -> None:
     run.write_json("spec.json", to_dict(member.spec))  # last: with it the folder is a run
 
 
-def read_encoder(run: Run) -> tuple[TableEncoder, Target]:
-    """What `write_encoder` wrote. Raises ReslabError for damaged files."""
+def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
+    """What `write_encoder` wrote; texts are read on the device. Raises ReslabError for damaged files."""
     about, target = run.read_json(ENCODER), run.read_json(TARGET)
     path = run.path(ARRAYS)
     try:
-        return TableEncoder.from_dict(about, load_file(path)), Target.from_dict(target)
+        return Encoder.from_dict(about, load_file(path), device), Target.from_dict(target)
     except FileNotFoundError as error:
         raise ReslabError(f"{path} is missing; restore a copy of it, or train anew") from error
     except (SafetensorError, ReslabError, ValueError, KeyError, TypeError) as error:
@@ -150,7 +152,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):
             raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
-        encoder, target = read_encoder(folder)
+        encoder, target = read_encoder(folder, place)
         state = read_state(folder.path(WEIGHTS))
         with torch.random.fork_rng(devices=[]):
             net = build_table(spec)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.tables import TableEncoder
 from reslab.data.targets import Target
 from reslab.errors import UsageError
 from reslab.nets.table import build_table, from_dict, to_dict
 from reslab.tables.model import Member, TableModel
+from reslab.tables.vectors import Encoder
 from reslab.train.start import pick_device
 from reslab.train.tune import Choice
 
@@ -38,6 +38,6 @@ def from_state(state: Mapping[str, Any]) -> TableModel:
         with torch.random.fork_rng(devices=[]):
             net = build_table(spec)
         net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in one["weights"].items()})
-        encoder = TableEncoder.from_dict(one["encoder"], one["arrays"])
+        encoder = Encoder.from_dict(one["encoder"], one["arrays"], device)
         members.append(Member(spec=spec, encoder=encoder, net=net.requires_grad_(False)))
     return TableModel(members, Target.from_dict(state["target"]), device=device, choice=Choice(**state["choice"]))

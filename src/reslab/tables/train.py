@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from reslab.data.columns import missing
 from reslab.data.frames import Frame, Report, read_frame
@@ -44,6 +45,7 @@ class Reading:
     class_weight: Any = None
     split: int = 0  # the seed of the cut
     sizes: Mapping[str, Any] = field(default_factory=dict)  # of the net, changed from its preset's
+    text: str | None = None  # the folder of an encoder of texts: its vectors beside the bags of words
 
     def check(self) -> None:
         """Raise UsageError for what cannot be."""
@@ -137,7 +139,9 @@ def prepare(
     for key in IMAGES:
         if key not in OURS and getattr(recipe, key) != getattr(Recipe(), key):
             raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
-    parts = parts_of(data, reading)
+    places = [path and absolute(path) for path in (reading.text, reading.test_word)]
+    reading = replace(reading, text=places[0], test_word=places[1])
+    parts = parts_of(data, reading, reads=False)
     spec = spec_of(parts, preset, reading.sizes)
     counts = {part: len(frame) for part, frame in data.frames.items()}
     about = {
@@ -159,11 +163,14 @@ def prepare(
     return run
 
 
-def parts_of(data: TableData, reading: Reading) -> Parts:
+def parts_of(
+    data: TableData, reading: Reading, *, device: torch.device | None = None, tell: Tell = silent, reads: bool = True
+) -> Parts:
+    """The table as a net reads it; without `reads` texts have no vectors yet."""
     targets = {part: data.target.encode(y) for part, y in data.values.items()}
     return make_parts(
         data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
-        report=data.report,
+        report=data.report, text=reading.text, device=device, tell=tell, reading=reads,
     )  # fmt: skip
 
 
@@ -190,7 +197,7 @@ def train(
         place = pick_device(device)
         configure(recipe)
         data = load(word, reading, recipe) if data is None else data
-        parts = parts_of(data, reading)
+        parts = parts_of(data, reading, device=place, tell=tell)
         if fingerprint(parts) != run.read_json("data.json")["fingerprint"]:
             raise ReslabError(f"the table {word!r} has changed since {run.folder} was begun; restore it to go on, or "
                               "name a new run with --out")  # fmt: skip

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from reslab.data.frames import Frame, Report
 from reslab.data.order import shuffled
-from reslab.data.tables import Table, TableEncoder
+from reslab.data.tables import Table
 from reslab.data.targets import Target
 from reslab.errors import UsageError
 from reslab.nets.table import TableSpec, build_table, table_spec
 from reslab.run import Run
 from reslab.tables.model import Member, TableModel
 from reslab.tables.task import TableTask
+from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe
@@ -34,7 +36,7 @@ ClassWeight = str | Mapping[Any, float] | None
 class Parts:
     """A table cut into "train" and maybe "validation" and "test", as a net reads it; fitted on "train" alone."""
 
-    encoder: TableEncoder
+    encoder: Encoder
     target: Target
     tables: dict[str, Table]
     targets: dict[str, np.ndarray]  # encoded
@@ -44,11 +46,16 @@ class Parts:
 def make_parts(
     frames: Mapping[str, Frame], targets: Mapping[str, np.ndarray], *, target: Target,
     kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
+    text: str | Path | None = None, device: torch.device | None = None, tell: Tell = silent, reading: bool = True,
 ) -> Parts:  # fmt: skip
-    """Frames and encoded targets of each part; columns are encoded by what "train" says."""
-    encoder = TableEncoder.fit(frames["train"], kinds, report=report)
+    """Frames and encoded targets of each part; columns are encoded by what "train" says.
+
+    text: the folder of an encoder of texts, which works on the device; `reading` False leaves that work out.
+    """
+    encoder = Encoder.fit(frames["train"], kinds, text=text, device=device, report=report)
     last = list(frames)[-1]  # what is odd about the test rows is said, once
-    tables = {part: encoder.transform(f, report=report if part == last else None) for part, f in frames.items()}
+    tables = {part: encoder.transform(f, report=report if part == last else None, tell=tell, reading=reading)
+              for part, f in frames.items()}  # fmt: skip
     weights = None
     if class_weight is not None:
         weights = target.weights(class_weight, targets["train"])
@@ -118,7 +125,7 @@ def batch_for(rows: int, most: int) -> int:
 
 
 def fingerprint(parts: Parts) -> str:
-    """Of all that a net is trained on."""
+    """Of all that a net is trained on; of texts' vectors their encoder, as their last bits are the machine's."""
     digest = hashlib.sha256(json.dumps(parts.encoder.to_dict()[0], sort_keys=True, default=str).encode())
     digest.update(json.dumps(parts.target.to_dict(), sort_keys=True).encode())
     if parts.weights is not None:
@@ -130,5 +137,6 @@ def fingerprint(parts: Parts) -> str:
 
 
 def tensors(table: Table) -> list[np.ndarray]:
-    """All arrays of a table, in a fixed order."""
-    return [value.numpy() for _, value in sorted(vars(table).items()) if isinstance(value, Tensor)]
+    """All arrays of a table but vectors, in a fixed order."""
+    return [value.numpy() for name, value in sorted(vars(table).items())
+            if isinstance(value, Tensor) and name != "vectors"]  # fmt: skip

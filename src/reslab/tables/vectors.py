@@ -1,0 +1,189 @@
+"""Texts as frozen vectors of a pretrained encoder; and an encoder of tables that puts them beside its own columns.
+
+A text's vector is the mean of the last layer's over its tokens, of length 1 (Reimers and Gurevych 2019,
+"Sentence-BERT", arXiv 1908.10084, section 3). The bags of its words stay: rare words often tell rows apart.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from reslab.data.columns import as_strings
+from reslab.data.frames import Frame, Report
+from reslab.data.tables import Table, TableEncoder
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.pretrained import explained, pretrained, quiet
+from reslab.train.progress import Before, Tell, silent
+from reslab.train.tune import native_bf16
+
+LENGTH = 256  # tokens: longer texts are cut
+CHUNK = 2048  # texts given to the tokenizer at once
+TOKENS = {"cpu": 4096, "cuda": 131072}  # of a batch
+REMEMBERED = 50_000  # texts: 75 MB of vectors of 384 numbers
+CPU = torch.device("cpu")
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # of an encoder: weights, shape, words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Which encoder reads which columns; plain data, stored in encoder.json."""
+
+    folder: str
+    fingerprint: str  # of the folder's files
+    columns: tuple[str, ...]
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A TableEncoder, and the vectors of its texts where an encoder of those was named; the same manners."""
+
+    table: TableEncoder
+    texts: Texts | None = None
+    device: torch.device = CPU  # where texts are read
+
+    @classmethod
+    def fit(
+        cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, text: str | Path | None = None,
+        device: torch.device | None = None, report: Report | None = None,
+    ) -> "Encoder":  # fmt: skip
+        """Fitted on a training frame; `text`: the folder of a transformers encoder, for every column of texts.
+
+        Raises UsageError where no column holds texts, or the folder is none, and as TableEncoder.fit does.
+        """
+        table, device = TableEncoder.fit(frame, kinds, report=report), device or CPU
+        if text is None:
+            return cls(table, None, device)
+        columns = tuple(name for name, kind in table.kinds.items() if kind == "text")
+        if not columns:
+            raise UsageError(f"text names the encoder {text}, and no column holds texts: leave it out, or say which "
+                             "does by its kind, 'text'")  # fmt: skip
+        folder = Path(text).expanduser().resolve()
+        if not folder.is_dir():
+            raise UsageError(f"the encoder of texts {text}: no such folder")
+        mark = fingerprint_of(str(folder))
+        width = reader(str(folder), mark, str(device)).width
+        return cls(table, Texts(folder=str(folder), fingerprint=mark, columns=columns, width=width), device)
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        return self.table.kinds
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return self.table.needed
+
+    def transform(
+        self, frame: Frame, *, report: Report | None = None, tell: Tell = silent, reading: bool = True
+    ) -> Table:
+        """The frame as a Table. Without `reading` the vectors are left out, as if all were missing.
+
+        Raises UsageError where the encoder of texts is missing, ReslabError where it is another one.
+        """
+        table, about = self.table.transform(frame, report=report), self.texts
+        if about is None:
+            return table
+        vectors = {name: np.full((len(frame), about.width), np.nan, np.float32) for name in about.columns}
+        if reading:
+            read = reader(about.folder, about.fingerprint, str(self.device))
+            vectors = {name: read.vectors(as_strings(frame[name]), tell) for name in about.columns}
+        return table.with_vectors(vectors)
+
+    def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        about, arrays = self.table.to_dict()
+        return about if self.texts is None else {**about, "texts": asdict(self.texts)}, arrays
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], device: torch.device | None = None
+    ) -> "Encoder":
+        """The encoder that `to_dict` wrote. Raises ReslabError where the data are none or are damaged."""
+        table, texts = TableEncoder.from_dict(data, arrays), None
+        try:
+            if "texts" in data:
+                texts = Texts(**{**data["texts"], "columns": tuple(data["texts"]["columns"])})
+        except (KeyError, TypeError) as error:
+            raise ReslabError(f"this is no table encoder, or it is damaged: {error}") from error
+        return cls(table, texts, device or CPU)
+
+
+class Reader:
+    """Makes vectors of texts, and remembers the last ones: shuffled or repeated columns are read once."""
+
+    def __init__(self, folder: str, device: torch.device) -> None:
+        self.net = pretrained(Path(folder)).eval().requires_grad_(False).to(device)
+        import transformers
+
+        with explained(folder), quiet(transformers):
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.device, self.width = device, self.net.hidden
+        self.length = min(LENGTH, self.net.longest or LENGTH)
+        self.known: dict[str, np.ndarray] = {}
+
+    def vectors(self, texts: Iterable[str | None], tell: Tell = silent) -> np.ndarray:
+        """float32 (N, width), of length 1; NaN where there is no text."""
+        texts = list(texts)
+        found = {text: self.known[text] for text in texts if text in self.known}
+        new = [text for text in dict.fromkeys(texts) if text is not None and text not in found]
+        ids = [one for k in range(0, len(new), CHUNK) for one in self.tokens(new[k : k + CHUNK])]
+        order = sorted(
+            range(len(new)), key=lambda k: -len(ids[k])
+        )  # the longest first: too long for the memory, it shows
+        start, most = 0, TOKENS.get(self.device.type, TOKENS["cpu"])
+        while start < len(order):
+            rows = order[start : start + max(1, most // max(1, len(ids[order[start]])))]
+            read = self.batch([ids[k] for k in rows])
+            found |= {new[k]: vector for k, vector in zip(rows, read, strict=True)}
+            start += len(rows)
+            tell(start, len(order), {}, Before("reading texts"))
+        self.known |= {text: found[text] for text in new}
+        for text in list(self.known)[: max(0, len(self.known) - REMEMBERED)]:
+            del self.known[text]
+        empty = np.full(self.width, np.nan, np.float32)
+        return np.stack([empty if text is None else found[text] for text in texts])
+
+    def tokens(self, texts: list[str]) -> list[list[int]]:
+        asked = {"truncation": True, "max_length": self.length, "padding": False}
+        found: list[list[int]] = self.tokenizer(texts, **asked)["input_ids"]
+        return found
+
+    @torch.inference_mode()
+    def batch(self, ids: list[list[int]]) -> np.ndarray:
+        """Vectors of texts' tokens, a batch; 0 for a text without any."""
+        lengths = torch.tensor([len(one) for one in ids])
+        padded = torch.full((len(ids), max(1, int(lengths.max()))), self.tokenizer.pad_token_id or 0)
+        for row, one in zip(padded, ids, strict=True):
+            row[: len(one)] = torch.tensor(one, dtype=torch.long)
+        mask = (torch.arange(padded.shape[1]) < lengths.clamp(min=1)[:, None]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=native_bf16(self.device)):
+            h = self.net(padded.to(self.device), mask).float()
+        mean = (h * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        vectors: np.ndarray = (F.normalize(mean, dim=1).cpu() * (lengths > 0)[:, None]).numpy()
+        return vectors
+
+
+@lru_cache(maxsize=1)
+def reader(folder: str, fingerprint: str, device: str) -> Reader:
+    """The encoder in a folder. Raises UsageError where it is gone, ReslabError where it is not of this fingerprint."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder} is missing, and it reads the texts: restore it there, or name its new place in "
+                         "encoder.json")  # fmt: skip
+    if fingerprint_of(folder) != fingerprint:
+        raise ReslabError(f"{folder} holds another encoder of texts than the one trained with: restore that one")
+    return Reader(folder, torch.device(device))
+
+
+def fingerprint_of(folder: str) -> str:
+    """Of an encoder's files, their names and what they hold."""
+    digest = hashlib.sha256()
+    for path in sorted({path for kind in FILES for path in Path(folder).glob(kind)}):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

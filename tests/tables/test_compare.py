@@ -1,0 +1,62 @@
+"""Nets compared: the same rows for all, means and spreads by hand, the trees as scikit-learn gives them."""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import pytest
+
+from reslab.cli import main
+from reslab.errors import UsageError
+from reslab.tables.compare import boosted, features
+from reslab.tables.train import Reading, load, parts_of
+from reslab.train.recipe import read
+
+ROOMS = Path(__file__).parents[2] / "docs" / "examples" / "rooms.csv"
+READING = Reading(target=("let",), kinds={"id": "skip"})
+
+
+def test_the_command_on_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["tables", "compare", str(ROOMS), "--target", "let", "--kinds", "id=skip", "--nets", "mlp", "trees"]
+    assert main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    mlp, trees = found["nets"]
+    each = [json.loads((tmp_path / f"mlp-s{s}" / "results" / "train.json").read_text())["test"] for s in (0, 1)]
+    for score in ("accuracy", "auc", "log_loss"):
+        values = [one[score] for one in each]
+        assert mlp[f"{score}_each"] == values
+        assert (mlp[score], mlp[f"{score}_std"]) == (mean(values), stdev(values))
+    assert (mlp["seeds"], trees["seeds"], trees["parameters"], found["main"]) == (2, 2, None, "accuracy")
+    before = (tmp_path / "mlp-s0" / "results" / "train.json").stat().st_mtime_ns
+    assert (
+        main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path), "--json"]) == 0
+    )  # nothing is done anew
+    again = json.loads(capsys.readouterr().out)
+    assert again["nets"] == found["nets"]
+    assert (tmp_path / "mlp-s0" / "results" / "train.json").stat().st_mtime_ns == before
+
+
+def test_what_the_trees_are_given() -> None:
+    """Numbers, codes, and so many topics a text; of the same rows, and learned well enough to beat the larger class."""
+    recipe = read("tables")
+    data = load(str(ROOMS), READING, recipe)
+    parts = parts_of(data, READING)
+    columns, categorical = features(parts, seed=0)
+    sizes = parts.tables["train"].sizes
+    assert categorical == list(range(sizes["numbers"], sizes["numbers"] + len(sizes["categories"])))
+    for part, table in parts.tables.items():
+        assert len(columns[part]) == len(table)
+        assert table.codes is not None
+        assert (columns[part][:, categorical] == np.minimum(table.codes.numpy(), 254)).all()
+    found = boosted(data, parts, seed=0)
+    assert found["accuracy"] > np.bincount(parts.targets["test"]).max() / len(parts.targets["test"])
+
+
+def test_labels_are_refused_for_trees(tmp_path: Path) -> None:
+    file = tmp_path / "two.csv"
+    file.write_text("x,a,b\n" + "".join(f"{k},{k % 2},{k % 3 == 0:d}\n" for k in range(60)), encoding="utf-8")
+    reading, recipe = Reading(target=("a", "b")), read("tables")
+    data = load(str(file), reading, recipe)
+    with pytest.raises(UsageError, match="trees predict one class or one number; leave them out of --nets"):
+        boosted(data, parts_of(data, reading), 0)
