@@ -13,7 +13,22 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab import __version__
-from reslab.cli import ask, doctor, evaluate, heads, judge, look, nets, qa, report, study, table_rows, tables, train
+from reslab.cli import (
+    ask,
+    doctor,
+    evaluate,
+    heads,
+    judge,
+    look,
+    nets,
+    qa,
+    report,
+    study,
+    table_compare,
+    table_rows,
+    tables,
+    train,
+)
 from reslab.errors import ReslabError
 
 app = App(
@@ -38,6 +53,7 @@ qa.app.command(heads.compare)
 tables.app.command(tables.train)
 tables.app.command(table_rows.evaluate, name="eval")
 tables.app.command(table_rows.predict)
+tables.app.command(table_compare.compare)
 app.command(study.app)
 app.command(report.report)
 app.command(doctor.doctor)

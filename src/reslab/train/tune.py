@@ -69,7 +69,7 @@ def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> 
     """The combinations that the recipe leaves open, plain fp32 first; only images have a memory format."""
     auto = ("fp32", "bf16") if native_bf16(device) else ("fp32",)
     precisions = auto if recipe.precision == "auto" else (recipe.precision,)
-    formats = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
+    formats: tuple[str, ...] = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
     formats = formats if images else ("",)
     compiled = recipe.compile == "on"
     return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]

@@ -1,0 +1,78 @@
+"""reslab tables compare: nets, and scikit-learn's boosted trees, on one table."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, TableRecipeFlags, given, whole
+from reslab.cli.tables import FILE, TableFlags, _Table, absolute, pairs, weights
+from reslab.cli.train import slug
+from reslab.run import command_line
+from reslab.train.recipe import read
+
+
+def compare(
+    file: Annotated[str, Parameter(help=f"The table: {FILE}")],
+    /,
+    *,
+    target: Annotated[
+        list[str], Parameter(help="The column to predict, or several.", consume_multiple=True, negative=())
+    ],
+    nets: Annotated[
+        list[str] | None,
+        Parameter(help="gated gated-plain gated-block mlp resnet trees published (all but the last).",
+                  consume_multiple=True, negative=()),
+    ] = None,
+    seeds: Annotated[int, Parameter(help="Trainings of each net; a seed cuts the table too.", converter=whole)] = 3,
+    recipe: Annotated[str, Parameter(help="Name or TOML file.")] = "tables",
+    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    table: TableFlags | None = None,
+    recipe_flags: TableRecipeFlags | None = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
+    from reslab.tables.compare import NETS, TREES
+    from reslab.tables.compare import compare as compare_nets
+    from reslab.tables.train import Reading
+    from reslab.train.progress import shown
+
+    flags = table or _Table()
+    reading = Reading(
+        target=tuple(target), kind=flags.kind, kinds=pairs(flags.kinds, "kinds", str), test_word=absolute(flags.test),
+        test=0.2 if flags.test_share is None else flags.test_share, class_weight=weights(flags.class_weight),
+    )  # fmt: skip
+    folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
+    result = compare_nets(
+        folder, file, reading, read(recipe, **given(recipe_flags)), nets=nets or [*NETS, TREES], seeds=seeds,
+        device=device, command=command_line(), showing=lambda name: shown(name, unit="rows"),
+    )  # fmt: skip
+    if json:
+        say.as_json({"folder": str(folder), **result})
+        return
+    first = result["nets"][0]
+    scores = [key for key in first if f"{key}_std" in first and key not in ("epochs", "seconds")]
+    rows = [
+        [one["net"], *(plus_minus(one, key) for key in scores), counted(one["parameters"]), f"{one['seconds']:,.1f}"]
+        for one in result["nets"]
+    ]
+    say.table(["net", *scores, "parameters", "seconds"], rows)
+    print(f"mean ± standard deviation over {seeds} seeds; each seed cuts the table anew, for all nets alike")
+    print(f"stored: {folder / 'results' / 'compare-tables.json'}")
+    trained = [one["net"] for one in result["nets"] if one["net"] != TREES]
+    if trained:
+        print(f"next:   reslab report {quote(str(folder / trained[0]))}-s0")
+
+
+def plus_minus(row: dict[str, Any], key: str) -> str:
+    if row.get(key) is None:
+        return ""
+    spread = row[f"{key}_std"]
+    return f"{row[key]:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+
+
+def counted(parameters: int | None) -> str:
+    return "" if parameters is None else f"{parameters:,}"
