@@ -250,6 +250,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
     ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
     ({"recipe": {"seed": 3}}, "set random_state of the estimator"),
     ({"recipe": {"validation": 0.1}}, "set validation of the estimator"),
+    ({"recipe": {"flip": True}}, "flip is for images, got True"),
     ({"members": 0}, "members must be at least 1, got 0"),
     ({"validation": 60}, "fewer than the 60 rows, got 60"),
     ({"class_weight": "balanced?"}, "not 'balanced\\?'"),

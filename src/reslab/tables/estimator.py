@@ -31,6 +31,7 @@ from reslab.tables.training import (
     fingerprint,
     make_parts,
     model_of,
+    refuse_images,
     set_aside,
     spec_of,
 )
@@ -120,7 +121,9 @@ class Residual(BaseEstimator):
             changes["batch"] = batch_for(len(parts.tables["train"]), recipe.batch)
         if "validation" not in parts.tables:
             changes["early_stop"] = 0
-        return change(recipe, seed=seed, **changes)
+        recipe = change(recipe, seed=seed, **changes)
+        refuse_images(recipe)
+        return recipe
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
         """The members, one after the other, in `folder` or in one that is gone afterwards."""

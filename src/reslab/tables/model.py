@@ -125,7 +125,11 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
     about, target = run.read_json(ENCODER), run.read_json(TARGET)
     path = run.path(ARRAYS)
     try:
-        return Encoder.from_dict(about, load_file(path), device), Target.from_dict(target)
+        encoder, known = Encoder.from_dict(about, load_file(path), device), Target.from_dict(target)
+        values = known.mean if known.kind == "numbers" else known.classes
+        if values is None or len(values) != known.outputs:
+            raise ReslabError(f"a target of {known.kind} with {known.outputs} outputs has other values")
+        return encoder, known
     except FileNotFoundError as error:
         raise ReslabError(f"{path} is missing; restore a copy of it, or train anew") from error
     except (SafetensorError, ReslabError, ValueError, KeyError, TypeError) as error:
@@ -153,6 +157,10 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         if not folder.has(WEIGHTS):
             raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
         encoder, target = read_encoder(folder, place)
+        if spec.outputs != target.outputs:
+            raise ReslabError(
+                f"{folder.folder} is damaged: {TARGET} and spec.json are of different targets; restore them"
+            )
         state = read_state(folder.path(WEIGHTS))
         with torch.random.fork_rng(devices=[]):
             net = build_table(spec)

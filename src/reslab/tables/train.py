@@ -21,16 +21,25 @@ from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
 from reslab.tables.predictions import write_predictions
-from reslab.tables.training import Parts, fingerprint, make_parts, model_of, set_aside, spec_of, train_net
+from reslab.tables.training import (
+    IMAGES_ONLY,
+    Parts,
+    fingerprint,
+    make_parts,
+    model_of,
+    refuse_images,
+    set_aside,
+    spec_of,
+    train_net,
+)
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.progress import Before, Tell, silent
-from reslab.train.recipe import IMAGES, Recipe, write
+from reslab.train.recipe import Recipe, write
 from reslab.train.start import DONE, absolute, begun, configure, finished, first_comment, pick_device, read_recipe, same
 from reslab.train.training import Training
 
 FILES = (ENCODER, ARRAYS, TARGET)  # that `prepare` makes beside those of every run
-OURS = ("validation", "label_smoothing")  # keys of images that tables have too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +145,7 @@ def prepare(
     """
     run = Run(folder)
     recipe.check()
-    for key in IMAGES:
-        if key not in OURS and getattr(recipe, key) != getattr(Recipe(), key):
-            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
+    refuse_images(recipe)
     places = [path and absolute(path) for path in (reading.text, reading.test_word)]
     reading = replace(reading, text=places[0], test_word=places[1])
     parts = parts_of(data, reading, reads=False)
@@ -155,8 +162,7 @@ def prepare(
     if run.folder.is_dir() and not all(begun(path.name) or path.name in FILES for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
     run.make()
-    left_out = [key for key in IMAGES if key not in OURS]
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=left_out)}")
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=IMAGES_ONLY)}")
     run.write_json("data.json", about)
     write_encoder(run, parts.encoder, data.target)
     run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run

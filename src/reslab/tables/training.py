@@ -23,12 +23,13 @@ from reslab.tables.task import TableTask
 from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.progress import Tell, silent
-from reslab.train.recipe import Recipe
+from reslab.train.recipe import IMAGES, Recipe
 from reslab.train.training import Training
 
 SPLIT = 7  # a stream of its own beside the order's
 STEPS = 64  # of an epoch, at least about so many
 FEW = 40  # rows: with fewer no part of them is set aside, and training goes to its end
+IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # of a recipe's keys
 ClassWeight = str | Mapping[Any, float] | None
 
 
@@ -114,6 +115,13 @@ def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
     """What was trained, ready to predict."""
     member = Member(spec=spec, encoder=parts.encoder, net=training.kept.requires_grad_(False))
     return TableModel([member], parts.target, device=training.task.device, choice=training.choice)
+
+
+def refuse_images(recipe: Recipe) -> None:
+    """Raise UsageError where the recipe sets what says nothing of tables."""
+    for key in IMAGES_ONLY:
+        if getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
 
 
 def batch_for(rows: int, most: int) -> int:

@@ -1,0 +1,124 @@
+"""Saved and loaded, a model predicts the same bits; a damaged folder is said in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reslab.data.frames import Report
+from reslab.errors import ReslabError, UsageError
+from reslab.tables import ResidualClassifier, ResidualRegressor, TableModel, load
+
+FAST: dict[str, Any] = {
+    "sizes": {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}, "recipe": {"epochs": 1},
+    "device": "cpu", "random_state": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(flats: Any, large: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = ResidualClassifier(**FAST, members=2).fit(flats, large)
+    return found.save(tmp_path_factory.mktemp("models") / "two")
+
+
+def targets(flats: Any, large: Any) -> dict[str, Any]:
+    size = np.array(flats["size"])
+    return {
+        "classes": large, "whole": np.array(flats["rooms"]), "booleans": large == "yes",
+        "labels": np.stack([large == "yes", size > 60], axis=1).astype(int),
+        "numbers": size, "several": np.stack([size, -size], axis=1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["classes", "whole", "booleans", "labels", "numbers", "several"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_round_trip(what: str, members: int, flats: Any, large: Any, tmp_path: Path) -> None:
+    y = targets(flats, large)[what]
+    kind = ResidualRegressor if what in ("numbers", "several") else ResidualClassifier
+    found = kind(**FAST, members=members).fit(flats, y)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    model = load(found.save(tmp_path / "kept"), device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert isinstance(model, TableModel)
+    predicted = model.predict(flats)
+    assert np.array_equal(predicted, found.predict(flats))
+    assert (predicted.dtype, predicted.shape) == (found.predict(flats).dtype, y.shape)
+    assert np.array_equal(model.scores(flats), found.model_.scores(flats))
+    assert model.columns == tuple(flats)
+    assert not [path.name for path in (tmp_path / "kept").rglob("*") if path.suffix in (".pt", ".pkl")]
+
+
+def test_columns_in_any_order_and_what_is_unknown_is_told(saved: Path, flats: Any) -> None:
+    model, report = load(saved, device="cpu"), Report()
+    turned = dict(reversed(flats.items()))
+    assert np.array_equal(model.predict_proba(turned), model.predict_proba(flats))
+    strange = {**flats, "city": ["Lima"] * 60, "more": [1] * 60}
+    model.predict(strange, report=report)
+    assert sorted(report.lines()) == [
+        "column 'city': 60 of 60 rows hold values that training had too seldom or never, such as 'Lima': taken as "
+        "unknown", "column 'more': training had no such column: ignored",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="the table lacks the column 'size'"):
+        model.predict({name: column for name, column in flats.items() if name != "size"})
+
+
+def test_nothing_is_written_over(saved: Path, tmp_path: Path) -> None:
+    model = load(saved, device="cpu")
+    (tmp_path / "kept").mkdir()
+    model.save(tmp_path / "kept")
+    for taken in (saved, tmp_path / "kept", saved / "members.json"):
+        with pytest.raises(UsageError, match="is not an empty folder; name a new one"):
+            model.save(taken)
+
+
+FILES = ["members.json", *(f"s1/{name}" for name in (
+    "spec.json", "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"half", b"\x80\x02"], ids=repr)
+def test_damaged_files_are_said_in_a_sentence(name: str, content: bytes | None, saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(saved, folder)
+    whole = (folder / name).read_bytes()
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
+    with pytest.raises(ReslabError) as caught:
+        load(folder, device="cpu")
+    assert "\n" not in str(caught.value).strip()
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("members.json", {"members": 3}), ("members.json", {"members": []}), ("members.json", {"members": ["s7"]}),
+    ("s1/spec.json", {"width": "wide"}), ("s1/spec.json", {"width": 9}), ("s1/spec.json", {"family": "qa"}),
+    ("s1/encoder.json", {"columns": 3}), ("s1/encoder.json", {"columns": [{"owner": "size"}]}),
+    ("s1/encoder.json", {"kinds": 5}), ("s1/encoder.json", {"format": 99}),
+    ("s1/target.json", {"classes": {"dtype": "nothing", "values": []}}), ("s1/target.json", {"kind": "numbers"}),
+])  # fmt: skip
+def test_what_does_not_fit_is_said_in_a_sentence(name: str, change: Any, saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(saved, folder)
+    data = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**data, **change}))
+    with pytest.raises(ReslabError) as caught:
+        load(folder, device="cpu")
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_of_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run folder"):
+        load(tmp_path)
+
+
+def test_numbers_have_no_probabilities(flats: Any) -> None:
+    found = ResidualRegressor(**FAST).fit(flats, flats["size"])
+    with pytest.raises(UsageError, match="take predict"):
+        found.model_.predict_proba(flats)

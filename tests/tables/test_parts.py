@@ -1,0 +1,80 @@
+"""From a table to parts: rows set aside, class weights, batch sizes, fingerprints."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reslab.data.frames import Frame, read_frame
+from reslab.data.targets import Target
+from reslab.errors import UsageError
+from reslab.tables.training import Parts, batch_for, fingerprint, make_parts, set_aside
+
+
+@given(
+    groups=st.lists(st.integers(0, 4), min_size=3, max_size=80), share=st.floats(0.05, 0.95), seed=st.integers(0, 99)
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_parts_are_disjoint_and_whole_and_every_class_keeps_a_row(groups: Any, share: float, seed: int) -> None:
+    classes = np.array(groups)
+    if all(round(share * n) == 0 or n == 1 for n in np.bincount(classes)):
+        with pytest.raises(UsageError, match="too few to set some aside"):
+            set_aside(len(classes), share, seed=seed, groups=classes)
+        return
+    kept, held = set_aside(len(classes), share, seed=seed, groups=classes)
+    assert sorted([*kept, *held]) == list(range(len(classes)))
+    assert set(classes[kept]) == set(classes)
+    for k in set(groups):
+        n = groups.count(k)
+        assert (classes[held] == k).sum() == min(n - 1, round(share * n))
+    again = set_aside(len(classes), share, seed=seed, groups=classes)
+    assert np.array_equal(again[0], kept)
+
+
+def test_so_many_rows_or_a_share() -> None:
+    assert [len(part) for part in set_aside(100, 0.2, seed=0)] == [80, 20]
+    assert [len(part) for part in set_aside(100, 30, seed=0)] == [70, 30]
+    assert not np.array_equal(set_aside(100, 30, seed=0)[1], set_aside(100, 30, seed=1)[1])
+    for share, sentence in ((100, "fewer than the 100 rows, got 100"), (0, "got 0"), (-1, "got -1")):
+        with pytest.raises(UsageError, match=sentence):
+            set_aside(100, share, seed=0)
+    with pytest.raises(UsageError, match="3 rows are too few to set some aside"):
+        set_aside(3, 0.1, seed=0)
+
+
+def test_batches_for_some_64_updates_an_epoch() -> None:
+    assert [batch_for(rows, 256) for rows in (10, 2047, 2048, 5000, 10**6)] == [16, 16, 32, 64, 256]
+    assert batch_for(10, 8) == 8
+
+
+def parts(frame: Frame, y: Any, *, kind: Any = None, **options: Any) -> Parts:
+    target = Target.fit(y, kind)
+    return make_parts({"train": frame}, {"train": target.encode(y)}, target=target, **options)
+
+
+def test_class_weights_are_1_on_average() -> None:
+    """Three rows of class 0, one of class 1 that weighs six times as much: 3 * 4/9 + 24/9 = 4."""
+    frame = read_frame({"a": [1.0, 2.0, 3.0, 4.0]})
+    assert parts(frame, [0, 0, 0, 1], class_weight={1: 6}).weights == pytest.approx([4 / 9, 24 / 9])
+    assert parts(frame, [0, 0, 0, 1], class_weight="balanced").weights == pytest.approx([2 / 3, 2])
+
+
+def test_a_fingerprint_is_of_all_that_is_trained_on() -> None:
+    columns = {"a": [1.5, 2.5, 3.5, 4.5], "b": ["x", "y", "x", "y"]}
+    frame, y = read_frame(columns), [0, 1, 0, 1]
+    base = fingerprint(parts(frame, y))
+    assert base == fingerprint(parts(read_frame(dict(columns)), np.array(y)))
+    others = [
+        parts(read_frame({**columns, "a": [1.5, 2.5, 3.5, 4.75]}), y),
+        parts(read_frame({**columns, "b": ["x", "y", "y", "x"]}), y),
+        parts(read_frame({"A": columns["a"], "b": columns["b"]}), y),
+        parts(frame, [0, 1, 1, 1]),
+        parts(frame, ["no", "yes", "no", "yes"]),
+        parts(frame, y, class_weight={1: 3}),
+        parts(frame, y, kinds={"a": "category"}),
+        parts(frame, y, kind="numbers"),
+        parts(frame, [0, 2, 0, 2], kind="numbers"),  # the same when standardized
+    ]
+    assert len({base, *map(fingerprint, others)}) == 1 + len(others)
