@@ -85,7 +85,13 @@ def naive_columns(net: TableNet, data: dict[str, Tensor], row: int) -> Tensor:
         missing = bool(v.isnan().any())
         e = state["families.vectors.missing"][i] if missing else state[f"families.vectors.weights.{i}"] @ v
         found.append(e)
-    return torch.stack(found)
+    x = torch.stack(found)
+    if spec.normalize:
+        first = spec.numbers * (2 if spec.number_embedding == "linear" else 1) + len(spec.categories)
+        mean, var = (state[f"norm.running_{name}"].view(first, -1) for name in ("mean", "var"))
+        gain, bias = (state[f"norm.{name}"].view(first, -1) for name in ("weight", "bias"))
+        x[:first] = (x[:first] - mean) / (var + 1e-5).sqrt() * gain + bias
+    return x
 
 
 def naive_body(net: TableNet, x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ SHARED = {
     "embedding_std": 0.3,
     "number_embedding": "piecewise",
     "bins": 32,
+    "normalize": True,
     "embedding_dropout": 0.0,
     "drop_path": 0.0,
 }
@@ -28,8 +29,8 @@ GATED = {**SHARED, "net": "gated", "width": 160, "inner": 160, "depth": 3, "drop
 PLAIN = {**SHARED, "attention": False, "reread": False}
 PRESETS: dict[str, dict[str, Any]] = {
     "published": {
-        **GATED, "embedding": 64, "embedding_std": 0.02, "number_embedding": "linear", "width": 512, "inner": 1024,
-        "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # 0.5 wherever it has a dropout; its embeddings have none
+        **GATED, "embedding": 64, "embedding_std": 0.02, "normalize": False, "number_embedding": "linear", "width": 512,
+        "inner": 1024, "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # wherever it has a dropout; embeddings have none
     },
     "gated": GATED,
     "gated-plain": {**GATED, "attention": False},
@@ -57,6 +58,7 @@ class TableSpec:
     inner: int  # I: between the two linear layers of a block
     depth: int  # layers, blocks, or the MLP's hidden layers
     dropout: float
+    normalize: bool  # BatchNorm of numbers' and categories' part of X
     embedding_dropout: float  # on X
     drop_path: float  # on the branches that read X again
     attention: bool  # column masks
@@ -86,7 +88,7 @@ class TableSpec:
         std = self.embedding_std
         if not is_number(std) or not 0 < std < float("inf"):
             raise UsageError(f"embedding_std must be a number above 0, got {std!r}")
-        for key in ("attention", "reread"):
+        for key in ("attention", "reread", "normalize"):
             if not isinstance(getattr(self, key), bool):
                 raise UsageError(f"{key} must be true or false, got {getattr(self, key)!r}")
         self.check_columns()
@@ -197,7 +199,7 @@ def build_table(spec: TableSpec) -> TableNet:
     spec.check()
     columns = Columns(
         spec.numbers, spec.categories, spec.bags, spec.vectors, embedding=spec.embedding,
-        number_embedding=spec.number_embedding, bins=spec.bins, std=spec.embedding_std,
+        number_embedding=spec.number_embedding, bins=spec.bins, std=spec.embedding_std, normalize=spec.normalize,
         dropout=spec.embedding_dropout,
     )  # fmt: skip
     n = len(columns.owners)

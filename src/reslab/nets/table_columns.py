@@ -152,6 +152,9 @@ class Vectors(nn.Module):
 class Columns(nn.Module):
     """All columns of a batch as X (N, F, E), in the order numbers, categories, bags, vectors; then Dropout.
 
+    `normalize`: BatchNorm of every number of the numbers' and the categories' e. Not of the others': a bag that has
+    taught nothing yet is near zero, and shall stay so.
+
     `number_embedding` "linear" gives two columns of X a number, "piecewise" one. owners (F,): of each column of X
     the column of the table it belongs to, counted in that order.
     """
@@ -160,7 +163,7 @@ class Columns(nn.Module):
 
     def __init__(
         self, numbers: int, categories: Sequence[int], bags: Sequence[int], vectors: Sequence[int], *, embedding: int,
-        number_embedding: str, bins: int, std: float, dropout: float,
+        number_embedding: str, bins: int, std: float, dropout: float, normalize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         linear = number_embedding == "linear"
@@ -177,6 +180,8 @@ class Columns(nn.Module):
             self.families["bags"] = Bags(bags, embedding, std=BAG_STD)
         if vectors:
             self.families["vectors"] = Vectors(vectors, embedding, std=std)
+        many = (1 + linear) * numbers + len(categories)
+        self.norm = nn.BatchNorm1d(many * embedding) if normalize and many else None
         self.dropout = nn.Dropout(dropout)
         owners = torch.arange(numbers).repeat_interleave(2 if linear else 1)
         rest = torch.arange(numbers, numbers + len(categories) + len(bags) + len(vectors))
@@ -205,4 +210,8 @@ class Columns(nn.Module):
             parts.append(self.families[name](*found))
         if len({len(part) for part in parts}) > 1:
             raise UsageError(f"the families of the batch have {', '.join(str(len(part)) for part in parts)} rows")
+        if self.norm is not None:
+            first = sum(name in self.families for name in ("numbers", "codes"))
+            known = torch.cat(parts[:first], dim=1)
+            parts = [self.norm(known.flatten(1)).view_as(known), *parts[first:]]
         return self.dropout(torch.cat(parts, dim=1))
