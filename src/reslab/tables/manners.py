@@ -41,11 +41,11 @@ def train_or_leave(
         training = train_net(parts, spec, recipe=recipe, run=run, device=device, tell=tell)
         if not training.asked:
             return training
-        number, said = training.asked, "stopped"
+        number = training.asked
     except Interrupted as error:
-        number, said = error.exit_code - 128, str(error)
+        number = error.exit_code - 128
     if number == signal.SIGINT:
-        raise KeyboardInterrupt(said)
+        raise KeyboardInterrupt("training stopped; with a folder the same fit goes on from there")
     raise SystemExit(128 + number)
 
 
