@@ -57,6 +57,8 @@ bench: .venv/dev
 	$(BIN)/python bench/gradients.py
 	$(BIN)/python bench/qa_fold.py
 	$(BIN)/python bench/qa.py
+	$(BIN)/python bench/tables_embed.py
+	$(BIN)/python bench/tables.py
 
 clean:
 	rm -rf .venv runs/demo .mypy_cache .ruff_cache .pytest_cache build dist

@@ -49,14 +49,17 @@ def parts_of(frame: Frame, y: np.ndarray) -> Parts:
     return make_parts({"train": frame}, {"train": y}, target=Target.fit(y))
 
 
-def ours(parts: Parts, net: TableNet, steps: int) -> Callable[[], None]:
+def ours(parts: Parts, net: TableNet, steps: int, precision: str = "fp32") -> Callable[[], None]:
+    choice = Choice(precision=precision)
     task = make_task(parts, read("tables", batch=BATCH), CPU)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 
     def train() -> None:
         net.train()
         for batch in task.batches(0, steps):
-            loss = task.loss(net(**batch.x), batch.y)
+            with choice.autocast(CPU):
+                out = choice.run(net, batch.x)
+            loss = task.loss(out, batch.y)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -77,7 +80,7 @@ class Naive(nn.Module):
         self.tables = nn.ModuleList(
             nn.Embedding.from_pretrained(t.clone(), freeze=False) for t in codes.detach().split(sizes)
         )
-        self.body = net.body
+        self.norm, self.body = net.columns.norm, net.body
 
     def forward(self, numbers: list[Tensor], codes: list[Tensor]) -> Tensor:
         found = []
@@ -89,7 +92,8 @@ class Naive(nn.Module):
             e = torch.cat([c, z[:, None]], dim=1) @ weight[:-2] + weight[-2]
             found.append(torch.where(absent[:, None], weight[-1], e))
         found += [table(code) for code, table in zip(codes, self.tables, strict=True)]
-        return self.body(torch.stack(found, dim=1))
+        x = torch.stack(found, dim=1)
+        return self.body(self.norm(x.flatten(1)).view_as(x))
 
 
 class NaiveTable:
@@ -158,11 +162,17 @@ def compare(rounds: int, rows: int) -> None:
     mlp = MLPClassifier((width,) * net.spec.depth, batch_size=BATCH).partial_fit(
         columns[:BATCH], y[:BATCH], classes=[0, 1]
     )
+    half, rows_of = Choice(precision="bf16"), parts.tables["train"]
     work = {
-        "trained": {"ours": ours(parts, net, steps), "naive": naive(parts, plain, steps),
-                    "scikit-learn's MLP": lambda: mlp.partial_fit(columns, y)},
-        "predicted": {"ours": lambda: outputs(net, parts.tables["train"], device=CPU, choice=Choice()),
-                      "naive": predicting(parts, plain), "scikit-learn's MLP": lambda: mlp.predict_proba(columns)},
+        "trained": {
+            "ours": ours(parts, net, steps), "ours in bf16": ours(parts, net, steps, "bf16"),
+            "naive": naive(parts, plain, steps), "scikit-learn's MLP": lambda: mlp.partial_fit(columns, y),
+        },
+        "predicted": {
+            "ours": lambda: outputs(net, rows_of, device=CPU, choice=Choice()),
+            "ours in bf16": lambda: outputs(net, rows_of, device=CPU, choice=half),
+            "naive": predicting(parts, plain), "scikit-learn's MLP": lambda: mlp.predict_proba(columns),
+        },
     }  # fmt: skip
     for what, ways in work.items():
         times: dict[str, list[float]] = {name: [] for name in ways}

@@ -212,6 +212,7 @@ def test_early_stop_ends_and_keeps_the_best(tmp_path: Path) -> None:
     for name, value in training.kept.state_dict().items():
         assert torch.equal(value, short.kept.state_dict()[name]), name
     assert run.metrics()[-1] == {"event": "kept", "iteration": 24, "best": 12, "error": 40}
+    assert training.best["loss"] == 1
     again = fit(Toy(validation=()), toy_net(), recipe=recipe, run=run, tell=silent)  # nothing is left to do
     assert again.iteration == 24
     assert torch.equal(again.kept[0].weight, training.kept[0].weight)  # type: ignore[union-attr,index]

@@ -37,7 +37,12 @@ CASES: dict[str, dict[str, Any]] = {
     "precise": {"precise_bn": True, "schedule": "one-cycle", "warmup": 0.3},
     "stochastic depth": {"stochastic_depth": 0.5},
     "active blocks": {"active_blocks": 2},
-    "early stop": {"early_stop": 50, "validation": 20, "evaluate_every": 0.2, "lr": 0.5},  # never stops; the best is kept
+    "early stop": {
+        "early_stop": 50,
+        "validation": 20,
+        "evaluate_every": 0.2,
+        "lr": 0.5,
+    },  # never stops; the best is kept
     "bf16": {"precision": "bf16", "memory_format": "NHWC", "schedule": "cosine"},
 }
 

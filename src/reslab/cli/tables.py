@@ -38,6 +38,10 @@ class _Table:
             negative=(),
         ),
     ] = None
+    text: Annotated[
+        str | None,
+        Parameter(help="A folder of a transformers encoder, whose vectors of texts are read too (extra: text)."),
+    ] = None
     class_weight: Annotated[
         list[str] | None,
         Parameter(help="balanced, or CLASS=WEIGHT of some classes.", consume_multiple=True, negative=()),
@@ -156,7 +160,7 @@ def made(
     reading = Reading(
         target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
         test=0.2 if table.test_share is None else table.test_share, test_word=absolute(table.test),
-        class_weight=weights(table.class_weight),
+        class_weight=weights(table.class_weight), text=absolute(table.text),
     )  # fmt: skip
     changes = given(flags)
     chosen = read(recipe or "tables", **changes)

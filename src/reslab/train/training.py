@@ -149,17 +149,19 @@ class Training:
                 self.tell_all(event="eval", part=part, **line)
         if found["validation"]:
             self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
-            self.compare(found["validation"]["error"])
+            self.compare(found["validation"])
         self.evaluated = found
 
-    def compare(self, error: float) -> None:
-        """With early_stop: remember the best net so far."""
+    def compare(self, found: dict[str, Any]) -> None:
+        """With early_stop: remember the best net so far; of equal errors, which few rows often give, the lower loss."""
         if not self.recipe.early_stop:
             return
         self.waited += 1
-        if not self.best or error < self.best["error"] - 1e-9:
+        new, old = ((one["error"], one.get("loss") or 0.0) for one in (found, self.best or found))
+        if not self.best or new < old:
             weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
-            self.best, self.waited = {"error": error, "iteration": self.iteration, "weights": weights}, 0
+            self.best = {"error": new[0], "loss": new[1], "iteration": self.iteration, "weights": weights}
+            self.waited = 0
 
     @property
     def over(self) -> bool:
