@@ -43,7 +43,8 @@ def compare(
     flags = table or _Table()
     reading = Reading(
         target=tuple(target), kind=flags.kind, kinds=pairs(flags.kinds, "kinds", str), test_word=absolute(flags.test),
-        test=0.2 if flags.test_share is None else flags.test_share, class_weight=weights(flags.class_weight), text=absolute(flags.text),
+        test=0.2 if flags.test_share is None else flags.test_share, text=absolute(flags.text),
+        class_weight=weights(flags.class_weight),
     )  # fmt: skip
     folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
     result = compare_nets(
