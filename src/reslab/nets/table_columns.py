@@ -15,6 +15,7 @@ def normal(*shape: int, std: float) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).normal_(std=std))
 
 
+FREE = 1e30  # no bound; averaging weights along training would make NaN of infinities
 BAG_STD = (
     0.001  # a word that no training row has taught says next to nothing; at 0.3 rare ones are noise to learn by heart
 )
@@ -52,7 +53,7 @@ class PiecewiseNumbers(nn.Module):
     def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
         super().__init__()
         self.weight = normal(columns, bins + 3, embedding, std=std)
-        edges, free = torch.tensor(normal_edges(bins)), torch.tensor([float("inf")])
+        edges, free = torch.tensor(normal_edges(bins)), torch.tensor([FREE])
         self.register_buffer("left", edges[:-1], persistent=False)
         self.register_buffer("width", edges.diff(), persistent=False)
         self.register_buffer("low", torch.cat([-free, torch.zeros(bins - 1)]), persistent=False)
