@@ -340,3 +340,25 @@ def test_real_tables(shared: Any, name: str, kinds: dict[str, str]) -> None:
     assert {column: encoder.kinds[column] for column in kinds} == kinds
     assert "skip" not in encoder.kinds.values()
     assert len(encoder.transform(frame)) == 3000
+
+
+def test_shuffled_is_encoding_the_shuffled_column() -> None:
+    """Of every kind of column, a date's several parts and vectors too; the table itself stays as it was."""
+    draws = np.random.default_rng(0)
+    columns: dict[str, list] = {
+        "n": draws.normal(size=40).tolist(), "c": [("a", "b", None)[k % 3] for k in range(40)],
+        "d": [f"20{k % 24:02d}-0{1 + k % 9}-11" for k in range(40)], "l": ["x|y", "y|z", "x", "z|x"] * 10,
+        "t": [f"red green {k} blue {k % 7}" for k in range(40)],
+    }  # fmt: skip
+    frame, order = read_frame(columns), draws.permutation(40)
+    encoder = TableEncoder.fit(frame, {"l": "categories", "t": "text"})
+    vectors = draws.normal(size=(40, 3)).astype(np.float32)
+    table = encoder.transform(frame).with_vectors({"t": vectors})
+    before = table.batch(np.arange(40))
+    for name in columns:
+        moved = Frame({**frame.columns, name: frame[name][order]})
+        expected = encoder.transform(moved).with_vectors({"t": vectors[order] if name == "t" else vectors})
+        found = table.shuffled(name, order).batch(np.arange(40))
+        for key, value in expected.batch(np.arange(40)).items():
+            assert torch.equal(found[key].nan_to_num(), value.nan_to_num()), (name, key)
+    assert all(torch.equal(value, before[key]) for key, value in table.batch(np.arange(40)).items())

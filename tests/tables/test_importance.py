@@ -50,3 +50,16 @@ def test_of_numbers_it_is_the_error_s_growth(columns: Any) -> None:
 
 def without(how: dict[str, Any]) -> dict[str, Any]:
     return {**how, "sizes": {key: value for key, value in how["sizes"].items() if key != "inner"}}
+
+
+def test_wide_tables_are_weighed_on_fewer_rows() -> None:
+    """1,000 columns, 3 shuffles of each: 400 million / (3 * 1,000 * 1,000) = 133 rows."""
+    draws = np.random.default_rng(0)
+    columns = {f"c{k}": draws.normal(size=200) for k in range(1000)}
+    y = (columns["c0"] > 0).astype(int)
+    sizes = {"width": 4, "inner": 4, "depth": 2, "embedding": 2, "bins": 2}
+    model = ResidualClassifier(sizes=sizes, recipe={"epochs": 1}, device="cpu", random_state=0).fit(columns, y).model_
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "of_tables", lambda tables: np.full((len(tables[0]), 2), 0.5))
+        assert importance(model, read_frame(columns), y)["rows"] == 133
+        assert importance(model, read_frame(columns), y, rows=50)["rows"] == 50

@@ -72,6 +72,22 @@ class Table:
             found["vectors"] = self.vectors[rows]
         return found if device is None else {name: tensor.to(device) for name, tensor in found.items()}
 
+    def shuffled(self, owner: str, order: Any) -> "Table":
+        """The table with all that was made of the frame's column `owner` from other rows: row k from order[k]."""
+        rows = torch.as_tensor(order, dtype=torch.int64, device=self.device)
+        sizes, changed, first = self.sizes, {}, 0
+        widths = {"numbers": [1] * sizes["numbers"], "codes": [1] * len(sizes["categories"]),
+                  "bags": [1] * len(sizes["bags"]), "vectors": sizes["vectors"]}  # fmt: skip
+        for name, each in widths.items():
+            owned = [one == owner for one in self.owners[first : first + len(each)]]
+            first += len(each)
+            array = getattr(self, name)
+            if any(owned):
+                places = np.repeat(owned, each).nonzero()[0]
+                changed[name] = array.clone()
+                changed[name][:, places] = array[:, places][rows]
+        return replace(self, **changed)
+
     def with_vectors(self, columns: Mapping[str, np.ndarray]) -> "Table":
         """The table with frozen vectors (N, width) of more columns, by the name of the column they were made of.
 

@@ -68,15 +68,22 @@ class TableModel:
 
     def scores(self, data: Any, *, report: Report | None = None, tell: Tell = silent) -> np.ndarray:
         """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
-        frame = data if isinstance(data, Frame) else read_frame(data)
-        tables: dict[int, Table] = {}
-        found = []
+        return self.of_tables(self.tables(data if isinstance(data, Frame) else read_frame(data), report, tell))
+
+    def tables(self, frame: Frame, report: Report | None = None, tell: Tell = silent) -> list[Table]:
+        """The frame as each member reads it."""
+        made: dict[int, Table] = {}
         for member in self.members:
-            key = id(member.encoder)
-            if key not in tables:
-                tables[key] = member.encoder.transform(frame, report=None if tables else report, tell=tell)
-            found.append(self.of_table(member, tables[key]))
-        return np.mean(found, axis=0)
+            if id(member.encoder) not in made:
+                table = member.encoder.transform(frame, report=None if made else report, tell=tell)
+                made[id(member.encoder)] = table
+        return [made[id(member.encoder)] for member in self.members]
+
+    def of_tables(self, tables: Sequence[Table]) -> np.ndarray:
+        """The members' mean scores of the tables that `tables` made."""
+        each = [self.of_table(member, table) for member, table in zip(self.members, tables, strict=True)]
+        found: np.ndarray = np.mean(each, axis=0)
+        return found
 
     def of_table(self, member: Member, table: Table) -> np.ndarray:
         """One member's scores of a table that its encoder made."""
