@@ -106,6 +106,14 @@ def test_numbers_of_every_kind() -> None:
     assert same(frame["h"], [6.5, np.nan, np.nan, np.nan])
 
 
+def test_a_column_that_is_not_there_is_said() -> None:
+    frame = read_frame({f"c{k}": [k] for k in range(12)})
+    with pytest.raises(UsageError, match=r"there is no column 'c99'; did you mean 'c9'\?"):
+        frame["c99"]
+    with pytest.raises(UsageError, match=r"there is no column 'price'; the table has c0, c1, .*, c9, \.\.\."):
+        frame["price"]
+
+
 def test_rows_and_columns_are_taken() -> None:
     frame = read_frame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     assert same(frame.take([2, 0])["b"], ["z", "x"])
@@ -154,7 +162,7 @@ def test_a_sparse_matrix_is_said() -> None:
 def test_a_name_used_twice_is_said() -> None:
     pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     for table in (pd.DataFrame([[1, 2]], columns=["a", "a"]), pa.table([[1], [2]], names=["a", "a"])):
-        with pytest.raises(UsageError, match=r"same name: .*'a'"):
+        with pytest.raises(UsageError, match="two columns are named 'a'"):
             read_frame(table)
 
 
@@ -189,6 +197,52 @@ def test_files(tmp_path: Path) -> None:
     assert same(frame["l"], [None, ("x",)])
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("\ufeffa,b\n1.5,x\n2,y\n", ("a", "b")),
+        ("a\tb\n1.5\tx\n2\ty\n", ("a", "b")),
+        ("a;b\n1.5;x\n2;y\n", ("a", "b")),
+        ("a;b\n1,5;x\n2;y\n", ("a", "b")),
+        ("a|b\n1.5|x\n2|y\n", ("a", "b")),
+        ("a, in years;b;c\n1,5;x;0,5\n2;y;\n", ("a, in years", "b", "c")),
+        ('"a;1;2",b\n1.5,x\n2,y\n', ("a;1;2", "b")),
+    ],
+)
+def test_what_stands_between_columns_is_found(tmp_path: Path, content: str, names: tuple[str, ...]) -> None:
+    """And a decimal comma, where it is not what stands between."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.csv").write_text(content)
+    frame = read_frame(tmp_path / "a.csv")
+    assert frame.names == names
+    assert same(frame[names[0]], [1.5, 2.0])
+    assert same(frame["b"], ["x", "y"])
+
+
+def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
+    """What pandas' to_csv makes of an index."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.csv").write_text(",a\n0,5\n1,6\n")
+    report = Report()
+    assert read_frame(tmp_path / "a.csv", report=report).names == ("a",)
+    assert list(report.lines()) == ["column '': it has no name, as a pandas index in a CSV file: left out"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_whole_numbers_beyond_2_to_the_53(library: str) -> None:
+    """Read as the nearest float64, which is said; missing ones beside them."""
+    module = pytest.importorskip(library)
+    columns: dict[str, Any] = {"long": [2**53 + 1, 2**60], "gaps": [None, 2**60], "edge": [2**53, -(2**53)]}
+    if library == "pandas":
+        columns["gaps"] = module.array(columns["gaps"], dtype="Int64")
+    report = Report()
+    frame = read_frame(module.table(columns) if library == "pyarrow" else module.DataFrame(columns), report=report)
+    assert same(frame["long"], [2.0**53, 2.0**60])
+    assert same(frame["gaps"], [np.nan, 2.0**60])
+    assert [problem.column for problem in report.problems] == ["long", "gaps"]
+    assert "make them strings" in report.problems[0].sentence
+
+
 def test_a_late_word_makes_a_column_of_strings(tmp_path: Path) -> None:
     """A reader that guesses types from the first block would fail at the word, two megabytes on."""
     pytest.importorskip("pyarrow")
@@ -204,10 +258,13 @@ def test_a_late_word_makes_a_column_of_strings(tmp_path: Path) -> None:
     ("name", "content", "error", "sentence"),
     [
         ("a.csv", "a,b\n1,2\n3,4\n5\n", ReslabError, r"cannot read .*a.csv .* Row #4: Expected 2 columns, got 1: 5"),
-        ("a.csv", "a,a\n1,2\n", UsageError, "a.csv: two columns have the same name"),
+        ("a.csv", "a,a\n1,2\n", UsageError, "a.csv: two columns are named 'a': rename one of them"),
         ("a.csv", "a,b\n", UsageError, "a.csv: the table has no rows, only columns: a, b"),
         ("a.csv", "\n", UsageError, "a.csv is empty"),
-        ("a.csv", b"a\n\xff\xfe\n", UsageError, "a.csv: column 'a', row 0: bytes, not text"),
+        ("a.csv", ",,b\n1,2,3\n", UsageError, "a.csv: two columns have no name"),
+        ("a.csv", b"a,b\n1,2\nx,K\xf6ln\n", ReslabError, "a.csv, line 3 is no UTF-8: .*Köln.*; save it as UTF-8"),
+        ("a.csv", b"gr\xf6\xdfe,b\n1,2\n", ReslabError, "a.csv, line 1 is no UTF-8: 'größe,b"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16"), ReslabError, "a.csv is UTF-16: save it as UTF-8"),
         ("a.parquet", "PAR1 and no more", ReslabError, "a.parquet is no parquet file, or is damaged"),
         ("a.csv.gz", "not packed", ReslabError, "cannot read .*a.csv.gz"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', ReslabError, "a.jsonl, line 2 is no JSON"),

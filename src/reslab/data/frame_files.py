@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from reslab.errors import ReslabError, UsageError
 
 EXTRA = "needs the extra: pip install 'reslab[data]'"
 KINDS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how such files begin
 LARGEST = 2**31 - 1  # bytes of one block, for pyarrow's CSV reader
 
 
@@ -64,24 +66,53 @@ def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
     pa = _pyarrow()
     from pyarrow import csv
 
-    first = data.partition(b"\n")[0]
-    mark = "\t" if tabs else ";" if b";" in first and b"," not in first else ","
+    if data[:2] in UTF16:
+        raise ReslabError(f"{path} is UTF-16: save it as UTF-8")
+    mark = "\t" if tabs else _mark(data.partition(b"\n")[0])
     parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True)
     # One block: a column's type is found in the first block, and a word in a later one would be an error.
     block = min(max(len(data), 2**20), LARGEST)
 
-    def read(threads: bool) -> Any:
+    def read(threads: bool, point: str = ".") -> Any:
         options = csv.ReadOptions(use_threads=threads, block_size=block)
-        return csv.read_csv(pa.BufferReader(data), read_options=options, parse_options=parse)
+        convert = csv.ConvertOptions(decimal_point=point)
+        return csv.read_csv(pa.BufferReader(data), read_options=options, parse_options=parse, convert_options=convert)
+
+    def numbers(table: Any) -> int:
+        return sum(pa.types.is_floating(kind) for kind in table.schema.types)
 
     try:
-        return read(threads=True)
+        table = read(threads=True)
+        if mark != ",":  # 3,5 for three and a half goes with ; and tabs
+            table = max(table, read(threads=True, point=","), key=numbers)
+        if table.column_names and any(map(pa.types.is_binary, table.schema.types)):  # names are decoded only here
+            raise _not_utf8(path, data)
+        return table
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data) from error
     except pa.ArrowException:
         try:
             return read(threads=False)  # only a single thread tells the row
         except pa.ArrowException as error:
             sentence = _first_line(error).removeprefix("CSV parse error: ")
             raise ReslabError(f"cannot read {path} (row #1 is its header): {sentence[:200]}") from error
+
+
+def _mark(header: bytes) -> str:
+    """What stands between the names of a header: the most frequent of , ; | and tabs outside quotes."""
+    bare = re.sub(rb'"[^"]*("|$)', b"", header)
+    return max(",;\t|", key=lambda mark: bare.count(mark.encode()))
+
+
+def _not_utf8(path: Path, data: bytes) -> ReslabError:
+    """What to say of a file whose bytes are no UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        around = data[max(0, error.start - 10) : error.end + 10].decode("latin-1")
+        return ReslabError(f"{path}, line {line} is no UTF-8: {around!r}; save it as UTF-8")
+    return ReslabError(f"{path} holds bytes that are no text")
 
 
 def _pyarrow() -> Any:

@@ -13,6 +13,7 @@ from reslab.data.cells import DAY, column_of, parse_numbers
 from reslab.data.frame_files import read_file
 from reslab.errors import UsageError, nearest
 
+EXACT = 2.0**53  # whole numbers up to here are exact as float64
 INDEX = re.compile(r"__index_level_\d+__")  # a pandas index, as pandas writes it to parquet
 
 
@@ -55,7 +56,8 @@ class Frame:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.columns:
-            raise UsageError(f"there is no column {name!r}{nearest(name, self.columns)}")
+            has = f"; the table has {', '.join(self.names[:10])}{', ...' * (len(self.names) > 10)}"
+            raise UsageError(f"there is no column {name!r}{nearest(name, self.columns) or has}")
         return self.columns[name]
 
     @property
@@ -81,6 +83,10 @@ class Frame:
             if INDEX.fullmatch(name):
                 if report is not None:
                     report.add("index", name, "a pandas index, no column: left out")
+                continue
+            if not name.strip():
+                if report is not None:
+                    report.add("index", name, "it has no name, as a pandas index in a CSV file: left out")
                 continue
             if name in kept:
                 raise UsageError(f"two columns are named {name!r}: rename one of them")
@@ -113,12 +119,12 @@ def read_frame(source: Any, *, report: Report | None = None) -> Frame:
         about = f"{source}: "
         source = read_file(Path(source))
     try:
-        return Frame.of(_columns(source), report=report)
+        return Frame.of(_columns(source, report), report=report)
     except UsageError as error:
         raise UsageError(f"{about}{error}") from error
 
 
-def _columns(source: Any) -> Columns:
+def _columns(source: Any, report: Report | None) -> Columns:
     if isinstance(source, Mapping):
         return ((name, _series(name, values)) for name, values in source.items())
     if isinstance(source, list | tuple) and not source:
@@ -127,10 +133,10 @@ def _columns(source: Any) -> Columns:
         return of_records(source)
     if hasattr(source, "nnz") and hasattr(source, "toarray"):
         raise UsageError("a sparse matrix is no table here: make it dense with .toarray()")
-    return _of_frame(source) or _of_array(source)
+    return _of_frame(source, report) or _of_array(source)
 
 
-def _of_frame(source: Any) -> Columns | None:
+def _of_frame(source: Any, report: Report | None) -> Columns | None:
     """The columns of a table of pandas, polars or pyarrow; None for any other thing."""
     import narwhals.stable.v2 as nw
     from narwhals.exceptions import DuplicateError
@@ -138,12 +144,18 @@ def _of_frame(source: Any) -> Columns | None:
     try:
         table = nw.from_native(source, pass_through=True)
     except DuplicateError as error:
-        raise UsageError(f"two columns have the same name: {' '.join(str(error).split())}") from error
+        raise UsageError(_twice(source)) from error
     if isinstance(table, nw.LazyFrame):
         raise UsageError("this table is lazy: call .collect() first")
     if not isinstance(table, nw.DataFrame):
         return None
-    return ((series.name, _of_series(series.name, series)) for series in table.iter_columns())
+    return ((series.name, _of_series(series.name, series, report)) for series in table.iter_columns())
+
+
+def _twice(source: Any) -> str:
+    names = [str(name) for name in (source.column_names if hasattr(source, "column_names") else source.columns)]
+    name = next(name for name in names if names.count(name) > 1)
+    return f"two columns are named {name!r}: rename one of them" if name else "two columns have no name: name them"
 
 
 def _series(name: Any, values: Any) -> np.ndarray:
@@ -158,12 +170,19 @@ def _series(name: Any, values: Any) -> np.ndarray:
     return column_of(name, np.asarray(values) if hasattr(values, "__array__") else list(values))
 
 
-def _of_series(name: Any, series: Any) -> np.ndarray:
+def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarray:
     """The fast ways first: whole arrays of numbers, booleans and times; all others value by value."""
     import narwhals.stable.v2 as nw
 
     kind = series.dtype
-    if kind.is_integer() or kind.is_float():
+    if kind.is_integer():  # not by a cast: some refuse what is beyond 2**53
+        numbers = np.asarray(series.fill_null(0).to_numpy()).astype(np.float64)
+        numbers[np.asarray(series.is_null().to_numpy(), dtype=bool)] = np.nan
+        if report is not None and (np.abs(numbers) > EXACT).any():
+            report.add("rounded", str(name), "whole numbers beyond 2**53, read to 16 digits: make them strings if they "
+                       "are names of things")  # fmt: skip
+        return numbers
+    if kind.is_float():
         return np.asarray(series.cast(nw.Float64()).to_numpy(), dtype=np.float64)
     if isinstance(kind, nw.Datetime) and kind.time_zone is None:
         return np.asarray(series.to_numpy()).astype("datetime64[us]")
