@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reslab.data.columns import find_kinds, iso_date, read_as, separator_of
-from reslab.data.frames import Report, read_frame
+from reslab.data.frames import Frame, Report, read_frame
 from reslab.errors import UsageError
 
 N = 100
@@ -38,6 +38,11 @@ def kind(values: list) -> str:
         (["2024-02-30", "2024-03-01", "2024-03-02"], "category"),  # two of three
         (["2024-02-29"] * 49 + ["2024-03-01"] * 50 + ["soon"], "date"),
         (["2023", "2024"] * 50, "category"),
+        ([f"{k},{k:03d}" for k in range(30)], "number"),
+        ([f"-${k},000.50" for k in range(30)], "number"),
+        ([f"{k}.5 %" for k in range(30)], "number"),
+        ([f"{k}%" for k in (10, 20, 30)] * 10, "category"),  # few whole ones
+        ([f"{k},{k}" for k in range(30)], "text"),  # neither thousands nor plain
         (["a|b", "b|c", "a|c"] * 10, "categories"),
         (["a; b", "b;c", "a ;c"] * 10, "categories"),
         (["Drama", "Comedy", "Drama|Comedy", "Drama|War", "War|Comedy", "Drama|War|Comedy", "War"] * 10, "categories"),
@@ -67,6 +72,37 @@ def test_numbers_as_strings_are_said() -> None:
     (line,) = report.lines()
     assert "but 'unknown' is none" in line
     assert "kinds={'age': 'number'}" in line
+
+
+def test_numbers_as_people_write_them() -> None:
+    report = Report()
+    values = ["1,234.5", "-$5", None, "12 %", "€7", "1,000,000", *map(str, range(30))]
+    column = read_frame({"pay": values})["pay"]
+    assert find_kinds(Frame({"pay": column}), report=report) == {"pay": "number"}
+    assert list(report.lines()) == ["column 'pay': '1,234.5' and the like are read as 1234.5"]
+    numbers = read_as("number", "pay", column)
+    assert np.array_equal(numbers[:6], [1234.5, -5, np.nan, 12, 7, 1_000_000], equal_nan=True)
+    with pytest.raises(UsageError, match="column 'pay' is of kind 'number', but row 0 is '1,23'"):
+        read_as("number", "pay", np.array(["1,23"], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["29/02/2024", "1/3/24"], "'29/02/2024'"),
+        (["2024/02/29", "2024/03/01 12:00"], "'2024/02/29'"),
+        (["2024-02-29", "29.2.2024"], "'29.2.2024'"),
+        (["10.0.0.1", "10.0.0.2"], None),  # addresses
+        (["1.2.3", "1.2.4"], None),  # versions
+    ],
+)
+def test_dates_in_other_forms_are_said(values: list[str], said: str | None) -> None:
+    report = Report()
+    assert find_kinds(read_frame({"day": values}), report=report)["day"] != "date"
+    assert [line for line in report.lines() if "dates such as" in line] == (
+        [] if said is None
+        else [f"column 'day': dates such as {said} are not read as dates: write them like 2024-02-29"]
+    )  # fmt: skip
 
 
 def test_overrides() -> None:

@@ -36,7 +36,8 @@ def evaluate(
     from reslab.report.scores import main_line
     from reslab.tables.metrics import MAIN, confusion, judged
     from reslab.tables.model import load
-    from reslab.tables.train import split_target, true_values
+    from reslab.tables.split import split_target
+    from reslab.tables.train import true_values
 
     model, report = load(run, device=device), Report()
     frame, known = split_target(read_frame(file, report=report), target or target_of(run), file)
@@ -91,8 +92,10 @@ def predict(
     for name in keep or []:
         frame[name]
     kept = {name: raw(source, name) for name in keep or []}
-    scores = named(file, lambda: model.scores(frame.without(*kept.keys() - set(model.columns)), report=report))
-    names = () if model.target.kind == "classes" or not has_data(run) else target_of(run)
+    target = target_of(run) if has_data(run) else ()
+    unread = {*kept, *target}.intersection(frame.names) - set(model.columns)
+    scores = named(file, lambda: model.scores(frame.without(*unread), report=report))
+    names = () if model.target.kind == "classes" else target
     write_predictions(out, model.target, scores, kept=kept, columns=names)
     say.problems(report)
     found = summary(model, scores)

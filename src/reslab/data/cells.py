@@ -1,5 +1,6 @@
 """The cells of a table: one column of any values becomes a numpy array of one of four types."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,6 +14,8 @@ from reslab.errors import UsageError
 SCALARS = (int, float, np.integer, np.floating, Decimal, Real)
 DATES = (date, np.datetime64)
 LISTS = (list, tuple, set, frozenset, np.ndarray)
+WRITTEN = re.compile(r"[-+]?[$€£¥]?\s?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?\s?[%$€£¥]?")  # -$1,234.50, 12.5 %
+MARKS = re.compile(r"[^-+.0-9]")
 DAY = np.timedelta64(1, "D")
 
 
@@ -101,7 +104,10 @@ def objects(values: Iterable[Any]) -> np.ndarray:
 
 
 def parse_numbers(column: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """The strings of a column as numbers, NaN where missing, and the first row that is none (NaN there)."""
+    """The strings of a column as numbers, NaN where missing, and the first row that is none (NaN there).
+
+    "1,234.5" is 1234.5, "12 %" is 12, "$5" is 5.
+    """
     known: dict[Any, float | None] = {text: _number(text) for text in set(column)}
     wrong = {text for text, number in known.items() if number is None}
     numbers = np.fromiter(map(known.__getitem__, column), dtype=np.float64 if not wrong else object)
@@ -113,7 +119,7 @@ def _number(text: str | None) -> float | None:
     try:
         return np.nan if text is None else float(text)
     except ValueError:
-        return None
+        return float(MARKS.sub("", text)) if text and WRITTEN.fullmatch(text.strip()) else None
 
 
 def utc(moment: datetime) -> datetime:

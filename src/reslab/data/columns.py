@@ -17,6 +17,8 @@ Kind = Literal["number", "category", "categories", "date", "text", "skip"]
 FEW = 25  # distinct values of a category of numbers, and of one whose values are long
 NEARLY = 0.95  # the share that makes "nearly all"
 LOOK = 2_000  # distinct strings are enough to tell texts and lists
+MARKED = re.compile(r"[,%$€£¥]")  # what no plain number holds
+DATE = re.compile(r"\s*(\d{4}([/.-])\d{1,2}\2\d{1,2}|\d{1,2}([/.-])\d{1,2}\3(\d{4}|\d\d))(?![\d./-])")  # any order
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE)
 
 
@@ -27,8 +29,8 @@ def find_kinds(
 
     Numbers: `number` with more than 25 distinct values, or where not all are whole, or where values hardly repeat
     (fewer than two rows a value); else `category`. Strings: `date` where at least 95 % are ISO dates, `categories`
-    where they hold lists joined by | or ;, `text` with more than 25 distinct values of 4 or more words on average, or
-    of 2 where they hardly repeat; else `category`.
+    where they hold lists joined by | or ;, as numbers where all are written like 1,234 or 12 % or $5, `text` with
+    more than 25 distinct values of 4 or more words on average, or of 2 where they hardly repeat; else `category`.
     Constant and empty columns: `skip`, in the report.
     Raises UsageError for an override of a column that is not there, of an unknown kind, or that the values forbid.
     """
@@ -65,11 +67,16 @@ def _kind(name: str, column: np.ndarray, report: Report | None) -> Kind:
     if column.dtype.kind == "M":
         return "date"
     if column.dtype.kind == "f":
-        if len(values) > FEW or 2 * len(values) > len(present):
-            return "number"
-        finite = values[np.isfinite(values)]
-        return "category" if bool((finite == np.floor(finite)).all()) else "number"
+        return _kind_of_numbers(values, len(present))
     return _kind_of_strings(name, Counter(present), report)
+
+
+def _kind_of_numbers(values: np.ndarray, rows: int) -> Kind:
+    """Of distinct values in so many rows."""
+    if len(values) > FEW or 2 * len(values) > rows:
+        return "number"
+    finite = values[np.isfinite(values)]
+    return "category" if bool((finite == np.floor(finite)).all()) else "number"
 
 
 def _some_distinct(present: np.ndarray) -> np.ndarray:
@@ -90,6 +97,13 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
         return "date"
     if separator_of(some, sure=True):
         return "categories"
+    numbers = written_numbers(objects(distinct))
+    if numbers is not None:
+        kind = _kind_of_numbers(np.unique(numbers), counts.total())
+        if report is not None and kind == "number":
+            report.add("written numbers", name, f"{distinct[0]!r} and the like are read as {numbers[0]:.16g}")
+        return kind
+    _tell_dates(name, some, report)
     words = sum(map(count_words, some)) / len(some)
     if len(distinct) > FEW and (words >= 4 or (words >= 2 and 2 * len(distinct) > counts.total())):
         return "text"
@@ -99,6 +113,23 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
         report.add("numbers as strings", name, f"strings that are numbers{but}: taken as a category; kinds="
                    f"{{{name!r}: 'number'}} makes it numbers")  # fmt: skip
     return "category"
+
+
+def _tell_dates(name: str, some: list[str], report: Report | None) -> None:
+    if report is None or sum(bool(DATE.match(text)) for text in some) < NEARLY * len(some):
+        return
+    strange = next(text for text in some if iso_date(text) is None)
+    report.add("dates", name, f"dates such as {strange[:40]!r} are not read as dates: write them like 2024-02-29")
+
+
+def written_numbers(column: np.ndarray) -> np.ndarray | None:
+    """float64: strings that are numbers as people write them, such as 1,234 or 12 % or $5; None: not all are."""
+    first = next((text for text in column if text is not None), "")
+    if not _is_number(first):
+        return None
+    numbers, wrong = parse_numbers(column)
+    marked = any(MARKED.search(text) for text in column if text is not None)
+    return numbers if wrong is None and marked else None
 
 
 def _is_number(text: str) -> bool:

@@ -14,7 +14,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from reslab.data.frames import Frame
+from reslab.data.frames import Frame, Report
 from reslab.data.targets import Target
 from reslab.errors import UsageError
 from reslab.nets.table import to_dict
@@ -53,7 +53,7 @@ class Residual(BaseEstimator):
     and training goes on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds,
     whose predictions are averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and
     a run folder in the end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose:
-    show the progress, on standard error. Weights of single samples are not offered.
+    show the progress, on standard error. After `fit`, `problems_` says what was odd about the columns. Weights of single samples are not offered.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -65,7 +65,8 @@ class Residual(BaseEstimator):
         """
         if y is None:
             raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        frame = read_table(self, X, None)
+        report = Report()
+        frame = read_table(self, X, None, report)
         if len(frame) < 2:
             raise UsageError("X has n_samples=1: from one row there is nothing to learn")
         values, seed = read_target(y, len(frame)), self.seed()
@@ -73,9 +74,10 @@ class Residual(BaseEstimator):
         with untouched(place):
             self.target_ = self.find_target(values)
             with self.showing(0) as tell:
-                parts = self.cut(frame, values, seed, place, tell)
+                parts = self.cut(frame, values, seed, place, tell, report)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
+        self.problems_ = list(dict.fromkeys(report.lines()))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -95,18 +97,20 @@ class Residual(BaseEstimator):
             return int(self.run_of(0).read_json(ABOUT, "recipe")["recipe"]["seed"])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def cut(self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell) -> Parts:
+    def cut(self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell, report: Report) -> Parts:
         """Train and validation parts, as the net reads them."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
         if self.validation and len(frame) >= FEW:
             groups = values if self.target_.kind == "classes" else None
-            rows["train"], rows["validation"] = set_aside(len(frame), self.validation, seed=seed, groups=groups)
+            rows["train"], rows["validation"] = set_aside(
+                len(frame), self.validation, seed=seed, groups=groups, cure="give more rows, or set validation=0"
+            )
         frames = {part: frame.take(some) for part, some in rows.items()}
         targets = {part: values[some] for part, some in rows.items()}
         weight = getattr(self, "class_weight", None)
         return make_parts(
             frames, targets, target=self.target_, kinds=self.kinds, class_weight=weight, text=self.text, device=place,
-            tell=tell,
+            tell=tell, report=report,
         )  # fmt: skip
 
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:

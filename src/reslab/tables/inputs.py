@@ -8,29 +8,33 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from reslab.data.frames import Frame, read_frame
+from reslab.data.frames import Frame, Report, read_frame
+from reslab.data.cells import LISTS
 from reslab.data.target_values import values_of
 from reslab.errors import UsageError
 
 
-def read_table(estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None) -> Frame:
+def read_table(
+    estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None, report: Report | None = None
+) -> Frame:
     """X as a Frame; its names and width are kept in the estimator in `fit` (`trained` None), and checked afterwards.
 
     trained: the names of the columns in training. Columns without names, here or there, are taken by their place.
     """
     sparse = hasattr(X, "nnz")  # one kind of sparse matrix is a dict
     if isinstance(X, str | Path) or (isinstance(X, Mapping) and not sparse) or is_records(X):
-        frame = read_frame(X)
+        frame = read_frame(X, report=report)
         if trained is None:
             names = np.array(frame.names, dtype=object)
             estimator.n_features_in_, estimator.feature_names_in_ = len(names), names
         named = hasattr(estimator, "feature_names_in_")
         return frame if trained is None or named else by_place(frame, trained)
     if hasattr(X, "columns") or hasattr(X, "column_names"):
+        frame = read_frame(X, report=report)
         validate_data(estimator, X, reset=trained is None, skip_check_array=True)
     else:
         X = validate_data(estimator, rows_of(X), reset=trained is None, dtype=None, ensure_all_finite=False)
-    frame = read_frame(X)
+        frame = read_frame(X, report=report)
     return frame if trained is None else by_place(frame, trained)
 
 
@@ -42,8 +46,10 @@ def rows_of(X: Any) -> Any:
     """A list of rows as an array in which numbers beside strings stay numbers, and None is no string."""
     if not isinstance(X, list | tuple) or not all(isinstance(row, list | tuple) for row in X):
         return X
+    if len(set(map(len, X))) > 1:
+        raise UsageError("the rows of this list are of unequal lengths")
     kinds = {type(value) for row in X for value in row}
-    return np.array(X, dtype=object) if kinds & {str, type(None)} and len(set(map(len, X))) == 1 else X
+    return np.array(X, dtype=object) if kinds & {str, type(None)} else X
 
 
 def by_place(frame: Frame, trained: tuple[str, ...]) -> Frame:
@@ -62,6 +68,10 @@ def read_target(y: Any, rows: int) -> np.ndarray:
         y = table.to_numpy()
     elif hasattr(y, "to_pylist"):  # an array of pyarrow
         y = y.to_pylist()
+    rows_of_y = y if isinstance(y, list | tuple) or getattr(y, "dtype", None) == object else []
+    if len({len(one) for one in rows_of_y if isinstance(one, LISTS)}) > 1:
+        raise UsageError("y holds lists: make columns of 0 and 1 of them with sklearn.preprocessing."
+                         "MultiLabelBinarizer")  # fmt: skip
     array: np.ndarray = check_array(
         y, dtype=None, ensure_2d=False, ensure_all_finite=True, input_name="y", allow_nd=True
     )
@@ -73,4 +83,6 @@ def read_target(y: Any, rows: int) -> np.ndarray:
         values_of(array)  # says which row is missing
         plain = np.array(array.tolist())  # numbers of pandas' nullable types come as objects
         return plain if plain.dtype.kind in "biuf" and plain.shape == array.shape else array
+    if array.dtype == object and len({isinstance(value, str) for value in array.flat}) > 1:
+        raise UsageError("y mixes strings and other values: make all of them strings")
     return array

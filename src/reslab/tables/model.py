@@ -21,7 +21,7 @@ from reslab.run import Run, write_aside
 from reslab.tables.task import outputs
 from reslab.tables.vectors import Encoder
 from reslab.train.progress import Tell, silent
-from reslab.train.start import pick_device
+from reslab.train.start import DONE, pick_device
 from reslab.train.tune import Choice
 
 ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"
@@ -162,6 +162,8 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
     for folder in members_of(Run(run)):
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):
+            if folder.has(DONE):
+                raise ReslabError(f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train anew with --out")
             raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
         encoder, target = read_encoder(folder, place)
         if spec.outputs != target.outputs:

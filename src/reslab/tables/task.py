@@ -26,8 +26,6 @@ class TableTask:
     `weights`, (K,): of each class; the loss is the mean over rows of weight * loss.
     """
 
-    steers = "loss"  # the error of few rows goes in steps, and goes on falling while the confidence already misleads
-
     def __init__(
         self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,
         weights: Tensor | None = None,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.columns import missing
 from reslab.data.frames import Frame, Report, read_frame
-from reslab.data.targets import Target, TargetKind, find_target_kind
+from reslab.data.targets import Target, TargetKind
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.qa_net import make
 from reslab.nets.table import TableSpec, to_dict
@@ -21,6 +20,7 @@ from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
 from reslab.tables.predictions import write_predictions
+from reslab.tables.split import groups_of, split_target, tell_copies
 from reslab.tables.training import (
     IMAGES_ONLY,
     Parts,
@@ -39,6 +39,8 @@ from reslab.train.recipe import Recipe, write
 from reslab.train.start import DONE, absolute, begun, configure, finished, first_comment, pick_device, read_recipe, same
 from reslab.train.training import Training
 
+CURE = "name a file of test rows with --test, give more rows, or say --kind numbers where the target is a number"
+LEAVE = "give more rows, or set no validation part aside with --validation 0"
 FILES = (ENCODER, ARRAYS, TARGET)  # that `prepare` makes beside those of every run
 
 
@@ -85,8 +87,11 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     report = Report()
     frame, values = split_target(read_frame(word, report=report), reading.target, word)
     groups = groups_of(values, reading.kind)
+    tell_copies(
+        frame.without(*(name for name, kind in reading.kinds.items() if kind == "skip")), values, groups, report
+    )
     if reading.test_word is None:
-        kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups)
+        kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups, cure=CURE)
         frames, parts = {"test": frame.take(held)}, {"test": values[held]}
         rows = {"test": held}
     else:
@@ -100,7 +105,7 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     train = kept
     if recipe.validation:
         inside = None if groups is None else groups[kept]
-        inner, aside = set_aside(len(kept), recipe.validation, seed=reading.split + 1, groups=inside)
+        inner, aside = set_aside(len(kept), recipe.validation, seed=reading.split + 1, groups=inside, cure=LEAVE)
         train, rows["validation"] = kept[inner], kept[aside]
     rows["train"] = train
     for part in ("train", "validation"):
@@ -111,29 +116,6 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
         target = replace(target, classes=np.array(reading.target, dtype=object))  # a label is called as its column is
     frames["test"] = frames.pop("test")  # the last: what is odd about it is reported
     return TableData(frames=frames, values=parts, rows=rows, target=target, names=reading.target, report=report)
-
-
-def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame, np.ndarray]:
-    """The frame without its target, and the target's values: (N,) of one column, (N, K) of several."""
-    columns = [frame[name] for name in target]
-    rest = frame.without(*target)
-    if not rest.names:
-        raise UsageError(f"{word} has no column but the target")
-    for name, column in zip(target, columns, strict=True):
-        gone = np.flatnonzero(missing(column))
-        if len(gone):
-            raise UsageError(f"the target {name!r} has no value in row {gone[0]} of {word} (and {len(gone) - 1} "
-                             "others): remove the rows without it")  # fmt: skip
-    whole = [column.astype(np.int64) if column.dtype == np.float64 and (column % 1 == 0).all() else column
-             for column in columns]  # fmt: skip
-    return rest, whole[0] if len(whole) == 1 else np.stack(whole, axis=1)
-
-
-def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
-    """Of a target of classes each row's class, as a number; None for others."""
-    if (kind or find_target_kind(values)) != "classes":
-        return None
-    return np.unique(values.astype(str), return_inverse=True)[1]
 
 
 def prepare(

@@ -64,10 +64,13 @@ def make_parts(
     return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights)
 
 
-def set_aside(n: int, share: float, *, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def set_aside(
+    n: int, share: float, *, seed: int, groups: np.ndarray | None = None, cure: str = "give more rows"
+) -> tuple[np.ndarray, np.ndarray]:
     """(rows that stay, rows set aside) of 0..n-1, both in their order; of `groups` (N,) each so many.
 
-    `share` below 1 is a share, else so many rows; the last row of a group stays.
+    `share` below 1 is a share, else so many rows; the last row of a group stays. Raises UsageError where there are too
+    few, saying the `cure`.
     """
     part = share if share < 1 else share / n
     if not 0 < part < 1:
@@ -79,7 +82,9 @@ def set_aside(n: int, share: float, *, seed: int, groups: np.ndarray | None = No
         aside.append(order[: min(len(rows) - 1, round(part * len(rows)))])
     held = np.sort(np.concatenate(aside))
     if not len(held):
-        raise UsageError(f"{n} rows are too few to set some aside: give a file of test rows, or more rows")
+        of = "" if groups is None else f" of {len(every)} classes"
+        several = f"{n} rows{of} are" if n > 1 else "1 row is"
+        raise UsageError(f"{several} too few to set {100 * part:.3g} % aside{of and ' of each'}: {cure}")
     return np.setdiff1d(np.arange(n), held), held
 
 

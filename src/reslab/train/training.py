@@ -153,18 +153,14 @@ class Training:
         self.evaluated = found
 
     def compare(self, found: dict[str, Any]) -> None:
-        """With early_stop: remember the best net so far, by the error, or by what the task `steers` by.
-
-        Of equal ones, which few rows often give, that of the lower loss.
-        """
+        """With early_stop: remember the best net so far; of equal errors, which few rows often give, the lower loss."""
         if not self.recipe.early_stop:
             return
-        key = getattr(self.task, "steers", "error")
         self.waited += 1
-        new, old = ((one[key], one.get("loss") or 0.0) for one in (found, self.best or found))
+        new, old = ((one["error"], one.get("loss") or 0.0) for one in (found, self.best or found))
         if not self.best or new < old:
             weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
-            self.best = {"error": found["error"], "loss": new[1], "iteration": self.iteration, "weights": weights}
+            self.best = {"error": new[0], "loss": new[1], "iteration": self.iteration, "weights": weights}
             self.waited = 0
 
     @property
