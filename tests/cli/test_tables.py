@@ -251,7 +251,18 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         (["train", "people.csv", "--target", "note", "--kind", "numbers"], 2, "a target of numbers holds what is none"),
         (["train", "constant.csv", "--target", "pays"], 2, "every column is constant, empty or skipped"),
         (["train", "only.csv", "--target", "pays"], 2, "only.csv has no column but the target"),
-        (["train", "three.csv", "--target", "pays"], 2, "are too few to set some aside"),
+        (["train", "three.csv", "--target", "pays"], 2, "3 rows of 2 classes are too few to set 20 % aside of each"),
+        (["train", "names.csv", "--target", "id"], 2, "say --kind numbers where the target is a number"),
+        (
+            ["train", "endless.csv", "--target", "pays"],
+            2,
+            "the target 'pays' is infinite in row 1 of endless.csv: leave",
+        ),
+        (
+            ["train", "people.csv", "--target", "xyz"],
+            2,
+            "people.csv: there is no column 'xyz'; the table has id, age",
+        ),
         ([*TRAIN, "--kinds", "town"], 2, "--kinds takes NAME=VALUE, got 'town'"),
         ([*TRAIN, "--kinds", "twon=skip"], 2, "there is no column 'twon'; did you mean 'town'?"),
         ([*TRAIN, "--kinds", "town=categry"], 2, "column 'town' cannot be 'categry'"),
@@ -294,6 +305,8 @@ def test_mistakes_of_training(
     write("constant.csv", [[7, row[-1]] for row in rows], ["same", "pays"])
     write("only.csv", [[row[-1]] for row in rows], ["pays"])
     write("three.csv", [[1, "yes"], [2, "no"], [3, "yes"]], ["age", "pays"])
+    write("names.csv", rows)
+    write("endless.csv", [[1, 1.5], [2, "inf"], [3, 0.5]], ["age", "pays"])
     write("strange.csv", [[*row[:-1], "perhaps"] for row in rows])
     write("short.csv", [[row[0], row[1], row[-1]] for row in rows], ["id", "age", "pays"])
     Path("full").mkdir()
@@ -327,6 +340,7 @@ def test_mistakes_of_training(
         (["eval", "run", "people.csv", "--target", "town"], 2, "the target 'town' has no value in row"),
         (["eval", "saved", "people.csv"], 2, "saved does not say which column it predicts: name it with --target"),
         (["predict", "unfinished", "people.csv"], 2, "unfinished predicts nothing yet: its training is not finished"),
+        (["predict", "lost", "people.csv"], 1, "lost/weights.safetensors is missing; restore a copy of it"),
         (["predict", "cut", "people.csv"], 1, "cut/weights.safetensors"),
         (["predict", "odd", "people.csv"], 1, "odd/encoder.json is damaged"),
         (["predict", "none", "people.csv"], 1, "none/members.json is damaged: it names no members"),
@@ -344,10 +358,12 @@ def test_mistakes_with_a_run(
     write("taken.csv", rows, ["row", *NAMES[1:]])
     write("untold.csv", [row[:-1] for row in rows], NAMES[:-1])
     write("strange.csv", [[*row[:-1], "perhaps" if k == 1 else row[-1]] for k, row in enumerate(rows)])
-    for name in ("saved", "unfinished", "cut", "odd"):
+    for name in ("saved", "unfinished", "lost", "cut", "odd"):
         shutil.copytree("run", name)
     Path("saved/data.json").unlink()
     Path("unfinished/weights.safetensors").unlink()
+    Path("unfinished/results/train.json").unlink()
+    Path("lost/weights.safetensors").unlink()
     Path("cut/weights.safetensors").write_bytes(Path("run/weights.safetensors").read_bytes()[:99])
     Path("odd/encoder.json").write_text("{")
     Path("other").mkdir()
@@ -403,3 +419,21 @@ def test_words_become_values() -> None:
     assert [number(word) for word in ("6", "0.3", "1e-3", "true", "False", "piecewise")] == [
         6, 0.3, 0.001, True, False, "piecewise"]  # fmt: skip
     assert pairs(["a=b=1", "c=2"], "sizes") == {"a=b": 1, "c": 2}
+
+
+def test_the_target_may_stand_in_a_file_to_predict(stand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no strange column; another is."""
+    write("more.csv", [[*row, 1] for row in people(20)], [*NAMES, "more"])
+    assert main(["tables", "predict", "run", "more.csv"]) == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if "training had no such column" in line]
+    assert warned == ["warning: column 'more': training had no such column: ignored"]
+    assert main(["tables", "predict", "run", "more.csv", "--keep", "pays"]) == 0
+    assert [row["pays"] for row in read("predictions.csv")] == [row[-1] for row in people(20)]
+
+
+def test_a_column_that_is_the_target_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("people.csv", [[*row, row[-1].upper()] for row in people(120)], [*NAMES, "again"])
+    assert trained() == 0
+    assert "warning: column 'again': it says the same as the target" in capsys.readouterr().err
+    assert trained("--kinds", "again=skip", "id=skip", "--out", "other") == 0
+    assert "says the same" not in capsys.readouterr().err

@@ -289,3 +289,32 @@ def test_an_empty_recipe_is_the_default_one(flats: Any, large: Any, tmp_path: Pa
 def classifier_parts(flats: Any, large: Any) -> Any:
     found = classifier().fit(flats, large)
     return found.cut(found.read(flats), large, 0, torch.device("cpu"), lambda *said: None)
+
+
+def test_what_was_odd_is_kept(flats: Any, large: Any) -> None:
+    odd = {**flats, "one": [1.0] * 60, "far": [float("inf"), *range(59)]}
+    model = classifier().fit(odd, large)
+    assert model.problems_[0] == "column 'one': constant ('1.0' in every row): left out"
+    assert any(line.startswith("column 'far': 1 of ") for line in model.problems_)
+    assert pickle.loads(pickle.dumps(model)).problems_ == model.problems_
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "sentence"),
+    [
+        ([[1.5, 2], [3.5]] * 30, None, "the rows of this list are of unequal lengths"),
+        (None, [["a", "b"], ["c"]] * 30, "y holds lists: make columns of 0 and 1 of them"),
+        (None, np.array([1, "a"] * 30, dtype=object), "y mixes strings and other values"),
+        (None, [f"c{k // 2}" for k in range(60)], "60 rows of 30 classes are too few .*validation=0"),
+    ],
+)
+def test_odd_shapes_are_said(X: Any, y: Any, sentence: str, flats: Any, large: Any) -> None:  # noqa: N803
+    with pytest.raises(ValueError, match=sentence) as caught:
+        classifier().fit(flats if X is None else X, large if y is None else y)
+    assert type(caught.value) is UsageError
+
+
+def test_a_name_twice_is_said(large: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match="two columns are named 'a'"):
+        classifier().fit(pd.DataFrame(np.ones((60, 2)), columns=["a", "a"]), large)

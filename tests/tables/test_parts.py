@@ -20,7 +20,7 @@ from reslab.tables.training import Parts, batch_for, fingerprint, make_parts, se
 def test_parts_are_disjoint_and_whole_and_every_class_keeps_a_row(groups: Any, share: float, seed: int) -> None:
     classes = np.array(groups)
     if all(round(share * n) == 0 or n == 1 for n in np.bincount(classes)):
-        with pytest.raises(UsageError, match="too few to set some aside"):
+        with pytest.raises(UsageError, match=r"too few to set .* aside of each: give more rows"):
             set_aside(len(classes), share, seed=seed, groups=classes)
         return
     kept, held = set_aside(len(classes), share, seed=seed, groups=classes)
@@ -40,8 +40,12 @@ def test_so_many_rows_or_a_share() -> None:
     for share, sentence in ((100, "fewer than the 100 rows, got 100"), (0, "got 0"), (-1, "got -1")):
         with pytest.raises(UsageError, match=sentence):
             set_aside(100, share, seed=0)
-    with pytest.raises(UsageError, match="3 rows are too few to set some aside"):
+    with pytest.raises(UsageError, match="3 rows are too few to set 10 % aside: give more rows"):
         set_aside(3, 0.1, seed=0)
+    with pytest.raises(UsageError, match="4 rows of 2 classes are too few to set 20 % aside of each: do without"):
+        set_aside(4, 0.2, seed=0, groups=np.array([0, 0, 1, 1]), cure="do without")
+    with pytest.raises(UsageError, match="1 row is too few"):
+        set_aside(1, 0.2, seed=0)
 
 
 def test_batches_for_some_64_updates_an_epoch() -> None:

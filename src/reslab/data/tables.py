@@ -72,6 +72,7 @@ class TableEncoder:
                 coded.append(Coded(owner, "", Vocabulary.fit(column, rare=rare)))
             elif kind == "number":
                 coded.append(Coded(owner, "", NumberCode.fit(column)))
+                _report_infinite(report, owner, column)
             elif kind == "date":
                 coded += _coded_date(owner, column, rare)
         if not coded:
@@ -195,7 +196,9 @@ def _part_of_date(column: np.ndarray, part: str) -> np.ndarray:
     return np.where(np.isnat(column), np.nan, (count + shift) % cycle + (part == "month"))
 
 
-def _report_infinite(report: Report, owner: str, column: np.ndarray) -> None:
+def _report_infinite(report: Report | None, owner: str, column: np.ndarray) -> None:
     count = int(np.isinf(column).sum())
-    if count:
-        report.add("infinite", owner, f"{count} infinite values: taken as the largest or the smallest")
+    if count and report is not None:
+        report.add(
+            "infinite", owner, f"{count} of {len(column)} values are infinite: taken as the largest or the smallest"
+        )

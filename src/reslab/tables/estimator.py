@@ -53,7 +53,8 @@ class Residual(BaseEstimator):
     and training goes on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds,
     whose predictions are averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and
     a run folder in the end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose:
-    show the progress, on standard error. After `fit`, `problems_` says what was odd about the columns. Weights of single samples are not offered.
+    show the progress, on standard error. Weights of single samples are not offered. After `fit`, `problems_` says what
+    was odd about the columns.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -97,7 +98,9 @@ class Residual(BaseEstimator):
             return int(self.run_of(0).read_json(ABOUT, "recipe")["recipe"]["seed"])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def cut(self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell, report: Report) -> Parts:
+    def cut(
+        self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell, report: Report | None = None
+    ) -> Parts:
         """Train and validation parts, as the net reads them."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
         if self.validation and len(frame) >= FEW:

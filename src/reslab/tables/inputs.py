@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from reslab.data.frames import Frame, Report, read_frame
 from reslab.data.cells import LISTS
+from reslab.data.frames import Frame, Report, read_frame
 from reslab.data.target_values import values_of
 from reslab.errors import UsageError
 
@@ -68,7 +68,7 @@ def read_target(y: Any, rows: int) -> np.ndarray:
         y = table.to_numpy()
     elif hasattr(y, "to_pylist"):  # an array of pyarrow
         y = y.to_pylist()
-    rows_of_y = y if isinstance(y, list | tuple) or getattr(y, "dtype", None) == object else []
+    rows_of_y = y if isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype.hasobject) else []
     if len({len(one) for one in rows_of_y if isinstance(one, LISTS)}) > 1:
         raise UsageError("y holds lists: make columns of 0 and 1 of them with sklearn.preprocessing."
                          "MultiLabelBinarizer")  # fmt: skip

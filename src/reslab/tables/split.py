@@ -1,0 +1,85 @@
+"""A table's frame without its target, and the target's values; what gives the target away is said."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reslab.data.columns import missing, written_numbers
+from reslab.data.frames import Frame, Report
+from reslab.data.targets import TargetKind, find_target_kind
+from reslab.errors import UsageError
+
+
+def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame, np.ndarray]:
+    """The frame without its target, and the target's values: (N,) of one column, (N, K) of several.
+
+    Numbers written like 1,234 are numbers. Raises UsageError for a column that is not there, or that lacks a value.
+    """
+    try:
+        columns, rest = [frame[name] for name in target], frame.without(*target)
+    except UsageError as error:
+        raise UsageError(f"{word}: {error}") from error
+    if not rest.names:
+        raise UsageError(f"{word} has no column but the target")
+    for name, column in zip(target, columns, strict=True):
+        refuse(f"the target {name!r} has no value in", missing(column), word)
+        if column.dtype == np.float64:
+            refuse(f"the target {name!r} is infinite in", np.isinf(column), word)
+    whole = [as_given(column) for column in columns]
+    return rest, whole[0] if len(whole) == 1 else np.stack(whole, axis=1)
+
+
+def refuse(what: str, rows: np.ndarray, word: str) -> None:
+    """Raise UsageError where any of the rows (N,) is marked, naming the first."""
+    where = np.flatnonzero(rows)
+    if len(where):
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        raise UsageError(f"{what} row {where[0]} of {word}{more}: leave such rows out")
+
+
+def as_given(column: np.ndarray) -> np.ndarray:
+    """Whole numbers as int64, and strings that are written numbers as numbers."""
+    if column.dtype == object and isinstance(column[0], str):
+        numbers = written_numbers(column)
+        column = column if numbers is None else numbers
+    return column.astype(np.int64) if column.dtype == np.float64 and (column % 1 == 0).all() else column
+
+
+def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
+    """Of a target of classes each row's class, as a number; None for others."""
+    if (kind or find_target_kind(values)) != "classes":
+        return None
+    return np.unique(values.astype(str), return_inverse=True)[1]
+
+
+def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, report: Report) -> None:
+    """Report columns that are the target under another name: one value a class and one class a value, or its multiple.
+
+    Of classes that stand in two rows or more on average; of fewer any column of ids would be one.
+    """
+    if groups is None and (values.ndim > 1 or values.dtype.kind not in "fi" or np.ptp(values) == 0):
+        return
+    if groups is not None and 2 * (groups.max() + 1) > len(groups):
+        return
+    for name, column in frame.columns.items():
+        if same_classes(column, groups) if groups is not None else same_numbers(column, values):
+            report.add("copy", name, "it says the same as the target: if it is not known before the target is, leave "
+                       f"it out with {name}=skip")  # fmt: skip
+
+
+def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:
+    """Whether each value belongs to one class and each class to one value."""
+    known: dict[object, int] = {}
+    of: dict[int, object] = {}
+    return all(known.setdefault(value, group) == group and of.setdefault(group, value) == value
+               for value, group in zip(column.tolist(), groups.tolist(), strict=True))  # fmt: skip
+
+
+def same_numbers(column: np.ndarray, values: np.ndarray) -> bool:
+    """Whether one is a multiple of the other plus a constant."""
+    if column.dtype != np.float64 or len(column) < 4 or not np.isfinite(column).all():
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = column - column[0], values - values[0]
+        k = int(np.abs(x).argmax())
+        return bool(x[k] != 0 and np.allclose(x / x[k] * y[k], y, rtol=1e-9, atol=1e-9 * np.abs(y).max()))

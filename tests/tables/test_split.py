@@ -1,0 +1,64 @@
+"""The target apart from its table: as given, complete, and not among the columns under another name."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reslab.data.frames import Report, read_frame
+from reslab.errors import UsageError
+from reslab.tables.split import groups_of, split_target, tell_copies
+
+FEW = ["a", "b", "a", "b", "b", "a"]
+
+
+def told(columns: dict[str, list], target: list) -> list[str]:
+    frame, values = split_target(read_frame({**columns, "y": target}), ["y"], "t.csv")
+    report = Report()
+    tell_copies(frame, values, groups_of(values, None), report)
+    assert all(problem.kind == "copy" for problem in report.problems)
+    return [problem.column for problem in report.problems]
+
+
+def test_classes_under_another_name_are_said() -> None:
+    columns = {
+        "renamed": ["no" if one == "a" else "yes" for one in FEW], "coded": [float(one == "a") for one in FEW],
+        "finer": ["p", "q", "p", "r", "q", "p"],  # two values of one class: it may be learnt from
+        "coarser": ["x"] * 6, "id": list("uvwxyz"), "gaps": [None, "b", None, "b", "b", None],
+    }  # fmt: skip
+    assert told(columns, FEW) == ["renamed", "coded", "gaps"]
+
+
+def test_where_every_row_is_a_class_an_id_is_no_copy() -> None:
+    assert told({"id": list("uvwxyz")}, ["1a", "2a", "3a", "4a", "5a", "5a"]) == []
+
+
+def test_numbers_in_another_unit_are_said() -> None:
+    y = [1.5, 2.5, 4.0, 8.5, 9.0]
+    columns = {"cents": [100 * one for one in y], "fahrenheit": [1.8 * one + 32 for one in y],
+               "minus": [-one for one in y], "rank": [1, 2, 3, 4, 5], "huge": [1e308, -1e308, 1e308, 0, 1],
+               "gaps": [1.5, None, 4.0, 8.5, 9.0], "same": [7] * 5, "word": list("abcde")}  # fmt: skip
+    assert told(columns, y) == ["cents", "fahrenheit", "minus"]
+
+
+def test_numbers_as_people_write_them_are_a_target() -> None:
+    frame = read_frame({"x": [1, 2, 3], "pay": ["1,500", "$2", "3.5"], "share": ["10%", "20%", "30%"]})
+    _, pay = split_target(frame, ["pay"], "t.csv")
+    assert pay.tolist() == [1500, 2, 3.5]
+    _, share = split_target(frame, ["share"], "t.csv")
+    assert (share.dtype, share.tolist()) == (np.int64, [10, 20, 30])
+
+
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        ([1.5, None, 2.5], "the target 'y' has no value in row 1 of t.csv: leave such rows out"),
+        (["a", None, None], r"the target 'y' has no value in row 1 of t.csv \(and 1 more\)"),
+        ([1.5, float("-inf"), 2.5], "the target 'y' is infinite in row 1 of t.csv: leave such rows out"),
+    ],
+)
+def test_what_is_missing_is_said(y: list[Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        split_target(read_frame({"x": [1, 2, 3], "y": y}), ["y"], "t.csv")
+    with pytest.raises(UsageError, match=r"t.csv: there is no column 'z'; the table has x, y"):
+        split_target(read_frame({"x": [1, 2, 3], "y": y}), ["z"], "t.csv")
