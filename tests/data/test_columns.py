@@ -143,6 +143,11 @@ def test_strange_dates_are_missing_and_said() -> None:
     assert list(report.lines()) == ["column 'd': 1 values are no ISO dates, such as 'soon': taken as missing"]
 
 
+def test_how_dates_are_written_is_said() -> None:
+    with pytest.raises(UsageError, match=r"row 0 is '29/02/2024': dates are written like 2024-02-29"):
+        find_kinds(read_frame({"day": ["29/02/2024"] * 3}), {"day": "date"})
+
+
 def test_an_empty_column_has_every_type() -> None:
     column = read_frame({"c": [None, None]})["c"]
     assert np.isnan(read_as("number", "c", column)).all()

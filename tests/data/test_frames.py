@@ -85,6 +85,14 @@ def test_pandas_own_types() -> None:
     assert same(frame["7"], [1, 2, 3])
 
 
+def test_pandas_periods_and_intervals_are_text() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = read_frame(pd.DataFrame({"day": pd.period_range("2024-02-28", periods=2, freq="D"),
+                                     "part": pd.cut([1, 4], [0, 2, 5])}))  # fmt: skip
+    assert same(frame["day"], ["2024-02-28", "2024-02-29"])
+    assert same(frame["part"], ["(0, 2]", "(2, 5]"])
+
+
 def test_numpy_arrays() -> None:
     frame = read_frame(np.array([[1, 2], [3, 4]], dtype=np.int8))
     assert frame.names == ("x0", "x1")

@@ -101,6 +101,7 @@ def test_damaged_files_are_said_in_a_sentence(name: str, content: bytes | None, 
     ("s1/spec.json", {"width": "wide"}), ("s1/spec.json", {"width": 9}), ("s1/spec.json", {"family": "qa"}),
     ("s1/encoder.json", {"columns": 3}), ("s1/encoder.json", {"columns": [{"owner": "size"}]}),
     ("s1/encoder.json", {"kinds": 5}), ("s1/encoder.json", {"format": 99}),
+    ("s1/encoder.json", {"columns": []}), ("s1/encoder.json", {"kinds": {}}),
     ("s1/target.json", {"classes": {"dtype": "nothing", "values": []}}), ("s1/target.json", {"kind": "numbers"}),
 ])  # fmt: skip
 def test_what_does_not_fit_is_said_in_a_sentence(name: str, change: Any, saved: Path, tmp_path: Path) -> None:
@@ -111,6 +112,20 @@ def test_what_does_not_fit_is_said_in_a_sentence(name: str, change: Any, saved: 
     with pytest.raises(ReslabError) as caught:
         load(folder, device="cpu")
     assert "\n" not in str(caught.value).strip()
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("owner", "x"), ("owner", []), ("mean", None), ("scale", "x"), ("missing", 3), ("values", ["a", 3]),
+    ("values", ["a"] * 99), ("ngrams", 1.5), ("buckets", None),
+])  # fmt: skip
+def test_columns_that_are_damaged_are_said(field: str, value: Any, saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(saved, folder)
+    data = json.loads((folder / "s1/encoder.json").read_text())
+    next(one for one in data["columns"] if field in one)[field] = value
+    (folder / "s1/encoder.json").write_text(json.dumps(data))
+    with pytest.raises(ReslabError, match="damaged"):
+        load(folder, device="cpu")
 
 
 def test_of_a_folder_that_is_none(tmp_path: Path) -> None:

@@ -62,3 +62,13 @@ def test_what_is_missing_is_said(y: list[Any], sentence: str) -> None:
         split_target(read_frame({"x": [1, 2, 3], "y": y}), ["y"], "t.csv")
     with pytest.raises(UsageError, match=r"t.csv: there is no column 'z'; the table has x, y"):
         split_target(read_frame({"x": [1, 2, 3], "y": y}), ["z"], "t.csv")
+
+
+def test_classes_beyond_2_to_the_53_are_refused() -> None:
+    """They would be one class."""
+    frame = read_frame({"x": [1.0, 2, 3, 4], "y": [2**53 + 1, 2**53, 2**53 + 1, 2**53]})
+    _, values = split_target(frame, ["y"], "t.csv")
+    with pytest.raises(UsageError, match=r"2\*\*53 or more.* make strings of them"):
+        groups_of(values, None)
+    assert groups_of(values, "numbers") is None
+    assert split_target(read_frame({"x": [1, 2], "y": [1e300, 2e300]}), ["y"], "t.csv")[1].tolist() == [1e300, 2e300]

@@ -155,5 +155,7 @@ def _refuse(where: str, value: Any) -> None:
         raise UsageError(f"{where}: a complex number. Complex data not supported")
     if isinstance(value, LISTS):
         raise UsageError(f"{where}: a list, where other rows hold single values")
+    if type(value).__name__ in ("Interval", "Period"):  # of pandas: its cut and to_period; taken as text
+        return
     if value is not None and not isinstance(value, (str, *SCALARS, *DATES, bool, np.bool_)):
         raise UsageError(f"{where}: {type(value).__name__} is no type of a table's values")

@@ -224,7 +224,7 @@ def _dates(name: str, column: np.ndarray, wrong: UsageError, report: Report | No
     known = {text: None if text is None else iso_date(text) for text in set(column)}
     bad = {text for text, moment in known.items() if text is not None and moment is None}
     if len(bad) == sum(text is not None for text in known):
-        raise wrong
+        raise UsageError(f"{wrong}: dates are written like 2024-02-29") from None
     if bad and report is not None:
         count = sum(text in bad for text in column)
         report.add("no date", name, f"{count} values are no ISO dates, such as {min(bad)[:40]!r}: taken as missing")

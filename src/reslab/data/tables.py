@@ -171,10 +171,20 @@ class TableEncoder:
                     state["values"] = tuple(state["values"])
                 owner, part, code = state.pop("owner"), state.pop("part"), CODES[state.pop("code")]
                 own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{k}.")}
-                columns.append(Coded(owner, part, code(**state, **own)))
+                made = code(**state, **own)
+                if owner not in data["kinds"] or not all(_is_of(getattr(made, f.name), f.type) for f in fields(code)):
+                    raise TypeError(f"column {k} is not whole")
+                columns.append(Coded(owner, part, made))
             return cls(dict(data["kinds"]), tuple(columns))
         except (KeyError, TypeError, AttributeError) as error:
             raise ReslabError(f"this is no table encoder, or it is damaged: {error}") from error
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a field's value is of its declared type; a whole number is a float, too."""
+    if kind == tuple[str, ...]:
+        return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _coded_date(owner: str, column: np.ndarray, rare: int) -> list[Coded]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from reslab.data.cells import objects, parse_numbers
 from reslab.data.columns import FEW
 from reslab.data.table_bags import rows_of
 from reslab.data.target_values import values_of
@@ -208,10 +209,12 @@ def _zero_one(values: np.ndarray) -> np.ndarray:
 def _numbers(values: np.ndarray) -> np.ndarray:
     """float64 (N, T)."""
     if values.dtype.kind not in "bfiu":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"a target of numbers holds what is none: {error}") from error
+        cells = values.astype(object).ravel()
+        numbers, row = parse_numbers(objects(str(one) if isinstance(one, str | tuple) else one for one in cells))
+        if row is not None:
+            where, value = row // (values.size // len(values)), values.ravel()[row]
+            raise UsageError(f"a target of numbers holds what is none: {str(value)[:40]!r} in row {where}")
+        values = numbers.reshape(values.shape)
     numbers = values.astype(np.float64).reshape(len(values), -1)
     if np.abs(numbers).max() > 1e150:
         row = int(np.argmax(np.abs(numbers).max(axis=1)))

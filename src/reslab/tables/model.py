@@ -170,6 +170,11 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
             raise ReslabError(
                 f"{folder.folder} is damaged: {TARGET} and spec.json are of different targets; restore them"
             )
+        sizes = encoder.table.sizes
+        if any(getattr(spec, name) != sizes[name] for name in ("numbers", "categories", "bags")):
+            raise ReslabError(
+                f"{folder.folder} is damaged: {ENCODER} and spec.json are of different columns; restore them"
+            )
         state = read_state(folder.path(WEIGHTS))
         with torch.random.fork_rng(devices=[]):
             net = build_table(spec)

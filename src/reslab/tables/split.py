@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reslab.data.columns import missing, written_numbers
-from reslab.data.frames import Frame, Report
+from reslab.data.frames import EXACT, Frame, Report
 from reslab.data.targets import TargetKind, find_target_kind
 from reslab.errors import UsageError
 
@@ -42,13 +42,17 @@ def as_given(column: np.ndarray) -> np.ndarray:
     if column.dtype == object and isinstance(column[0], str):
         numbers = written_numbers(column)
         column = column if numbers is None else numbers
-    return column.astype(np.int64) if column.dtype == np.float64 and (column % 1 == 0).all() else column
+    whole = column.dtype == np.float64 and (column % 1 == 0).all() and np.abs(column).max() < EXACT
+    return column.astype(np.int64) if whole else column
 
 
 def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
     """Of a target of classes each row's class, as a number; None for others."""
     if (kind or find_target_kind(values)) != "classes":
         return None
+    if values.dtype == np.float64 and np.abs(values).max() >= EXACT:
+        raise UsageError("the target has whole numbers of 2**53 or more, which are read to 16 digits: make strings of "
+                         "them where they are classes, or say --kind numbers")  # fmt: skip
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
@@ -64,7 +68,7 @@ def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, rep
     for name, column in frame.columns.items():
         if same_classes(column, groups) if groups is not None else same_numbers(column, values):
             report.add("copy", name, "it says the same as the target: if it is not known before the target is, leave "
-                       f"it out with {name}=skip")  # fmt: skip
+                       f"it out with --kinds {name}=skip")  # fmt: skip
 
 
 def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:
