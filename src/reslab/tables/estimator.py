@@ -20,7 +20,7 @@ from reslab.errors import UsageError
 from reslab.nets.table import to_dict
 from reslab.run import Run
 from reslab.tables.inputs import read_table, read_target
-from reslab.tables.manners import ABOUT, take_up, train_or_leave, untouched
+from reslab.tables.manners import ABOUT, check_words, take_up, train_or_leave, untouched
 from reslab.tables.model import MEMBERS, TableModel, write_member
 from reslab.tables.state import from_state, to_state
 from reslab.tables.training import (
@@ -67,6 +67,7 @@ class Residual(BaseEstimator):
         if y is None:
             raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         report = Report()
+        check_words(self)
         frame = read_table(self, X, None, report)
         if len(frame) < 2:
             raise UsageError("X has n_samples=1: from one row there is nothing to learn")
@@ -134,8 +135,6 @@ class Residual(BaseEstimator):
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
         """The members, one after the other, in `folder` or in one that is gone afterwards."""
-        if self.members < 1:
-            raise UsageError(f"members must be at least 1, got {self.members}")
         spec, models = spec_of(parts, self.net, self.sizes or {}), []
         for k in range(self.members):
             recipe = self.recipe_of(parts, (seed + k) % 2**31)

@@ -2,10 +2,13 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from reslab.errors import UsageError
@@ -18,6 +21,23 @@ from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
 ABOUT = "table.json"  # in a folder to go on in: what is trained there
+
+
+def check_words(estimator: Any) -> None:
+    """Raise UsageError for a parameter of the wrong type: nothing is read before `fit`, as scikit-learn has it."""
+    for name in ("sizes", "kinds"):
+        value = getattr(estimator, name)
+        if value is not None and not isinstance(value, Mapping):
+            raise UsageError(f"{name} must be a dict, got {value!r}")
+    if estimator.recipe is not None and not isinstance(estimator.recipe, str | Path | Mapping):
+        raise UsageError(f"recipe must be a recipe's name or a dict of changes, got {estimator.recipe!r}")
+    if not isinstance(estimator.members, Integral):
+        raise UsageError(f"members must be a whole number, got {estimator.members!r}")
+    if estimator.members < 1:
+        raise UsageError(f"members must be at least 1, got {estimator.members!r}")
+    part = estimator.validation
+    if not isinstance(part, int | float | np.number) or not (0 <= part < 1 or float(part).is_integer()):
+        raise UsageError(f"validation must be a share below 1 or a number of rows, got {part!r}")
 
 
 def take_up(run: Run, about: dict[str, Any]) -> None:
