@@ -270,7 +270,7 @@ def test_vocabulary_forms_alike(ours: Any) -> None:
 
 
 def test_vocabulary_needs_room_and_text() -> None:
-    with pytest.raises(UsageError, match="size must be more than the 256 bytes and 4 special tokens, got 260"):
+    with pytest.raises(UsageError, match="a vocabulary must hold more than 256 bytes and 4 special tokens, got 260"):
         build_vocabulary(["a"], size=260)
     with pytest.raises(UsageError, match="there is no text"):
         build_vocabulary([" ", ""], size=300)

@@ -200,8 +200,12 @@ def test_a_search_does_not_swallow_ctrl_c(flats: Any, large: Any, stopped_after:
 
 def test_ctrl_c_outside_the_steps_too(flats: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Training, "keep_best", lambda self: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        classifier().fit(flats, large)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            classifier().fit(flats, large)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_another_training_s_folder_is_refused(flats: Any, large: Any, tmp_path: Path) -> None:

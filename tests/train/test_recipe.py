@@ -12,7 +12,7 @@ from reslab.train.recipe import Recipe, change, names, read, write
 
 
 def test_the_shipped_recipes_read() -> None:
-    assert names() == "digits fast-cifar mnist paper-cifar paper-imagenet qa qa-frozen qa-small".split()
+    assert names() == "digits fast-cifar mnist paper-cifar paper-imagenet qa qa-frozen qa-small tables".split()
     for name in names():
         read(name).check()
 
