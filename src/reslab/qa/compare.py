@@ -1,8 +1,7 @@
 """Heads compared: each trained from several seeds on the same windows of the same encoder, frozen or trained too."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -21,14 +20,13 @@ from reslab.qa.folder import PARTS, Reading, prepare
 from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
-from reslab.train.progress import Tell, silent
+from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.start import configure, finished, pick_device
 from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, in turn
 STEPS, DONE = "results/steps.json", "results/compare.json"
-Showing = Callable[[str], AbstractContextManager[Tell]]  # a training's name to its progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +44,6 @@ class Trial:
 
     def recipe_of(self, head: str, seed: int) -> Recipe:
         return change(self.recipe, seed=seed, lr=self.rates.get(head, self.recipe.lr))
-
-
-def quietly(name: str) -> AbstractContextManager[Tell]:
-    return nullcontext(silent)
 
 
 def compare(

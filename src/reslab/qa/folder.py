@@ -18,8 +18,8 @@ from reslab.nets.pretrained import explained, location, quiet
 from reslab.nets.qa_net import QASpec, make, read_qa_spec, to_dict
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
-from reslab.train.recipe import IMAGES, Recipe, write
-from reslab.train.start import absolute, begun, same
+from reslab.train.recipe import IMAGES, Recipe, refuse_images
+from reslab.train.start import absolute, make_folder, same
 
 PARTS = ("train", "dev", "test")
 OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
@@ -91,9 +91,7 @@ def prepare(
     spec.check()
     recipe.check()
     reading.check()
-    for key in IMAGES:
-        if getattr(recipe, key) != getattr(Recipe(), key):
-            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
+    refuse_images(recipe)
     about = {"word": absolute(word), "reading": asdict(reading), **data.describe()}
     if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
         spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
@@ -101,11 +99,7 @@ def prepare(
         nets, readings = (to_dict(read_qa_spec(run)), to_dict(spec)), (asdict(read_reading(run)), asdict(reading))
         same(run, recipe, about, net=nets, reading=readings)
         return run
-    if run.folder.is_dir() and not all(begun(path.name) or path.name in OURS for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
-    run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=IMAGES)}")
-    run.write_json("data.json", about)
+    make_folder(run, recipe, about, command=command, ours=OURS, without=IMAGES)
     tokenizer.save_pretrained(run.path("tokenizer"))
     run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
     return run

@@ -1,8 +1,7 @@
 """Nets compared on one table: each trained from several seeds, and scikit-learn's boosted trees beside them."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -20,7 +19,7 @@ from reslab.run import Run, environment
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
 from reslab.tables.training import Parts
-from reslab.train.progress import Tell, silent
+from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import Recipe, change
 from reslab.train.start import finished, pick_device
 
@@ -29,11 +28,6 @@ TREES = "trees"  # scikit-learn's HistGradientBoosting
 TOPICS = 64  # numbers that the trees are given of each text: its tf-idf by truncated SVD
 MOST = 254  # values of a category that they take
 DONE = "results/compare-tables.json"
-Showing = Callable[[str], AbstractContextManager[Tell]]
-
-
-def quietly(name: str) -> AbstractContextManager[Tell]:
-    return nullcontext(silent)
 
 
 def compare(

@@ -25,19 +25,19 @@ from reslab.tables.model import MEMBERS, TableModel, write_member
 from reslab.tables.state import from_state, to_state
 from reslab.tables.training import (
     FEW,
+    IMAGES_ONLY,
     ClassWeight,
     Parts,
     batch_for,
     fingerprint,
     make_parts,
     model_of,
-    refuse_images,
     set_aside,
     spec_of,
 )
 from reslab.train.begin import alone
 from reslab.train.progress import Tell, shown, silent
-from reslab.train.recipe import Recipe, change, read
+from reslab.train.recipe import Recipe, change, read, refuse_images
 from reslab.train.start import configure, pick_device
 
 DERIVED = ("target_", "spec_", "columns_")  # of the model: they are not pickled beside it
@@ -130,7 +130,7 @@ class Residual(BaseEstimator):
         if "validation" not in parts.tables:
             changes["early_stop"] = 0
         recipe = change(recipe, seed=seed, **changes)
-        refuse_images(recipe)
+        refuse_images(recipe, IMAGES_ONLY)
         return recipe
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:

@@ -1,8 +1,6 @@
 """Several nets from several seeds in one folder, whose predictions are averaged."""
 
 import contextlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
 from reslab.tables.train import Reading, TableData, prepare, read_reading, train, weigh
 from reslab.tables.train import load as load_data
 from reslab.train.begin import withdraw
-from reslab.train.progress import Tell, silent
+from reslab.train.progress import Showing, quietly
 from reslab.train.recipe import Recipe, change
 from reslab.train.start import DONE, finished, first_comment, read_recipe
-
-Showing = Callable[[str], AbstractContextManager[Tell]]
 
 
 def prepare_members(
@@ -54,7 +50,7 @@ def done(folder: Path | str) -> bool:
 
 
 def train_members(
-    folder: Path | str, *, data: TableData | None = None, device: str = "auto", showing: Showing | None = None,
+    folder: Path | str, *, data: TableData | None = None, device: str = "auto", showing: Showing = quietly,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train the prepared members that are not finished, going on where one was stopped; the averaged model's result.
@@ -64,7 +60,7 @@ def train_members(
     run = Run(folder)
     if done(folder):
         return run.read_json(DONE, "net", "data", "test")
-    runs, showing = members_of(run), showing or (lambda name: nullcontext(silent))
+    runs = members_of(run)
     if data is None:
         word, reading = read_reading(runs[0])
         data = load_data(word, reading, read_recipe(runs[0]))

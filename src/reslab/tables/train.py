@@ -27,7 +27,6 @@ from reslab.tables.training import (
     fingerprint,
     make_parts,
     model_of,
-    refuse_images,
     set_aside,
     spec_of,
     train_net,
@@ -35,8 +34,18 @@ from reslab.tables.training import (
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.progress import Before, Tell, silent
-from reslab.train.recipe import Recipe, write
-from reslab.train.start import DONE, absolute, begun, configure, finished, first_comment, pick_device, read_recipe, same
+from reslab.train.recipe import Recipe, refuse_images
+from reslab.train.start import (
+    DONE,
+    absolute,
+    configure,
+    finished,
+    first_comment,
+    make_folder,
+    pick_device,
+    read_recipe,
+    same,
+)  # fmt: skip
 from reslab.train.training import Training
 
 CURE = "name a file of test rows with --test, give more rows, or say --kind numbers where the target is a number"
@@ -127,7 +136,7 @@ def prepare(
     """
     run = Run(folder)
     recipe.check()
-    refuse_images(recipe)
+    refuse_images(recipe, IMAGES_ONLY)
     places = [path and absolute(path) for path in (reading.text, reading.test_word)]
     reading = replace(reading, text=places[0], test_word=places[1])
     parts = parts_of(data, reading, reads=False)
@@ -141,11 +150,7 @@ def prepare(
     if run.has("spec.json"):
         same(run, recipe, about, net=(to_dict(read_table_spec(run)), to_dict(spec)))
         return run
-    if run.folder.is_dir() and not all(begun(path.name) or path.name in FILES for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
-    run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=IMAGES_ONLY)}")
-    run.write_json("data.json", about)
+    make_folder(run, recipe, about, command=command, ours=FILES, without=IMAGES_ONLY)
     write_encoder(run, parts.encoder, data.target)
     run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
     return run

@@ -122,13 +122,6 @@ def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
     return TableModel([member], parts.target, device=training.task.device, choice=training.choice)
 
 
-def refuse_images(recipe: Recipe) -> None:
-    """Raise UsageError where the recipe sets what says nothing of tables."""
-    for key in IMAGES_ONLY:
-        if getattr(recipe, key) != getattr(Recipe(), key):
-            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
-
-
 def batch_for(rows: int, most: int) -> int:
     """A power of two from 16 up to `most` that makes about STEPS of an epoch: a small table needs updates too."""
     size = 16

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +21,13 @@ Tell = Callable[[int, int, dict[str, float], Any], None]
 
 def silent(iteration: int, total: int, line: dict[str, float], choice: Any) -> None:
     """Say nothing."""
+
+
+Showing = Callable[[str], AbstractContextManager[Tell]]  # a training's name to what tells its progress
+
+
+def quietly(name: str) -> AbstractContextManager[Tell]:
+    return nullcontext(silent)
 
 
 def describe(line: dict[str, float], unit: str = "images") -> str:

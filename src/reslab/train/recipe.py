@@ -196,6 +196,13 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     return change(recipe, **changes)
 
 
+def refuse_images(recipe: Recipe, keys: Sequence[str] = IMAGES) -> None:
+    """Raise UsageError where the recipe sets one of these keys, which say nothing of this task."""
+    for key in keys:
+        if getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
+
+
 def write(recipe: Recipe, *, without: Sequence[str] = ()) -> str:
     """The recipe as TOML, every key of it but those `without`, which have their defaults; `read` gives it back."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items() if key not in without]

@@ -3,6 +3,7 @@
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,25 @@ def prepare(
     if run.has("spec.json"):
         same(run, recipe, about, net=(to_dict(read_spec(run)), to_dict(net)))
         return run
-    if run.folder.is_dir() and not all(begun(path.name) for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
-    run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe)}")
-    run.write_json("data.json", about)
+    make_folder(run, recipe, about, command=command)
     run.write_json("spec.json", to_dict(net))  # last: with it the folder is a run
     return run
+
+
+def make_folder(
+    run: Run, recipe: Recipe, about: dict[str, Any], *, command: str, ours: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Make a run folder with its recipe and data.json; what else it needs comes next, and spec.json last.
+
+    `ours`: files and folders that such a run may have before its spec.json; `without`: keys its recipe leaves out.
+    Raises UsageError where something else lies there.
+    """
+    if run.folder.is_dir() and not all(begun(path.name) or path.name in ours for path in run.folder.iterdir()):
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
+    run.make()
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=without)}")
+    run.write_json("data.json", about)
 
 
 def mind(recipe: Recipe, data: ImageData) -> None:
