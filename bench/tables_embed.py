@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.nets.table import build_table, table_spec
+from reslab.nets.table import build_table
 from reslab.nets.table_columns import Columns
+from reslab.nets.table_spec import table_spec
 from reslab.run import processor
 
 BAG = 20  # indices in a bag

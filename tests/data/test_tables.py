@@ -215,7 +215,8 @@ def test_a_batch_is_its_rows_one_by_one() -> None:
 
 
 def test_the_net_takes_a_batch() -> None:
-    from reslab.nets.table import build_table, table_spec
+    from reslab.nets.table import build_table
+    from reslab.nets.table_spec import table_spec
 
     table = encoded(MIXED)
     net = build_table(table_spec("gated", **table.sizes, outputs=2))

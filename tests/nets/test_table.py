@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from reslab import look
 from reslab.errors import UsageError
-from reslab.nets.table import PRESETS, TableNet, build_table, table_spec
-from reslab.nets.table_columns import PiecewiseNumbers
+from reslab.nets.table import TableNet, build_table
+from reslab.nets.table_numbers import PiecewiseNumbers
+from reslab.nets.table_spec import PRESETS, TableSpec, table_spec
 
 NAMES = ("age", "pay", "town", "job", "tags", "words", "title", "body")
 SHAPE: dict[str, Any] = {"numbers": 2, "categories": (3, 5), "bags": (4, 6), "outputs": 3, "columns": NAMES}
@@ -75,12 +76,8 @@ def naive_columns(net: TableNet, data: dict[str, Tensor], row: int) -> Tensor:
         found.append(missing if rank != rank else e)
     for i, start in enumerate((0, spec.categories[0])):
         found.append(state["families.codes.table"][start + data["codes"][row, i]])
-    ends = [*data["bag_offsets"].tolist(), len(data["bag_ids"])]
-    for i, start in enumerate((0, spec.bags[0])):
-        bag = range(ends[2 * row + i], ends[2 * row + i + 1])
-        table = state["families.bags.table"]
-        parts = [table[start + data["bag_ids"][t]] * data["bag_weights"][t] for t in bag]
-        found.append(sum(parts, torch.zeros(spec.embedding).double()))
+    for i in range(2):
+        found.append(naive_bag(spec, state["families.bags.table"], data, row, i))
     for i, v in enumerate(data["vectors"][row].split(spec.vectors)):
         missing = bool(v.isnan().any())
         e = state["families.vectors.missing"][i] if missing else state[f"families.vectors.weights.{i}"] @ v
@@ -92,6 +89,15 @@ def naive_columns(net: TableNet, data: dict[str, Tensor], row: int) -> Tensor:
         gain, bias = (state[f"norm.{name}"].view(first, -1) for name in ("weight", "bias"))
         x[:first] = (x[:first] - mean) / (var + 1e-5).sqrt() * gain + bias
     return x
+
+
+def naive_bag(spec: TableSpec, table: Tensor, data: dict[str, Tensor], row: int, column: int) -> Tensor:
+    """The weighted sum of the vectors in one row's bag."""
+    ends = [*data["bag_offsets"].tolist(), len(data["bag_ids"])]
+    total, start = torch.zeros(table.shape[1]).double(), sum(spec.bags[:column])
+    for t in range(ends[2 * row + column], ends[2 * row + column + 1]):
+        total += table[start + data["bag_ids"][t]] * data["bag_weights"][t]
+    return total
 
 
 def naive_body(net: TableNet, x: Tensor) -> Tensor:
@@ -140,6 +146,10 @@ def test_the_net_equals_a_loop_over_rows_and_columns(preset: str, widths: tuple[
     x = torch.stack([naive_columns(net, data, row) for row in range(5)])
     torch.testing.assert_close(net.columns(**data), x, rtol=1e-6, atol=1e-6)
     out = torch.stack([naive_body(net, each) for each in x])
+    if net.direct is not None:
+        table = 7 * net.direct.bags.table
+        out += torch.stack([sum(naive_bag(net.spec, table, data, row, i) for i in range(2)) for row in range(5)])
+    assert (net.direct is not None) == preset.startswith("gated")
     torch.testing.assert_close(net(**data), out, rtol=1e-6, atol=1e-6)
 
 
@@ -175,6 +185,38 @@ def test_bags_without_anything_in_them_are_zero() -> None:
     ids, offsets = torch.empty(0, dtype=torch.long), torch.zeros(6, dtype=torch.long)
     out = net.columns.families["bags"](ids, torch.empty(0).double(), offsets)
     assert torch.equal(out, torch.zeros(3, 2, 4).double())
+
+
+@pytest.mark.parametrize(("rows", "strength"), [(0, 0.0), (50, 1 / 50)])
+def test_what_pulls_the_values_of_bags_to_zero(rows: int, strength: float) -> None:
+    """The gradient is that of loss + 1/2 sum of decay * w^2: bags by values a row, the direct path's by 1/3 a row."""
+    net, data = make("gated", rows=rows, bag_decay=0.3, dropout=0.0), batch(5)
+    net.columns.norm = nn.Identity()  # as it is in eval mode, so that both sides see the same numbers
+    bags, direct = net.columns.families["bags"].table, net.direct.bags.table
+    (net.eval()(**data) ** 2).sum().backward()
+    plain = [bags.grad.clone(), direct.grad.clone()]
+    net.zero_grad()
+    (net.train()(**data) ** 2).sum().backward()
+    values = torch.tensor([4.0] * 4 + [6.0] * 6).double()[:, None]  # of each of the ten rows its column's vocabulary
+    torch.testing.assert_close(bags.grad - plain[0], 0.3 * values * strength * bags.detach(), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(direct.grad - plain[1], 49 / 3 * strength * direct.detach(), rtol=1e-6, atol=1e-9)
+
+
+def test_where_the_body_is_silent_the_direct_path_learns_ridge_regression() -> None:
+    """At the closed form of the least mean squares + w^2 / (6 N) the gradient is 0."""
+    torch.manual_seed(0)
+    n, x = 40, torch.rand(40, 4).double()
+    y = (x @ torch.tensor([2.0, -1.0, 0.5, 0.0]).double())[:, None] + 0.1 * torch.randn(40, 1).double()
+    net = make("gated", numbers=0, categories=(), bags=(4,), vectors=(), columns=(), outputs=1, rows=n, bag_decay=0.0)
+    nn.init.zeros_(net.body.head.weight)
+    nn.init.zeros_(net.body.head.bias)
+    best = torch.linalg.solve(2 * x.T @ x + torch.eye(4).double() / 3, 2 * x.T @ y)
+    for scale, at_best in ((1.0, True), (1.1, False)):
+        net.direct.bags.table.data = scale * best / 7
+        net.zero_grad()
+        bags = {"bag_ids": torch.arange(4).repeat(n), "bag_weights": x.flatten()}
+        F.mse_loss(net.train()(**bags, bag_offsets=torch.arange(0, 4 * n, 4)), y).backward()
+        assert (net.direct.bags.table.grad.abs().max().item() < 1e-7) == at_best
 
 
 def test_no_rows_give_no_rows() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reslab.errors import UsageError
-from reslab.nets.table import PRESETS, TableSpec, from_dict, table_spec, to_dict
+from reslab.nets.table_spec import PRESETS, TableSpec, from_dict, table_spec, to_dict
 
 SHAPE: dict[str, Any] = {"numbers": 2, "categories": (3, 5), "bags": (4, 6), "outputs": 3}
 
@@ -33,6 +33,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"drop_path": float("nan")}, "drop_path must be a number from 0 to below 1, got nan"),
     ({"embedding_dropout": "0.1"}, "embedding_dropout must be a number from 0 to below 1, got '0.1'"),
     ({"embedding_std": 0}, "embedding_std must be a number above 0, got 0"),
+    ({"rows": -1}, "rows must be a whole number of at least 0, got -1"),
+    ({"bag_decay": -0.1}, "bag_decay must be a number of at least 0, got -0.1"),
+    ({"direct": "yes"}, "direct must be true or false, got 'yes'"),
     ({"attention": 1}, "attention must be true or false, got 1"),
     ({"columns": ("a", "b")}, "columns must name all 6 columns or none, got 2 names"),
     ({"columns": ("a", "b", "c", "d", "e", 6)}, "each name in columns must be a text, got 6"),

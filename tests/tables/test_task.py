@@ -102,7 +102,8 @@ def test_a_row_s_outputs_do_not_depend_on_its_neighbors() -> None:
     frame = read_frame({"a": draws.normal(size=100), "b": draws.normal(size=100), "c": ["x", "y"] * 50,
                         "d": ["p|q", "q", "p|r", "p|q|r"] * 25})  # fmt: skip
     encoder = TableEncoder.fit(frame, {"d": "categories"})
-    from reslab.nets.table import build_table, table_spec
+    from reslab.nets.table import build_table
+    from reslab.nets.table_spec import table_spec
 
     torch.manual_seed(0)
     table = encoder.transform(frame)

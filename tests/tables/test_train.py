@@ -111,13 +111,14 @@ def test_stopped_anywhere(
 
 
 def test_early_stopping_keeps_the_best(begin: Begin, tmp_path: Path) -> None:
-    """A rate so high that the error jumps about: the weights kept are those of the least error, the first of equals."""
+    """A rate so high that the error jumps about: the weights kept are those of least error and, of equals, loss."""
     run = begin(tmp_path / "run", iterations=400, lr=0.3, schedule="constant", early_stop=5, evaluate_every=1)
     result = learned(run)
-    errors = [(event["error"], event["iteration"]) for event in run.metrics() if event.get("part") == "validation"]
-    assert (result["validation_error"], result["best"]) == min(errors)
-    assert result["iterations"] == errors[-1][1] < 400
-    assert len([one for one in errors if one[1] > result["best"]]) == 5
+    seen = [event for event in run.metrics() if event.get("part") == "validation"]
+    error, _, iteration = min((event["error"], event["loss"], event["iteration"]) for event in seen)
+    assert (result["validation_error"], result["best"]) == (error, iteration)
+    assert result["iterations"] == seen[-1]["iteration"] < 400
+    assert len([one for one in seen if one["iteration"] > result["best"]]) == 5
     best = torch.load(run.path("last.pt"), weights_only=True)["best"]["weights"]
     kept = load(run.folder, device="cpu").members[0].net.state_dict()
     changed = [name for name, value in kept.items() if not torch.equal(best[name], value)]

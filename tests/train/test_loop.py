@@ -135,17 +135,27 @@ def test_decay_reaches_norms_and_biases_unless_spared(tmp_path: Path) -> None:
 
 
 def test_ema_is_the_average_by_hand(tmp_path: Path) -> None:
-    task, recipe = Toy(), toy_recipe(ema=0.75)
+    """a <- d a + (1 - d) w from the first weights on, d = min(ema, (1 + t) / (10 + t)) at update t = 1, 2, ..."""
+    task, recipe = Toy(), toy_recipe(ema=0.3)
     training = fit(task, toy_net(), recipe=recipe, run=Run(tmp_path), tell=silent)
     steps = by_hand(task, recipe)
-    average = steps[0]
-    for weights in steps[1:]:
-        average = [0.75 * a + 0.25 * w for a, w in zip(average, weights, strict=True)]
+    average, decays = steps[0], [min(0.3, (1 + t) / (10 + t)) for t in range(1, len(steps))]
+    assert decays[:3] == [2 / 11, 3 / 12, 0.3]
+    for decay, weights in zip(decays, steps[1:], strict=True):
+        average = [decay * a + (1 - decay) * w for a, w in zip(average, weights, strict=True)]
     assert training.kept is not training.net
     for found, expected in zip(training.kept.parameters(), average, strict=True):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
     for found, expected in zip(training.net.parameters(), steps[-1], strict=True):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ema_leaves_indices_alone(tmp_path: Path) -> None:
+    """The average of an index with itself, rounded down, would soon be another index."""
+    net = toy_net()
+    net.register_buffer("index", torch.arange(100), persistent=False)
+    training = fit(Toy(), net, recipe=toy_recipe(ema=0.9), run=Run(tmp_path), tell=silent)
+    assert torch.equal(training.kept.get_buffer("index"), torch.arange(100))
 
 
 def test_label_smoothing_is_the_formula(few: ImageData) -> None:

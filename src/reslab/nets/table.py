@@ -1,170 +1,27 @@
-"""Nets for tables: a spec, its presets, and the net built from it: columns to X (N, F, E), X to outputs."""
-
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+"""Nets for tables: from a spec to columns, which make X (N, F, E) of a batch, and a body, which reads X."""
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError
 from reslab.nets.gated import GatedNet
-from reslab.nets.qa_net import make
 from reslab.nets.table_columns import Columns
 from reslab.nets.table_peers import mlp, resnet
-
-NetName = Literal["gated", "mlp", "resnet"]
-NETS = ("gated", "mlp", "resnet")
-NUMBER_EMBEDDINGS = ("linear", "piecewise")
-SHARED = {
-    "embedding": 24,
-    "embedding_std": 0.3,
-    "number_embedding": "piecewise",
-    "bins": 32,
-    "normalize": True,
-    "embedding_dropout": 0.0,
-    "drop_path": 0.0,
-}
-GATED = {**SHARED, "net": "gated", "width": 160, "inner": 160, "depth": 3, "dropout": 0.15,
-         "attention": True, "reread": True}  # fmt: skip
-PLAIN = {**SHARED, "attention": False, "reread": False}
-PRESETS: dict[str, dict[str, Any]] = {
-    "published": {
-        **GATED, "embedding": 64, "embedding_std": 0.02, "normalize": False, "number_embedding": "linear", "width": 512,
-        "inner": 1024, "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # wherever it has a dropout; embeddings have none
-    },
-    "gated": GATED,
-    "gated-plain": {**GATED, "attention": False},
-    "gated-block": {**GATED, "attention": False, "reread": False},
-    "mlp": {**PLAIN, "net": "mlp", "width": 256, "inner": 256, "depth": 3, "dropout": 0.15},
-    "resnet": {**PLAIN, "net": "resnet", "width": 192, "inner": 384, "depth": 4, "dropout": 0.15},
-}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableSpec:
-    """All that defines a net for tables; plain data, stored as JSON. `table_spec` fills one in from a preset."""
-
-    name: str
-    net: NetName
-    numbers: int = 0  # how many columns of numbers
-    categories: tuple[int, ...] = ()  # of each column the size of its vocabulary, index 0 counted
-    bags: tuple[int, ...] = ()  # of each multi-valued or text column, likewise
-    vectors: tuple[int, ...] = ()  # of each column of frozen vectors its width
-    columns: tuple[str, ...] = ()  # names, in the order numbers, categories, bags, vectors; or none
-    outputs: int
-    embedding: int  # E
-    embedding_std: float  # of its weights as they begin
-    width: int  # H
-    inner: int  # I: between the two linear layers of a block
-    depth: int  # layers, blocks, or the MLP's hidden layers
-    dropout: float
-    normalize: bool  # BatchNorm of numbers' and categories' part of X
-    embedding_dropout: float  # on X
-    drop_path: float  # on the branches that read X again
-    attention: bool  # column masks
-    reread: bool  # whether each layer reads X again
-    number_embedding: Literal["linear", "piecewise"]
-    bins: int  # of the piecewise embedding
-
-    family: ClassVar[str] = "table"
-
-    def check(self) -> None:
-        """Raise UsageError for what cannot be built."""
-        for key, known in (("net", NETS), ("number_embedding", NUMBER_EMBEDDINGS)):
-            value = getattr(self, key)
-            if value not in known:
-                raise UsageError(f"{key} must be {' or '.join(known)}, got {value!r}{nearest(str(value), known)}")
-        if not isinstance(self.name, str):
-            raise UsageError(f"name must be a text, got {self.name!r}")
-        for key in ("numbers", "outputs", "embedding", "width", "inner", "depth", "bins"):
-            whole(key, getattr(self, key), least=0 if key == "numbers" else 1)
-        for key in ("categories", "bags", "vectors"):
-            for size in several(key, getattr(self, key)):
-                whole(f"each size in {key}", size, least=1)
-        for key in ("dropout", "embedding_dropout", "drop_path"):
-            value = getattr(self, key)
-            if not is_number(value) or not 0 <= value < 1:
-                raise UsageError(f"{key} must be a number from 0 to below 1, got {value!r}")
-        std = self.embedding_std
-        if not is_number(std) or not 0 < std < float("inf"):
-            raise UsageError(f"embedding_std must be a number above 0, got {std!r}")
-        for key in ("attention", "reread", "normalize"):
-            if not isinstance(getattr(self, key), bool):
-                raise UsageError(f"{key} must be true or false, got {getattr(self, key)!r}")
-        self.check_columns()
-        self.check_rereading()
-
-    def check_columns(self) -> None:
-        n = self.numbers + len(self.categories) + len(self.bags) + len(self.vectors)
-        if n == 0:
-            raise UsageError("a net for tables needs at least one column: numbers, categories, bags or vectors")
-        names = several("columns", self.columns)
-        if wrong := [name for name in names if not isinstance(name, str)]:
-            raise UsageError(f"each name in columns must be a text, got {wrong[0]!r}")
-        if names and len(names) != n:
-            raise UsageError(f"columns must name all {n} columns or none, got {len(names)} names")
-
-    def check_rereading(self) -> None:
-        if self.net != "gated" and self.reread:
-            raise UsageError(f"reread is of the gated net, and this net is {self.net!r}: set it to false")
-        if not self.reread and self.attention:
-            raise UsageError("attention masks what is read again: it needs reread")
-        if not self.reread and self.drop_path:
-            raise UsageError(f"drop_path drops what is read again: without reread it must be 0, got {self.drop_path}")
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def whole(name: str, value: object, *, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
-
-
-def several(name: str, value: Any) -> tuple:
-    if not isinstance(value, tuple):
-        raise UsageError(f"{name} must be a tuple, got {value!r}")
-    return value
-
-
-def table_spec(preset: str, **fields: Any) -> TableSpec:
-    """A preset's spec for a table: table_spec("gated", numbers=3, categories=(4, 9), outputs=2), any size changed.
-
-    Raises UsageError for a preset or field that does not exist, naming the nearest one, and as `check` does.
-    """
-    if preset not in PRESETS:
-        raise UsageError(
-            f"no preset {preset!r} of nets for tables{nearest(str(preset), PRESETS)}; there are {', '.join(PRESETS)}"
-        )
-    return from_dict({"family": TableSpec.family, "name": preset, **PRESETS[preset], **fields})
-
-
-def to_dict(spec: TableSpec) -> dict[str, Any]:
-    """The spec as JSON-ready data; `from_dict` gives it back."""
-    return {"family": spec.family, **asdict(spec)}
-
-
-def from_dict(data: dict[str, Any]) -> TableSpec:
-    """The spec that `to_dict` wrote. Raises UsageError for a net of another family, naming an unknown field."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    family = values.pop("family", None)
-    if family != TableSpec.family:
-        raise UsageError(f"this is no net for tables, but of family {family!r}")
-    spec: TableSpec = make(TableSpec, values, "a spec for tables")
-    spec.check()
-    return spec
+from reslab.nets.table_spec import TableSpec
+from reslab.nets.table_values import Direct
 
 
 class TableNet(nn.Module):
     """columns: a batch to X (N, F, E); body: X to (N, outputs). The batch's tensors are the keywords (data.tables).
 
+    direct, where the net has one, adds to the outputs what each value of a bag says by itself, so that the residual is
+    left to the body. A body that learns thousands of words through a few numbers each learns the rare ones by heart.
     Where bags travel flat, rows of a batch cannot be cut or repeated: measure on `body`, whose input is X alone.
     """
 
-    def __init__(self, spec: TableSpec, columns: Columns, body: nn.Module) -> None:
+    def __init__(self, spec: TableSpec, columns: Columns, body: nn.Module, direct: Direct | None = None) -> None:
         super().__init__()
-        self.spec, self.columns, self.body = spec, columns, body
+        self.spec, self.columns, self.body, self.direct = spec, columns, body, direct
 
     @property
     def owners(self) -> Tensor:
@@ -176,7 +33,10 @@ class TableNet(nn.Module):
         bag_weights: Tensor | None = None, bag_offsets: Tensor | None = None, vectors: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Raises UsageError where the batch does not fit the spec."""
-        return self.body(self.columns(numbers, codes, bag_ids, bag_weights, bag_offsets, vectors))
+        out: Tensor = self.body(self.columns(numbers, codes, bag_ids, bag_weights, bag_offsets, vectors))
+        if self.direct is not None:
+            out = out + self.direct(bag_ids, bag_weights, bag_offsets)
+        return out
 
     @torch.no_grad()
     def masks(self, **batch: Tensor) -> Tensor:
@@ -197,10 +57,11 @@ class TableNet(nn.Module):
 def build_table(spec: TableSpec) -> TableNet:
     """The net of a spec, from torch's current random state. Raises UsageError for what cannot be."""
     spec.check()
+    decay = [spec.bag_decay * size / spec.rows for size in spec.bags] if spec.rows else []
     columns = Columns(
         spec.numbers, spec.categories, spec.bags, spec.vectors, embedding=spec.embedding,
         number_embedding=spec.number_embedding, bins=spec.bins, std=spec.embedding_std, normalize=spec.normalize,
-        dropout=spec.embedding_dropout,
+        dropout=spec.embedding_dropout, bag_decay=decay,
     )  # fmt: skip
     n = len(columns.owners)
     if spec.net == "gated":
@@ -214,4 +75,5 @@ def build_table(spec: TableSpec) -> TableNet:
             body = mlp(inputs, **sizes, dropout=spec.dropout)
         else:
             body = resnet(inputs, **sizes, inner=spec.inner, dropout=spec.dropout)
-    return TableNet(spec, columns, body)
+    direct = Direct(spec.bags, spec.outputs, rows=spec.rows) if spec.direct and spec.bags else None
+    return TableNet(spec, columns, body, direct)

@@ -1,126 +1,18 @@
 """From the columns of a table to X (N, F, E): each family of columns is one batched operation."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
+from reslab.nets.table_numbers import LinearNumbers, PiecewiseNumbers
+from reslab.nets.table_values import Bags, Categories, normal, starts
 
-
-def normal(*shape: int, std: float) -> nn.Parameter:
-    """As embeddings begin: normal."""
-    return nn.Parameter(torch.empty(shape).normal_(std=std))
-
-
-FREE = 1e30  # no bound; averaging weights along training would make NaN of infinities
 BAG_STD = (
     0.001  # a word that no training row has taught says next to nothing; at 0.3 rare ones are noise to learn by heart
 )
-
-
-class LinearNumbers(nn.Module):
-    """e = x d + a of each view of a number by itself: (N, Fn, 2) to (N, 2 Fn, E), a column's two views in turn.
-
-    `weight` holds d, a and, in place of e where the value is missing (NaN), a learned vector.
-    """
-
-    def __init__(self, columns: int, embedding: int, *, std: float) -> None:
-        super().__init__()
-        self.weight = normal(2 * columns, 3, embedding, std=std)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(1)[..., None]
-        return known(x.nan_to_num(0), x.isnan(), self.weight)
-
-
-class PiecewiseNumbers(nn.Module):
-    """e = W c + z d + a, c the piecewise-linear encoding of the first view, z the second: (N, Fn, 2) to (N, Fn, E).
-
-    c_t is 0 below bin t, 1 above it, linear inside; the first and the last bin go on beyond their outer edges
-    (Gorishniy et al. 2022, "On Embeddings for Numerical Features", section 3.2). No ReLU follows. Where we differ: the
-    first view is a rank on the normal scale, so all columns share their edges; and z goes beside it.
-    `weight` holds W, d, a and, in place of e where the value is missing (NaN), a learned vector.
-    """
-
-    left: Tensor
-    width: Tensor
-    low: Tensor
-    high: Tensor
-
-    def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
-        super().__init__()
-        self.weight = normal(columns, bins + 3, embedding, std=std)
-        edges, free = torch.tensor(normal_edges(bins)), torch.tensor([FREE])
-        self.register_buffer("left", edges[:-1], persistent=False)
-        self.register_buffer("width", edges.diff(), persistent=False)
-        self.register_buffer("low", torch.cat([-free, torch.zeros(bins - 1)]), persistent=False)
-        self.register_buffer("high", torch.cat([torch.ones(bins - 1), free]), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        absent = x.isnan().any(dim=2, keepdim=True)
-        rank, z = x.split(1, dim=2)
-        c = ((rank - self.left) / self.width).clamp(self.low, self.high)  # (N, Fn, bins)
-        return known(torch.cat([c, z], dim=2).masked_fill(absent, 0), absent, self.weight)
-
-
-def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
-    """Features (N, F, k), zeros where absent (N, F, 1), times weight (F, k + 2, E), whose last rows are what is added.
-
-    One product does it all: the next to last row is added where the value is known, the last where it is absent.
-    """
-    absent = absent.to(features)
-    return torch.einsum("nfk,fke->nfe", torch.cat([features, 1 - absent, absent], dim=2), weight)
-
-
-def normal_edges(bins: int) -> list[float]:
-    """Edges of bins equally probable under N(0, 1). An outer bin has no end: its edge leaves out a 100th of it."""
-    quantile = NormalDist().inv_cdf
-    end = quantile(0.01 / bins)
-    return [end, *(quantile(i / bins) for i in range(1, bins)), -end]
-
-
-class Categories(nn.Module):
-    """e = Table[code], one table for all columns: (N, Fc) to (N, Fc, E)."""
-
-    starts: Tensor
-
-    def __init__(self, sizes: Sequence[int], embedding: int, *, std: float) -> None:
-        super().__init__()
-        self.table = normal(sum(sizes), embedding, std=std)
-        self.register_buffer("starts", starts(sizes), persistent=False)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return F.embedding(codes + self.starts, self.table)
-
-
-class Bags(nn.Module):
-    """e = the weighted sum of the vectors in a bag, one table for all columns: to (N, Fb, E). An empty bag is 0.
-
-    ids and weights (T,) of all bags one after the other, offsets (N * Fb,) where each begins, row by row.
-    """
-
-    starts: Tensor
-
-    def __init__(self, sizes: Sequence[int], embedding: int, *, std: float) -> None:
-        super().__init__()
-        self.table = normal(sum(sizes), embedding, std=std)
-        self.register_buffer("starts", starts(sizes), persistent=False)
-
-    def forward(self, ids: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        n, columns = len(offsets) // len(self.starts), len(self.starts)
-        if columns > 1:  # each index is within its own column's vocabulary
-            lengths = F.pad(offsets, (0, 1), value=len(ids)).diff()
-            ids = ids + self.starts.repeat(n).repeat_interleave(lengths, output_size=len(ids))
-        e = F.embedding_bag(ids, self.table, offsets, mode="sum", per_sample_weights=weights)
-        return e.view(n, columns, self.table.shape[1])
-
-
-def starts(sizes: Sequence[int]) -> Tensor:
-    """Where each column's part of the common table begins."""
-    return torch.tensor([0, *sizes[:-1]]).cumsum(0)
 
 
 class Vectors(nn.Module):
@@ -165,6 +57,7 @@ class Columns(nn.Module):
     def __init__(
         self, numbers: int, categories: Sequence[int], bags: Sequence[int], vectors: Sequence[int], *, embedding: int,
         number_embedding: str, bins: int, std: float, dropout: float, normalize: bool = False,
+        bag_decay: Sequence[float] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         linear = number_embedding == "linear"
@@ -178,7 +71,7 @@ class Columns(nn.Module):
         if categories:
             self.families["codes"] = Categories(categories, embedding, std=std)
         if bags:
-            self.families["bags"] = Bags(bags, embedding, std=BAG_STD)
+            self.families["bags"] = Bags(bags, embedding, std=BAG_STD, decay=bag_decay)
         if vectors:
             self.families["vectors"] = Vectors(vectors, embedding, std=std)
         many = (1 + linear) * numbers + len(categories)

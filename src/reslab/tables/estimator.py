@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from reslab.data.frames import Frame, Report
 from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table import to_dict
+from reslab.nets.table_spec import to_dict
 from reslab.run import Run
 from reslab.tables.inputs import read_table, read_target
 from reslab.tables.manners import ABOUT, check_words, take_up, train_or_leave, untouched

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from reslab.errors import UsageError
-from reslab.nets.table import TableSpec
+from reslab.nets.table_spec import TableSpec
 from reslab.run import Run
 from reslab.tables.training import Parts, train_net
 from reslab.train.progress import Tell

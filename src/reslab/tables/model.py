@@ -15,7 +15,8 @@ from reslab.data.frames import Frame, Report, read_frame
 from reslab.data.tables import Table
 from reslab.data.targets import Target
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.table import TableSpec, build_table, from_dict, to_dict
+from reslab.nets.table import build_table
+from reslab.nets.table_spec import TableSpec, from_dict, to_dict
 from reslab.nets.weights import insert, read_state
 from reslab.run import Run, write_aside
 from reslab.tables.task import outputs

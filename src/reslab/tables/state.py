@@ -8,7 +8,8 @@ import torch
 
 from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table import build_table, from_dict, to_dict
+from reslab.nets.table import build_table
+from reslab.nets.table_spec import from_dict, to_dict
 from reslab.tables.model import Member, TableModel
 from reslab.tables.vectors import Encoder
 from reslab.train.start import pick_device

@@ -14,7 +14,7 @@ from reslab.data.frames import Frame, Report, read_frame
 from reslab.data.targets import Target, TargetKind
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.qa_net import make
-from reslab.nets.table import TableSpec, to_dict
+from reslab.nets.table_spec import TableSpec, to_dict
 from reslab.run import Run
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals

@@ -16,7 +16,8 @@ from reslab.data.order import shuffled
 from reslab.data.tables import Table
 from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table import TableSpec, build_table, table_spec
+from reslab.nets.table import build_table
+from reslab.nets.table_spec import TableSpec, table_spec
 from reslab.run import Run
 from reslab.tables.model import Member, TableModel
 from reslab.tables.task import TableTask
@@ -112,8 +113,12 @@ def tensor(array: np.ndarray) -> Tensor:
 
 
 def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
-    """A preset's spec for the parts' columns and target, some sizes changed."""
-    return table_spec(preset, outputs=parts.target.outputs, **parts.tables["train"].sizes, **sizes)
+    """A preset's spec for the parts, some sizes changed. Raises UsageError for one that the table itself says."""
+    train = parts.tables["train"]
+    found = {"outputs": parts.target.outputs, "rows": len(train), **train.sizes}
+    if said := sorted(set(found) & set(sizes)):
+        raise UsageError(f"{said[0]} of a net is what its table has: leave it out of the sizes")
+    return table_spec(preset, **found, **sizes)
 
 
 def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:

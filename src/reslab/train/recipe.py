@@ -36,7 +36,7 @@ class Recipe:
     decay_all: bool = True  # the paper decays every parameter; false spares norms and biases
     clip: float = 0.0  # largest norm of the gradient
     label_smoothing: float = 0.0
-    ema: float = 0.0  # decay of an average of the weights, which is then what is evaluated and kept
+    ema: float = 0.0  # decay of an average of the weights, which is what is kept; after t updates <= (1 + t) / (10 + t)
     # random depth (train/depth.py)
     stochastic_depth: float = 0.0  # chance that a mini-batch leaves out the last residual block; earlier ones less
     active_blocks: int = 0  # exactly so many residual blocks a mini-batch: only the effective paths

@@ -34,8 +34,7 @@ class Training:
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
         self.optimizer = make_optimizer(self.net, recipe)
-        average = get_ema_multi_avg_fn(recipe.ema)
-        self.ema = AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
+        self.ema = AveragedModel(self.net, multi_avg_fn=self.average, use_buffers=True) if recipe.ema else None
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
         self.epoch_error = float("nan")  # training error (%) of the last whole epoch (of a run shorter than one: its)
@@ -69,6 +68,18 @@ class Training:
     def kept(self) -> nn.Module:
         """The net that is evaluated and saved: the average of the weights where the recipe keeps one."""
         return self.ema.module if self.ema else self.net
+
+    def average(self, averaged: Any, current: Any, count: Any) -> None:
+        """The recipe's average of weights of one type; a shorter one as long as there are few of them.
+
+        Counts and indices among the buffers are copied: the average of 5 and 5 may be 4.99, which is 4.
+        """
+        if averaged[0].is_floating_point():
+            decay = min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration))
+            get_ema_multi_avg_fn(decay)(averaged, current, count)
+        else:
+            for ours, theirs in zip(averaged, current, strict=True):
+                ours.copy_(theirs)
 
     def step(self, batch: Batch) -> None:
         """One update by SGD on one batch; nothing here waits for the device but a look at the gradients."""

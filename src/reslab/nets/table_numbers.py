@@ -1,0 +1,71 @@
+"""Columns of numbers as vectors: linear, or piecewise linear."""
+
+from statistics import NormalDist
+
+import torch
+from torch import Tensor, nn
+
+from reslab.nets.table_values import normal
+
+FREE = 1e30  # no bound; averaging weights along training would make NaN of infinities
+
+
+class LinearNumbers(nn.Module):
+    """e = x d + a of each view of a number by itself: (N, Fn, 2) to (N, 2 Fn, E), a column's two views in turn.
+
+    `weight` holds d, a and, in place of e where the value is missing (NaN), a learned vector.
+    """
+
+    def __init__(self, columns: int, embedding: int, *, std: float) -> None:
+        super().__init__()
+        self.weight = normal(2 * columns, 3, embedding, std=std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)[..., None]
+        return known(x.nan_to_num(0), x.isnan(), self.weight)
+
+
+class PiecewiseNumbers(nn.Module):
+    """e = W c + z d + a, c the piecewise-linear encoding of the first view, z the second: (N, Fn, 2) to (N, Fn, E).
+
+    c_t is 0 below bin t, 1 above it, linear inside; the first and the last bin go on beyond their outer edges
+    (Gorishniy et al. 2022, "On Embeddings for Numerical Features", section 3.2). No ReLU follows. Where we differ: the
+    first view is a rank on the normal scale, so all columns share their edges; and z goes beside it.
+    `weight` holds W, d, a and, in place of e where the value is missing (NaN), a learned vector.
+    """
+
+    left: Tensor
+    width: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
+        super().__init__()
+        self.weight = normal(columns, bins + 3, embedding, std=std)
+        edges, free = torch.tensor(normal_edges(bins)), torch.tensor([FREE])
+        self.register_buffer("left", edges[:-1], persistent=False)
+        self.register_buffer("width", edges.diff(), persistent=False)
+        self.register_buffer("low", torch.cat([-free, torch.zeros(bins - 1)]), persistent=False)
+        self.register_buffer("high", torch.cat([torch.ones(bins - 1), free]), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        absent = x.isnan().any(dim=2, keepdim=True)
+        rank, z = x.split(1, dim=2)
+        c = ((rank - self.left) / self.width).clamp(self.low, self.high)  # (N, Fn, bins)
+        return known(torch.cat([c, z], dim=2).masked_fill(absent, 0), absent, self.weight)
+
+
+def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
+    """Features (N, F, k), zeros where absent (N, F, 1), times weight (F, k + 2, E), whose last rows are what is added.
+
+    One product does it all: the next to last row is added where the value is known, the last where it is absent.
+    """
+    absent = absent.to(features)
+    return torch.einsum("nfk,fke->nfe", torch.cat([features, 1 - absent, absent], dim=2), weight)
+
+
+def normal_edges(bins: int) -> list[float]:
+    """Edges of bins equally probable under N(0, 1). An outer bin has no end: its edge leaves out a 100th of it."""
+    quantile = NormalDist().inv_cdf
+    end = quantile(0.01 / bins)
+    return [end, *(quantile(i / bins) for i in range(1, bins)), -end]
