@@ -259,6 +259,11 @@ def test_a_spec_of_another_kind_is_told_apart(tmp_path) -> None:
     images.write_json("spec.json", {"family": "resnet", "name": "resnet20", "stages": [3, 3, 3], "widths": [1, 2, 3]})
     with pytest.raises(UsageError, match="questions holds small, a net that answers questions: `reslab qa` takes it"):
         read_spec(questions)
+    tables = Run(tmp_path / "tables")
+    tables.make()
+    tables.write_json("spec.json", {"family": "table", "name": "gated"})
+    with pytest.raises(UsageError, match="tables holds gated, a net for tables: `reslab tables` takes it"):
+        read_spec(tables)
     with pytest.raises(UsageError, match="images holds resnet20, a net for images, and answers no questions"):
         read_qa_spec(images)
     with pytest.raises(UsageError, match=r"unknown field 'lenght'; did you mean 'length'\?"):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from reslab.data.frames import Report, read_frame
+from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.tables.split import groups_of, split_target, tell_copies
+from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 
 FEW = ["a", "b", "a", "b", "b", "a"]
 
@@ -72,3 +73,19 @@ def test_classes_beyond_2_to_the_53_are_refused() -> None:
         groups_of(values, None)
     assert groups_of(values, "numbers") is None
     assert split_target(read_frame({"x": [1, 2], "y": [1e300, 2e300]}), ["y"], "t.csv")[1].tolist() == [1e300, 2e300]
+
+
+def test_joined_labels_are_taken_apart_where_asked_and_else_hinted_at() -> None:
+    tags = ["red|blue", "blue", " green | red", "blue|red", "red", "green"]
+    frame = read_frame({"x": list(range(6)), "tags": tags})
+    _, values = split_target(frame, ["tags"], "t.csv", "labels")
+    assert values.tolist() == [("red", "blue"), ("blue",), ("green", "red"), ("blue", "red"), ("red",), ("green",)]
+    assert Target.fit(values).encode(values)[:3].tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 1]]
+    _, values = split_target(frame, ["tags"], "t.csv")
+    assert values.tolist() == tags
+    report = Report()
+    tell_joined(np.tile(values, 2), "tags", report)
+    tell_joined(np.array(["a", "b"], dtype=object), "letters", report)
+    assert list(report.lines()) == [
+        "column 'tags': its classes look like several labels joined by |: --kind labels takes them apart"
+    ]

@@ -40,7 +40,7 @@ def evaluate(
     from reslab.tables.train import true_values
 
     model, report = load(run, device=device), Report()
-    frame, known = split_target(read_frame(file, report=report), target or target_of(run), file)
+    frame, known = split_target(read_frame(file, report=report), target or target_of(run), file, model.target.kind)
     truth = true_values(model.target, known)
     scores = model.scores(frame, report=report)
     kind = model.target.kind

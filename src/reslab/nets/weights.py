@@ -18,6 +18,7 @@ from reslab.errors import ReslabError, UsageError
 from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
 from reslab.nets.qa_net import QASpec
+from reslab.nets.table_spec import TableSpec
 from reslab.run import Run
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
@@ -176,11 +177,15 @@ def spec_inside(path: Path) -> Spec | None:
 def read_spec(run: Run) -> Spec:
     """The spec of a run folder's net for images.
 
-    Raises UsageError where it has none or is a net for questions, ReslabError for a damaged one.
+    Raises UsageError where it has none or is a net for questions or tables, ReslabError for a damaged one.
     """
     data = run.read_json("spec.json")
-    if data.get("family") == QASpec.family:
-        raise UsageError(f"{run.folder} holds {data.get('name')}, a net that answers questions: `reslab qa` takes it")
+    for kind, what in (
+        (QASpec, "a net that answers questions: `reslab qa`"),
+        (TableSpec, "a net for tables: `reslab tables`"),
+    ):
+        if data.get("family") == kind.family:
+            raise UsageError(f"{run.folder} holds {data.get('name')}, {what} takes it")
     try:
         return from_dict(data)
     except UsageError as error:

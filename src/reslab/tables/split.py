@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reslab.data.columns import missing, written_numbers
+from reslab.data.columns import missing, separator_of, split, written_numbers
 from reslab.data.frames import EXACT, Frame, Report
 from reslab.data.targets import TargetKind, find_target_kind
 from reslab.errors import UsageError
 
 
-def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame, np.ndarray]:
+def split_target(
+    frame: Frame, target: Sequence[str], word: str, kind: TargetKind | None = None
+) -> tuple[Frame, np.ndarray]:
     """The frame without its target, and the target's values: (N,) of one column, (N, K) of several.
 
-    Numbers written like 1,234 are numbers. Raises UsageError for a column that is not there, or that lacks a value.
+    Numbers written like 1,234 are numbers; strings like red|blue are several labels where the kind says so. Raises
+    UsageError for a column that is not there, or that lacks a value.
     """
     try:
         columns, rest = [frame[name] for name in target], frame.without(*target)
@@ -25,6 +28,8 @@ def split_target(frame: Frame, target: Sequence[str], word: str) -> tuple[Frame,
         refuse(f"the target {name!r} has no value in", missing(column), word)
         if column.dtype == np.float64:
             refuse(f"the target {name!r} is infinite in", np.isinf(column), word)
+    if kind == "labels" and len(columns) == 1 and all(isinstance(value, str) for value in columns[0]):
+        return rest, joined(columns[0])
     whole = [as_given(column) for column in columns]
     return rest, whole[0] if len(whole) == 1 else np.stack(whole, axis=1)
 
@@ -35,6 +40,22 @@ def refuse(what: str, rows: np.ndarray, word: str) -> None:
     if len(where):
         more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
         raise UsageError(f"{what} row {where[0]} of {word}{more}: leave such rows out")
+
+
+def joined(column: np.ndarray) -> np.ndarray:
+    """Of each string its labels, as an object array of tuples."""
+    mark = separator_of(column.tolist())
+    labels = np.empty(len(column), dtype=object)
+    labels[:] = [split(text, mark) for text in column]
+    return labels
+
+
+def tell_joined(values: np.ndarray, name: str, report: Report) -> None:
+    """Report a target whose classes look like several labels in one string."""
+    texts = values.tolist() if values.dtype == object else []
+    if all(isinstance(value, str) for value in texts) and (mark := separator_of(texts, sure=True)):
+        report.add("joined", name, f"its classes look like several labels joined by {mark}: --kind labels takes them "
+                   "apart")  # fmt: skip
 
 
 def as_given(column: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
 from reslab.tables.predictions import write_predictions
-from reslab.tables.split import groups_of, split_target, tell_copies
+from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.training import (
     IMAGES_ONLY,
     Parts,
@@ -94,23 +94,20 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     """
     reading.check()
     report = Report()
-    frame, values = split_target(read_frame(word, report=report), reading.target, word)
+    frame, values = split_target(read_frame(word, report=report), reading.target, word, reading.kind)
     groups = groups_of(values, reading.kind)
+    if reading.kind is None and len(reading.target) == 1:
+        tell_joined(values, reading.target[0], report)
     tell_copies(
         frame.without(*(name for name, kind in reading.kinds.items() if kind == "skip")), values, groups, report
     )
     if reading.test_word is None:
         kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups, cure=CURE)
-        frames, parts = {"test": frame.take(held)}, {"test": values[held]}
-        rows = {"test": held}
+        frames, parts, rows = {"test": frame.take(held)}, {"test": values[held]}, {"test": held}
     else:
-        test, known = split_target(read_frame(reading.test_word), reading.target, reading.test_word)
-        kept, frames, parts, rows = (
-            np.arange(len(frame)),
-            {"test": test},
-            {"test": known},
-            {"test": np.arange(len(test))},
-        )
+        test, known = split_target(read_frame(reading.test_word), reading.target, reading.test_word, reading.kind)
+        kept, rows = np.arange(len(frame)), {"test": np.arange(len(test))}
+        frames, parts = {"test": test}, {"test": known}
     train = kept
     if recipe.validation:
         inside = None if groups is None else groups[kept]
