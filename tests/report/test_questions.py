@@ -1,13 +1,12 @@
 """The pages of a net that answers questions, and of heads compared: what they say, and how a browser shows them."""
 
-import html
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import Page, follows_the_dark, hovered, is_drawn_in_silence
 
 from reslab.report import write
 
@@ -78,16 +77,6 @@ def compared(tmp_path: Path) -> Path:
     folder = tmp_path / "compare"
     store(folder, results__compare=found)
     return folder
-
-
-class Page:
-    """The text outside scripts and styles, and the figures' JSON."""
-
-    def __init__(self, path: Path) -> None:
-        whole = path.read_text(encoding="utf-8")
-        self.figures = json.loads(re.search(r'id="figures">(.*?)</script>', whole, re.DOTALL)[1])
-        self.body = re.sub(r"(?s)<(script|style)\b.*?</\1>", "", whole)
-        self.text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", self.body)).replace("\u00a0", " ").split())
 
 
 def test_what_a_run_says(qa_run: Path) -> None:
@@ -188,22 +177,12 @@ def folder(request: pytest.FixtureRequest) -> Path:
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [360, 1100])
 def test_drawn_in_silence_at_any_width(folder: Path, width: int, tab: Callable[..., Any]) -> None:
-    one = tab(viewport={"width": width, "height": 740})
-    page = one.open(write(folder))
-    for summary in page.locator("summary").all():
-        summary.click()
-    assert all(page.eval_on_selector_all(".plot", "all => all.map(p => !!p.querySelector('.main-svg'))"))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert one.noise == []
+    is_drawn_in_silence(write(folder), width, tab)
 
 
 @pytest.mark.browser
 def test_the_dark_is_followed(folder: Path, tab: Callable[..., Any]) -> None:
-    one = tab(color_scheme="dark")
-    page = one.open(write(folder))
-    colors = "[document.body, document.querySelector('.main-svg')].map(e => getComputedStyle(e).backgroundColor)"
-    assert page.evaluate(colors) == ["rgb(23, 24, 26)"] * 2
-    assert one.noise == []
+    follows_the_dark(write(folder), tab)
 
 
 @pytest.mark.browser
@@ -220,15 +199,7 @@ def test_hover(
     which: str, figure: str, curve: str, point: int, said: str, tab: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:
     page = tab().open(write(request.getfixturevalue(which)))
-    page.evaluate(
-        """([figure, name, point]) => {
-            const plot = document.querySelector(`#figure-${figure} .plot`);
-            const curve = plot.data.findIndex((trace) => trace.name === name);
-            Plotly.Fx.hover(plot, [{ curveNumber: curve, pointNumber: point }]);
-        }""",
-        [figure, curve, point],
-    )
-    assert page.locator("g.hovertext").first.text_content().startswith(said)
+    assert hovered(page, figure, curve, point).startswith(said)
 
 
 @pytest.mark.browser

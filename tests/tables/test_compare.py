@@ -28,11 +28,13 @@ def test_the_command_on_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert mlp[f"{score}_each"] == values
         assert (mlp[score], mlp[f"{score}_std"]) == (mean(values), stdev(values))
     assert (mlp["seeds"], trees["seeds"], trees["parameters"], found["main"]) == (2, 2, None, "accuracy")
+    assert found["report"] == str(tmp_path / "report.html")
     before = (tmp_path / "mlp-s0" / "results" / "train.json").stat().st_mtime_ns
-    assert (
-        main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path), "--json"]) == 0
-    )  # nothing is done anew
-    again = json.loads(capsys.readouterr().out)
+    assert main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]) == 0  # nothing is done anew
+    said = capsys.readouterr().out
+    assert f"report: {tmp_path / 'report.html'}\nnext:   reslab report {tmp_path / 'mlp-s0'}\n" in said
+    assert "Nets compared on rooms.csv" in (tmp_path / "report.html").read_text()
+    again = json.loads((tmp_path / "results" / "compare-tables.json").read_text())
     assert again["nets"] == found["nets"]
     assert (tmp_path / "mlp-s0" / "results" / "train.json").stat().st_mtime_ns == before
 

@@ -94,6 +94,20 @@ def test_stopped_and_resumed_is_bit_identical(
     same_end(whole, broken)
 
 
+def test_stopped_while_it_is_judged(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, plain = begin(tmp_path / "run"), begin(tmp_path / "plain")
+
+    def stop(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reslab.tables.train.importance", stop)
+        with pytest.raises(Interrupted, match="stopped while .*run was judged; the same command judges it again"):
+            learned(run)
+    assert not run.has("results/train.json")
+    assert learned(run)["test"] == learned(plain)["test"]
+
+
 @given(places=st.lists(st.integers(1, 11), min_size=1, max_size=3))
 @settings(max_examples=2, deadline=None, database=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip

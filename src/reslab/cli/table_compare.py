@@ -35,6 +35,7 @@ def compare(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
+    from reslab.report import write
     from reslab.tables.compare import NETS, TREES
     from reslab.tables.compare import compare as compare_nets
     from reslab.tables.train import Reading
@@ -51,8 +52,9 @@ def compare(
         folder, file, reading, read(recipe, **given(recipe_flags)), nets=nets or [*NETS, TREES], seeds=seeds,
         device=device, command=command_line(), showing=lambda name: shown(name, unit="rows"),
     )  # fmt: skip
+    page = write(folder)
     if json:
-        say.as_json({"folder": str(folder), **result})
+        say.as_json({"folder": str(folder), "report": str(page), **result})
         return
     first = result["nets"][0]
     scores = [key for key in first if f"{key}_std" in first and key not in ("epochs", "seconds")]
@@ -62,10 +64,8 @@ def compare(
     ]
     say.table(["net", *scores, "parameters", "seconds"], rows)
     print(f"mean ± standard deviation over {seeds} seeds; each seed cuts the table anew, for all nets alike")
-    print(f"stored: {folder / 'results' / 'compare-tables.json'}")
     trained = [one["net"] for one in result["nets"] if one["net"] != TREES]
-    if trained:
-        print(f"next:   reslab report {quote(str(folder / trained[0]))}-s0")
+    print(f"report: {page}" + (f"\nnext:   reslab report {quote(str(folder / trained[0]))}-s0" if trained else ""))
 
 
 def plus_minus(row: dict[str, Any], key: str) -> str:

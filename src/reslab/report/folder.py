@@ -38,11 +38,13 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """run, questions, table, study, heads or look; raises UsageError for a folder that is none of them."""
+    """run, questions, table, study, heads, nets or look; raises UsageError for a folder that is none of them."""
     if (folder / "study.json").is_file():
         return "study"
     if (folder / "results" / "compare.json").is_file():
         return "heads"
+    if (folder / "results" / "compare-tables.json").is_file():
+        return "nets"
     if (folder / "spec.json").is_file() and (folder / "results").is_dir():
         family = read_json(folder / "spec.json").get("family")
         return {"qa": "questions", "table": "table"}.get(str(family), "run")
@@ -57,7 +59,7 @@ def kind(folder: Path) -> str:
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything the page of a run can use."""
     if (found := kind(folder)) not in ("run", "questions", "table"):
-        what = {"study": "a study folder", "heads": "a comparison"}.get(found, "no run of ours")
+        what = {"study": "a study folder", "heads": "a comparison", "nets": "a comparison"}.get(found, "no run of ours")
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")
     stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]

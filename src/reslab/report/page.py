@@ -7,14 +7,14 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
-from reslab.report import heads, look, questions, runs, scores, studies, tabular, words
+from reslab.report import heads, look, nets, questions, runs, scores, studies, tabular, words
 from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(folder: Path, *, out: Path | None = None) -> Path:
-    """Draw a run, a study or a comparison of heads as one self-contained page, by default `<folder>/report.html`.
+    """Draw a run, a study or a comparison as one self-contained page, by default `<folder>/report.html`.
 
     What `reslab look` saw in a model that is no run of ours is drawn as `<folder>/look.html`. Returns the path of the
     page. Raises UsageError for a folder that is none of these, ReslabError for a damaged file or where the page cannot
@@ -26,7 +26,7 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
         return look.write(folder, out=out)
     target = Path(out) if out else folder / "report.html"
     pages = {"study": studies.page, "run": runs.page, "questions": questions.page, "heads": heads.page}
-    pages["table"] = tabular.page
+    pages |= {"table": tabular.page, "nets": nets.page}
     page = pages[kind](folder)
     page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
     return save(render(page), target)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from reslab.report import charts, classes, words
-from reslab.report.folder import Facts, Points, Run, read_run
+from reslab.report import charts, classes, scores, words
+from reslab.report.folder import Facts, Points, Run, facts, read_run
 
 
 def page(folder: Path) -> Facts:
@@ -49,7 +49,11 @@ def page_of_many(folders: list[Path]) -> Facts:
 
 def _result(run: Run) -> Facts:
     """The headline: an evaluation where there is one (it has an interval), else the end of training, else so far."""
-    seen = run.evaluation
+    seen, main = run.evaluation, run.train.get("main")
+    if main:  # of a table: the best net, judged once
+        test = facts(run.train.get("test"))
+        return {"score": scores.name_of(main), "text": scores.text(main, test.get(main)), "n": test.get("n"),
+                "how": scores.interval(main, facts(test.get("intervals")).get(main)), "done": True}  # fmt: skip
     if words.is_number(seen.get("error")):
         interval = {"low": seen.get("error_low"), "high": seen.get("error_high")}
         how = f"evaluated, {seen.get('views', 'single view')}{', precise BN' if seen.get('precise_bn') else ''}"

@@ -75,11 +75,11 @@ def cell(key: str, value: Any) -> str:
     return plain(value)
 
 
-def plus_minus(mean: Any, std: Any) -> str:
+def plus_minus(mean: Any, std: Any, *, digits: int = 2) -> str:
     """`8.41 ± 0.12`; one run alone has no std, and none is shown."""
     if not is_number(mean):
         return NONE
-    return f"{mean:.2f}{GAP}±{GAP}{std:.2f}" if is_number(std) else f"{mean:.2f}"
+    return f"{mean:.{digits}f}" + (f"{GAP}±{GAP}{std:.{digits}f}" if is_number(std) else "")
 
 
 def tied(sentence: Any) -> str:

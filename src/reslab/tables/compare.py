@@ -61,7 +61,8 @@ def compare(
             env = environment(str(place), torch.get_num_threads())
             out.write_json(DONE, {
                 "nets": [row(name, each) for name, each in runs.items() if each], "main": MAIN[data.target.kind],
-                "data": word, "seeds": seeds, "recipe": asdict(recipe), "trees": trees, "env": env, "command": command,
+                "data": word, "reading": asdict(reading), "seeds": seeds, "recipe": asdict(recipe), "trees": trees,
+                "env": env, "command": command,
             })  # fmt: skip
     return out.read_json(DONE)
 

@@ -1,6 +1,7 @@
 """From a file with a table to a trained model in a run folder, through the one training loop."""
 
 import json
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -35,6 +36,7 @@ from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.progress import Before, Tell, silent
 from reslab.train.recipe import Recipe, refuse_images
+from reslab.train.signals import Interrupted
 from reslab.train.start import (
     DONE,
     absolute,
@@ -193,7 +195,11 @@ def train(
                               "name a new run with --out")  # fmt: skip
         with beginning(run, recipe, place):
             training = train_net(parts, spec, recipe=recipe, run=run, device=place, tell=tell)
-        return finish(training, parts, spec, data, run, command=command or first_comment(run), tell=tell)
+        try:
+            return finish(training, parts, spec, data, run, command=command or first_comment(run), tell=tell)
+        except KeyboardInterrupt:
+            sentence = f"stopped while {run.folder} was judged; the same command judges it again"
+            raise Interrupted(sentence, signal.SIGINT) from None
 
 
 def finish(
