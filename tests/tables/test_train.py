@@ -102,7 +102,7 @@ def test_stopped_while_it_is_judged(begin: Begin, tmp_path: Path, monkeypatch: p
 
     with monkeypatch.context() as patch:
         patch.setattr("reslab.tables.train.importance", stop)
-        with pytest.raises(Interrupted, match="stopped while .*run was judged; the same command judges it again"):
+        with pytest.raises(Interrupted, match=r"stopped while .*run was judged; the same command judges it again"):
             learned(run)
     assert not run.has("results/train.json")
     assert learned(run)["test"] == learned(plain)["test"]

@@ -87,6 +87,7 @@ class TableData:
     target: Target
     names: tuple[str, ...]  # of the target's columns
     report: Report
+    encoded: dict[str, Parts] = field(default_factory=dict)  # by what decides them: `parts_of` works but once
 
 
 def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
@@ -159,11 +160,15 @@ def parts_of(
     data: TableData, reading: Reading, *, device: torch.device | None = None, tell: Tell = silent, reads: bool = True
 ) -> Parts:
     """The table as a net reads it; without `reads` texts have no vectors yet."""
-    targets = {part: data.target.encode(y) for part, y in data.values.items()}
-    return make_parts(
-        data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
-        report=data.report, text=reading.text, device=device, tell=tell, reading=reads,
-    )  # fmt: skip
+    vectors = (reading.text, reads, str(device)) if reading.text else ()
+    key = repr((dict(reading.kinds), reading.class_weight, vectors))
+    if key not in data.encoded:
+        targets = {part: data.target.encode(y) for part, y in data.values.items()}
+        data.encoded[key] = make_parts(
+            data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
+            report=data.report, text=reading.text, device=device, tell=tell, reading=reads,
+        )  # fmt: skip
+    return data.encoded[key]
 
 
 def read_reading(run: Run) -> tuple[str, Reading]:
