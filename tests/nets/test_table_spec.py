@@ -26,6 +26,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"outputs": 0}, "outputs must be a whole number of at least 1, got 0"),
     ({"width": 2.0}, "width must be a whole number of at least 1, got 2.0"),
     ({"depth": True}, "depth must be a whole number of at least 1, got True"),
+    ({"depth": 1001}, "depth must be at most 1000, got 1001"),
     ({"bins": 0}, "bins must be a whole number of at least 1, got 0"),
     ({"categories": (3, 0)}, "each size in categories must be a whole number of at least 1, got 0"),
     ({"vectors": 5}, "vectors must be a tuple, got 5"),

@@ -99,6 +99,7 @@ def test_damaged_files_are_said_in_a_sentence(name: str, content: bytes | None, 
 @pytest.mark.parametrize(("name", "change"), [
     ("members.json", {"members": 3}), ("members.json", {"members": []}), ("members.json", {"members": ["s7"]}),
     ("s1/spec.json", {"width": "wide"}), ("s1/spec.json", {"width": 9}), ("s1/spec.json", {"family": "qa"}),
+    ("s1/spec.json", {"width": 10**6, "inner": 10**6}), ("s1/spec.json", {"depth": 10**9}),
     ("s1/encoder.json", {"columns": 3}), ("s1/encoder.json", {"columns": [{"owner": "size"}]}),
     ("s1/encoder.json", {"kinds": 5}), ("s1/encoder.json", {"format": 99}),
     ("s1/encoder.json", {"columns": []}), ("s1/encoder.json", {"kinds": {}}),

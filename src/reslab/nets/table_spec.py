@@ -8,6 +8,7 @@ from reslab.nets.qa_net import make
 
 NetName = Literal["gated", "mlp", "resnet"]
 NETS = ("gated", "mlp", "resnet")
+DEEPEST = 1000
 NUMBER_EMBEDDINGS = ("linear", "piecewise")
 SHARED = {
     "embedding": 24,
@@ -76,6 +77,8 @@ class TableSpec:
             raise UsageError(f"name must be a text, got {self.name!r}")
         for key in ("numbers", "rows", "outputs", "embedding", "width", "inner", "depth", "bins"):
             whole(key, getattr(self, key), least=0 if key in ("numbers", "rows") else 1)
+        if self.depth > DEEPEST:
+            raise UsageError(f"depth must be at most {DEEPEST}, got {self.depth}")
         for key in ("categories", "bags", "vectors"):
             for size in several(key, getattr(self, key)):
                 whole(f"each size in {key}", size, least=1)

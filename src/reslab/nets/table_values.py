@@ -49,7 +49,8 @@ class Bags(nn.Module):
         super().__init__()
         self.table = normal(sum(sizes), embedding, std=std)
         self.register_buffer("starts", starts(sizes), persistent=False)
-        each = torch.tensor(decay or [0.0] * len(sizes)).repeat_interleave(torch.tensor(sizes))
+        repeats = torch.tensor(sizes)
+        each = torch.tensor(decay or [0.0] * len(sizes)).repeat_interleave(repeats, output_size=sum(sizes))
         self.register_buffer("decay", each[:, None], persistent=False)
         self.decays = any(decay)
 

@@ -1,6 +1,6 @@
 """A trained model of a table: rows in, predictions out; one net, or the average of several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from reslab.data.targets import Target
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.table import build_table
 from reslab.nets.table_spec import TableSpec, from_dict, to_dict
-from reslab.nets.weights import insert, read_state
+from reslab.nets.weights import insert, match, read_state
 from reslab.run import Run, write_aside
 from reslab.tables.task import outputs
 from reslab.tables.vectors import Encoder
+from reslab.train.checkpoint import write_weights
 from reslab.train.progress import Tell, silent
 from reslab.train.start import DONE, pick_device
 from reslab.train.tune import Choice
@@ -120,8 +121,6 @@ def write_encoder(run: Run, encoder: Encoder, target: Target) -> None:
 
 
 def write_member(run: Run, member: Member, target: Target) -> None:
-    from reslab.train.checkpoint import write_weights
-
     run.make()
     write_encoder(run, member.encoder, target)
     write_weights(run, member.net, to_dict(member.spec))
@@ -176,12 +175,19 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
             raise ReslabError(
                 f"{folder.folder} is damaged: {ENCODER} and spec.json are of different columns; restore them"
             )
-        state = read_state(folder.path(WEIGHTS))
-        with torch.random.fork_rng(devices=[]):
-            net = build_table(spec)
-        insert(net, state)
-        members.append(Member(spec=spec, encoder=encoder, net=net.requires_grad_(False)))
+        net = filled(spec, read_state(folder.path(WEIGHTS)))
+        members.append(Member(spec=spec, encoder=encoder, net=net))
     return TableModel(members, target, device=place)
+
+
+def filled(spec: TableSpec, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The spec's net with these weights. Raises UsageError where they are of another net, before it takes memory."""
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            match(build_table(spec), state)
+        net = build_table(spec)
+    insert(net, state)
+    return net.requires_grad_(False)
 
 
 def read_table_spec(run: Run) -> TableSpec:

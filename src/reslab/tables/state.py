@@ -8,9 +8,8 @@ import torch
 
 from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table import build_table
 from reslab.nets.table_spec import from_dict, to_dict
-from reslab.tables.model import Member, TableModel
+from reslab.tables.model import Member, TableModel, filled
 from reslab.tables.vectors import Encoder
 from reslab.train.start import pick_device
 from reslab.train.tune import Choice
@@ -36,9 +35,7 @@ def from_state(state: Mapping[str, Any]) -> TableModel:
     members = []
     for one in state["members"]:
         spec = from_dict(one["spec"])
-        with torch.random.fork_rng(devices=[]):
-            net = build_table(spec)
-        net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in one["weights"].items()})
+        net = filled(spec, {name: torch.from_numpy(np.array(value)) for name, value in one["weights"].items()})
         encoder = Encoder.from_dict(one["encoder"], one["arrays"], device)
-        members.append(Member(spec=spec, encoder=encoder, net=net.requires_grad_(False)))
+        members.append(Member(spec=spec, encoder=encoder, net=net))
     return TableModel(members, Target.from_dict(state["target"]), device=device, choice=Choice(**state["choice"]))
