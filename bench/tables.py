@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from reslab.data.frames import Frame
 from reslab.data.targets import Target
 from reslab.nets.table import TableNet, build_table
+from reslab.nets.table_numbers import normal_edges
 from reslab.run import processor
 from reslab.tables.task import outputs
 from reslab.tables.training import Parts, make_parts, make_task, spec_of
@@ -74,7 +75,9 @@ class Naive(nn.Module):
     def __init__(self, net: TableNet) -> None:
         super().__init__()
         own, codes = net.columns.families["numbers"], net.columns.families["codes"].table
-        self.left, self.width, self.low, self.high = own.left, own.width, own.low, own.high
+        edges = torch.tensor(normal_edges(net.spec.bins))
+        self.left, self.width = edges[:-1], edges.diff()
+        self.low, self.high = own.low[: net.spec.bins], own.high[: net.spec.bins]
         self.weights = nn.ParameterList(nn.Parameter(w.detach().clone()) for w in own.weight)
         sizes = net.spec.categories
         self.tables = nn.ModuleList(

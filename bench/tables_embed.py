@@ -15,6 +15,7 @@ from torch import Tensor
 
 from reslab.nets.table import build_table
 from reslab.nets.table_columns import Columns
+from reslab.nets.table_numbers import normal_edges
 from reslab.nets.table_spec import table_spec
 from reslab.run import processor
 
@@ -50,11 +51,13 @@ def loop(columns: Columns, batch: dict[str, Tensor], categories: tuple[int, ...]
     found, families = [], columns.families
     if "numbers" in families:
         own = families["numbers"]
+        bins = len(own.scale) - 3
+        edges = torch.tensor(normal_edges(bins))
         for i in range(batch["numbers"].shape[1]):
             rank, z = batch["numbers"][:, i, 0], batch["numbers"][:, i, 1]
             absent = rank.isnan()
             rank, z = rank.masked_fill(absent, 0), z.masked_fill(absent, 0)
-            c = ((rank[:, None] - own.left) / own.width).clamp(own.low, own.high)
+            c = ((rank[:, None] - edges[:-1]) / edges.diff()).clamp(own.low[:bins], own.high[:bins])
             e = torch.cat([c, z[:, None]], dim=1) @ own.weight[i, :-2] + own.weight[i, -2]
             found.append(torch.where(absent[:, None], own.weight[i, -1], e))
     if "codes" in families:

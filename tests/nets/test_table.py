@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reslab import look
 from reslab.errors import UsageError
 from reslab.nets.table import TableNet, build_table
-from reslab.nets.table_numbers import PiecewiseNumbers
+from reslab.nets.table_numbers import PiecewiseNumbers, normal_edges
 from reslab.nets.table_spec import PRESETS, TableSpec, table_spec
 
 NAMES = ("age", "pay", "town", "job", "tags", "words", "title", "body")
@@ -241,8 +241,9 @@ def test_piecewise_numbers_by_hand() -> None:
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 32, 1000])
 def test_the_bins_are_equally_probable(bins: int) -> None:
-    layer = PiecewiseNumbers(1, 2, bins=bins, std=1.0)
-    edges = torch.cat([layer.left, layer.left[-1:] + layer.width[-1:]]).double()
+    layer, edges = PiecewiseNumbers(1, 2, bins=bins, std=1.0), torch.tensor(normal_edges(bins)).double()
+    starts = -layer.shift[:bins].double() / layer.scale[:bins]  # where c is 0
+    torch.testing.assert_close(starts, edges[:-1], rtol=1e-5, atol=1e-5)
     inner = norm.cdf(edges[1:-1])
     assert inner == pytest.approx([i / bins for i in range(1, bins)], abs=1e-6)
     assert norm.cdf(edges[0].item()) == pytest.approx(0.01 / bins, rel=1e-4)

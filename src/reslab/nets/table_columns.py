@@ -106,6 +106,11 @@ class Columns(nn.Module):
             raise UsageError(f"the families of the batch have {', '.join(str(len(part)) for part in parts)} rows")
         if self.norm is not None:
             first = sum(name in self.families for name in ("numbers", "codes"))
-            known = torch.cat(parts[:first], dim=1)
+            known = joined(parts[:first])
             parts = [self.norm(known.flatten(1)).view_as(known), *parts[first:]]
-        return self.dropout(torch.cat(parts, dim=1))
+        return self.dropout(joined(parts))
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """(N, F1, E), (N, F2, E), ... as one; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

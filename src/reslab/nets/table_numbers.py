@@ -34,25 +34,33 @@ class PiecewiseNumbers(nn.Module):
     `weight` holds W, d, a and, in place of e where the value is missing (NaN), a learned vector.
     """
 
-    left: Tensor
-    width: Tensor
+    scale: Tensor
+    shift: Tensor
     low: Tensor
     high: Tensor
 
     def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
         super().__init__()
         self.weight = normal(columns, bins + 3, embedding, std=std)
-        edges, free = torch.tensor(normal_edges(bins)), torch.tensor([FREE])
-        self.register_buffer("left", edges[:-1], persistent=False)
-        self.register_buffer("width", edges.diff(), persistent=False)
-        self.register_buffer("low", torch.cat([-free, torch.zeros(bins - 1)]), persistent=False)
-        self.register_buffer("high", torch.cat([torch.ones(bins - 1), free]), persistent=False)
+        edges = torch.tensor(normal_edges(bins), dtype=torch.float64)
+        left, width, inner = edges[:-1], edges.diff(), bins - 1
+        rows = {  # of c, of z, of where the value is known, of where it is not
+            "scale": [*(1 / width), 0, 0, 0], "shift": [*(-left / width), 0, 0, 0],
+            "low": [-FREE, *[0] * inner, -FREE, 1, 0], "high": [*[1] * inner, FREE, FREE, 1, 0],
+        }  # fmt: skip
+        for name, row in rows.items():
+            values = torch.tensor([float(value) for value in row], dtype=torch.get_default_dtype())
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Few passes over (N, Fn, bins + 3): c, z, and 1 and 0 where the value is known, 0 and 1 where it is not."""
         absent = x.isnan().any(dim=2, keepdim=True)
         rank, z = x.split(1, dim=2)
-        c = ((rank - self.left) / self.width).clamp(self.low, self.high)  # (N, Fn, bins)
-        return known(torch.cat([c, z], dim=2).masked_fill(absent, 0), absent, self.weight)
+        features = torch.addcmul(self.shift, rank, self.scale)
+        features[..., -3:-2] = z
+        features = features.clamp(self.low, self.high).masked_fill_(absent, 0)
+        features[..., -1:] = absent.to(features)
+        return torch.einsum("nfk,fke->nfe", features, self.weight)
 
 
 def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
