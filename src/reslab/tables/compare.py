@@ -18,7 +18,7 @@ from reslab.errors import UsageError
 from reslab.run import Run, environment
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
-from reslab.tables.training import Parts
+from reslab.tables.training import IMAGES_ONLY, Parts
 from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import Recipe, change
 from reslab.train.start import finished, pick_device
@@ -46,6 +46,7 @@ def compare(
     out.make()
     stored = out.read_json(DONE) if out.has(DONE) else {}
     trees: dict[str, Any] = stored.get("trees", {})
+    used = {key: value for key, value in asdict(recipe).items() if key not in IMAGES_ONLY}
     runs: dict[str, list[dict[str, Any]]] = {net: [] for net in nets}
     for seed in range(seeds):
         cut = replace(reading, split=100 * seed)
@@ -61,7 +62,7 @@ def compare(
             env = environment(str(place), torch.get_num_threads())
             out.write_json(DONE, {
                 "nets": [row(name, each) for name, each in runs.items() if each], "main": MAIN[data.target.kind],
-                "data": word, "reading": asdict(reading), "seeds": seeds, "recipe": asdict(recipe), "trees": trees,
+                "data": word, "reading": asdict(reading), "seeds": seeds, "recipe": used, "trees": trees,
                 "env": env, "command": command,
             })  # fmt: skip
     return out.read_json(DONE)
