@@ -1,5 +1,6 @@
 """Columns of numbers as vectors: linear, or piecewise linear."""
 
+import itertools
 from statistics import NormalDist
 
 import torch
@@ -42,15 +43,15 @@ class PiecewiseNumbers(nn.Module):
     def __init__(self, columns: int, embedding: int, *, bins: int, std: float) -> None:
         super().__init__()
         self.weight = normal(columns, bins + 3, embedding, std=std)
-        edges = torch.tensor(normal_edges(bins), dtype=torch.float64)
-        left, width, inner = edges[:-1], edges.diff(), bins - 1
-        rows = {  # of c, of z, of where the value is known, of where it is not
-            "scale": [*(1 / width), 0, 0, 0], "shift": [*(-left / width), 0, 0, 0],
+        edges, inner = normal_edges(bins), bins - 1
+        bounds = list(itertools.pairwise(edges))
+        rows: dict[str, list[float]] = {  # of c, of z, of where the value is known, of where it is not
+            "scale": [*(1 / (right - left) for left, right in bounds), 0, 0, 0],
+            "shift": [*(left / (left - right) for left, right in bounds), 0, 0, 0],
             "low": [-FREE, *[0] * inner, -FREE, 1, 0], "high": [*[1] * inner, FREE, FREE, 1, 0],
         }  # fmt: skip
         for name, row in rows.items():
-            values = torch.tensor([float(value) for value in row], dtype=torch.get_default_dtype())
-            self.register_buffer(name, values, persistent=False)
+            self.register_buffer(name, torch.tensor(row, dtype=torch.get_default_dtype()), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Few passes over (N, Fn, bins + 3): c, z, and 1 and 0 where the value is known, 0 and 1 where it is not."""
