@@ -13,6 +13,7 @@ from reslab.report.look.blocks import common as common_path
 from reslab.report.look.folder import Look, read_looks
 from reslab.report.look.network import network
 from reslab.report.look.words import Metric, large, several
+from reslab.report.render import render, save
 
 LISTED = 3  # blocks named in the headline
 SECTIONS = (
@@ -33,8 +34,6 @@ def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
     the page. Raises UsageError for a folder without results, ReslabError for a damaged file or where the page cannot
     be written.
     """
-    from reslab.report.page import render, save  # page.py sends folders here
-
     many = [folders] if isinstance(folders, str | Path) else list(folders)
     if not many:
         raise UsageError("no folders to draw: name at least one")
