@@ -76,7 +76,8 @@ class TableEncoder:
             elif kind == "date":
                 coded += _coded_date(owner, column, rare)
         if not coded:
-            raise UsageError("every column is constant, empty or skipped: there is nothing to learn from")
+            names = ", ".join(map(repr, found))
+            raise UsageError(f"every column is constant, empty or skipped ({names}): there is nothing to learn from")
         for one in coded:
             if report is not None and isinstance(one.code, Vocabulary | ListCode) and not one.code.values:
                 report.add("rare", one.owner, f"no value stands in {rare} rows or more: all are taken as unknown")

@@ -137,9 +137,8 @@ def table_spec(preset: str, **fields: Any) -> TableSpec:
     Raises UsageError for a preset or field that does not exist, naming the nearest one, and as `check` does.
     """
     if preset not in PRESETS:
-        raise UsageError(
-            f"no preset {preset!r} of nets for tables{nearest(str(preset), PRESETS)}; there are {', '.join(PRESETS)}"
-        )
+        known = nearest(str(preset), PRESETS) or f"; there are {', '.join(PRESETS)}"
+        raise UsageError(f"no preset {preset!r} of nets for tables{known}")
     return from_dict({"family": TableSpec.family, "name": preset, **PRESETS[preset], **fields})
 
 

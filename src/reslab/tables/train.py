@@ -120,7 +120,10 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     for part in ("train", "validation"):
         if part in rows:
             frames[part], parts[part] = frame.take(rows[part]), values[rows[part]]
-    target = Target.fit(parts["train"], reading.kind)
+    try:
+        target = Target.fit(parts["train"], reading.kind)
+    except UsageError as error:
+        raise UsageError(f"{word}, {' and '.join(map(repr, reading.target))}: {error}") from error
     if target.kind == "labels" and len(reading.target) == target.outputs > 1:
         target = replace(target, classes=np.array(reading.target, dtype=object))  # a label is called as its column is
     frames["test"] = frames.pop("test")  # the last: what is odd about it is reported
