@@ -86,7 +86,7 @@ def test_from_a_file_to_predictions(here: Path, capsys: pytest.CaptureFixture[st
                  "town category one of 2 values, or missing", "tags categories several of 3 values",
                  "same skip left out", "trained gated on people.csv"):  # fmt: skip
         assert line in lines
-    assert err.count("warning: column 'same': constant ('7.0' in every row): left out") == 1
+    assert err.count("warning: column 'same': constant ('7' in every row): left out") == 1
     assert "(95 % interval " in out
     assert "n = 24)" in out  # a fifth of 120
     assert "expected calibration error" in out
@@ -157,6 +157,15 @@ def test_a_file_of_test_rows_and_parquet(here: Path, capsys: pytest.CaptureFixtu
     table = pq.read_table("p.parquet")
     assert table.column_names == ["id", "age", "row", "predicted"]
     assert table["age"].to_pylist() == [row[1] for row in people(30, seed=2)]  # whole numbers stay whole
+
+
+def test_two_files_of_one_name_have_a_result_each(stand: Path) -> None:
+    Path("more").mkdir()
+    shutil.copy("people.csv", "more/people.csv")
+    for word in ("people.csv", "more/people.csv", "people.csv"):
+        assert main(["tables", "eval", "run", word]) == 0
+    stored = {path.name: json.loads(path.read_text())["file"] for path in (stand / "run/results").glob("eval-*.json")}
+    assert stored == {"eval-people.json": "people.csv", "eval-people-2.json": "more/people.csv"}
 
 
 def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_constant_and_empty_columns_are_left_out_and_said() -> None:
     frame = read_frame({"same": [5] * 3, "word": ["a"] * 3, "none": [None] * 3, "n": [1.5, 2, 3]})
     assert find_kinds(frame, report=report) == {"same": "skip", "word": "skip", "none": "skip", "n": "number"}
     assert list(report.lines()) == [
-        "column 'same': constant ('5.0' in every row): left out",
+        "column 'same': constant ('5' in every row): left out",
         "column 'word': constant ('a' in every row): left out",
         "column 'none': empty: left out",
     ]

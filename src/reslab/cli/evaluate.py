@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
+from reslab.cli.stored import store
 from reslab.cli.train import slug
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line
@@ -142,7 +143,7 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
     own = run.read_json("data.json").get("fingerprint") == result["data"]["fingerprint"]
     parts = ["eval", *([] if own else [slug(result["data"]["name"])]), *([] if result["part"] == "test" else ["train"])]
     try:
-        run.write_json(f"results/{'-'.join(parts)}.json", result)
+        store(run, "-".join(parts), result, of=result["data"]["fingerprint"])
         return str(write(model))
     except ReslabError as error:
         # The measurement is printed all the same. Without what `error` advises: there is no --out here.

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.cli.qa import DATA, Rule, scores
+from reslab.cli.stored import ending, store
 from reslab.cli.train import slug
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line
@@ -72,9 +73,11 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         **asdict(weighed.evaluation), "ece": weighed.reliability.ece, "reliability": asdict(weighed.reliability),
         "part": part, "data": about, "predictions": None, "command": command_line(),
     }  # fmt: skip
+    of = result["of"] = "" if own else str(Path(data or "").resolve())
     try:
-        result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
-        run.write_json(f"results/qa-eval{suffix}.json", result)
+        path = run.path(f"predictions{suffix}{ending(run, f'qa-eval{suffix}', of)}.json")
+        result["predictions"] = str(write_predictions(path, weighed.predictions))
+        store(run, f"qa-eval{suffix}", result, of=of)
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
         print(f"warning: the result is not stored: {error}", file=sys.stderr)
     return result

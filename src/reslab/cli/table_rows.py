@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json
+from reslab.cli.stored import store
 from reslab.cli.tables import FILE
 from reslab.cli.train import slug
 from reslab.errors import ReslabError, UsageError
@@ -51,7 +52,7 @@ def evaluate(
     if kind == "classes":
         result["confusion"] = confusion(truth, scores)
     try:
-        Run(run).write_json(f"results/eval-{slug(Path(file).name.partition('.')[0])}.json", result)
+        store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
         print(f"warning: the result is not stored: {error}", file=sys.stderr)
     say.problems(report)

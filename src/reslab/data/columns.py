@@ -60,7 +60,7 @@ def _kind(name: str, column: np.ndarray, report: Report | None) -> Kind:
     present = column[~missing(column)]
     values = _some_distinct(present)
     if len(values) < 2 and (len(values) == 0 or len(present) == len(column)):
-        what = "empty" if not len(values) else f"constant ({str(values[0])[:40]!r} in every row)"
+        what = "empty" if not len(values) else f"constant ({text_of(values[0])[:40]!r} in every row)"
         if report is not None:
             report.add("constant", name, f"{what}: left out")
         return "skip"

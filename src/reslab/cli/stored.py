@@ -1,0 +1,23 @@
+"""Results of `eval` in a run folder: one of every file or data set, whatever their names."""
+
+import itertools
+from typing import Any
+
+from reslab.run import Run
+
+
+def ending(run: Run, start: str, of: str) -> str:
+    """ "", "-2", "-3", ...: the first END for which results/START{END}.json holds no result of something else.
+
+    `of`: a path or a fingerprint; two files may have one name. What was measured on the same before is replaced.
+    """
+    for end in itertools.chain([""], (f"-{k}" for k in itertools.count(2))):
+        name = f"results/{start}{end}.json"
+        if not run.has(name) or run.read_json(name).get("of", of) == of:
+            return end
+    raise AssertionError  # there is no last name
+
+
+def store(run: Run, start: str, result: dict[str, Any], *, of: str) -> None:
+    """Write results/START.json, or one with an `ending`. Raises ReslabError as Run.write_json does."""
+    run.write_json(f"results/{start}{ending(run, start, of)}.json", {**result, "of": of})
