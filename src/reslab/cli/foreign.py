@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import io
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -74,11 +73,13 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
         import torch
         import transformers
         from torch._subclasses import FakeTensorMode
+
+        from reslab.nets.pretrained import quiet
     except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(
             f"{name} is a model of Hugging Face's and needs the extra: pip install 'reslab[text]'"
         ) from error
-    with explained(name), quiet(transformers):
+    with explained(name), quiet(transformers), contextlib.redirect_stderr(io.StringIO()):  # its reports, too
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         ending = next((end for arch in config.architectures or [] for end in HEADS if arch.endswith(end)), "")
         sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
@@ -122,26 +123,6 @@ def pictures(transformers: Any, name: str, config: Any) -> dict[str, Any]:
         if about.get("do_normalize", True) and about.get("image_mean") and about.get("image_std"):
             found["mean_std"] = (list(about["image_mean"]), list(about["image_std"]))
     return found
-
-
-@contextlib.contextmanager
-def quiet(transformers: Any) -> Iterator[None]:
-    """No bars, reports and retries on the screen while a model loads."""
-    talk = transformers.utils.logging
-    level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
-    talk.set_verbosity_error()
-    talk.disable_progress_bar()
-    hub = logging.getLogger("huggingface_hub")
-    before = hub.level
-    hub.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        talk.set_verbosity(level)
-        hub.setLevel(before)
-        if bars:
-            talk.enable_progress_bar()
 
 
 @contextlib.contextmanager
