@@ -168,6 +168,17 @@ def test_two_files_of_one_name_have_a_result_each(stand: Path) -> None:
     assert stored == {"eval-people.json": "people.csv", "eval-people-2.json": "more/people.csv"}
 
 
+def test_a_run_is_looked_at_by_its_test_rows(stand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", "lesions", "run", "--json"]) == 0
+    found, result = told(capsys), json.loads((stand / "run/results/train.json").read_text())
+    stored = json.loads((stand / "runs/look-run/results/look-lesions.json").read_text())
+    assert stored["whole"]["error"] == pytest.approx(1 - result["test"]["accuracy"])
+    assert stored["n"] == result["test"]["n"] == 24
+    assert found
+    assert main(["look", "merges", "run", "--no-weights"]) == 2
+    assert "run holds a net for tables: as it is initialized it is not looked at" in capsys.readouterr().err
+
+
 def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [[row[1], int(row[1] > 40), int(row[1] > 60)] for row in people(120)]
     write("labels.csv", rows, ["age", "paying", "old"])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.data.frames import Report
+from reslab import look
+from reslab.data.frames import Report, read_frame
 from reslab.errors import ReslabError, UsageError
 from reslab.tables import ResidualClassifier, ResidualRegressor, TableModel, load
 
@@ -65,6 +66,21 @@ def test_columns_in_any_order_and_what_is_unknown_is_told(saved: Path, flats: An
     ]  # fmt: skip
     with pytest.raises(UsageError, match="the table lacks the column 'size'"):
         model.predict({name: column for name, column in flats.items() if name != "size"})
+
+
+def test_what_is_inside_scores_the_same_rows_cut_anyhow(saved: Path, flats: Any) -> None:
+    """After the columns, and with what words say by themselves: here all of it is made to say something."""
+    model = load(saved, device="cpu")
+    assert model.members[1].net.direct is not None
+    torch.nn.init.normal_(model.members[1].net.direct.bags.table)
+    module, inputs = model.inside(flats, member=1)
+    whole = module(**inputs).softmax(dim=1).double().detach()
+    alone = model.of_table(model.members[1], model.tables(read_frame(flats))[1])
+    np.testing.assert_allclose(whole.numpy(), alone, rtol=1e-4, atol=1e-5)
+    some = torch.tensor([3, 3, 0])
+    cut = module(**{key: value[some] for key, value in inputs.items()}).softmax(dim=1).double()
+    torch.testing.assert_close(cut, whole[some], rtol=1e-4, atol=1e-5)
+    assert len(look.find(module, inputs)) == 4  # the start, a mask and two of a layer
 
 
 def test_nothing_is_written_over(saved: Path, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class Loaded:
         """For look.json."""
         from reslab.nets import to_dict
 
-        path, colon, function = self.word.rpartition(":") if self.kind == "own" else (self.word, "", "")
+        file = self.kind == "own" and not Path(self.word).exists()  # FILE.py:FUNCTION
+        path, colon, function = self.word.rpartition(":") if file else (self.word, "", "")
         return {
             "word": f"{Path(path).resolve()}{colon}{function}" if Path(path).exists() else self.word,
             "name": self.name,
@@ -121,6 +122,8 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
             raise UsageError(f"{word} holds runs and is none: name one, such as {path / inside[0]}")
         raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
     name = slug(path.resolve().name)
+    if run.read_json("spec.json").get("family") == "table":
+        return of_table(word, run, name, weights)
     if weights is not False:
         module = load_net(path)
         return Loaded(model=module, kind="images", word=word, name=name, run=run, spec=module.spec, shape=of(module))
@@ -128,6 +131,23 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
     module = build(read_spec(run))
     return Loaded(model=module, kind="images", word=word, name=f"{name}-initial", run=run, spec=module.spec,
                   shape=of(module), initial=True, notes=("as initialized, before its first step",))  # fmt: skip
+
+
+def of_table(word: str, run: Run, name: str, weights: bool | None) -> Loaded:
+    """The trained net of a table's run after its columns, and the test rows as it reads them, with their classes."""
+    from reslab.tables.model import load as load_model
+    from reslab.tables.train import load as load_rows
+    from reslab.tables.train import read_reading
+    from reslab.train.start import read_recipe
+
+    if weights is False:
+        raise UsageError(f"{word} holds a net for tables: as it is initialized it is not looked at; take it trained")
+    model = load_model(run.folder, device="cpu")
+    rows = load_rows(*read_reading(run), read_recipe(run))
+    module, inputs = model.inside(rows.frames["test"])
+    labels = model.target.encode(rows.values["test"]) if model.target.kind == "classes" else None
+    notes = ("a net for tables, looked at after its columns: their vectors go in, of the test rows",)
+    return Loaded(model=module, kind="own", word=word, name=name, example=inputs, labels=labels, notes=notes)
 
 
 def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bool | None) -> Loaded:

@@ -16,7 +16,7 @@ class TableNet(nn.Module):
 
     direct, where the net has one, adds to the outputs what each value of a bag says by itself, so that the residual is
     left to the body. A body that learns thousands of words through a few numbers each learns the rare ones by heart.
-    Where bags travel flat, rows of a batch cannot be cut or repeated: measure on `body`, whose input is X alone.
+    Where bags travel flat, rows of a batch cannot be cut or repeated: `look` measures on what is `Inside`.
     """
 
     def __init__(self, spec: TableSpec, columns: Columns, body: nn.Module, direct: Direct | None = None) -> None:
@@ -39,6 +39,14 @@ class TableNet(nn.Module):
         return out
 
     @torch.no_grad()
+    def read(self, **batch: Tensor) -> dict[str, Tensor]:
+        """What a batch is to the net `Inside`: x (N, F, E), and with a direct path said (N, outputs)."""
+        found = {"x": self.columns(**batch)}
+        if self.direct is not None:
+            found["said"] = self.direct(batch["bag_ids"], batch["bag_weights"], batch["bag_offsets"])
+        return found
+
+    @torch.no_grad()
     def masks(self, **batch: Tensor) -> Tensor:
         """How much each layer after the first reads of each column, in eval mode: (N, depth - 1, F), each in (0, 1).
 
@@ -52,6 +60,21 @@ class TableNet(nn.Module):
             return self.body.masks(self.columns(**batch))
         finally:
             self.train(training)
+
+
+class Inside(nn.Module):
+    """A net for tables after its columns: X (N, F, E), and of a net with a direct path what words say (N, outputs).
+
+    `look` measures on it: of both inputs rows can be cut and repeated, which those of flat bags cannot.
+    """
+
+    def __init__(self, net: TableNet) -> None:
+        super().__init__()
+        self.body = net.body
+
+    def forward(self, x: Tensor, said: Tensor | None = None) -> Tensor:
+        out: Tensor = self.body(x)
+        return out if said is None else out + said
 
 
 def build_table(spec: TableSpec) -> TableNet:

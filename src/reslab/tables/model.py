@@ -15,11 +15,11 @@ from reslab.data.frames import Frame, Report, read_frame
 from reslab.data.tables import Table
 from reslab.data.targets import Target
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.table import build_table
+from reslab.nets.table import Inside, TableNet, build_table
 from reslab.nets.table_spec import TableSpec, from_dict, to_dict
 from reslab.nets.weights import insert, match, read_state
 from reslab.run import Run, write_aside
-from reslab.tables.task import outputs
+from reslab.tables.task import CPU_ROWS, outputs
 from reslab.tables.vectors import Encoder
 from reslab.train.checkpoint import write_weights
 from reslab.train.progress import Tell, silent
@@ -95,6 +95,18 @@ class TableModel:
         if self.target.kind == "labels":
             return out.sigmoid().numpy()
         return self.target.unscaled(out.numpy())
+
+    def inside(self, data: Any, *, member: int = 0) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+        """A member's net after its columns, and these rows as it reads them: what `reslab.look` measures.
+
+        `data` as `predict` takes it; labels are torch.from_numpy(target.encode(values)). Raises UsageError as `predict` does.
+        """
+        chosen, frame = self.members[member], data if isinstance(data, Frame) else read_frame(data)
+        table, net = self.tables(frame)[member], chosen.net
+        assert isinstance(net, TableNet)
+        parts = [net.read(**table.batch(np.arange(start, min(start + CPU_ROWS, len(table))), self.device))
+                 for start in range(0, len(table), CPU_ROWS)]  # fmt: skip
+        return Inside(net).eval(), {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def save(self, folder: Path | str) -> Path:
         """Write a folder that `load` reads. Raises UsageError where files lie."""
