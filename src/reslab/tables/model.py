@@ -99,7 +99,7 @@ class TableModel:
     def inside(self, data: Any, *, member: int = 0) -> tuple[nn.Module, dict[str, torch.Tensor]]:
         """A member's net after its columns, and these rows as it reads them: what `reslab.look` measures.
 
-        `data` as `predict` takes it; labels are torch.from_numpy(target.encode(values)). Raises UsageError as `predict` does.
+        `data` as `predict` takes it, raising what it raises; labels are torch.from_numpy(target.encode(values)).
         """
         chosen, frame = self.members[member], data if isinstance(data, Frame) else read_frame(data)
         table, net = self.tables(frame)[member], chosen.net
