@@ -1,6 +1,7 @@
 """Nets compared: the same rows for all, means and spreads by hand, the trees as scikit-learn gives them."""
 
 import json
+import re
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -9,9 +10,9 @@ import pytest
 
 from reslab.cli import main
 from reslab.errors import UsageError
-from reslab.tables.compare import boosted, features
+from reslab.tables.compare import boosted, compare, features
 from reslab.tables.train import Reading, load, parts_of
-from reslab.train.recipe import read
+from reslab.train.recipe import change, read
 
 ROOMS = Path(__file__).parents[2] / "docs" / "examples" / "rooms.csv"
 READING = Reading(target=("let",), kinds={"id": "skip"})
@@ -55,10 +56,16 @@ def test_what_the_trees_are_given() -> None:
     assert found["accuracy"] > np.bincount(parts.targets["test"]).max() / len(parts.targets["test"])
 
 
-def test_labels_are_refused_for_trees(tmp_path: Path) -> None:
+def test_labels_are_refused_for_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "two.csv"
     file.write_text("x,a,b\n" + "".join(f"{k},{k % 2},{k % 3 == 0:d}\n" for k in range(60)), encoding="utf-8")
-    reading, recipe = Reading(target=("a", "b")), read("tables")
-    data = load(str(file), reading, recipe)
-    with pytest.raises(UsageError, match="trees predict one class or one number; leave them out of --nets"):
-        boosted(data, parts_of(data, reading), 0)
+    reading, recipe = Reading(target=("a", "b")), change(read("tables"), epochs=1)
+    for nets, said in ((["mlp", "trees"], "trees predict one class or one number; leave them out of --nets"),
+                       (["mlp", "tree"], "there is no net 'tree' to compare; did you mean 'trees'?")):  # fmt: skip
+        with pytest.raises(UsageError, match=re.escape(said)):
+            compare(tmp_path / "run", str(file), reading, recipe, nets=nets, seeds=1)
+    assert not list((tmp_path / "run").glob("*/spec.json"))  # before any is trained
+    monkeypatch.setattr("reslab.tables.compare.NETS", ("mlp",))
+    found = compare(tmp_path / "run", str(file), reading, recipe, seeds=1, device="cpu", fit_batch=True)
+    assert [row["net"] for row in found["nets"]] == ["mlp"]  # by default they are left out
+    assert found["recipe"]["batch"] == 16  # as a table of 60 rows is trained alone

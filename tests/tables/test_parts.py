@@ -49,7 +49,7 @@ def test_so_many_rows_or_a_share() -> None:
 
 
 def test_batches_for_some_64_updates_an_epoch() -> None:
-    assert [batch_for(rows, 256) for rows in (10, 2047, 2048, 5000, 10**6)] == [16, 16, 32, 64, 256]
+    assert [batch_for(rows, 256) for rows in (10, 1535, 1536, 5000, 10**6)] == [16, 16, 32, 64, 256]
     assert batch_for(10, 8) == 8
 
 

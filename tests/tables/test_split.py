@@ -81,6 +81,8 @@ def test_joined_labels_are_taken_apart_where_asked_and_else_hinted_at() -> None:
     _, values = split_target(frame, ["tags"], "t.csv", "labels")
     assert values.tolist() == [("red", "blue"), ("blue",), ("green", "red"), ("blue", "red"), ("red",), ("green",)]
     assert Target.fit(values).encode(values)[:3].tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 1]]
+    empty = read_frame({"x": [1, 2, 3], "tags": ["red|blue", None, ""]})
+    assert split_target(empty, ["tags"], "t.csv", "labels")[1].tolist() == [("red", "blue"), (), ()]
     _, values = split_target(frame, ["tags"], "t.csv")
     assert values.tolist() == tags
     report = Report()

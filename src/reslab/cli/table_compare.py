@@ -27,7 +27,7 @@ def compare(
                   consume_multiple=True, negative=()),
     ] = None,
     seeds: Annotated[int, Parameter(help="Trainings of each net; a seed cuts the table too.", converter=whole)] = 3,
-    recipe: Annotated[str, Parameter(help="Name or TOML file.")] = "tables",
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     table: TableFlags | None = None,
@@ -36,7 +36,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
     from reslab.report import write
-    from reslab.tables.compare import NETS, TREES
+    from reslab.tables.compare import TREES
     from reslab.tables.compare import compare as compare_nets
     from reslab.tables.train import Reading
     from reslab.train.progress import shown
@@ -47,9 +47,11 @@ def compare(
         test=0.2 if flags.test_share is None else flags.test_share, text=absolute(flags.text),
         class_weight=weights(flags.class_weight),
     )  # fmt: skip
+    changes = given(recipe_flags)
     folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
     result = compare_nets(
-        folder, file, reading, read(recipe, **given(recipe_flags)), nets=nets or [*NETS, TREES], seeds=seeds,
+        folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,
+        fit_batch=recipe is None and "batch" not in changes,
         device=device, command=command_line(), showing=lambda name: shown(name, unit="rows"),
     )  # fmt: skip
     page = write(folder)
@@ -63,7 +65,8 @@ def compare(
         for one in result["nets"]
     ]
     say.table(["net", *scores, "parameters", "seconds"], rows)
-    print(f"mean ± standard deviation over {seeds} seeds; each seed cuts the table anew, for all nets alike")
+    several = f"{seeds} seed{'s' * (seeds > 1)}"
+    print(f"mean ± standard deviation over {several}; each seed cuts the table anew, for all nets alike")
     trained = [one["net"] for one in result["nets"] if one["net"] != TREES]
     print(f"report: {page}" + (f"\nnext:   reslab report {quote(str(folder / trained[0]))}-s0" if trained else ""))
 

@@ -42,7 +42,7 @@ def evaluate(
 
     model, report = load(run, device=device), Report()
     frame, known = split_target(read_frame(file, report=report), target or target_of(run), file, model.target.kind)
-    truth = true_values(model.target, known)
+    truth = named(file, lambda: true_values(model.target, known))
     scores = model.scores(frame, report=report)
     kind = model.target.kind
     result: dict[str, Any] = {

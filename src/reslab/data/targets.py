@@ -87,7 +87,9 @@ class Target:
         for row, labels in enumerate(values):
             for label in labels:
                 if label not in known:
-                    raise UsageError(f"row {row} of the target has the label {label!r}, which training had not")
+                    raise UsageError(
+                        f"row {row} of the target has the label {label!r}, which training had not: leave such rows out"
+                    )
                 encoded[row, known[label]] = 1
         return encoded
 

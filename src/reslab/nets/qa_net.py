@@ -1,6 +1,6 @@
 """A net that answers questions: an encoder and a head, from a spec that the run folder stores."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -171,10 +171,10 @@ def make(kind: type, values: dict[str, Any], what: str) -> Any:
     for key in values:
         if key not in known:
             raise UsageError(f"{what} has the unknown field {key!r}{nearest(key, known)}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"{what} is incomplete: {error}") from error
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in values]:
+        raise UsageError(f"{what} is incomplete: it lacks {', '.join(lacking)}")
+    return kind(**values)
 
 
 def read_qa_spec(run: Run) -> QASpec:

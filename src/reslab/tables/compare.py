@@ -14,11 +14,13 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from reslab.data.tables import Table
-from reslab.errors import UsageError
+from reslab.data.targets import Target
+from reslab.errors import UsageError, nearest
+from reslab.nets.table_spec import PRESETS
 from reslab.run import Run, environment
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
-from reslab.tables.training import IMAGES_ONLY, Parts
+from reslab.tables.training import IMAGES_ONLY, Parts, batch_for
 from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import Recipe, change
 from reslab.train.start import finished, pick_device
@@ -31,26 +33,40 @@ DONE = "results/compare-tables.json"
 
 
 def compare(
-    folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] = (*NETS, TREES),
-    seeds: int = 3, device: str = "auto", showing: Showing = quietly, command: str = "",
+    folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] | None = None,
+    seeds: int = 3, device: str = "auto", fit_batch: bool = False, showing: Showing = quietly, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train every net from every seed, which also cuts the table: mean and standard deviation of the test scores.
 
     All nets have the same rows, columns, recipe and early stopping; the trees the same rows and columns, and stop early
     too. Each net is trained in a folder of its own; a finished one is not trained again. The result, also in
-    results/compare-tables.json, is written anew after each.
+    results/compare-tables.json, is written anew after each. nets: NETS and trees, unless these cannot predict the
+    target; fit_batch: the batch is what `batch_for` says, as where a net is trained alone.
+
+    Raises UsageError for a net that is not known, before any is trained.
     """
-    if seeds < 1 or not nets:
-        raise UsageError(f"compare at least one net from one seed, got {len(nets)} and {seeds}")
+    if seeds < 1 or (nets is not None and not nets):
+        raise UsageError(f"compare at least one net from one seed, got {len(nets or NETS)} and {seeds}")
+    known = [*PRESETS, TREES]
+    if strange := [net for net in nets or () if net not in known]:
+        hint = nearest(strange[0], known) or f"; there are {', '.join(known)}"
+        raise UsageError(f"there is no net {strange[0]!r} to compare{hint}")
     out, place = Run(folder), pick_device(device)
     out.make()
     stored = out.read_json(DONE) if out.has(DONE) else {}
     trees: dict[str, Any] = stored.get("trees", {})
     used = {key: value for key, value in asdict(recipe).items() if key not in IMAGES_ONLY}
-    runs: dict[str, list[dict[str, Any]]] = {net: [] for net in nets}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for seed in range(seeds):
         cut = replace(reading, split=100 * seed)
         data = load(word, cut, recipe)
+        if nets is None:
+            nets = (*NETS, TREES) if one_answer(data.target) else NETS
+        elif TREES in nets and not one_answer(data.target):
+            raise UsageError(f"{TREES} predict one class or one number; leave them out of --nets")
+        if fit_batch:
+            recipe = change(recipe, batch=batch_for(len(data.frames["train"]), recipe.batch))
+            used["batch"] = recipe.batch
         for net in nets:
             with showing(f"{net}-s{seed}") as tell:
                 if net == TREES:
@@ -58,7 +74,7 @@ def compare(
                     trees[str(seed)] = found
                 else:
                     found = one(out, net, seed, word, cut, data, recipe, device, tell)
-            runs[net].append(found)
+            runs.setdefault(net, []).append(found)
             env = environment(str(place), torch.get_num_threads())
             out.write_json(DONE, {
                 "nets": [row(name, each) for name, each in runs.items() if each], "main": MAIN[data.target.kind],
@@ -88,10 +104,13 @@ def one(
     return {**test, "parameters": result["parameters"], "epochs": result["epochs"], "seconds": spent}
 
 
+def one_answer(target: Target) -> bool:
+    """Whether trees can predict it: one class or one number."""
+    return target.kind == "classes" or (target.kind == "numbers" and target.outputs == 1)
+
+
 def boosted(data: TableData, parts: Parts, seed: int) -> dict[str, Any]:
     """The test scores of scikit-learn's HistGradientBoosting, stopped early by the validation rows."""
-    if parts.target.kind == "labels" or (parts.target.outputs > 1 and parts.target.kind == "numbers"):
-        raise UsageError(f"{TREES} predict one class or one number; leave them out of --nets")
     began = time.process_time()
     columns, categorical = features(parts, seed)
     y = {part: values if parts.target.kind == "classes" else values[:, 0] for part, values in parts.targets.items()}

@@ -187,7 +187,11 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
             raise ReslabError(
                 f"{folder.folder} is damaged: {ENCODER} and spec.json are of different columns; restore them"
             )
-        net = filled(spec, read_state(folder.path(WEIGHTS)))
+        try:
+            net = filled(spec, read_state(folder.path(WEIGHTS)))
+        except UsageError as error:
+            differ = f"{WEIGHTS} and spec.json are of different nets; restore them ({error})"
+            raise ReslabError(f"{folder.folder} is damaged: {differ}") from error
         members.append(Member(spec=spec, encoder=encoder, net=net))
     return TableModel(members, target, device=place)
 
@@ -204,7 +208,7 @@ def filled(spec: TableSpec, state: Mapping[str, torch.Tensor]) -> nn.Module:
 
 def read_table_spec(run: Run) -> TableSpec:
     """The spec of a run folder's net. Raises UsageError where it is of another family, ReslabError: damaged."""
-    data = run.read_json("spec.json")
+    data = run.read_json("spec.json", "family")
     if data.get("family") != TableSpec.family:
         raise UsageError(f"{run.folder} holds {data.get('name')}, which is no net for tables")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reslab.data.cells import LISTS
 from reslab.data.targets import Target
 from reslab.errors import UsageError
 from reslab.run import explained, write_aside
@@ -45,6 +46,11 @@ def by_name(what: str, names: list[str], values: np.ndarray) -> dict[str, list[A
     return {f"{what}{name}": values[:, k].tolist() for k, name in enumerate(names)}
 
 
+def cell(value: Any) -> Any:
+    """A list, which a CSV cannot hold, as the joined strings that are read as one."""
+    return "|".join(map(str, value)) if isinstance(value, LISTS) else value
+
+
 def write_predictions(
     path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
     columns: Sequence[str] = (), kept: Mapping[str, list[Any]] | None = None,
@@ -61,7 +67,7 @@ def write_predictions(
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(found)
-        writer.writerows(zip(*found.values(), strict=True))
+        writer.writerows([cell(value) for value in row] for row in zip(*found.values(), strict=True))
         return write_aside(path, lambda file: file.write(text.getvalue().encode()))
     if path.suffix != ".parquet":
         raise UsageError(f"predictions are written as .csv or .parquet, got {path.name!r}")

@@ -15,8 +15,8 @@ def split_target(
 ) -> tuple[Frame, np.ndarray]:
     """The frame without its target, and the target's values: (N,) of one column, (N, K) of several.
 
-    Numbers written like 1,234 are numbers; strings like red|blue are several labels where the kind says so. Raises
-    UsageError for a column that is not there, or that lacks a value.
+    Numbers written like 1,234 are numbers; strings like red|blue are several labels where the kind says so, an
+    empty cell none. Raises UsageError for a column that is not there, or that lacks a value.
     """
     try:
         columns, rest = [frame[name] for name in target], frame.without(*target)
@@ -24,12 +24,12 @@ def split_target(
         raise UsageError(f"{word}: {error}") from error
     if not rest.names:
         raise UsageError(f"{word} has no column but the target")
+    if kind == "labels" and len(columns) == 1 and any(isinstance(value, str) for value in columns[0]):
+        return rest, joined(columns[0])
     for name, column in zip(target, columns, strict=True):
         refuse(f"the target {name!r} has no value in", missing(column), word)
         if column.dtype == np.float64:
             refuse(f"the target {name!r} is infinite in", np.isinf(column), word)
-    if kind == "labels" and len(columns) == 1 and all(isinstance(value, str) for value in columns[0]):
-        return rest, joined(columns[0])
     whole = [as_given(column) for column in columns]
     return rest, whole[0] if len(whole) == 1 else np.stack(whole, axis=1)
 
@@ -43,10 +43,11 @@ def refuse(what: str, rows: np.ndarray, word: str) -> None:
 
 
 def joined(column: np.ndarray) -> np.ndarray:
-    """Of each string its labels, as an object array of tuples."""
-    mark = separator_of(column.tolist())
+    """Of each string its labels, as an object array of tuples; of an empty cell none."""
+    texts = ["" if value is None else str(value) for value in column]
+    mark = separator_of(texts)
     labels = np.empty(len(column), dtype=object)
-    labels[:] = [split(text, mark) for text in column]
+    labels[:] = [split(text, mark) for text in texts]
     return labels
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reslab.data.frames import Frame, Report
 from reslab.data.order import shuffled
 from reslab.data.tables import Table
 from reslab.data.targets import Target
-from reslab.errors import UsageError
+from reslab.errors import UsageError, nearest
 from reslab.nets.table import build_table
 from reslab.nets.table_spec import TableSpec, table_spec
 from reslab.run import Run
@@ -28,7 +28,7 @@ from reslab.train.recipe import IMAGES, Recipe
 from reslab.train.training import Training
 
 SPLIT = 7  # a stream of its own beside the order's
-STEPS = 64  # of an epoch, at least about so many
+STEPS = 48  # of an epoch, at least about so many
 FEW = 40  # rows: with fewer no part of them is set aside, and training goes to its end
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # of a recipe's keys
 ClassWeight = str | Mapping[Any, float] | None
@@ -118,6 +118,10 @@ def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
     found = {"outputs": parts.target.outputs, "rows": len(train), **train.sizes}
     if said := sorted(set(found) & set(sizes)):
         raise UsageError(f"{said[0]} of a net is what its table has: leave it out of the sizes")
+    known = [field.name for field in fields(TableSpec) if field.name not in (*found, "name", "net")]
+    if unknown := [key for key in sizes if key not in known]:
+        hint = nearest(unknown[0], known) or f"; there are {', '.join(known)}"
+        raise UsageError(f"the sizes name {unknown[0]!r}, which a net for tables has not{hint}")
     return table_spec(preset, **found, **sizes)
 
 
