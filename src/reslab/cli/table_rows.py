@@ -106,7 +106,7 @@ def predict(
         return
     print(f"predicted {len(scores):,} rows of {file}")
     for key, value in found.items():
-        print(f"{key}: {', '.join(f'{name} {n:,}' for name, n in value.items())}")
+        print(f"{key}: {'; '.join(f'{name} {n:,}' for name, n in value.items())}")
     print(f"predictions: {out}")
 
 
