@@ -1,4 +1,7 @@
-"""What every page is asked, whatever it shows: its text and figures, and how a browser draws it."""
+"""What every page is asked, whatever it shows: its text and figures, and how a browser draws it.
+
+The tests here are run where a module imports them, on its own fixture `folder`.
+"""
 
 import html
 import json
@@ -6,6 +9,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from reslab.report import write
 
 DARK = [23, 24, 26]
 
@@ -20,10 +27,12 @@ class Page:
         self.text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", self.body)).replace("\u00a0", " ").split())
 
 
-def is_drawn_in_silence(path: Path, width: int, tab: Callable[..., Any]) -> None:
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 400, 1100])
+def test_drawn_in_silence_at_any_width(folder: Path, width: int, tab: Callable[..., Any]) -> None:
     """With all details open: every figure is drawn, nothing is wider than the window, the console stays empty."""
     one = tab(viewport={"width": width, "height": 740})
-    page = one.open(path)
+    page = one.open(write(folder))
     for summary in page.locator("summary").all():
         summary.click()
     assert all(page.eval_on_selector_all(".plot", "all => all.map(p => !!p.querySelector('.main-svg'))"))
@@ -31,9 +40,10 @@ def is_drawn_in_silence(path: Path, width: int, tab: Callable[..., Any]) -> None
     assert one.noise == []
 
 
-def follows_the_dark(path: Path, tab: Callable[..., Any]) -> None:
+@pytest.mark.browser
+def test_the_dark_is_followed(folder: Path, tab: Callable[..., Any]) -> None:
     one = tab(color_scheme="dark")
-    page = one.open(path)
+    page = one.open(write(folder))
     colors = "[document.body, document.querySelector('.main-svg')].map(e => getComputedStyle(e).backgroundColor)"
     assert page.evaluate(colors) == [f"rgb({', '.join(map(str, DARK))})"] * 2
     assert one.noise == []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import Page, follows_the_dark, hovered, is_drawn_in_silence
+from pages import Page, hovered, test_drawn_in_silence_at_any_width, test_the_dark_is_followed  # noqa: F401
 
 from reslab.report import write
 
@@ -172,17 +172,6 @@ def test_a_comparison_with_nothing_trained_yet(compared: Path) -> None:
 @pytest.fixture(params=["qa_run", "compared"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [360, 1100])
-def test_drawn_in_silence_at_any_width(folder: Path, width: int, tab: Callable[..., Any]) -> None:
-    is_drawn_in_silence(write(folder), width, tab)
-
-
-@pytest.mark.browser
-def test_the_dark_is_followed(folder: Path, tab: Callable[..., Any]) -> None:
-    follows_the_dark(write(folder), tab)
 
 
 @pytest.mark.browser

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.cli.qa import DATA, Rule, scores
-from reslab.cli.stored import ending, store
+from reslab.cli.stored import ending
 from reslab.cli.train import slug
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line
@@ -75,9 +75,9 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
     }  # fmt: skip
     of = result["of"] = "" if own else str(Path(data or "").resolve())
     try:
-        path = run.path(f"predictions{suffix}{ending(run, f'qa-eval{suffix}', of)}.json")
-        result["predictions"] = str(write_predictions(path, weighed.predictions))
-        store(run, f"qa-eval{suffix}", result, of=of)
+        suffix += ending(run, f"qa-eval{suffix}", of)
+        result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
+        run.write_json(f"results/qa-eval{suffix}.json", result)
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
         print(f"warning: the result is not stored: {error}", file=sys.stderr)
     return result

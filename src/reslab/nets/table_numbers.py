@@ -23,7 +23,8 @@ class LinearNumbers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)[..., None]
-        return known(x.nan_to_num(0), x.isnan(), self.weight)
+        absent = x.isnan().to(x)  # the next to last row is added where the value is known, the last where it is absent
+        return torch.einsum("nfk,fke->nfe", torch.cat([x.nan_to_num(0), 1 - absent, absent], dim=2), self.weight)
 
 
 class PiecewiseNumbers(nn.Module):
@@ -62,15 +63,6 @@ class PiecewiseNumbers(nn.Module):
         features = features.clamp(self.low, self.high).masked_fill_(absent, 0)
         features[..., -1:] = absent.to(features)
         return torch.einsum("nfk,fke->nfe", features, self.weight)
-
-
-def known(features: Tensor, absent: Tensor, weight: Tensor) -> Tensor:
-    """Features (N, F, k), zeros where absent (N, F, 1), times weight (F, k + 2, E), whose last rows are what is added.
-
-    One product does it all: the next to last row is added where the value is known, the last where it is absent.
-    """
-    absent = absent.to(features)
-    return torch.einsum("nfk,fke->nfe", torch.cat([features, 1 - absent, absent], dim=2), weight)
 
 
 def normal_edges(bins: int) -> list[float]:

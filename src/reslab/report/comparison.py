@@ -72,20 +72,10 @@ def _plot(rows: Sequence[Facts], names: list[str], score: Score, *, key: str) ->
         if words.is_number(value)
     ]
     shown = f"%{{x:.{score.digits}f}}{score.unit}<extra></extra>"
-    seeds = {
-        "type": "scatter", "mode": "markers", "name": "a seed", "x": [charts.finite(value) for _, value in each],
-        "y": [name for name, _ in each],
-        "marker": {"size": 9, "color": "@residual2", "symbol": "circle-open", "line": {"width": 1.6}},
-        "hovertemplate": f"<b>%{{y}}</b>, a seed<br>{shown}",
-    }  # fmt: skip
     means = [(name, score.factor * row[score.key]) for row, name in zip(rows, names, strict=True)
              if words.is_number(row.get(score.key))]  # fmt: skip
-    mean = {
-        "type": "scatter", "mode": "markers", "name": "mean", "x": [charts.finite(one) for _, one in means],
-        "y": [name for name, _ in means],
-        "marker": {"size": 18, "color": "@residual3", "symbol": "line-ns-open", "line": {"width": 2.4}},
-        "hovertemplate": f"<b>%{{y}}</b>, mean<br>{shown}",
-    }  # fmt: skip
+    seeds = _marks("a seed", each, shown, size=9, color="@residual2", symbol="circle-open", line={"width": 1.6})
+    mean = _marks("mean", means, shown, size=18, color="@residual3", symbol="line-ns-open", line={"width": 2.4})
     axes: Facts = {
         "xaxis": {"range": around([value for _, value in each], share=bool(score.unit))},
         # A margin of its own: what plotly finds by drawing again and again it gives up on.
@@ -93,3 +83,11 @@ def _plot(rows: Sequence[Facts], names: list[str], score: Score, *, key: str) ->
         "margin": {"l": 16 + 7 * max(map(len, names))},
     }
     return charts.plot(score.title, [seeds, mean], height=90 + 44 * len(rows), key=key, **axes)
+
+
+def _marks(what: str, points: list[tuple[str, float]], shown: str, **marker: Any) -> Facts:
+    """A mark at each (name, value)."""
+    return {
+        "type": "scatter", "mode": "markers", "name": what, "x": [charts.finite(value) for _, value in points],
+        "y": [name for name, _ in points], "marker": marker, "hovertemplate": f"<b>%{{y}}</b>, {what}<br>{shown}",
+    }  # fmt: skip
