@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from reslab.data import Augment, Pixels, measure, training_batches
+from reslab.images.data import Augment, Pixels, measure, training_batches
 
 BATCH, WORKERS, ROUNDS = 128, 2, 5
 

@@ -13,10 +13,10 @@ import statistics
 import torch
 
 import reslab
-from reslab.data import load
-from reslab.data import measure as measure_data
-from reslab.look.gradients import Gradients, gradients
-from reslab.look.health import LOST, Health, name
+from reslab.images.data import load
+from reslab.images.data import measure as measure_data
+from reslab.look.flow.gradients import Gradients, gradients
+from reslab.look.flow.health import LOST, Health, name
 
 
 def batch(word: str | None, n: int) -> tuple[torch.Tensor, torch.Tensor, int]:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import reslab
-from reslab.data import load, measure
+from reslab.images.data import load, measure
 from reslab.look import find
-from reslab.look.lesion import lesions
+from reslab.look.lesion.lesion import lesions
 from reslab.look.measure import METRICS
 from reslab.run import processor
 

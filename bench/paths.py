@@ -14,7 +14,7 @@ import torch
 
 import reslab
 from reslab.look import find
-from reslab.look.paths import paths
+from reslab.look.path.paths import paths
 from reslab.run import processor
 
 PUBLISHED = 1000

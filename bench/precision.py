@@ -10,12 +10,13 @@ from pathlib import Path
 
 from scipy.stats import ttest_ind
 
-from reslab.data import load
+from reslab.images.data import load
+from reslab.images.train import prepare
 from reslab.nets import spec
 from reslab.run import processor
-from reslab.train.parallel import fair_jobs, train_all
+from reslab.study.jobs import fair_jobs, train_all
+from reslab.train.folder import DONE
 from reslab.train.recipe import change, read
-from reslab.train.start import DONE, prepare
 
 
 def main() -> None:

@@ -27,10 +27,10 @@ import torch
 import transformers
 
 import reslab
-from reslab.data.questions import Question, read_questions
-from reslab.data.vocabulary import build_vocabulary
-from reslab.data.windows import windows
-from reslab.nets.qa_net import QASpec, build_qa, to_dict
+from reslab.qa.data.questions import Question, read_questions
+from reslab.qa.data.vocabulary import build_vocabulary
+from reslab.qa.data.windows import windows
+from reslab.qa.net.net import QASpec, build_qa, to_dict
 from reslab.qa.task import QATask
 from reslab.run import Run, processor
 from reslab.train.checkpoint import write_weights

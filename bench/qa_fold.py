@@ -12,7 +12,7 @@ import time
 import torch
 from torch import Tensor
 
-from reslab.nets.qa import ConvSDSHead, Head
+from reslab.nets.heads import ConvSDSHead, Head
 from reslab.run import processor
 
 

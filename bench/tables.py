@@ -20,11 +20,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor, nn
 
-from reslab.data.frames import Frame
-from reslab.data.targets import Target
-from reslab.nets.table import TableNet, build_table
-from reslab.nets.table_numbers import normal_edges
 from reslab.run import processor
+from reslab.tables.data.frame import Frame
+from reslab.tables.data.target import Target
+from reslab.tables.net.net import TableNet, build_table
+from reslab.tables.net.numbers import normal_edges
 from reslab.tables.task import outputs
 from reslab.tables.training import Parts, make_parts, make_task, spec_of
 from reslab.train.recipe import read

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.nets.table import build_table
-from reslab.nets.table_columns import Columns
-from reslab.nets.table_numbers import normal_edges
-from reslab.nets.table_spec import table_spec
 from reslab.run import processor
+from reslab.tables.net.columns import Columns
+from reslab.tables.net.net import build_table
+from reslab.tables.net.numbers import normal_edges
+from reslab.tables.net.spec import table_spec
 
 BAG = 20  # indices in a bag
 

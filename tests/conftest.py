@@ -39,8 +39,8 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizers = pytest.importorskip("tokenizers")
     from safetensors.torch import save_file
 
-    from reslab.nets.encoder import EncoderSpec
-    from reslab.nets.qa_net import QASpec, build_qa, to_dict
+    from reslab.qa.net.encoder import EncoderSpec
+    from reslab.qa.net.net import QASpec, build_qa, to_dict
 
     words = "[CLS] crimson green blue [PAD] [SEP] [UNK] what color is the".split()
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
@@ -141,7 +141,7 @@ def facts(tmp_path: Path) -> Path:
 def bert(tmp_path: Path, facts: Path) -> tuple[Path, Any]:
     """A folder with a BERT of three layers and random weights, and a tokenizer for it."""
     transformers = pytest.importorskip("transformers")
-    from reslab.data.vocabulary import build_vocabulary
+    from reslab.qa.data.vocabulary import build_vocabulary
 
     tokenizer = build_vocabulary([facts.read_text()], size=300)
     config = transformers.BertConfig(

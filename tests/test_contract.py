@@ -9,25 +9,46 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "reslab"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-FLOOR_3 = {"nets", "look", "data", "blocks", "run"}
-MAY_IMPORT = {  # design.md, "Who may import whom"; every room may import itself and errors
-    "errors": set(),
-    "blocks": set(),
-    "data": set(),
-    "run": {"version"},  # env.json says which reslab made the run
-    "nets": {"blocks", "run"},
-    "look": {"blocks", "run"},
-    "report": {"run"},
-    "train": FLOOR_3,
-    "slim": FLOOR_3,
-    "ship": FLOOR_3,
-    "study": FLOOR_3 | {"train", "slim", "ship", "report"},
-    "qa": FLOOR_3 | {"train", "report"},  # floor 4, beside study
-    "tables": FLOOR_3 | {"train", "report"},
+FLOORS: dict[int, tuple[str, ...]] = {  # the house: a room imports from the floors below it
+    7: ("cli",),
+    6: ("ship",),
+    5: ("study", "slim", "subject"),
+    4: ("images", "qa", "tables"),
+    3: ("train",),
+    2: ("nets", "report"),
+    1: ("errors", "version", "extras", "blocks", "run", "statistics", "look"),
 }
-EVERYTHING = set(MAY_IMPORT) | {"cli", "version"}
-MAY_IMPORT |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": {"nets", "look", "qa", "tables"}}  # the public names
-EXTRA = {"slim/heal.py": {"train"}}  # healing is training
+MAY: dict[str, str] = {  # what each floor may import, in the words of the table in CONTRIBUTING.md
+    "cli": "all",
+    "ship": "5 and below",
+    "study": "the wings and below; study may use slim and subject",
+    "images": "train and below; tables/vectors alone uses qa's encoders",
+    "train": "nets, look, blocks, run, statistics",
+    "nets": "blocks, run, statistics (nets also look's graph where a word needs it; report never torch, nor blocks)",
+    "errors": "errors and version; look imports errors alone",
+}
+GROUND = {"errors", "version", "extras"}
+WINGS = {"images", "qa", "tables"}
+BASEMENT = GROUND | {"blocks", "run", "statistics"}
+MAY_IMPORT: dict[str, set[str]] = {  # every room may import itself
+    "errors": set(),
+    "version": set(),
+    "extras": {"errors"},
+    "look": {"errors"},
+    **dict.fromkeys(("blocks", "run", "statistics"), GROUND),
+    "nets": BASEMENT | {"look"},
+    "report": GROUND | {"run", "statistics"},
+    "train": BASEMENT | {"nets", "look"},
+    **dict.fromkeys(WINGS, BASEMENT | {"nets", "look", "train"}),
+    "subject": BASEMENT | {"nets", "look", "train"} | WINGS,
+    "slim": BASEMENT | {"nets", "look", "train"} | WINGS,
+    "study": BASEMENT | {"nets", "look", "train", "report", "slim", "subject"} | WINGS,
+    "ship": {room for floor, rooms in FLOORS.items() if floor <= 5 for room in rooms},
+    "cli": {room for rooms in FLOORS.values() for room in rooms},
+    "__main__": {"cli"},
+    "__init__": {"errors", "version", "nets", "look", "qa", "tables"},  # the public names
+}
+EXTRA = {"tables/vectors.py": {"qa"}}  # texts in a table are read by the encoders of questions
 
 
 def room(path: Path) -> str:
@@ -46,6 +67,16 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+def top_imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports when it is loaded: names of modules only."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def rooms(path: Path) -> set[str]:
     """The rooms of ours that a file imports; the root's own names count as `version`."""
     ours = [name.split(".") for name in imports(path) if name.split(".")[0] == "reslab"]
@@ -59,7 +90,7 @@ def test_the_table_knows_every_room() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_go_down_only(path: Path) -> None:
     here = room(path)
-    allowed = {here, "errors"} | MAY_IMPORT[here] | EXTRA.get(path.relative_to(SOURCE).as_posix(), set())
+    allowed = {here} | MAY_IMPORT[here] | EXTRA.get(path.relative_to(SOURCE).as_posix(), set())
     assert rooms(path) - allowed == set()
 
 
@@ -82,6 +113,33 @@ def test_run_and_the_command_line_import_torch_late() -> None:
             assert "torch" not in {alias.name.partition(".")[0] for node in top for alias in node.names}, path
 
 
+def test_no_room_imports_in_a_circle() -> None:
+    """An arrow goes to a room of a lower floor, but on floor 1 and for study, so no way leads back."""
+    arrows = {room(path): set() for path in FILES} | {}
+    for path in FILES:
+        arrows[room(path)] |= rooms(path) - {room(path)}
+    done: list[str] = []
+    while free := [name for name, to in arrows.items() if name not in done and to <= set(done)]:
+        done += free
+    assert sorted(arrows) == sorted(done), "these rooms import each other"
+
+
+def test_no_file_imports_in_a_circle_at_its_top() -> None:
+    """Files that import each other when they are loaded; what is imported inside a function may close a loop."""
+    names = {".".join(("reslab", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in FILES}
+    arrows = {name: {to for to in top_imports(path) if to in names and to != name} for name, path in names.items()}
+    done: set[str] = set()
+    while free := {name for name, to in arrows.items() if name not in done and to <= done}:
+        done |= free
+    assert set(arrows) - done == set()
+
+
+def test_contributing_shows_these_floors() -> None:
+    lines = ["| floor | rooms | may import |", "|---|---|---|"]
+    lines += [f"| {floor} | {', '.join(rooms)} | {MAY[rooms[0]]} |" for floor, rooms in FLOORS.items()]
+    assert "\n".join(lines) in (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_files_stay_small(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
@@ -94,7 +152,7 @@ def test_only_the_command_line_and_the_progress_of_training_print() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
-    assert {name for name in printing if not name.startswith("cli/")} <= {"train/progress.py", "train/parallel.py"}
+    assert {name for name in printing if not name.startswith("cli/")} <= {"train/progress.py", "study/jobs.py"}
 
 
 def test_the_contract_sees_an_import_inside_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

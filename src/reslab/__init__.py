@@ -3,6 +3,7 @@
     import reslab
     net = reslab.net("resnet56", classes=10, shortcut="A")
     net.spec
+    reslab.model("timm:resnet18")
     reslab.look.find(net, torch.randn(2, 3, 32, 32))
     reslab.qa.load("runs/squad").ask("Who wrote it?", text)
     reslab.tables.ResidualClassifier().fit(table, target)
@@ -13,25 +14,27 @@ Nothing heavy is imported until a name is used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from reslab.version import __version__
 
 if TYPE_CHECKING:
     from reslab import look, qa, tables
     from reslab.errors import ReslabError, UsageError
     from reslab.nets import build, load, net, spec
+    from reslab.nets.words import model
 
 HOME = {  # public name: the module that has it
     "ReslabError": "reslab.errors",
     "UsageError": "reslab.errors",
     "build": "reslab.nets",
     "load": "reslab.nets",
+    "model": "reslab.nets.words",
     "net": "reslab.nets",
     "spec": "reslab.nets",
 }
 
 ROOMS = ("look", "qa", "tables")  # public modules
 
-__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "net", "qa", "spec", "tables"]
+__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "model", "net", "qa", "spec", "tables"]
 
 
 def __getattr__(name: str) -> Any:

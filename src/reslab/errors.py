@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+EXTRA = "needs the extra: pip install 'reslab[data]'"
+
 
 class ReslabError(Exception):
     """Something failed: the command line prints the sentence and leaves with exit code 1."""
@@ -14,6 +16,15 @@ class UsageError(ReslabError, ValueError):
     """What was asked for cannot be: exit code 2. Also a ValueError, for callers in Python."""
 
     exit_code = 2
+
+
+class BrokenImage(ReslabError):  # noqa: N818 - the word people say
+    """An image that cannot be read: `name` says which, `reason` why, `others` how many more cannot."""
+
+    def __init__(self, name: str, reason: str, others: int = 0) -> None:
+        too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
+        super().__init__(f"broken image {name}: {reason}{too}")
+        self.name, self.reason = name, reason
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from reslab import __version__
 from reslab.errors import ReslabError, UsageError
+from reslab.version import __version__
 
 try:
     import fcntl
@@ -234,3 +234,8 @@ def commit() -> str | None:
 def command_line() -> str:
     """The command that made this process, for a page to repeat it."""
     return shlex.join(["reslab", *sys.argv[1:]])
+
+
+def slug(text: str) -> str:
+    """The text as part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "data"

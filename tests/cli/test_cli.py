@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reslab import __version__
 from reslab.cli import main
+from reslab.version import __version__
 
 TRAIN = [
     "train",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from reslab.cli import main
-from reslab.data import load
+from reslab.images.data import load
+from reslab.images.train import prepare
 from reslab.nets import spec
 from reslab.run import Run
 from reslab.train.recipe import read
-from reslab.train.start import prepare
 
 TRAIN = [
     "train", "--net", "resnet8", "--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW",

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import reslab
-from reslab.data import load, measure
-from reslab.train.evaluate import evaluate
+from reslab.images.data import load, measure
+from reslab.images.evaluate import evaluate
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reslab.nets.encoder import EncoderSpec
-from reslab.nets.qa_net import QASpec
 from reslab.qa.folder import Reading, load, prepare
 from reslab.qa.folder import small as small_encoder
+from reslab.qa.net.encoder import EncoderSpec
+from reslab.qa.net.net import QASpec
 from reslab.run import Run
 from reslab.train.recipe import Recipe, change
 

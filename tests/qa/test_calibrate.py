@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from reslab.data.question import Answer, Question
 from reslab.errors import UsageError
 from reslab.qa.answers import Candidate, Ranked
 from reslab.qa.calibrate import fit, fit_temperature, outcomes, reliability, rows
+from reslab.qa.data.question import Answer, Question
 
 
 def test_by_hand() -> None:

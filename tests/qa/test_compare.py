@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load as parse
 
 from reslab.errors import UsageError
-from reslab.nets.qa_net import QASpec
 from reslab.qa.compare import Trial, compare
 from reslab.qa.folder import Reading, load
+from reslab.qa.net.net import QASpec
 from reslab.run import Run
 from reslab.train.recipe import Recipe
 

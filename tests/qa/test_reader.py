@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import reslab
-from reslab.data.question import Answer as Gold
-from reslab.data.question import Question
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.encoder import EncoderSpec
-from reslab.nets.qa_net import QASpec, build_qa, to_dict
 from reslab.nets.weights import read_state
 from reslab.qa import Answer, load
+from reslab.qa.data.question import Answer as Gold
+from reslab.qa.data.question import Question
+from reslab.qa.net.encoder import EncoderSpec
+from reslab.qa.net.net import QASpec, build_qa, to_dict
 from reslab.qa.predict import inputs
 from reslab.qa.settings import Settings
 from reslab.run import Run
@@ -292,7 +292,7 @@ def made(folder: Path, encoder: str, head: str) -> Path:
     pytest.importorskip("transformers")
     import transformers
 
-    from reslab.data.vocabulary import build_vocabulary
+    from reslab.qa.data.vocabulary import build_vocabulary
 
     run = Run(folder)
     tokenizer = build_vocabulary([*TEXTS, *ASKED], size=300)
@@ -339,7 +339,7 @@ def test_of_any_encoder_and_head(tmp_path: Path, encoder: str, head: str) -> Non
 @torch.no_grad()
 def alone(net: torch.nn.Module, reader: object, precision: str) -> list[float]:
     """The best score of each of ASKED, every window by itself, all pairs of tokens tried."""
-    from reslab.data.windows import windows
+    from reslab.qa.data.windows import windows
 
     pairs = [Question(id="", question=one, context=text) for one in ASKED for text in TEXTS]
     cut, best = windows(pairs, reader.tokenizer, length=64, stride=16), [-math.inf] * len(ASKED)  # type: ignore

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reslab.data.question import Answer, Question
 from reslab.errors import UsageError
+from reslab.qa.data.question import Answer, Question
 from reslab.qa.scores import (
     best_threshold,
     evaluate,

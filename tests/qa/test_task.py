@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.data.question import Answer, Question
-from reslab.data.windows import Windows, windows
 from reslab.errors import UsageError
-from reslab.nets.qa import OUTSIDE, Scores
+from reslab.nets.heads import OUTSIDE, Scores
+from reslab.qa.data.question import Answer, Question
+from reslab.qa.data.windows import Windows, windows
 from reslab.qa.task import GROUP, QATask
 from reslab.train.recipe import Recipe
 

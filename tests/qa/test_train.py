@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from reslab.data.question import Question
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.qa_net import QANet, build_qa, read_qa_spec
 from reslab.qa import load
+from reslab.qa.data.question import Question
 from reslab.qa.folder import Reading, load_tokenizer, read_reading, rule_for
+from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.scores import read_predictions
 from reslab.qa.train import train
 from reslab.run import Run

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reslab.data import load
 from reslab.errors import UsageError
+from reslab.images.data import load
 from reslab.run import Run
 from reslab.study.degradation import caveats, degradation
 from reslab.train.recipe import read

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reslab.data.frames import read_frame
 from reslab.tables import ResidualClassifier, ResidualRegressor
+from reslab.tables.data.frame import read_frame
 from reslab.tables.importance import importance
 
 HOW: dict[str, Any] = {

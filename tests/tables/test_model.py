@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from reslab import look
-from reslab.data.frames import Report, read_frame
 from reslab.errors import ReslabError, UsageError
 from reslab.tables import ResidualClassifier, ResidualRegressor, TableModel, load
+from reslab.tables.data.frame import Report, read_frame
 
 FAST: dict[str, Any] = {
     "sizes": {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}, "recipe": {"epochs": 1},

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reslab.data.frames import Frame, read_frame
-from reslab.data.targets import Target
 from reslab.errors import UsageError
+from reslab.tables.data.frame import Frame, read_frame
+from reslab.tables.data.target import Target
 from reslab.tables.training import Parts, batch_for, fingerprint, make_parts, set_aside
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reslab.data.frames import Report, read_frame
-from reslab.data.targets import Target
 from reslab.errors import UsageError
+from reslab.tables.data.frame import Report, read_frame
+from reslab.tables.data.target import Target
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 
 FEW = ["a", "b", "a", "b", "b", "a"]

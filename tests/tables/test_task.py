@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.data.frames import read_frame
-from reslab.data.order import epoch_order
-from reslab.data.tables import TableEncoder
 from reslab.errors import UsageError
+from reslab.tables.data.encoder import TableEncoder
+from reslab.tables.data.frame import read_frame
 from reslab.tables.task import TILE, TableTask, outputs
+from reslab.train.order import epoch_order
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 
@@ -102,8 +102,8 @@ def test_a_row_s_outputs_do_not_depend_on_its_neighbors() -> None:
     frame = read_frame({"a": draws.normal(size=100), "b": draws.normal(size=100), "c": ["x", "y"] * 50,
                         "d": ["p|q", "q", "p|r", "p|q|r"] * 25})  # fmt: skip
     encoder = TableEncoder.fit(frame, {"d": "categories"})
-    from reslab.nets.table import build_table
-    from reslab.nets.table_spec import table_spec
+    from reslab.tables.net.net import build_table
+    from reslab.tables.net.spec import table_spec
 
     torch.manual_seed(0)
     table = encoder.transform(frame)

@@ -14,10 +14,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reslab.data.frames import read_frame
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.tables import load
+from reslab.tables.data.frame import read_frame
 from reslab.tables.train import Reading, read_reading, train
 from reslab.train.signals import Interrupted
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.data.frames import read_frame
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.pretrained import pretrained
+from reslab.qa.net.pretrained import pretrained
 from reslab.run import Run
 from reslab.tables import ResidualClassifier, load, vectors
+from reslab.tables.data.frame import read_frame
 from reslab.tables.train import train
 from reslab.tables.vectors import Encoder, Reader, reader
 from reslab.train.signals import Interrupted

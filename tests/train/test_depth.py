@@ -8,8 +8,8 @@ import torch
 
 import reslab
 from reslab.blocks import Residual
-from reslab.data import ImageData
 from reslab.errors import UsageError
+from reslab.images.data import ImageData
 from reslab.train.depth import RandomDepth, weighed
 from reslab.train.recipe import Recipe, change
 

@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from reslab.data import ImageData
 from reslab.errors import ReslabError
+from reslab.images.data import ImageData
+from reslab.images.train import train
 from reslab.run import Run
+from reslab.study.jobs import child_main
 from reslab.train import checkpoint
 from reslab.train.checkpoint import write_last
-from reslab.train.parallel import child_main
 from reslab.train.signals import Interrupted
-from reslab.train.start import train
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_full_disk(
     leave: int, small_disk: Path, begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any, same_end: Any,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("reslab.train.start.stored_data", lambda run: few)
+    monkeypatch.setattr("reslab.images.train.stored_data", lambda run: few)
     whole = begin(tmp_path / "whole", few)
     train(whole.folder, data=few, device="cpu")
     run = begin(small_disk / "run", few)

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from reslab.data import ImageData, load
+from reslab.images.data import ImageData, load
+from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
+from reslab.train.folder import DONE
 from reslab.train.recipe import read
-from reslab.train.start import DONE, prepare, train
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
@@ -26,7 +27,7 @@ HANGING = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 from reslab.train import loop
-from reslab.train.parallel import child_main
+from reslab.study.jobs import child_main
 plain = loop.Training.step
 def step(self, batch):
     plain(self, batch)
@@ -67,7 +68,7 @@ def child(*words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def training(run: Run) -> contextlib.AbstractContextManager["subprocess.Popen[str]"]:
-    return child("-m", "reslab.train.parallel", str(run.folder), "cpu", str(os.getpid()))
+    return child("-m", "reslab.study.jobs", str(run.folder), "cpu", str(os.getpid()))
 
 
 def line_of(process: "subprocess.Popen[str]", start: str) -> str:

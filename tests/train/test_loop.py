@@ -11,15 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.data import Batch, ImageData
 from reslab.errors import ReslabError
+from reslab.images.data import ImageData
+from reslab.images.task import ImageTask
+from reslab.images.train import train
 from reslab.nets import build, spec
 from reslab.run import Run
+from reslab.train.batch import Batch
 from reslab.train.loop import Training, fit
 from reslab.train.progress import silent
 from reslab.train.recipe import Recipe, change, read
-from reslab.train.start import train
-from reslab.train.task import ImageTask
 from reslab.train.tune import Choice
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ten_steps.json"  # RESLAB_REWRITE_GOLDEN=1 writes it anew

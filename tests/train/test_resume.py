@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader
 
-from reslab.data import Encoded, ImageData, load
 from reslab.errors import ReslabError, UsageError
+from reslab.images.data import Encoded, ImageData, load
+from reslab.images.task import ImageTask
+from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
 from reslab.train.checkpoint import read_last
@@ -22,8 +24,6 @@ from reslab.train.loop import Training, fit
 from reslab.train.progress import silent
 from reslab.train.recipe import change, read
 from reslab.train.signals import Interrupted
-from reslab.train.start import prepare, train
-from reslab.train.task import ImageTask
 
 LENGTH = 12  # iterations, of 5 an epoch
 
@@ -194,7 +194,7 @@ def begin_recipe() -> Any:
 
 
 def test_making_a_loader_leaves_the_global_generator_alone(pngs: Path) -> None:
-    from reslab.data import Augment, measure, training_batches, view_batches
+    from reslab.images.data import Augment, measure, training_batches, view_batches
 
     data = load(str(pngs), memory=0)
     normalize = measure(data.train, mean="channel", std=False)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from reslab.data import ImageData
 from reslab.errors import UsageError
+from reslab.images.data import ImageData
+from reslab.images.train import train
 from reslab.run import Run
 from reslab.train.signals import Interrupted
-from reslab.train.start import train
 from reslab.train.track import Tracker
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from reslab.data import ImageData
+from reslab.images.data import ImageData
+from reslab.images.train import train
 from reslab.nets import build, spec
 from reslab.train import training, tune
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
-from reslab.train.start import train
 from reslab.train.tune import Choice, candidates, choose, fastest
 
 CPU = torch.device("cpu")

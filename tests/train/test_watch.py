@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from reslab.data import ImageData
-from reslab.look.signal import weight_norms
+from reslab.images.data import ImageData
+from reslab.images.train import train
+from reslab.look.flow.signal import weight_norms
 from reslab.run import Run
 from reslab.train.signals import Interrupted
-from reslab.train.start import train
 from reslab.train.watch import Watch
 
 

@@ -12,24 +12,9 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab import __version__
-from reslab.cli import (
-    ask,
-    doctor,
-    evaluate,
-    heads,
-    judge,
-    look,
-    nets,
-    qa,
-    report,
-    study,
-    table_compare,
-    table_rows,
-    tables,
-    train,
-)
+from reslab.cli import doctor, evaluate, look, nets, qa, report, study, tables, train
 from reslab.errors import ReslabError
+from reslab.version import __version__
 
 app = App(
     name="reslab",
@@ -44,16 +29,8 @@ app.command(nets.nets)
 app.command(train.train)
 app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
-qa.app.command(ask.ask)
 app.command(qa.app)
 app.command(tables.app)
-qa.app.command(qa.train)
-qa.app.command(judge.evaluate, name="eval")
-qa.app.command(heads.compare)
-tables.app.command(tables.train)
-tables.app.command(table_rows.evaluate, name="eval")
-tables.app.command(table_rows.predict)
-tables.app.command(table_compare.compare)
 app.command(study.app)
 app.command(report.report)
 app.command(doctor.doctor)

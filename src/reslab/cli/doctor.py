@@ -7,9 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
-from reslab import __version__
 from reslab.cli import say
 from reslab.cli.options import Json
+from reslab.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
             "datasets", "pyarrow", "tensorboard", "openvino", "onnxruntime")  # fmt: skip
@@ -38,7 +38,7 @@ def look() -> tuple[dict[str, Any], list[str]]:
     import torch
 
     from reslab.run import processor
-    from reslab.train.start import pick_device
+    from reslab.train.folder import pick_device
     from reslab.train.tune import native_bf16
 
     device = pick_device()

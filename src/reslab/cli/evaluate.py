@@ -11,9 +11,8 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
 from reslab.cli.stored import store
-from reslab.cli.train import slug
 from reslab.errors import ReslabError, UsageError
-from reslab.run import Run, command_line
+from reslab.run import Run, command_line, slug
 
 
 def evaluate(
@@ -41,9 +40,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Top-1 and top-5 error with its 95 % interval; into the run's page: errors by class and the confusion matrix."""
-    from reslab.train.evaluate import evaluate as measure_error
-    from reslab.train.start import pick_device
-    from reslab.train.task import average_norms
+    from reslab.images.evaluate import evaluate as measure_error
+    from reslab.images.task import average_norms
+    from reslab.train.folder import pick_device
 
     place = pick_device(device)
     module, images, normalizer = gather(model, net, data, normalize, given(net_flags), data_options(data_flags))
@@ -90,9 +89,9 @@ def gather(
     options: dict[str, Any],
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """The net, the data and the normalization, from a run folder or from the flags."""
-    from reslab.data import Normalize, load, measure
+    from reslab.images.data import Normalize, load, measure
+    from reslab.images.train import stored_data
     from reslab.nets import load as load_net
-    from reslab.train.start import stored_data
 
     if model.is_dir():
         run = Run(model)
@@ -102,6 +101,8 @@ def gather(
             raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
         images = stored_data(run) if data is None else load(data, **options)
+        from reslab.images.evaluate import fits
+
         fits(module.spec, images, run.read_json("data.json").get("classes"))
         return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
     if not model.exists():
@@ -114,20 +115,6 @@ def gather(
     module = load_net(model, net, **{**sizes, **net_options})
     chosen = normalize or "imagenet"
     return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
-
-
-def fits(spec: Any, images: Any, trained: list[str] | None) -> None:
-    """Raise UsageError for images that the net cannot take; warn where their classes are not those it learned."""
-    channels, classes = images.shape[0], list(images.classes)
-    if channels != spec.channels:
-        raise UsageError(f"{spec.name} was trained on images of {spec.channels} channels, those of {images.name} "
-                         f"have {channels}")  # fmt: skip
-    if len(classes) != spec.classes:
-        raise UsageError(f"{spec.name} tells {spec.classes} classes apart, {images.name} has {len(classes)}")
-    unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
-    if unlike:
-        warnings.warn(f"the classes are taken by their order, and their names differ: {unlike[0][1]!r} in "
-                      f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip
 
 
 def keep(model: Path, result: dict[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """Flags that several verbs share. None means: not given, so the recipe, net or data decide."""
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,17 +68,26 @@ def whole(kind: Any, tokens: Sequence[Token]) -> int:
         raise ValueError(f"must be a whole number, got {tokens[0].value}") from None
 
 
-def recipe_flags(without: Sequence[str] = ()) -> type:
-    """A dataclass with every key of a recipe as an optional flag."""
-    hints = typing.get_type_hints(Recipe)
+def flags_of(
+    kind: type, helps: Mapping[str, str], *, without: Sequence[str] = (), only_on: Sequence[str] = (),
+    optional: bool = False,
+) -> type:  # fmt: skip
+    """A dataclass with the fields of `kind` that have a help text as flags.
+
+    `only_on`: switches that have no --no-NAME. `optional`: each is None where it is not given.
+    """
+    hints, defaults = typing.get_type_hints(kind), {f.name: f.default for f in fields(kind)}
     made = []
-    for key, text in RECIPE_HELP.items():
+    for key, text in helps.items():
         if key in without:
             continue
-        many, converter = typing.get_origin(hints[key]) is tuple, whole if hints[key] is int else None
-        flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter)
-        made.append((key, Annotated[hints[key] | None, flag], field(default=None)))
-    flags = make_dataclass("RecipeFlags", made, kw_only=True, frozen=True)
+        hint = hints[key] | None if optional else hints[key]
+        many = typing.get_origin(hints[key]) is tuple
+        converter = whole if hints[key] in (int, int | None) else None
+        negative = () if key in only_on else None
+        flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter, negative=negative)
+        made.append((key, Annotated[hint, flag], field(default=None if optional else defaults[key])))
+    flags = make_dataclass(f"{kind.__name__}Flags", made, kw_only=True, frozen=True)
     flags.__module__ = __name__  # cyclopts takes a class of "types" for one of Python's own, without fields
     return flags
 
@@ -91,9 +100,11 @@ if typing.TYPE_CHECKING:
     TextRecipeFlags = Any
     TableRecipeFlags = Any
 else:
-    RecipeFlags = Annotated[recipe_flags(without=["checkpointing"]), GROUP]
-    TextRecipeFlags = Annotated[recipe_flags(without=IMAGES), GROUP]
-    TableRecipeFlags = Annotated[recipe_flags(without=[*NOT_OF_TABLES, "layer_decay", "checkpointing"]), GROUP]
+    RecipeFlags = Annotated[flags_of(Recipe, RECIPE_HELP, without=["checkpointing"], optional=True), GROUP]
+    TextRecipeFlags = Annotated[flags_of(Recipe, RECIPE_HELP, without=IMAGES, optional=True), GROUP]
+    TableRecipeFlags = Annotated[
+        flags_of(Recipe, RECIPE_HELP, without=[*NOT_OF_TABLES, "layer_decay", "checkpointing"], optional=True), GROUP
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +146,6 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 def data_options(flags: _DataFlags | None) -> dict[str, Any]:
-    """The flags as arguments of `reslab.data.load`."""
+    """The flags as arguments of `reslab.images.data.load`."""
     options = asdict(flags or _DataFlags())
     return {key: value for key, value in options.items() if value is not None and value is not False}  # 0 was given

@@ -12,8 +12,8 @@ from cyclopts import App, Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
-from reslab.cli.train import RECIPES, loading, slug
-from reslab.run import command_line
+from reslab.cli.train import RECIPES, loading
+from reslab.run import command_line, slug
 from reslab.train.recipe import read
 
 app = App(name="study", help="Run a whole experiment and write it as a page.", help_format="plaintext")

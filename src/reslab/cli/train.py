@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.errors import UsageError
-from reslab.run import Run, command_line
+from reslab.run import Run, command_line, slug
 from reslab.train.recipe import Recipe, read
 
 RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar", "mnist": "mnist"}
@@ -44,9 +44,10 @@ def train(
         run = Run(out) if out else newest()
         if not run.has("spec.json"):
             raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
-    from reslab.data import load
+    from reslab.images.data import load
+    from reslab.images.train import prepare
     from reslab.nets import spec
-    from reslab.train.start import finished, prepare
+    from reslab.train.folder import finished
 
     if run is None:
         net, data = net or "resnet20", "digits" if data is None else data
@@ -81,8 +82,8 @@ def train(
 
 def work(run: Run, data: Any, device: str) -> dict[str, Any]:
     """Train with a progress bar."""
+    from reslab.images.train import train as train_folder
     from reslab.train.progress import shown
-    from reslab.train.start import train as train_folder
 
     with shown(run.folder.name) as tell:
         return train_folder(run.folder, data=data, device=device, tell=tell)
@@ -96,7 +97,7 @@ def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
 
 def newest(family: str = "") -> Run:
     """The newest unfinished run under runs/, of a net for images or of the family "qa" or "table"."""
-    from reslab.train.start import finished
+    from reslab.train.folder import finished
 
     found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
     of = {folder: Run(folder).read_json("spec.json").get("family") for folder in found}
@@ -104,8 +105,3 @@ def newest(family: str = "") -> Run:
     if not found:
         raise UsageError("there is no unfinished run under runs/")
     return Run(max(found, key=lambda folder: folder.stat().st_mtime))
-
-
-def slug(text: str) -> str:
-    """The text as part of a folder's name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "data"

@@ -9,16 +9,16 @@
 `model` is any nn.Module; batches are [(input, labels or None), ...] on its device. It comes back as it was.
 """
 
-from reslab.look.edits import Edit, detach_branch, detach_skip, keep, put, silence, take
-from reslab.look.gradients import gradients
-from reslab.look.influence import influence
-from reslab.look.intervene import Reading, acting, intervene, read
-from reslab.look.layers import Layer, find_layers
-from reslab.look.lesion import lesions
-from reslab.look.merges import Merge, Merges, find
-from reslab.look.paths import paths
-from reslab.look.readout import readout
-from reslab.look.responses import responses
+from reslab.look.edit.edits import Edit, detach_branch, detach_skip, keep, put, silence, take
+from reslab.look.edit.intervene import Reading, acting, intervene, read
+from reslab.look.flow.gradients import gradients
+from reslab.look.flow.influence import influence
+from reslab.look.flow.responses import responses
+from reslab.look.graph.layers import Layer, find_layers
+from reslab.look.graph.merges import Merge, Merges, find
+from reslab.look.lesion.lesion import lesions
+from reslab.look.lesion.readout import readout
+from reslab.look.path.paths import paths
 
 __all__ = [
     "Edit",
@@ -44,3 +44,7 @@ __all__ = [
     "silence",
     "take",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

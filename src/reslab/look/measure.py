@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.errors import ReslabError, UsageError, nearest
-from reslab.look.example import Example
+from reslab.look.graph.example import Example
 
 # What goes in, and the labels: (N,) classes, or (N, L) token ids with IGNORED where nothing is asked; None: no labels.
 Batch = tuple[Example, Tensor | None]

@@ -1,10 +1,38 @@
-"""Build every residual network of the papers exactly, and its plain twin."""
+"""Build every residual network of the papers exactly, and its plain twin. Nothing is imported until it is used."""
 
-from reslab.nets.catalog import Spec, build, from_dict, names, net, spec, to_dict
-from reslab.nets.count import Counts, Layer, count, layers
-from reslab.nets.resnet import ResNet, ResNetSpec
-from reslab.nets.vgg import VGG, VGGSpec
-from reslab.nets.weights import Match, insert, load, match, read_spec, read_state
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reslab.nets.catalog import Spec, build, from_dict, names, net, spec, to_dict
+    from reslab.nets.counts import Counts, Layer, count, layers
+    from reslab.nets.resnet import ResNet, ResNetSpec
+    from reslab.nets.vgg import VGG, VGGSpec
+    from reslab.nets.weights import Match, insert, load, match, read_spec, read_state
+
+HOME = {  # public name: its module here
+    "Counts": "counts",
+    "Layer": "counts",
+    "Match": "weights",
+    "ResNet": "resnet",
+    "ResNetSpec": "resnet",
+    "Spec": "catalog",
+    "VGG": "vgg",
+    "VGGSpec": "vgg",
+    "build": "catalog",
+    "count": "counts",
+    "from_dict": "catalog",
+    "insert": "weights",
+    "layers": "counts",
+    "load": "weights",
+    "match": "weights",
+    "names": "catalog",
+    "net": "catalog",
+    "read_spec": "weights",
+    "read_state": "weights",
+    "spec": "catalog",
+    "to_dict": "catalog",
+}
 
 __all__ = [
     "VGG",
@@ -29,3 +57,15 @@ __all__ = [
     "spec",
     "to_dict",
 ]
+
+
+if not TYPE_CHECKING:  # a checker would take every name for known
+
+    def __getattr__(name: str) -> object:
+        if name not in HOME:
+            raise AttributeError(f"module 'reslab.nets' has no attribute {name!r}")
+        return getattr(import_module(f"reslab.nets.{HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
-from reslab.nets.qa_net import QASpec
-from reslab.nets.table_spec import TableSpec
 from reslab.run import Run
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
+OTHER_FAMILIES = {"qa": "a net that answers questions: `reslab qa`", "table": "a net for tables: `reslab tables`"}
 REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
 
 
@@ -180,12 +179,9 @@ def read_spec(run: Run) -> Spec:
     Raises UsageError where it has none or is a net for questions or tables, ReslabError for a damaged one.
     """
     data = run.read_json("spec.json")
-    for kind, what in (
-        (QASpec, "a net that answers questions: `reslab qa`"),
-        (TableSpec, "a net for tables: `reslab tables`"),
-    ):
-        if data.get("family") == kind.family:
-            raise UsageError(f"{run.folder} holds {data.get('name')}, {what} takes it")
+    family = data.get("family")
+    if isinstance(family, str) and family in OTHER_FAMILIES:
+        raise UsageError(f"{run.folder} holds {data.get('name')}, {OTHER_FAMILIES[family]} takes it")
     try:
         return from_dict(data)
     except UsageError as error:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.data.question import Question
-from reslab.data.windows import WindowBatch
 from reslab.errors import ReslabError, UsageError
+from reslab.qa.data.question import Question
+from reslab.qa.data.windows import WindowBatch
 
 BEST = 20  # candidates of a window, and of a question after merging: as in BERT's run_squad
 MAX_TOKENS = 30  # of an answer, likewise

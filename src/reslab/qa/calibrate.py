@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from reslab.data.question import Question
 from reslab.errors import UsageError
 from reslab.qa.answers import Ranked
+from reslab.qa.data.question import Question
 from reslab.qa.scores import score
 
 TINY = 1e-300

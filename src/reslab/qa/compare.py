@@ -11,18 +11,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from reslab.data.questions import QuestionData
-from reslab.data.windows import Windows, windows
 from reslab.errors import UsageError
-from reslab.nets.qa_net import QASpec, build_qa
+from reslab.qa.data.questions import QuestionData
+from reslab.qa.data.windows import Windows, windows
 from reslab.qa.features import Features, bounds_of
 from reslab.qa.folder import PARTS, Reading, prepare
+from reslab.qa.net.net import QASpec, build_qa
 from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
+from reslab.train.folder import configure, finished, pick_device
 from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import IMAGES, Recipe, change
-from reslab.train.start import configure, finished, pick_device
 from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, in turn

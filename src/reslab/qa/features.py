@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.data.windows import Windows
 from reslab.errors import ReslabError
-from reslab.nets.encoder import Encoder
-from reslab.nets.pretrained import Pretrained
+from reslab.qa.data.windows import Windows
+from reslab.qa.net.encoder import Encoder
+from reslab.qa.net.pretrained import Pretrained
 from reslab.train.tune import Choice
 
 

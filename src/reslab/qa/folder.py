@@ -8,18 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.data.order import shuffled
-from reslab.data.question import Question, Report
-from reslab.data.questions import DEV, QuestionData, load_questions
-from reslab.data.windows import Windows, windows
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.encoder import EncoderSpec
-from reslab.nets.pretrained import explained, location, quiet
-from reslab.nets.qa_net import QASpec, make, read_qa_spec, to_dict
+from reslab.nets.hub import location, quiet
+from reslab.nets.specs import make
+from reslab.qa.data.question import Question, Report
+from reslab.qa.data.questions import DEV, QuestionData, load_questions
+from reslab.qa.data.windows import Windows, windows
+from reslab.qa.net.encoder import EncoderSpec
+from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
+from reslab.qa.net.pretrained import explained
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
+from reslab.train.folder import absolute, make_folder, same
+from reslab.train.order import shuffled
 from reslab.train.recipe import IMAGES, Recipe, refuse_images
-from reslab.train.start import absolute, make_folder, same
 
 PARTS = ("train", "dev", "test")
 OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
@@ -121,7 +123,7 @@ def load_tokenizer(where: Path | str) -> Any:
 
 def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: Any) -> tuple[EncoderSpec, Any]:
     """An encoder of our own and its tokenizer, built from the training questions and their contexts."""
-    from reslab.data.vocabulary import build_vocabulary
+    from reslab.qa.data.vocabulary import build_vocabulary
 
     texts = (text for one in data.train for text in (one.context, one.question))
     tokenizer = build_vocabulary(texts, size=vocabulary)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reslab.data.question import Question
 from reslab.qa.answers import Spans, predictions, rank
 from reslab.qa.calibrate import Reliability, Temperature, fit, outcomes, reliability
+from reslab.qa.data.question import Question
 from reslab.qa.scores import RULES, Evaluation, best_threshold, evaluate
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 
-from reslab.data.windows import WindowBatch, Windows
-from reslab.nets.qa_net import QANet
 from reslab.qa.answers import Spans, best_spans
+from reslab.qa.data.windows import WindowBatch, Windows
 from reslab.qa.features import Features, fits
+from reslab.qa.net.net import QANet
 from reslab.train.tune import Choice
 
 

@@ -10,20 +10,20 @@ from typing import Any, Literal, overload
 import torch
 from torch import nn
 
-from reslab.data.question import SURROGATES, Question, Report
-from reslab.data.questions import split_articles
-from reslab.data.windows import MAX_QUESTION, windows
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.qa import Wide
-from reslab.nets.qa_net import QANet, build_qa, read_qa_spec
+from reslab.nets.heads import Wide
 from reslab.nets.weights import insert, read_state
 from reslab.qa.answers import BEST, Ranked, Spans, rank
+from reslab.qa.data.question import SURROGATES, Question, Report
+from reslab.qa.data.questions import split_articles
+from reslab.qa.data.windows import MAX_QUESTION, windows
 from reslab.qa.judge import Judged, judge
+from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.predict import predict
 from reslab.qa.scores import RULES
 from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, read_tokenizer
 from reslab.run import Run, explained, write_aside
-from reslab.train.start import pick_device
+from reslab.train.folder import pick_device
 from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name

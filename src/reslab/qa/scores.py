@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.data.question import Question
 from reslab.errors import ReslabError, UsageError, nearest
+from reslab.qa.data.question import Question
 from reslab.run import write_aside
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")

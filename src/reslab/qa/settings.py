@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.qa_net import make
+from reslab.nets.specs import make
 from reslab.qa.scores import RULES
 from reslab.run import Run
 

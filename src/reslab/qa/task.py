@@ -8,16 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.data import Batch, batch_indices
-from reslab.data.order import shuffled
-from reslab.data.windows import Windows
 from reslab.errors import UsageError
-from reslab.nets.qa import Scores
-from reslab.nets.qa_net import QANet
+from reslab.nets.heads import Scores
 from reslab.qa.answers import Spans, predictions, rank
+from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features
+from reslab.qa.net.net import QANet
 from reslab.qa.predict import inputs, predict
 from reslab.qa.scores import RULES, best_threshold, evaluate
+from reslab.train.batch import Batch
+from reslab.train.order import batch_indices, shuffled
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 

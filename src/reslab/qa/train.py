@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.questions import QuestionData
-from reslab.data.windows import Windows
 from reslab.errors import ReslabError
-from reslab.nets.pretrained import Pretrained
-from reslab.nets.qa_net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa import features as cache
+from reslab.qa.data.questions import QuestionData
+from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features, fits
 from reslab.qa.folder import OURS, PARTS, cut, read_reading, stored_data
 from reslab.qa.judge import judge
+from reslab.qa.net.net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
+from reslab.qa.net.pretrained import Pretrained
 from reslab.qa.scores import write_predictions
 from reslab.qa.settings import SETTINGS, Settings
 from reslab.qa.task import QATask
 from reslab.run import Run
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
+from reslab.train.folder import DONE, configure, finished, first_comment, pick_device, read_recipe
 from reslab.train.loop import fit
 from reslab.train.progress import Before, Tell, silent
 from reslab.train.recipe import Recipe
-from reslab.train.start import DONE, configure, finished, first_comment, pick_device, read_recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
 

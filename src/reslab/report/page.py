@@ -5,7 +5,8 @@ from pathlib import Path
 
 from reslab.errors import UsageError
 from reslab.report import folder as folders_
-from reslab.report import heads, look, nets, questions, runs, studies, tabular
+from reslab.report import look
+from reslab.report.pages import heads, images, nets, questions, studies, tables
 from reslab.report.render import render, save
 
 
@@ -21,8 +22,8 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
     if kind == "look":
         return look.write(folder, out=out)
     target = Path(out) if out else folder / "report.html"
-    pages = {"study": studies.page, "run": runs.page, "questions": questions.page, "heads": heads.page}
-    pages |= {"table": tabular.page, "nets": nets.page}
+    pages = {"study": studies.page, "run": images.page, "questions": questions.page, "heads": heads.page}
+    pages |= {"table": tables.page, "nets": nets.page}
     page = pages[kind](folder)
     page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
     return save(render(page), target)
@@ -33,4 +34,4 @@ def write_many(folders: Iterable[Path], *, out: Path) -> Path:
     chosen = [Path(folder) for folder in folders]
     if not chosen:
         raise UsageError("no run folders to compare: name at least one")
-    return save(render(runs.page_of_many(chosen)), Path(out))
+    return save(render(images.page_of_many(chosen)), Path(out))

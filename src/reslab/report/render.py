@@ -4,7 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reslab.report import scores, words
+from reslab.report import words
+from reslab.report.figures import scores
 from reslab.run import write_aside
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -13,16 +13,17 @@ from typing import Any
 
 import torch
 
-from reslab.data import ImageData
-from reslab.data import load as load_data
 from reslab.errors import UsageError
+from reslab.images.data import ImageData
+from reslab.images.data import load as load_data
+from reslab.images.task import ImageTask, set_aside
+from reslab.images.train import prepare
 from reslab.nets import ResNetSpec, build, read_spec, spec
 from reslab.run import Run, environment, explained
+from reslab.study.jobs import Told, fair_jobs, train_all
 from reslab.study.verdict import verdicts
-from reslab.train.parallel import Told, fair_jobs, train_all
+from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe, change, read, write
-from reslab.train.start import configure, pick_device, prepare
-from reslab.train.task import ImageTask, set_aside
 from reslab.train.tune import choose
 
 KINDS = ("plain", "residual")

@@ -13,17 +13,17 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from reslab.data.tables import Table
-from reslab.data.targets import Target
 from reslab.errors import UsageError, nearest
-from reslab.nets.table_spec import PRESETS
 from reslab.run import Run, environment
+from reslab.tables.data.encoder import Table
+from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
+from reslab.tables.net.spec import PRESETS
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
 from reslab.tables.training import IMAGES_ONLY, Parts, batch_for
+from reslab.train.folder import finished, pick_device
 from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import Recipe, change
-from reslab.train.start import finished, pick_device
 
 NETS = ("gated", "gated-plain", "gated-block", "mlp", "resnet")
 TREES = "trees"  # scikit-learn's HistGradientBoosting

@@ -14,14 +14,14 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from reslab.data.frames import Frame, Report
-from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table_spec import to_dict
 from reslab.run import Run
+from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.target import Target
 from reslab.tables.inputs import read_table, read_target
 from reslab.tables.manners import ABOUT, check_words, take_up, train_or_leave, untouched
 from reslab.tables.model import MEMBERS, TableModel, write_member
+from reslab.tables.net.spec import to_dict
 from reslab.tables.state import from_state, to_state
 from reslab.tables.training import (
     FEW,
@@ -36,9 +36,9 @@ from reslab.tables.training import (
     spec_of,
 )
 from reslab.train.begin import alone
+from reslab.train.folder import configure, pick_device
 from reslab.train.progress import Tell, shown, silent
 from reslab.train.recipe import Recipe, change, read, refuse_images
-from reslab.train.start import configure, pick_device
 
 DERIVED = ("target_", "spec_", "columns_")  # of the model: they are not pickled beside it
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.frames import Frame
-from reslab.data.tables import Table
+from reslab.tables.data.encoder import Table
+from reslab.tables.data.frame import Frame
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.model import TableModel
 from reslab.tables.task import CPU_ROWS

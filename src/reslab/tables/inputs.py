@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from reslab.data.cells import LISTS
-from reslab.data.frames import Frame, Report, read_frame
-from reslab.data.target_values import values_of
 from reslab.errors import UsageError
+from reslab.tables.data.cells import LISTS
+from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.data.target_values import values_of
 
 
 def read_table(

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from reslab.errors import UsageError
-from reslab.nets.table_spec import TableSpec
 from reslab.run import Run
+from reslab.tables.net.spec import TableSpec
 from reslab.tables.training import Parts, train_net
 from reslab.train.progress import Tell
 from reslab.train.recipe import Recipe

@@ -11,9 +11,9 @@ from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
 from reslab.tables.train import Reading, TableData, prepare, read_reading, train, weigh
 from reslab.tables.train import load as load_data
 from reslab.train.begin import withdraw
+from reslab.train.folder import DONE, finished, first_comment, read_recipe
 from reslab.train.progress import Showing, quietly
 from reslab.train.recipe import Recipe, change
-from reslab.train.start import DONE, finished, first_comment, read_recipe
 
 
 def prepare_members(

@@ -11,19 +11,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import nn
 
-from reslab.data.frames import Frame, Report, read_frame
-from reslab.data.tables import Table
-from reslab.data.targets import Target
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.table import Inside, TableNet, build_table
-from reslab.nets.table_spec import TableSpec, from_dict, to_dict
 from reslab.nets.weights import insert, match, read_state
 from reslab.run import Run, write_aside
+from reslab.tables.data.encoder import Table
+from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.data.target import Target
+from reslab.tables.net.net import Inside, TableNet, build_table
+from reslab.tables.net.spec import TableSpec, from_dict, to_dict
 from reslab.tables.task import CPU_ROWS, outputs
 from reslab.tables.vectors import Encoder
 from reslab.train.checkpoint import write_weights
+from reslab.train.folder import DONE, pick_device
 from reslab.train.progress import Tell, silent
-from reslab.train.start import DONE, pick_device
 from reslab.train.tune import Choice
 
 ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"

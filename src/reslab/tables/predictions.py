@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from reslab.data.cells import LISTS
-from reslab.data.targets import Target
 from reslab.errors import UsageError
 from reslab.run import explained, write_aside
+from reslab.tables.data.cells import LISTS
+from reslab.tables.data.target import Target
 
 
 def table_of(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reslab.data.columns import missing, separator_of, split, written_numbers
-from reslab.data.frames import EXACT, Frame, Report
-from reslab.data.targets import TargetKind, find_target_kind
 from reslab.errors import UsageError
+from reslab.tables.data.frame import EXACT, Frame, Report
+from reslab.tables.data.kinds import missing, separator_of, split, written_numbers
+from reslab.tables.data.target import TargetKind, find_target_kind
 
 
 def split_target(

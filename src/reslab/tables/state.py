@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.targets import Target
 from reslab.errors import UsageError
-from reslab.nets.table_spec import from_dict, to_dict
+from reslab.tables.data.target import Target
 from reslab.tables.model import Member, TableModel, filled
+from reslab.tables.net.spec import from_dict, to_dict
 from reslab.tables.vectors import Encoder
-from reslab.train.start import pick_device
+from reslab.train.folder import pick_device
 from reslab.train.tune import Choice
 
 

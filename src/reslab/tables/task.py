@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.data import Batch, batch_indices
-from reslab.data.tables import Table
 from reslab.errors import UsageError
+from reslab.tables.data.encoder import Table
 from reslab.tables.metrics import Kind
+from reslab.train.batch import Batch
+from reslab.train.order import batch_indices
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 

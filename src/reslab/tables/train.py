@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.data.frames import Frame, Report, read_frame
-from reslab.data.targets import Target, TargetKind
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.qa_net import make
-from reslab.nets.table_spec import TableSpec, to_dict
+from reslab.nets.specs import make
 from reslab.run import Run
+from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.data.target import Target, TargetKind
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
+from reslab.tables.net.spec import TableSpec, to_dict
 from reslab.tables.predictions import write_predictions
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.training import (
@@ -34,10 +34,7 @@ from reslab.tables.training import (
 )
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
-from reslab.train.progress import Before, Tell, silent
-from reslab.train.recipe import Recipe, refuse_images
-from reslab.train.signals import Interrupted
-from reslab.train.start import (
+from reslab.train.folder import (
     DONE,
     absolute,
     configure,
@@ -48,6 +45,9 @@ from reslab.train.start import (
     read_recipe,
     same,
 )  # fmt: skip
+from reslab.train.progress import Before, Tell, silent
+from reslab.train.recipe import Recipe, refuse_images
+from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
 CURE = "name a file of test rows with --test, give more rows, or say --kind numbers where the target is a number"

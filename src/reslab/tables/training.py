@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.data.frames import Frame, Report
-from reslab.data.order import shuffled
-from reslab.data.tables import Table
-from reslab.data.targets import Target
 from reslab.errors import UsageError, nearest
-from reslab.nets.table import build_table
-from reslab.nets.table_spec import TableSpec, table_spec
 from reslab.run import Run
+from reslab.tables.data.encoder import Table
+from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.target import Target
 from reslab.tables.model import Member, TableModel
+from reslab.tables.net.net import build_table
+from reslab.tables.net.spec import TableSpec, table_spec
 from reslab.tables.task import TableTask
 from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
+from reslab.train.order import shuffled
 from reslab.train.progress import Tell, silent
 from reslab.train.recipe import IMAGES, Recipe
 from reslab.train.training import Training

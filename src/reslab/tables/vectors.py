@@ -15,11 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from reslab.data.columns import as_strings
-from reslab.data.frames import Frame, Report
-from reslab.data.tables import Table, TableEncoder
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.pretrained import explained, pretrained, quiet
+from reslab.nets.hub import quiet
+from reslab.qa.net.pretrained import explained, pretrained
+from reslab.tables.data.encoder import Table, TableEncoder
+from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.kinds import as_strings
 from reslab.train.progress import Before, Tell, silent
 from reslab.train.tune import native_bf16
 

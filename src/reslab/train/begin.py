@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from reslab.data import BrokenImage
-from reslab.errors import UsageError
+from reslab.errors import BrokenImage, UsageError
 from reslab.run import Run, environment, sweep
 from reslab.train.recipe import Recipe
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from reslab.blocks import Residual
-from reslab.data.order import shuffled, uniform
 from reslab.errors import UsageError
+from reslab.train.order import shuffled, uniform
 from reslab.train.recipe import Recipe
 
 DEPTH = 16  # a stream of its own beside the order's, the crops' and the colors'

@@ -4,28 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
-from reslab.data import (
-    Augment,
-    Batch,
-    BrokenImage,
-    Encoded,
-    ImageData,
-    Normalize,
-    Part,
-    batch_indices,
-    measure,
-    sort_out,
-    training_batches,
-    view_batches,
-    worth,
-)
-from reslab.errors import UsageError
-from reslab.train.evaluate import evaluate
-from reslab.train.recipe import Recipe
+from reslab.train.batch import Batch
 from reslab.train.tune import Choice
 
 
@@ -52,99 +33,3 @@ class Task(Protocol):
 
     def average_norms(self, net: nn.Module) -> None:
         """ "Precise BN": replace moving statistics by averages over the training examples."""
-
-
-class ImageTask:
-    """Name the class of an image: cross-entropy, top-1 error."""
-
-    def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
-        self.recipe, self.device = recipe, device
-        train, held = split(data.train, recipe)
-        self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
-        self.train, self.images = train, len(train)
-        self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
-        self.augment = Augment(kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color,
-                               scale=(recipe.shortest, recipe.longest))  # fmt: skip
-
-    def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        recipe = self.recipe
-        return training_batches(
-            self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
-            normalize=self.normalize, device=self.device, workers=recipe.workers,
-        )  # fmt: skip
-
-    def verify(self) -> None:
-        """Read every image that is evaluated on: one that is broken would stop the run after its first epoch.
-
-        Raises BrokenImage.
-        """
-        for part in (self.parts["validation"], self.parts["test"]):
-            broken = sort_out(part)[1] if isinstance(part, Encoded) else ()
-            if broken:
-                raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
-
-    def rows(self, iteration: int) -> list[int]:
-        recipe = self.recipe
-        return batch_indices(self.images, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
-
-    def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(out, y, label_smoothing=self.recipe.label_smoothing)
-
-    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
-        return (out.argmax(dim=1) != y).sum()
-
-    def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
-        images = self.parts[part]
-        if images is None:
-            return None
-        try:
-            found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
-                             workers=self.recipe.workers)  # fmt: skip
-        except BrokenImage:
-            if part != "train" or not isinstance(images, Encoded):
-                raise
-            self.parts["train"] = readable(images)
-            return self.evaluate(net, part, choice)
-        return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
-
-    def average_norms(self, net: nn.Module) -> None:
-        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)
-
-
-def readable(part: Encoded) -> Encoded:
-    """The part without its broken images; costs one reading of it all, so only where a broken one was met."""
-    return part.subset(sort_out(part)[0])
-
-
-def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
-    """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation.
-
-    Broken images are left out, as in training.
-    """
-
-    def update(part: Part) -> None:
-        views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=worth(len(part)))
-        update_bn((first for (first, *_), _, _ in views), net)  # forgets what an update cut short has left
-
-    try:
-        update(part)
-    except BrokenImage:
-        assert isinstance(part, Encoded)
-        update(readable(part))
-
-
-def set_aside(n: int, recipe: Recipe) -> int:
-    """How many of n training images the recipe sets aside for validation."""
-    held = max(1, round(recipe.validation * n)) if 0 < recipe.validation < 1 else int(recipe.validation)
-    if held >= n:
-        raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
-    return held
-
-
-def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
-    n, held = len(train), set_aside(len(train), recipe)
-    if not held:
-        return train, None
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
-    return train.subset(order[held:].sort().values), train.subset(order[:held].sort().values)

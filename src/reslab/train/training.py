@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from reslab.data import Batch
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
+from reslab.train.batch import Batch
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
 from reslab.train.depth import RandomDepth
 from reslab.train.recipe import Recipe

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from reslab.look.signal import weight_norms
+from reslab.look.flow.signal import weight_norms
 from reslab.run import Run
 
 

@@ -6,7 +6,7 @@ A model without merges is shown as its layers.
 from dataclasses import dataclass, field
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric, metrics

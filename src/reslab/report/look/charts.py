@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reslab.report import charts
-from reslab.report.charts import Plot
+from reslab.report.figures import charts
+from reslab.report.figures.charts import Plot
 from reslab.report.look.blocks import Block, color, stages_of
 from reslab.report.look.words import power_of_ten
 from reslab.report.words import is_number

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts
 from reslab.report.look.blocks import blocks
 from reslab.report.look.charts import NARROW, Plot, bars, curve, ink, level, top_of

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.blocks import Block, blocks, text
 from reslab.report.look.charts import bars, level, top_of

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, level, top_of
 from reslab.report.look.folder import Look

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, facts
 from reslab.report.look.blocks import Block, color, common, layers_by_merge, short_name, stages_of
 from reslab.report.look.folder import Look

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis, shaded
 from reslab.report.look.folder import Look

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis
 from reslab.report.look.folder import Look

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from reslab.report import charts
+from reslab.report.figures import charts
 from reslab.report.folder import Facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, log_axis
 from reslab.report.look.folder import Look

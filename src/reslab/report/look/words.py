@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reslab.report.charts import clipped
+from reslab.report.figures.charts import clipped
 from reslab.report.folder import items
 from reslab.report.words import GAP, NONE, is_number, number, percent
 

@@ -1,0 +1,75 @@
+"""Where the results of `reslab look` lie, and what is said of them: look.json, results/look-VERB.json, the page."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.words import Loaded
+from reslab.run import Run, command_line
+
+
+def folder(loaded: Loaded, out: Path | None, several: bool) -> Run:
+    """Where the results go. Raises UsageError for a folder that holds something else."""
+    own = loaded.run if not loaded.initial else None
+    if out is not None:
+        run = Run(out / loaded.name if several else out)
+    else:
+        run = own or Run(Path("runs") / f"look-{loaded.name}")
+    if not run.folder.exists() or (own is not None and run.folder.resolve() == own.folder.resolve()):
+        return run
+    if not run.folder.is_dir():
+        raise UsageError(f"{run.folder} is a file; name a folder with --out")
+    if not run.has("look.json"):
+        if any(run.folder.iterdir()):
+            raise UsageError(
+                f"{run.folder} is not empty and holds no results of `reslab look`; name another with --out"
+            )
+        return run
+    unlike = differing(run.read_json("look.json", "model")["model"], loaded.describe())
+    if unlike:
+        raise UsageError(f"{run.folder} holds what was seen in another model ({unlike}); name another with --out")
+    return run
+
+
+def differing(there: dict[str, Any], now: dict[str, Any]) -> str:
+    """In what two models differ, in words; nothing where they are one."""
+    if there.get("spec") and now["spec"]:
+        there, now = {**there, **there["spec"], "spec": None}, {**now, **now["spec"], "spec": None}
+    keys = [key for key in now if key not in ("name", "notes") and list_of(there.get(key)) != list_of(now[key])]
+    return "; ".join(f"{key} {there.get(key)} there, {now[key]} now" for key in keys[:2])
+
+
+def list_of(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value  # as JSON has it
+
+
+def keep(subject: Any, verb: str, found: Any, *, seconds: float, **settings: Any) -> str:
+    """Store a result as results/look-VERB.json and what it is of in look.json; says what was replaced."""
+    run, name = subject.run, f"results/look-{verb}.json"
+    known = run.read_json("look.json") if run.has("look.json") else {}
+    before = known.get("seen", {}).get(verb)
+    told = {"n": subject.inputs.n, "data": subject.inputs.data, "settings": {**subject.settings, **settings},
+            "seconds": round(seconds, 2), "when": datetime.now().isoformat(timespec="seconds"),
+            "command": command_line()}  # fmt: skip
+    run.write_json("results/look-merges.json", subject.merges.as_dict())
+    run.write_json(name, asdict(found))
+    run.write_json("look.json", {"model": subject.loaded.describe(), "seen": {**known.get("seen", {}), verb: told}})
+    if not before:
+        return f"results: {run.path(name)}"
+    of = f" (n = {before['n']})" if before.get("n") else ""
+    return f"results: {run.path(name)}, in place of those of {before.get('when', 'before').replace('T', ' ')}{of}"
+
+
+def draw(runs: Sequence[Run], out: Path | None = None) -> str | None:
+    """The page of what was seen in a folder, or of several side by side; None, with a warning, where it cannot be."""
+    from reslab.report import look as pages
+
+    try:
+        return str(pages.write([run.folder for run in runs], out=out))
+    except ReslabError as error:  # what was measured is stored all the same
+        warnings.warn(f"there is no page: {str(error).partition(';')[0]}", stacklevel=2)
+        return None

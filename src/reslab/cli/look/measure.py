@@ -1,0 +1,140 @@
+"""Measure one thing in a model or in several, print its main numbers, keep it, draw the page."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from shlex import quote
+from typing import Any
+
+from reslab.cli import say
+from reslab.cli.look import text
+from reslab.cli.look.flags import _LookFlags, _ModelFlags, again
+from reslab.cli.look.kept import draw, folder, keep
+from reslab.cli.options import data_options, given
+from reslab.errors import UsageError
+from reslab.run import Run, finite
+from reslab.subject import subject as subjects
+from reslab.subject.inputs import Wanted, check
+from reslab.subject.subject import Subject
+
+VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`
+NEED_MERGES = ("influence", "readout", "paths")
+DRAWN, PATH_SAMPLES = 2, {"images": 64, "texts": 16}  # by default: each path drawn costs a sample's backward pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked(Subject):
+    """What is looked at, and where the results go."""
+
+    run: Run
+    again: str  # the words that name model and inputs, for the next command
+
+    def first(self, n: int) -> "Looked":
+        return replace(self, inputs=self.inputs.first(n))
+
+
+def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: bool = False) -> Looked:
+    """What `word` and the flags name; without `data` an example of any numbers is enough.
+
+    Raises UsageError or ReslabError in one sentence, before anything is measured.
+    """
+    import torch
+
+    from reslab.train.folder import pick_device
+
+    flags = flags or _LookFlags()
+    asked, wanted = flags.model or _ModelFlags(), Wanted(**asdict(flags.given) if flags.given else {})
+    check(wanted)
+    place = pick_device(asked.device)
+    if asked.threads < 0:
+        raise UsageError(f"threads must be zero or more, got {asked.threads}")
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    options = data_options(flags.data)
+    loaded, images = subjects.load(word, wanted, options, net=asked.net, net_options=given(flags.net),
+                                  weights=asked.weights, data=data)  # fmt: skip
+    run = folder(loaded, asked.out, several)
+    found = subjects.meet(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
+                         precision=asked.precision, data=data)  # fmt: skip
+    return Looked(**vars(found), run=run, again=again(word, flags))
+
+
+def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
+    """Measure one thing, store it; the result, and a line that says where it lies."""
+    from reslab import look as measures
+
+    if verb in NEED_MERGES and not any(merge.reachable for merge in subject.merges):
+        why = subject.merges.notes[0] if subject.merges.notes else "none of its merges can be acted on"
+        raise UsageError(f"{why}; responses, gradients and lesions can be looked at all the same")
+    options = {key: value for key, value in options.items() if value is not None}
+    if verb == "lesions":
+        options["seed"] = subject.settings["seed"]
+    if verb == "paths":
+        options = {"sample": DRAWN, "seed": subject.settings["seed"], **options}
+        few = PATH_SAMPLES["texts" if "length" in subject.inputs.data else "images"]
+        subject = subject if subject.settings["samples"] else subject.first(few)
+    if verb == "gradients":
+        options.setdefault("training", subject.loaded.initial)
+    began = time.perf_counter()
+    with say.progress(verb) as tell:
+        found = getattr(measures, verb)(subject.model, subject.batches, merges=subject.merges, progress=tell, **options)
+    return found, keep(subject, verb, found, seconds=time.perf_counter() - began, **options)
+
+
+def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
+    """Measure one thing, print its main numbers, draw the page."""
+    found, line = look(subject, verb, **options)
+    if not json:
+        getattr(text, verb)(found)
+        print(line)
+    page = draw([subject.run])
+    if json:
+        told = {"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page}
+        say.as_json({**told, verb: plain(found)})
+    else:
+        following(subject, verb, page)
+
+
+def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **options: Any) -> None:
+    """Measure one thing in each model, every result in its model's own folder, and draw them on one page."""
+    several, out = len(words) > 1, flags.model.out if flags and flags.model else None
+    twice = next((word for i, word in enumerate(words) if word in words[:i]), None)
+    if twice:
+        raise UsageError(f"{twice} is named twice; there is nothing to compare")
+    looked, results = [meet(word, flags, several=several) for word in words], []
+    for word, subject in zip(words, looked, strict=True):
+        found, line = look(subject, verb, **options)
+        results.append(found)
+        if not json:
+            print(f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})")
+            getattr(text, verb)(found)
+            print(line)
+    page = draw([subject.run for subject in looked], out / "look.html" if several and out else None)
+    if not json:
+        following(looked[0], verb, page)
+        return
+    told = [
+        {"model": subject.loaded.describe(), "data": subject.inputs.data, verb: plain(found)}
+        for subject, found in zip(looked, results, strict=True)
+    ]
+    say.as_json({"report": page, "models": told} if several else {"report": page, **told[0]})
+
+
+def following(subject: Looked, verb: str, page: str | None) -> None:
+    """Where the page is, and what to do next."""
+    order = ["merges", *VERBS]
+    after = order[order.index(verb) + 1] if verb in order and verb != order[-1] else "all"
+    if page:
+        print(f"report: {page}")
+    if verb != "all":
+        lacking = " --data DATA" if not subject.inputs.data and subject.needs_data else ""
+        print(f"next:   reslab look {after} {subject.again}{lacking}")
+    elif subject.loaded.run:
+        print(f"next:   reslab report {quote(str(subject.loaded.run.folder))}")
+    else:
+        print(f"next:   reslab look lesions {subject.again} --repeats 50")
+
+
+def plain(found: Any) -> Any:
+    """A result as JSON takes it."""
+    return finite(asdict(found)) if is_dataclass(found) and not isinstance(found, type) else found

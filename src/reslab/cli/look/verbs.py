@@ -1,0 +1,172 @@
+"""reslab look: what does each block of a residual network do? Any model's."""
+
+import time
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from reslab.cli import say
+from reslab.cli.look import text
+from reslab.cli.look.flags import LookFlags
+from reslab.cli.look.kept import draw, keep
+from reslab.cli.look.measure import DRAWN, VERBS, following, look, meet, plain, show, side_by_side
+from reslab.cli.options import Json, whole
+from reslab.errors import ReslabError
+from reslab.nets.words import WORDS
+
+app = App(name="look", help_format="plaintext", help=(
+    f"Look inside any residual network.\n\nMODEL is {WORDS}.\n\nA model that is no run of ours needs --data (or "
+    "--random), but for `merges`. Results go into the run's folder, or into runs/look-NAME."
+))  # fmt: skip
+
+Word = Annotated[str, Parameter(help="See `reslab look --help`.")]
+Metrics = Annotated[
+    list[Literal["error", "loss", "kl", "drift"]] | None,
+    Parameter(help="By default error, loss and KL; without labels drift.", negative=(), consume_multiple=True),
+]
+
+
+@app.command
+def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
+    """List the residual additions: kind, shapes, cost, and whether the branch can be cut for good. Needs no data.
+
+    With --no-weights a Hugging Face model is not even fetched: its config.json is enough.
+    """
+    began = time.perf_counter()
+    subject = meet(model, flags, data=False)
+    line = keep(subject, "merges", subject.merges, seconds=time.perf_counter() - began)
+    if not json:
+        text.merges(subject.merges)
+        for note in subject.loaded.notes:
+            print(f"{model}: {note}")
+        print(line)
+    page = draw([subject.run])
+    if json:
+        say.as_json({"model": subject.loaded.describe(), "report": page, "merges": subject.merges.as_dict()})
+    else:
+        following(subject, "merges", page)
+
+
+@app.command
+def responses(
+    *models: Annotated[str, Parameter(help="One model or several; see `reslab look --help`.", required=True)],
+    flags: LookFlags | None = None,
+    json: Json = False,
+) -> None:
+    """How strongly each layer responds (He et al. 2015, Figure 7); several models side by side."""
+    side_by_side(models, flags, "responses", json)
+
+
+@app.command
+def gradients(
+    *models: Annotated[str, Parameter(help="One model or several; see `reslab look --help`.", required=True)],
+    training: Annotated[
+        bool | None, Parameter(help="BatchNorm takes each batch's own statistics (default: for untrained models).")
+    ] = None,
+    flags: LookFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Norms of gradients by layer, the signal forward, and whether they are healthy; several models side by side."""
+    side_by_side(models, flags, "gradients", json, training=training)
+
+
+@app.command
+def lesions(
+    model: Word,
+    /,
+    *,
+    ks: Annotated[
+        list[int] | None,
+        Parameter(help="How many branches at once (default: some, 1 to all).", consume_multiple=True, negative=()),
+    ] = None,
+    swaps: Annotated[
+        list[int] | None, Parameter(help="How many pairs of blocks swapped.", consume_multiple=True, negative=())
+    ] = None,
+    repeats: Annotated[int, Parameter(help="Of what is drawn at random.", converter=whole)] = 10,
+    metrics: Metrics = None,
+    layers: Annotated[bool | None, Parameter(help="Leave out single layers too (default: without merges).")] = None,
+    method: Annotated[
+        Literal["auto", "growing", "naive"], Parameter(help="All lesions in one growing pass, or one by one.")
+    ] = "auto",
+    chunk: Annotated[
+        int | None, Parameter(help="Most rows of the grown batch: bounds memory (default: --batch).", converter=whole)
+    ] = None,
+    flags: LookFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Silence each block alone, several at random, and swap blocks: what becomes of the error (Veit et al. 2016)?"""
+    show(meet(model, flags), "lesions", json, ks=ks, swaps=swaps, repeats=repeats, metrics=metrics, layers=layers,
+         method=method, chunk=chunk)  # fmt: skip
+
+
+@app.command
+def paths(
+    model: Word,
+    /,
+    *,
+    sample: Annotated[
+        int, Parameter(help="Paths drawn of each length for each sample, as published; 0: none.", converter=whole)
+    ] = DRAWN,
+    chunk: Annotated[
+        int, Parameter(help="Most rows, copies times samples, at once: bounds memory.", converter=whole)
+    ] = 256,
+    flags: LookFlags | None = None,
+    json: Json = False,
+) -> None:
+    """What paths of each length bring of the gradient: exactly, and by drawing some.
+
+    Each path drawn costs a backward pass: by default of 64 images or 16 windows, not of 1000 or 100.
+    """
+    show(meet(model, flags), "paths", json, sample=sample, chunk=chunk)
+
+
+@app.command
+def influence(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
+    """How much each block turns and scales what passes it, and whether its step goes downhill."""
+    show(meet(model, flags), "influence", json)
+
+
+@app.command
+def readout(
+    model: Word,
+    /,
+    *,
+    metrics: Metrics = None,
+    renorm: Annotated[bool, Parameter(help="Measure BatchNorm's averages anew at each depth.", negative=())] = False,
+    flags: LookFlags | None = None,
+    json: Json = False,
+) -> None:
+    """What the model would answer at each depth, through its own head."""
+    show(meet(model, flags), "readout", json, metrics=metrics, renorm=renorm)
+
+
+@app.command(name="all")
+def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
+    """All of it, on one page. What a model does not allow is left out, and said."""
+    subject = meet(model, flags)
+    told: dict[str, Any] = {"merges": subject.merges.as_dict()}
+    failed: list[ReslabError] = []
+    if not json:
+        text.merges(subject.merges)
+    for verb in VERBS:
+        try:
+            found, line = look(subject, verb)
+        except ReslabError as error:
+            failed.append(error)
+            told[verb] = {"left_out": str(error)}
+            if not json:
+                print(f"\n{verb}: left out: {error}")
+            continue
+        told[verb] = found
+        if not json:
+            print()
+            getattr(text, verb)(found)
+            print(line)
+    if len(failed) == len(VERBS):
+        raise failed[0]
+    page = draw([subject.run])
+    if json:
+        say.as_json({"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page,
+                     **{verb: plain(found) for verb, found in told.items()}})  # fmt: skip
+        return
+    following(subject, "all", page)

@@ -1,0 +1,86 @@
+"""reslab qa compare: heads on one encoder, side by side."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, TextRecipeFlags, given
+from reslab.cli.qa.train import DATA, SMALL, Head, ReadingFlags, _Reading, asked, length_of
+from reslab.errors import UsageError
+from reslab.run import command_line, slug
+from reslab.train.recipe import read
+
+
+def compare(
+    *,
+    data: Annotated[str, Parameter(help=DATA)],
+    encoder: Annotated[str, Parameter(help="A folder of transformers, or a name on the hub.")],
+    heads: Annotated[list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())] = None,
+    seeds: Annotated[int, Parameter(help="Trainings of each head.")] = 3,
+    rates: Annotated[
+        list[str] | None,
+        Parameter(help="Learning rates of some heads: linear=3e-3.", consume_multiple=True, negative=()),
+    ] = None,
+    frozen: Annotated[bool, Parameter(negative="--fine-tune", help="Train heads alone, or the encoder too.")] = True,
+    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-DATA-frozen or -tuned).")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    reading: ReadingFlags | None = None,
+    recipe_flags: TextRecipeFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Train every head from every seed on the same windows, and compare exact match and F1."""
+    from reslab.qa.compare import Trial
+    from reslab.qa.compare import compare as compare_heads
+    from reslab.qa.folder import load_tokenizer
+    from reslab.qa.net.net import LAYERS, QASpec
+    from reslab.report import write as write_report
+    from reslab.train.progress import shown
+
+    if encoder == SMALL:
+        raise UsageError(
+            "compare takes an encoder that has read before: a folder of transformers, or a name on the hub"
+        )
+    flags = reading or _Reading()
+    recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
+    own = head_rates(rates or [], heads or list(LAYERS))
+    how, questions = asked(data, flags)
+    spec = QASpec(name=slug(Path(encoder).name), encoder=encoder, length=length_of(flags),
+                  train_last=0 if frozen else None, answerable=how.rule == "squad2")  # fmt: skip
+    trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
+                  seeds=seeds, rates=own)  # fmt: skip
+    folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"
+    result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(),
+                           showing=lambda name: shown(name, unit="windows"))  # fmt: skip
+    page = write_report(folder)
+    if json:
+        say.as_json({"folder": str(folder), "report": str(page), **result})
+        return
+    rows = [
+        [row["head"], f"{row['head_parameters']:,}", plus_minus(row, "exact"), plus_minus(row, "f1"),
+         f"{row['step_milliseconds']:,.1f}", f"{row['lr']:g}"] for row in result["heads"]
+    ]  # fmt: skip
+    say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr"], rows)
+    print(f"mean ± standard deviation over {seeds} seeds; {questions.about}")
+    print(f"report: {page}\nnext:   reslab qa eval {quote(str(folder / result['heads'][0]['head']))}-s0")
+
+
+def plus_minus(row: dict[str, Any], key: str) -> str:
+    spread = row[f"{key}_std"]
+    return f"{row[key]:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
+
+
+def head_rates(words: list[str], heads: list[Any]) -> dict[str, float]:
+    """{"linear": 0.003} from linear=3e-3."""
+    found = {}
+    for word in words:
+        head, _, rate = word.partition("=")
+        try:
+            found[head] = float(rate)
+        except ValueError:
+            raise UsageError(f"rates are given as HEAD=RATE, such as linear=3e-3, got {word!r}") from None
+        if head not in heads:
+            raise UsageError(f"rates: there is no head {head!r} in this comparison; it has {', '.join(heads)}")
+    return found

@@ -1,0 +1,168 @@
+"""reslab qa: nets that answer questions, trained, judged and compared."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, TextRecipeFlags, given, whole
+from reslab.cli.train import newest
+from reslab.errors import UsageError
+from reslab.run import Run, command_line, slug
+from reslab.train.recipe import read
+
+Head = Literal["linear", "sds", "tokens", "bilstm"]
+Rule = Literal["squad1", "squad2", "korquad"]
+SMALL = "small"  # the encoder of our own
+
+LENGTH = 384  # tokens of a window by default, as in BERT's run_squad
+DATA = "A folder of questions, a file (.json of SQuAD's form, .jsonl, .parquet), or hf:NAME."
+ENCODER = "A folder of transformers, a name on the hub, or small: one of our own, trained from nothing."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    rule: Annotated[
+        Rule | None,
+        Parameter(help="How answers are judged (default: korquad for Korean, squad2 where some have none, squad1)."),
+    ] = None
+    length: Annotated[
+        int | None, Parameter(help="Tokens of a window, question and context together (384).", converter=whole)
+    ] = None
+    stride: Annotated[
+        int | None,
+        Parameter(help="Tokens that neighboring windows share (a third of --length, at most 128).", converter=whole),
+    ] = None
+    questions: Annotated[
+        int | None, Parameter(help="So many training questions only, drawn by chance.", converter=whole)
+    ] = None
+    strict: Annotated[bool | None, Parameter(help="Stop at the first bad question.", negative=())] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Net:
+    head: Annotated[Head | None, Parameter(help="What stands on the encoder (sds).")] = None
+    layers: Annotated[int | None, Parameter(help="Of the head.", converter=whole)] = None
+    train_last: Annotated[
+        int | None,
+        Parameter(help="How many last layers of the encoder are trained; 0: frozen (all).", converter=whole),
+    ] = None
+    answerable: Annotated[
+        bool | None, Parameter(help="Say apart from the span whether there is an answer (default: by squad2).")
+    ] = None
+    vocabulary: Annotated[int | None, Parameter(help="Of a small encoder: tokens (8000).", converter=whole)] = None
+    hidden: Annotated[int | None, Parameter(help="Of a small encoder: width (128).", converter=whole)] = None
+    encoder_layers: Annotated[int | None, Parameter(help="Of a small encoder (4).", converter=whole)] = None
+
+
+ReadingFlags = Annotated[_Reading, Parameter(name="*", group="Questions")]
+NetFlags = Annotated[_Net, Parameter(name="*", group="Net")]
+
+
+def train(
+    *,
+    data: Annotated[str | None, Parameter(help=DATA)] = None,
+    encoder: Annotated[str | None, Parameter(help=f"{ENCODER} Default: small.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: qa, qa-frozen or qa-small).")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
+    resume: Annotated[
+        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
+    ] = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    net: NetFlags | None = None,
+    reading: ReadingFlags | None = None,
+    recipe_flags: TextRecipeFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Train a net that answers questions. The same command goes on where it was stopped; finished, it does nothing."""
+    from reslab.train.folder import finished, pick_device
+
+    pick_device(device)  # before a folder is made
+    loaded = None
+    if resume:
+        told = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
+        told = {key: value for key, value in {**told, **given(recipe_flags)}.items() if value is not None}
+        if told:
+            names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
+            raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
+        run = Run(out) if out else newest("qa")
+        if not run.has("spec.json"):
+            raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+    else:
+        if data is None:
+            raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")
+        run, loaded = made(data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags)
+    from reslab.qa.train import train as train_folder
+    from reslab.report import write as write_report
+    from reslab.train.progress import shown
+
+    before = finished(run.folder)
+    with shown(run.folder.name, unit="windows") as tell:
+        result = train_folder(run.folder, data=loaded, device=device, tell=tell)
+    page = run.path("report.html")
+    if not before or not page.exists():
+        page = write_report(run.folder)
+    if json:
+        say.as_json({"folder": str(run.folder), "report": str(page), **result})
+        return
+    print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
+    print(scores(result["test"]) + f"; expected calibration error {100 * result['ece']:.1f} %")
+    print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")
+    print(f"report: {page}\nnext:   reslab qa ask {quote(str(run.folder))} QUESTION --context FILE")
+
+
+def made(
+    data: str, encoder: str, recipe: str | None, out: Path | None, net: _Net, reading: _Reading, flags: Any
+) -> tuple[Run, Any]:
+    """The run folder that the flags of `train` describe, and its questions."""
+    from reslab.qa.folder import load_tokenizer, prepare, small
+    from reslab.qa.net.net import QASpec
+
+    how, questions = asked(data, reading)
+    name = recipe or ("qa-small" if encoder == SMALL else "qa-frozen" if net.train_last == 0 else "qa")
+    chosen = read(name, **given(flags))
+    length, head = length_of(reading), net.head or "sds"
+    sizes = {"vocabulary": net.vocabulary, "hidden": net.hidden, "layers": net.encoder_layers}
+    asked_for = {key: value for key, value in sizes.items() if value is not None}
+    if encoder == SMALL:
+        built, tokenizer = small(questions, length=length, **asked_for)
+    elif asked_for:
+        raise UsageError(f"the encoder {encoder} has its own sizes: leave out --vocabulary, --hidden, --encoder-layers")
+    else:
+        built, tokenizer = encoder, load_tokenizer(encoder)  # type: ignore[assignment]
+    short = slug(Path(encoder).resolve().name if Path(encoder).is_dir() else encoder)
+    spec = QASpec(
+        name=f"{short}-{head}", encoder=built, head=head, layers=net.layers, length=length, train_last=net.train_last,
+        answerable=how.rule == "squad2" if net.answerable is None else net.answerable,
+    )  # fmt: skip
+    folder = out or Path("runs") / f"qa-{slug(Path(data).stem)}-{short}-{head}-s{chosen.seed}"
+    run = prepare(folder, spec=spec, tokenizer=tokenizer, data=questions, word=data, reading=how, recipe=chosen,
+                  command=command_line())  # fmt: skip
+    return run, questions
+
+
+def length_of(flags: _Reading) -> int:
+    return LENGTH if flags.length is None else flags.length
+
+
+def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
+    """(how questions are read, the questions); what was wrong with them is told."""
+    from reslab.qa.folder import Reading, load
+
+    stride = max(0, min(128, length_of(flags) // 3)) if flags.stride is None else flags.stride
+    how = Reading(rule=flags.rule or "", stride=stride, questions=flags.questions, strict=bool(flags.strict))
+    how, found = load(word, how)
+    say.problems(found.report)
+    return how, found
+
+
+def scores(found: dict[str, Any]) -> str:
+    """What was measured on the test part, in one line."""
+    parts = [f"exact match {found['exact']:.2f} %, F1 {found['f1']:.2f} % by {found['rule']} (n = {found['n']})"]
+    for key, name in (("has_answer", "with an answer"), ("no_answer", "without")):
+        if found.get(key):
+            parts.append(f"{name} {found[key]['exact']:.2f} / {found[key]['f1']:.2f} % (n = {found[key]['n']})")
+    return "; ".join(parts)

@@ -1,0 +1,81 @@
+"""reslab tables compare: nets, and scikit-learn's boosted trees, on one table."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, TableRecipeFlags, given, whole
+from reslab.cli.tables.train import FILE, TableFlags, _Table, absolute, pairs, weights
+from reslab.run import command_line, slug
+from reslab.train.recipe import read
+
+
+def compare(
+    file: Annotated[str, Parameter(help=f"The table: {FILE}")],
+    /,
+    *,
+    target: Annotated[
+        list[str], Parameter(help="The column to predict, or several.", consume_multiple=True, negative=())
+    ],
+    nets: Annotated[
+        list[str] | None,
+        Parameter(help="gated gated-plain gated-block mlp resnet trees published (all but the last).",
+                  consume_multiple=True, negative=()),
+    ] = None,
+    seeds: Annotated[int, Parameter(help="Trainings of each net; a seed cuts the table too.", converter=whole)] = 3,
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    table: TableFlags | None = None,
+    recipe_flags: TableRecipeFlags | None = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
+    from reslab.report import write
+    from reslab.tables.compare import TREES
+    from reslab.tables.compare import compare as compare_nets
+    from reslab.tables.train import Reading
+    from reslab.train.progress import shown
+
+    flags = table or _Table()
+    reading = Reading(
+        target=tuple(target), kind=flags.kind, kinds=pairs(flags.kinds, "kinds", str), test_word=absolute(flags.test),
+        test=0.2 if flags.test_share is None else flags.test_share, text=absolute(flags.text),
+        class_weight=weights(flags.class_weight),
+    )  # fmt: skip
+    changes = given(recipe_flags)
+    folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
+    result = compare_nets(
+        folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,
+        fit_batch=recipe is None and "batch" not in changes,
+        device=device, command=command_line(), showing=lambda name: shown(name, unit="rows"),
+    )  # fmt: skip
+    page = write(folder)
+    if json:
+        say.as_json({"folder": str(folder), "report": str(page), **result})
+        return
+    first = result["nets"][0]
+    scores = [key for key in first if f"{key}_std" in first and key not in ("epochs", "seconds")]
+    rows = [
+        [one["net"], *(plus_minus(one, key) for key in scores), counted(one["parameters"]), f"{one['seconds']:,.1f}"]
+        for one in result["nets"]
+    ]
+    say.table(["net", *scores, "parameters", "seconds"], rows)
+    several = f"{seeds} seed{'s' * (seeds > 1)}"
+    print(f"mean ± standard deviation over {several}; each seed cuts the table anew, for all nets alike")
+    trained = [one["net"] for one in result["nets"] if one["net"] != TREES]
+    print(f"report: {page}" + (f"\nnext:   reslab report {quote(str(folder / trained[0]))}-s0" if trained else ""))
+
+
+def plus_minus(row: dict[str, Any], key: str) -> str:
+    if row.get(key) is None:
+        return ""
+    spread = row[f"{key}_std"]
+    return f"{row[key]:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+
+
+def counted(parameters: int | None) -> str:
+    return "" if parameters is None else f"{parameters:,}"

@@ -1,0 +1,167 @@
+"""reslab tables eval and predict: a trained model of a table meets other rows."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json
+from reslab.cli.stored import store
+from reslab.cli.tables.train import FILE
+from reslab.errors import ReslabError, UsageError
+from reslab.run import Run, command_line, slug
+
+RUN = "Run folder of a finished `reslab tables train`, or a saved model."
+
+
+def evaluate(
+    run: Annotated[Path, Parameter(help=RUN)],
+    file: Annotated[str, Parameter(help=f"Rows with their target: {FILE}")],
+    /,
+    *,
+    target: Annotated[
+        list[str] | None,
+        Parameter(help="The column that holds it (default: the run's own).", consume_multiple=True, negative=()),
+    ] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    json: Json = False,
+) -> None:
+    """The scores of a trained model on other rows, with intervals."""
+    from reslab.report.figures.scores import main_line
+    from reslab.tables.data.frame import Report, read_frame
+    from reslab.tables.metrics import MAIN, confusion, judged
+    from reslab.tables.model import load
+    from reslab.tables.split import split_target
+    from reslab.tables.train import true_values
+
+    model, report = load(run, device=device), Report()
+    frame, known = split_target(read_frame(file, report=report), target or target_of(run), file, model.target.kind)
+    truth = named(file, lambda: true_values(model.target, known))
+    scores = model.scores(frame, report=report)
+    kind = model.target.kind
+    result: dict[str, Any] = {
+        "data": {"name": Path(file).name}, "file": file, "kind": kind, "main": MAIN[kind],
+        "test": judged(kind, truth, scores), "problems": list(dict.fromkeys(report.lines())), "command": command_line(),
+    }  # fmt: skip
+    if kind == "classes":
+        result["confusion"] = confusion(truth, scores)
+    try:
+        store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
+    except ReslabError as error:  # a folder that others may only read: the scores are told all the same
+        print(f"warning: the result is not stored: {error}", file=sys.stderr)
+    say.problems(report)
+    if json:
+        say.as_json(result)
+        return
+    print(f"{run} on {Path(file).name}\n{main_line(result['test'], result['main'])}")
+    tell_scores(result)
+    print(f"next:   reslab report {quote(str(run))}")
+
+
+def predict(
+    run: Annotated[Path, Parameter(help=RUN)],
+    file: Annotated[str, Parameter(help=f"Rows to predict: {FILE}")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Where predictions go: .csv or .parquet.")] = Path("predictions.csv"),
+    keep: Annotated[
+        list[str] | None,
+        Parameter(help="Columns of the file to write beside them, such as an id.", consume_multiple=True, negative=()),
+    ] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Predict rows: the class, the labels or the numbers, and the probability of each class or label."""
+    from reslab.tables.data.files import read_file
+    from reslab.tables.data.frame import Report, read_frame
+    from reslab.tables.model import load
+    from reslab.tables.predictions import write_predictions
+
+    if out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"predictions are written as .csv or .parquet, got {out.name!r}")
+    if out.resolve() == Path(file).resolve():
+        raise UsageError(f"--out {out} is the table itself: name another file")
+    model, report = load(run, device=device), Report()
+    source = read_file(Path(file))
+    frame = named(file, lambda: read_frame(source, report=report))
+    for name in keep or []:
+        frame[name]
+    kept = {name: raw(source, name) for name in keep or []}
+    target = target_of(run) if has_data(run) else ()
+    unread = {*kept, *target}.intersection(frame.names) - set(model.columns)
+    scores = named(file, lambda: model.scores(frame.without(*unread), report=report))
+    names = () if model.target.kind == "classes" else target
+    write_predictions(out, model.target, scores, kept=kept, columns=names)
+    say.problems(report)
+    found = summary(model, scores)
+    if json:
+        say.as_json({"run": str(run), "data": file, "n": len(scores), "predictions": str(out), **found,
+                     "problems": list(report.lines())})  # fmt: skip
+        return
+    print(f"predicted {len(scores):,} rows of {file}")
+    for key, value in found.items():
+        print(f"{key}: {'; '.join(f'{name} {n:,}' for name, n in value.items())}")
+    print(f"predictions: {out}")
+
+
+def named(file: str, work: Callable[[], Any]) -> Any:
+    """Do the work; what is wrong with the table is said with its name."""
+    try:
+        return work()
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
+def target_of(run: Path) -> tuple[str, ...]:
+    """The columns that a run predicts. Raises UsageError for a model that was saved without its run."""
+    from reslab.tables.model import members_of
+    from reslab.tables.train import read_reading
+
+    if not has_data(run):
+        raise UsageError(f"{run} does not say which column it predicts: name it with --target")
+    return read_reading(members_of(Run(run))[0])[1].target
+
+
+def has_data(run: Path) -> bool:
+    from reslab.tables.model import members_of
+
+    return members_of(Run(run))[0].has("data.json")
+
+
+def raw(source: Any, name: str) -> list[Any]:
+    """A column as the file has it: ids stay whole numbers."""
+    if isinstance(source, list):
+        return [record.get(name) for record in source]
+    values: list[Any] = source.column(name).to_pylist()
+    return values
+
+
+def summary(model: Any, scores: Any) -> dict[str, dict[str, Any]]:
+    """How often each class or label was predicted, the most frequent first; of numbers their range."""
+    from reslab.report.words import number
+
+    target, predicted = model.target, model.target.decode(scores)
+    if target.kind == "classes":
+        return {"classes": dict(Counter(map(str, predicted.tolist())).most_common(10))}
+    if target.kind == "labels":
+        sums = zip(map(str, target.classes.tolist()), predicted.sum(axis=0).tolist(), strict=True)
+        return {"labels": dict(sorted(sums, key=lambda one: -one[1])[:10])}
+    edges = {"least": scores.min(), "mean": scores.mean(), "most": scores.max()}
+    return {"numbers": {name: float(number(float(value))) for name, value in edges.items()}}
+
+
+def tell_scores(result: dict[str, Any]) -> None:
+    """All scores with their intervals."""
+    from reslab.report.figures.scores import NAMES, interval, name_of, text
+
+    test, kind = result["test"], result["kind"]
+    rows = [(name_of(score, kind), text(score, test[score]), interval(score, test["intervals"].get(score)))
+            for score in NAMES if score in test]  # fmt: skip
+    say.table(["score", "value", "95 % interval"], rows)
+    if test.get("reliability"):
+        print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")

@@ -1,0 +1,236 @@
+"""reslab tables: nets that predict a column of a table from the others, trained here; table_rows.py uses them."""
+
+import json as json_
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import Json, TableRecipeFlags, given, whole
+from reslab.cli.train import newest
+from reslab.errors import UsageError
+from reslab.run import Run, command_line, slug
+from reslab.train.recipe import read
+
+SHOWN = 40  # columns of a table that are told one by one
+FILE = ".csv, .tsv, .parquet or .jsonl, each also with .gz."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    test: Annotated[str | None, Parameter(help="A file of test rows; without it they are drawn by chance.")] = None
+    test_share: Annotated[float | None, Parameter(help="Of the rows that are drawn for testing (0.2).")] = None
+    kind: Annotated[
+        Literal["classes", "labels", "numbers"] | None,
+        Parameter(help="Of the target: one class, several labels, or numbers. Default: found by its values."),
+    ] = None
+    kinds: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Of columns, where what is found is not meant: NAME=number, category, categories, date, text, skip.",
+            consume_multiple=True,
+            negative=(),
+        ),
+    ] = None
+    text: Annotated[
+        str | None,
+        Parameter(help="A folder of a transformers encoder, whose vectors of texts are read too (extra: text)."),
+    ] = None
+    class_weight: Annotated[
+        list[str] | None,
+        Parameter(help="balanced, or CLASS=WEIGHT of some classes.", consume_multiple=True, negative=()),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Net:
+    net: Annotated[str | None, Parameter(help="gated (default), gated-plain, gated-block, published, mlp, resnet.")] = (
+        None
+    )
+    sizes: Annotated[
+        list[str] | None,
+        Parameter(help="Of the net, changed: depth=6 width=128 dropout=0.3.", consume_multiple=True, negative=()),
+    ] = None
+    members: Annotated[
+        int | None,
+        Parameter(help="So many nets, from --seed and the seeds after it, their predictions averaged (1).",
+                  converter=whole),
+    ] = None  # fmt: skip
+
+
+TableFlags = Annotated[_Table, Parameter(name="*", group="Table")]
+NetFlags = Annotated[_Net, Parameter(name="*", group="Net")]
+
+
+def train(
+    file: Annotated[str | None, Parameter(help=f"The table: {FILE}")] = None,
+    /,
+    *,
+    target: Annotated[
+        list[str] | None, Parameter(help="The column to predict, or several.", consume_multiple=True, negative=())
+    ] = None,
+    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-sSEED).")] = None,
+    resume: Annotated[
+        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
+    ] = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    net: NetFlags | None = None,
+    table: TableFlags | None = None,
+    recipe_flags: TableRecipeFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Train a net on a table. The same command goes on where it was stopped; finished, it does nothing."""
+    from reslab.report import write as write_report
+    from reslab.report.figures.scores import columns
+    from reslab.tables.members import done, train_members
+    from reslab.tables.model import MEMBERS, members_of
+    from reslab.tables.train import train as train_folder
+    from reslab.train.folder import pick_device
+    from reslab.train.progress import shown
+
+    pick_device(device)  # before a folder is made
+    loaded = None
+    if resume:
+        told = {"FILE": file, "target": target, "recipe": recipe, **given(net), **given(table), **given(recipe_flags)}
+        run = resumed(out, {key: value for key, value in told.items() if value is not None})
+    else:
+        run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), recipe_flags)
+    before, first = done(run.folder), members_of(run)[0]
+    found = columns(first.read_json("encoder.json"), first.read_json("spec.json"))
+    if not before and not json:
+        tell_columns(found)
+    if not before and loaded is not None:
+        say.problems(loaded.report)
+    if run.has(MEMBERS):
+        result = train_members(run.folder, data=loaded, device=device, showing=lambda name: shown(name, unit="rows"))
+    else:
+        with shown(run.folder.name, unit="rows") as tell:
+            result = train_folder(run.folder, data=loaded, device=device, tell=tell)
+    page = run.path("report.html")
+    if not before or not page.exists():
+        page = write_report(run.folder)
+    if json:
+        say.as_json({"folder": str(run.folder), "report": str(page), "columns": found, **result})
+        return
+    print(f"{run.folder} is finished: nothing to do" if before else f"trained {named(result)} on {result['data']}")
+    tell_result(result)
+    print(f"report: {page}\nnext:   reslab tables predict {quote(str(run.folder))} FILE")
+
+
+def resumed(out: Path | None, told: dict[str, Any]) -> Run:
+    """The folder to go on in: of an ensemble the one that holds its members."""
+    from reslab.tables.model import MEMBERS
+
+    if told:
+        names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
+        raise UsageError(f"--resume goes on with what the run's folder says: leave out "
+                         f"{names.replace('--FILE', 'the file')}")  # fmt: skip
+    if out is None:
+        run = newest("table")
+        above = Run(run.folder.parent)
+        return above if above.has(MEMBERS) else run
+    run = Run(out)
+    if not (run.has("spec.json") or run.has(MEMBERS)):
+        raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+    return run
+
+
+def made(
+    file: str | None, target: list[str], recipe: str | None, out: Path | None, net: _Net, table: _Table, flags: Any
+) -> tuple[Run, Any]:
+    """The run folder that the flags of `train` describe, and its table."""
+    from reslab.tables.members import prepare_members
+    from reslab.tables.train import Reading, load, prepare
+    from reslab.tables.training import batch_for
+    from reslab.train.recipe import change
+
+    if file is None:
+        raise UsageError("say which table to train on: reslab tables train FILE --target NAME")
+    if table.test is not None and table.test_share is not None:
+        raise UsageError("--test names a file of test rows, --test-share draws some: give one of them")
+    if twice := [name for name in target if target.count(name) > 1]:
+        raise UsageError(f"the target {twice[0]!r} is named twice")
+    reading = Reading(
+        target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
+        test=0.2 if table.test_share is None else table.test_share, test_word=absolute(table.test),
+        class_weight=weights(table.class_weight), text=absolute(table.text),
+    )  # fmt: skip
+    changes = given(flags)
+    chosen = read(recipe or "tables", **changes)
+    if not chosen.validation and "early_stop" not in changes:
+        chosen = change(chosen, early_stop=0)
+    data = load(file, reading, chosen)
+    if recipe is None and "batch" not in changes:
+        chosen = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
+    preset, many = net.net or "gated", 1 if net.members is None else net.members
+    short = f"runs/tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
+    folder = out or Path(f"{short}-s{chosen.seed}{f'-x{many}' if many > 1 else ''}")
+    about: dict[str, Any] = {"word": file, "reading": reading, "data": data, "preset": preset, "recipe": chosen,
+                             "command": command_line()}  # fmt: skip
+    if net.members is None or many == 1:
+        return prepare(folder, **about), data
+    return prepare_members(folder, members=many, **about), data
+
+
+def absolute(word: str | None) -> str | None:
+    """A file of test rows, so that the run can go on from any folder."""
+    return str(Path(word).resolve()) if word is not None and Path(word).exists() else word
+
+
+def number(text: str) -> Any:
+    """6, 0.3 or true as what it is; any other word as it stands."""
+    try:
+        return json_.loads(text.lower())
+    except ValueError:
+        return text
+
+
+def pairs(words: Sequence[str] | None, flag: str, convert: Callable[[str], Any] = number) -> dict[str, Any]:
+    """NAME=VALUE words as a dict; names may hold = themselves."""
+    found = {}
+    for word in words or []:
+        name, mark, value = word.rpartition("=")
+        if not mark or not name or not value:
+            raise UsageError(f"--{flag} takes NAME=VALUE, got {word!r}")
+        found[name] = convert(value)
+    return found
+
+
+def weights(words: Sequence[str] | None) -> Any:
+    """None, "balanced", or the weight of each class that is named."""
+    if not words:
+        return None
+    return "balanced" if list(words) == ["balanced"] else pairs(words, "class-weight")
+
+
+def named(result: dict[str, Any]) -> str:
+    many = len(result.get("members") or [])
+    return f"{many} nets {result['net']}" if many else str(result["net"])
+
+
+def tell_columns(found: Sequence[dict[str, Any]]) -> None:
+    """What each column was taken for."""
+    say.table(
+        ["column", "kind", "read as"], [(one["name"], one["kind"], one["became"]) for one in found[:SHOWN]], left=3
+    )
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN:,} columns more; the page names them all\n")
+
+
+def tell_result(result: dict[str, Any]) -> None:
+    """The main number, how sure it may be, and what mattered."""
+    from reslab.report.figures.scores import loss_text, main_line, name_of, ranked
+
+    test, main = result["test"], result["main"]
+    print(main_line(test, main))
+    if test.get("reliability"):
+        print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")
+    top = ranked(result["importance"])[:3]
+    said = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)
+    print(f"mattered most, by what shuffling them costs in {name_of(main)}: {said}")
+    print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")

@@ -1,0 +1,1 @@
+"""Images: a word becomes a data set, a data set a trained net that names classes."""

@@ -1,0 +1,33 @@
+"""Data: a word becomes a data set, a data set becomes batches."""
+
+from reslab.errors import BrokenImage
+from reslab.images.data.augment import Augment
+from reslab.images.data.batches import training_batches
+from reslab.images.data.decode import decode
+from reslab.images.data.images import Encoded, ImageData, Part, Pixels
+from reslab.images.data.load import load
+from reslab.images.data.normalize import Normalize, measure
+from reslab.images.data.read import sort_out
+from reslab.images.data.views import view_batches
+from reslab.train.batch import Batch
+from reslab.train.order import batch_indices
+from reslab.train.workers import worth
+
+__all__ = [
+    "Augment",
+    "Batch",
+    "BrokenImage",
+    "Encoded",
+    "ImageData",
+    "Normalize",
+    "Part",
+    "Pixels",
+    "batch_indices",
+    "decode",
+    "load",
+    "measure",
+    "sort_out",
+    "training_batches",
+    "view_batches",
+    "worth",
+]

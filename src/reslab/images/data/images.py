@@ -1,0 +1,134 @@
+"""Image data sets: a part in memory, a part that stays encoded, and the two parts with their facts."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reslab.images.data.decode import decode, fit
+from reslab.images.sources.encoded import Sources
+
+Shape = tuple[int, int, int]
+"""(C, H, W) of one image."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pixels:
+    """One part of a data set in memory: pixels uint8 (N, C, H, W), labels int64 (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W) of every image."""
+        _, C, H, W = self.pixels.shape
+        return C, H, W
+
+    def subset(self, indices: Tensor | Sequence[int]) -> "Pixels":
+        """The images at `indices` (N',), in that order."""
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        return Pixels(pixels=self.pixels[rows], labels=self.labels[rows])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """One part whose images stay encoded until a worker needs them.
+
+    `sources[rows[i]]` holds image i; labels int64 (N,); `shape` (C, H, W) is what `pixels(i)` gives.
+    """
+
+    sources: Sources
+    rows: Tensor
+    labels: Tensor
+    shape: Shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def subset(self, indices: Tensor | Sequence[int]) -> "Encoded":
+        """The images at `indices` (N',), in that order."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
+
+    def name(self, i: int) -> str:
+        """Where image i lies, for people: a file, or a row of one."""
+        return self.sources.name(int(self.rows[i]))
+
+    def image(self, i: int, *, near: int | None = None) -> Image.Image:
+        """Image i at its own size. `near`: see `decode`. Raises BrokenImage."""
+        row = int(self.rows[i])
+        name = self.sources.name(row)
+        return decode(self.sources[row], channels=self.shape[0], name=name, near=near)
+
+    def pixels(self, i: int) -> Tensor:
+        """Image i as uint8 (C, H, W): resized to cover H x W, the middle kept. Raises BrokenImage."""
+        _, H, W = self.shape
+        return to_tensor(fit(self.image(i), height=H, width=W))
+
+
+Part = Pixels | Encoded
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """A gray or RGB image as uint8 (C, H, W)."""
+    x = torch.from_numpy(np.array(image))  # a copy: torch refuses to share Pillow's read-only memory
+    return x[None] if x.ndim == 2 else x.permute(2, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageData:
+    """A data set: a part to train on, a part to test on, and what is known about both."""
+
+    name: str
+    train: Part
+    test: Part
+    classes: tuple[str, ...]
+    shape: Shape
+    fingerprint: str  # sha256, hex; see `fingerprint`
+    skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image left out while loading
+    about: str  # one sentence: where it came from, how it was split
+
+    @property
+    def digits(self) -> bool:
+        """Whether these are gray images of the ten digits, such as MNIST in any form: not to be mirrored."""
+        return self.shape[0] == 1 and self.classes == tuple("0123456789")
+
+    def describe(self) -> dict[str, Any]:
+        """The facts a run keeps in its data.json: JSON-able, no pixels."""
+        return {
+            "name": self.name,
+            "train": len(self.train),
+            "test": len(self.test),
+            "classes": list(self.classes),
+            "shape": list(self.shape),
+            "fingerprint": self.fingerprint,
+            "skipped": len(self.skipped),
+            "about": self.about,
+        }
+
+
+def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
+    """SHA-256 (hex) of what the net will see.
+
+    In memory: every pixel as decoded and every label. Encoded: each image's name and length in bytes
+    and every label; the images themselves would take as long to hash as an epoch takes to read.
+    """
+    digest = hashlib.sha256("\0".join(classes).encode())
+    for part in (train, test):
+        digest.update(f"\n{len(part)} {part.shape}\n".encode())
+        digest.update(part.labels.numpy().tobytes())
+        if isinstance(part, Pixels):
+            digest.update(part.pixels.numpy().data)
+        else:
+            for row in part.rows.tolist():
+                digest.update(f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,70 @@
+"""Reading a whole encoded part into memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from reslab.errors import BrokenImage
+from reslab.images.data.images import Encoded, Pixels
+from reslab.train.workers import in_order, worth
+
+CHUNK_BYTES = 2 * 2**20  # what travels from a worker at once: containers often give 64 MiB of shared memory
+
+
+class Chunks(Dataset[Any]):
+    """Step k decodes images [k * chunk, (k+1) * chunk): uint8 (B, C, H, W), their indices, the broken."""
+
+    def __init__(self, part: Encoded, chunk: int) -> None:
+        self.part, self.chunk = part, chunk
+
+    def __len__(self) -> int:
+        return -(-len(self.part) // self.chunk)
+
+    def __getitem__(self, k: int) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
+        indices = range(k * self.chunk, min(len(self.part), (k + 1) * self.chunk))
+        pixels = torch.empty((len(indices), *self.part.shape), dtype=torch.uint8)
+        kept: list[int] = []
+        broken: list[tuple[str, str]] = []
+        for i in indices:
+            try:
+                pixels[len(kept)] = self.part.pixels(i)
+                kept.append(i)
+            except BrokenImage as error:  # as values: an exception loses its class on the way out of a worker
+                broken.append((error.name, error.reason))
+        return pixels[: len(kept)], kept, broken
+
+
+def chunks(part: Encoded, workers: int | None = None) -> Iterator[tuple[Tensor, list[int], list[tuple[str, str]]]]:
+    """The steps of `Chunks`, each chunk small enough to travel; `workers` as for `read`."""
+    C, H, W = part.shape
+    steps = Chunks(part, max(1, min(512, CHUNK_BYTES // (C * H * W))))
+    return in_order(steps, range(len(steps)), workers=worth(len(part)) if workers is None else workers)
+
+
+def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
+    """Which images of the part can be read, and the others: reads them all and keeps none."""
+    good: list[int] = []
+    broken: list[BrokenImage] = []
+    for _, kept, failures in chunks(part):
+        good += kept
+        broken += [BrokenImage(name, reason) for name, reason in failures]
+    return good, broken
+
+
+def read(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
+    """The part decoded into memory, without its broken images, and those.
+
+    `workers`: processes that decode; None: as many as there are processors where it is worth it.
+    """
+    C, H, W = part.shape
+    pixels = torch.empty((len(part), C, H, W), dtype=torch.uint8)
+    rows: list[int] = []
+    broken: list[BrokenImage] = []
+    for decoded, kept, failures in chunks(part, workers):
+        pixels[len(rows) : len(rows) + len(kept)] = decoded
+        rows += kept
+        broken += [BrokenImage(name, reason) for name, reason in failures]
+    return Pixels(pixels=pixels[: len(rows)], labels=part.labels[rows]), broken

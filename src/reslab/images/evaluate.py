@@ -1,0 +1,160 @@
+"""How often a net errs: single view, 10-crop, or fully convolutional at several scales (section 3.4)."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.images.data import Normalize, Part, view_batches
+from reslab.train.tune import Choice
+from reslab.train.workers import worth
+
+BATCH = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Errors in percent over n images; low and high bound the top-1 error (Wilson, 95 %)."""
+
+    n: int
+    error: float
+    error_low: float
+    error_high: float
+    top5: float | None  # None for five classes or fewer
+    loss: float
+    views: str
+    confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def wilson(wrong: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % confidence interval of a share wrong/n, in percent (Wilson's score interval)."""
+    share = wrong / n
+    middle = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
+    return 100 * max(0.0, low), 100 * min(1.0, high)
+
+
+@torch.no_grad()
+def evaluate(
+    net: nn.Module,
+    part: Part,
+    *,
+    normalize: Normalize,
+    device: torch.device,
+    crops: int = 1,
+    scales: tuple[int, ...] = (),
+    pad: int = 4,
+    choice: Choice | None = None,
+    workers: int | None = None,
+) -> Evaluation:
+    """Errors of `net` on every image of `part`, in eval mode; every module's own mode comes back.
+
+    With several views (crops=10, or one a scale) the class probabilities are averaged over the views, and the
+    loss is of that average. A fully convolutional net pools over the whole map, and its last layer is linear,
+    so averaging the map's scores is what pooling first gives too. `workers` decode images that are not in
+    memory; None: as many as there are processors where it is worth it.
+
+    Raises UsageError for an empty part or labels the net has no class for.
+    """
+    if crops not in (1, 10) or (crops > 1 and scales):
+        raise UsageError(f"take 1 or 10 crops, or scales, got crops {crops} and scales {list(scales)}")
+    least = getattr(getattr(net, "spec", None), "least", 1)
+    if scales and min(scales) < least:
+        raise UsageError(f"this net needs images of {least} pixels or more, got scale {min(scales)}")
+    if len(part) == 0:
+        raise UsageError("there are no images to evaluate on")
+    choice = choice or Choice()
+    workers = worth(len(part)) if workers is None else workers
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        scores = torch.cat(list(view_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales,
+                                            pad=pad, choice=choice, workers=workers)))  # fmt: skip
+    finally:
+        for module, training in modes:
+            module.training = training
+    views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
+    return judge(scores, part.labels.cpu(), views)
+
+
+def view_scores(
+    net: nn.Module, part: Part, *, normalize: Normalize, device: torch.device, crops: int,
+    scales: tuple[int, ...], pad: int, choice: Choice, workers: int,
+) -> Iterator[Tensor]:  # fmt: skip
+    """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities."""
+    shared: dict[str, Any] = {
+        "batch": max(1, BATCH // crops),
+        "normalize": normalize,
+        "device": device,
+        "workers": workers,
+        "pad": pad,
+    }
+    streams = [view_batches(part, scale=scale, **shared) for scale in scales] or [
+        view_batches(part, crops=crops, **shared)
+    ]
+    if len(streams) > 1:
+        # Each scale has batches of its own shapes: gather scale by scale, then average.
+        every = [torch.cat([log_scores(net, views, choice, device) for views, _, _ in stream]) for stream in streams]
+        yield average(every)
+        return
+    for views, _, _ in streams[0]:
+        yield log_scores(net, views, choice, device)
+
+
+def log_scores(net: nn.Module, views: list[Tensor], choice: Choice, device: torch.device) -> Tensor:
+    """Log probabilities (B, classes) on the CPU, averaged over the views of one batch."""
+    out = []
+    for view in views:
+        with choice.autocast(device):
+            logits = net(view.contiguous(memory_format=choice.layout))
+        out.append(F.log_softmax(logits.float(), dim=1))
+    return average(out).cpu()
+
+
+def average(logs: list[Tensor]) -> Tensor:
+    """The log of the mean of probabilities given as logs."""
+    return logs[0] if len(logs) == 1 else torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
+
+
+def judge(scores: Tensor, labels: Tensor, views: str) -> Evaluation:
+    """Count the errors of log probabilities (N, classes) against labels (N,)."""
+    n, classes = scores.shape
+    if int(labels.max()) >= classes:
+        raise UsageError(f"the data have a class {int(labels.max())}, the net only {classes} classes")
+    predicted = scores.argmax(dim=1)
+    wrong = int((predicted != labels).sum())
+    low, high = wilson(wrong, n)
+    top5 = None
+    if classes > 5:
+        hit = (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
+        top5 = 100 * (1 - hit.sum().item() / n)
+    confusion = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+    return Evaluation(
+        n=n, error=100 * wrong / n, error_low=low, error_high=high, top5=top5,
+        loss=F.nll_loss(scores, labels).item(), views=views,
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+    )  # fmt: skip
+
+
+def fits(spec: Any, images: Any, trained: list[str] | None) -> None:
+    """Raise UsageError for images that the net cannot take; warn where their classes are not those it learned."""
+    channels, classes = images.shape[0], list(images.classes)
+    if channels != spec.channels:
+        raise UsageError(f"{spec.name} was trained on images of {spec.channels} channels, those of {images.name} "
+                         f"have {channels}")  # fmt: skip
+    if len(classes) != spec.classes:
+        raise UsageError(f"{spec.name} tells {spec.classes} classes apart, {images.name} has {len(classes)}")
+    unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
+    if unlike:
+        warnings.warn(f"the classes are taken by their order, and their names differ: {unlike[0][1]!r} in "
+                      f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip

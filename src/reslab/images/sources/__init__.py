@@ -1,0 +1,1 @@
+"""Where images come from: original files, folders, parquet, the hub."""

@@ -1,0 +1,1 @@
+"""Act at merges during a pass, and let go."""

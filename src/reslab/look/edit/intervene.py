@@ -1,0 +1,208 @@
+"""Act at a model's merges from outside, inside a `with`: silence, replace, detach, read. All comes off at its end.
+
+merges = find(model, example)
+with intervene(model, merges, {3: silence()}):
+    model(x)
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from reslab.errors import UsageError
+from reslab.look.edit.edits import Change, Edit, keep
+from reslab.look.graph.example import as_it_was, first_of, slow_attention, swapped
+from reslab.look.graph.merges import Merge, plain
+from reslab.look.graph.sites import ADDING, Modules, Product, Site, combine, name_of, operands, target_of
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The values at one merge; branch is the sum of its branches, before a minus or a factor in the addition."""
+
+    skip: Tensor
+    branch: Tensor
+    out: Tensor
+
+
+def read(model: nn.Module, merges: Sequence[Merge], run: Callable[[], Any]) -> list[Reading]:
+    """The values at every merge while `run()` runs the model once, in eval mode, without gradients."""
+    kept: list[dict[str, Tensor]] = [{} for _ in merges]
+    edits = {merge.index: keep(kept[i]) for i, merge in enumerate(merges) if merge.reachable}
+    with torch.no_grad(), as_it_was(model), acting(model, merges, edits):
+        run()
+    return [Reading(**each) for each in kept if each]
+
+
+@contextlib.contextmanager
+def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator[None]:
+    """Every forward pass of `model` inside runs with the edits, keyed by merge index; the model comes back as it was.
+
+    Training flags, gradients (None inside), buffers and random numbers are put back at the end, after an exception
+    too. For training, where they must not be, use `acting`. Raises UsageError for an edit that cannot be done, and
+    at the end where a pass did not come by a merge that was to be edited.
+    """
+    with as_it_was(model, evaluate=False), acting(model, merges, edits):
+        yield
+
+
+@contextlib.contextmanager
+def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator["Acting"]:
+    """As `intervene`, without putting anything back."""
+    model = plain(model)
+    modules = Modules(model)
+    mode = Acting(modules, merges, edits)
+    with slow_attention(), modules.watched(), mode.named_modules(model), mode:
+        yield mode
+    mode.check()
+
+
+class Acting(TorchFunctionMode):
+    """Changes what the sites of merges are given, while the model runs."""
+
+    def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> None:
+        super().__init__()
+        known = {merge.index: merge for merge in merges}
+        self.modules, self.done = modules, Counter[int]()
+        self.parts: dict[Site, dict[int, tuple[int, int | None]]] = {}  # site -> position -> merge, branch (None: skip)
+        self.wholes: dict[Site, int] = {}
+        self.outs: dict[Site, int] = {}
+        self.edits = dict(edits)
+        self.merges = {i: known[i] for i in edits if i in known}
+        for i, edit in edits.items():
+            if i not in known:
+                raise UsageError(f"there is no merge {i}: the model has merges 0 to {max(known, default=-1)}")
+            self.place(known[i], edit)
+
+    def place(self, merge: Merge, edit: Edit) -> None:
+        if not merge.reachable or merge.out is None:
+            raise UsageError(f"merge {merge.index} ({merge.module}) cannot be acted on: {merge.why}")
+        if merge.named:
+            return
+        sites = {operand.site for operand in (merge.skip, *merge.branches) if operand}
+        if edit.whole and (len(sites) > 1 or len(merge.branches) > 1):
+            raise UsageError(f"merge {merge.index} ({merge.module}) adds {len(merge.branches)} branches in turn")
+        assert merge.skip is not None
+        for number, operand in [(None, merge.skip), *enumerate(merge.branches)]:
+            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number)
+        self.outs[merge.out] = merge.index
+        if edit.whole:
+            self.wholes[merge.skip.site] = merge.index
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(func)
+        if name not in ADDING or not self.modules.stack:
+            return func(*args, **kwargs)
+        site = self.modules.site()
+        if site not in self.parts and site not in self.outs:
+            return func(*args, **kwargs)
+        given = operands(name, args, kwargs)
+        summands = [self.changed(site, i, part) for i, part in enumerate(given)]
+        result = self.whole(site, name, summands, args, kwargs)
+        if result is None and all(a is b for a, b in zip(given, summands, strict=True)):
+            result = func(*args, **kwargs)
+        elif result is None:
+            result = combine(name, [computed(part) for part in summands], args, kwargs)
+        merge = self.outs.get(site)
+        if merge is not None:
+            self.done[merge] += 1
+            out = self.edits[merge].out
+            result = out(result) if out else result
+        target = target_of(name, args, kwargs)
+        return result if target is None or target is result else into(target, result)
+
+    def changed(self, site: Site, position: int, part: Any) -> Any:
+        """One summand, changed as its merge's edit says."""
+        merge, number = self.parts.get(site, {}).get(position, (None, None))
+        if merge is None:
+            return part
+        change = self.edits[merge].skip if number is None else branch_change(self.edits[merge], number)
+        return change(computed(part)) if change else part
+
+    def whole(self, site: Site, name: str, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
+        merge = self.wholes.get(site)
+        edit = self.edits[merge].whole if merge is not None else None
+        if merge is None or edit is None:
+            return None
+        branch = self.merges[merge].branches[0].position
+
+        def add(new: list[Tensor], out: Tensor | None = None) -> Tensor:
+            return combine(name, new, args, kwargs, out)
+
+        return edit([computed(p) for p in summands], branch, add)
+
+    @contextlib.contextmanager
+    def named_modules(self, model: nn.Module) -> Iterator[None]:
+        """Hooks on the modules that the user called merges: out = x + (out - x)."""
+        handles = []
+        try:
+            for i, merge in self.merges.items():
+                if merge.named:
+                    module, (before, after) = model.get_submodule(merge.path), self.at_module(i)
+                    handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                    handles.append(module.register_forward_hook(after))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def at_module(self, index: int) -> tuple[Callable[..., None], Callable[..., Any]]:
+        edit, held = self.edits[index], list[Tensor]()
+
+        def before(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+            skip = first_of([*args, *kwargs.values()])
+            held[:] = [skip.clone()] if skip is not None else []  # what is fused may write into it
+
+        def after(_module: nn.Module, _args: tuple, output: Any) -> Any:
+            given = out = first_of(output)
+            self.done[index] += 1
+            if given is None or out is None or not held:
+                raise UsageError(f"merge {index} (module {self.merges[index].path}) got or gave no tensor of numbers")
+            pair = [held.pop(), given]
+            pair[1] = given - pair[0]
+            changed = [(edit.skip or same)(pair[0]), (branch_change(edit, 0) or same)(pair[1])]
+            if edit.whole:
+                out = edit.whole(changed, 1, lambda new, out=None: torch.add(*new, out=out))
+            elif changed[0] is not pair[0] or changed[1] is not pair[1]:
+                out = changed[0] + changed[1]
+            return swapped(output, given, (edit.out or same)(out))
+
+        return before, after
+
+    def check(self) -> None:
+        """Raises UsageError where a pass did not come by a merge that was to be edited."""
+        passes = self.modules.passes
+        for i, merge in self.merges.items():
+            if self.done[i] < passes:
+                raise UsageError(
+                    f"a pass did not reach merge {i} ({merge.module}): with this input the model takes another path "
+                    "than when its merges were found; find them again with such an input"
+                )
+
+
+def branch_change(edit: Edit, number: int) -> Change | None:
+    return edit.branch[number] if isinstance(edit.branch, tuple) else edit.branch
+
+
+def same(value: Tensor) -> Tensor:
+    return value
+
+
+def computed(part: Any) -> Tensor:
+    return part.compute() if isinstance(part, Product) else part
+
+
+def into(target: Tensor, result: Tensor) -> Tensor:
+    """Finish an in-place addition: the model may look at the target, not at what the call returns."""
+    if target.shape == result.shape:
+        return target.copy_(result)
+    if torch.is_grad_enabled() and (target.requires_grad or result.requires_grad):
+        return result
+    target.set_(result)  # type: ignore[call-overload]
+    return target

@@ -1,0 +1,1 @@
+"""What runs through a model: responses, gradients, influence, health."""

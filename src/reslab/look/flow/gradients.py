@@ -1,0 +1,225 @@
+"""How far gradients reach: norms by layer of weights and activations, and of the signal that goes forward.
+
+He et al. 2015, section 4.1: "forward propagated signals have non-zero variances ... backward propagated gradients
+exhibit healthy norms with BN"; the paper shows no numbers. These are the numbers.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError, UsageError
+from reslab.look.edit.edits import Edit
+from reslab.look.edit.intervene import acting
+from reslab.look.flow.health import Health, judge
+from reslab.look.flow.signal import Key, Tally, norm, untrained, weights_of
+from reslab.look.flow.watch import head_of, subjects, watching
+from reslab.look.graph.example import as_it_was, batch_size, brief, call, scores
+from reslab.look.graph.layers import Layer
+from reslab.look.graph.merges import Merge
+from reslab.look.measure import IGNORED, Batch, items
+
+Loss = Callable[[Any, Tensor | None], Tensor]  # the model's output and the labels to one mean over the batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerGradient:
+    """One call of one layer. L is the mean loss over everything asked, of all batches together."""
+
+    index: int  # place in the order of the pass
+    module: str
+    norm: str | None  # the normalization behind which signal and activation were taken; None: the layer's own output
+    call: int  # 0, or more where the module runs several times in a pass: its weights' gradient is the sum of all calls
+    kind: str
+    shape: tuple[int, ...]  # of one sample's activation
+    merge: int | None  # in whose branch it lies
+    shortcut: bool  # on a merge's projection: no part of the trends
+    head: bool  # gives the model's answer: no part of the trends
+    weight: float  # norm of dL/dW
+    weight_size: float  # norm of W
+    activation: float  # norm of a sample's loss's gradient by its activation: root mean square over samples
+    signal: float  # root mean square of the activation's numbers
+
+    @property
+    def relative(self) -> float:
+        """The weight's gradient as a share of the weight: what an update moves, but for the learning rate."""
+        return self.weight / self.weight_size if self.weight_size else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeGradient:
+    """At one merge's sum: the norm of the gradient that arrives (as LayerGradient.activation) and the signal."""
+
+    index: int
+    module: str
+    depth: int  # in how many other merges' branches it lies
+    out: float
+    signal: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """One model's gradients at its present weights."""
+
+    model: str  # its class
+    n: int  # samples
+    training: bool  # the mode: whether BatchNorm used the batch's statistics
+    of: str  # what the loss was: "cross-entropy", "your loss" or "random direction"
+    loss: float  # L
+    layers: tuple[LayerGradient, ...]
+    merges: tuple[MergeGradient, ...]
+    activations: Health  # of LayerGradient.activation over the layers, shortcuts and head left out
+    weights: Health  # of LayerGradient.relative
+    signal: Health  # of LayerGradient.signal
+    trunk: Health  # of MergeGradient.out, over the merges that lie in no other's branch
+    notes: tuple[str, ...]
+
+
+def gradients(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    merges: Sequence[Merge] | None = None,
+    loss: Loss | None = None,
+    training: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Gradients:
+    """The loss's gradient by each layer's weights and activations, and the signal forward, at the present weights.
+
+    The loss is the cross-entropy of labels (N,) or (N, L), -100 left out; or loss(output, labels), a mean over the
+    batch; without either, the scores' product with a random direction of length 1 for each sample, always the same.
+    A BatchNorm not yet trained has no running statistics: at initialization ask for training=True (dropout then acts
+    too), with the batches that training will use, for statistics are a batch's own. The model's weights, gradients,
+    buffers and mode come back as they were.
+    Raises UsageError for a model that does not take the batches or passes no gradient, ReslabError where values are
+    not finite.
+    """
+    model, merges, layers = subjects(model, batches, merges)
+    weights = weights_of(model, layers)
+    tally, count, n, total, head = Tally(), 0, 0, 0.0, None
+    edits = {merge.index: Edit(out=tally.edit(merge)) for merge in merges if merge.reachable}
+    see = watching(model, layers, lambda layer, call, value: tally.see((layer.module, "", call), value))
+    with as_it_was(model, evaluate=not training), torch.enable_grad(), see, acting(model, merges, edits):
+        notes = remarks(model, training)
+        if training:
+            model.train()
+        for weight in (w for each in weights.values() for w in each):
+            weight.requires_grad_(True)
+        for done, (inputs, labels) in enumerate(batches, 1):
+            output = call(model, inputs)
+            if done == 1:
+                head = head_of(layers, scores(output))
+            summed, asked = summed_loss(output, labels, loss, samples=batch_size(inputs), seed=done)
+            tally.close(tally.forward, "signal")
+            backward(summed)
+            tally.close(tally.backward, "gradient")
+            total, count, n = total + summed.item(), count + asked, n + batch_size(inputs)
+            if progress:
+                progress(done, len(batches))
+        sizes = {module: (norm([w.grad for w in each]) / count, norm(each)) for module, each in weights.items()}
+    rms = {key: math.sqrt(n * squares) / count for key, squares in tally.backward.items()}
+    rows = layer_rows(layers, tally, rms, sizes, head)
+    shown = [row for row in rows if not (row.shortcut or row.head)]
+    sums = tuple(merge_row(merge, tally, rms) for merge in merges if merge.index in edits)
+    return Gradients(
+        model=type(model).__name__,
+        n=n,
+        training=training,
+        of="your loss" if loss else "cross-entropy" if batches[0][1] is not None else "random direction",
+        loss=total / count,
+        layers=tuple(rows),
+        merges=sums,
+        activations=judge([row.activation for row in shown], "backward"),
+        weights=judge([row.relative for row in shown if row.call == 0], "backward"),
+        signal=judge([row.signal for row in shown], "forward"),
+        trunk=judge([row.out for row in sums if row.depth == 0], "backward", of="merge"),
+        notes=(*notes, *([f"{len(tally.cut)} values were computed without a gradient: zeros"] if tally.cut else ())),
+    )
+
+
+def summed_loss(
+    output: Any, labels: Tensor | None, loss: Loss | None, *, samples: int, seed: int
+) -> tuple[Tensor, int]:
+    """The batch's loss summed over everything asked, and how much that is: losses of batches can then be added."""
+    if loss:
+        mean = loss(output, labels)
+        if not isinstance(mean, Tensor) or mean.numel() != 1:
+            raise UsageError(f"the loss must be one number made of the model's output, got {brief(mean)}")
+        return mean.reshape(()) * samples, samples
+    found = scores(output)
+    found = found if found.dtype == torch.float64 else found.float()
+    if labels is None:
+        direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(seed)).flatten(1)
+        direction /= direction.norm(dim=1, keepdim=True)
+        return (found.flatten(1) * direction.to(found.device)).sum(), samples
+    asked, wanted = items(found, labels)
+    if not len(wanted):
+        raise UsageError(f"no label of the batch asks for anything: all are {IGNORED}")
+    return F.cross_entropy(asked, wanted, reduction="sum"), len(wanted)
+
+
+def backward(loss: Tensor) -> None:
+    """The backward pass, its failures as one sentence."""
+    if not loss.requires_grad:
+        raise UsageError("the loss has no gradient: the model computes without (torch.no_grad in its forward?)")
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        if "memory" in str(error):
+            raise
+        raise ReslabError(f"the backward pass failed: {str(error).splitlines()[0][:300]}") from error
+
+
+def layer_rows(
+    layers: Sequence[Layer],
+    tally: Tally,
+    rms: dict[Key, float],
+    sizes: dict[str, tuple[float, float]],
+    head: str | None,
+) -> list[LayerGradient]:
+    """A row for each call of each layer, in the order of the pass."""
+    known = {layer.module: layer for layer in layers}
+    rows: list[LayerGradient] = []
+    for key, shape in tally.shapes.items():
+        module, role, count = key
+        if role:
+            continue
+        layer = known[module]
+        weight, weight_size = sizes[module]
+        rows.append(
+            LayerGradient(
+                index=len(rows),
+                module=module,
+                norm=layer.norm,
+                call=count,
+                kind=layer.kind,
+                shape=shape,
+                merge=layer.merge,
+                shortcut=layer.shortcut,
+                head=module == head,
+                weight=weight,
+                weight_size=weight_size,
+                activation=rms.get(key, 0.0),
+                signal=tally.rms(key),
+            )
+        )
+    return rows
+
+
+def merge_row(merge: Merge, tally: Tally, rms: dict[Key, float]) -> MergeGradient:
+    key = (merge.module, "out", merge.index)
+    return MergeGradient(
+        index=merge.index, module=merge.module, depth=merge.depth, out=rms.get(key, 0.0), signal=tally.rms(key)
+    )
+
+
+def remarks(model: nn.Module, training: bool) -> list[str]:
+    """What the reader of the numbers should know."""
+    if not training and untrained(model):
+        return ["a BatchNorm has no statistics yet and does nothing in eval mode: take training=True at initialization"]
+    return []

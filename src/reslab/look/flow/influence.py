@@ -1,0 +1,174 @@
+"""How much each merge's branch moves what it is added to, and whether it moves it downhill.
+
+Block influence: Men et al. 2024, "ShortGPT" (arXiv 2403.03853), section 3. The cosine with the loss's gradient:
+Jastrzebski et al. 2018, "Residual Connections Encourage Iterative Inference" (arXiv 1710.04773).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError, UsageError
+from reslab.look import measure
+from reslab.look.edit.edits import Edit
+from reslab.look.edit.intervene import acting
+from reslab.look.graph.example import Example, as_it_was, batch_size, call, each, rows, scores
+from reslab.look.graph.merges import Merge, find
+from reslab.look.measure import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one merge does on average: x comes in by the skip, h = x + F leaves."""
+
+    index: int
+    module: str
+    influence: float  # 1 - mean cos(x, h): 0 where the branch changes no direction
+    ratio: float | None  # mean |F| / |x|; None where x was always zero
+    cosine: float | None  # mean cos(F, dL/dh): negative is a step downhill; None without a loss, or where it is flat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Influence:
+    """What every reachable merge does, in order, on `n` samples."""
+
+    n: int
+    merges: tuple[Step, ...]
+
+
+def influence(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    merges: Sequence[Merge] | None = None,
+    loss: Callable[[Tensor, Tensor | None], Tensor] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Influence:
+    """Block influence, |F|/|x| and cos(F, dL/dh) of each reachable merge, by one pass (and one backward) a batch.
+
+    x is what the skip operand is: at a projection the shortcut's output. h is the sum itself, before any ReLU or
+    norm that follows; F = h - x, so that signs, gates and several branches count as they add up. The gradient is
+    taken at the sum: -F.dL/dh is then also the first-order change of the loss when the branch is silenced.
+    (Jastrzebski et al. take it where the branch begins.)
+
+    Values of three dimensions, (N, L, H), are tokens: each mean is over tokens, along H, without those that an
+    `attention_mask` of that (N, L) in the example leaves out. All others, such as (N, C, H, W), are taken a sample at a
+    time over all that follows N. What has no direction (a zero vector) does not count in that mean.
+
+    The loss is cross-entropy where there are labels; `loss(scores, labels)` gives another, whose numbers are summed.
+    Runs in eval mode; the model comes back as it was. Raises UsageError for no data, or labels that do not fit.
+    """
+    if not batches:
+        raise UsageError("no data: give at least one batch")
+    merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
+    means = {merge.index: Means() for merge in merges if merge.reachable}
+    with as_it_was(model):
+        for p in model.parameters():
+            p.requires_grad_(False)  # only what flows between the merges is asked for
+        for done, (example, labels) in enumerate(batches, 1):
+            downhill, mask = labels is not None or loss is not None, mask_of(example)
+            edits = {i: watch(mean, mask, downhill) for i, mean in means.items()}
+            with torch.set_grad_enabled(downhill):
+                with acting(model, merges, edits):
+                    answer = scores(call(model, each(example, torch.Tensor.detach)))
+                if downhill:
+                    total = (measure.loss(answer, labels, answer) if loss is None else loss(answer, labels)).sum()
+                    if total.requires_grad:
+                        total.backward()
+            if progress:
+                progress(done, len(batches))
+    steps = tuple(step(merge, means[merge.index]) for merge in merges if merge.reachable)
+    return Influence(n=sum(batch_size(example) for example, _ in batches), merges=steps)
+
+
+class Means:
+    """Running sums of the three measures and how many rows counted in each; on the model's device."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, name: str, values: Tensor, count: Tensor) -> None:
+        """Values of the rows that `count` is true for."""
+        wide = values if values.device.type == "mps" else values.double()
+        pair = torch.stack([wide.where(count, 0).sum(), count.sum().to(wide)])
+        self.sums[name] = self.sums[name] + pair if name in self.sums else pair
+
+    def mean(self, name: str) -> float | None:
+        total, count = self.sums[name].tolist() if name in self.sums else (0, 0)
+        return total / count if count else None
+
+
+def step(merge: Merge, means: Means) -> Step:
+    found = {name: means.mean(name) for name in ("influence", "ratio", "cosine")}
+    for name, value in found.items():
+        if value is not None and not math.isfinite(value):
+            raise ReslabError(
+                f"the {name} of merge {merge.index} ({merge.module or 'the model'}) is {value}: its values overflow"
+            )
+    ratio, cosine = found["ratio"], found["cosine"]
+    return Step(index=merge.index, module=merge.module, influence=found["influence"] or 0.0, ratio=ratio, cosine=cosine)
+
+
+def watch(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
+    """Reduces what passes a merge at once: what follows may write into the same tensors."""
+    held: list[Tensor] = []
+
+    def skip(x: Tensor) -> Tensor:
+        held[:] = [x.detach().clone()]
+        return x
+
+    def out(h: Tensor) -> Tensor:
+        x, now = table(held.pop(), mask), table(h.detach(), mask)
+        added = now - x
+        before, after, step = length(x), length(now), length(added)
+        means.add("influence", turn(before, after, step), torch.ones_like(step, dtype=torch.bool))
+        means.add("ratio", step / before, before != 0)
+        if not downhill or not torch.is_grad_enabled():
+            return h
+        if not h.requires_grad:  # the first merge: gradients begin here
+            h = h.detach().requires_grad_().clone()  # a copy, for what follows may be in place
+        h.register_hook(lambda gradient: against(means, added, step, table(gradient.detach(), mask)))
+        return h
+
+    return Edit(skip=skip, out=out)
+
+
+def turn(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
+    """1 - cos of the angle between x and h of these lengths, h - x being `step` long.
+
+    By the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
+    """
+    scale = before * after
+    found = (step.square() - (after - before).square()) / (2 * scale)
+    return torch.where(scale == 0, (step > 0).to(step), found)  # two zeros have no angle, but nothing moved
+
+
+def against(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
+    """Note cos(F, dL/dh), the gradient first brought to a scale whose squares can be written."""
+    most = torch.linalg.vector_norm(gradient, torch.inf, dim=1)
+    gradient = gradient / most.where(most != 0, 1)[:, None]
+    scale = step * length(gradient)
+    means.add("cosine", (added * gradient).sum(dim=1) / scale, scale != 0)
+
+
+def length(rows: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(rows, dim=1)
+
+
+def table(value: Tensor, mask: Tensor | None) -> Tensor:
+    """One row for each thing that the means go over: (N, L, H) by tokens, the rest by samples; at least float32."""
+    wide = value.to(torch.promote_types(value.dtype, torch.float32))
+    if value.dim() != 3:
+        return wide.flatten(1) if value.dim() > 1 else wide[None]
+    return wide[mask] if mask is not None and mask.shape == value.shape[:2] else wide.flatten(0, 1)
+
+
+def mask_of(example: Example) -> Tensor | None:
+    """Which tokens are real, where the example says so; with a decoder's tokens beside them nobody can tell whose."""
+    if not isinstance(example, Mapping) or any(str(key).startswith("decoder_") for key in example):
+        return None
+    mask = example.get("attention_mask")
+    return mask.bool() if isinstance(mask, Tensor) and mask.dim() == 2 else None

@@ -1,0 +1,100 @@
+"""Sums of squares of what goes forward and of the gradient that comes back, layer by layer and merge by merge."""
+
+import functools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from reslab.errors import ReslabError
+from reslab.look.flow.watch import numbers, wide
+from reslab.look.graph.layers import Layer
+from reslab.look.graph.merges import Merge
+
+Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's module, "out", its index
+
+
+class Tally:
+    """Norms of values and of their gradients, taken as they pass; waits for the device twice a batch."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[Key, tuple[int, ...]] = {}  # in the order of the pass
+        self.count: defaultdict[Key, int] = defaultdict(int)
+        self.forward: defaultdict[Key, float] = defaultdict(float)
+        self.backward: defaultdict[Key, float] = defaultdict(float)
+        self.cut: dict[Key, None] = {}  # values made without a gradient
+        self.pending: list[tuple[Key, Tensor]] = []
+
+    def see(self, key: Key, value: Tensor) -> Tensor:
+        """Take a value's norm now, before an op in place writes into it, and its gradient's when that comes.
+
+        A hook on the tensor hears of the gradient by the value as it is now, whatever writes into it later (full
+        backward hooks on modules forbid to write); but not one on a view, past which a write in place leads the
+        gradient. So the model goes on with a copy of a view, such as a linear layer gives for (N, L, C).
+        """
+        self.shapes.setdefault(key, tuple(value.shape[1:]))
+        self.count[key] += value.numel()
+        self.take(key, value.detach())
+        if not value.requires_grad:
+            self.cut[key] = None
+            return value
+        value = value.clone() if value._is_view() else value
+        value.register_hook(functools.partial(self.take, key))
+        return value
+
+    def take(self, key: Key, value: Tensor) -> None:
+        self.pending.append((key, torch.linalg.vector_norm(value.to(wide(value)))))
+
+    def close(self, sums: dict[Key, float], what: str) -> None:
+        """Add what came since the last close. Raises ReslabError naming the first that is not finite."""
+        for (key, _), norm in zip(self.pending, numbers([norm for _, norm in self.pending]), strict=True):
+            square = norm * norm
+            if not math.isfinite(square):
+                raise ReslabError(f"the {what} at {key[0]} is not finite: nothing can be measured from there on")
+            sums[key] += square
+        self.pending.clear()
+
+    def rms(self, key: Key) -> float:
+        """Root mean square of all numbers of a value."""
+        return math.sqrt(self.forward[key] / self.count[key])
+
+    def edit(self, merge: Merge) -> Callable[[Tensor], Tensor]:
+        """What to do at a merge's sum."""
+        return functools.partial(self.see, (merge.module, "out", merge.index))
+
+
+def weights_of(model: nn.Module, layers: Iterable[Layer]) -> dict[str, list[nn.Parameter]]:
+    """Each layer's weights by its module: the parameters of two or more dimensions, biases left out."""
+    found = {}
+    for layer in layers:
+        parameters = model.get_submodule(layer.module).parameters()
+        found[layer.module] = [p for p in parameters if p.dim() > 1 and p.is_floating_point()]
+    return found
+
+
+def norm(values: Sequence[Tensor | None]) -> float:
+    """The norm of all numbers of some tensors together; None counts as zeros."""
+    return math.hypot(*numbers([torch.linalg.vector_norm(v.to(wide(v))) for v in values if v is not None]), 0.0)
+
+
+def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[float]]:
+    """The norms of the gradients that the weights hold (none: 0), and of the weights, to six digits.
+
+    One batched op over all, waiting for the device once: for use along training.
+    """
+    none = torch.zeros((), device=weights[0].device)
+    gradients = [none if weight.grad is None else weight.grad for weight in weights]
+    found = torch.stack(torch._foreach_norm([*gradients, *(weight.detach() for weight in weights)])).tolist()
+    rounded = [float(f"{value:.6g}") for value in found]
+    return rounded[: len(weights)], rounded[len(weights) :]
+
+
+def untrained(model: nn.Module) -> bool:
+    """Whether some BatchNorm's running statistics are still those it was made with: means 0 and variances 1."""
+    norms = [(m.running_mean, m.running_var) for m in model.modules() if isinstance(m, _BatchNorm)]
+    return any(
+        mean is not None and var is not None and not mean.any() and bool((var == 1).all()) for mean, var in norms
+    )

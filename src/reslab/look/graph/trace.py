@@ -1,0 +1,230 @@
+"""The value graph of one forward pass: which tensor came from which, in which module, at which site.
+
+A value is a tensor at one moment: an in-place result is a new value. Recorded under a TorchDispatchMode, which sees
+what torch.fx cannot trace, in-place or not; works on FakeTensor and on the meta device, without weights.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from reslab.look.graph.example import Example, arguments, call, each, first_of, tensors
+from reslab.look.graph.sites import ADDING, Modules, Product, Site, name_of, operands
+
+NUMBERED = frozenset("add sub rsub hardtanh clamp clamp_min clamp_max threshold".split())
+
+
+@dataclass(slots=True)
+class Value:
+    """One tensor at one moment; sources (parameters, inputs, constants) have no op."""
+
+    op: str
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    floating: bool
+    data: bool  # whether it depends on the example
+    path: str  # the module at work
+    site: Site | None  # the adding call that made it
+    weights: tuple[str, ...] = ()  # the parameters (by name) read directly or through views
+    numbers: Mapping[str, float] = field(default_factory=dict)  # by name, of the ops in NUMBERED
+    macs: int = 0
+    above: int = 0  # the set of its ancestors, itself among them, as bits
+
+
+@dataclass
+class Graph:
+    """All values of a pass in order, who uses each, and which values each site added."""
+
+    values: list[Value] = field(default_factory=list)
+    users: list[list[int]] = field(default_factory=list)
+    added: dict[Site, tuple[int | None, ...]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> how many numbers
+    strangers: set[str] = field(default_factory=set)  # ops that are not PyTorch's own, with the module
+    calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: what goes in, comes out
+    outputs: set[int] = field(default_factory=set)
+
+    def put(self, value: Value) -> int:
+        index = len(self.values)
+        value.above = 1 << index
+        for i in value.inputs:
+            value.above |= self.values[i].above
+            if index not in self.users[i]:
+                self.users[i].append(index)
+        self.values.append(value)
+        self.users.append([])
+        return index
+
+
+def trace(model: nn.Module, example: Example) -> Graph:
+    """Run the model once, without gradients, and return its value graph."""
+    fakes = (mode for t in model.parameters() if (mode := getattr(t, "fake_mode", None)) is not None)
+    # In inference mode PyTorch's composite functions would not come apart into the ops that are counted here.
+    with torch.inference_mode(False), torch.no_grad(), next(fakes, contextlib.nullcontext()):
+        example = each(example, torch.clone)  # the model may write into it
+        recorder = Recorder(model, example)
+        with recorder.modules.watched(), recorder, Calls(recorder):
+            output = call(model, example)
+    recorder.graph.outputs = {recorder.now[id(t)] for t in tensors(output) if id(t) in recorder.now}
+    return recorder.graph
+
+
+class Calls(TorchFunctionMode):
+    """Tells the recorder which adding call of the model is at work."""
+
+    def __init__(self, recorder: "Recorder") -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs, name, recorder = kwargs or {}, name_of(func), self.recorder
+        if name not in ADDING or not recorder.modules.stack:
+            return func(*args, **kwargs)
+        recorder.site = site = recorder.modules.site()
+        recorder.graph.added[site] = tuple(recorder.seen(t) for t in operands(name, args, kwargs))
+        try:
+            return func(*args, **kwargs)
+        finally:
+            recorder.site = None
+
+
+class Recorder(TorchDispatchMode):
+    """Writes the graph. Tensors are kept alive, so that no id is used twice."""
+
+    def __init__(self, model: nn.Module, example: Example) -> None:
+        super().__init__()
+        self.graph, self.modules = Graph(), Modules(model, self.entered, self.left)
+        self.site: Site | None = None
+        self.now: dict[int, int] = {}  # id of a tensor -> its value at this moment
+        self.alive: list[Tensor] = []
+        self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that look at it
+        self.names = {id(p): name for name, p in model.named_parameters()}
+        self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
+        args, kwargs = arguments(example)
+        for tensor in tensors([*args, *kwargs.values()]):
+            self.set(tensor, Value("", (), tuple(tensor.shape), tensor.is_floating_point(), True, "", None))
+
+    def entered(self, path: str, args: list) -> None:
+        if path not in self.graph.calls:
+            self.graph.calls[path] = (self.seen(first_of(args)), None)
+
+    def left(self, path: str, output: Any) -> None:
+        before, after = self.graph.calls[path]
+        if after is None:
+            self.graph.calls[path] = (before, self.seen(first_of(output)))
+
+    def set(self, tensor: Tensor, value: Value) -> int:
+        index = self.graph.put(value)
+        if id(tensor) not in self.now:
+            self.alive.append(tensor)
+            self.sharing.setdefault(storage(tensor), []).append(tensor)
+        self.now[id(tensor)] = index
+        return index
+
+    def value(self, tensor: Tensor) -> int:
+        """The value a tensor has now; one never met is a source."""
+        if id(tensor) in self.now:
+            return self.now[id(tensor)]
+        name = self.names.get(id(tensor))
+        source = Value("", (), tuple(tensor.shape), tensor.is_floating_point(), False, "", None)
+        source.weights = (name,) if name else ()
+        return self.set(tensor, source)
+
+    def seen(self, item: Any) -> int | None:
+        if isinstance(item, Product):  # its value is within the call: told by either factor
+            return self.seen(item.first)
+        return self.value(item) if isinstance(item, Tensor) else None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        given = tensors([*args, *kwargs.values()])
+        written = written_to(func, args, kwargs)
+        fresh = {id(t) for t in written if "out" in kwargs or func.overloadpacket.__name__ == "copy_"}
+        inputs = tuple(dict.fromkeys(self.value(t) for t in given if id(t) not in fresh))
+        out = func(*args, **kwargs)
+        results = list({id(t): t for t in [*tensors(out), *written]}.values())
+        self.record(func, args, kwargs, out, inputs, [t for t in results if t_is_new(t, self.now, written)])
+        for tensor in written:
+            self.spread(tensor)
+        return out
+
+    def record(
+        self, func: Any, args: tuple, kwargs: dict, out: Any, inputs: tuple[int, ...], results: list[Tensor]
+    ) -> None:
+        values = self.graph.values
+        path = self.modules.stack[-1] if self.modules.stack else ""
+        data = any(values[i].data for i in inputs)
+        weights = tuple(name for i in inputs if not values[i].data for name in values[i].weights)
+        op = func.overloadpacket.__name__
+        if func.namespace not in ("aten", "prims", "prim") and data:
+            self.graph.strangers.add(f"{func.namespace}::{op} in {path or 'the model'}")
+        if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
+            op = "plus_nothing"  # how Python's sum() begins
+        macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)
+        for tensor in results:
+            value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, weights)
+            value.numbers = numbers
+            value.macs, macs = macs, 0  # counted once, however many tensors come out
+            self.set(tensor, value)
+
+    def spread(self, tensor: Tensor) -> None:
+        """What was written through one tensor is seen through every other of the same storage."""
+        index = self.now[id(tensor)]
+        for other in self.sharing.get(storage(tensor), []):
+            if other is not tensor:
+                old = self.graph.values[self.now[id(other)]]
+                both = (self.now[id(other)], index)
+                data = old.data or self.graph.values[index].data
+                self.set(other, Value("written", both, old.shape, old.floating, data, old.path, None, old.weights))
+
+
+def t_is_new(tensor: Tensor, now: dict[int, int], written: list[Tensor]) -> bool:
+    return id(tensor) not in now or any(tensor is w for w in written)
+
+
+def storage(tensor: Tensor) -> int:
+    try:
+        return tensor.untyped_storage()._cdata
+    except (NotImplementedError, RuntimeError):  # sparse tensors and the like have none
+        return id(tensor)
+
+
+def written_to(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
+    """The tensors that the op writes into."""
+    if not func._schema.is_mutable:
+        return []
+    found: list[Tensor] = []
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found += tensors(args[i] if i < len(args) else kwargs.get(argument.name))
+    return found
+
+
+def count_macs(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
+    """Multiply-adds of matrix products, convolutions and fused attention; nothing for the rest."""
+    packet = func.overloadpacket
+    if packet.__name__ == "_scaled_dot_product_flash_attention_for_cpu":
+        q, k, v = args[:3]
+        return q.numel() * k.shape[-2] + q.numel() // q.shape[-1] * k.shape[-2] * v.shape[-1]
+    if packet not in flop_registry:
+        return 0
+    return flop_registry[packet](*args, **kwargs, out_val=out) // 2
+
+
+def numbers_of(func: Any, args: tuple, kwargs: dict) -> dict[str, float]:
+    """The plain numbers that the op is given, by their names in its schema."""
+    if func.overloadpacket.__name__.removesuffix("_") not in NUMBERED:
+        return {}
+    found = {}
+    for i, argument in enumerate(func._schema.arguments):
+        default = argument.default_value if argument.has_default_value() else None
+        value = args[i] if i < len(args) else kwargs.get(argument.name, default)
+        if isinstance(value, int | float):
+            found[argument.name] = value
+    return found

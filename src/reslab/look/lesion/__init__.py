@@ -1,0 +1,1 @@
+"""Blocks disabled, swapped and left out, and answers read at each depth."""

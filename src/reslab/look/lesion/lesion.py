@@ -1,0 +1,228 @@
+"""Lesions: silence blocks, leave layers out, reorder blocks, and measure what it does (Veit et al. 2016, section 4).
+
+A lesion silences a merge's branch: out = skip; where the skip is a projection, that stays. The weights stay as they
+are.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.look.graph.example import Example, as_it_was, batch_size, rows, tensors
+from reslab.look.graph.layers import Layer, find_layers
+from reslab.look.graph.merges import Merge, find, plain
+from reslab.look.lesion.growing import Lesion
+from reslab.look.lesion.reorder import Blocks, arranged, find_blocks, kendall_tau, shuffled
+from reslab.look.lesion.silencing import Method, measured
+from reslab.look.lesion.trials import Progress, Steps, Trial, Values, checked, one_by_one
+from reslab.look.measure import Batch, Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silenced:
+    """One merge's branch silenced."""
+
+    merge: int
+    module: str
+    kind: str  # identity; projection: its shortcut stayed
+    values: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """k merges drawn at random and silenced together, repeatedly: each metric's value in every repeat."""
+
+    k: int
+    values: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reordered:
+    """Pairs of blocks of one shape swapped at random, once."""
+
+    swaps: int
+    tau: float  # Kendall's rank correlation of the blocks' order with the model's own: 1 is the same
+    values: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """One layer that keeps the shape left out together with its normalization: out = in."""
+
+    layer: int
+    module: str
+    kind: str  # Conv2d, Linear
+    values: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesions:
+    """What became of each metric, its mean over the n things asked (samples or tokens), under each lesion."""
+
+    n: int
+    metrics: tuple[str, ...]
+    whole: Values
+    method: Method  # how merges were silenced; the numbers are the same
+    why: str  # where one pass a lesion was needed
+    single: tuple[Silenced, ...]
+    random: tuple[Drawn, ...]
+    reorder: tuple[Reordered, ...]
+    layers: tuple[LeftOut, ...]
+    notes: tuple[str, ...]  # what could not be done, and why
+
+
+def lesions(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    merges: Sequence[Merge] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
+    repeats: int = 10,
+    ks: Sequence[int] | None = None,
+    swaps: Sequence[int] | None = None,
+    layers: bool | None = None,
+    seed: int = 0,
+    chunk: int | None = None,
+    method: Literal["auto", "growing", "naive"] = "auto",
+    progress: Progress | None = None,
+) -> Lesions:
+    """Each merge silenced alone, k merges at random, blocks reordered, layers left out; `repeats` of what is random.
+
+    `ks`: how many of the merges to silence at once, projections' branches among them as in the paper (by default six
+    numbers from 1 to all). `swaps`: how many times a random pair of blocks of one shape changes places (by default
+    1, 2, 4, ... up to the number of blocks). An empty tuple leaves either out; a part of `merges` leaves the rest
+    alone. `layers`: whether to leave out single layers too; by default where there are no merges. `metrics`: names
+    or functions of measure.py; by default error, loss and KL, without labels drift. The same seed gives the same
+    draws on any machine.
+
+    All silencing is done in growing passes (growing.py), or in one pass a lesion where the model does not take that;
+    `why` says so. `chunk` bounds the memory: the most rows of a grown batch (samples times copies), by default as
+    many as the largest batch has, but at least 16.
+
+    Raises UsageError for options and data that do not fit; ReslabError where a metric gives NaN, naming the lesion,
+    or where method="growing" does not do.
+    """
+    model = plain(model)
+    asked = checked(batches, metrics)
+    few = rows(batches[0][0], 0, 2)
+    merges = find(model, few) if merges is None else merges
+    reachable = [merge for merge in merges if merge.reachable]
+    ks = spread(len(reachable)) if ks is None else ks
+    check(len(reachable), repeats, ks, swaps, chunk, method)
+    drawn = {k: [draw(reachable, k, Random(f"{seed} random {k} {i}")) for i in range(repeats)] for k in ks}
+    alone = [Lesion({merge.index}) for merge in reachable]
+    silent = list(dict.fromkeys([*alone, *(lesion for k in drawn for lesion in drawn[k])]))
+    samples = sum(batch_size(example) for example, _ in batches)
+    most = chunk or max(16, *(batch_size(example) for example, _ in batches))
+    with torch.no_grad(), as_it_was(model):
+        left = left_layers(model, few) if layers or (layers is None and not merges) else []
+        blocks = find_blocks(model, merges, few) if swaps is None or swaps else Blocks((), (), "")
+        orders = shuffles(blocks, swaps, repeats, seed)
+        trials = [reordered(model, blocks, order) for _, order in orders] + [without(model, layer) for layer in left]
+        steps = Steps(progress, samples * (len(silent) + len(trials)))
+        tally, how, why = measured(model, batches, asked, merges, silent, method=method, most=most, steps=steps)
+        others = one_by_one(model, batches, asked, trials, steps) if trials else tally
+    values = {lesion: tally.means(i) for i, lesion in enumerate(silent, start=1)}
+    changed = [others.means(i + 1) for i in range(len(trials))]
+    return Lesions(
+        n=tally.n,
+        metrics=tuple(asked),
+        whole=tally.means(0),
+        method=how,
+        why=why,
+        single=tuple(
+            Silenced(merge=merge.index, module=merge.module, kind=merge.kind, values=values[lesion])
+            for merge, lesion in zip(reachable, alone, strict=True)
+        ),
+        random=tuple(
+            Drawn(k=k, values={name: tuple(values[lesion][name] for lesion in drawn[k]) for name in asked})
+            for k in drawn
+        ),
+        reorder=tuple(
+            Reordered(swaps=n, tau=kendall_tau(order), values=each)
+            for (n, order), each in zip(orders, changed, strict=False)
+        ),
+        layers=tuple(
+            LeftOut(layer=layer.index, module=layer.module, kind=layer.kind, values=each)
+            for layer, each in zip(left, changed[len(orders) :], strict=True)
+        ),
+        notes=tuple(remarks(merges, blocks)),
+    )
+
+
+def check(n: int, repeats: int, ks: Sequence[int], swaps: Sequence[int] | None, chunk: int | None, method: str) -> None:
+    """Raise UsageError for options that cannot be."""
+    if repeats < 1:
+        raise UsageError(f"repeats must be at least 1, got {repeats}")
+    if wrong := [k for k in ks if not 1 <= k <= n]:
+        raise UsageError(f"k must be from 1 to {n}, the number of merges, got {wrong[0]}")
+    if wrong := [k for k in swaps or () if k < 1]:
+        raise UsageError(f"swaps must be at least 1, got {wrong[0]}")
+    if chunk is not None and chunk < 2:
+        raise UsageError(f"chunk must be at least 2 rows, a sample and its lesioned copy, got {chunk}")
+    if method not in ("auto", "growing", "naive"):
+        raise UsageError(f"method must be auto, growing or naive, got {method!r}")
+
+
+def spread(n: int, points: int = 6) -> tuple[int, ...]:
+    """At most so many numbers from 1 to n, evenly."""
+    return tuple(sorted({round(1 + (n - 1) * i / (points - 1)) for i in range(points)})) if n else ()
+
+
+def draw(merges: Sequence[Merge], k: int, coin: Random) -> Lesion:
+    """k of the merges. Only random() is promised to give the same numbers in every Python."""
+    order = sorted(merges, key=lambda merge: coin.random())
+    return Lesion(merge.index for merge in order[:k])
+
+
+def shuffles(blocks: Blocks, swaps: Sequence[int] | None, repeats: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
+    """How many swaps, and the order after them, of every trial."""
+    if not blocks.pairs:
+        return []
+    counts = [2**i for i in range(len(blocks.paths).bit_length())] if swaps is None else swaps
+    return [(n, shuffled(blocks, n, Random(f"{seed} reorder {n} {i}"))) for n in counts for i in range(repeats)]
+
+
+def reordered(model: nn.Module, blocks: Blocks, order: Sequence[int]) -> Trial:
+    return Trial(f"with its blocks in the order {', '.join(map(str, order))}", lambda: arranged(model, blocks, order))
+
+
+def left_layers(model: nn.Module, example: Example) -> list[Layer]:
+    """The layers that could be left out: those that keep the shape, shortcuts apart."""
+    return [layer for layer in find_layers(model, example) if layer.keeps_shape and not layer.shortcut]
+
+
+def without(model: nn.Module, layer: Layer) -> Trial:
+    return Trial(f"without layer {layer.module}", lambda: left_out(model, layer))
+
+
+@contextlib.contextmanager
+def left_out(model: nn.Module, layer: Layer) -> Iterator[None]:
+    """The layer and its normalization give what they are given."""
+
+    def as_given(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> Tensor:
+        return tensors([*args, *kwargs.values()])[0].clone()  # what follows may write into it
+
+    paths = [path for path in (layer.module, layer.norm) if path]
+    handles = [model.get_submodule(path).register_forward_hook(as_given, with_kwargs=True) for path in paths]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def remarks(merges: Sequence[Merge], blocks: Blocks) -> Iterator[str]:
+    """What could not be done, and why."""
+    yield from getattr(merges, "notes", ()) if not merges else ()
+    for merge in merges:
+        if not merge.reachable:
+            yield f"merge {merge.index} ({merge.module}) cannot be silenced: {merge.why}"
+    if merges and blocks.why:
+        yield f"nothing was reordered: {blocks.why}"

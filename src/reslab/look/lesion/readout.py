@@ -1,0 +1,173 @@
+"""What the model would answer at each depth: later branches silenced, the rest read through its own head.
+
+For networks whose skips are the identity this is the logit lens: the value after merge i goes straight to the final
+norm and the head. (nostalgebraist 2020, "interpreting GPT: the logit lens"; for ResNets Greff et al. 2017,
+arXiv 1612.07771.) Nothing need be known of the head: the skips carry the value there.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.look.edit.edits import Edit, silence
+from reslab.look.edit.intervene import acting
+from reslab.look.graph.example import as_it_was, batch_size, call, rows
+from reslab.look.graph.merges import Merge, find
+from reslab.look.lesion.silencing import Method, measured
+from reslab.look.lesion.trials import Steps, Tally, Trial, checked, one_by_one
+from reslab.look.measure import Batch, Metric
+
+BATCHNORM = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """The model's answers after the first `depth` merges."""
+
+    depth: int  # merges passed; 0 is the stem alone
+    module: str | None  # of the last one passed
+    projections: int  # shortcuts with weights or padding still ahead: what they carry they also change
+    values: dict[str, float]  # each metric's mean over the things asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readout:
+    """The answers at every depth, on the n things asked (samples or tokens); the last is the whole model."""
+
+    n: int
+    metrics: tuple[str, ...]
+    renorm: bool
+    method: Method  # how branches were silenced; the numbers are the same
+    depths: tuple[Depth, ...]
+
+
+def readout(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    merges: Sequence[Merge] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
+    renorm: bool = False,
+    chunk: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Readout:
+    """Each metric at each depth: after the first 0, 1, ..., n reachable merges, with all later branches silenced.
+
+    A merge inside another's branch is passed before it; what holds it is kept. Where the shape changes later on, the
+    shortcuts carry the value: those of option A lose nothing but every second pixel, trained projections were fitted
+    to be added to their branches, and after post-norm merges the norms stay: read such depths with care (each Depth
+    counts the `projections` ahead). Labels of language models are (N, L) with -100 where nothing is asked, and stand
+    where the scores do: for a causal model, labels[:, t] is the token t + 1.
+
+    BatchNorm's averages were made with all branches; `renorm` measures them again at each depth, on these
+    batches, for the layers from the first silenced merge on (LayerNorm needs none of this; averages that the
+    model keeps otherwise stay). It needs more than one value a channel. A post-activation ResNet with option A has no
+    norm on its skips, so nothing to measure again.
+
+    By growing passes (growing.py), whose rows (samples times copies) `chunk` bounds, by default the largest batch's
+    but at least 16; with `renorm`, or where the model does not take that, by two or one passes a depth. Runs in eval
+    mode; the model comes back as it was. Raises UsageError for no data, a model without merges, or metrics that do
+    not fit the data; ReslabError where a metric gives NaN.
+    """
+    asked = checked(batches, metrics)
+    merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
+    usable = [merge for merge in merges if merge.reachable]
+    if not usable:
+        raise UsageError(f"{type(model).__name__} has no merges to stop at: there is one depth only, its last layer")
+    later = [after(usable, passed) for passed in range(len(usable) + 1)]
+    short = [silenced for silenced in later if silenced]  # the last, and those inside the last, are the whole model
+    lesions = [frozenset(merge.index for merge in silenced) for silenced in short]
+    samples = [batch_size(example) for example, _ in batches]
+    steps = Steps(progress, sum(samples) * len(lesions))
+    with torch.no_grad(), as_it_was(model):
+        tally: Tally
+        method: Method
+        if renorm:
+            trials = [renormed(model, merges, batches, silenced) for silenced in short]
+            tally, method = one_by_one(model, batches, asked, trials, steps), "naive"
+        else:
+            most = chunk or max(16, *samples)
+            tally, method, _ = measured(model, batches, asked, merges, lesions, method="auto", most=most, steps=steps)
+    places = iter(range(1, len(short) + 1))
+    depths = tuple(
+        Depth(
+            depth=passed,
+            module=usable[passed - 1].module if passed else None,
+            projections=sum(merge.kind == "projection" for merge in silenced),
+            values=tally.means(next(places) if silenced else 0),
+        )
+        for passed, silenced in enumerate(later)
+    )
+    return Readout(n=tally.n, metrics=tuple(asked), renorm=renorm, method=method, depths=depths)
+
+
+def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
+    """The merges to silence: those not passed, but for the ones that hold the last passed in their branch."""
+    known = {merge.index: merge for merge in merges}
+    around, inner = set(), merges[passed - 1] if passed else None
+    while inner is not None and inner.parent is not None:
+        around.add(inner.parent)
+        inner = known.get(inner.parent)
+    return [merge for merge in merges[passed:] if merge.index not in around]
+
+
+def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Trial:
+    """The model with these merges silent and its BatchNorms used to that."""
+    means = averages(model, merges, batches, later)
+
+    @contextlib.contextmanager
+    def change() -> Iterator[None]:
+        with swapped(means), acting(model, merges, {merge.index: silence() for merge in later}):
+            yield
+
+    return Trial(f"before merge {later[0].index} ({later[0].module or 'the model'})", change)
+
+
+Averages = list[tuple[Tensor, Tensor]]  # a BatchNorm's buffers, and what they should hold
+
+
+def averages(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Averages:
+    """What the BatchNorms that run after the first of `later` see when the branches of all these are silent."""
+    norms = [m for m in model.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
+    own = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    momenta = [norm.momentum for norm in norms]
+
+    def begin(h: Tensor) -> Tensor:  # what ran before sees what it always saw, and keeps its averages
+        for norm in norms:
+            norm.training = True
+        return h
+
+    edits = {merge.index: silence() for merge in later}
+    edits[later[0].index] = Edit(branch=torch.zeros_like, out=begin)
+    try:
+        for norm in norms:
+            norm.momentum = None  # the plain mean over the batches
+            norm.num_batches_tracked.zero_()  # type: ignore[union-attr]
+        for example, _ in batches:
+            for norm in norms:
+                norm.training = False
+            with acting(model, merges, edits):
+                call(model, example)
+        return [(buffer, buffer.clone()) for buffer, _ in own]
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum, norm.training = momentum, False
+        for buffer, value in own:
+            buffer.copy_(value)
+
+
+@contextlib.contextmanager
+def swapped(pairs: Averages) -> Iterator[None]:
+    """Inside, the buffers hold the other values."""
+    own = [(buffer, buffer.clone()) for buffer, _ in pairs]
+    try:
+        for buffer, value in pairs:
+            buffer.copy_(value)
+        yield
+    finally:
+        for buffer, value in own:
+            buffer.copy_(value)

@@ -1,0 +1,152 @@
+"""Measure lesions: all in growing passes, or one pass each where the model does not take a batch that grows.
+
+A model may mix its samples in ways nobody foresees, so no growing pass is believed unseen: copy 0 must be the whole
+model's output, always; and for every new shape of what goes in, lesions from the beginning, middle and end of the
+pass must equal those done one at a time.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError
+from reslab.look.edit.edits import silence
+from reslab.look.edit.intervene import acting
+from reslab.look.graph.example import Example, arguments, batch_size, call, rows, scores, tensors
+from reslab.look.graph.merges import Merge
+from reslab.look.lesion.growing import GrowthError, Lesion, grow
+from reslab.look.lesion.trials import Steps, Tally, Trial, one_by_one
+from reslab.look.measure import METRICS, Batch, Metric
+
+Method = Literal["growing", "naive"]
+HELD = 2**24  # scores kept until a batch is through
+
+
+class Measured(NamedTuple):
+    tally: Tally  # lesion i at place i + 1
+    method: Method
+    why: str
+
+
+def measured(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    metrics: dict[str, Metric],
+    merges: Sequence[Merge],
+    lesions: Sequence[Lesion],
+    *,
+    method: Literal["auto", "growing", "naive"],
+    most: int,
+    steps: Steps,
+) -> Measured:
+    """Every lesion's metrics. Eval mode and no gradients are the caller's part.
+
+    A grown batch has at most `most` rows, though at least a sample's two. Raises ReslabError where method="growing"
+    does not do.
+    """
+    trials = [lesioned(model, merges, lesion) for lesion in lesions]
+    began, why = steps.done, "asked for" if lesions else "there is nothing to silence"
+    if method != "naive" and lesions:
+        tally = Tally(metrics, [trial.name for trial in trials])
+        try:
+            by_growing(model, batches, tally, merges, lesions, most=most, steps=steps)
+            return Measured(tally, "growing", "")
+        except GrowthError as error:
+            why = str(error).splitlines()[0]
+            if method == "growing":
+                raise ReslabError(f"no growing pass: {why}; use method='naive'") from error
+            steps.done = began
+    return Measured(one_by_one(model, batches, metrics, trials, steps), "naive", why)
+
+
+def lesioned(model: nn.Module, merges: Sequence[Merge], lesion: Lesion) -> Trial:
+    """The model with these merges silent, as a trial of the naive loop."""
+    known = {merge.index: merge for merge in merges}
+    edits = {i: silence() for i in sorted(lesion)}
+    names = [f"{i} ({known[i].module or known[i].path})" for i in edits]
+    name = f"without merge {names[0]}" if len(names) == 1 else f"without merges {', '.join(map(str, edits))}"
+    return Trial(name, lambda: acting(model, merges, edits))
+
+
+def by_growing(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    tally: Tally,
+    merges: Sequence[Merge],
+    lesions: Sequence[Lesion],
+    *,
+    most: int,
+    steps: Steps,
+) -> None:
+    """Fill the tally. Raises GrowthError with the reason."""
+    itemwise = all(metric in METRICS.values() for metric in tally.metrics.values())
+    check = Check(model, merges)
+    for example, labels in batches:
+        n, whole = batch_size(example), scores(call(model, example))
+        if whole.shape[:1] != (n,) or (labels is not None and labels.shape[0] != n):
+            raise GrowthError(f"the output, {list(whole.shape)}, does not begin with the {n} samples")
+        tally.add(0, whole, labels, whole)
+        for group in groups(lesions, most - 1):
+            some, size = [lesions[i] for i in group], max(1, most // (len(group) + 1))
+            spans = [(start, min(start + size, n)) for start in range(0, n, size)]
+            grown: Iterable[Tensor] = check.passes(some, example, whole, spans, steps)
+            # A user's function may ask for all samples at once; and calls on few numbers cost more than these do.
+            if not itemwise or whole.numel() * len(group) <= HELD:
+                spans, grown = [(0, n)], [torch.cat(list(grown), dim=1)]
+            for (a, b), found in zip(spans, grown, strict=True):
+                for i, changed in zip(group, found[1:], strict=True):
+                    tally.add(i + 1, changed, None if labels is None else labels[a:b], whole[a:b])
+
+
+def groups(lesions: Sequence[Lesion], most: int) -> list[list[int]]:
+    """The lesions in groups of at most `most`, those together that begin near each other."""
+    order = sorted(range(len(lesions)), key=lambda i: sorted(lesions[i]))
+    n = -(-len(order) // max(1, most))
+    return [order[len(order) * i // n : len(order) * (i + 1) // n] for i in range(n)]
+
+
+class Check:
+    """Growing passes that are believed only where they agree with plain ones."""
+
+    def __init__(self, model: nn.Module, merges: Sequence[Merge]) -> None:
+        self.model, self.merges = model, merges
+        self.seen: set[Any] = set()  # shapes of what went in
+
+    def passes(
+        self, lesions: Sequence[Lesion], example: Example, whole: Tensor, spans: Sequence[tuple[int, int]], steps: Steps
+    ) -> Iterator[Tensor]:
+        """The scores of samples a to b, for each (a, b)."""
+        for a, b in spans:
+            found = self.grown(lesions, rows(example, a, b), whole[a:b])
+            steps.add((b - a) * len(lesions))
+            yield found
+
+    def grown(self, lesions: Sequence[Lesion], example: Example, whole: Tensor) -> Tensor:
+        """(1 + lesions, N, ...) scores. Raises GrowthError where they are not what one pass a lesion gives."""
+        found = grow(self.model, self.merges, lesions, example)
+        if not agree(found[0], whole):
+            raise GrowthError("with more samples beside them the same samples give another output")
+        args, kwargs = arguments(example)
+        form = (len(lesions), *(t.shape for t in tensors([*args, *kwargs.values()])))
+        if form not in self.seen:
+            for i in sorted({0, len(lesions) // 2, len(lesions) - 1}):
+                trial = lesioned(self.model, self.merges, lesions[i])
+                with trial.change():
+                    alone = scores(call(self.model, example))
+                if not agree(found[i + 1], alone):
+                    raise GrowthError(f"{trial.name} a growing pass does not give what a pass alone gives")
+            self.seen.add(form)
+        return found
+
+
+def agree(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether two scores are equal but for rounding: within the root of the type's precision, of the largest."""
+    if ours.shape != theirs.shape or not theirs.numel():
+        return ours.shape == theirs.shape
+    kind = theirs.dtype if theirs.is_floating_point() else torch.float32
+    coarse = theirs.device.type == "cuda" and kind == torch.float32  # TF32
+    ours, theirs = (scores if kind == torch.float64 else scores.float() for scores in (ours, theirs))
+    allowed = (2.0**-10 if coarse else torch.finfo(kind).eps) ** 0.5 * theirs.abs().max()
+    return bool((ours - theirs).abs().max() <= allowed)

@@ -1,0 +1,95 @@
+"""Measure changed models beside the whole one: each trial is a change that lasts for a pass."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError, UsageError
+from reslab.look.graph.example import batch_size, call, scores
+from reslab.look.measure import IGNORED, Batch, Metric, chosen, measure
+
+Progress = Callable[[int, int], None]
+Values = dict[str, float]  # each metric's mean over the things asked
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a change is called in an error, and the change: a context inside which the model is changed."""
+
+    name: str
+    change: Callable[[], AbstractContextManager[Any]]
+
+
+class Tally:
+    """Each metric's mean over the things asked, for the whole model (at 0) and every trial (from 1)."""
+
+    def __init__(self, metrics: dict[str, Metric], names: Sequence[str]) -> None:
+        self.metrics, self.names = metrics, ["the whole model", *names]
+        self.sums: list[dict[str, Tensor]] = [{} for _ in self.names]
+        self.n = 0
+
+    def add(self, at: int, changed: Tensor, labels: Tensor | None, whole: Tensor) -> None:
+        """Some samples' scores. Raises ReslabError that says which trial and metric gave what is no number."""
+        things = count(whole, labels)
+        self.n += 0 if at else things
+        try:
+            values = measure(self.metrics, changed, labels, whole)
+        except ReslabError as error:
+            raise type(error)(f"{self.names[at]}: {error}") from error
+        for name, found in values.items():
+            if things:  # one number for all weighs as much as one for each
+                mean = (found if found.device.type == "mps" else found.double()).mean()
+                self.sums[at][name] = self.sums[at].get(name, 0.0) + mean * things
+
+    def means(self, at: int) -> Values:
+        return {name: float(total) / self.n for name, total in self.sums[at].items()}
+
+
+class Steps:
+    """How far the work is, for the one who waits: a step is a sample under one change."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def add(self, steps: int) -> None:
+        self.done += steps
+        if self.progress:
+            self.progress(self.done, self.total)
+
+
+def one_by_one(
+    model: nn.Module, batches: Sequence[Batch], metrics: dict[str, Metric], trials: Sequence[Trial], steps: Steps
+) -> Tally:
+    """The naive loop: a pass for every trial and batch. The model is in eval mode and without gradients already."""
+    tally = Tally(metrics, [trial.name for trial in trials])
+    for example, labels in batches:
+        whole = scores(call(model, example))
+        tally.add(0, whole, labels, whole)
+        for i, trial in enumerate(trials, start=1):
+            with trial.change():
+                changed = scores(call(model, example))
+            tally.add(i, changed, labels, whole)
+            steps.add(batch_size(example))
+    return tally
+
+
+def count(scores: Tensor, labels: Tensor | None) -> int:
+    """How many things are asked: the labels that fit the scores, else the rows of scores."""
+    if labels is not None and scores.shape[:-1] == labels.shape:
+        return int((labels != IGNORED).sum())
+    return scores.numel() // scores.shape[-1] if scores.dim() > 1 else scores.numel()
+
+
+def checked(batches: Sequence[Batch], metrics: Sequence[str | Metric] | None) -> dict[str, Metric]:
+    """The metrics for these batches. Raises UsageError for no batches, or labels with some of them only."""
+    if not batches:
+        raise UsageError("there are no batches to measure on")
+    if len({labels is None for _, labels in batches}) > 1:
+        raise UsageError("some batches have labels and some have none: give all or none")
+    if all(labels is not None and not torch.any(labels != IGNORED) for _, labels in batches):
+        raise UsageError(f"nothing is asked: every label is {IGNORED}")
+    return chosen(metrics, batches[0][1])

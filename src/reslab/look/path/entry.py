@@ -1,0 +1,75 @@
+"""Where a gradient is taken: at the example itself where it is of numbers, else at the embeddings of its ids."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.look.edit.edits import Edit
+from reslab.look.edit.intervene import acting
+from reslab.look.graph.example import Example, arguments, call, each, tensors
+from reslab.look.graph.merges import Merge
+
+
+class Entry:
+    """The tensor at which the gradient is read; `module` is the path of the module that gives it, None: the input."""
+
+    def __init__(self, model: nn.Module, merges: Sequence[Merge], example: Example) -> None:
+        self.model, self.module = model, None
+        args, kwargs = arguments(example)
+        if not any(t.is_floating_point() for t in tensors([*args, *kwargs.values()])):
+            self.module = embedding(model, merges[0], example)
+
+    @property
+    def name(self) -> str:
+        return "input" if self.module is None else self.module
+
+    @contextlib.contextmanager
+    def watched(self, example: Example) -> Iterator[tuple[Any, list[Tensor]]]:
+        """(the example to run, the list that holds the tensor whose .grad is asked, once the model ran)."""
+        held: list[Tensor] = []
+
+        def leaf(value: Tensor) -> Tensor:
+            if held or not value.is_floating_point():
+                return value
+            held.append(value.detach().clone().requires_grad_())
+            return held[0]
+
+        if self.module is None:
+            yield each(example, leaf), held
+            return
+        handle = self.model.get_submodule(self.module).register_forward_hook(lambda _m, _i, out: leaf(out))
+        try:
+            yield example, held
+        finally:
+            handle.remove()
+
+
+def embedding(model: nn.Module, merge: Merge, example: Example) -> str:
+    """The last module whose output is what the first merge starts from, or from which that differs by constants."""
+    seen: list[tuple[str, Tensor]] = []
+    entering: list[tuple[int, Tensor]] = []
+
+    def note(path: str) -> Any:
+        return lambda _m, _i, out: seen.append((path, out)) if isinstance(out, Tensor) else None
+
+    def enter(value: Tensor) -> Tensor:
+        entering.append((len(seen), value))
+        return value
+
+    handles = [module.register_forward_hook(note(path)) for path, module in model.named_modules() if path]
+    try:
+        with torch.no_grad(), acting(model, [merge], {merge.index: Edit(skip=enter)}):
+            call(model, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    _, start = entering[0]
+    exact = [path for path, out in seen if out is start]
+    like = [path for path, out in seen if out.is_floating_point() and out.shape == start.shape]
+    if not exact and not like:
+        raise UsageError("the example has no floating-point input, and no module gives what the first merge takes")
+    return exact[-1] if exact else like[0]

@@ -1,0 +1,176 @@
+"""What each path length carries of the gradient: exactly, and as published, by sampling.
+
+Along a residual network the gradient is the sum, over all paths, of what each path brings back. Forward paths are not
+additive (the branches are nonlinear); gradient paths are, exactly.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.look.graph.example import as_it_was, batch_size, rows
+from reslab.look.graph.merges import Merge, Merges, find
+from reslab.look.measure import Batch, Loss
+from reslab.look.path.entry import Entry
+from reslab.look.path.lengths import Lengths, effective_range, share
+from reslab.look.path.sampling import drawn, path_norms
+from reslab.look.path.spectrum import check_samples, deviation, spectrum
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """What each path length carries; place k of every list is length k."""
+
+    n: int  # samples
+    merges: int
+    at: str  # where the gradient is taken: "input", or the module whose output is
+    method: str  # "shrinking", or "copies" where the model cannot take a smaller batch midway
+    counts: tuple[int, ...]  # paths of length k, exact
+    exact: tuple[float, ...]  # |G_k|, mean over samples
+    share: tuple[float, ...]  # <G_k, G> / <G, G>, mean over samples; all lengths sum to 1
+    gradient: float  # |G|, mean over samples
+    deviation: float  # |sum of G_k - G| / |G|, the largest met
+    sampled: tuple[float, ...]  # the mean norm of one path's gradient; empty where not asked for
+    sampled_paths: int  # how many paths a length
+    product: tuple[float, ...]  # count x sampled norm, as published: it does not see that paths cancel
+    effective: tuple[int, int] | None  # the shortest run of lengths that holds 95 % of `product`
+    effective_share: float | None  # the part of all paths that have these lengths
+    effective_exact: tuple[int, int]  # the same run for `exact`
+    effective_exact_share: float
+
+
+@dataclass
+class Totals:
+    """Sums over samples."""
+
+    n: int = 0
+    exact: list[float] = field(default_factory=list)
+    share: list[float] = field(default_factory=list)
+    gradient: float = 0.0
+    deviation: float = 0.0
+
+    def add(self, parts: Tensor, whole: Tensor) -> None:
+        norms = parts.norm(dim=-1).sum(dim=1).tolist()
+        along = (parts * whole).sum(dim=-1) / whole.square().sum(dim=-1).clamp_min(torch.finfo(whole.dtype).tiny)
+        self.exact = added(self.exact, norms)
+        self.share = added(self.share, along.sum(dim=1).tolist())
+        self.gradient += float(whole.norm(dim=-1).sum())
+        self.deviation = max(self.deviation, deviation(parts, whole))
+        self.n += whole.shape[0]
+
+
+def paths(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    merges: Merges | None = None,
+    loss: Loss | None = None,
+    sample: int = 0,
+    seed: int = 0,
+    chunk: int = 256,
+    progress: Progress | None = None,
+) -> Paths:
+    """The gradient of the loss by path length, over all samples; with `sample`, that many drawn paths a length too.
+
+    The loss is `measure.objective` (cross-entropy where there are labels) or `loss(scores, labels)`, summed over
+    samples. `chunk` bounds the rows (copies times samples) in memory at once. Raises UsageError
+    for a model without merges, or whose merges do not carry the batch in their first dimension.
+    """
+    if not batches:
+        raise UsageError("no data: give at least one batch")
+    if sample < 0 or chunk < 1:
+        raise UsageError(f"sample must be zero or more and chunk positive, got {sample} and {chunk}")
+    merges = merges or find(model, rows(batches[0][0], 0, 2))
+    usable = checked(merges)
+    lengths = Lengths(usable)
+    counts = lengths.counts()
+    with as_it_was(model):
+        model.requires_grad_(False)  # only the way back to the input is asked
+        entry = Entry(model, usable, rows(batches[0][0], 0, 1))
+        check_samples(model, batches[0], entry, usable)
+        exact = list(pieces(batches, max(1, chunk // len(counts))))
+        singles = list(pieces(batches, chunk if sample else 1)) if sample else []
+        total = len(exact) + len(singles) * len(counts)
+        totals, method, done = Totals(), "shrinking", 0
+        for piece in exact:
+            parts, whole, method = spectrum(model, piece, entry, usable, loss, method)
+            totals.add(parts, whole)
+            done = told(progress, done, total)
+        sums, generator = [0.0] * len(counts), random.Random(seed)
+        for piece in singles:
+            n = batch_size(piece[0])
+            for k in range(len(counts)):
+                for many in portions(sample, max(1, chunk // n)):
+                    taken = drawn(lengths, k, n, many, generator)
+                    sums[k] += float(path_norms(model, piece, entry, usable, loss, taken).double().sum())
+                done = told(progress, done, total)
+    return summary(totals, counts, [s / (totals.n * sample) for s in sums] if sample else [], sample, entry, method)
+
+
+def summary(totals: Totals, counts: list[int], sampled: list[float], many: int, entry: Entry, method: str) -> Paths:
+    exact = tuple(value / totals.n for value in totals.exact)
+    product = tuple(count * norm for count, norm in zip(counts, sampled, strict=False))
+    effective = effective_range(product) if product else None
+    whole = effective_range(exact)
+    return Paths(
+        n=totals.n,
+        merges=len(counts) - 1,
+        at=entry.name,
+        method=method,
+        counts=tuple(counts),
+        exact=exact,
+        share=tuple(value / totals.n for value in totals.share),
+        gradient=totals.gradient / totals.n,
+        deviation=totals.deviation,
+        sampled=tuple(sampled),
+        sampled_paths=many,
+        product=product,
+        effective=effective,
+        effective_share=share(counts, *effective) if effective else None,
+        effective_exact=whole,
+        effective_exact_share=share(counts, *whole),
+    )
+
+
+def checked(merges: Merges) -> list[Merge]:
+    """The merges that can be acted on. Raises UsageError where there are none, or one does not hold the batch first."""
+    usable = [merge for merge in merges if merge.reachable]
+    if not usable:
+        raise UsageError(f"{merges.model} has no residual merges, so there is one path only, through every layer")
+    for merge in usable:
+        if merge.shape[0] != merges.batch:
+            raise UsageError(
+                f"merge {merge.index} ({merge.module}) adds {list(merge.shape)}, not {merges.batch} samples first, and"
+                " paths are followed sample by sample; build the model with batch_first=True"
+            )
+    return usable
+
+
+def pieces(batches: Sequence[Batch], size: int) -> Iterator[Batch]:
+    """The batches, cut to at most `size` samples."""
+    for example, labels in batches:
+        n = batch_size(example)
+        for start in range(0, n, size):
+            stop = min(n, start + size)
+            yield rows(example, start, stop), None if labels is None else labels[start:stop]
+
+
+def portions(total: int, size: int) -> Iterator[int]:
+    for start in range(0, total, size):
+        yield min(size, total - start)
+
+
+def told(progress: Progress | None, done: int, total: int) -> int:
+    if progress:
+        progress(done + 1, total)
+    return done + 1
+
+
+def added(a: list[float], b: list[float]) -> list[float]:
+    return [x + y for x, y in zip(a, b, strict=True)] if a else b

@@ -1,0 +1,76 @@
+"""The gradient that single paths carry, as published: Veit et al. 2016 (arXiv 1605.06431), section 4.2.
+
+Forward the whole network; backward the gradient passes the branch alone at the k merges drawn, and the skip alone at
+all others. Here many paths go side by side, one a row of the batch.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reslab.look.edit.edits import Edit
+from reslab.look.graph.example import batch_size, repeated
+from reslab.look.graph.merges import Merge
+from reslab.look.measure import Batch, Loss
+from reslab.look.path.entry import Entry
+from reslab.look.path.lengths import Lengths
+from reslab.look.path.spectrum import gradient
+
+AROUND = -1  # a path that takes none of a merge's branches
+
+
+class Gate(torch.autograd.Function):
+    """Forward nothing; backward only the rows marked pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        ctx.rows = rows
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.rows.to(gradient).reshape(-1, *[1] * (gradient.dim() - 1)), None
+
+
+def gates(merges: Sequence[Merge], taken: Sequence[dict[int, int]], device: torch.device) -> dict[int, Edit]:
+    """Edits under which row r of the batch goes back along path r."""
+
+    def gate(merge: int, branch: int) -> Callable[[Tensor], Tensor]:
+        rows = torch.tensor([path.get(merge, AROUND) == branch for path in taken], device=device)
+        return lambda value: Gate.apply(value, rows)
+
+    return {
+        merge.index: Edit(
+            skip=gate(merge.index, AROUND),
+            branch=tuple(gate(merge.index, b) for b in range(max(1, len(merge.branches)))),
+        )
+        for merge in merges
+    }
+
+
+def path_norms(
+    model: nn.Module,
+    batch: Batch,
+    entry: Entry,
+    merges: Sequence[Merge],
+    loss: Loss | None,
+    taken: Sequence[Sequence[dict[int, int]]],
+) -> Tensor:
+    """The norms, (S, N), of the gradients along S paths for each of N samples; taken[s][j] is sample j's s-th path."""
+    n, copies = batch_size(batch[0]), len(taken)
+    flat = [path for row in taken for path in row]
+    example, labels = batch
+    device = next(model.parameters()).device
+    many = (repeated(example, copies), None if labels is None else labels.repeat(copies, *[1] * (labels.dim() - 1)))
+    found = gradient(model, many, entry, merges, gates(merges, flat, device), loss)
+    return found.reshape(copies, n, -1).norm(dim=-1)
+
+
+def drawn(
+    lengths: Lengths, length: int, samples: int, paths: int, generator: random.Random
+) -> list[list[dict[int, int]]]:
+    """`paths` paths of one length for each of the samples."""
+    return [[lengths.draw(length, generator) for _ in range(samples)] for _ in range(paths)]

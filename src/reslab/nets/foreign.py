@@ -1,0 +1,150 @@
+"""Models of other libraries: timm's and torchvision's by name, Hugging Face's from a folder or the hub."""
+
+import contextlib
+import inspect
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError, nearest
+
+IMAGENET_SHAPE = (3, 224, 224)
+HEADS = {  # the end of an architecture's name: the transformers class that loads it, and the kind of its inputs
+    "ForMaskedLM": ("AutoModelForMaskedLM", "masked"),
+    "ForCausalLM": ("AutoModelForCausalLM", "causal"),
+    "LMHeadModel": ("AutoModelForCausalLM", "causal"),
+    "ForImageClassification": ("AutoModelForImageClassification", "images"),
+    "ForSequenceClassification": ("AutoModelForSequenceClassification", "encoder"),
+}
+
+
+def zoo(library: str, name: str, weights: bool | None) -> dict[str, Any]:
+    """A model of timm or torchvision: model, shape, mean_std, notes for `Loaded`; initialized unless `weights`."""
+    try:
+        found = timm_model(name, bool(weights)) if library == "timm" else torchvision_model(name, bool(weights))
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{library} is not installed: pip install {library}, from the same index as torch") from error
+    except (RuntimeError, OSError) as error:  # operators that do not fit torch's; no network
+        raise ReslabError(
+            f"{library}:{name} cannot be had: {first_line(error)}; `reslab doctor` names known faults"
+        ) from error
+    return {**found, "notes": () if weights else ("as initialized: --weights takes its trained weights",)}
+
+
+def timm_model(name: str, weights: bool) -> dict[str, Any]:
+    import timm
+
+    if name.partition(".")[0] not in timm.list_models():
+        raise UsageError(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
+    model = timm.create_model(name, pretrained=weights)
+    about = getattr(model, "pretrained_cfg", {})
+    mean, std = about.get("mean"), about.get("std")
+    return {"model": model, "shape": tuple(about.get("input_size") or IMAGENET_SHAPE),
+            "mean_std": (list(mean), list(std)) if mean and std else None}  # fmt: skip
+
+
+def torchvision_model(name: str, weights: bool) -> dict[str, Any]:
+    from torchvision import models
+
+    if name not in models.list_models():
+        raise UsageError(f"torchvision has no model {name!r}{nearest(name, models.list_models())}")
+    builder = models.get_model_builder(name)
+    extra = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own coming changes
+        model = builder(weights=None, **extra)
+    if weights:
+        enum = models.get_model_weights(name)
+        model.load_state_dict(enum.DEFAULT.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    return {"model": model, "shape": IMAGENET_SHAPE}
+
+
+def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[str, Any]:
+    """A model of transformers from a folder or the hub: model, kind, tokenizer, shape, mean_std, notes for `Loaded`.
+
+    Never unpickles and never runs code that comes with a model. Without `weights` it is built from its config, with
+    `shape_only` of FakeTensors, which take no memory. Raises UsageError or ReslabError.
+    """
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # asks a server to convert what is not safetensors
+    try:
+        import torch
+        import transformers
+        from torch._subclasses import FakeTensorMode
+
+        from reslab.nets.hub import quiet
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UsageError(
+            f"{name} is a model of Hugging Face's and needs the extra: pip install 'reslab[text]'"
+        ) from error
+    with explained(name), quiet(transformers), contextlib.redirect_stderr(io.StringIO()):  # its reports, too
+        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        ending = next((end for arch in config.architectures or [] for end in HEADS if arch.endswith(end)), "")
+        sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
+        auto, kind = HEADS.get(ending, ("AutoModel", "images" if sees else "encoder"))
+        loader = getattr(transformers, auto)
+        notes: tuple[str, ...] = () if weights else ("as initialized, not trained",)
+        if weights:
+            model, told = loader.from_pretrained(name, config=config, use_safetensors=True, trust_remote_code=False,
+                                                 dtype=torch.float32, output_loading_info=True)  # fmt: skip
+            missing = sorted(told["missing_keys"])
+            if missing:
+                notes = (f"{len(missing)} tensors are not in its files and are random: {missing[0]}, ...",)
+        else:
+            with FakeTensorMode() if shape_only else contextlib.nullcontext():
+                model = loader.from_config(config, trust_remote_code=False)
+        if hasattr(model.config, "use_cache"):
+            model.config.use_cache = False
+        found = {"model": model, "kind": kind, "notes": notes}
+        if kind == "images":
+            return {**found, **pictures(transformers, name, config)}
+        return {**found, "tokenizer": tokenizer(transformers, name)}
+
+
+def tokenizer(transformers: Any, name: str) -> Any:
+    """The tokenizer that lies with the model; None where there is none."""
+    try:
+        found = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, TypeError):
+        return None
+    # Where its files are missing, an empty one is made up that knows no word.
+    return found if len(found) > len(set(found.all_special_ids)) else None
+
+
+def pictures(transformers: Any, name: str, config: Any) -> dict[str, Any]:
+    """Shape and normalization of a vision model's images."""
+    size = getattr(config, "image_size", None) or 224
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    found: dict[str, Any] = {"shape": (getattr(config, "num_channels", None) or 3, height, width)}
+    with contextlib.suppress(OSError, ValueError, KeyError, ImportError, AttributeError):
+        about = transformers.ImageProcessingMixin.get_image_processor_dict(name)[0]
+        if about.get("do_normalize", True) and about.get("image_mean") and about.get("image_std"):
+            found["mean_std"] = (list(about["image_mean"]), list(about["image_std"]))
+    return found
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Loading's many errors as one sentence."""
+    try:
+        yield
+    except (ReslabError, KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:  # transformers, the hub and safetensors raise nearly anything for damaged files
+        said, where = first_line(error), name if Path(name).is_dir() else f"hf:{name}"
+        if "trust_remote_code" in str(error):
+            raise UsageError(f"{where} needs code of its own to be run, which reslab does not do") from error
+        if "safetensors" in said and isinstance(error, OSError):
+            raise UsageError(
+                f"{where} has no model.safetensors; other files of weights can run code and are not read: convert them"
+            ) from error
+        if not Path(name).is_dir() and isinstance(error, OSError):
+            raise ReslabError(f"{where} cannot be had from the Hugging Face hub: {said}") from error
+        doctor = "; `reslab doctor` names known faults" if "import" in said.lower() else ""
+        raise ReslabError(f"{where} cannot be loaded: {said}{doctor}") from error
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,39 @@
+"""Names on the Hugging Face hub, and a quiet transformers."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+
+HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def location(name: Path | str) -> str:
+    """The folder, or the name on the hub, as transformers takes it. Raises UsageError for what can be neither."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
+        raise UsageError(f"the encoder {name}: no such folder")
+    return str(folder) if folder.is_dir() else str(name)
+
+
+@contextlib.contextmanager
+def quiet(transformers: Any) -> Iterator[None]:
+    """No bars and reports on the screen while a model loads."""
+    talk = transformers.utils.logging
+    level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
+    talk.set_verbosity_error()
+    talk.disable_progress_bar()
+    hub.setLevel(logging.ERROR)  # it tells of every retry
+    try:
+        yield
+    finally:
+        talk.set_verbosity(level)
+        hub.setLevel(before)
+        if bars:
+            talk.enable_progress_bar()

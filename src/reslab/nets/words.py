@@ -1,0 +1,235 @@
+"""The MODEL word of `reslab look` -> a model: ours, a checkpoint, Hugging Face's, timm's, torchvision's, your own."""
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reslab.errors import ReslabError, UsageError
+from reslab.nets import foreign
+from reslab.nets.own import run_function
+from reslab.run import Run, slug
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WORDS = (
+    "a run folder; a checkpoint file, with --net; net:NAME, a net of ours as it is initialized; a folder of Hugging "
+    "Face's or hf:NAME (extra text; only safetensors are read); timm:NAME or torchvision:NAME where installed; or "
+    "FILE.py:FUNCTION, your own Python file, which is run: the function returns the model, or (model, example input), "
+    "or (model, example input, labels)"
+)
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+Kind = Literal["images", "causal", "masked", "encoder", "own"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model, and what its word tells of the inputs that it takes."""
+
+    model: Any  # nn.Module
+    kind: Kind  # what goes in: images, or tokens (a language model's, or an encoder's without labels)
+    word: str
+    name: str  # for a folder's name
+    run: Run | None = None  # whose data and normalization are its own
+    spec: Any = None
+    tokenizer: Any = None
+    example: Any = None  # of your own function
+    labels: Any = None
+    shape: tuple[int, int, int] | None = None  # (C, H, W) of the images that it is meant for
+    mean_std: tuple[list[float], list[float]] | None = None  # what it says that its images are normalized with
+    initial: bool = False  # as initialized, not trained
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fake(self) -> Any:
+        """The FakeTensorMode that a model of shapes alone was built in; None for one with weights."""
+        return next((p.fake_mode for p in self.model.parameters() if hasattr(p, "fake_mode")), None)
+
+    def describe(self) -> dict[str, Any]:
+        """For look.json."""
+        from reslab.nets import to_dict
+
+        file = self.kind == "own" and not Path(self.word).exists()  # FILE.py:FUNCTION
+        path, colon, function = self.word.rpartition(":") if file else (self.word, "", "")
+        return {
+            "word": f"{Path(path).resolve()}{colon}{function}" if Path(path).exists() else self.word,
+            "name": self.name,
+            "class": type(self.model).__name__,
+            "kind": self.kind,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "spec": to_dict(self.spec) if self.spec else None,
+            "initial": self.initial,
+            "notes": list(self.notes),
+        }
+
+
+def model(
+    word: str, *, net: str | None = None, weights: bool | None = None, seed: int = 0, **options: Any
+) -> "nn.Module":  # fmt: skip
+    """The model that a word names, on the CPU: see WORDS.
+
+        reslab.model("timm:resnet18")               # as initialized, by the seed
+        reslab.model("timm:resnet18", weights=True) # the library's own trained weights, downloaded once
+        reslab.model("net:resnet56", shortcut="B")  # a net of ours
+        reslab.model("w.th", net="resnet20")        # a checkpoint
+
+    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net, `options` a net of ours. torch's random
+    state is left as it was. Raises UsageError or ReslabError in one sentence.
+    """
+    import torch
+
+    with torch.random.fork_rng():
+        return load(word, net=net, options=options, weights=weights, seed=seed).model
+
+
+def load(
+    word: str, *, net: str | None = None, options: dict[str, Any] | None = None, weights: bool | None = None,
+    seed: int = 0, shape_only: bool = False,
+) -> Loaded:  # fmt: skip
+    """The model that a word names (see WORDS), on the CPU.
+
+    `net` and `options` (shortcut, norm, ...) are of a checkpoint file's net. `weights`: False takes any model as it is
+    initialized (by `seed`; a run's by its own), True fetches timm's and torchvision's. `shape_only`: of a Hugging Face
+    model without weights take the shapes alone, as FakeTensors. Raises UsageError or ReslabError in one sentence.
+    """
+    import torch
+
+    options, path = options or {}, Path(word).expanduser()
+    torch.manual_seed(seed)
+    origin, _, rest = word.partition(":")
+    file, _, function = word.rpartition(":")
+    if not word:
+        raise UsageError(f"an empty word names no model: take {WORDS}")
+    if net is None and options and origin != "net":
+        raise UsageError(f"{', '.join(options)} can be changed in a net of ours: a checkpoint with --net, or net:NAME")
+    if path.is_file() and path.suffix != ".py":
+        return checkpoint(path, net, options, weights)
+    if net is not None:
+        raise UsageError(f"--net names the net of a checkpoint file, and {word} is none; leave it out")
+    if origin == "net":
+        return fresh(word, rest, options)
+    if origin in ("timm", "torchvision"):
+        return Loaded(word=word, name=slug(f"{origin}-{rest}"), kind="images", initial=not weights,
+                      **foreign.zoo(origin, rest, weights))  # fmt: skip
+    if origin == "hf" or (path.is_dir() and (path / "config.json").is_file()):
+        return hugging(word, rest if origin == "hf" else str(path), weights is not False, shape_only)
+    if file.endswith(".py"):
+        return own(word, Path(file).expanduser(), function)
+    if path.suffix == ".py" and path.is_file():
+        raise UsageError(f"{word}: say which of its functions returns the model, such as {word}:make")
+    if path.is_dir():
+        return of_run(word, path, weights)
+    if HUB_NAME.fullmatch(word) and not path.parent.is_dir() and path.parent.name != "runs":
+        return hugging(word, word, weights is not False, shape_only)
+    raise UsageError(unknown(word, path))
+
+
+def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
+    """The trained net of a run folder, or the very net that its training began with."""
+    import torch
+
+    from reslab.nets import build, read_spec
+    from reslab.nets import load as load_net
+
+    run = Run(path)
+    if not run.has("spec.json"):
+        inside = sorted(spec.parent.name for spec in path.glob("*/spec.json"))
+        if inside:
+            raise UsageError(f"{word} holds runs and is none: name one, such as {path / inside[0]}")
+        raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
+    name = slug(path.resolve().name)
+    if run.read_json("spec.json").get("family") == "table":
+        raise UsageError(f"{word} is a run of tables, whose net reads vectors of columns: reslab.tables.load opens it")
+    if weights is not False:
+        module = load_net(path)
+        return Loaded(model=module, kind="images", word=word, name=name, run=run, spec=module.spec, shape=of(module))
+    torch.manual_seed(seed_of(run))  # as training does before it builds
+    module = build(read_spec(run))
+    return Loaded(model=module, kind="images", word=word, name=f"{name}-initial", run=run, spec=module.spec,
+                  shape=of(module), initial=True, notes=("as initialized, before its first step",))  # fmt: skip
+
+
+def seed_of(run: Run) -> int:
+    """The seed of a run's recipe."""
+    try:
+        return int(tomllib.loads(run.path("recipe.toml").read_text(encoding="utf-8"))["seed"])
+    except FileNotFoundError as error:
+        raise UsageError(f"{run.path('recipe.toml')} is missing: restore a copy of it") from error
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise ReslabError(f"{run.path('recipe.toml')} is damaged: it has no seed") from error
+
+
+def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bool | None) -> Loaded:
+    """A file of weights; channels and classes are taken from its tensors."""
+    from reslab.nets import load as load_net
+    from reslab.nets import read_state
+
+    sizes: dict[str, Any] = {}
+    if net is not None:
+        state = list(read_state(path).values())
+        filters, matrices = [t for t in state if t.dim() == 4], [t for t in state if t.dim() == 2]
+        sizes = {"channels": filters[0].shape[1], "classes": matrices[-1].shape[0]} if filters and matrices else {}
+    if weights is False:
+        raise UsageError(f"{path} holds weights: for the net as it is initialized, name it as net:{net or 'NAME'}")
+    try:
+        module = load_net(path, net, **{**sizes, **options})
+    except UsageError as error:
+        if net is None:
+            raise UsageError(f"{path}: say which net its weights are of, such as --net resnet56") from error
+        raise
+    return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
+                  notes=(str(module.match),))  # fmt: skip
+
+
+def fresh(word: str, name: str, options: dict[str, Any]) -> Loaded:
+    """A net of ours as it is initialized."""
+    from reslab.nets import net
+
+    module = net(name, **options)
+    return Loaded(model=module, kind="images", word=word, name=slug(f"net-{name}"), spec=module.spec, shape=of(module),
+                  initial=True, notes=("as initialized, not trained",))  # fmt: skip
+
+
+def of(module: Any) -> tuple[int, int, int]:
+    return module.spec.channels, module.spec.size, module.spec.size
+
+
+def hugging(word: str, name: str, weights: bool, shape_only: bool) -> Loaded:
+    """A model of Hugging Face's."""
+    found = foreign.transformers_model(name, weights=weights, shape_only=shape_only)
+    title = Path(name).resolve() if Path(name).is_dir() else Path(name)
+    short = title.parent.name if title.name == "model" else title.name  # packages keep it in a folder `model`
+    return Loaded(word=word, name=slug(short) + ("" if weights else "-initial"), initial=not weights, **found)
+
+
+def own(word: str, file: Path, function: str) -> Loaded:
+    """What a function in a user's Python file returns."""
+    from torch import nn
+
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    given = run_function(file, function)
+    model, example, labels = (
+        (*given, None, None)[:3] if isinstance(given, tuple | list) and given else (given, None, None)
+    )
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{word} returns {type(model).__name__}, no nn.Module: return the model, or (model, example "
+                         "input), or (model, example input, labels)")  # fmt: skip
+    return Loaded(
+        model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
+    )
+
+
+def unknown(word: str, path: Path) -> str:
+    """What was tried for a word that names nothing, and the nearest names."""
+    from reslab.nets import names
+
+    runs = [str(spec.parent) for spec in Path("runs").glob("**/spec.json")]
+    near = difflib.get_close_matches(word, runs, n=1, cutoff=0.5)
+    near += [f"net:{name}" for name in difflib.get_close_matches(word, names(), n=1, cutoff=0.6)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hub = "" if "/" in word or path.suffix else f"; one of the Hugging Face hub would be hf:{word}"
+    return f"{word}: no run folder, checkpoint file or Hugging Face folder is called so{hub}{hint}"

@@ -1,0 +1,1 @@
+"""Questions: a file becomes questions, questions become windows of tokens."""

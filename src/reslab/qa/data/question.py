@@ -1,0 +1,126 @@
+"""One question about a context, checked: does its answer stand where it says? What was wrong is reported."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reslab.errors import UsageError
+from reslab.qa.data.files import Record
+
+SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, which JSON can spell and no tokenizer can read
+NOTES = ("inexact",)  # kinds that `strict` passes over: the tokenizer's doing, not the data's
+
+
+class Answer(NamedTuple):
+    """A gold answer: context[start:start + len(text)] == text, or start is -1: scored, but never trained on."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A question about a context. `impossible`: the context does not answer it, and `answers` is empty."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...] = ()
+    impossible: bool = False
+    title: str = ""  # of its article
+
+
+class Problem(NamedTuple):
+    kind: str
+    id: str  # the question's
+    sentence: str
+
+
+@dataclass
+class Report:
+    """What was wrong with questions, and what was done about it.
+
+    `strict`: the first one is raised instead, as UsageError.
+    """
+
+    strict: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, kind: str, id: str, sentence: str) -> None:
+        if self.strict and kind not in NOTES:
+            raise UsageError(f"question {id}: {sentence}")
+        self.problems.append(Problem(kind, id, sentence))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each kind, as met."""
+        return dict(Counter(problem.kind for problem in self.problems))
+
+    def lines(self, *, examples: int = 3) -> Iterator[str]:
+        """One line a kind and a few examples of each, to be shown."""
+        for kind, count in self.counts.items():
+            yield f"{kind}: {count}"
+            shown = [problem for problem in self.problems if problem.kind == kind][:examples]
+            yield from (f"  question {problem.id}: {problem.sentence}" for problem in shown)
+
+
+def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
+    """The records that can be used, as questions; every fault in `report` with what was done about it."""
+    questions: dict[str, Question] = {}
+    contexts: dict[str, str] = {}  # one copy of a context that many questions share
+    for one in found:
+        question, context = _clean(one.question, one.id, report).strip(), _clean(one.context, one.id, report)
+        if one.id in questions:
+            report.add("duplicate id", one.id, "its id was used before: left out")
+        elif not question or not context.strip():
+            what = "the context" if question else "the question"
+            report.add(f"empty {what[4:]}", one.id, f"{what} is empty: left out")
+        else:
+            given = () if one.impossible else one.answers
+            whole = (Answer(SURROGATES.sub("\ufffd", text), start) for text, start in given)  # as in the context
+            answers = tuple(_place(answer, context, one.id, report) for answer in whole)
+            if one.impossible and one.answers:
+                report.add("contradiction", one.id, "is_impossible, yet it has answers: taken as unanswerable")
+            if not one.answers and not one.impossible and (one.impossible is False or not one.columnar):
+                report.add("no answers", one.id, "it has no answers, nor is_impossible: taken as unanswerable")
+            context = contexts.setdefault(context, context)
+            questions[one.id] = Question(id=one.id, question=question, context=context, answers=answers,
+                                         impossible=not answers, title=one.title)  # fmt: skip
+    return tuple(questions.values())
+
+
+def _clean(text: str, id: str, report: Report) -> str:
+    """The text with half characters replaced one for one, so that every offset stays."""
+    if not SURROGATES.search(text):
+        return text
+    report.add("half characters", id, "it holds lone surrogates (\\ud800...): each replaced by U+FFFD")
+    return SURROGATES.sub("\ufffd", text)
+
+
+def _place(answer: Answer, context: str, id: str, report: Report) -> Answer:
+    """The answer where it stands: as said, else nearest to that, else nowhere (-1)."""
+    text, start = answer
+    if not text.strip():
+        report.add("empty answer", id, "an answer is empty: scored, not trained on")
+        return Answer(text, -1)
+    if start >= 0 and context.startswith(text, start):
+        return answer
+    said = f"{_short(text)} does not stand at {start}"
+    if start < 0 or start + len(text) > len(context):
+        said = f"{_short(text)} at {start} lies outside its context of {len(context)} characters"
+    places = [found.start() for found in re.finditer(f"(?={re.escape(text)})", context)]
+    if places:
+        near = min(places, key=lambda place: abs(place - start))
+        report.add("misplaced answer", id, f"{said}; taken where it stands nearest, at {near}")
+        return Answer(text, near)
+    form = unicodedata.normalize("NFKC", text) in unicodedata.normalize("NFKC", context)
+    hint = " (but in another Unicode form: normalize both alike)" if form else ""
+    report.add("answer not in context", id, f"{said}, nor anywhere else{hint}: scored, not trained on")
+    return Answer(text, -1)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

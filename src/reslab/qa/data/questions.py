@@ -1,0 +1,156 @@
+"""Questions about texts: a word becomes three parts, split by article."""
+
+import bisect
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.qa.data.files import FORMS, Record, hub, records
+from reslab.qa.data.question import Answer, Problem, Question, Report, checked
+from reslab.train.order import shuffled
+
+__all__ = [
+    "Answer",
+    "Problem",
+    "Question",
+    "QuestionData",
+    "Report",
+    "load_questions",
+    "read_questions",
+    "split_articles",
+]
+
+SPLITS = {"test": ("test",), "dev": ("dev", "validation", "valid", "val")}
+DEV = 0.1  # of the questions, in whole articles
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionData:
+    """Three parts with no article in two of them: `dev` picks thresholds and temperatures, `test` is only reported."""
+
+    name: str
+    train: tuple[Question, ...]
+    dev: tuple[Question, ...]
+    test: tuple[Question, ...]
+    about: str
+    fingerprint: str  # sha256, hex, of all that is asked and answered, in order
+    report: Report
+
+    def describe(self) -> dict[str, Any]:
+        parts = {part: len(getattr(self, part)) for part in ("train", "dev", "test")}
+        return {"name": self.name, **parts, "about": self.about, "fingerprint": self.fingerprint,
+                "problems": self.report.counts}  # fmt: skip
+
+
+def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool = False) -> QuestionData:
+    """The questions that `word` names: a file (.json as SQuAD's, .jsonl, .parquet), a folder of them, or hf:NAME.
+
+    A folder's files begin with train, dev (or validation, valid, val), test. Where there are only two, the second is
+    the test part, as SQuAD's public dev set is what people report. A part that is missing is split off the training
+    questions: `share` of them, in whole articles drawn by `seed`. Problems are counted in `report`; `strict` raises the
+    first. Raises UsageError where nothing can be read so, ReslabError for damaged files.
+    """
+    report = Report(strict)
+    if word.startswith("hf:"):
+        parts = _parts(hub(word.removeprefix("hf:")), word, report)
+    elif Path(word).expanduser().is_dir():
+        folder = Path(word).expanduser()
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.name[0] != ".")
+        if not files:
+            raise UsageError(f"{word} holds no files of questions ({', '.join(FORMS)})")
+        parts = _parts({file.name: records(file) for file in files}, str(folder), report)
+    else:
+        parts = {"train": read_questions(word, report=report)}
+    own = f": its own {' and '.join(parts)} questions" if len(parts) > 1 else ""
+    about = [f"{Path(word).name}{own}"]
+    if "test" not in parts and "dev" in parts:
+        parts["test"] = parts.pop("dev")
+        about.append("the dev questions are the test part")
+    missing = [part for part in ("test", "dev") if part not in parts]
+    texts = len({question.context for question in parts["train"]})
+    if texts <= len(missing):
+        raise UsageError(f"{word} has {texts} context(s), too few to split off a {' and a '.join(missing)} part: give "
+                         "more, or a folder with files of those names")  # fmt: skip
+    for part in missing:
+        parts["train"], parts[part] = split_articles(parts["train"], share=share, seed=seed)
+        about.append(f"{part} part split off by article ({share:.0%}, seed {seed})")
+    return QuestionData(name=word, about="; ".join(about), fingerprint=fingerprint(parts), report=report, **parts)
+
+
+def read_questions(path: Path | str, *, report: Report | None = None) -> tuple[Question, ...]:
+    """The questions of one file that can be used; what is wrong with the others is in `report`."""
+    path = Path(path).expanduser()
+    found = checked(records(path), Report() if report is None else report)
+    if not found:
+        raise UsageError(f"{path} holds no question that can be used")
+    return found
+
+
+def _parts(found: Mapping[str, Iterable[Record]], word: str, report: Report) -> dict[str, tuple[Question, ...]]:
+    """The parts that the files or splits `found` make, by how their names begin."""
+    parts = {}
+    for part, starts in (("train", ("train",)), *SPLITS.items()):
+        names = [name for name in found if name.lower().startswith(starts)]
+        if names:
+            parts[part] = checked((one for name in names for one in found[name]), report)
+    if not parts.get("train"):
+        raise UsageError(f"{word} has no training questions under a name that begins with train: {', '.join(found)}")
+    return {part: questions for part, questions in parts.items() if questions}
+
+
+def split_articles(
+    questions: Sequence[Question], *, share: float = DEV, seed: int = 0
+) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """(the rest, about `share` of the questions): whole articles drawn by `seed`, none in both; order kept.
+
+    An article is its title; where there are not two titles, every context counts as one. Which articles are drawn does
+    not depend on the questions' order. Raises UsageError where there are not two contexts either.
+    """
+    if not 0 < share < 1:
+        raise UsageError(f"share must be between 0 and 1, got {share}")
+    groups = _articles(questions)
+    sizes = Counter(groups)
+    names = sorted(sizes)
+    if len(names) < 2:
+        raise UsageError(f"{len(names)} context(s) cannot be split into two parts: give a dev file of its own")
+    drawn = [names[k] for k in shuffled(len(names), seed).tolist()][:-1]  # one stays, whatever the share
+    taken = [0]
+    for name in drawn:
+        taken.append(taken[-1] + sizes[name])
+    wanted = share * len(questions)
+    many = max(1, bisect.bisect_left(taken, wanted))
+    if many > 1 and (many == len(taken) or taken[many] - wanted > wanted - taken[many - 1]):
+        many -= 1
+    held = set(drawn[:many])
+    rest = tuple(question for question, name in zip(questions, groups, strict=True) if name not in held)
+    return rest, tuple(question for question, name in zip(questions, groups, strict=True) if name in held)
+
+
+def _articles(questions: Sequence[Question]) -> list[str]:
+    """The article of each question; articles that share a context are one."""
+    named = len({question.title for question in questions}) > 1
+    keys = [question.title or question.context if named else question.context for question in questions]
+    first: dict[str, str] = {}  # context -> the article it was first met in
+    root = {key: key for key in keys}
+
+    def find(key: str) -> str:
+        while root[key] != key:
+            key = root[key]
+        return key
+
+    for question, key in zip(questions, keys, strict=True):
+        a, b = find(first.setdefault(question.context, key)), find(key)
+        root[max(a, b)] = min(a, b)
+    return [find(key) for key in keys]
+
+
+def fingerprint(parts: Mapping[str, Sequence[Question]]) -> str:
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        for one in parts[part]:
+            digest.update(repr((part, one.id, one.question, one.context, one.answers)).encode())
+    return digest.hexdigest()

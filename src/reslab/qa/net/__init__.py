@@ -1,0 +1,1 @@
+"""The net that answers questions: an encoder and a head."""

@@ -1,0 +1,1 @@
+"""What pages draw, as plotly figures and tables of HTML."""

@@ -1,0 +1,69 @@
+"""How far predicted numbers lie from the true ones: a point a test row, and how the errors are spread."""
+
+from typing import Any
+
+from reslab.report import words
+from reslab.report.figures import charts
+from reslab.report.folder import Facts, items
+
+POINTS = 1000  # of the rows that the run stored
+TARGETS = 4  # of several targets so many are drawn
+BINS = 41
+
+
+def residuals(found: Facts, *, columns: list[Any]) -> list[Facts]:
+    """A figure for each target."""
+    true, predicted = items(found.get("true")), items(found.get("predicted"))
+    if not true or len(true) != len(predicted):
+        return []
+    many = len(true[0])
+    names = [str(name) for name in columns] if len(columns) == many else [str(k) for k in range(many)]
+    figures = []
+    for k in range(min(many, TARGETS)):
+        pairs = [(a[k], b[k]) for a, b in zip(true, predicted, strict=True)]
+        figures.append(of_one(pairs, names[k], "residuals" if many == 1 else f"residuals-{k}"))
+    return figures
+
+
+def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
+    few = charts.thin(pairs, POINTS)
+    a, b = ([charts.finite(pair[k]) for pair in few] for k in (0, 1))
+    low, high = min(map(min, pairs)), max(map(max, pairs))
+    points = {
+        "type": "scatter", "mode": "markers", "name": "test rows", "x": a, "y": b,
+        "marker": {"size": 4, "color": "@residual2/45"},
+        "hovertemplate": "true %{x:.4~g}<br>predicted %{y:.4~g}<extra></extra>",
+    }  # fmt: skip
+    diagonal = {
+        "type": "scatter", "mode": "lines", "name": "exact", "x": [low, high], "y": [low, high],
+        "line": {"color": "@soft", "width": 1, "dash": "dot"}, "hoverinfo": "skip",
+    }  # fmt: skip
+    scatter = charts.plot("predicted", [diagonal, points], height=360, key="true", xaxis={"title": {"text": "true"}})
+    scatter["rows"] = [["true", "predicted"], *map(list, zip(a, b, strict=True))]
+    errors = sorted(predicted - true for true, predicted in pairs)
+    middle, inner = errors[len(errors) // 2], sum(e > 0 for e in errors) / len(errors)
+    caption = (
+        f"{name}, {words.count(len(pairs))} of the test rows: predicted against true, equal on the dotted line; and "
+        f"how the errors, predicted minus true, are spread. {words.percent(100 * inner, 0)} are above 0."
+        " The outermost bars hold what lies beyond them."
+    )
+    alt = f"Predicted against true {name}; the median error is {words.number(float(middle))}."
+    return charts.figure(label, [scatter, histogram(errors)], alt=alt, caption=caption)
+
+
+def histogram(errors: list[float]) -> Facts:
+    """Counts of the errors; the outermost hundredth on either side is pooled into the first and last bar."""
+    edge = max(abs(errors[len(errors) // 100]), abs(errors[-1 - len(errors) // 100])) or 1.0
+    width = 2 * edge / BINS
+    counts = [0] * BINS
+    for error in errors:
+        counts[min(max(int((error + edge) / width), 0), BINS - 1)] += 1
+    middles = [charts.finite(-edge + (k + 0.5) * width) for k in range(BINS)]
+    half = width / 2
+    bars = {
+        "type": "bar", "name": "rows", "x": middles, "y": counts, "marker": {"color": "@residual2"},
+        "customdata": [[charts.finite(m - half), charts.finite(m + half)] for m in middles if m is not None],
+        "hovertemplate": "%{customdata[0]:.3~g} to %{customdata[1]:.3~g}<br>%{y:,} rows<extra></extra>",
+    }  # fmt: skip
+    axes: Facts = {"xaxis": {"title": {"text": "predicted − true"}, "zeroline": True, "zerolinecolor": "@soft"}}
+    return charts.plot("rows", [bars], height=360, key="error", bargap=0.04, **axes)

@@ -1,0 +1,1 @@
+"""One page a family or study."""

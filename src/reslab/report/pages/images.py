@@ -1,0 +1,189 @@
+"""The page of one run, and of several side by side."""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.report import words
+from reslab.report.figures import charts, classes, scores
+from reslab.report.folder import Facts, Points, Run, facts, read_run
+
+
+def page(folder: Path) -> Facts:
+    """What run.html.j2 shows."""
+    run = read_run(folder)
+    figures = [_errors(run), losses(run), classes.by_class(run), classes.confusion(run), choice(run)]
+    return {
+        "template": "run.html.j2",
+        "title": run.train.get("net") or run.spec.get("name") or run.label,
+        "run": run,
+        "result": _result(run),
+        "choice": {key: value for key, value in chosen(run).items() if value not in (None, {})},
+        "figures": {f["id"]: f for f in figures if f},
+        "worst": classes.worst(run),
+        "mistakes": classes.mistakes(run),
+        "skipped": _skipped(run),
+        "resumed": [e.get("iteration") for e in run.named("resume")],
+        "others": run.others,
+        "looked": (folder / "look.html").is_file(),
+        "commands": [f["command"] for f in (run.train, run.evaluation, *run.others) if f.get("command")],
+    }
+
+
+def page_of_many(folders: list[Path]) -> Facts:
+    """What runs.html.j2 shows: the curves of several runs in one frame, and a table to compare them."""
+    names = [folder.resolve().name for folder in folders]
+    twice = len(set(names)) < len(names)
+    labels = [f"{f.resolve().parent.name}/{n}" if twice else n for f, n in zip(folders, names, strict=True)]
+    runs = [read_run(folder, label=label) for folder, label in zip(folders, labels, strict=True)]
+    figure = _overlay(runs)
+    prints = {run.data["fingerprint"] for run in runs if run.data.get("fingerprint")}
+    return {
+        "template": "runs.html.j2",
+        "title": f"{len(runs)} runs compared",
+        "runs": runs,
+        "results": [_result(run) for run in runs],
+        "figures": {figure["id"]: figure} if figure else {},
+        "same_data": len(prints) < 2,
+        "commands": [run.train["command"] for run in runs if run.train.get("command")],
+    }
+
+
+def _result(run: Run) -> Facts:
+    """The headline: an evaluation where there is one (it has an interval), else the end of training, else so far."""
+    seen, main = run.evaluation, run.train.get("main")
+    if main:  # of a table: the best net, judged once
+        test = facts(run.train.get("test"))
+        return {"score": scores.name_of(main), "text": scores.text(main, test.get(main)), "n": test.get("n"),
+                "how": scores.interval(main, facts(test.get("intervals")).get(main)), "done": True}  # fmt: skip
+    if words.is_number(seen.get("error")):
+        interval = {"low": seen.get("error_low"), "high": seen.get("error_high")}
+        how = f"evaluated, {seen.get('views', 'single view')}{', precise BN' if seen.get('precise_bn') else ''}"
+        return {"error": seen["error"], "n": seen.get("n"), "how": how, "done": True} | interval
+    if words.is_number(run.train.get("test_error")):
+        return {"error": run.train["test_error"], "n": run.train.get("test_n"), "how": "last epoch", "done": True}
+    last = run.points("eval", "error", part="test")[-1:]
+    return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
+
+
+def _skipped(run: Run) -> dict[str, Any]:
+    """Images that could not be read, with the reason where one was logged."""
+    found = dict.fromkeys(map(str, run.train.get("skipped") or []))
+    return found | {str(e.get("name")): e.get("reason") for e in run.named("skipped")}
+
+
+def _lr_drops(run: Run) -> list[Any]:
+    """Where the learning rate changed: as logged, and as the finished run sums up."""
+    found = [*(e.get("iteration") for e in run.named("lr")), *(run.train.get("drops") or [])]
+    return sorted({x for x in found if words.is_number(x)})
+
+
+def _errors(run: Run) -> Facts | None:
+    """Training thin, test bold, validation dashed."""
+    parts: dict[str, tuple[Points, Facts]] = {
+        "training": (run.points("train", "error"), {"width": 1.1}),
+        "validation": (run.points("eval", "error", part="validation"), {"width": 1.8, "dash": "dash"}),
+        "test": (run.points("eval", "error", part="test"), {"width": 2.6}),
+    }
+    parts = {name: part for name, part in parts.items() if part[0]}
+    if not parts:
+        return None
+    colors = {"training": "@residual0", "validation": "@other1", "test": "@residual3"}
+    top = charts.ceiling([points for points, _ in parts.values()])
+    data = [charts.line(name, points, colors[name], **look) for name, (points, look) in parts.items()]
+    ends = [(name, points[-1][1], colors[name]) for name, (points, _) in parts.items()]
+    drops = _lr_drops(run)
+    axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
+    labels = charts.end_labels(ends, top=top, height=380)
+    more = {"shapes": charts.drops(drops), "annotations": labels, "margin": charts.room(labels)}
+    plot = charts.plot("error (%)", data, height=380, key="iteration", **axes, **more)
+    caption = "Error by iteration. Thin: training (batches as trained); bold: test."
+    caption += f" Dotted: the learning rate changes, at iteration {words.listed(drops)}." if drops else ""
+    alt = "; ".join(f"{name} ends at {words.percent(points[-1][1])}" for name, (points, _) in parts.items())
+    return charts.figure("errors", [plot], alt=f"Curves of error by iteration: {alt}.", caption=caption)
+
+
+def losses(run: Run) -> Facts | None:
+    """Loss and learning rate, side by side."""
+    losses = {"training": run.points("train", "loss"), "test": run.points("eval", "loss", part="test")}
+    losses = {name: points for name, points in losses.items() if points}
+    rates = run.points("train", "lr")
+    plots, said = [], []
+    if losses:
+        looks = {"training": ("@residual0", 1.1), "test": ("@residual3", 2.6)}
+        data = [charts.line(n, p, looks[n][0], width=looks[n][1], unit="") for n, p in losses.items()]
+        top = charts.ceiling(list(losses.values()))
+        ends = [(name, points[-1][1], looks[name][0]) for name, points in losses.items()]
+        labels = charts.end_labels(ends, top=top, height=280)
+        more: Facts = {"annotations": labels, "margin": charts.room(labels)}
+        more |= {"shapes": charts.drops(_lr_drops(run)), "xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
+        plots.append(charts.plot("loss", data, height=280, key="iteration", **more))
+        said += [f"{name} loss ends at {words.number(points[-1][1])}" for name, points in losses.items()]
+    if rates:
+        data = [charts.line("learning rate", rates, "@ink", width=1.6, unit="", shape="hv")]
+        yaxis = (
+            {"type": "log", "dtick": 1, "exponentformat": "power"}
+            if all(words.is_number(y) and y > 0 for _, y in rates)
+            else {}
+        )
+        plots.append(
+            charts.plot("learning rate", data, height=280, key="iteration", xaxis=charts.ITERATION, yaxis=yaxis)
+        )
+        said.append(f"learning rate goes from {words.number(rates[0][1])} to {words.number(rates[-1][1])}")
+    alt = f"Curves by iteration: {'; '.join(said)}."
+    return charts.figure("losses", plots, alt=alt, caption="Loss and learning rate by iteration.") if plots else None
+
+
+def chosen(run: Run) -> Facts:
+    """The precision and memory format of a run: from its result, or while it goes on from its log."""
+    logged = next(({k: v for k, v in e.items() if k not in ("event", "iteration")} for e in run.named("choice")), {})
+    stored = run.train.get("choice")
+    return stored if isinstance(stored, dict) else logged
+
+
+def choice(run: Run) -> Facts | None:
+    """How long a step took in each precision and memory format that was tried."""
+    found = chosen(run)
+    tried = found.get("milliseconds")
+    if not isinstance(tried, dict) or not tried:
+        return None
+    slow_first = sorted(tried.items(), key=lambda item: -item[1])
+    taken = " ".join(str(found[key]) for key in ("precision", "memory_format") if found.get(key))
+    taken = taken if taken in tried else slow_first[-1][0]
+    bars = {
+        "type": "bar", "orientation": "h", "name": "milliseconds a step",
+        "y": [name for name, _ in slow_first], "x": [charts.finite(ms) for _, ms in slow_first],
+        "marker": {"color": ["@residual2" if name == taken else "@rule" for name, _ in slow_first]},
+        "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
+        "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms a step<extra></extra>",
+    }  # fmt: skip
+    way = words.plain([found[k] for k in ("precision", "memory_format") if found.get(k)])
+    way += ", compiled" if found.get("compile") else ""
+    more: Facts = {"yaxis": {"type": "category", "showgrid": False}, "xaxis": {"visible": False}, "bargap": 0.35}
+    size: Facts = {"height": 60 + 34 * len(tried), "margin": {"l": 8, "r": 64, "b": 8}}
+    plot = charts.plot("milliseconds a step", [bars], key="way", **size, **more)
+    alt = "Time of a step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
+    caption = f"Ways to run a step, timed before training; chosen: {way or slow_first[-1][0]}."
+    return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
+
+
+def _overlay(runs: list[Run]) -> Facts | None:
+    """Every run's training (thin) and test (bold) error in one frame."""
+    lines = [(r, r.points("train", "error"), r.points("eval", "error", part="test")) for r in runs]
+    lines = [found for found in lines if found[1] or found[2]]
+    if not lines:
+        return None
+    data, said = [], []
+    for rank, (run, train, test) in enumerate(lines):
+        color, dash = f"@hue{rank % charts.HUES}", ("solid", "dash", "dot")[rank // charts.HUES % 3]
+        for part, points, width in (("training", train, 1), ("test", test, 2.6)):
+            if points:
+                trace = charts.line(run.label, points, color, width=width, dash=dash)
+                hover = trace["hovertemplate"].replace("fullData.name", "meta")
+                legend = {"legendgroup": run.label, "showlegend": part == "test" or not test}
+                data.append(trace | legend | {"meta": f"{run.label}, {part}", "hovertemplate": hover})
+        said.append(f"{run.label} ends at {words.percent((test or train)[-1][1])}")
+    top = charts.ceiling([points for _, *both in lines for points in both if points])
+    axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
+    plot = charts.plot("error (%)", data, height=420, key="iteration", showlegend=True, **axes)
+    caption = "Error by iteration. Thin: training; bold: test. A click on a name hides a run."
+    return charts.figure("overlay", [plot], alt=f"Curves of error: {'; '.join(said)}.", caption=caption)

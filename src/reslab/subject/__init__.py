@@ -1,0 +1,1 @@
+"""A MODEL word and a --data word -> a model with inputs that fit it."""

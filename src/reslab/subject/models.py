@@ -1,0 +1,35 @@
+"""The MODEL word of a table's run needs its rows; every other word is nets.words's."""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.nets import words
+from reslab.nets.words import Loaded
+from reslab.run import Run, slug
+
+
+def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
+    """As `nets.words.load`, and of a table's run the net after its columns."""
+    path = Path(word).expanduser()
+    if path.is_dir() and (run := Run(path)).has("spec.json") and run.read_json("spec.json").get("family") == "table":
+        return of_table(word, run, weights)
+    return words.load(word, weights=weights, **options)
+
+
+def of_table(word: str, run: Run, weights: bool | None) -> Loaded:
+    """The trained net of a table's run after its columns, and the test rows as it reads them, with their classes."""
+    from reslab.tables.model import load as load_model
+    from reslab.tables.train import load as load_rows
+    from reslab.tables.train import read_reading
+    from reslab.train.folder import read_recipe
+
+    if weights is False:
+        raise UsageError(f"{word} holds a net for tables: as it is initialized it is not looked at; take it trained")
+    model = load_model(run.folder, device="cpu")
+    rows = load_rows(*read_reading(run), read_recipe(run))
+    module, inputs = model.inside(rows.frames["test"])
+    labels = model.target.encode(rows.values["test"]) if model.target.kind == "classes" else None
+    notes = ("a net for tables, looked at after its columns: their vectors go in, of the test rows",)
+    return Loaded(model=module, kind="own", word=word, name=slug(run.folder.resolve().name), example=inputs,
+                  labels=labels, notes=notes)  # fmt: skip

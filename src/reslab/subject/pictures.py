@@ -1,0 +1,95 @@
+"""Images as batches for a model that is looked at: which, how many, normalized how."""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError
+from reslab.nets.words import Loaded
+from reslab.run import Run
+
+SAMPLES, BATCH = 1000, 100  # by default
+TEXTS = (".txt", ".md", ".json", ".jsonl")
+
+
+def image_batches(
+    loaded: Loaded, flags: Any, options: dict[str, Any], device: Any, dtype: Any, images: Any = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """[(images (N, C, H, W), labels (N,)), ...] of a seeded sample of one part, and what look.json says of them.
+
+    `images`: the data set, where it is loaded already. Raises UsageError where the images do not serve the model.
+    """
+    from reslab.images.data import view_batches
+    from reslab.images.evaluate import fits
+    from reslab.train.order import shuffled
+    from reslab.train.workers import worth
+
+    images = images or chosen(loaded.word, loaded.run, flags.data, options)
+    if loaded.spec and flags.labels:
+        fits(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
+    normalizer, said = normalization(loaded, flags.normalize, images)
+    part = images.train if flags.part == "train" else images.test
+    if len(part) == 0:
+        raise UsageError(f"the {flags.part} part of {images.name} has no images")
+    rows = shuffled(len(part), flags.seed)[: flags.samples or SAMPLES].sort().values
+    stream = view_batches(part.subset(rows), batch=flags.batch or BATCH, normalize=normalizer, device=device,
+                          scale=later(flags.data, options), workers=worth(len(rows)))  # fmt: skip
+    batches = [(views[0].to(dtype), labels) for views, labels, _ in stream]
+    shape = list(batches[0][0].shape[1:])
+    return batches, {**images.describe(), "part": flags.part, "of": len(part), "normalize": said, "shape": shape}
+
+
+def later(word: str | None, options: dict[str, Any]) -> int | None:
+    """The size that batches are brought to: the published data sets come at their own, which --size then changes."""
+    from reslab.images.data.load import WORDS
+
+    size = options.get("size")
+    if size is not None and size < 1:
+        raise UsageError(f"size must be positive, got {size}")
+    return size if word in WORDS else None
+
+
+def chosen(model: str, run: Run | None, word: str | None, options: dict[str, Any]) -> Any:
+    """The data set that --data names, or the run's own."""
+    from reslab.images.data import load
+    from reslab.images.train import stored_data
+
+    if word is not None:
+        if Path(word).suffix.lower() in TEXTS:
+            raise UsageError(f"{model} takes images, and {word} is a file of texts")
+        return load(word, **{k: v for k, v in options.items() if k != "size" or later(word, options) is None})
+    if run is None:
+        raise UsageError(f"{model}: say what to look at it with: --data cifar10, a folder, a parquet file; or --random")
+    if options:
+        left_out = " ".join(f"--{key} {value}" for key, value in options.items())
+        raise UsageError(f"{model} is a run folder and has its own data: leave out {left_out}, or add --data")
+    return stored_data(run)
+
+
+def sizes(images: Any, word: str, options: dict[str, Any]) -> dict[str, int]:
+    """What a net needs to know of the images: classes, channels, size."""
+    channels, height, width = images.shape
+    size = later(word, options) or min(height, width)
+    return {"classes": len(images.classes), "channels": channels, "size": size}
+
+
+def normalization(loaded: Loaded, asked: Any, images: Any) -> tuple[Any, str]:
+    """The run's; else what is asked for; else what the model says; else ImageNet's (the data's for a net untrained)."""
+    import torch
+
+    from reslab.images.data import Normalize, measure
+
+    if loaded.run:
+        if asked:
+            raise UsageError(f"{loaded.word} is a run folder and has its own normalization: leave out --normalize")
+        return Normalize.from_dict(loaded.run.read_json("normalize.json", "mean", "std")), "the run's"
+    if loaded.mean_std and not asked:
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in loaded.mean_std)
+        if len(mean) not in (1, images.shape[0]):
+            raise UsageError(f"{loaded.word} takes images of {len(mean)} channels, those of {images.name} have "
+                             f"{images.shape[0]}")  # fmt: skip
+        return Normalize(mean, std), "the model's own"
+    mode: Any = asked or ("channel" if loaded.initial and loaded.spec else "imagenet")
+    if mode == "imagenet" and not asked and images.shape[0] != 3:
+        raise UsageError(f"ImageNet's mean is for 3 channels, the images of {images.name} have {images.shape[0]}: take "
+                         "--normalize channel or pixel, as the model was trained")  # fmt: skip
+    return measure(images.train, mean=mode, std=mode == "imagenet"), mode

@@ -1,0 +1,1 @@
+"""Tables: a file becomes a frame, a frame becomes numbers and categories."""

@@ -1,0 +1,132 @@
+"""Categories of a table as indices: single ones, and several at once as bags."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reslab.tables.data.bags import Bags, rows_of
+from reslab.tables.data.cells import objects, parse_numbers, text_of
+
+
+class Unseen(NamedTuple):
+    """Values that the vocabulary has not: in how many rows, and one of them."""
+
+    rows: int
+    example: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Values by falling frequency. Index 0: unknown, or rare in training; 1: missing, where training had missing ones.
+
+    Values are compared as stripped text, numbers by their value: 3, 3.0 and, where training held numbers, "3.0" are
+    one.
+    """
+
+    values: tuple[str, ...]
+    missing: bool
+    numeric: bool = False  # training held numbers
+
+    @classmethod
+    def fit(cls, column: np.ndarray, *, rare: int) -> "Vocabulary":
+        """Of a column of float64, or of str or None; values in fewer than `rare` rows are left to the unknown."""
+        counts = _counts(column)
+        gone = counts.pop(None, 0)
+        kept = _frequent(counts, rare)
+        return cls(values=kept, missing=gone > 0, numeric=column.dtype.kind == "f")
+
+    @property
+    def size(self) -> int:
+        return 1 + self.missing + len(self.values)
+
+    def lookup(self) -> dict[str | None, int]:
+        """The index of each value, and of None."""
+        first = 1 + self.missing
+        return {None: int(self.missing), **{value: first + k for k, value in enumerate(self.values)}}
+
+    def encode(self, column: np.ndarray) -> tuple[np.ndarray, Unseen]:
+        """int32 (N,), and what was unknown."""
+        known = self.lookup()
+        row, distinct = _distinct(column)
+        texts = [self._text(value) for value in distinct]
+        index = np.array([known.get(text, 0) for text in texts], np.int32)
+        strange = np.array([text not in known for text in texts], bool)
+        example = next((text for text in texts if text not in known), None)
+        return index[row], Unseen(int(strange[row].sum()), example)
+
+    def _text(self, value: Any) -> str | None:
+        if value is None or value != value:
+            return None
+        if self.numeric and isinstance(value, str):
+            number, wrong = parse_numbers(objects([value]))
+            value = value if wrong is not None else float(number[0])
+        return text_of(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCode:
+    """Lists of values as bags: of n different values each has the weight 1 / n. Indices as Vocabulary has them.
+
+    A missing list is the bag of index 1 (or 0, where training had none missing); an empty list is an empty bag.
+    """
+
+    values: tuple[str, ...]
+    missing: bool
+    mark: str  # what joins lists that are strings; "": nothing
+
+    @classmethod
+    def fit(cls, column: np.ndarray, *, rare: int, mark: str) -> "ListCode":
+        """Of a column of str, tuple of str, or None. A value counts once a row."""
+        counts: Counter[Any] = Counter()
+        for value, n in Counter(column).items():
+            for part in _parts(value, mark):
+                counts[part] += n
+        gone = any(value is None for value in column)
+        return cls(values=_frequent(counts, rare), missing=gone, mark=mark)
+
+    @property
+    def size(self) -> int:
+        return 1 + self.missing + len(self.values)
+
+    def encode(self, column: np.ndarray) -> tuple[np.ndarray, Bags, Unseen]:
+        """Each row's bag (N,), the bags of the distinct lists, and what was unknown."""
+        known = Vocabulary(values=self.values, missing=self.missing).lookup()
+        row, distinct = rows_of(column)
+        lists = [(None,) if value is None else _parts(value, self.mark) for value in distinct]
+        ids = [known.get(part, 0) for parts in lists for part in parts]
+        lengths = np.array([len(parts) for parts in lists], np.int64)
+        weights = np.repeat(1 / lengths.clip(1), lengths)
+        strange = np.array([any(part not in known for part in parts) for parts in lists], bool)
+        example = next((str(part) for parts in lists for part in parts if part not in known), None)
+        return row, Bags.of(ids, weights, lengths), Unseen(int(strange[row].sum()), example)
+
+
+def _parts(value: str | tuple[str, ...] | None, mark: str) -> tuple[str, ...]:
+    """The different values of a list, in their order; none for None."""
+    if value is None:
+        return ()
+    parts: Iterable[str] = value if isinstance(value, tuple) else value.split(mark) if mark else (value,)
+    return tuple(dict.fromkeys(part for part in map(str.strip, parts) if part))
+
+
+def _frequent(counts: "Counter[Any]", rare: int) -> tuple[str, ...]:
+    return tuple(sorted((value for value, n in counts.items() if n >= rare), key=lambda value: (-counts[value], value)))
+
+
+def _distinct(column: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    if column.dtype == object:
+        return rows_of(column)
+    distinct, row = np.unique(column, return_inverse=True)
+    return row, distinct.tolist()
+
+
+def _counts(column: np.ndarray) -> "Counter[Any]":
+    """How many rows have each text; None: missing."""
+    counts: Counter[Any] = Counter()
+    row, distinct = _distinct(column)
+    for value, n in zip(distinct, np.bincount(row, minlength=len(distinct)).tolist(), strict=True):
+        counts[None if value is None or value != value else text_of(value)] += n
+    return counts

@@ -1,0 +1,215 @@
+"""Tables: an encoder fitted on a training frame turns frames of its columns into Tables of arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from reslab.errors import ReslabError, UsageError
+from reslab.tables.data.bags import Bags
+from reslab.tables.data.categories import ListCode, Unseen, Vocabulary
+from reslab.tables.data.cells import DAY
+from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.kinds import Kind, find_kinds, missing, read_as, separator_of
+from reslab.tables.data.numbers import NumberCode
+from reslab.tables.data.table import Table, pooled
+from reslab.tables.data.words import TextCode
+
+__all__ = ["Table", "TableEncoder"]
+
+Code = NumberCode | Vocabulary | ListCode | TextCode
+CODES = {"number": NumberCode, "category": Vocabulary, "categories": ListCode, "text": TextCode}
+ORDER = (NumberCode, Vocabulary, (ListCode, TextCode))  # of a table's columns: numbers, categories, bags
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """One column of the table, made of the frame's column `owner`, or of a `part` of it: a date has several."""
+
+    owner: str
+    part: str
+    code: Code
+
+    @property
+    def name(self) -> str:
+        return f"{self.owner}: {self.part}" if self.part else self.owner
+
+
+@dataclass(frozen=True, eq=False)
+class TableEncoder:
+    """How each column becomes numbers, indices or bags. `kinds`: of every column it was fitted on, skipped ones too."""
+
+    kinds: dict[str, Kind]
+    columns: tuple[Coded, ...]  # numbers, categories, bags
+
+    @classmethod
+    def fit(
+        cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, rare: int = 2, buckets: int = 2**15,
+        ngrams: int = 2, report: Report | None = None,
+    ) -> "TableEncoder":  # fmt: skip
+        """Fitted on a training frame; `kinds` overrides what `find_kinds` finds.
+
+        rare: values, and n-grams of texts, in fewer rows are unknown: what stands in one row has only its one target to
+        be learnt from, and so unknown's vector is trained. buckets, ngrams: of texts (TextCode).
+        Raises UsageError where nothing can be learnt from, and as find_kinds does.
+        """
+        for name, value in (("rare", rare), ("buckets", buckets), ("ngrams", ngrams)):
+            if type(value) is not int or value < 1:
+                raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
+        found = find_kinds(frame, kinds, report=report)
+        coded: list[Coded] = []
+        for owner, kind in found.items():
+            column = read_as(kind, owner, frame[owner], report)
+            if kind == "text":
+                coded.append(Coded(owner, "", TextCode.fit(column, buckets=buckets, ngrams=ngrams, rare=rare)))
+            elif kind == "categories":
+                mark = separator_of([value for value in set(column) if isinstance(value, str)])
+                coded.append(Coded(owner, "", ListCode.fit(column, rare=rare, mark=mark)))
+            elif kind == "category":
+                coded.append(Coded(owner, "", Vocabulary.fit(column, rare=rare)))
+            elif kind == "number":
+                coded.append(Coded(owner, "", NumberCode.fit(column)))
+                _report_infinite(report, owner, column)
+            elif kind == "date":
+                coded += _coded_date(owner, column, rare)
+        if not coded:
+            names = ", ".join(map(repr, found))
+            raise UsageError(f"every column is constant, empty or skipped ({names}): there is nothing to learn from")
+        for one in coded:
+            if report is not None and isinstance(one.code, Vocabulary | ListCode) and not one.code.values:
+                report.add("rare", one.owner, f"no value stands in {rare} rows or more: all are taken as unknown")
+        ordered = [one for types in ORDER for one in coded if isinstance(one.code, types)]
+        return cls(found, tuple(ordered))
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Of each of the table's columns the frame's column that it is made of."""
+        return tuple(one.owner for one in self.columns)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that a frame must have, in the order of the training frame."""
+        return tuple(name for name, kind in self.kinds.items() if kind != "skip")
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """numbers, categories, bags, vectors and columns, as a TableSpec takes them."""
+        codes = [one.code for one in self.columns]
+        return {
+            "numbers": sum(isinstance(code, NumberCode) for code in codes),
+            "categories": tuple(code.size for code in codes if isinstance(code, Vocabulary)),
+            "bags": tuple(code.size for code in codes if isinstance(code, ListCode | TextCode)),
+            "vectors": (),
+            "columns": tuple(one.name for one in self.columns),
+        }
+
+    def transform(self, frame: Frame, *, report: Report | None = None) -> Table:
+        """The frame as a Table, on the CPU. Columns may stand in any order.
+
+        Raises UsageError naming all columns that are missing, or the row and value that is of another type. In the
+        report: columns that training had not (ignored), values that it had not (unknown), infinities.
+        """
+        report = Report() if report is None else report
+        absent = [name for name in self.needed if name not in frame.columns]
+        if absent:
+            raise UsageError(f"the table lacks the column{'s' * (len(absent) > 1)} {', '.join(map(repr, absent))}")
+        for name in frame.names:
+            if name not in self.kinds:
+                report.add("extra", name, "training had no such column: ignored")
+        read = {name: read_as(self.kinds[name], name, frame[name], report) for name in self.needed}
+        n, sizes = len(frame), self.sizes
+        numbers = np.empty((n, sizes["numbers"], 2), np.float32)
+        codes = np.empty((n, len(sizes["categories"])), np.int32)
+        bags: list[tuple[np.ndarray, Bags]] = []
+        for k, one in enumerate(self.columns):
+            column = _part_of_date(read[one.owner], one.part) if one.part else read[one.owner]
+            unseen = Unseen(0, None)
+            if isinstance(one.code, NumberCode):
+                numbers[:, k] = one.code.encode(column)
+                _report_infinite(report, one.owner, column)
+            elif isinstance(one.code, Vocabulary):
+                codes[:, k - sizes["numbers"]], unseen = one.code.encode(column)
+            elif isinstance(one.code, ListCode):
+                row, distinct, unseen = one.code.encode(column)
+                bags.append((row, distinct))
+            else:
+                bags.append(one.code.encode(column))
+            if unseen.rows and not one.part:
+                report.add("unseen", one.owner, f"{unseen.rows} of {n} rows hold values that training had too seldom "
+                           f"or never, such as {str(unseen.example)[:40]!r}: taken as unknown")  # fmt: skip
+        return Table(
+            rows=n, numbers=torch.from_numpy(numbers) if sizes["numbers"] else None,
+            codes=torch.from_numpy(codes) if sizes["categories"] else None, **pooled(bags), sizes=sizes,
+            owners=self.owners,
+        )  # fmt: skip
+
+    def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """JSON-ready data, and arrays for safetensors; `from_dict` gives the encoder back."""
+        names = {code: name for name, code in CODES.items()}
+        columns: list[dict[str, Any]] = []
+        arrays: dict[str, np.ndarray] = {}
+        for k, one in enumerate(self.columns):
+            state = {field.name: getattr(one.code, field.name) for field in fields(one.code)}
+            arrays |= {f"{k}.{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
+            plain = {name: list(value) if isinstance(value, tuple) else value
+                     for name, value in state.items() if not isinstance(value, np.ndarray)}  # fmt: skip
+            columns.append({"owner": one.owner, "part": one.part, "code": names[type(one.code)], **plain})
+        return {"format": FORMAT, "kinds": dict(self.kinds), "columns": columns}, arrays
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "TableEncoder":
+        """The encoder that `to_dict` wrote. Raises ReslabError where the data are none or are damaged."""
+        try:
+            if data["format"] != FORMAT:
+                raise ReslabError(f"this table encoder has format {data['format']!r}: this reslab reads {FORMAT}")
+            columns = []
+            for k, one in enumerate(data["columns"]):
+                state: dict[str, Any] = dict(one)
+                if "values" in state:
+                    state["values"] = tuple(state["values"])
+                owner, part, code = state.pop("owner"), state.pop("part"), CODES[state.pop("code")]
+                own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{k}.")}
+                made = code(**state, **own)
+                if owner not in data["kinds"] or not all(_is_of(getattr(made, f.name), f.type) for f in fields(code)):
+                    raise TypeError(f"column {k} is not whole")
+                columns.append(Coded(owner, part, made))
+            return cls(dict(data["kinds"]), tuple(columns))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ReslabError(f"this is no table encoder, or it is damaged: {error}") from error
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a field's value is of its declared type; a whole number is a float, too."""
+    if kind == tuple[str, ...]:
+        return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _coded_date(owner: str, column: np.ndarray, rare: int) -> list[Coded]:
+    """A date's days since 1970 as a number, and of month, weekday and hour those that vary, as categories."""
+    coded = [Coded(owner, "day", NumberCode.fit(_part_of_date(column, "day")))]
+    for part in ("month", "weekday", "hour"):
+        values = _part_of_date(column, part)
+        if len(np.unique(values[~missing(values)])) > 1:
+            coded.append(Coded(owner, part, Vocabulary.fit(values, rare=rare)))
+    return coded
+
+
+def _part_of_date(column: np.ndarray, part: str) -> np.ndarray:
+    """float64 (N,), NaN where missing: days since 1970, month 1-12, weekday 0-6 from Monday on, hour 0-23."""
+    if part == "day":
+        return (column - np.datetime64(0, "us")) / DAY
+    unit, shift, cycle = {"month": ("M", 0, 12), "weekday": ("D", 3, 7), "hour": ("h", 0, 24)}[part]  # from a Thursday
+    count = column.astype(f"datetime64[{unit}]").astype(np.int64)
+    return np.where(np.isnat(column), np.nan, (count + shift) % cycle + (part == "month"))
+
+
+def _report_infinite(report: Report | None, owner: str, column: np.ndarray) -> None:
+    count = int(np.isinf(column).sum())
+    if count and report is not None:
+        report.add(
+            "infinite", owner, f"{count} of {len(column)} values are infinite: taken as the largest or the smallest"
+        )

@@ -1,0 +1,230 @@
+"""Any table becomes a Frame: named columns of four types, whatever it came from."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reslab.errors import UsageError, nearest
+from reslab.tables.data.cells import DAY, column_of, parse_numbers
+from reslab.tables.data.files import read_file
+
+EXACT = 2.0**53  # whole numbers up to here are exact as float64
+INDEX = re.compile(r"__index_level_\d+__")  # a pandas index, as pandas writes it to parquet
+
+
+class Problem(NamedTuple):
+    kind: str
+    column: str
+    sentence: str
+
+
+@dataclass
+class Report:
+    """What was odd about a table and what was done about it: one problem a column and kind, not one a row."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, kind: str, column: str, sentence: str) -> None:
+        self.problems.append(Problem(kind, column, sentence))
+
+    def lines(self) -> Iterator[str]:
+        """One line a problem, to be shown."""
+        return (f"column {problem.column!r}: {problem.sentence}" for problem in self.problems)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Named columns of one length, each a numpy array of one of four types.
+
+    float64: numbers, NaN where missing; integers too, exact below 2**53 (longer ids should be strings); a duration in
+        days, a time of day in hours.
+    object of str or None: strings and categoricals; booleans as "True" and "False". Blank strings are missing.
+    datetime64[us]: dates and times, in UTC where they had a zone; NaT where missing.
+    object of tuple[str, ...] or None: lists.
+    Rows are counted from 0 in every sentence.
+    """
+
+    columns: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.columns:
+            has = f"; the table has {', '.join(self.names[:10])}{', ...' * (len(self.names) > 10)}"
+            raise UsageError(f"there is no column {name!r}{nearest(name, self.columns) or has}")
+        return self.columns[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    def take(self, rows: Any) -> "Frame":
+        """The rows of these indices, or of this mask or slice."""
+        return Frame({name: column[rows] for name, column in self.columns.items()})
+
+    def without(self, *names: str) -> "Frame":
+        """All columns but these. Raises UsageError for one that is not there."""
+        for name in names:
+            self[name]
+        return Frame({name: column for name, column in self.columns.items() if name not in names})
+
+    @classmethod
+    def of(cls, columns: Iterable[tuple[Any, np.ndarray]], *, report: Report | None = None) -> "Frame":
+        """The frame of these columns, checked. Raises UsageError where there are none, or no rows, or a name twice."""
+        kept: dict[str, np.ndarray] = {}
+        for given, column in columns:
+            name = str(given)
+            if INDEX.fullmatch(name):
+                if report is not None:
+                    report.add("index", name, "a pandas index, no column: left out")
+                continue
+            if not name.strip():
+                if report is not None:
+                    report.add("index", name, "it has no name, as a pandas index in a CSV file: left out")
+                continue
+            if name in kept:
+                raise UsageError(f"two columns are named {name!r}: rename one of them")
+            kept[name] = column
+            first = next(iter(kept))
+            if len(column) != len(kept[first]):
+                raise UsageError(f"column {name!r} has {len(column)} rows, but {first!r} has {len(kept[first])}")
+        frame = cls(kept)
+        if not kept:
+            raise UsageError("the table has no columns")
+        if not len(frame):
+            raise UsageError(f"the table has no rows, only columns: {', '.join(frame.names[:10])}")
+        return frame
+
+
+Columns = Iterator[tuple[Any, np.ndarray]]
+
+
+def read_frame(source: Any, *, report: Report | None = None) -> Frame:
+    """The frame of a table: a path, a table of pandas, polars or pyarrow, a numpy array, a dict, a list of dicts.
+
+    Paths: .csv, .tsv, .parquet (these need the extra `data`) and .jsonl, each also with .gz. A numpy array is (N, F);
+    its columns become x0, x1, ... A dict has columns by name; a list holds dicts, or rows that are lists.
+    Raises UsageError for what is no table (naming the column, the row or the line), ReslabError for a damaged file.
+    """
+    if isinstance(source, Frame):
+        return source
+    about = ""
+    if isinstance(source, str | os.PathLike):
+        about = f"{source}: "
+        source = read_file(Path(source))
+    try:
+        return Frame.of(_columns(source, report), report=report)
+    except UsageError as error:
+        raise UsageError(f"{about}{error}") from error
+
+
+def _columns(source: Any, report: Report | None) -> Columns:
+    if isinstance(source, Mapping):
+        return ((name, _series(name, values)) for name, values in source.items())
+    if isinstance(source, list | tuple) and not source:
+        raise UsageError("the table has no rows")
+    if isinstance(source, list | tuple) and all(isinstance(record, Mapping) for record in source):
+        return of_records(source)
+    if hasattr(source, "nnz") and hasattr(source, "toarray"):
+        raise UsageError("a sparse matrix is no table here: make it dense with .toarray()")
+    return _of_frame(source, report) or _of_array(source)
+
+
+def _of_frame(source: Any, report: Report | None) -> Columns | None:
+    """The columns of a table of pandas, polars or pyarrow; None for any other thing."""
+    import narwhals.stable.v2 as nw
+    from narwhals.exceptions import DuplicateError
+
+    try:
+        table = nw.from_native(source, pass_through=True)
+    except DuplicateError as error:
+        raise UsageError(_twice(source)) from error
+    if isinstance(table, nw.LazyFrame):
+        raise UsageError("this table is lazy: call .collect() first")
+    if not isinstance(table, nw.DataFrame):
+        return None
+    return ((series.name, _of_series(series.name, series, report)) for series in table.iter_columns())
+
+
+def _twice(source: Any) -> str:
+    names = [str(name) for name in (source.column_names if hasattr(source, "column_names") else source.columns)]
+    name = next(name for name in names if names.count(name) > 1)
+    return f"two columns are named {name!r}: rename one of them" if name else "two columns have no name: name them"
+
+
+def _series(name: Any, values: Any) -> np.ndarray:
+    """A column of a dict: a series of any library, an array, a list."""
+    import narwhals.stable.v2 as nw
+
+    series = nw.from_native(values, pass_through=True, allow_series=True)
+    if isinstance(series, nw.Series):
+        return _of_series(name, series)
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise UsageError(f"column {str(name)!r} must be a list or an array, got {type(values).__name__}")
+    return column_of(name, np.asarray(values) if hasattr(values, "__array__") else list(values))
+
+
+def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarray:
+    """The fast ways first: whole arrays of numbers, booleans and times; all others value by value."""
+    import narwhals.stable.v2 as nw
+
+    kind = series.dtype
+    if kind.is_integer():  # not by a cast: some refuse what is beyond 2**53
+        numbers = np.asarray(series.fill_null(0).to_numpy()).astype(np.float64)
+        numbers[np.asarray(series.is_null().to_numpy(), dtype=bool)] = np.nan
+        if report is not None and (np.abs(numbers) > EXACT).any():
+            report.add("rounded", str(name), "whole numbers beyond 2**53, read to 16 digits: make them strings if they "
+                       "are names of things")  # fmt: skip
+        return numbers
+    if kind.is_float():
+        return np.asarray(series.cast(nw.Float64()).to_numpy(), dtype=np.float64)
+    if isinstance(kind, nw.Datetime) and kind.time_zone is None:
+        return np.asarray(series.to_numpy()).astype("datetime64[us]")
+    if isinstance(kind, nw.Duration):
+        return np.asarray(series.to_numpy()).astype("timedelta64[ns]") / DAY
+    return column_of(name, series.to_list())
+
+
+def _of_array(source: Any) -> Columns:
+    """The columns x0, x1, ... of an array (N, F), or by name those of a structured array."""
+    if isinstance(source, list | tuple):
+        return _of_rows(source)
+    if not hasattr(source, "__array__"):
+        raise UsageError(f"a {type(source).__name__} is no table: give a path, a DataFrame, an array or a dict")
+    array = source if isinstance(source, np.ndarray) else np.asarray(source)
+    if array.dtype.names:
+        return ((name, column_of(name, array[name])) for name in array.dtype.names)
+    if array.ndim != 2:
+        raise UsageError(f"Expected 2D array (rows, columns), got {array.ndim}D array of shape {array.shape}. "
+                         "Reshape your data: array.reshape(-1, 1) if it is one column")  # fmt: skip
+    if not array.shape[1]:
+        raise UsageError(f"no columns: 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    columns = ((f"x{k}", column_of(f"x{k}", array[:, k])) for k in range(array.shape[1]))
+    if array.dtype.kind != "U":
+        return columns
+    # An array of strings has no other type to give: columns in which every string is a number are numbers.
+    return ((name, numbers if wrong is None else column)
+            for name, column in columns for numbers, wrong in [parse_numbers(column)])  # fmt: skip
+
+
+def _of_rows(rows: Sequence[Any]) -> Columns:
+    """The columns x0, x1, ... of a list of rows."""
+    try:
+        columns = list(zip(*rows, strict=True))
+    except ValueError as error:
+        raise UsageError("the rows of this list are of unequal lengths") from error
+    except TypeError as error:
+        raise UsageError("Expected 2D array, got a list of single values. Reshape your data: [[1], [2]]") from error
+    return ((f"x{k}", column_of(f"x{k}", list(column))) for k, column in enumerate(columns))
+
+
+def of_records(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, np.ndarray]]:
+    """The columns of a list of dicts, in the order first met; a key that a record has not is missing there."""
+    for name in dict.fromkeys(key for record in records for key in record):
+        yield name, column_of(name, [record.get(name) for record in records])

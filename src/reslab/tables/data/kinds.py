@@ -1,0 +1,235 @@
+"""What the columns of a table are: numbers, categories, several categories at once, dates, texts, or nothing."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from reslab.errors import UsageError, nearest
+from reslab.tables.data.cells import objects, parse_numbers, text_of, utc
+from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.words import count_words
+
+Kind = Literal["number", "category", "categories", "date", "text", "skip"]
+FEW = 25  # distinct values of a category of numbers, and of one whose values are long
+NEARLY = 0.95  # the share that makes "nearly all"
+LOOK = 2_000  # distinct strings are enough to tell texts and lists
+MARKED = re.compile(r"[,%$€£¥]")  # what no plain number holds
+DATE = re.compile(r"\s*(\d{4}([/.-])\d{1,2}\2\d{1,2}|\d{1,2}([/.-])\d{1,2}\3(\d{4}|\d\d))(?![\d./-])")  # any order
+ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE)
+
+
+def find_kinds(
+    frame: Frame, kinds: Mapping[str, str] | None = None, *, report: Report | None = None
+) -> dict[str, Kind]:
+    """The kind of each column, as `kinds` says or by its values.
+
+    Numbers: `number` with more than 25 distinct values, or where not all are whole, or where values hardly repeat
+    (fewer than two rows a value); else `category`. Strings: `date` where at least 95 % are ISO dates, `categories`
+    where they hold lists joined by | or ;, as numbers where all are written like 1,234 or 12 % or $5, `text` with
+    more than 25 distinct values of 4 or more words on average, or of 2 where they hardly repeat; else `category`.
+    Constant and empty columns: `skip`, in the report.
+    Raises UsageError for an override of a column that is not there, of an unknown kind, or that the values forbid.
+    """
+    for name, kind in (kinds or {}).items():
+        frame[name]
+        if kind not in get_args(Kind):
+            raise UsageError(f"column {name!r} cannot be {kind!r}: the kinds are {', '.join(get_args(Kind))}"
+                             f"{nearest(kind, get_args(Kind))}")  # fmt: skip
+    found: dict[str, Kind] = {}
+    for name, column in frame.columns.items():
+        if kinds and name in kinds:
+            found[name] = kinds[name]  # type: ignore[assignment]
+            read_as(found[name], name, column)
+            continue
+        found[name] = _kind(name, column, report)
+    return found
+
+
+def missing(column: np.ndarray) -> np.ndarray:
+    """bool (N,): where a column of a Frame has no value."""
+    if column.dtype == object:
+        return np.equal(column, np.array(None, dtype=object)).astype(bool)
+    return np.isnat(column) if column.dtype.kind == "M" else np.isnan(column)
+
+
+def _kind(name: str, column: np.ndarray, report: Report | None) -> Kind:
+    present = column[~missing(column)]
+    values = _some_distinct(present)
+    if len(values) < 2 and (len(values) == 0 or len(present) == len(column)):
+        what = "empty" if not len(values) else f"constant ({text_of(values[0])[:40]!r} in every row)"
+        if report is not None:
+            report.add("constant", name, f"{what}: left out")
+        return "skip"
+    if column.dtype.kind == "M":
+        return "date"
+    if column.dtype.kind == "f":
+        return _kind_of_numbers(values, len(present))
+    return _kind_of_strings(name, Counter(present), report)
+
+
+def _kind_of_numbers(values: np.ndarray, rows: int) -> Kind:
+    """Of distinct values in so many rows."""
+    if len(values) > FEW or 2 * len(values) > rows:
+        return "number"
+    finite = values[np.isfinite(values)]
+    return "category" if bool((finite == np.floor(finite)).all()) else "number"
+
+
+def _some_distinct(present: np.ndarray) -> np.ndarray:
+    """The distinct values, or some of them where there are too many to matter."""
+    if present.dtype == object:
+        return objects(set(present))
+    some = np.unique(present[:10_000])
+    return some if len(some) > FEW else np.unique(present)
+
+
+def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -> Kind:
+    distinct = list(counts)
+    if isinstance(distinct[0], tuple):
+        return "categories"
+    some = distinct[:LOOK]
+    dates = sum(counts[text] for text in some if iso_date(text) is not None)
+    if dates >= NEARLY * sum(counts[text] for text in some):
+        return "date"
+    if separator_of(some, sure=True):
+        return "categories"
+    numbers = written_numbers(objects(distinct))
+    if numbers is not None:
+        kind = _kind_of_numbers(np.unique(numbers), counts.total())
+        if report is not None and kind == "number":
+            report.add("written numbers", name, f"{distinct[0]!r} and the like are read as {numbers[0]:.16g}")
+        return kind
+    _tell_dates(name, some, report)
+    words = sum(map(count_words, some)) / len(some)
+    if len(distinct) > FEW and (words >= 4 or (words >= 2 and 2 * len(distinct) > counts.total())):
+        return "text"
+    others = [text for text in some if not _is_number(text)]
+    if report is not None and len(distinct) > FEW and len(others) <= (1 - NEARLY) * len(some):
+        but = f", but {others[0][:40]!r} is none" if others else ""
+        report.add("numbers as strings", name, f"strings that are numbers{but}: taken as a category; kinds="
+                   f"{{{name!r}: 'number'}} makes it numbers")  # fmt: skip
+    return "category"
+
+
+def _tell_dates(name: str, some: list[str], report: Report | None) -> None:
+    if report is None or sum(bool(DATE.match(text)) for text in some) < NEARLY * len(some):
+        return
+    strange = next(text for text in some if iso_date(text) is None)
+    report.add("dates", name, f"dates such as {strange[:40]!r} are not read as dates: write them like 2024-02-29")
+
+
+def written_numbers(column: np.ndarray) -> np.ndarray | None:
+    """float64: strings that are numbers as people write them, such as 1,234 or 12 % or $5; None: not all are."""
+    first = next((text for text in column if text is not None), "")
+    if not _is_number(first):
+        return None
+    numbers, wrong = parse_numbers(column)
+    marked = any(MARKED.search(text) for text in column if text is not None)
+    return numbers if wrong is None and marked else None
+
+
+def _is_number(text: str) -> bool:
+    return parse_numbers(objects([text]))[1] is None
+
+
+def separator_of(texts: list[str], *, sure: bool = False) -> str:
+    """What joins the lists of these strings: | or ; (or, unless it must be `sure`, a comma); "" for nothing.
+
+    Sure: the parts are short, and either nearly all strings hold it or there are far fewer parts than strings.
+    """
+    for mark in "|;" if sure else "|;,":
+        holding = [text for text in texts if mark in text]
+        if not sure and holding:
+            return mark
+        parts = [part for text in texts for part in split(text, mark)]
+        if len(holding) < max(2, 0.1 * len(texts)) or not parts or sum(map(count_words, parts)) > 3 * len(parts):
+            continue
+        if len(holding) >= NEARLY * len(texts) or 2 * len(set(parts)) < len(texts):
+            return mark
+    return ""
+
+
+def split(text: str, mark: str) -> tuple[str, ...]:
+    """The parts of a joined list, stripped, without empty ones."""
+    return tuple(part for part in map(str.strip, text.split(mark) if mark else [text]) if part)
+
+
+def iso_date(text: str) -> datetime | None:
+    """An ISO date or time (2024-02-29, 2024-02-29 12:30, 2024-02-29T12:30:00Z), in UTC where it has a zone."""
+    if not ISO.fullmatch(text.strip()):
+        return None
+    try:
+        return utc(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_as(kind: Kind, name: str, column: np.ndarray, report: Report | None = None) -> np.ndarray:
+    """A frame's column as its kind needs it. Raises UsageError naming the first row that cannot be so read.
+
+    number: float64. date: datetime64[us]. text: object of str or None. category: float64, or object of str or None.
+    categories: object of str, tuple of str, or None.
+    """
+    empty = missing(column)
+    if empty.all():  # an empty column has no type of its own
+        if kind in ("number", "date"):
+            return np.full(len(column), np.nan if kind == "number" else np.datetime64("NaT", "us"))
+        return objects([None] * len(column))
+    row = int(np.argmin(empty))
+    lists = column.dtype == object and isinstance(column[row], tuple)
+    wrong = UsageError(f"column {name!r} is of kind {kind!r}, but row {row} is {_shown(column[row])}")
+    if kind in ("skip", "categories"):
+        return column if column.dtype == object else as_strings(column)
+    if lists:
+        raise wrong
+    if kind == "category":
+        return as_strings(column) if column.dtype.kind == "M" else column
+    if kind == "text":
+        return as_strings(column)
+    if kind == "number":
+        return _numbers(name, column, wrong)
+    return _dates(name, column, wrong, report)
+
+
+def as_strings(column: np.ndarray) -> np.ndarray:
+    """Numbers and dates as strings; None where missing."""
+    if column.dtype == object:
+        return column
+    if column.dtype.kind == "M":
+        return objects(None if value == "NaT" else value for value in np.datetime_as_string(column).tolist())
+    distinct, inverse = np.unique(column, return_inverse=True)
+    return objects(None if value != value else text_of(value) for value in distinct.tolist())[inverse]
+
+
+def _numbers(name: str, column: np.ndarray, wrong: UsageError) -> np.ndarray:
+    if column.dtype.kind == "f":
+        return column
+    if column.dtype.kind == "M":
+        raise wrong
+    numbers, row = parse_numbers(column)
+    if row is not None:
+        raise UsageError(f"column {name!r} is of kind 'number', but row {row} is {_shown(column[row])}")
+    return numbers
+
+
+def _dates(name: str, column: np.ndarray, wrong: UsageError, report: Report | None) -> np.ndarray:
+    if column.dtype.kind == "M":
+        return column
+    if column.dtype.kind == "f":
+        raise wrong
+    known = {text: None if text is None else iso_date(text) for text in set(column)}
+    bad = {text for text, moment in known.items() if text is not None and moment is None}
+    if len(bad) == sum(text is not None for text in known):
+        raise UsageError(f"{wrong}: dates are written like 2024-02-29") from None
+    if bad and report is not None:
+        count = sum(text in bad for text in column)
+        report.add("no date", name, f"{count} values are no ISO dates, such as {min(bad)[:40]!r}: taken as missing")
+    return np.array([known[text] for text in column], dtype="datetime64[us]")
+
+
+def _shown(value: Any) -> str:
+    return repr(value[:40]) if isinstance(value, str) else str(value)

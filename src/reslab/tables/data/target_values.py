@@ -1,0 +1,73 @@
+"""A target's values from any form: an array, checked."""
+
+from typing import Any
+
+import numpy as np
+
+from reslab.errors import UsageError
+from reslab.tables.data.cells import LISTS, absent, column_of
+from reslab.tables.data.frame import Frame, read_frame
+
+
+def values_of(y: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A target as (N,) or (N, K), checked for missing values, and its columns' names. Lists of labels: object (N,)."""
+    import narwhals.stable.v2 as nw
+
+    names: tuple[str, ...] = ()
+    if isinstance(nw.from_native(y, pass_through=True), nw.DataFrame):
+        y = read_frame(y)
+    if isinstance(y, Frame):
+        names = y.names
+        columns = [_of_frame(column) for column in y.columns.values()]
+        values = columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+    elif isinstance(y, np.ndarray) or (hasattr(y, "__array__") and not isinstance(y, list)):
+        values = np.asarray(y)
+    else:
+        values = _of_list(list(y))
+    if values.ndim not in (1, 2) or 0 in values.shape:
+        raise UsageError(f"a target must be (rows,) or (rows, columns), with rows, got shape {values.shape}")
+    if values.ndim == 1 and values.dtype == object and any(isinstance(value, LISTS) for value in values):
+        values = column_of("target", values)
+    _check(values)
+    return values, names
+
+
+def _of_frame(column: np.ndarray) -> np.ndarray:
+    """A frame has no integers and no booleans: what was one becomes it again."""
+    if column.dtype.kind == "f" and np.isfinite(column).all() and (column == np.floor(column)).all():
+        return column.astype(np.int64) if np.abs(column).max(initial=0) < 2**53 else column
+    if column.dtype == object and set(column) <= {"True", "False"}:
+        return np.equal(column, np.array("True", dtype=object)).astype(bool)
+    return column
+
+
+def _of_list(values: list[Any]) -> np.ndarray:
+    """(N,), (N, K) of rows of as many numbers, or lists of labels as an object array (N,)."""
+    if any(isinstance(value, LISTS) for value in values):
+        rows = [list(value) if isinstance(value, LISTS) else [] for value in values]
+        numbers = all(isinstance(one, int | float | np.number | np.bool_) for row in rows for one in row)
+        if numbers and len(set(map(len, rows))) == 1 and rows[0]:
+            return np.array(rows)
+        return column_of("target", values)
+    array = np.array(values)
+    mixed = array.dtype.kind == "U" and not all(isinstance(value, str) for value in values)
+    return np.array(values, dtype=object) if mixed else array  # numpy makes strings of numbers among strings
+
+
+def _check(values: np.ndarray) -> None:
+    """Raises UsageError naming the first row that is missing, infinite, or no value of a target."""
+    kind = values.dtype.kind
+    if kind not in "bfiuUO":
+        raise UsageError(f"a target holds strings, booleans or numbers, not {values.dtype}")
+    if kind == "f":
+        bad = ~np.isfinite(values)
+    elif kind == "O":
+        bad = np.array([absent(value) for value in values.flat], bool).reshape(values.shape)
+    else:
+        return
+    rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
+    if len(rows):
+        infinite = kind == "f" and not np.isnan(values[rows[0]]).any()
+        what = "infinite" if infinite else "missing (NaN)"
+        more = f" (and in {len(rows) - 1} more)" if len(rows) > 1 else ""
+        raise UsageError(f"the target is {what} in row {rows[0]}{more}: leave such rows out")

@@ -1,0 +1,1 @@
+"""The nets for tables, from a spec."""

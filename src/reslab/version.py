@@ -1,0 +1,3 @@
+"""The version, for whoever says which reslab made a file."""
+
+__version__ = "0.1.0"

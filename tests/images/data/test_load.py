@@ -1,0 +1,42 @@
+"""What a --data word gives."""
+
+from pathlib import Path
+
+import pytest
+
+from reslab.errors import UsageError
+from reslab.images.data import load
+
+
+def test_digits() -> None:
+    digits = load("digits")
+    assert (len(digits.train), len(digits.test), digits.shape) == (1437, 360, (1, 8, 8))
+    # a fifth of 178 182 177 183 181 182 181 179 174 180, what is left over to the largest remainders
+    assert digits.test.labels.bincount().tolist() == [36, 37, 35, 37, 36, 36, 36, 36, 35, 36]
+    assert digits.train.pixels.unique().tolist() == [round(k * 255 / 16) for k in range(17)]
+    assert digits.classes == tuple("0123456789")
+
+
+def test_digits_are_the_same_everywhere() -> None:
+    # Philox's words and scikit-learn's file are fixed: so is the split
+    assert load("digits").fingerprint.startswith("f22aa5daafe614e4")
+
+
+def test_unknown_word_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"no data named 'cifar-10'.*there are digits, .*; did you mean 'cifar10'\?$"):
+        load("cifar-10")
+
+
+def test_unknown_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder or file"):
+        load(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="hf: lacks the name of a data set"):
+        load("hf:")
+    (tmp_path / "data.csv").write_text("a,b")
+    with pytest.raises(UsageError, match=r"data.csv is a file but no parquet file"):
+        load(str(tmp_path / "data.csv"))
+
+
+def test_size_is_not_for_published_sets() -> None:
+    with pytest.raises(UsageError, match="digits comes at its own size"):
+        load("digits", size=32)

@@ -1,0 +1,198 @@
+"""Parquet files as the hub writes them, with labels right and wrong; and hf:NAME."""
+
+import io
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reslab.errors import BrokenImage, ReslabError, UsageError
+from reslab.images.data import Encoded, load
+from reslab.images.sources.parquet import load_parquet
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def png(value: int, size: tuple[int, int] = (4, 4)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, (value, 0, 0)).save(out, "PNG")
+    return out.getvalue()
+
+
+def write(
+    file: Path,
+    labels: list,
+    *,
+    names: list[str] | None = None,
+    label: str = "label",
+    image: str = "image",
+    plain: bool = False,
+    images: list | None = None,
+) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cells = images or [png(k) for k in range(len(labels))]
+    column = pa.array(cells) if plain else pa.array([{"bytes": cell, "path": None} for cell in cells])
+    table = pa.table({image: column, label: pa.array(labels)})
+    if names:
+        features = {label: {"_type": "ClassLabel", "names": names}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, file, row_group_size=3)
+    return file
+
+
+def reds(part) -> list[int]:
+    return part.pixels[:, 0, 0, 0].tolist()
+
+
+def test_one_file_is_split(tmp_path: Path) -> None:
+    file = write(tmp_path / "pets.parquet", [0] * 5 + [1] * 5, names=["cat", "dog"])
+    data = load(str(file))
+    assert (data.name, data.classes) == ("pets", ("cat", "dog"))
+    assert data.train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert sorted(reds(data.train) + reds(data.test)) == list(range(10))
+
+
+def test_folder_with_its_own_parts(tmp_path: Path) -> None:
+    write(tmp_path / "d/train-00000-of-00002.parquet", [1, 0], names=["a", "b"])
+    write(tmp_path / "d/train-00001-of-00002.parquet", [1], names=["a", "b"], images=[png(99)])
+    write(tmp_path / "d/validation.parquet", [0], names=["a", "b"])
+    data = load(str(tmp_path / "d"))
+    assert data.train.labels.tolist() == [1, 0, 1]
+    assert reds(data.train) == [0, 1, 99]
+    assert len(data.test) == 1
+
+
+@pytest.mark.parametrize("values", [["cow", "ant"] * 5, [7, 3] * 5], ids=["strings", "numbers"])
+def test_classes_from_the_values(tmp_path: Path, values: list) -> None:
+    data = load(str(write(tmp_path / "d.parquet", values, plain=True, image="picture", label="kind")))
+    assert data.classes == tuple(str(value) for value in sorted(set(values)))
+    assert data.train.labels.bincount().tolist() == [4, 4]
+    assert data.train.labels[0] == 1  # cow comes after ant, 7 after 3
+
+
+def test_categorical_and_boolean_labels(tmp_path: Path) -> None:
+    words = pa.array(["cow", "ant"] * 5).dictionary_encode()
+    assert load(str(write(tmp_path / "d.parquet", words))).classes == ("ant", "cow")
+    assert load(str(write(tmp_path / "e.parquet", [True, False] * 5))).classes == ("False", "True")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, 2, 0], r"d.parquet row 2 has label 2, which is none of the 2 classes"),
+        ([0, 1, -1, 0], r"row 2 has label -1, .*unlabelled"),
+        ([0, 1, None, 0], r"row 2 has label None"),
+    ],
+)
+def test_label_out_of_range(tmp_path: Path, labels: list, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        load(str(write(tmp_path / "d.parquet", labels, names=["a", "b"])))
+
+
+def test_test_label_unknown_in_training(tmp_path: Path) -> None:
+    write(tmp_path / "d/train.parquet", ["ant", "cow"])
+    write(tmp_path / "d/test.parquet", ["ant", "bee"])
+    with pytest.raises(UsageError, match=r"test.parquet row 1 has label 'bee'"):
+        load(str(tmp_path / "d"))
+
+
+def test_columns_that_do_not_serve(tmp_path: Path) -> None:
+    file = tmp_path / "d.parquet"
+    pq.write_table(pa.table({"x": [1.0], "label": [0]}), file)
+    with pytest.raises(UsageError, match=r"no image column .*; the columns are x, label"):
+        load(str(file))
+    pq.write_table(pa.table({"image": [b"x"], "p": [0], "q": [0]}), file)
+    with pytest.raises(UsageError, match=r"2 candidates \(p, q\) for the label column"):
+        load(str(file))
+    file.write_bytes(b"not parquet")
+    with pytest.raises(UsageError, match=r"is not a parquet file, or is damaged"):
+        load(str(file))
+    write(tmp_path / "e/train.parquet", [0])
+    with pytest.raises(UsageError, match=r"needs train\*.parquet and test\*.parquet .* it holds train.parquet"):
+        load(str(tmp_path / "e"))
+
+
+def test_broken_rows(tmp_path: Path) -> None:
+    cells = [png(0), b"oops", None, png(3)]
+    write(tmp_path / "d/train.parquet", [0] * 4, images=cells)
+    write(tmp_path / "d/test.parquet", [0])
+    data = load(str(tmp_path / "d"))
+    assert reds(data.train) == [0, 3]
+    assert data.skipped == (
+        "train.parquet row 1: it is not an image that Pillow can read",
+        "train.parquet row 2: it is empty",
+    )
+    write(tmp_path / "d/test.parquet", [0] * 4, images=cells)
+    with pytest.raises(BrokenImage, match=r"test.parquet row 1"):
+        load(str(tmp_path / "d"))
+
+
+def test_larger_than_memory(tmp_path: Path) -> None:
+    file = write(tmp_path / "d.parquet", [0, 1] * 10)
+    whole = load(str(file))
+    cache = tmp_path / "cache"
+    data = load_parquet(file, size=None, memory=0, cache=cache)
+    assert isinstance(data.train, Encoded)
+    assert [data.train.pixels(i).tolist() for i in range(16)] == whole.train.pixels.tolist()
+    (spilled,) = (cache / "arrow").iterdir()
+    travelled = pickle.dumps(data.train.sources)
+    assert len(travelled) < 1000  # the path, not the images
+    assert pickle.loads(travelled)[3] == png(3)
+    load_parquet(file, size=None, memory=0, cache=cache)
+    assert list((cache / "arrow").iterdir()) == [spilled]
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "d.parquet", [0, 0])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"needs the extra: pip install 'reslab\[data\]'"):
+        load(str(file))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UsageError, match=r"hf:pets needs the extra: pip install 'reslab\[data\]'"):
+        load("hf:pets")
+
+
+def test_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def split(labels: list[int]):
+        features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+        rows = {"img": [{"bytes": png(k), "path": None} for k in range(len(labels))], "label": labels}
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    splits = datasets.DatasetDict({"train": split([1, 0, 1]), "validation": split([0])})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: splits)
+    data = load("hf:someone/pets")
+    assert (data.name, data.classes) == ("hf:someone/pets", ("cat", "dog"))
+    assert data.train.labels.tolist() == [1, 0, 1]
+    assert reds(data.train) == [0, 1, 2]
+    assert "train and validation splits" in data.about
+    assert load("hf:someone/pets", memory=0).train.pixels(2)[0, 0, 0] == 2
+
+    def offline(name: str):
+        raise ConnectionError("no network\nand a long tale")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(ReslabError, match=r"hf:someone/pets cannot be loaded: no network$"):
+        load("hf:someone/pets")
+
+
+def test_real_mnist(shared: Path) -> None:
+    means = np.array([0.1307, 0.1325])  # of MNIST's train and test images, in every tutorial
+    data = load(str(shared / "data" / "mnist" / "test.parquet"), memory=0)
+    assert (data.shape, len(data.train), len(data.test)) == ((1, 28, 28), 8000, 2000)
+    some = np.mean([data.train.pixels(i).float().mean() / 255 for i in range(0, 8000, 16)])
+    assert abs(some - means[1]) < 0.01
+
+
+def test_real_cifar(shared: Path) -> None:
+    data = load(str(shared / "data" / "cifar10-jpeg" / "test.parquet"))  # enough images for decoding processes
+    assert (data.shape, len(data.train), len(data.test), data.skipped) == ((3, 32, 32), 8000, 2000, ())
+    assert data.classes[:4] == ("airplane", "automobile", "bird", "cat")
+    mean = data.train.pixels.double().mean((0, 2, 3)) / 255
+    assert mean.tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=0.004)  # of CIFAR-10's test images

@@ -1,0 +1,5 @@
+"""MODEL words."""
+
+from models import own, zoo
+
+__all__ = ["own", "zoo"]

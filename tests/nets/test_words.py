@@ -1,0 +1,196 @@
+"""The MODEL word of `reslab look`: what it becomes, and what is said where it is none."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import reslab
+from reslab.errors import ReslabError, UsageError
+from reslab.nets import foreign, to_dict
+from reslab.nets.words import load
+from reslab.run import Run
+
+
+def make_run(folder: str, seed: int = 3) -> Run:
+    """A run folder as `reslab train` leaves it, of a net that was changed since it was initialized."""
+    from reslab.train.checkpoint import write_weights
+    from reslab.train.recipe import read, write
+
+    run = Run(folder)
+    run.make()
+    torch.manual_seed(seed)
+    net = reslab.net("resnet8", channels=1, size=8)
+    run.write_json("spec.json", to_dict(net.spec))  # type: ignore[arg-type]
+    run.write_text("recipe.toml", write(read("digits", seed=seed)))
+    nn.init.ones_(net.head.bias)  # type: ignore[arg-type]
+    write_weights(run, net, to_dict(net.spec))  # type: ignore[arg-type]
+    return run
+
+
+def test_a_run_is_its_trained_net_or_the_one_it_began_with(own: Path) -> None:
+    make_run("runs/mine")
+    trained, began = load("runs/mine"), load("runs/mine", weights=False)
+    assert (trained.name, began.name) == ("mine", "mine-initial")
+    assert trained.run is not None
+    assert not trained.initial
+    assert began.initial
+    assert (trained.model.head.bias == 1).all()
+    torch.manual_seed(3)
+    first = reslab.net("resnet8", channels=1, size=8)
+    assert all(a.equal(b) for a, b in zip(first.parameters(), began.model.parameters(), strict=True))
+
+
+def test_a_checkpoint_says_its_channels_and_classes_itself(own: Path) -> None:
+    torch.save({"state_dict": reslab.net("resnet8", channels=1, classes=7).state_dict()}, "w.pt")
+    found = load("w.pt", net="resnet8")
+    assert (found.spec.channels, found.spec.classes) == (1, 7)
+    assert found.notes == ("37 tensors matched by name",)
+    run = make_run("runs/mine")
+    assert load(str(run.path("weights.safetensors"))).spec.name == "resnet8"  # its net stands in it
+
+
+def test_a_net_of_ours_is_the_same_for_a_seed() -> None:
+    one, two, other = (load("net:resnet8", options={"norm": False}, seed=seed).model for seed in (0, 0, 1))
+    assert one.head.weight.equal(two.head.weight)
+    assert not one.head.weight.equal(other.head.weight)
+
+
+def test_your_own_function_gives_model_example_and_labels(own: Path) -> None:
+    bare, example, labelled = (load(f"own.py:{name}") for name in ("bare", "example", "labelled"))
+    assert (bare.example, bare.labels, example.labels) == (None, None, None)
+    assert list(example.example.shape) == [3, 2]
+    assert labelled.labels.tolist() == [0, 1, 0]
+    assert labelled.name == "own-labelled"
+    assert str(own) not in sys.path
+
+
+@pytest.mark.filterwarnings("ignore")  # others' deprecations
+@pytest.mark.parametrize(
+    ("name", "kind", "model"),
+    [
+        ("bert", "encoder", "BertModel"),
+        ("masked", "masked", "BertForMaskedLM"),
+        ("causal", "causal", "GPT2LMHeadModel"),
+        ("vit", "images", "ViTForImageClassification"),
+    ],
+)
+def test_the_architecture_chooses_the_class_and_the_inputs(name: str, kind: str, model: str, zoo: Path) -> None:
+    found = load(str(zoo / name))
+    assert (found.kind, type(found.model).__name__, found.name) == (kind, model, name)
+    assert (found.tokenizer is None) == (name == "vit")
+    assert found.shape == ((1, 8, 8) if name == "vit" else None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_config_alone_gives_the_shapes(zoo: Path, own: Path) -> None:
+    Path("alone").mkdir()
+    shutil.copy(zoo / "causal" / "config.json", "alone")
+    found = load("alone", weights=False, shape_only=True)
+    assert found.fake is not None
+    assert found.initial
+    with pytest.raises(UsageError, match=r"alone has no model\.safetensors; other files of weights can run code"):
+        load("alone")
+    torch.save(found.name, "alone/pytorch_model.bin")
+    with pytest.raises(UsageError, match=r"alone has no model\.safetensors"):
+        load("alone")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tokenizer_that_knows_no_word_is_none(zoo: Path, own: Path) -> None:
+    shutil.copytree(zoo / "bert", "bert", ignore=shutil.ignore_patterns("tokenizer*"))
+    assert load("bert").tokenizer is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_are_not_in_the_files_are_said(zoo: Path, own: Path) -> None:
+    shutil.copytree(zoo / "bert", "bert")
+    config = json.loads(Path("bert/config.json").read_text())
+    Path("bert/config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
+    assert "tensors are not in its files and are random: cls." in load("bert").notes[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("model.safetensors", "xx", "bert cannot be loaded: "),
+        ("config.json", "{", "bert cannot be loaded: "),
+        ("config.json", '{"model_type": "no-such"}', "bert cannot be loaded: "),
+        ("config.json", '{"auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.M"}, "model_type": "evil"}',
+         "bert needs code of its own to be run, which reslab does not do"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
+    file: str, content: str, said: str, zoo: Path, own: Path
+) -> None:
+    shutil.copytree(zoo / "bert", "bert")
+    Path("bert/evil.py").write_text("raise SystemExit('code of a stranger ran')")
+    Path("bert", file).write_text(content)
+    with pytest.raises(ReslabError) as caught:
+        load("bert")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "options", "said"),
+    [
+        ("", {}, "an empty word names no model"),
+        ("runs/min", {}, "no run folder, checkpoint file or Hugging Face folder is called so; did you mean runs/mine?"),
+        ("resnet20", {}, "would be hf:resnet20; did you mean net:resnet20?"),
+        ("net:resnet21", {}, "no net is called 'resnet21'"),
+        ("runs", {}, "runs holds runs and is none: name one, such as runs/mine"),
+        (".", {}, ". is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)"),
+        ("runs/mine", {"net": "resnet8"}, "--net names the net of a checkpoint file, and runs/mine is none"),
+        ("runs/mine", {"options": {"shortcut": "B"}}, "shortcut can be changed in a net of ours"),
+        ("w.pt", {}, "w.pt: say which net its weights are of, such as --net resnet56"),
+        ("w.pt", {"net": "resnet20"}, "the checkpoint is of another net"),
+        ("w.pt", {"net": "resnet8", "weights": False}, "as it is initialized, name it as net:resnet8"),
+        ("own.py", {}, "own.py: say which of its functions returns the model, such as own.py:make"),
+        ("own.py:exampel", {}, "own.py has no function 'exampel'; did you mean 'example'?"),
+        (
+            "own.py:nothing",
+            {},
+            "own.py:nothing returns dict, no nn.Module: return the model, or (model, example input)",
+        ),
+        ("own.py:breaks", {}, "own.py, line 25: ZeroDivisionError: division by zero"),
+        ("gone.py:make", {}, "gone.py: no such file"),
+    ],
+)
+def test_a_word_that_names_no_model_is_one_sentence(word: str, options: dict[str, Any], said: str, own: Path) -> None:
+    make_run("runs/mine")
+    torch.save(reslab.net("resnet8").state_dict(), "w.pt")
+    with pytest.raises(ReslabError) as caught:
+        load(word, **options)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["ImportError('none')", "RuntimeError('operator torchvision::nms does not exist')"])
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_a_library_that_is_not_there_or_broken(
+    library: str, fault: str, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(f"{library}.py").write_text(f"raise {fault}")
+    monkeypatch.syspath_prepend(str(own))
+    monkeypatch.delitem(sys.modules, library, raising=False)
+    said = (
+        f"{library} is not installed" if "Import" in fault else "operator torchvision::nms does not exist; `reslab doc"
+    )
+    with pytest.raises(ReslabError, match=said):
+        foreign.zoo(library, "resnet18", None)
+
+
+def test_transformers_are_an_extra(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    Path("theirs").mkdir()
+    Path("theirs/config.json").write_text("{}")
+    with pytest.raises(
+        UsageError, match=r"theirs is a model of Hugging Face.s and needs the extra: pip install 'reslab\[text\]'"
+    ):
+        load("theirs")
