@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.look.flow.health import judge
+from reslab.look.flow.health import assess
 
 
 def falling(powers: float, layers: int) -> list[float]:
@@ -15,7 +15,7 @@ def falling(powers: float, layers: int) -> list[float]:
 
 
 def test_a_line_by_hand() -> None:
-    found = judge([100.0, 10.0, 1.0], "backward")
+    found = assess([100.0, 10.0, 1.0], "backward")
     assert (found.slope, found.start, found.fit) == pytest.approx((-1, 2, 1))
     assert found.ratio == pytest.approx(100)
     assert found.change == pytest.approx(2)  # gradients flow from the last to the first, and grow on the way
@@ -24,7 +24,7 @@ def test_a_line_by_hand() -> None:
 
 @given(slope=st.floats(-0.3, 0.3), start=st.floats(-5, 5), layers=st.integers(2, 60))
 def test_any_line_is_found(slope: float, start: float, layers: int) -> None:
-    found = judge([10 ** (start + slope * i) for i in range(layers)], "forward")
+    found = assess([10 ** (start + slope * i) for i in range(layers)], "forward")
     assert found.slope == pytest.approx(slope, abs=1e-9)
     assert found.start == pytest.approx(start, abs=1e-9)
     assert found.change == pytest.approx(slope * (layers - 1), abs=1e-8)
@@ -41,29 +41,29 @@ def test_any_line_is_found(slope: float, start: float, layers: int) -> None:
 ])  # fmt: skip
 def test_verdicts_at_their_thresholds(powers: float, forward: str, backward: str) -> None:
     values = falling(powers, 30)
-    assert judge(values, "forward").verdict == forward
-    assert judge(values, "backward").verdict == backward
+    assert assess(values, "forward").verdict == forward
+    assert assess(values, "backward").verdict == backward
 
 
 def test_the_case_that_the_threshold_comes_from() -> None:
     """Xavier with ReLU, a factor 1/sqrt(2) a layer: 22 layers learned, 30 did not (arXiv 1502.01852)."""
     shrinking = [math.sqrt(0.5) ** (29 - i) for i in range(30)]
-    assert judge(shrinking, "backward").verdict == "vanishes"
-    assert judge(shrinking[8:], "backward").verdict == "shrinks"
-    assert "vanishes towards the input: 10^-0.151 each, 10^-4.4 over 30 layers" in judge(shrinking, "backward").words
+    assert assess(shrinking, "backward").verdict == "vanishes"
+    assert assess(shrinking[8:], "backward").verdict == "shrinks"
+    assert "vanishes towards the input: 10^-0.151 each, 10^-4.4 over 30 layers" in assess(shrinking, "backward").words
 
 
 def test_one_layer_far_from_the_others_is_no_trend() -> None:
-    found = judge([1.0] * 10 + [1e-5] + [1.0] * 10, "forward")
+    found = assess([1.0] * 10 + [1e-5] + [1.0] * 10, "forward")
     assert found.verdict == "uneven"
     assert found.slope == pytest.approx(0)
     assert "the largest is 10^5.0 times the smallest" in found.words
 
 
 def test_zeros_are_counted_and_left_out() -> None:
-    found = judge([1.0, 0.0, 1.0, 0.0], "backward")
+    found = assess([1.0, 0.0, 1.0, 0.0], "backward")
     assert (found.zeros, found.verdict, found.ratio, found.slope) == (2, "healthy", 1, 0)
     assert "2 of 4 layers have exactly zero" in found.words
-    assert judge([0.0, 0.0], "forward").verdict == "nothing"
-    assert judge([], "forward").words == "there is no layer to judge"
-    assert judge([3.0], "forward").verdict == "healthy"
+    assert assess([0.0, 0.0], "forward").verdict == "nothing"
+    assert assess([], "forward").words == "there is no layer to assess"
+    assert assess([3.0], "forward").verdict == "healthy"

@@ -166,12 +166,12 @@ class Acting(TorchFunctionMode):
                 raise UsageError(f"merge {index} (module {self.merges[index].path}) got or gave no tensor of numbers")
             pair = [held.pop(), given]
             pair[1] = given - pair[0]
-            changed = [(edit.skip or same)(pair[0]), (branch_change(edit, 0) or same)(pair[1])]
+            changed = [(edit.skip or identity)(pair[0]), (branch_change(edit, 0) or identity)(pair[1])]
             if edit.whole:
                 out = edit.whole(changed, 1, lambda new, out=None: torch.add(*new, out=out))
             elif changed[0] is not pair[0] or changed[1] is not pair[1]:
                 out = changed[0] + changed[1]
-            return swapped(output, given, (edit.out or same)(out))
+            return swapped(output, given, (edit.out or identity)(out))
 
         return before, after
 
@@ -190,7 +190,7 @@ def branch_change(edit: Edit, number: int) -> Change | None:
     return edit.branch[number] if isinstance(edit.branch, tuple) else edit.branch
 
 
-def same(value: Tensor) -> Tensor:
+def identity(value: Tensor) -> Tensor:
     return value
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, UsageError
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.flow.health import Health, judge
-from reslab.look.flow.signal import Key, Tally, norm, untrained, weights_of
-from reslab.look.flow.watch import head_of, subjects, watching
+from reslab.look.flow.health import Health, assess
+from reslab.look.flow.observe import head_of, observe, subjects
+from reslab.look.flow.signal import Key, NormSums, norm, untrained, weights_of
 from reslab.look.graph.example import as_it_was, batch_size, brief, call, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
@@ -101,9 +101,9 @@ def gradients(
     """
     model, merges, layers = subjects(model, batches, merges)
     weights = weights_of(model, layers)
-    tally, count, n, total, head = Tally(), 0, 0, 0.0, None
-    edits = {merge.index: Edit(out=tally.edit(merge)) for merge in merges if merge.reachable}
-    see = watching(model, layers, lambda layer, call, value: tally.see((layer.module, "", call), value))
+    norms, count, n, total, head = NormSums(), 0, 0, 0.0, None
+    edits = {merge.index: Edit(out=norms.edit(merge)) for merge in merges if merge.reachable}
+    see = observe(model, layers, lambda layer, call, value: norms.see((layer.module, "", call), value))
     with as_it_was(model, evaluate=not training), torch.enable_grad(), see, acting(model, merges, edits):
         notes = remarks(model, training)
         if training:
@@ -115,17 +115,17 @@ def gradients(
             if done == 1:
                 head = head_of(layers, scores(output))
             summed, asked = summed_loss(output, labels, loss, samples=batch_size(inputs), seed=done)
-            tally.close(tally.forward, "signal")
+            norms.close(norms.forward, "signal")
             backward(summed)
-            tally.close(tally.backward, "gradient")
+            norms.close(norms.backward, "gradient")
             total, count, n = total + summed.item(), count + asked, n + batch_size(inputs)
             if progress:
                 progress(done, len(batches))
         sizes = {module: (norm([w.grad for w in each]) / count, norm(each)) for module, each in weights.items()}
-    rms = {key: math.sqrt(n * squares) / count for key, squares in tally.backward.items()}
-    rows = layer_rows(layers, tally, rms, sizes, head)
+    rms = {key: math.sqrt(n * squares) / count for key, squares in norms.backward.items()}
+    rows = layer_rows(layers, norms, rms, sizes, head)
     shown = [row for row in rows if not (row.shortcut or row.head)]
-    sums = tuple(merge_row(merge, tally, rms) for merge in merges if merge.index in edits)
+    sums = tuple(merge_row(merge, norms, rms) for merge in merges if merge.index in edits)
     return Gradients(
         model=type(model).__name__,
         n=n,
@@ -134,11 +134,11 @@ def gradients(
         loss=total / count,
         layers=tuple(rows),
         merges=sums,
-        activations=judge([row.activation for row in shown], "backward"),
-        weights=judge([row.relative for row in shown if row.call == 0], "backward"),
-        signal=judge([row.signal for row in shown], "forward"),
-        trunk=judge([row.out for row in sums if row.depth == 0], "backward", of="merge"),
-        notes=(*notes, *([f"{len(tally.cut)} values were computed without a gradient: zeros"] if tally.cut else ())),
+        activations=assess([row.activation for row in shown], "backward"),
+        weights=assess([row.relative for row in shown if row.call == 0], "backward"),
+        signal=assess([row.signal for row in shown], "forward"),
+        trunk=assess([row.out for row in sums if row.depth == 0], "backward", of="merge"),
+        notes=(*notes, *([f"{len(norms.cut)} values were computed without a gradient: zeros"] if norms.cut else ())),
     )
 
 
@@ -177,7 +177,7 @@ def backward(loss: Tensor) -> None:
 
 def layer_rows(
     layers: Sequence[Layer],
-    tally: Tally,
+    norms: NormSums,
     rms: dict[Key, float],
     sizes: dict[str, tuple[float, float]],
     head: str | None,
@@ -185,7 +185,7 @@ def layer_rows(
     """A row for each call of each layer, in the order of the pass."""
     known = {layer.module: layer for layer in layers}
     rows: list[LayerGradient] = []
-    for key, shape in tally.shapes.items():
+    for key, shape in norms.shapes.items():
         module, role, count = key
         if role:
             continue
@@ -205,16 +205,16 @@ def layer_rows(
                 weight=weight,
                 weight_size=weight_size,
                 activation=rms.get(key, 0.0),
-                signal=tally.rms(key),
+                signal=norms.rms(key),
             )
         )
     return rows
 
 
-def merge_row(merge: Merge, tally: Tally, rms: dict[Key, float]) -> MergeGradient:
+def merge_row(merge: Merge, norms: NormSums, rms: dict[Key, float]) -> MergeGradient:
     key = (merge.module, "out", merge.index)
     return MergeGradient(
-        index=merge.index, module=merge.module, depth=merge.depth, out=rms.get(key, 0.0), signal=tally.rms(key)
+        index=merge.index, module=merge.module, depth=merge.depth, out=rms.get(key, 0.0), signal=norms.rms(key)
     )
 
 

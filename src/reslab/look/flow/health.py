@@ -33,7 +33,7 @@ class Health:
     zeros: int  # layers of exactly zero
 
 
-def judge(values: Sequence[float], flow: Literal["forward", "backward"], *, of: str = "layer") -> Health:
+def assess(values: Sequence[float], flow: Literal["forward", "backward"], *, of: str = "layer") -> Health:
     """Fit a line to log10 of `values` by layer and say what it means; backward flows towards the input.
 
     Values that are zero are counted and left out. `of` is what a value is of, for the words.
@@ -41,7 +41,7 @@ def judge(values: Sequence[float], flow: Literal["forward", "backward"], *, of: 
     points = [(i, math.log10(value)) for i, value in enumerate(values) if value > 0]
     zeros = len(values) - len(points)
     if not points:
-        words = f"nothing comes through: every {of} has exactly zero" if values else f"there is no {of} to judge"
+        words = f"nothing comes through: every {of} has exactly zero" if values else f"there is no {of} to assess"
         return Health(verdict="nothing", words=words, ratio=None, slope=0, start=0, fit=0, change=0, zeros=zeros)
     slope, start, fit = line(points)
     heights = [height for _, height in points]

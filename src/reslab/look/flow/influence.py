@@ -70,7 +70,7 @@ def influence(
             p.requires_grad_(False)  # only what flows between the merges is asked for
         for done, (example, labels) in enumerate(batches, 1):
             downhill, mask = labels is not None or loss is not None, mask_of(example)
-            edits = {i: watch(mean, mask, downhill) for i, mean in means.items()}
+            edits = {i: step_edit(mean, mask, downhill) for i, mean in means.items()}
             with torch.set_grad_enabled(downhill):
                 with acting(model, merges, edits):
                     answer = scores(call(model, each(example, torch.Tensor.detach)))
@@ -112,7 +112,7 @@ def step(merge: Merge, means: Means) -> Step:
     return Step(index=merge.index, module=merge.module, influence=found["influence"] or 0.0, ratio=ratio, cosine=cosine)
 
 
-def watch(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
+def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
     """Reduces what passes a merge at once: what follows may write into the same tensors."""
     held: list[Tensor] = []
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
+from reslab.look.flow.observe import head_of, numbers, observe, subjects, sum_dtype
 from reslab.look.flow.signal import untrained
-from reslab.look.flow.watch import head_of, numbers, subjects, watching, wide
 from reslab.look.graph.example import as_it_was, batch_size, call, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
@@ -100,7 +100,7 @@ class Spreads:
         """Take in a value, and give it back."""
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         # At once, not at the batch's end: an op in place may write into the value next.
-        exact = value.to(wide(value))
+        exact = value.to(sum_dtype(value))
         mean = exact.mean()
         variance = torch.linalg.vector_norm(exact - mean).square() / exact.numel()  # var_mean takes 6x the time
         self.pending.append((key, value.numel(), mean, variance))
@@ -134,8 +134,8 @@ def responses(
     """
     model, merges, layers = subjects(model, batches, merges)
     spreads, n, head = Spreads(), 0, None
-    edits = {merge.index: noting(merge, spreads) for merge in merges if merge.reachable}
-    see = watching(model, layers, lambda layer, count, value: spreads.see((layer.module, "", count), value))
+    edits = {merge.index: spread_edit(merge, spreads) for merge in merges if merge.reachable}
+    see = observe(model, layers, lambda layer, count, value: spreads.see((layer.module, "", count), value))
     with torch.no_grad(), as_it_was(model), see, acting(model, merges, edits):
         for done, (inputs, _) in enumerate(batches, 1):
             answer = scores(call(model, inputs))
@@ -185,7 +185,7 @@ def layer_rows(layers: Sequence[Layer], spreads: Spreads, head: str | None) -> l
     return rows
 
 
-def noting(merge: Merge, spreads: Spreads) -> Edit:
+def spread_edit(merge: Merge, spreads: Spreads) -> Edit:
     """An edit that changes nothing and takes the spread of skip, branch and sum."""
     held: list[Tensor] = []
 

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from reslab.errors import ReslabError
-from reslab.look.flow.watch import numbers, wide
+from reslab.look.flow.observe import numbers, sum_dtype
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 
 Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's module, "out", its index
 
 
-class Tally:
+class NormSums:
     """Norms of values and of their gradients, taken as they pass; waits for the device twice a batch."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Tally:
         return value
 
     def take(self, key: Key, value: Tensor) -> None:
-        self.pending.append((key, torch.linalg.vector_norm(value.to(wide(value)))))
+        self.pending.append((key, torch.linalg.vector_norm(value.to(sum_dtype(value)))))
 
     def close(self, sums: dict[Key, float], what: str) -> None:
         """Add what came since the last close. Raises ReslabError naming the first that is not finite."""
@@ -77,7 +77,7 @@ def weights_of(model: nn.Module, layers: Iterable[Layer]) -> dict[str, list[nn.P
 
 def norm(values: Sequence[Tensor | None]) -> float:
     """The norm of all numbers of some tensors together; None counts as zeros."""
-    return math.hypot(*numbers([torch.linalg.vector_norm(v.to(wide(v))) for v in values if v is not None]), 0.0)
+    return math.hypot(*numbers([torch.linalg.vector_norm(v.to(sum_dtype(v))) for v in values if v is not None]), 0.0)
 
 
 def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[float]]:

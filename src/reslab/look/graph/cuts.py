@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import inf
 
-from reslab.look.graph.questions import PRODUCTS, SAME, between, clip, followers, holds, limits
+from reslab.look.graph.questions import PRODUCTS, SAME, between, clip, comes_from, followers, limits
 from reslab.look.graph.sums import Leaf
 from reslab.look.graph.trace import Graph
 
@@ -36,7 +36,7 @@ def on_the_way(graph: Graph, skip: Leaf, branches: Sequence[Leaf]) -> str | None
     if skip.factor != 1:
         return "scaled"
     at = end = skip.values[0]
-    while not any(holds(graph, i, at) for leaf in branches for i in leaf.values) and graph.values[at].inputs:
+    while not any(comes_from(graph, i, at) for leaf in branches for i in leaf.values) and graph.values[at].inputs:
         if graph.values[at].op in MOVES:
             return "permuted"
         at = graph.values[at].inputs[0]

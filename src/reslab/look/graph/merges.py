@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from reslab.errors import UsageError
 from reslab.look.graph.cuts import verdict, within
 from reslab.look.graph.example import Example, as_it_was, batch_size, describe
-from reslab.look.graph.questions import between, cost, gain, holds, same, stands_alone, weighted
+from reslab.look.graph.questions import between, comes_from, cost, only_scales, stands_alone, through_views, weighted
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.sums import Sum, find_sums, gated, identity_skip, nearest_common
 from reslab.look.graph.trace import Graph, trace
@@ -109,7 +109,7 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
     """The merges of a value graph in order, or the sums of equal sides."""
-    judged = (judge(graph, each) for each in find_sums(graph))
+    judged = (classify(graph, each) for each in find_sums(graph))
     return [each for each in judged if each is not None and (each.facts["kind"] == "sum") == sums]
 
 
@@ -124,7 +124,7 @@ def plain(model: nn.Module) -> nn.Module:
     return getattr(model, "_orig_mod", model)
 
 
-def judge(graph: Graph, found: Sum) -> Found | None:
+def classify(graph: Graph, found: Sum) -> Found | None:
     """What a sum is: skip and branches by rule 3, or nothing of ours."""
     leaves = found.leaves
     parted = part(graph, found)
@@ -168,7 +168,7 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
     leaves = found.leaves
     top = identity_skip(graph, [leaf.values for leaf in leaves])
     if top is not None:
-        return top, next(i for i, leaf in enumerate(leaves) if same(graph, leaf.values[0]) == top), "identity"
+        return top, next(i for i, leaf in enumerate(leaves) if through_views(graph, leaf.values[0]) == top), "identity"
     for source, gate in ((nearest_common(graph, found), False), (gated(graph, found), True)):
         if source is None:
             return None
@@ -176,7 +176,7 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
         if max(loads):
             skip = loads.index(min(loads))
             side = between(graph, source, leaves[skip].values)
-            equal = max(loads) == min(loads) or gain(graph, side) or not stands_alone(graph, source, side)
+            equal = max(loads) == min(loads) or only_scales(graph, side) or not stands_alone(graph, source, side)
             return None if equal and gate else (source, skip, "sum" if equal else "projection")
     return None
 
@@ -208,8 +208,8 @@ def hidden(graph: Graph) -> Iterator[tuple[str, str]]:
     for i, value in enumerate(graph.values):
         first, rest = value.inputs[:1], value.inputs[1:]
         if value.op.removesuffix("_") in HIDING and first and graph.values[first[0]].shape == value.shape:
-            skip = same(graph, first[0])
-            if graph.values[skip].data and (len(rest) < 2 or any(holds(graph, j, skip) for j in rest)):
+            skip = through_views(graph, first[0])
+            if graph.values[skip].data and (len(rest) < 2 or any(comes_from(graph, j, skip) for j in rest)):
                 yield graph.values[i].path, value.op
 
 
@@ -240,8 +240,8 @@ def remarks(graph: Graph, model: nn.Module, merges: Sequence[Merge]) -> Iterator
         yield f"{type(model).__name__} has no residual merges: it concatenates ({joins} times), does not add"
     elif not merges:
         yield f"{type(model).__name__} has no residual merges: every layer feeds the next, nothing is added to a skip"
-    for stranger in sorted(graph.strangers):
-        yield f"{stranger} is not PyTorch's own and may hide an addition: name its module as a merge if it does"
+    for op in sorted(graph.foreign):
+        yield f"{op} is not PyTorch's own and may hide an addition: name its module as a merge if it does"
     for path, op in dict.fromkeys(hidden(graph)):
         yield f"{op} in {path or 'the model'} adds to what it is computed from, within: name its module as a merge"
     for merge in merges:

@@ -21,7 +21,7 @@ RANGES = {"tanh": (-1, 1), "abs": (0, inf), "exp": (0, inf)} | dict.fromkeys(
 )
 
 
-def same(graph: Graph, index: int) -> int:
+def through_views(graph: Graph, index: int) -> int:
     """The value seen through views that keep its size."""
     value = graph.values[index]
     while value.op in SAME and len(value.inputs) == 1 and size(graph, value.inputs[0]) == size(graph, index):
@@ -37,7 +37,7 @@ def size(graph: Graph, index: int) -> int:
     return n
 
 
-def holds(graph: Graph, below: int, above: int) -> bool:
+def comes_from(graph: Graph, below: int, above: int) -> bool:
     """Whether value `below` came, in part, from value `above`."""
     return bool(graph.values[below].above >> above & 1)
 
@@ -48,7 +48,7 @@ def between(graph: Graph, source: int, ends: Iterable[int]) -> list[int]:
     for end in ends:
         bits |= graph.values[end].above
     bits &= -1 << (source + 1)
-    return [i for i in indices(bits) if holds(graph, i, source)]
+    return [i for i in indices(bits) if comes_from(graph, i, source)]
 
 
 def indices(bits: int) -> list[int]:
@@ -90,7 +90,7 @@ def cost(graph: Graph, region: Iterable[int], given: Iterable[str] = ()) -> Cost
     return Cost(sum(graph.sizes.get(name, 0) for name in names.difference(given)), macs, ops)
 
 
-def gain(graph: Graph, region: Iterable[int]) -> bool:
+def only_scales(graph: Graph, region: Iterable[int]) -> bool:
     """Whether a side does no more than scale by a learned vector, as D x in a state-space layer: no shortcut."""
     region = list(region)
     scales = any(graph.values[i].op in ("mul", "mul_") and graph.values[i].weights for i in region)
@@ -131,7 +131,7 @@ def clip(value: Value) -> tuple[float, float] | None:
 
 def limits(graph: Graph, index: int) -> tuple[float, float]:
     """Bounds that the value provably keeps: it came out of a ReLU or the like, if only through pooling."""
-    index = same(graph, index)
+    index = through_views(graph, index)
     value = graph.values[index]
     bounds = clip(value)
     if bounds is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from reslab.look.graph.questions import followers, holds, same, size
+from reslab.look.graph.questions import comes_from, followers, size, through_views
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
 
@@ -97,7 +97,7 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
     if graph.values[index].op in WHOLE or len(leaf.values) > 1:
         return None
     at = leaf.values[0]
-    end = same(graph, at)
+    end = through_views(graph, at)
     while True:
         if len(followers(graph, at)) != 1:
             return None
@@ -108,17 +108,19 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
         return None
     own = identity_skip(graph, [leaf.values for leaf in flatten(graph, pairs, end)])
     others = [other.values[0] for other in pairs[index] if other is not leaf]
-    return end if own is None or all(holds(graph, other, own) for other in others) else None
+    return end if own is None or all(comes_from(graph, other, own) for other in others) else None
 
 
 def identity_skip(graph: Graph, leaves: Sequence[tuple[int, ...]]) -> int | None:
     """The earliest summand from which another was computed."""
-    tops = [same(graph, leaf[0]) if len(leaf) == 1 else None for leaf in leaves]
+    tops = [through_views(graph, leaf[0]) if len(leaf) == 1 else None for leaf in leaves]
     found = [
         top
         for top in tops
         if top is not None
-        and any(holds(graph, v, top) for other, leaf in zip(tops, leaves, strict=True) if other != top for v in leaf)
+        and any(
+            comes_from(graph, v, top) for other, leaf in zip(tops, leaves, strict=True) if other != top for v in leaf
+        )
     ]
     return min(found, default=None)
 
@@ -141,8 +143,8 @@ def gated(graph: Graph, found: Sum) -> int | None:
         others = [other.values for other in found.leaves if other is not leaf]
         product = graph.values[leaf.values[0]]
         for factor in leaf.values if len(leaf.values) > 1 else product.inputs if product.op in ("mul", "mul_") else ():
-            top = same(graph, factor)
-            if graph.values[top].data and all(any(holds(graph, i, top) for i in other) for other in others):
+            top = through_views(graph, factor)
+            if graph.values[top].data and all(any(comes_from(graph, i, top) for i in other) for other in others):
                 held.append(top)
     return min(held, default=None)
 

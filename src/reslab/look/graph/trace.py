@@ -46,7 +46,7 @@ class Graph:
     users: list[list[int]] = field(default_factory=list)
     added: dict[Site, tuple[int | None, ...]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> how many numbers
-    strangers: set[str] = field(default_factory=set)  # ops that are not PyTorch's own, with the module
+    foreign: set[str] = field(default_factory=set)  # ops that are not PyTorch's own, with the module
     calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: what goes in, comes out
     outputs: set[int] = field(default_factory=set)
 
@@ -163,7 +163,7 @@ class Recorder(TorchDispatchMode):
         weights = tuple(name for i in inputs if not values[i].data for name in values[i].weights)
         op = func.overloadpacket.__name__
         if func.namespace not in ("aten", "prims", "prim") and data:
-            self.graph.strangers.add(f"{func.namespace}::{op} in {path or 'the model'}")
+            self.graph.foreign.add(f"{func.namespace}::{op} in {path or 'the model'}")
         if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
             op = "plus_nothing"  # how Python's sum() begins
         macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)

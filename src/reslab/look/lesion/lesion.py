@@ -126,14 +126,14 @@ def lesions(
         orders = shuffles(blocks, swaps, repeats, seed)
         trials = [reordered(model, blocks, order) for _, order in orders] + [without(model, layer) for layer in left]
         steps = Steps(progress, samples * (len(silent) + len(trials)))
-        tally, how, why = measured(model, batches, asked, merges, silent, method=method, most=most, steps=steps)
-        others = one_by_one(model, batches, asked, trials, steps) if trials else tally
-    values = {lesion: tally.means(i) for i, lesion in enumerate(silent, start=1)}
+        sums, how, why = measured(model, batches, asked, merges, silent, method=method, most=most, steps=steps)
+        others = one_by_one(model, batches, asked, trials, steps) if trials else sums
+    values = {lesion: sums.means(i) for i, lesion in enumerate(silent, start=1)}
     changed = [others.means(i + 1) for i in range(len(trials))]
     return Lesions(
-        n=tally.n,
+        n=sums.n,
         metrics=tuple(asked),
-        whole=tally.means(0),
+        whole=sums.means(0),
         method=how,
         why=why,
         single=tuple(

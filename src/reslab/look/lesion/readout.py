@@ -18,7 +18,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import as_it_was, batch_size, call, rows
 from reslab.look.graph.merges import Merge, find
 from reslab.look.lesion.silencing import Method, measured
-from reslab.look.lesion.trials import Steps, Tally, Trial, checked, one_by_one
+from reslab.look.lesion.trials import MetricSums, Steps, Trial, checked, one_by_one
 from reslab.look.measure import Batch, Metric
 
 BATCHNORM = nn.modules.batchnorm._BatchNorm
@@ -84,25 +84,25 @@ def readout(
     samples = [batch_size(example) for example, _ in batches]
     steps = Steps(progress, sum(samples) * len(lesions))
     with torch.no_grad(), as_it_was(model):
-        tally: Tally
+        sums: MetricSums
         method: Method
         if renorm:
             trials = [renormed(model, merges, batches, silenced) for silenced in short]
-            tally, method = one_by_one(model, batches, asked, trials, steps), "naive"
+            sums, method = one_by_one(model, batches, asked, trials, steps), "naive"
         else:
             most = chunk or max(16, *samples)
-            tally, method, _ = measured(model, batches, asked, merges, lesions, method="auto", most=most, steps=steps)
+            sums, method, _ = measured(model, batches, asked, merges, lesions, method="auto", most=most, steps=steps)
     places = iter(range(1, len(short) + 1))
     depths = tuple(
         Depth(
             depth=passed,
             module=usable[passed - 1].module if passed else None,
             projections=sum(merge.kind == "projection" for merge in silenced),
-            values=tally.means(next(places) if silenced else 0),
+            values=sums.means(next(places) if silenced else 0),
         )
         for passed, silenced in enumerate(later)
     )
-    return Readout(n=tally.n, metrics=tuple(asked), renorm=renorm, method=method, depths=depths)
+    return Readout(n=sums.n, metrics=tuple(asked), renorm=renorm, method=method, depths=depths)
 
 
 def after(merges: Sequence[Merge], passed: int) -> list[Merge]:

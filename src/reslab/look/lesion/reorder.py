@@ -36,7 +36,7 @@ class Call:
 def find_blocks(model: nn.Module, merges: Sequence[Merge], example: Example) -> Blocks:
     """The outermost modules that hold merges; a pair takes and gives tensors of the same shapes, and runs once."""
     paths = list(dict.fromkeys(merge.module for merge in merges if merge.module))
-    calls = watch(model, paths, example)
+    calls = record_calls(model, paths, example)
     times = Counter(each.path for each in calls)
     like: dict[Any, list[str]] = {}
     for each in calls:
@@ -69,7 +69,7 @@ def why_not(model: nn.Module, merges: Sequence[Merge], times: Counter[str]) -> s
     return f"no two blocks of {name} take and give tensors of the same shapes"
 
 
-def watch(model: nn.Module, paths: Sequence[str], example: Example) -> list[Call]:
+def record_calls(model: nn.Module, paths: Sequence[str], example: Example) -> list[Call]:
     """Every call of these modules in one pass, in order of the calls' ends."""
     calls: list[Call] = []
     handles = []
@@ -127,7 +127,7 @@ def moves(model: nn.Module, blocks: Blocks, example: Example) -> bool:
     order = swapped(len(blocks.paths), [(a, b)])
     with arranged(model, blocks, order):
         try:
-            calls = watch(model, [blocks.paths[a], blocks.paths[b]], example)
+            calls = record_calls(model, [blocks.paths[a], blocks.paths[b]], example)
         except UsageError:
             return False
     # Hooks went onto the blocks that stood at these places then; they run in this order if places decide.

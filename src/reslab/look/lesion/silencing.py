@@ -17,7 +17,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, batch_size, call, rows, scores, tensors
 from reslab.look.graph.merges import Merge
 from reslab.look.lesion.growing import GrowthError, Lesion, grow
-from reslab.look.lesion.trials import Steps, Tally, Trial, one_by_one
+from reslab.look.lesion.trials import MetricSums, Steps, Trial, one_by_one
 from reslab.look.measure import METRICS, Batch, Metric
 
 Method = Literal["growing", "naive"]
@@ -25,7 +25,7 @@ HELD = 2**24  # scores kept until a batch is through
 
 
 class Measured(NamedTuple):
-    tally: Tally  # lesion i at place i + 1
+    sums: MetricSums  # lesion i at place i + 1
     method: Method
     why: str
 
@@ -49,10 +49,10 @@ def measured(
     trials = [lesioned(model, merges, lesion) for lesion in lesions]
     began, why = steps.done, "asked for" if lesions else "there is nothing to silence"
     if method != "naive" and lesions:
-        tally = Tally(metrics, [trial.name for trial in trials])
+        sums = MetricSums(metrics, [trial.name for trial in trials])
         try:
-            by_growing(model, batches, tally, merges, lesions, most=most, steps=steps)
-            return Measured(tally, "growing", "")
+            by_growing(model, batches, sums, merges, lesions, most=most, steps=steps)
+            return Measured(sums, "growing", "")
         except GrowthError as error:
             why = str(error).splitlines()[0]
             if method == "growing":
@@ -73,21 +73,21 @@ def lesioned(model: nn.Module, merges: Sequence[Merge], lesion: Lesion) -> Trial
 def by_growing(
     model: nn.Module,
     batches: Sequence[Batch],
-    tally: Tally,
+    sums: MetricSums,
     merges: Sequence[Merge],
     lesions: Sequence[Lesion],
     *,
     most: int,
     steps: Steps,
 ) -> None:
-    """Fill the tally. Raises GrowthError with the reason."""
-    itemwise = all(metric in METRICS.values() for metric in tally.metrics.values())
+    """Fill the sums. Raises GrowthError with the reason."""
+    itemwise = all(metric in METRICS.values() for metric in sums.metrics.values())
     check = Check(model, merges)
     for example, labels in batches:
         n, whole = batch_size(example), scores(call(model, example))
         if whole.shape[:1] != (n,) or (labels is not None and labels.shape[0] != n):
             raise GrowthError(f"the output, {list(whole.shape)}, does not begin with the {n} samples")
-        tally.add(0, whole, labels, whole)
+        sums.add(0, whole, labels, whole)
         for group in groups(lesions, most - 1):
             some, size = [lesions[i] for i in group], max(1, most // (len(group) + 1))
             spans = [(start, min(start + size, n)) for start in range(0, n, size)]
@@ -97,7 +97,7 @@ def by_growing(
                 spans, grown = [(0, n)], [torch.cat(list(grown), dim=1)]
             for (a, b), found in zip(spans, grown, strict=True):
                 for i, changed in zip(group, found[1:], strict=True):
-                    tally.add(i + 1, changed, None if labels is None else labels[a:b], whole[a:b])
+                    sums.add(i + 1, changed, None if labels is None else labels[a:b], whole[a:b])
 
 
 def groups(lesions: Sequence[Lesion], most: int) -> list[list[int]]:

@@ -24,7 +24,7 @@ class Trial:
     change: Callable[[], AbstractContextManager[Any]]
 
 
-class Tally:
+class MetricSums:
     """Each metric's mean over the things asked, for the whole model (at 0) and every trial (from 1)."""
 
     def __init__(self, metrics: dict[str, Metric], names: Sequence[str]) -> None:
@@ -63,18 +63,18 @@ class Steps:
 
 def one_by_one(
     model: nn.Module, batches: Sequence[Batch], metrics: dict[str, Metric], trials: Sequence[Trial], steps: Steps
-) -> Tally:
+) -> MetricSums:
     """The naive loop: a pass for every trial and batch. The model is in eval mode and without gradients already."""
-    tally = Tally(metrics, [trial.name for trial in trials])
+    sums = MetricSums(metrics, [trial.name for trial in trials])
     for example, labels in batches:
         whole = scores(call(model, example))
-        tally.add(0, whole, labels, whole)
+        sums.add(0, whole, labels, whole)
         for i, trial in enumerate(trials, start=1):
             with trial.change():
                 changed = scores(call(model, example))
-            tally.add(i, changed, labels, whole)
+            sums.add(i, changed, labels, whole)
             steps.add(batch_size(example))
-    return tally
+    return sums
 
 
 def count(scores: Tensor, labels: Tensor | None) -> int:

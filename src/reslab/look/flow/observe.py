@@ -39,7 +39,7 @@ def subjects(
 
 
 @contextlib.contextmanager
-def watching(model: nn.Module, layers: Sequence[Layer], see: See) -> Iterator[None]:
+def observe(model: nn.Module, layers: Sequence[Layer], see: See) -> Iterator[None]:
     """Inside, `see` is given every layer's response (Layer.output) at every call, in the order in which they run.
 
     Forward hooks run before the next module does, so a ReLU in place has not written yet. The model goes on with what
@@ -90,7 +90,7 @@ def head_of(layers: Sequence[Layer], scores: Tensor) -> str | None:
     return last.module
 
 
-def wide(tensor: Tensor) -> torch.dtype:
+def sum_dtype(tensor: Tensor) -> torch.dtype:
     """The type to sum up in: float64 wherever the device has it."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
