@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-EXTRA = "needs the extra: pip install 'reslab[data]'"
-
 
 class ReslabError(Exception):
     """Something failed: the command line prints the sentence and leaves with exit code 1."""
@@ -25,6 +23,11 @@ class BrokenImage(ReslabError):  # noqa: N818 - the word people say
         too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
         super().__init__(f"broken image {name}: {reason}{too}")
         self.name, self.reason = name, reason
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or the error's type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -123,7 +123,7 @@ def test_weights_that_are_not_in_the_files_are_said(zoo: Path, own: Path) -> Non
         ("config.json", "{", "bert cannot be loaded: "),
         ("config.json", '{"model_type": "no-such"}', "bert cannot be loaded: "),
         ("config.json", '{"auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.M"}, "model_type": "evil"}',
-         "bert needs code of its own to be run, which reslab does not do"),
+         "bert only works with Python code of its own, which reslab does not run"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
@@ -179,9 +179,7 @@ def test_a_library_that_is_not_there_or_broken(
     Path(f"{library}.py").write_text(f"raise {fault}")
     monkeypatch.syspath_prepend(str(own))
     monkeypatch.delitem(sys.modules, library, raising=False)
-    said = (
-        f"{library} is not installed" if "Import" in fault else "operator torchvision::nms does not exist; `reslab doc"
-    )
+    said = rf"{library}:resnet18 needs {library}, which is installed but does not import \({'none' if 'Import' in fault else 'operator'}"
     with pytest.raises(ReslabError, match=said):
         foreign.zoo(library, "resnet18", None)
 
@@ -191,6 +189,7 @@ def test_transformers_are_an_extra(own: Path, monkeypatch: pytest.MonkeyPatch) -
     Path("theirs").mkdir()
     Path("theirs/config.json").write_text("{}")
     with pytest.raises(
-        UsageError, match=r"theirs is a model of Hugging Face.s and needs the extra: pip install 'reslab\[text\]'"
+        UsageError,
+        match=r"theirs is a Hugging Face model and needs the package transformers: pip install 'reslab\[text\]'",
     ):
         load("theirs")

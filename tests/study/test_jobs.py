@@ -171,7 +171,7 @@ def test_a_line_that_is_not_progress_is_the_last_word(tmp_path: Path) -> None:
 def test_one_training_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr("reslab.study.jobs.usable_cores", lambda: 4)
     assert [fair_jobs(n) for n in (1, 3, 8)] == [1, 3, 4]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert fair_jobs(8) == 1

@@ -44,5 +44,5 @@ def test_the_metrics_are_events_too_and_a_resume_repeats_none(
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"--tensorboard needs the extra: pip install 'reslab\[track\]'"):
+    with pytest.raises(UsageError, match=r"TensorBoard events needs the package .*: pip install 'reslab\[track\]'"):
         Tracker(Run(tmp_path), 0)

@@ -1,7 +1,6 @@
 """reslab doctor: what is here, what is fast, what is broken and how to mend it."""
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
@@ -40,15 +39,16 @@ def look() -> tuple[dict[str, Any], list[str]]:
     from reslab.run import processor
     from reslab.train.folder import pick_device
     from reslab.train.tune import native_bf16
+    from reslab.train.workers import usable_cores
 
-    device = pick_device()
+    device, cores = pick_device(), usable_cores()
     facts: dict[str, Any] = {
         "reslab": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(terse=True),
         "device": f"{device} ({torch.cuda.get_device_name() if device.type == 'cuda' else processor()})",
         "bf16": "native" if native_bf16(device) else "not native: --precision auto stays with fp32",
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} processors",
+        "threads": f"{torch.get_num_threads()} of {cores} usable cores",
     }
     faults = []
     for name in PACKAGES:
@@ -57,13 +57,9 @@ def look() -> tuple[dict[str, Any], list[str]]:
             facts[name] = version
     if "torchvision" in facts and not imports("torchvision"):
         faults.append(CURE)
-    if device.type == "cpu" and torch.get_num_threads() > len(usable()):
-        faults.append(f"more threads than processors this process may use ({len(usable())}): set OMP_NUM_THREADS")
+    if device.type == "cpu" and torch.get_num_threads() > cores:
+        faults.append(f"more threads than the {cores} cores this process may use: set OMP_NUM_THREADS={cores}")
     return facts, faults
-
-
-def usable() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def installed(name: str) -> str | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.images.data import Normalize, Part, view_batches
 from reslab.train.tune import Choice
-from reslab.train.workers import worth
+from reslab.train.workers import decoding_workers
 
 BATCH = 250
 
@@ -62,7 +62,7 @@ def evaluate(
     With several views (crops=10, or one a scale) the class probabilities are averaged over the views, and the
     loss is of that average. A fully convolutional net pools over the whole map, and its last layer is linear,
     so averaging the map's scores is what pooling first gives too. `workers` decode images that are not in
-    memory; None: as many as there are processors where it is worth it.
+    memory; None: as `decoding_workers` says.
 
     Raises UsageError for an empty part or labels the net has no class for.
     """
@@ -74,7 +74,7 @@ def evaluate(
     if len(part) == 0:
         raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
-    workers = worth(len(part)) if workers is None else workers
+    workers = decoding_workers(len(part)) if workers is None else workers
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:

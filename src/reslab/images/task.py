@@ -25,7 +25,7 @@ from reslab.train.batch import Batch
 from reslab.train.order import batch_indices
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
-from reslab.train.workers import worth
+from reslab.train.workers import decoding_workers
 
 
 class ImageTask:
@@ -97,7 +97,7 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
     """
 
     def update(part: Part) -> None:
-        views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=worth(len(part)))
+        views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=decoding_workers(len(part)))
         update_bn((first for (first, *_), _, _ in views), net)  # forgets what an update cut short has left
 
     try:

@@ -1,6 +1,5 @@
 """From a run folder to a trained net: the folder says everything, so any process can take the training up."""
 
-import os
 import time
 import warnings
 from dataclasses import replace
@@ -34,6 +33,7 @@ from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.training import Training
+from reslab.train.workers import usable_cores
 
 
 def prepare(
@@ -75,7 +75,7 @@ def mind(recipe: Recipe, data: ImageData) -> None:
     if data.digits and recipe.flip and recipe.augment != "none":
         warnings.warn("the recipe mirrors half of the images, and the mirror of a digit is none: take --no-flip",
                       stacklevel=3)  # fmt: skip
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if recipe.batch > images:
         warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
                       stacklevel=3)  # fmt: skip

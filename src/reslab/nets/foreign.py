@@ -5,11 +5,12 @@ import inspect
 import io
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import ReslabError, UsageError, first_line, nearest
+from reslab.extras import need
+from reslab.nets.hub import loading, quiet
 
 IMAGENET_SHAPE = (3, 224, 224)
 HEADS = {  # the end of an architecture's name: the transformers class that loads it, and the kind of its inputs
@@ -23,13 +24,12 @@ HEADS = {  # the end of an architecture's name: the transformers class that load
 
 def zoo(library: str, name: str, weights: bool | None) -> dict[str, Any]:
     """A model of timm or torchvision: model, shape, mean_std, notes for `Loaded`; initialized unless `weights`."""
+    need(library, why=f"{library}:{name}")
     try:
         found = timm_model(name, bool(weights)) if library == "timm" else torchvision_model(name, bool(weights))
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{library} is not installed: pip install {library}, from the same index as torch") from error
     except (RuntimeError, OSError) as error:  # operators that do not fit torch's; no network
         raise ReslabError(
-            f"{library}:{name} cannot be had: {first_line(error)}; `reslab doctor` names known faults"
+            f"{library}:{name} cannot be loaded: {first_line(error)}; `reslab doctor` reports known problems"
         ) from error
     return {**found, "notes": () if weights else ("as initialized: --weights takes its trained weights",)}
 
@@ -69,17 +69,12 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
     `shape_only` of FakeTensors, which take no memory. Raises UsageError or ReslabError.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # asks a server to convert what is not safetensors
-    try:
-        import torch
-        import transformers
-        from torch._subclasses import FakeTensorMode
+    transformers = need("transformers", extra="text", why=f"{name} is a Hugging Face model and")
+    import torch
+    from torch._subclasses import FakeTensorMode
 
-        from reslab.nets.hub import quiet
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(
-            f"{name} is a model of Hugging Face's and needs the extra: pip install 'reslab[text]'"
-        ) from error
-    with explained(name), quiet(transformers), contextlib.redirect_stderr(io.StringIO()):  # its reports, too
+    what = name if Path(name).is_dir() else f"hf:{name}"
+    with loading(name, what), quiet(transformers), contextlib.redirect_stderr(io.StringIO()):  # its reports, too
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         ending = next((end for arch in config.architectures or [] for end in HEADS if arch.endswith(end)), "")
         sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
@@ -123,28 +118,3 @@ def pictures(transformers: Any, name: str, config: Any) -> dict[str, Any]:
         if about.get("do_normalize", True) and about.get("image_mean") and about.get("image_std"):
             found["mean_std"] = (list(about["image_mean"]), list(about["image_std"]))
     return found
-
-
-@contextlib.contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Loading's many errors as one sentence."""
-    try:
-        yield
-    except (ReslabError, KeyboardInterrupt, MemoryError):
-        raise
-    except Exception as error:  # transformers, the hub and safetensors raise nearly anything for damaged files
-        said, where = first_line(error), name if Path(name).is_dir() else f"hf:{name}"
-        if "trust_remote_code" in str(error):
-            raise UsageError(f"{where} needs code of its own to be run, which reslab does not do") from error
-        if "safetensors" in said and isinstance(error, OSError):
-            raise UsageError(
-                f"{where} has no model.safetensors; other files of weights can run code and are not read: convert them"
-            ) from error
-        if not Path(name).is_dir() and isinstance(error, OSError):
-            raise ReslabError(f"{where} cannot be had from the Hugging Face hub: {said}") from error
-        doctor = "; `reslab doctor` names known faults" if "import" in said.lower() else ""
-        raise ReslabError(f"{where} cannot be loaded: {said}{doctor}") from error
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError, first_line
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -18,6 +18,27 @@ def location(name: Path | str) -> str:
     if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
         raise UsageError(f"the encoder {name}: no such folder")
     return str(folder) if folder.is_dir() else str(name)
+
+
+@contextlib.contextmanager
+def loading(name: str, what: str) -> Iterator[None]:
+    """Turn the many errors of loading a folder or a name on the hub into one sentence about `what`."""
+    try:
+        yield
+    except (ReslabError, MemoryError):
+        raise
+    except Exception as error:  # transformers, the hub and safetensors raise nearly anything for damaged files
+        said, here = first_line(error), Path(name).is_dir()
+        if "trust_remote_code" in str(error):
+            raise UsageError(f"{what} only works with Python code of its own, which reslab does not run") from error
+        if "safetensors" in said and isinstance(error, OSError):
+            raise UsageError(
+                f"{what} has no model.safetensors; other weight files can run code and are not read: convert them"
+            ) from error
+        if not here and isinstance(error, OSError):
+            raise ReslabError(f"could not download {name} from the Hugging Face Hub: {said}") from error
+        doctor = "; `reslab doctor` reports known problems" if "import" in said.lower() else ""
+        raise ReslabError(f"{what} cannot be loaded: {said}{doctor}") from error
 
 
 @contextlib.contextmanager

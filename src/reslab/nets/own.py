@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import ReslabError, UsageError, first_line, nearest
 
 
 def run_function(file: Path, function: str) -> Any:
@@ -28,6 +28,6 @@ def run_function(file: Path, function: str) -> Any:
         places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                   if Path(frame.filename).resolve() == file.resolve()]  # fmt: skip
         line = f", line {places[-1]}" if places else ""
-        raise ReslabError(f"{file}{line}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
+        raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.remove(str(file.resolve().parent))

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.hub import location, quiet
+from reslab.extras import need
+from reslab.nets.hub import loading, location, quiet
 from reslab.nets.specs import make
 from reslab.qa.data.question import Question, Report
 from reslab.qa.data.questions import DEV, QuestionData, load_questions
 from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
-from reslab.qa.net.pretrained import explained
 from reslab.qa.scores import RULES, rule_of
 from reslab.run import Run
 from reslab.train.folder import absolute, make_folder, same
@@ -112,12 +112,9 @@ def load_tokenizer(where: Path | str) -> Any:
 
     Raises UsageError without the extra `text` and for a folder that is not there, ReslabError where it cannot be read.
     """
-    try:
-        import transformers
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"the tokenizer {where} needs the extra: pip install 'reslab[text]'") from error
+    transformers = need("transformers", extra="text", why=f"the tokenizer {where}")
     name = location(where)
-    with explained(name), quiet(transformers):
+    with loading(name, f"the tokenizer {name}"), quiet(transformers):
         return transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError
+from reslab.extras import need
 from reslab.nets.specs import make
 from reslab.qa.scores import RULES
 from reslab.run import Run
@@ -54,13 +55,10 @@ def read_settings(run: Run, *, most: int) -> Settings:
 def read_tokenizer(run: Run) -> Any:
     """The tokenizer of a run folder, without transformers, whose import takes seconds."""
     path = run.path(TOKENIZER) / "tokenizer.json"
-    try:
-        from tokenizers import Tokenizer
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError("reading texts needs the extra: pip install 'reslab[text]'") from error
+    tokenizers = need("tokenizers", extra="text", why="reading texts")
     if not path.is_file():
         raise ReslabError(f"{path} is missing; restore a copy of it, or train anew with --out")
     try:
-        return Tokenizer.from_file(str(path))
+        return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception
         raise ReslabError(f"{path} is damaged: {error}; restore a copy of it") from error

@@ -16,6 +16,7 @@ import torch
 from reslab.errors import ReslabError, UsageError
 from reslab.train.folder import finished
 from reslab.train.signals import Interrupted, Stop
+from reslab.train.workers import usable_cores
 
 Told = Callable[[Path, dict[str, Any]], None]  # a run's folder and its last progress line
 
@@ -24,7 +25,7 @@ def fair_jobs(runs: int) -> int:
     """How many trainings to run at once: one a core on a CPU, one on an accelerator (its memory is unknown)."""
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         return 1
-    return max(1, min(runs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    return max(1, min(runs, usable_cores()))
 
 
 def train_all(

@@ -21,7 +21,7 @@ def image_batches(
     from reslab.images.data import view_batches
     from reslab.images.evaluate import fits
     from reslab.train.order import shuffled
-    from reslab.train.workers import worth
+    from reslab.train.workers import decoding_workers
 
     images = images or chosen(loaded.word, loaded.run, flags.data, options)
     if loaded.spec and flags.labels:
@@ -32,7 +32,7 @@ def image_batches(
         raise UsageError(f"the {flags.part} part of {images.name} has no images")
     rows = shuffled(len(part), flags.seed)[: flags.samples or SAMPLES].sort().values
     stream = view_batches(part.subset(rows), batch=flags.batch or BATCH, normalize=normalizer, device=device,
-                          scale=later(flags.data, options), workers=worth(len(rows)))  # fmt: skip
+                          scale=later(flags.data, options), workers=decoding_workers(len(rows)))  # fmt: skip
     batches = [(views[0].to(dtype), labels) for views, labels, _ in stream]
     shape = list(batches[0][0].shape[1:])
     return batches, {**images.describe(), "part": flags.part, "of": len(part), "normalize": said, "shape": shape}

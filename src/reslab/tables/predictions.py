@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import UsageError
+from reslab.extras import need
 from reslab.run import explained, write_aside
 from reslab.tables.data.cells import LISTS
 from reslab.tables.data.target import Target
@@ -71,11 +72,7 @@ def write_predictions(
         return write_aside(path, lambda file: file.write(text.getvalue().encode()))
     if path.suffix != ".parquet":
         raise UsageError(f"predictions are written as .csv or .parquet, got {path.name!r}")
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UsageError(f"{path.name} needs the extra: pip install 'reslab[data]'; or name a .csv") from error
+    pa, pq = (need(name, extra="data", why="writing parquet") for name in ("pyarrow", "pyarrow.parquet"))
     sink = io.BytesIO()
     with explained(path):
         pq.write_table(pa.table(found), sink)

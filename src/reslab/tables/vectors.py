@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.hub import quiet
-from reslab.qa.net.pretrained import explained, pretrained
+from reslab.extras import need
+from reslab.nets.hub import loading, quiet
+from reslab.qa.net.pretrained import pretrained
 from reslab.tables.data.encoder import Table, TableEncoder
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.kinds import as_strings
@@ -120,9 +121,8 @@ class Reader:
 
     def __init__(self, folder: str, device: torch.device) -> None:
         self.net = pretrained(Path(folder)).eval().requires_grad_(False).to(device)
-        import transformers
-
-        with explained(folder), quiet(transformers):
+        transformers = need("transformers", extra="text", why=f"the encoder {folder}")
+        with loading(folder, f"the encoder {folder}"), quiet(transformers):
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.device, self.width = device, self.net.hidden
         self.length = min(LENGTH, self.net.longest or LENGTH)

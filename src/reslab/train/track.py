@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.extras import need
 from reslab.run import Run
 
 
@@ -10,12 +10,9 @@ class Tracker:
     """Writes the numbers of every event under <run>/tensorboard; a resumed run overwrites what it repeats."""
 
     def __init__(self, run: Run, iteration: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except (ImportError, RuntimeError, OSError) as error:
-            raise UsageError("--tensorboard needs the extra: pip install 'reslab[track]'") from error
+        tensorboard = need("torch.utils.tensorboard", extra="track", why="writing TensorBoard events")
         purge = iteration + 1 if iteration else None
-        self.writer = SummaryWriter(str(run.path("tensorboard")), purge_step=purge, flush_secs=10)
+        self.writer = tensorboard.SummaryWriter(str(run.path("tensorboard")), purge_step=purge, flush_secs=10)
 
     def add(self, iteration: int, event: dict[str, Any]) -> None:
         name = event["event"] if event["event"] != "eval" else event["part"]

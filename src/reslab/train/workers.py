@@ -3,11 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time in each period, as containers limit it
 WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
 
@@ -30,14 +32,19 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
     yield from loader
 
 
-def worth(images: int) -> int:
-    """Processes to decode that many images with: as many as there are processors where it is worth it."""
-    return min(cpu_count(), 8) if images >= WORTH_WORKERS else 0
+def decoding_workers(images: int) -> int:
+    """Number of decoding workers: one per usable core up to 8, or 0 where there are too few images to gain by it."""
+    return min(usable_cores(), 8) if images >= WORTH_WORKERS else 0
 
 
-def cpu_count() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity mask, fewer where the container's quota allows fewer."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return allowed
 
 
 def _unchanged(result: Any) -> Any:

@@ -150,10 +150,10 @@ def test_larger_than_memory(tmp_path: Path) -> None:
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "d.parquet", [0, 0])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"needs the extra: pip install 'reslab\[data\]'"):
+    with pytest.raises(UsageError, match=r"needs the package pyarrow: pip install 'reslab\[data\]'"):
         load(str(file))
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UsageError, match=r"hf:pets needs the extra: pip install 'reslab\[data\]'"):
+    with pytest.raises(UsageError, match=r"hf:pets needs the package datasets: pip install 'reslab\[data\]'"):
         load("hf:pets")
 
 

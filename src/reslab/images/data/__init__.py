@@ -11,7 +11,7 @@ from reslab.images.data.read import sort_out
 from reslab.images.data.views import view_batches
 from reslab.train.batch import Batch
 from reslab.train.order import batch_indices
-from reslab.train.workers import worth
+from reslab.train.workers import decoding_workers
 
 __all__ = [
     "Augment",
@@ -24,10 +24,10 @@ __all__ = [
     "Pixels",
     "batch_indices",
     "decode",
+    "decoding_workers",
     "load",
     "measure",
     "sort_out",
     "training_batches",
     "view_batches",
-    "worth",
 ]

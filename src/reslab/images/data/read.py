@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage
 from reslab.images.data.images import Encoded, Pixels
-from reslab.train.workers import in_order, worth
+from reslab.train.workers import decoding_workers, in_order
 
 CHUNK_BYTES = 2 * 2**20  # what travels from a worker at once: containers often give 64 MiB of shared memory
 
@@ -41,7 +41,7 @@ def chunks(part: Encoded, workers: int | None = None) -> Iterator[tuple[Tensor, 
     """The steps of `Chunks`, each chunk small enough to travel; `workers` as for `read`."""
     C, H, W = part.shape
     steps = Chunks(part, max(1, min(512, CHUNK_BYTES // (C * H * W))))
-    return in_order(steps, range(len(steps)), workers=worth(len(part)) if workers is None else workers)
+    return in_order(steps, range(len(steps)), workers=decoding_workers(len(part)) if workers is None else workers)
 
 
 def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
@@ -57,7 +57,7 @@ def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
 def read(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
     """The part decoded into memory, without its broken images, and those.
 
-    `workers`: processes that decode; None: as many as there are processors where it is worth it.
+    `workers`: processes that decode; None: as `decoding_workers` says.
     """
     C, H, W = part.shape
     pixels = torch.empty((len(part), C, H, W), dtype=torch.uint8)

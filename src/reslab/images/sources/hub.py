@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reslab.errors import EXTRA, ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import need
 from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, assemble
 from reslab.images.sources.encoded import HubCells, Rows
@@ -16,15 +17,11 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
 
     Raises UsageError where it holds no images with labels, ReslabError where it cannot be had.
     """
-    try:
-        import datasets
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"hf:{name} {EXTRA}") from error
+    datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
     except Exception as error:  # hub, network, file system, its own: `datasets` raises nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ReslabError(f"the data set hf:{name} cannot be loaded: {reason}") from error
+        raise ReslabError(f"the data set hf:{name} cannot be loaded: {first_line(error)}") from error
     if "train" not in splits:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
     image, label, names = _columns(splits["train"].features, name)

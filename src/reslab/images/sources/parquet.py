@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.errors import EXTRA, ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import need
 from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, assemble
 from reslab.images.sources.encoded import ArrowCells, ArrowFileCells, Rows, Sources
@@ -63,11 +64,7 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"reading parquet files {EXTRA}") from error
+    pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     return pa, pq
 
 
@@ -76,7 +73,7 @@ def _columns(file: Path) -> Columns:
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{file} is not a parquet file, or is damaged: {_first_line(error)}") from error
+        raise UsageError(f"{file} is not a parquet file, or is damaged: {first_line(error)}") from error
     types, names = pa.types, list(schema.names)
 
     def binary(kind: Any) -> bool:
@@ -130,7 +127,7 @@ def _open(files: list[Path], columns: Columns, *, memory: int, cache: Path) -> t
             return Rows(spilled, title, folder), values[0].to_pylist()
         images = pa.concat_tables([pq.read_table(file, columns=[columns.image]) for file in files])
     except (pa.ArrowException, OSError) as error:
-        raise ReslabError(f"cannot read {files[0]}: {_first_line(error)}") from error
+        raise ReslabError(f"cannot read {files[0]}: {first_line(error)}") from error
     return Rows(ArrowCells(images[0]), title, folder), values[0].to_pylist()
 
 
@@ -174,7 +171,3 @@ def labels_of(values: list[Any], sources: Sources, classes: tuple[str, ...], *, 
             )
         labels.append(k)
     return torch.tensor(labels, dtype=torch.int64)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

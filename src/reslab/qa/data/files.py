@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reslab.errors import EXTRA, ReslabError, UsageError, nearest
+from reslab.errors import ReslabError, UsageError, first_line, nearest
+from reslab.extras import need
 
 FORMS = (".json", ".jsonl", ".parquet")
 COLUMNS = ("id", "question", "context", "answers")
@@ -84,11 +85,7 @@ def lines(path: Path) -> Iterator[Record]:
 
 def rows(path: Path) -> Iterator[Record]:
     """A parquet file with the columns id, question, context, answers, as the hub stores squad."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"reading parquet files {EXTRA}") from error
+    pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -100,20 +97,16 @@ def rows(path: Path) -> Iterator[Record]:
                     yield record(item, f"{path}, row {count}")
                     count += 1
     except pa.ArrowException as error:
-        raise ReslabError(f"{path} is damaged: {(str(error).splitlines() or ['no parquet file'])[0]}") from error
+        raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def hub(name: str) -> dict[str, Iterable[Record]]:
     """The splits of the hub's data set `name`. Raises UsageError for one of another form, ReslabError if not had."""
-    try:
-        import datasets
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"hf:{name} {EXTRA}") from error
+    datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
     except Exception as error:  # hub, network, file system, its own: `datasets` raises nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ReslabError(f"the data set hf:{name} cannot be loaded: {reason}") from error
+        raise ReslabError(f"the data set hf:{name} cannot be loaded: {first_line(error)}") from error
     for split in splits:
         lacking(splits[split].column_names, f"hf:{name}", splits[split].column_names)
 

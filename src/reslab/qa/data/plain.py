@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.errors import EXTRA, ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import need
 from reslab.train.order import shuffled
 
 FORMS = ".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (--column)"
@@ -93,11 +94,7 @@ def lines(path: Path, column: str) -> Iterator[str]:
 
 def cells(path: Path, column: str) -> Iterator[str]:
     """One column of strings of a parquet file."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"reading parquet files {EXTRA}") from error
+    pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         schema = pq.read_schema(path)
         if column not in schema.names:
@@ -107,7 +104,7 @@ def cells(path: Path, column: str) -> Iterator[str]:
             raise UsageError(f"column {column!r} of {path} holds {kind}, no text: name another with --column")
         yield from pq.read_table(path, columns=[column])[column].to_pylist()
     except pa.ArrowException as error:
-        raise ReslabError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def windows(

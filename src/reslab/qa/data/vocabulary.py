@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from reslab.errors import UsageError
+from reslab.extras import need
 
 BYTES = 256  # the alphabet: every text can be written in it
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 ALONE = r" ?[\p{Hangul}\p{Han}\p{Hiragana}\p{Katakana}\p{P}\p{S}]"  # with the space before it
-EXTRA = "needs the extra: pip install 'reslab[text]'"
 
 
 def build_vocabulary(texts: Iterable[str], *, size: int = 8000, lower: bool = True) -> Any:
@@ -21,11 +21,11 @@ def build_vocabulary(texts: Iterable[str], *, size: int = 8000, lower: bool = Tr
     those of the text as given. The same texts in the same order give the same vocabulary. Raises UsageError without the
     extra `text`, for too small a size, or where there is no text.
     """
-    try:
-        from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-        from transformers import PreTrainedTokenizerFast
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"building a vocabulary {EXTRA}") from error
+    for package in ("tokenizers", "transformers"):
+        need(package, extra="text", why="building a vocabulary")
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
     if size < BYTES + len(SPECIAL) + 1:
         raise UsageError(
             f"a vocabulary must hold more than {BYTES} bytes and {len(SPECIAL)} special tokens, got {size}"

@@ -1,18 +1,18 @@
 """Any encoder of transformers, called as ours is: (ids, mask, types) to vectors. Nothing is unpickled, no code run."""
 
-import contextlib
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError
-from reslab.nets.hub import location, quiet
+from reslab.errors import UsageError
+from reslab.extras import need
+from reslab.nets.hub import loading, location, quiet
 from reslab.qa.net.encoder import last_of
 
 
@@ -100,12 +100,9 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
     encoder does not serve, ReslabError where it cannot be read.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a server is asked to convert what is not safetensors
-    try:
-        import transformers
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"the encoder {name} needs the extra: pip install 'reslab[text]'") from error
+    transformers = need("transformers", extra="text", why=f"the encoder {name}")
     where, missing = location(name), []
-    with explained(where), quiet(transformers):
+    with loading(where, f"the encoder {where}"), quiet(transformers):
         if weights:
             model, told = transformers.AutoModel.from_pretrained(
                 where, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
@@ -117,24 +114,3 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
     if missing:
         warnings.warn(f"{where} lacks {len(missing)} of its tensors, which are random: {missing[0]}, ...", stacklevel=2)
     return Pretrained(model)
-
-
-@contextlib.contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Loading's many errors as one sentence."""
-    try:
-        yield
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except Exception as error:  # transformers, the hub and safetensors raise nearly anything for damaged files
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if "trust_remote_code" in str(error):
-            raise UsageError(f"the encoder {name} needs code of its own to be run, which reslab does not do") from error
-        if not Path(name).is_dir():
-            raise ReslabError(f"the encoder {name} is no folder, nor to be had from the hub: {said}") from error
-        if isinstance(error, OSError) and "safetensors" in str(error):
-            raise UsageError(
-                f"the encoder {name} has no model.safetensors; other files of weights can run code and are not read: "
-                "convert them"
-            ) from error
-        raise ReslabError(f"the encoder {name} cannot be loaded: {said}") from error

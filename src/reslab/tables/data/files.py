@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import need
 
-EXTRA = "needs the extra: pip install 'reslab[data]'"
 KINDS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how such files begin
 LARGEST = 2**31 - 1  # bytes of one block, for pyarrow's CSV reader
@@ -53,19 +53,15 @@ def _read_lines(path: Path, data: bytes) -> list[dict[str, Any]]:
 
 
 def _read_parquet(path: Path, data: bytes) -> Any:
-    pa = _pyarrow()
-    import pyarrow.parquet as pq
-
+    pa, pq = _pyarrow(), _pyarrow("pyarrow.parquet")
     try:
         return pq.ParquetFile(pa.BufferReader(data)).read()
     except (pa.ArrowException, OSError) as error:
-        raise ReslabError(f"{path} is no parquet file, or is damaged: {_first_line(error)}") from error
+        raise ReslabError(f"{path} is no parquet file, or is damaged: {first_line(error)}") from error
 
 
 def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
-    pa = _pyarrow()
-    from pyarrow import csv
-
+    pa, csv = _pyarrow(), _pyarrow("pyarrow.csv")
     if data[:2] in UTF16:
         raise ReslabError(f"{path} is UTF-16: save it as UTF-8")
     mark = "\t" if tabs else _mark(data.partition(b"\n")[0])
@@ -94,7 +90,7 @@ def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
         try:
             return read(threads=False)  # only a single thread tells the row
         except pa.ArrowException as error:
-            sentence = _first_line(error).removeprefix("CSV parse error: ")
+            sentence = first_line(error).removeprefix("CSV parse error: ")
             raise ReslabError(f"cannot read {path} (row #1 is its header): {sentence[:200]}") from error
 
 
@@ -115,13 +111,5 @@ def _not_utf8(path: Path, data: bytes) -> ReslabError:
     return ReslabError(f"{path} holds bytes that are no text")
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"reading tables from files {EXTRA}") from error
-    return pyarrow
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _pyarrow(name: str = "pyarrow") -> Any:
+    return need(name, extra="data", why="reading tables from files")
