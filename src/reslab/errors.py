@@ -1,10 +1,92 @@
-"""What goes wrong, said in one sentence: every error a user can cause is one of these."""
+"""What goes wrong, in one sentence: every error that a user can cause is one of these.
+
+A sentence that names an argument is given in parts: `UsageError("set no validation part aside with ", arg("validation",
+0))`. Python reads `validation=0`, the command line says `--validation 0` (reslab/cli/say.py), and no text is rewritten.
+"""
 
 import difflib
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 
-class ReslabError(Exception):
+@dataclass(frozen=True)
+class Argument:
+    """An argument that a sentence names; without a value (...) its name alone."""
+
+    name: str
+    value: Any = ...
+
+    def __str__(self) -> str:
+        return self.name if self.value is ... else f"{self.name}={python(self.value)}"
+
+
+def arg(name: str, value: Any = ...) -> Argument:
+    """`arg("validation", 0)` reads validation=0 in Python and --validation 0 on the command line.
+
+    Without a value: `validation`, and --validation. A value is plain data: str, number, bool, or a tuple or dict of
+    them. Use the name of the parameter that a caller in Python sets; `folder` reads "folder" in Python and "folder
+    with --out" on the command line, so that "choose another folder" is right on both sides.
+    """
+    return Argument(name, value)
+
+
+def python(value: Any) -> str:
+    """The value as Python code, strings in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # its escapes are Python's, too
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{python(key)}: {python(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        inner = ", ".join(map(python, value)) + "," * (isinstance(value, tuple) and len(value) == 1)
+        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+    return repr(value)
+
+
+class Sentence(str):
+    """A str, worded for Python, that remembers its arguments: `worded` says it otherwise."""
+
+    __slots__ = ("parts",)
+    parts: tuple[str | Argument, ...]
+
+    def __new__(cls, *parts: Any) -> "Sentence":
+        flat = tuple(one for part in parts for one in parts_of(part))
+        made = super().__new__(cls, "".join(map(str, flat)))
+        made.parts = flat
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # for pickle and copy
+        return self.parts
+
+    def worded(self, argument: Callable[[Argument], str]) -> str:
+        """The sentence with each argument as `argument` words it."""
+        return "".join(argument(part) if isinstance(part, Argument) else part for part in self.parts)
+
+
+def parts_of(part: Any) -> tuple[str | Argument, ...]:
+    """A part of a sentence: text, an argument, another sentence, or an error or warning whose sentence it becomes."""
+    if isinstance(part, Worded):
+        return part.sentence.parts
+    if isinstance(part, Sentence):
+        return part.parts
+    return (part if isinstance(part, Argument) else str(part),)
+
+
+class Worded:
+    """An error or a warning whose arguments are the parts of one sentence."""
+
+    args: tuple[Any, ...]
+
+    @property
+    def sentence(self) -> Sentence:
+        return Sentence(*self.args)
+
+    def __str__(self) -> str:
+        return str(self.sentence)
+
+
+class ReslabError(Worded, Exception):
     """Something failed: the command line prints the sentence and leaves with exit code 1."""
 
     exit_code = 1
@@ -14,6 +96,10 @@ class UsageError(ReslabError, ValueError):
     """What was asked for cannot be: exit code 2. Also a ValueError, for callers in Python."""
 
     exit_code = 2
+
+
+class ReslabWarning(Worded, UserWarning):
+    """A warning that names arguments: `warnings.warn(ReslabWarning("... take ", arg("flip", False)))`."""
 
 
 class BrokenImage(ReslabError):  # noqa: N818 - the word people say

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from reslab.cli import in_flags, main, show_warning, unforeseen
+from reslab.cli import main, show_warning, unforeseen
+from reslab.errors import ReslabWarning, arg
 
 
 def test_ctrl_c_is_said_to_have_stopped_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,14 +46,11 @@ def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
     assert (done.returncode, done.stderr) == (1, "reslab: cannot write the output: the disk is full\n")
 
 
-def test_keywords_of_the_library_are_flags_here() -> None:
-    assert in_flags('take stem="cifar" or stride_on="3x3"') == "take --stem cifar or --stride-on 3x3"
-    assert in_flags("got lr = 0.1, 'a' = 3") == "got lr = 0.1, 'a' = 3"
-
-
 def test_a_warning_is_one_line_in_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    show_warning('stem="cifar" keeps them larger', UserWarning, "catalog.py", 1)
+    show_warning(ReslabWarning(arg("stem", "cifar"), " keeps them larger"), ReslabWarning, "catalog.py", 1)
     assert capsys.readouterr().err == "reslab: warning: --stem cifar keeps them larger\n"
+    show_warning('text such as stem="cifar" stays as it is', UserWarning, "catalog.py", 1)
+    assert capsys.readouterr().err == 'reslab: warning: text such as stem="cifar" stays as it is\n'
 
 
 def test_the_list_leaves_out_what_an_option_is_not_for(

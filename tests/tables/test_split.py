@@ -89,5 +89,5 @@ def test_joined_labels_are_taken_apart_where_asked_and_else_hinted_at() -> None:
     tell_joined(np.tile(values, 2), "tags", report)
     tell_joined(np.array(["a", "b"], dtype=object), "letters", report)
     assert list(report.lines()) == [
-        "column 'tags': its classes look like several labels joined by |: --kind labels takes them apart"
+        "column 'tags': its classes look like several labels joined by |: kind=\"labels\" takes them apart"
     ]

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -12,7 +11,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab.cli import doctor, evaluate, look, nets, qa, report, study, tables, train
+from reslab.cli import doctor, evaluate, look, nets, qa, report, say, study, tables, train
 from reslab.errors import ReslabError
 from reslab.version import __version__
 
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return failed(" ".join(str(error).split()), 2, debug)
     except ReslabError as error:
-        return failed(str(error), error.exit_code, debug)
+        return failed(say.words(error), error.exit_code, debug)
     except MemoryError:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
     except OSError as error:
@@ -93,15 +92,10 @@ def failed(sentence: str, code: int, debug: bool) -> int:
     """Print one sentence to standard error; with --debug the traceback before it."""
     if debug:
         traceback.print_exc()
-    print(f"reslab: {in_flags(sentence)}", file=sys.stderr)
+    print(f"reslab: {sentence}", file=sys.stderr)
     return code
-
-
-def in_flags(sentence: str) -> str:
-    """The library says stem="cifar" to those who write Python; here that is --stem cifar."""
-    return re.sub(r"\b([a-z_]+)=([\"'])(.*?)\2", lambda m: f"--{m[1].replace('_', '-')} {m[3]}", sentence)
 
 
 def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
     """A warning as one line, without the place in the code."""
-    print(f"reslab: warning: {in_flags(str(message))}", file=sys.stderr)
+    print(f"reslab: warning: {say.words(message)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """How verbs print: a table for people, JSON for programs."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,13 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from reslab.errors import Argument, Sentence, Worded
+
+NAMES = {  # arguments that Python's functions take under another name than the command line
+    "folder": "folder with --out",
+    "file": "FILE",
+}
 
 
 def as_json(data: Any) -> None:
@@ -35,9 +43,25 @@ def flags(options: dict[str, Any]) -> list[str]:
         name = key.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
+        elif isinstance(value, dict):
+            words += [f"--{name}", *(f"{one}={what}" for one, what in value.items())]
         else:
             words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
     return words
+
+
+def words(sentence: object) -> str:
+    """A sentence, or that of an error or a warning, with the library's arguments as flags."""
+    if isinstance(sentence, Worded):
+        sentence = sentence.sentence
+    return sentence.worded(argument) if isinstance(sentence, Sentence) else str(sentence)
+
+
+def argument(one: Argument) -> str:
+    """An argument of the library as it is given here: validation=0 is --validation 0."""
+    if one.value is ...:
+        return NAMES.get(one.name, f"--{one.name.replace('_', '-')}")
+    return shlex.join(flags({one.name: one.value}))
 
 
 def skipped(names: Sequence[str]) -> None:
@@ -49,7 +73,7 @@ def skipped(names: Sequence[str]) -> None:
 
 def problems(report: Any) -> None:
     """Warn of what was wrong with questions or a table, each line once."""
-    for line in dict.fromkeys(report.lines()):
+    for line in map(words, dict.fromkeys(report.lines())):
         print(f"warning: {line}" if line[0] != " " else line, file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from reslab import blocks
-from reslab.errors import UsageError, nearest
+from reslab.errors import ReslabWarning, UsageError, arg, nearest
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
 from reslab.nets.vgg import VGG, VGGSpec
 
@@ -133,18 +133,21 @@ def build(spec: Spec) -> nn.Module:
     if isinstance(spec, VGGSpec):
         return VGG(spec)
     if spec.stem == "imagenet" and smallest_map(spec, spec.size) < 3:
-        warnings.warn(
+        small = ReslabWarning(
             f"{spec.name} has the ImageNet stem, made for 224 pixels: {spec.size}-pixel images shrink to "
-            f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} in the last stage; "
-            'stem="cifar" keeps them larger',
-            stacklevel=2,
+            f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} in the last stage; ",
+            arg("stem", "cifar"),
+            " keeps them larger",
         )
+        warnings.warn(small, stacklevel=2)
     if spec.stem == "cifar" and spec.size > 96:
-        warnings.warn(
+        costly = ReslabWarning(
             f"{spec.name} has the CIFAR stem, made for 32 pixels: on {spec.size}-pixel images it costs "
-            f'{(spec.size / 32) ** 2:.0f} times as much; stem="imagenet" shrinks them first',
-            stacklevel=2,
+            f"{(spec.size / 32) ** 2:.0f} times as much; ",
+            arg("stem", "imagenet"),
+            " shrinks them first",
         )
+        warnings.warn(costly, stacklevel=2)
     return ResNet(spec)
 
 

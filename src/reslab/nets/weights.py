@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, ReslabWarning, Sentence, UsageError, arg
 from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
 from reslab.run import Run
@@ -112,20 +112,16 @@ def kind(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def name_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> str | None:
+def name_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> Sentence | None:
     """Shapes cannot show where a bottleneck has its stride or shortcut A its zeros; the names of the peers can."""
     spec = getattr(net, "spec", None)
     v1 = getattr(spec, "block", "") == "bottleneck" and getattr(spec, "stride_on", "") == "1x1"
     if v1 and any(k.startswith("layer1.0.conv3") for k in theirs):
-        return (
-            "these names are torchvision's or timm's, whose stride is on the 3x3: "
-            'build the net with stride_on="3x3" (resnet50_v1.5) or its outputs will differ'
-        )
+        return Sentence("these names are torchvision's or timm's, whose stride is on the 3x3: build the net with ",
+                        arg("stride_on", "3x3"), " (resnet50_v1.5) or its outputs will differ")  # fmt: skip
     if getattr(spec, "shortcut", "") == "A" and {"layer1.0.conv1.weight", "linear.weight"} <= theirs.keys():
-        return (
-            "these names are akamaster's, whose shortcut A pads on both sides: "
-            'build the net with shortcut="A-both" (--shortcut A-both) or its outputs will differ'
-        )
+        return Sentence("these names are akamaster's, whose shortcut A pads on both sides: build the net with ",
+                        arg("shortcut", "A-both"), " or its outputs will differ")  # fmt: skip
     return None
 
 
@@ -211,7 +207,7 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     elif net is None and (inside := spec_inside(source)):
         spec, file = inside, source
     elif net is None:
-        raise UsageError(f"{source}: say which net its weights are of, such as net='resnet56'")
+        raise UsageError(f"{source}: say which net its weights are of, such as ", arg("net", "resnet56"))
     elif options and not isinstance(net, str):
         raise UsageError(f"{source}: options {', '.join(options)} go with a net's name; change the spec itself")
     else:
@@ -220,6 +216,6 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     module = build(spec)
     found = insert(module, state)
     if found.warning:
-        warnings.warn(f"{file}: {found.warning}", stacklevel=2)
+        warnings.warn(ReslabWarning(f"{file}: ", found.warning), stacklevel=2)
     module.match = found  # type: ignore[assignment]
     return module.eval()

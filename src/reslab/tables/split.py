@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.tables.data.frame import EXACT, Frame, Report
 from reslab.tables.data.kinds import missing, separator_of, split, written_numbers
 from reslab.tables.data.target import TargetKind, find_target_kind
@@ -21,7 +21,7 @@ def split_target(
     try:
         columns, rest = [frame[name] for name in target], frame.without(*target)
     except UsageError as error:
-        raise UsageError(f"{word}: {error}") from error
+        raise UsageError(f"{word}: ", error) from error
     if not rest.names:
         raise UsageError(f"{word} has no column but the target")
     if kind == "labels" and len(columns) == 1 and any(isinstance(value, str) for value in columns[0]):
@@ -55,8 +55,8 @@ def tell_joined(values: np.ndarray, name: str, report: Report) -> None:
     """Report a target whose classes look like several labels in one string."""
     texts = values.tolist() if values.dtype == object else []
     if all(isinstance(value, str) for value in texts) and (mark := separator_of(texts, sure=True)):
-        report.add("joined", name, f"its classes look like several labels joined by {mark}: --kind labels takes them "
-                   "apart")  # fmt: skip
+        report.add("joined", name, Sentence(f"its classes look like several labels joined by {mark}: ",
+                   arg("kind", "labels"), " takes them apart"))  # fmt: skip
 
 
 def as_given(column: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
         return None
     if values.dtype == np.float64 and np.abs(values).max() >= EXACT:
         raise UsageError("the target has whole numbers of 2**53 or more, which are read to 16 digits: make strings of "
-                         "them where they are classes, or say --kind numbers")  # fmt: skip
+                         "them where they are classes, or say ", arg("kind", "numbers"))  # fmt: skip
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
@@ -89,8 +89,8 @@ def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, rep
         return
     for name, column in frame.columns.items():
         if same_classes(column, groups) if groups is not None else same_numbers(column, values):
-            report.add("copy", name, "it says the same as the target: if it is not known before the target is, leave "
-                       f"it out with --kinds {name}=skip")  # fmt: skip
+            report.add("copy", name, Sentence("it says the same as the target: if it is not known before the target "
+                       "is, leave it out with ", arg("kinds", {name: "skip"})))  # fmt: skip
 
 
 def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:

@@ -71,7 +71,7 @@ def test_numbers_as_strings_are_said() -> None:
     assert find_kinds(frame, report=report) == {"age": "category"}
     (line,) = report.lines()
     assert "but 'unknown' is none" in line
-    assert "kinds={'age': 'number'}" in line
+    assert 'kinds={"age": "number"}' in line
 
 
 def test_numbers_as_people_write_them() -> None:

@@ -114,7 +114,7 @@ def named(file: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except UsageError as error:
-        raise UsageError(f"{file}: {error}") from error
+        raise UsageError(f"{file}: ", error) from error
 
 
 def target_of(run: Path) -> tuple[str, ...]:

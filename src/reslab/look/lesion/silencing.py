@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, arg
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, batch_size, call, rows, scores, tensors
@@ -56,7 +56,7 @@ def measured(
         except GrowthError as error:
             why = str(error).splitlines()[0]
             if method == "growing":
-                raise ReslabError(f"no growing pass: {why}; use method='naive'") from error
+                raise ReslabError(f"no growing pass: {why}; use ", arg("method", "naive")) from error
             steps.done = began
     return Measured(one_by_one(model, batches, metrics, trials, steps), "naive", why)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError
 from reslab.qa.data.files import Record
 
 SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, which JSON can spell and no tokenizer can read
@@ -51,7 +51,7 @@ class Report:
 
     def add(self, kind: str, id: str, sentence: str) -> None:
         if self.strict and kind not in NOTES:
-            raise UsageError(f"question {id}: {sentence}")
+            raise UsageError(f"question {id}: ", sentence)
         self.problems.append(Problem(kind, id, sentence))
 
     @property
@@ -59,12 +59,12 @@ class Report:
         """How many of each kind, as met."""
         return dict(Counter(problem.kind for problem in self.problems))
 
-    def lines(self, *, examples: int = 3) -> Iterator[str]:
+    def lines(self, *, examples: int = 3) -> Iterator[Sentence]:
         """One line a kind and a few examples of each, to be shown."""
         for kind, count in self.counts.items():
-            yield f"{kind}: {count}"
+            yield Sentence(f"{kind}: {count}")
             shown = [problem for problem in self.problems if problem.kind == kind][:examples]
-            yield from (f"  question {problem.id}: {problem.sentence}" for problem in shown)
+            yield from (Sentence(f"  question {problem.id}: ", problem.sentence) for problem in shown)
 
 
 def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:

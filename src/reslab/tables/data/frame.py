@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import Sentence, UsageError, nearest
 from reslab.tables.data.cells import DAY, column_of, parse_numbers
 from reslab.tables.data.files import read_file
 
@@ -32,9 +32,9 @@ class Report:
     def add(self, kind: str, column: str, sentence: str) -> None:
         self.problems.append(Problem(kind, column, sentence))
 
-    def lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[Sentence]:
         """One line a problem, to be shown."""
-        return (f"column {problem.column!r}: {problem.sentence}" for problem in self.problems)
+        return (Sentence(f"column {problem.column!r}: ", problem.sentence) for problem in self.problems)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import Sentence, UsageError, arg, nearest
 from reslab.tables.data.cells import objects, parse_numbers, text_of, utc
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.words import count_words
@@ -110,8 +110,8 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
     others = [text for text in some if not _is_number(text)]
     if report is not None and len(distinct) > FEW and len(others) <= (1 - NEARLY) * len(some):
         but = f", but {others[0][:40]!r} is none" if others else ""
-        report.add("numbers as strings", name, f"strings that are numbers{but}: taken as a category; kinds="
-                   f"{{{name!r}: 'number'}} makes it numbers")  # fmt: skip
+        report.add("numbers as strings", name, Sentence(f"strings that are numbers{but}: taken as a category; ",
+                   arg("kinds", {name: "number"}), " makes it numbers"))  # fmt: skip
     return "category"
 
 
