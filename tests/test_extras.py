@@ -18,7 +18,7 @@ def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         UsageError, match=r"^reading parquet files needs the package pyarrow: pip install 'reslab\[data\]'$"
     ):
-        need("pyarrow.parquet", extra="data", why="reading parquet files")
+        need("pyarrow", extra="data", why="reading parquet files")
     with pytest.raises(UsageError, match=r"^x needs the package no_such: pip install no_such, from the same index as"):
         need("no_such", why="x")
 

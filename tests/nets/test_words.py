@@ -94,7 +94,7 @@ def test_a_config_alone_gives_the_shapes(zoo: Path, own: Path) -> None:
     found = load("alone", weights=False, shape_only=True)
     assert found.fake is not None
     assert found.initial
-    with pytest.raises(UsageError, match=r"alone has no model\.safetensors; other files of weights can run code"):
+    with pytest.raises(UsageError, match=r"alone has no model\.safetensors; other weight files can run code"):
         load("alone")
     torch.save(found.name, "alone/pytorch_model.bin")
     with pytest.raises(UsageError, match=r"alone has no model\.safetensors"):
@@ -179,7 +179,8 @@ def test_a_library_that_is_not_there_or_broken(
     Path(f"{library}.py").write_text(f"raise {fault}")
     monkeypatch.syspath_prepend(str(own))
     monkeypatch.delitem(sys.modules, library, raising=False)
-    said = rf"{library}:resnet18 needs {library}, which is installed but does not import \({'none' if 'Import' in fault else 'operator'}"
+    reason = fault[fault.index("(") + 2 : -2]
+    said = rf"{library}:resnet18 needs {library}, which is installed but does not import \({reason}"
     with pytest.raises(ReslabError, match=said):
         foreign.zoo(library, "resnet18", None)
 
@@ -188,8 +189,5 @@ def test_transformers_are_an_extra(own: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "transformers", None)
     Path("theirs").mkdir()
     Path("theirs/config.json").write_text("{}")
-    with pytest.raises(
-        UsageError,
-        match=r"theirs is a Hugging Face model and needs the package transformers: pip install 'reslab\[text\]'",
-    ):
+    with pytest.raises(UsageError, match=r"theirs is a Hugging Face .* transformers: pip install 'reslab\[text\]'"):
         load("theirs")
