@@ -52,7 +52,7 @@ def test_training_images_and_other_data_do_not_become_the_test_error(
     assert main(["eval", "run"]) == 0
     assert main(["eval", "run", "--part", "train", "--json"]) == 0
     assert main(["eval", "run", "--data", photos(10, "L")]) == 0
-    assert "warning: the classes are taken by their order, and their names differ: 'c0'" in capsys.readouterr().err
+    assert "warning: class names differ, so classes are matched by order: 'c0'" in capsys.readouterr().err
     stored = {path.name: json.loads(path.read_text()) for path in run.path("results").glob("eval*.json")}
     assert {name: (found["part"], found["data"]["name"]) for name, found in stored.items()} == {
         "eval.json": ("test", "digits"),
@@ -68,7 +68,7 @@ def test_training_images_and_other_data_do_not_become_the_test_error(
         (["--root", "."], "leave out --root ., or add --data"),
         (["--normalize", "pixel"], "leave out --normalize pixel"),
         (["--data", "digits", "--normalize", "pixel"], "leave out --normalize pixel"),
-        (["--data", ""], "no data named ''"),
+        (["--data", ""], "no data set, folder or file named ''"),
     ],
 )
 def test_what_a_run_says_itself_is_not_asked(
@@ -81,8 +81,8 @@ def test_what_a_run_says_itself_is_not_asked(
 @pytest.mark.parametrize(
     ("classes", "mode", "said"),
     [
-        (10, "RGB", "resnet8 was trained on images of 1 channels, those of photos have 3"),
-        (3, "L", "resnet8 tells 10 classes apart, photos has 3"),
+        (10, "RGB", "resnet8 was trained on images with 1 channels, but photos has 3"),
+        (3, "L", "resnet8 has 10 classes, but photos has 3"),
     ],
 )
 def test_images_that_the_net_cannot_take_are_refused(

@@ -15,7 +15,7 @@ QUICK = ["--net", "resnet8", "--iterations", "1", "--precision", "fp32", "--memo
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--size", "0"], "digits comes at its own size"),  # 0 was given
+        (["--size", "0"], "digits has a fixed size"),  # 0 was given
         (["--size", "8.5"], "must be a whole number, got 8.5"),
         (["--batch", "1.5"], "--batch: must be a whole number, got 1.5"),  # not rounded to 2
         (["--epochs", "0"], "epochs (or iterations) must be positive, got 0"),

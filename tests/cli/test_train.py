@@ -86,7 +86,7 @@ def test_an_empty_data_word_is_not_the_folder_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--data", ""]) == 2
-    assert "no data named ''" in capsys.readouterr().err
+    assert "no data set, folder or file named ''" in capsys.readouterr().err
 
 
 def test_a_wrong_spec_and_a_missing_recipe_are_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

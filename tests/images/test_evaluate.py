@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, Normalize, Pixels, load
-from reslab.images.evaluate import average, evaluate, judge, wilson
+from reslab.images.evaluate import average, count_errors, evaluate, wilson
 from reslab.nets import build, spec
 from reslab.train.tune import Choice
 
@@ -41,7 +41,7 @@ def test_errors_are_counted_by_hand() -> None:
         [0.3, 0.2, 0.2, 0.1, 0.1, 0.06, 0.04],
         [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4],
     ]).log()  # fmt: skip
-    found = judge(scores, torch.tensor([0, 0, 5, 6]), "made up")
+    found = count_errors(scores, torch.tensor([0, 0, 5, 6]), "made up")
     assert (found.n, found.error, found.top5, found.views) == (4, 50.0, 25.0, "made up")
     assert found.loss == pytest.approx(-(math.log(0.4) + math.log(0.3) + math.log(0.06) + math.log(0.4)) / 4)
     confusion = [[0] * 7 for _ in range(7)]
@@ -51,13 +51,13 @@ def test_errors_are_counted_by_hand() -> None:
 
 
 def test_top5_of_five_classes_is_not_a_number_of_interest() -> None:
-    assert judge(torch.randn(3, 5), torch.tensor([0, 1, 4]), "").top5 is None
-    assert judge(torch.randn(3, 6), torch.tensor([0, 1, 4]), "").top5 is not None
+    assert count_errors(torch.randn(3, 5), torch.tensor([0, 1, 4]), "").top5 is None
+    assert count_errors(torch.randn(3, 6), torch.tensor([0, 1, 4]), "").top5 is not None
 
 
 def test_a_label_the_net_has_no_class_for() -> None:
-    with pytest.raises(UsageError, match="the data have a class 7, the net only 5 classes"):
-        judge(torch.randn(3, 5), torch.tensor([0, 1, 7]), "")
+    with pytest.raises(UsageError, match="the data have a class 7, but the net has only 5 classes"):
+        count_errors(torch.randn(3, 5), torch.tensor([0, 1, 7]), "")
 
 
 def test_an_empty_part(few: ImageData) -> None:
@@ -67,7 +67,7 @@ def test_an_empty_part(few: ImageData) -> None:
 
 @pytest.mark.parametrize("options", [{"crops": 5}, {"crops": 10, "scales": (8,)}, {"crops": 0}])
 def test_views_that_cannot_be(few: ImageData, options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="take 1 or 10 crops, or scales, got crops"):
+    with pytest.raises(UsageError, match="choose 1 or 10 crops, or scales; got crops"):
         evaluate(nn.Flatten(), few.test, normalize=PLAIN, device=CPU, **options)
 
 

@@ -43,7 +43,7 @@ def test_every_seed_sets_the_same_images_aside() -> None:
 def test_nothing_or_everything_set_aside() -> None:
     part = ids(10)
     assert split(part, Recipe(epochs=1)) == (part, None)
-    with pytest.raises(UsageError, match="validation takes 10 of 10 training images: nothing is left to train on"):
+    with pytest.raises(UsageError, match="validation takes 10 of 10 training images, which leaves none to train on"):
         split(part, Recipe(epochs=1, validation=10))
 
 

@@ -46,7 +46,7 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     begin: Begin, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(tmp_path / "run", few, augment="scale")
-    with pytest.raises(UsageError, match="augment 'scale' resizes encoded images"):
+    with pytest.raises(UsageError, match="augment 'scale' needs encoded images"):
         train(run.folder, data=few, device="cpu")
     assert not run.folder.exists()
     run = begin(tmp_path / "run", few, augment="crop", iterations=1)  # the command, mended, is not of "another run"

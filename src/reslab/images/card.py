@@ -1,4 +1,4 @@
-"""The model card of a run: README.md in its folder, with the numbers that the run measured."""
+"""The model card of a run: README.md in its folder, with the numbers measured in the run."""
 
 from typing import Any
 
@@ -6,30 +6,30 @@ from reslab.run import Run
 
 
 def write_card(run: Run, result: dict[str, Any]) -> None:
-    """Say what was trained on what, how well it does, and how to use and repeat it."""
+    """Write what was trained on which data, the errors, and how to use and reproduce the net."""
     data, env = run.read_json("data.json"), run.read_json("env.json")
     choice = result["choice"]
     run.write_text(
         "README.md",
         f"""# {result["net"]} on {data["name"]}
 
-{result["parameters"]:,} parameters, {result["macs"]:,} multiply-adds an image. {data["about"]}
+{result["parameters"]:,} parameters, {result["macs"]:,} multiply-adds per image. {data["about"]}
 
 | | |
 |---|---|
 | test error | {result["test_error"]:.2f} % (top-1, single view, n = {result["test_n"]}, one seed) |
-| training error | {result["train_error"]:.2f} % (last epoch, while training) |
-| length | {result["iterations"]:,} iterations of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
-| on | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |
-| in | {choice["precision"]} {choice["memory_format"]}{" compiled" if choice["compile"] else ""} |
+| training error | {result["train_error"]:.2f} % (during the last epoch) |
+| trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
+| device | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |
+| precision | {choice["precision"]} {choice["memory_format"]}{" compiled" if choice["compile"] else ""} |
 | data fingerprint | {data["fingerprint"][:16]} |
 
 ```python
 import reslab
 
-net = reslab.load("{run.folder}")  # in eval mode; inputs normalized as normalize.json says
+net = reslab.load("{run.folder}")  # in eval mode; normalize inputs as in normalize.json
 ```
 
-Made by `{result["command"]}`, reslab {env["reslab"]}. The recipe is recipe.toml; the page is report.html.
+Trained with `{result["command"]}`, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
 """,
     )

@@ -1,4 +1,4 @@
-"""How often a net errs: single view, 10-crop, or fully convolutional at several scales (section 3.4)."""
+"""Classification error of a net: single view, 10-crop, or fully convolutional at several scales (section 3.4)."""
 
 import math
 import warnings
@@ -20,7 +20,7 @@ BATCH = 250
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Errors in percent over n images; low and high bound the top-1 error (Wilson, 95 %)."""
+    """Errors in percent over n images; error_low and error_high are the top-1 error's 95 % interval (Wilson)."""
 
     n: int
     error: float
@@ -57,17 +57,17 @@ def evaluate(
     choice: Choice | None = None,
     workers: int | None = None,
 ) -> Evaluation:
-    """Errors of `net` on every image of `part`, in eval mode; every module's own mode comes back.
+    """Errors of `net` on every image of `part`, in eval mode; each module's mode is restored afterwards.
 
-    With several views (crops=10, or one a scale) the class probabilities are averaged over the views, and the
-    loss is of that average. A fully convolutional net pools over the whole map, and its last layer is linear,
-    so averaging the map's scores is what pooling first gives too. `workers` decode images that are not in
-    memory; None: as `decoding_workers` says.
+    With several views (crops=10, or one per scale) the class probabilities are averaged over the views, and the
+    loss is that of the average. A fully convolutional net pools over the whole map, and its last layer is linear,
+    so pooling first gives the same as averaging the scores over the map. `workers` processes decode images that
+    are not in memory; None: chosen by the number of images.
 
-    Raises UsageError for an empty part or labels the net has no class for.
+    Raises UsageError for an empty part or for labels that the net has no class for.
     """
     if crops not in (1, 10) or (crops > 1 and scales):
-        raise UsageError(f"take 1 or 10 crops, or scales, got crops {crops} and scales {list(scales)}")
+        raise UsageError(f"choose 1 or 10 crops, or scales; got crops {crops} and scales {list(scales)}")
     least = getattr(getattr(net, "spec", None), "least", 1)
     if scales and min(scales) < least:
         raise UsageError(f"this net needs images of {least} pixels or more, got scale {min(scales)}")
@@ -84,7 +84,7 @@ def evaluate(
         for module, training in modes:
             module.training = training
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
-    return judge(scores, part.labels.cpu(), views)
+    return count_errors(scores, part.labels.cpu(), views)
 
 
 def view_scores(
@@ -103,7 +103,7 @@ def view_scores(
         view_batches(part, crops=crops, **shared)
     ]
     if len(streams) > 1:
-        # Each scale has batches of its own shapes: gather scale by scale, then average.
+        # Batch shapes differ between scales: gather scale by scale, then average.
         every = [torch.cat([log_scores(net, views, choice, device) for views, _, _ in stream]) for stream in streams]
         yield average(every)
         return
@@ -122,15 +122,15 @@ def log_scores(net: nn.Module, views: list[Tensor], choice: Choice, device: torc
 
 
 def average(logs: list[Tensor]) -> Tensor:
-    """The log of the mean of probabilities given as logs."""
+    """The log of the mean probability, from log probabilities."""
     return logs[0] if len(logs) == 1 else torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
 
 
-def judge(scores: Tensor, labels: Tensor, views: str) -> Evaluation:
-    """Count the errors of log probabilities (N, classes) against labels (N,)."""
+def count_errors(scores: Tensor, labels: Tensor, views: str) -> Evaluation:
+    """The errors of log probabilities (N, classes) against labels (N,). Raises UsageError for an unknown class."""
     n, classes = scores.shape
     if int(labels.max()) >= classes:
-        raise UsageError(f"the data have a class {int(labels.max())}, the net only {classes} classes")
+        raise UsageError(f"the data have a class {int(labels.max())}, but the net has only {classes} classes")
     predicted = scores.argmax(dim=1)
     wrong = int((predicted != labels).sum())
     low, high = wilson(wrong, n)
@@ -147,14 +147,14 @@ def judge(scores: Tensor, labels: Tensor, views: str) -> Evaluation:
 
 
 def fits(spec: Any, images: Any, trained: list[str] | None) -> None:
-    """Raise UsageError for images that the net cannot take; warn where their classes are not those it learned."""
+    """Raise UsageError for images that the net cannot take; warn if their classes differ from those it learned."""
     channels, classes = images.shape[0], list(images.classes)
     if channels != spec.channels:
-        raise UsageError(f"{spec.name} was trained on images of {spec.channels} channels, those of {images.name} "
-                         f"have {channels}")  # fmt: skip
+        raise UsageError(f"{spec.name} was trained on images with {spec.channels} channels, but {images.name} "
+                         f"has {channels}")  # fmt: skip
     if len(classes) != spec.classes:
-        raise UsageError(f"{spec.name} tells {spec.classes} classes apart, {images.name} has {len(classes)}")
+        raise UsageError(f"{spec.name} has {spec.classes} classes, but {images.name} has {len(classes)}")
     unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
     if unlike:
-        warnings.warn(f"the classes are taken by their order, and their names differ: {unlike[0][1]!r} in "
+        warnings.warn(f"class names differ, so classes are matched by order: {unlike[0][1]!r} in "
                       f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip

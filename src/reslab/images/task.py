@@ -1,4 +1,4 @@
-"""The task of naming the class of an image."""
+"""Image classification as a task for the training loop."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ from reslab.train.workers import decoding_workers
 
 
 class ImageTask:
-    """Name the class of an image: cross-entropy, top-1 error."""
+    """Image classification: cross-entropy loss, top-1 error."""
 
     def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
@@ -48,7 +48,7 @@ class ImageTask:
         )  # fmt: skip
 
     def verify(self) -> None:
-        """Read every image that is evaluated on: one that is broken would stop the run after its first epoch.
+        """Read every validation and test image now: a broken one would stop the run after its first epoch.
 
         Raises BrokenImage.
         """
@@ -86,19 +86,19 @@ class ImageTask:
 
 
 def readable(part: Encoded) -> Encoded:
-    """The part without its broken images; costs one reading of it all, so only where a broken one was met."""
+    """The part without its broken images. Reads all of it, so it is called only after a broken image was found."""
     return part.subset(sort_out(part)[0])
 
 
 def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
     """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation.
 
-    Broken images are left out, as in training.
+    Broken images are skipped, as in training.
     """
 
     def update(part: Part) -> None:
         views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=decoding_workers(len(part)))
-        update_bn((first for (first, *_), _, _ in views), net)  # forgets what an update cut short has left
+        update_bn((first for (first, *_), _, _ in views), net)  # resets the statistics first
 
     try:
         update(part)
@@ -108,15 +108,15 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
 
 
 def set_aside(n: int, recipe: Recipe) -> int:
-    """How many of n training images the recipe sets aside for validation."""
+    """Number of the n training images that the recipe sets aside for validation."""
     held = max(1, round(recipe.validation * n)) if 0 < recipe.validation < 1 else int(recipe.validation)
     if held >= n:
-        raise UsageError(f"validation takes {held} of {n} training images: nothing is left to train on")
+        raise UsageError(f"validation takes {held} of {n} training images, which leaves none to train on")
     return held
 
 
 def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """The training part and what the recipe sets aside of it for validation: the same images for every seed."""
+    """The training part and the validation part taken from it by the recipe: the same images for every seed."""
     n, held = len(train), set_aside(len(train), recipe)
     if not held:
         return train, None

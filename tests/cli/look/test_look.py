@@ -191,7 +191,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             ["influence", "own.py:example", "--data", "words.txt"],
             "own.py:example takes images, and words.txt is a file of",
         ),
-        (2, ["influence", "own.py:example", "--data", "digit"], "no data named 'digit'"),
+        (2, ["influence", "own.py:example", "--data", "digit"], "no data set, folder or file named 'digit'"),
         (2, ["influence", "own.py:example", "--random", "--data", "digits"], "--random takes the place of data"),
         (2, ["influence", "own.py:example", "--samples", "0"], "samples must be positive, got 0"),
         (2, ["influence", "own.py:example", "--samples", "1.5"], "must be a whole number, got 1.5"),

@@ -65,7 +65,7 @@ def test_color_is_added_before_normalization() -> None:
     x = torch.rand(2, 3, 4, 4)
     expected = normalize(x + color_shift(words)[:, :, None, None])
     assert torch.allclose(shift_colors(normalize(x), words, normalize=normalize), expected, atol=1e-6)
-    with pytest.raises(UsageError, match=r"for RGB images, these have 1 channel"):
+    with pytest.raises(UsageError, match=r"needs RGB images; these have 1 channel"):
         shift_colors(torch.rand(2, 1, 4, 4), words, normalize=normalize)
 
 

@@ -117,7 +117,7 @@ def test_a_batch_of_broken_images_is_passed_over(encoded: Encoded, tmp_path: Pat
     assert sum(len(batch.skipped) for batch in got) + (20 - 1 - got[-1].iteration) == 2
     for file in (tmp_path / "d/train").rglob("*.png"):
         file.write_bytes(b"oops")
-    with pytest.raises(ReslabError, match="no training image can be read; the first: "):
+    with pytest.raises(ReslabError, match=r"no training image can be read \(first: "):
         run(encoded, 0, 20)
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be(pixels: Pixels, wrong: dict, sentence: str) -> None:
 
 
 def test_more_that_cannot_be(pixels: Pixels, encoded: Encoded) -> None:
-    with pytest.raises(UsageError, match=r"begins at 7 pixels, smaller than the 8 x 8 images .*--size 224"):
+    with pytest.raises(UsageError, match=r"starts at 7 pixels, smaller than the 8 x 8 crops.*--size 224"):
         run(encoded, 0, 1, kind="scale", scale=(7, 9))
     with pytest.raises(UsageError, match="the training part is empty"):
         run(pixels.subset([]), 0, 1)

@@ -23,20 +23,23 @@ def test_digits_are_the_same_everywhere() -> None:
 
 
 def test_unknown_word_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"no data named 'cifar-10'.*there are digits, .*; did you mean 'cifar10'\?$"):
+    with pytest.raises(
+        UsageError,
+        match=r"no data set, folder or file named 'cifar-10'.*available: digits, .*; did you mean 'cifar10'\?$",
+    ):
         load("cifar-10")
 
 
 def test_unknown_path(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such folder or file"):
+    with pytest.raises(UsageError, match="no data set, folder or file named"):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(UsageError, match="hf: lacks the name of a data set"):
+    with pytest.raises(UsageError, match="hf: needs the name of a data set"):
         load("hf:")
     (tmp_path / "data.csv").write_text("a,b")
-    with pytest.raises(UsageError, match=r"data.csv is a file but no parquet file"):
+    with pytest.raises(UsageError, match=r"unsupported file type: .*data.csv"):
         load(str(tmp_path / "data.csv"))
 
 
 def test_size_is_not_for_published_sets() -> None:
-    with pytest.raises(UsageError, match="digits comes at its own size"):
+    with pytest.raises(UsageError, match="digits has a fixed size"):
         load("digits", size=32)

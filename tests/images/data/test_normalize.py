@@ -47,7 +47,7 @@ def test_imagenet() -> None:
     normalize = measure(color, mean="imagenet", std=True)
     assert normalize.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert normalize.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
-    with pytest.raises(UsageError, match="3 channels, these images have 1"):
+    with pytest.raises(UsageError, match="3 channels, but these images have 1"):
         measure(part([[[0]]]), mean="imagenet", std=True)
 
 
@@ -82,7 +82,7 @@ def test_encoded_is_like_in_memory(shared) -> None:
     every = measure(whole, mean="channel", std=True)
     assert some.mean.item() == pytest.approx(every.mean.item(), abs=0.003)
     assert some.std.item() == pytest.approx(every.std.item(), abs=0.003)
-    with pytest.raises(UsageError, match="per pixel needs the images in memory"):
+    with pytest.raises(UsageError, match="per-pixel mean needs the images in memory"):
         measure(encoded, mean="pixel", std=False)
 
 

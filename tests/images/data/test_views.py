@@ -109,7 +109,7 @@ def test_broken_image_is_an_error_that_names_it(folder: Path, workers: int) -> N
     ("wrong", "sentence"),
     [
         ({"crops": 5}, "crops must be 1 or 10, got 5"),
-        ({"crops": 10, "scale": 8}, "exclude each other"),
+        ({"crops": 10, "scale": 8}, "cannot be combined"),
         ({"scale": 0}, "scale must be positive, got 0"),
         ({"batch": 0}, "batch must be positive, got 0"),
     ],

@@ -84,8 +84,8 @@ def test_categorical_and_boolean_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([0, 1, 2, 0], r"d.parquet row 2 has label 2, which is none of the 2 classes"),
-        ([0, 1, -1, 0], r"row 2 has label -1, .*unlabelled"),
+        ([0, 1, 2, 0], r"d.parquet row 2 has label 2, which is not one of the 2 classes"),
+        ([0, 1, -1, 0], r"row 2 has label -1, .*unlabeled"),
         ([0, 1, None, 0], r"row 2 has label None"),
     ],
 )
@@ -110,10 +110,10 @@ def test_columns_that_do_not_serve(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"2 candidates \(p, q\) for the label column"):
         load(str(file))
     file.write_bytes(b"not parquet")
-    with pytest.raises(UsageError, match=r"is not a parquet file, or is damaged"):
+    with pytest.raises(UsageError, match=r"is damaged or not a parquet file"):
         load(str(file))
     write(tmp_path / "e/train.parquet", [0])
-    with pytest.raises(UsageError, match=r"needs train\*.parquet and test\*.parquet .* it holds train.parquet"):
+    with pytest.raises(UsageError, match=r"needs train\*.parquet and test\*.parquet .* but holds train.parquet"):
         load(str(tmp_path / "e"))
 
 
@@ -178,7 +178,7 @@ def test_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no network\nand a long tale")
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
-    with pytest.raises(ReslabError, match=r"hf:someone/pets cannot be loaded: no network$"):
+    with pytest.raises(ReslabError, match=r"could not load the data set hf:someone/pets: no network$"):
         load("hf:someone/pets")
 
 

@@ -1,4 +1,4 @@
-"""Data: a word becomes a data set, a data set becomes batches."""
+"""Load image data sets by name or path, and turn them into batches."""
 
 from reslab.errors import BrokenImage
 from reslab.images.data.augment import Augment

@@ -1,4 +1,4 @@
-"""Random crop, flip and color, a whole batch at a time on the device; the draws come in from outside."""
+"""Random crop, flip and color shift for a whole batch on the device; the caller passes in the random numbers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,12 +21,12 @@ COLOR_STD = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """What is done at random to each training image. Raises UsageError for values that cannot be.
+    """Random augmentation of each training image. Raises UsageError for invalid values.
 
-    "none": nothing. "crop": padded by `pad` zeros, cropped at its own size (the paper's CIFAR recipe).
-    "scale": shorter side resized to a size drawn from `scale` (both ends in), then cropped (the paper's
-    ImageNet recipe; encoded images only). Both: mirrored half the time if `flip`, and shifted along
-    the principal axes of color if `color`.
+    "none": no augmentation. "crop": padded by `pad` zeros, then cropped to the original size (the paper's CIFAR
+    recipe). "scale": shorter side resized to a random size in `scale` (both ends included), then cropped (the
+    paper's ImageNet recipe; encoded images only). With "crop" and "scale", `flip` mirrors half of the images and
+    `color` shifts them along the principal axes of color.
     """
 
     kind: Literal["none", "crop", "scale"] = "none"
@@ -42,18 +42,18 @@ class Augment:
             raise UsageError(f"pad must be zero or more, got {self.pad}")
         low, high = self.scale
         if not 0 < low <= high:
-            raise UsageError(f"scale must be two sizes, the smaller first, got {low} and {high}")
+            raise UsageError(f"scale must be two positive sizes, the smaller first, got {low} and {high}")
 
 
 def below(words: np.ndarray, n: "np.ndarray | int") -> np.ndarray:
-    """Whole numbers drawn uniformly from 0..n-1, int64, from random uint64 words (bias below n / 2**64)."""
+    """Uniform integers in 0..n-1, int64, from random uint64 words (bias below n / 2**64)."""
     return (words % np.asarray(n, dtype=np.uint64)).astype(np.int64)
 
 
 def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tensor:
-    """x (B, C, H, W) padded by zeros, cropped at random back to its size, and mirrored half the time.
+    """x (B, C, H, W) padded by zeros, randomly cropped back to its size, and mirrored half the time.
 
-    words (B, 4): the top, the left and the mirror of each image come from its first three.
+    words (B, 4): the first three decide the top, the left and the mirroring of each image.
     """
     if pad:
         top, left = torch.from_numpy(below(words[:, :2], 2 * pad + 1)).T.to(x.device)
@@ -67,10 +67,10 @@ def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tens
 
 
 def crop(x: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:
-    """Of each image of x (B, C, H, W) the height x width pixels from its own top and left, int64 (B,).
+    """Crop each image of x (B, C, H, W) to height x width at its top and left, both int64 (B,).
 
-    A row of a crop is `width` numbers in a row of memory, so the crops are B * C * height pieces of x laid
-    flat, each copied whole: three times as fast on a CPU as indexing by pixel.
+    A row of a crop is `width` contiguous numbers in memory, so the crops are B * C * height slices of the
+    flattened x, each copied at once: three times as fast on a CPU as indexing by pixel.
     """
     B, C, H, W = x.shape
     planes = torch.arange(B * C, device=x.device).view(B, C, 1)
@@ -80,9 +80,9 @@ def crop(x: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Te
 
 
 def color_shift(words: np.ndarray) -> Tensor:
-    """What to add to each image's channels, in 0..1 units: float32 (B, 3), from words (B, 4)."""
+    """The offset to add to each image's channels, in 0..1 units: float32 (B, 3), from words (B, 4)."""
     u = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1): the logarithm is finite
-    radius = np.sqrt(-2 * np.log(u[:, :2]))  # Box and Muller: two uniforms make two normals
+    radius = np.sqrt(-2 * np.log(u[:, :2]))  # Box-Muller: two uniforms give two normals
     angle = 2 * np.pi * u[:, 2:]
     normals = np.concatenate([radius * np.cos(angle), radius[:, :1] * np.sin(angle[:, :1])], axis=1)
     shift = (normals * COLOR_STD * np.array(EIGENVALUES)) @ np.array(EIGENVECTORS).T
@@ -90,7 +90,7 @@ def color_shift(words: np.ndarray) -> Tensor:
 
 
 def shift_colors(x: Tensor, words: np.ndarray, *, normalize: Normalize) -> Tensor:
-    """x (B, 3, H, W), already normalized, with each image's colors shifted. Raises UsageError if gray."""
+    """x (B, 3, H, W), already normalized, with each image's colors shifted. Raises UsageError for gray images."""
     if x.shape[1] != 3:
-        raise UsageError(f"the color augmentation is for RGB images, these have {x.shape[1]} channel(s)")
+        raise UsageError(f"color augmentation needs RGB images; these have {x.shape[1]} channel(s)")
     return x + color_shift(words).to(x.device)[:, :, None, None] / normalize.std

@@ -1,4 +1,4 @@
-"""Training batches: iteration t is a function of (seed, t), so a run may start anywhere in the stream."""
+"""Training batches: iteration t depends only on (seed, t), so a run can start anywhere in the stream."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,12 +33,12 @@ def training_batches(
     device: torch.device | str,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """The batches of iterations start .. stop-1, bit-identical wherever one starts and whoever decodes.
+    """The batches of iterations start .. stop-1, bit-identical for any `start` and any number of workers.
 
-    Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each its own
-    permutation; batches are full, across epoch ends. Broken images are left out and named in
-    `Batch.skipped`; an iteration with nothing left gives no batch. `workers` decode, for Encoded only.
-    Raises UsageError where the part cannot serve `augment`, ReslabError where no image can be read.
+    Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each with a new
+    permutation; every batch is full, across epoch ends. Broken images are skipped and listed in
+    `Batch.skipped`; an iteration without a readable image gives no batch. `workers` decode Encoded parts only.
+    Raises UsageError if `augment` does not apply to the part, ReslabError if no image can be read.
     """
     _check(part, batch=batch, seed=seed, augment=augment)
     normalize = normalize.to(device)
@@ -54,7 +54,7 @@ def training_batches(
         skipped += tuple(broken)  # pinning memory makes lists of tuples
         if len(kept) == 0:
             if len(skipped) >= len(part):
-                raise ReslabError(f"no training image can be read; the first: {skipped[0]}")
+                raise ReslabError(f"no training image can be read (first: {skipped[0]})")
             continue
         x = normalize(pixels.to(device, non_blocking=True))
         if augment.kind != "none" and augment.color:
@@ -70,9 +70,9 @@ def training_batches(
 
 
 class Decoded(Dataset[Any]):
-    """Step t decodes the images of iteration t: uint8 (B, C, H, W), which of the batch they are, the broken.
+    """Step t decodes iteration t: uint8 (B, C, H, W), their positions in the batch, and the broken images.
 
-    With `scale`, each is resized to a size drawn from it and cropped at random; else at its fixed size.
+    With `scale`, each image is resized to a random size in it and randomly cropped; otherwise the size is fixed.
     """
 
     def __init__(self, part: Encoded, *, batch: int, seed: int, scale: tuple[int, int] | None) -> None:
@@ -105,7 +105,7 @@ class Decoded(Dataset[Any]):
 def _from_memory(
     part: Pixels, iterations: range, *, batch: int, seed: int, device: torch.device | str
 ) -> Iterator[tuple[Tensor, list[int], tuple[str, ...]]]:
-    pixels = part.pixels.to(device)  # uint8, once: an epoch then moves only indices
+    pixels = part.pixels.to(device)  # uint8, moved once: an epoch then transfers only indices
     everything = list(range(batch))
     for t in iterations:
         rows = batch_indices(len(part), batch=batch, iteration=t, seed=seed)
@@ -124,11 +124,11 @@ def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:
     _, H, W = part.shape
     if isinstance(part, Pixels):
         raise UsageError(
-            f"augment 'scale' resizes encoded images, these are in memory at {H} x {W}: "
-            "use augment 'crop' (in Python, images of files stay encoded with load(..., memory=0))"
+            f"augment 'scale' needs encoded images, but these are already in memory at {H} x {W}: "
+            "use augment 'crop' (in Python, load(..., memory=0) keeps image files encoded)"
         )
     if augment.scale[0] < max(H, W):
         raise UsageError(
-            f"augment 'scale' begins at {augment.scale[0]} pixels, smaller than the {H} x {W} images to be cropped: "
-            "load them at size 224 (--size 224), or raise shortest (--shortest)"
+            f"augment 'scale' starts at {augment.scale[0]} pixels, smaller than the {H} x {W} crops: "
+            "load the images at size 224 (--size 224), or raise shortest (--shortest)"
         )

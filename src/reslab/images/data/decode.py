@@ -1,4 +1,4 @@
-"""From an encoded image to 8-bit gray or RGB, whatever the file holds."""
+"""Decode any image file to 8-bit gray or RGB."""
 
 import io
 from pathlib import Path
@@ -10,11 +10,11 @@ from reslab.errors import BrokenImage
 
 
 def decode(source: bytes | Path, *, channels: int, name: str, near: int | None = None) -> Image.Image:
-    """The image as 8-bit gray (channels=1) or RGB (channels=3), turned upright, at its own size.
+    """The image as 8-bit gray (channels=1) or RGB (channels=3), turned upright, at its original size.
 
-    Transparent parts come out white. 16-bit gray is scaled to 8 bits, not clipped. `near`: a JPEG may be
-    decoded at 1/2, 1/4 or 1/8 as long as its shorter side stays at least `near` pixels: much faster.
-    Raises BrokenImage where the image is damaged, truncated, or too large to be honest.
+    Transparent areas become white. 16-bit gray is scaled to 8 bits, not clipped. `near`: a JPEG may be decoded
+    at 1/2, 1/4 or 1/8 of its size, much faster, as long as its shorter side keeps at least `near` pixels.
+    Raises BrokenImage if the image is damaged, truncated, or large enough to be a decompression bomb.
     """
     try:
         with _open(source) as image:
@@ -22,16 +22,16 @@ def decode(source: bytes | Path, *, channels: int, name: str, near: int | None =
                 image.draft(image.mode, (near, near))
             image.load()
             return _eight_bits(_upright(image), mode="L" if channels == 1 else "RGB")
-    except Exception as error:  # given damaged bytes, Pillow's readers raise nearly anything
+    except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
         raise BrokenImage(name, _reason(error)) from error
 
 
 def header(source: bytes | Path, *, name: str) -> tuple[int, int, bool]:
-    """(width, height, is it gray) of the upright image, from its header alone. Raises BrokenImage."""
+    """(width, height, whether gray) of the upright image, read from its header only. Raises BrokenImage."""
     try:
         with _open(source) as image:
             width, height = image.size
-            if _orientation(image) >= 5:  # EXIF: 5 to 8 turn by a quarter
+            if _orientation(image) >= 5:  # EXIF: 5 to 8 are quarter turns
                 width, height = height, width
             return width, height, image.mode in _GRAY_MODES
     except Exception as error:
@@ -39,7 +39,7 @@ def header(source: bytes | Path, *, name: str) -> tuple[int, int, bool]:
 
 
 def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
-    """The middle `height` x `width` of the image, resized (bilinear, antialiased) to just cover it."""
+    """Resize the image (bilinear, antialiased) to just cover `height` x `width`, then center-crop it."""
     scale = max(height / image.height, width / image.width)
     size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
     if image.size != size:
@@ -51,7 +51,7 @@ def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
 
 
 def resize_shorter(image: Image.Image, size: int) -> Image.Image:
-    """The whole image, its shorter side `size` pixels, its shape kept (bilinear, antialiased)."""
+    """The whole image resized to a shorter side of `size` pixels, aspect ratio kept (bilinear, antialiased)."""
     scale = size / min(image.size)
     width, height = max(size, round(image.width * scale)), max(size, round(image.height * scale))
     if image.size == (width, height):
@@ -66,7 +66,7 @@ def _open(source: bytes | Path) -> Image.Image:
     if not source:
         raise ValueError("it is empty")
     image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-    # Pillow only warns between its limit and twice that; a worker should refuse before it allocates.
+    # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
     if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         image.close()
         raise Image.DecompressionBombError
@@ -74,11 +74,11 @@ def _open(source: bytes | Path) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info or image.format == "TIFF":  # Pillow turns TIFFs by itself
+    if "exif" not in image.info or image.format == "TIFF":  # Pillow rotates TIFFs itself
         return 1
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block says nothing about the pixels
+    except Exception:  # a damaged EXIF block does not mean damaged pixels
         return 1
     return value if value in range(1, 9) else 1
 
@@ -103,7 +103,7 @@ def _eight_bits(image: Image.Image, *, mode: str) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Gray of 16 or 32 bits to 8: 0 to 65535 becomes 0 to 255; floats up to 1 become 0 to 255."""
+    """16- or 32-bit gray to 8 bits: 0..65535 becomes 0..255; floats up to 1 become 0..255."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     top = values.max(initial=0.0)
     whites = (1.0, 255.0) if image.mode == "F" else (65535.0, 2.0**31 - 1)

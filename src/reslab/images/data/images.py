@@ -1,4 +1,4 @@
-"""Image data sets: a part in memory, a part that stays encoded, and the two parts with their facts."""
+"""Image data sets: parts in memory, parts that stay encoded, and the data set that holds two of them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -60,17 +60,17 @@ class Encoded:
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
 
     def name(self, i: int) -> str:
-        """Where image i lies, for people: a file, or a row of one."""
+        """Human-readable location of image i: a file, or a row of a file."""
         return self.sources.name(int(self.rows[i]))
 
     def image(self, i: int, *, near: int | None = None) -> Image.Image:
-        """Image i at its own size. `near`: see `decode`. Raises BrokenImage."""
+        """Image i at its original size. `near`: see `decode`. Raises BrokenImage."""
         row = int(self.rows[i])
         name = self.sources.name(row)
         return decode(self.sources[row], channels=self.shape[0], name=name, near=near)
 
     def pixels(self, i: int) -> Tensor:
-        """Image i as uint8 (C, H, W): resized to cover H x W, the middle kept. Raises BrokenImage."""
+        """Image i as uint8 (C, H, W), resized to cover H x W and center-cropped. Raises BrokenImage."""
         _, H, W = self.shape
         return to_tensor(fit(self.image(i), height=H, width=W))
 
@@ -86,7 +86,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageData:
-    """A data set: a part to train on, a part to test on, and what is known about both."""
+    """A data set: a training part, a test part, and facts about both."""
 
     name: str
     train: Part
@@ -94,16 +94,16 @@ class ImageData:
     classes: tuple[str, ...]
     shape: Shape
     fingerprint: str  # sha256, hex; see `fingerprint`
-    skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image left out while loading
+    skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image skipped while loading
     about: str  # one sentence: where it came from, how it was split
 
     @property
     def digits(self) -> bool:
-        """Whether these are gray images of the ten digits, such as MNIST in any form: not to be mirrored."""
+        """Whether these are gray images of the ten digits (any form of MNIST), which must not be mirrored."""
         return self.shape[0] == 1 and self.classes == tuple("0123456789")
 
     def describe(self) -> dict[str, Any]:
-        """The facts a run keeps in its data.json: JSON-able, no pixels."""
+        """The facts that a run stores in data.json: JSON-ready, no pixels."""
         return {
             "name": self.name,
             "train": len(self.train),
@@ -117,10 +117,10 @@ class ImageData:
 
 
 def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
-    """SHA-256 (hex) of what the net will see.
+    """SHA-256 (hex) of the data as the net will see them.
 
-    In memory: every pixel as decoded and every label. Encoded: each image's name and length in bytes
-    and every label; the images themselves would take as long to hash as an epoch takes to read.
+    In memory: every decoded pixel and every label. Encoded: every label, and each image's name and length
+    in bytes; hashing the images themselves would take as long as reading an epoch.
     """
     digest = hashlib.sha256("\0".join(classes).encode())
     for part in (train, test):

@@ -1,4 +1,4 @@
-"""A --data word -> a data set."""
+"""Load the data set that a --data word names."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
 from reslab.images.sources.parquet import load_parquet
 from reslab.train.split import stratified
 
-MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB, 14,000 images of 224 x 224 take all of it
+MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB; 14,000 images of 224 x 224 fill it
 CIFARS = {spec.name: spec for spec in (CIFAR10, CIFAR100)}
 MNISTS = {spec.name: spec for spec in (MNIST, FASHION_MNIST)}
 WORDS = ("digits", *CIFARS, *MNISTS)
@@ -25,15 +25,15 @@ def load(
 ) -> ImageData:
     """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, or hf:NAME.
 
-    root: where the published data sets lie or are downloaded to; default: the environment's RESLAB_DATA,
-    else ~/.cache/reslab. size: height and width for images of a folder, parquet or hub.
-    memory: bytes of uint8 pixels up to which all images are decoded into memory now.
-    Raises UsageError where the word or what it names cannot serve, ReslabError where reading fails.
+    root: folder of the published data sets, also for downloads; default: the environment variable RESLAB_DATA,
+    otherwise ~/.cache/reslab. size: height and width of the images, for folders, parquet files and the hub.
+    memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now.
+    Raises UsageError if the word names no usable data set, ReslabError if reading fails.
     """
     root = (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
     if word in WORDS:
         if size is not None:
-            raise UsageError(f"{word} comes at its own size: size is for folders, parquet files and hf:NAME")
+            raise UsageError(f"{word} has a fixed size; size applies only to folders, parquet files and hf:NAME")
         if word == "digits":
             return _digits()
         if word in CIFARS:
@@ -41,25 +41,25 @@ def load(
         return load_mnist(MNISTS[word], root=root, may_download=download)
     if word.startswith("hf:"):
         if word == "hf:":
-            raise UsageError("hf: lacks the name of a data set, such as hf:ylecun/mnist")
+            raise UsageError("hf: needs the name of a data set, such as hf:ylecun/mnist")
         return load_hub(word.removeprefix("hf:"), size=size, memory=memory)
     path = Path(word).expanduser()
-    if word and path.is_dir():  # an empty word would be the folder here
+    if word and path.is_dir():  # an empty word would be the current folder
         if any(path.glob("*.parquet")):
             return load_parquet(path, size=size, memory=memory, cache=root)
         return load_folder(path, size=size, memory=memory)
     if path.is_file():
         if path.suffix == ".parquet":
             return load_parquet(path, size=size, memory=memory, cache=root)
-        raise UsageError(f"{path} is a file but no parquet file: name a folder of class folders, or a .parquet")
+        raise UsageError(f"unsupported file type: {path}; give a folder of class folders, or a .parquet file")
     raise UsageError(
-        f"no data named {word!r}, and no such folder or file; there are {', '.join(WORDS)}, "
+        f"no data set, folder or file named {word!r}; available: {', '.join(WORDS)}, "
         f"a folder of class folders, a parquet file, hf:NAME{nearest(word, WORDS)}"
     )
 
 
 def _digits() -> ImageData:
-    """scikit-learn's 1,797 images of 8 x 8 with 17 grays (UCI, Alpaydin and Kaynak 1998)."""
+    """scikit-learn's 1,797 images of 8 x 8 pixels with 17 gray levels (UCI, Alpaydin and Kaynak 1998)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -75,5 +75,5 @@ def _digits() -> ImageData:
         classes=classes,
         shape=everything.shape,
         fingerprint=fingerprint(train, test, classes=classes),
-        about="scikit-learn's handwritten digits (1,797 of 8 x 8), split 80/20 within each class (fixed).",
+        about="scikit-learn's handwritten digits (1,797 images of 8 x 8), fixed 80/20 split within each class.",
     )

@@ -1,4 +1,4 @@
-"""Reading a whole encoded part into memory."""
+"""Read a whole encoded part into memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +11,11 @@ from reslab.errors import BrokenImage
 from reslab.images.data.images import Encoded, Pixels
 from reslab.train.workers import decoding_workers, in_order
 
-CHUNK_BYTES = 2 * 2**20  # what travels from a worker at once: containers often give 64 MiB of shared memory
+CHUNK_BYTES = 2 * 2**20  # what a worker sends at once: containers often have only 64 MiB of shared memory
 
 
 class Chunks(Dataset[Any]):
-    """Step k decodes images [k * chunk, (k+1) * chunk): uint8 (B, C, H, W), their indices, the broken."""
+    """Step k decodes images [k * chunk, (k+1) * chunk): uint8 (B, C, H, W), their indices, and the broken ones."""
 
     def __init__(self, part: Encoded, chunk: int) -> None:
         self.part, self.chunk = part, chunk
@@ -32,20 +32,20 @@ class Chunks(Dataset[Any]):
             try:
                 pixels[len(kept)] = self.part.pixels(i)
                 kept.append(i)
-            except BrokenImage as error:  # as values: an exception loses its class on the way out of a worker
+            except BrokenImage as error:  # returned as values: an exception from a worker loses its class
                 broken.append((error.name, error.reason))
         return pixels[: len(kept)], kept, broken
 
 
 def chunks(part: Encoded, workers: int | None = None) -> Iterator[tuple[Tensor, list[int], list[tuple[str, str]]]]:
-    """The steps of `Chunks`, each chunk small enough to travel; `workers` as for `read`."""
+    """The steps of `Chunks`, each small enough to send between processes; `workers` as for `read_images`."""
     C, H, W = part.shape
     steps = Chunks(part, max(1, min(512, CHUNK_BYTES // (C * H * W))))
     return in_order(steps, range(len(steps)), workers=decoding_workers(len(part)) if workers is None else workers)
 
 
 def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
-    """Which images of the part can be read, and the others: reads them all and keeps none."""
+    """The indices of the readable images of the part, and the broken ones. Reads every image and keeps none."""
     good: list[int] = []
     broken: list[BrokenImage] = []
     for _, kept, failures in chunks(part):
@@ -54,10 +54,10 @@ def sort_out(part: Encoded) -> tuple[list[int], list[BrokenImage]]:
     return good, broken
 
 
-def read(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
-    """The part decoded into memory, without its broken images, and those.
+def read_images(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, list[BrokenImage]]:
+    """The part decoded into memory without its broken images, and the broken images.
 
-    `workers`: processes that decode; None: as `decoding_workers` says.
+    `workers`: number of decoding processes; None: chosen by the number of images.
     """
     C, H, W = part.shape
     pixels = torch.empty((len(part), C, H, W), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Evaluation: every image in order, as one view or several whose scores are averaged."""
+"""Evaluation batches: every image in order, in one view or in several whose scores are averaged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,16 +31,16 @@ def view_batches(
 ) -> Iterator[Views]:
     """The part in order: a list of V views, each float32 (B, C, h, w), labels (B,), indices (B,) on the CPU.
 
-    crops=10: four corners, the center, and the five mirrored; in memory from the image padded by `pad`
-    zeros after normalization, encoded from the image resized to 256/224 of its size (AlexNet's ten).
-    scale=s: the whole image, shorter side s, for a fully convolutional net; encoded images keep their
-    shape and are batched with their neighbors of equal shape. Views and labels are on `device`.
-    Raises BrokenImage at the first image that cannot be read, UsageError for views that cannot be.
+    crops=10: the four corners, the center, and their mirror images; taken from the image padded by `pad` zeros
+    after normalization (in memory), or resized to 256/224 of its size (encoded; AlexNet's ten crops).
+    scale=s: the whole image with shorter side s, for a fully convolutional net; encoded images keep their
+    aspect ratio and are batched with neighbors of equal shape. Views and labels are on `device`.
+    Raises BrokenImage at the first image that cannot be read, UsageError for invalid views.
     """
     if crops not in (1, 10):
         raise UsageError(f"crops must be 1 or 10, got {crops}")
     if crops == 10 and scale is not None:
-        raise UsageError("ten crops and a whole image at a scale exclude each other: choose one")
+        raise UsageError("crops = 10 and scale cannot be combined; choose one of them")
     if scale is not None and scale < 1:
         raise UsageError(f"scale must be positive, got {scale}")
     if batch < 1:
@@ -76,12 +76,12 @@ def _views_in_memory(x: Tensor, normalize: Normalize, *, crops: int, scale: int 
 
 
 def _five(down: int, right: int) -> list[tuple[int, int]]:
-    """(top, left) of the four corner crops and the center one, where a crop can move `down` and `right`."""
+    """(top, left) of the four corner crops and the center crop; a crop can move by `down` and `right` pixels."""
     return [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
 
 
 class EncodedViews(Dataset[Any]):
-    """Step k: the views of images [k * batch, (k+1) * batch), in groups of one shape; or what was broken."""
+    """Step k: the views of images [k * batch, (k+1) * batch), grouped by shape; or the broken image."""
 
     def __init__(self, part: Encoded, *, batch: int, crops: int, scale: int | None) -> None:
         self.part, self.batch, self.crops, self.scale = part, batch, crops, scale
@@ -95,7 +95,7 @@ class EncodedViews(Dataset[Any]):
                     groups.append(([], []))
                 groups[-1][0].append(views)
                 groups[-1][1].append(i)
-        except BrokenImage as error:  # as a value: an exception loses its class on the way out of a worker
+        except BrokenImage as error:  # returned as a value: an exception from a worker loses its class
             return [], (error.name, error.reason)
         return [([torch.stack(v) for v in zip(*views, strict=True)], rows) for views, rows in groups], None
 
@@ -108,7 +108,7 @@ class EncodedViews(Dataset[Any]):
 
 
 def ten_crops(image: Image.Image, *, height: int, width: int) -> list[Tensor]:
-    """Ten uint8 (C, height, width): corners, center and their mirrors, of the image resized to 256/224."""
+    """Ten crops, uint8 (C, height, width): corners, center and their mirrors, of the image resized to 256/224."""
     image = resize_shorter(image, round(max(height, width) * 256 / 224))
     x = to_tensor(image)
     places = _five(image.height - height, image.width - width)

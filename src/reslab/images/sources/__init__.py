@@ -1,1 +1,1 @@
-"""Where images come from: original files, folders, parquet, the hub."""
+"""Sources of images: the published files, folders, parquet files and the hub."""

@@ -1,4 +1,4 @@
-"""From listed images to a data set: one size, one number of channels, in memory if it fits."""
+"""Make a data set of listed images: one size, one number of channels, in memory if it fits."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from torch import Tensor
 from reslab.errors import BrokenImage, ReslabError, UsageError
 from reslab.images.data.decode import header
 from reslab.images.data.images import Encoded, ImageData, Part, Shape, fingerprint
-from reslab.images.data.read import read
+from reslab.images.data.read import read_images
 from reslab.images.sources.encoded import Sources
 from reslab.train.split import stratified
 
-SAMPLE = 512  # headers looked at to choose a size
+SAMPLE = 512  # headers read to choose a size
 LARGE_SIDE = 128  # median shorter side from which images count as photographs
-PHOTO, SMALL = 224, 32  # sizes for images of differing size: ImageNet's and CIFAR's
+PHOTO, SMALL = 224, 32  # sizes chosen when the images' sizes differ: ImageNet's and CIFAR's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Images before anyone knows their size: `sources[rows[i]]` holds image i, of class labels[i]."""
+    """Images whose size is not known yet: `sources[rows[i]]` holds image i, of class labels[i]."""
 
     sources: Sources
     rows: Tensor
@@ -34,7 +34,7 @@ class Listing:
         return cls(sources=sources, rows=torch.arange(len(sources)), labels=labels)
 
     def split(self, classes: tuple[str, ...]) -> tuple["Listing", "Listing"]:
-        """The fixed stratified split: four fifths to train on, one fifth to test on."""
+        """The fixed stratified split: four fifths for training, one fifth for testing."""
         train, test = stratified(self.labels, classes=classes)
         return (
             replace(self, rows=self.rows[train], labels=self.labels[train]),
@@ -52,9 +52,9 @@ def assemble(
     memory: int,
     about: str,
 ) -> ImageData:
-    """The data set; in memory where all of it as uint8 takes at most `memory` bytes, else encoded.
+    """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded.
 
-    Broken training images are skipped and named; a broken test image raises BrokenImage.
+    Broken training images are skipped and listed; a broken test image raises BrokenImage.
     """
     shape, how = _survey(train, size=size)
     parts: list[Part] = [
@@ -81,23 +81,23 @@ def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part],
     train, test = parts
     assert isinstance(train, Encoded)
     assert isinstance(test, Encoded)
-    test_pixels, broken = read(test)
+    test_pixels, broken = read_images(test)
     if broken:
         raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
-    pixels, broken = read(train)
+    pixels, broken = read_images(train)
     if len(pixels) == 0:
-        raise ReslabError(f"no training image can be read; the first: {broken[0]}")
+        raise ReslabError(f"no training image can be read (first: {broken[0]})")
     lost = sorted(set(train.labels.tolist()) - set(pixels.labels.tolist()))
     if lost:
         raise ReslabError(
-            f"no training image of class {classes[lost[0]]!r} can be read: replace its images or remove the class; "
-            f"{len(broken)} are broken in all, the first: {broken[0].name}: {broken[0].reason}"
+            f"no training image of class {classes[lost[0]]!r} can be read; replace its images or remove the class "
+            f"({len(broken)} broken images in total, first: {broken[0].name}: {broken[0].reason})"
         )
     return [pixels, test_pixels], tuple(f"{error.name}: {error.reason}" for error in broken)
 
 
 def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
-    """The (C, H, W) every image will have, and in words how it was chosen."""
+    """The (C, H, W) that every image will have, and how it was chosen, in words."""
     if size is not None and size < 1:
         raise UsageError(f"size must be positive, got {size}")
     headers = list(_headers(listing))
@@ -105,16 +105,16 @@ def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
     sizes = Counter((height, width) for width, height, _ in headers)
     if size is None and len(sizes) == 1:
         H, W = next(iter(sizes))
-        return (C, H, W), f"{H} x {W} as they are"
+        return (C, H, W), f"{H} x {W}, unchanged"
     chosen = size
     if chosen is None:
         chosen = PHOTO if median(min(pair) for pair in sizes.elements()) >= LARGE_SIDE else SMALL
-    why = "as asked" if size is not None else "their sizes differ"
-    return (C, chosen, chosen), f"resized and cut to the middle {chosen} x {chosen} ({why})"
+    why = "as requested" if size is not None else "the sizes differ"
+    return (C, chosen, chosen), f"resized and center-cropped to {chosen} x {chosen} ({why})"
 
 
 def _headers(listing: Listing) -> Iterator[tuple[int, int, bool]]:
-    """(width, height, gray) of up to SAMPLE evenly spread images; broken ones are left out."""
+    """(width, height, gray) of up to SAMPLE evenly spaced images; broken ones are skipped."""
     n = min(len(listing.rows), SAMPLE)
     first: BrokenImage | None = None
     found = False
@@ -125,4 +125,4 @@ def _headers(listing: Listing) -> Iterator[tuple[int, int, bool]]:
         except BrokenImage as error:
             first = first or error
     if not found:
-        raise ReslabError(f"no training image can be read; the first: {first}")
+        raise ReslabError(f"no training image can be read (first: {first})")

@@ -17,33 +17,33 @@ from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.fetch import download, md5
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
-PIXELS = 3 * 32 * 32  # bytes an image: red, green, blue planes
+PIXELS = 3 * 32 * 32  # bytes per image: red, green and blue planes
 
 Reader = Callable[[str], bytes]
-"""The content of one file of the data set, by its name."""
+"""Returns the content of the data set's file with this name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar:
-    """Where the original files lie and what is published about them."""
+    """The original files: names, sizes and published checksums."""
 
     name: str
     classes: tuple[str, ...]
-    train: dict[str, int]  # file -> images in it, without the .bin of the binary version
+    train: dict[str, int]  # file (without the .bin of the binary version) -> number of images
     test: dict[str, int]
-    label_bytes: int  # before each image's pixels; the last is the label
+    label_bytes: int  # before each image's pixels; the last one is the label
     label_key: bytes  # in the Python version
     binary: str  # folder of the binary version
     binary_archive: tuple[str, str]  # file and its MD5, from the data set's own page
     python: str  # folder of the Python version
     python_archive: tuple[str, str]
-    python_md5: dict[str, str]  # from torchvision/datasets/cifar.py: nothing else is ever unpickled
+    python_md5: dict[str, str]  # from torchvision/datasets/cifar.py; no other file is ever unpickled
 
 
 def load_cifar(spec: Cifar, *, root: Path, may_download: bool) -> ImageData:
-    """The data set from the files under `root`, downloaded there if they may be.
+    """The data set from the files under `root`; they are downloaded there only if `may_download`.
 
-    Raises UsageError where they are not there or not the originals, ReslabError where they cannot be had.
+    Raises UsageError if they are missing or not the originals, ReslabError if the download fails.
     """
     here = _find(spec, root)
     if here is None and may_download:
@@ -52,8 +52,8 @@ def load_cifar(spec: Cifar, *, root: Path, may_download: bool) -> ImageData:
         here = _find(spec, root)
     if here is None:
         raise UsageError(
-            f"{spec.name} is not in {root} (looked for {spec.binary}/, {spec.binary_archive[0]}, "
-            f"{spec.python}/, {spec.python_archive[0]}): pass --download to fetch it there"
+            f"{spec.name} not found in {root} (looked for {spec.binary}/, {spec.binary_archive[0]}, "
+            f"{spec.python}/, {spec.python_archive[0]}); pass --download to download it"
         )
     read, binary, where = here
     part = _binary_part if binary else _python_part
@@ -70,7 +70,7 @@ def load_cifar(spec: Cifar, *, root: Path, may_download: bool) -> ImageData:
 
 
 def _find(spec: Cifar, root: Path) -> tuple[Reader, bool, str] | None:
-    """How to read the files, whether they are the binary version, and what was found: the safest first."""
+    """(reader of the files, whether they are the binary version, what was found); the safest version first."""
     versions = ((spec.binary, spec.binary_archive, True), (spec.python, spec.python_archive, False))
     for folder, (archive, published), binary in versions:
         if (root / folder).is_dir():
@@ -85,7 +85,7 @@ def _in_folder(folder: Path) -> Reader:
         try:
             return (folder / name).read_bytes()
         except FileNotFoundError as error:
-            raise UsageError(f"{folder} lacks {name}: remove the folder and pass --download") from error
+            raise UsageError(f"{folder} has no {name}; remove the folder and pass --download") from error
 
     return read
 
@@ -94,10 +94,10 @@ def _in_archive(archive: Path, folder: str, published: str) -> Reader:
     found = md5(archive)
     if found != published:
         raise UsageError(
-            f"{archive} is damaged or not the original (MD5 {found}, published {published}): "
+            f"{archive} is damaged or not the original (MD5 {found}, published {published}); "
             "remove it and pass --download"
         )
-    content = {}  # read in one pass: going back and forth in a .tar.gz unpacks it each time
+    content = {}  # read in one pass: random access to a .tar.gz would unpack it each time
     with tarfile.open(archive) as tar:
         for member in tar:
             file = tar.extractfile(member)
@@ -113,8 +113,8 @@ def _binary_part(spec: Cifar, read: Reader, files: dict[str, int]) -> Pixels:
         data = read(f"{stem}.bin")
         if len(data) != images * width:
             raise UsageError(
-                f"{spec.name}'s {stem}.bin has {len(data):,} bytes, the original {images * width:,}: "
-                "it is truncated or another file; remove it and pass --download"
+                f"{spec.name}'s {stem}.bin has {len(data):,} bytes, but the original has {images * width:,}: "
+                "it is truncated or a different file; remove it and pass --download"
             )
         records.append(np.frombuffer(data, dtype=np.uint8).reshape(images, width))
     together = np.concatenate(records)
@@ -135,7 +135,7 @@ def _python_part(spec: Cifar, read: Reader, files: dict[str, int]) -> Pixels:
 def _part(spec: Cifar, pixels: np.ndarray, labels: np.ndarray) -> Pixels:
     if labels.max() >= len(spec.classes):
         raise UsageError(
-            f"{spec.name} has an image with label {labels.max()}, its labels end at {len(spec.classes) - 1}: "
+            f"{spec.name} has an image with label {labels.max()}, but the largest label is {len(spec.classes) - 1}: "
             "these are not the original files; remove them and pass --download"
         )
     images = np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32)
@@ -143,19 +143,19 @@ def _part(spec: Cifar, pixels: np.ndarray, labels: np.ndarray) -> Pixels:
 
 
 def _unpickled(data: bytes, name: str, spec: Cifar) -> dict[bytes, Any]:
-    """What a Python batch holds. A pickle can run anything: only the very bytes published are opened."""
+    """The content of a Python batch. A pickle can run any code, so only the exact published bytes are opened."""
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if found != spec.python_md5[name]:
         raise UsageError(
             f"{spec.python}/{name} is not the original file (MD5 {found}, published {spec.python_md5[name]}) "
-            "and is not opened: remove the folder and pass --download"
+            "and is not opened; remove the folder and pass --download"
         )
     batch: dict[bytes, Any] = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
     return batch
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Opens dictionaries of numpy arrays and nothing else."""
+    """Unpickles only dictionaries of numpy arrays."""
 
     ALLOWED = frozenset(
         {

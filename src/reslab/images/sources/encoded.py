@@ -1,4 +1,4 @@
-"""Where encoded images lie: files under a folder, rows of an Arrow column, rows of a hub data set."""
+"""Encoded images: files under a folder, rows of an Arrow column, rows of a hub data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Sources(Protocol):
-    """Encoded images by row number: cheap at random, and able to travel to a worker process."""
+    """Encoded images by row number: random access is cheap, and the object can be sent to a worker process."""
 
     def __len__(self) -> int: ...
 
@@ -16,17 +16,17 @@ class Sources(Protocol):
         ...
 
     def name(self, row: int) -> str:
-        """Where it lies, for people: the same on every machine."""
+        """Human-readable location, the same on every machine."""
         ...
 
     def length(self, row: int) -> int:
-        """Bytes it takes encoded."""
+        """Size of the encoded image in bytes."""
         ...
 
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, by their paths under `root` (with /, so that names agree between systems)."""
+    """Image files, by their paths under `root` (with /, so that names are the same on every system)."""
 
     root: Path
     paths: Sequence[str]
@@ -58,7 +58,7 @@ class Rows:
 
     cells: Cells
     title: str
-    folder: Path = Path()  # where a cell that holds only a path starts from
+    folder: Path = Path()  # cells that hold only a path are relative to it
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -69,7 +69,7 @@ class Rows:
             if cell.get("bytes") is None and cell.get("path"):
                 return self.folder / cell["path"]
             cell = cell.get("bytes")
-        return cell or b""  # an empty cell: `decode` says so, with its name
+        return cell or b""  # `decode` reports an empty cell, with its name
 
     def name(self, row: int) -> str:
         return f"{self.title} row {row}"
@@ -94,13 +94,13 @@ class ArrowCells:
 
 @dataclass
 class ArrowFileCells:
-    """The only column of an Arrow stream on disk, mapped into memory by each process for itself."""
+    """The only column of an Arrow stream on disk; each process maps it into its memory."""
 
     path: Path
     _column: Any = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker maps the file anew: pickling the mapped column would copy the whole data set to it.
+        # A worker maps the file itself: pickling the mapped column would copy the whole data set to the worker.
         return {"path": self.path, "_column": None}
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Files of the published data sets: fetched only when asked, checked always."""
+"""Download files of the published data sets: only on request, and always with a checksum."""
 
 import contextlib
 import hashlib
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from reslab.errors import ReslabError
 
-TIMEOUT_S = 60.0  # without a byte
+TIMEOUT_S = 60.0  # without receiving a byte
 
 
 def md5(path: Path) -> str:
-    """MD5 (hex) of a file. The publishers give MD5 sums: they tell damage, not malice."""
+    """MD5 (hex) of a file. The publishers give MD5 sums, which reveal damage but not tampering."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, _md5).hexdigest()
 
@@ -24,9 +24,9 @@ def _md5() -> "hashlib._Hash":
 
 
 def download(urls: Sequence[str], target: Path, *, md5: str) -> None:
-    """The first of `urls` that answers, into `target`: written aside, its sum checked, then renamed.
+    """Download the first of `urls` that answers to `target`: to a temporary file, verified, then renamed.
 
-    Raises ReslabError where none can be had or what came is not the published file.
+    Raises ReslabError if no URL gives the published file.
     """
     made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -42,18 +42,18 @@ def download(urls: Sequence[str], target: Path, *, md5: str) -> None:
             if found == md5:
                 aside.replace(target)
                 return
-            failures.append(f"{url}: not the published file (its MD5 is {found}, published {md5})")
+            failures.append(f"{url}: not the published file (MD5 {found}, published {md5})")
     finally:
         aside.unlink(missing_ok=True)
     for folder in made:  # an empty folder would look like a damaged copy
         with contextlib.suppress(OSError):
             folder.rmdir()
     tried = "; ".join(failures)
-    raise ReslabError(f"cannot download {target.name} ({tried}); or put the file into {target.parent} yourself")
+    raise ReslabError(f"could not download {target.name} ({tried}); try again, or put it into {target.parent} yourself")
 
 
 def _copy(url: str, aside: Path) -> str:
-    """The MD5 of what `url` gave, now in `aside`."""
+    """Download `url` to `aside` and return the MD5 of its content."""
     digest = _md5()
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, aside.open("wb") as file:
         while block := answer.read(2**20):

@@ -1,4 +1,4 @@
-"""`hf:NAME`: an image data set of the Hugging Face hub, through the `datasets` library."""
+"""`hf:NAME`: an image data set of the Hugging Face Hub, through the `datasets` library."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ TEST_SPLITS = ("test", "validation", "valid", "val")
 
 
 def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
-    """The data set `name` with its own test (else validation) split, else split 80/20.
+    """The data set `name` with its test (otherwise validation) split, or split 80/20 if it has neither.
 
-    Raises UsageError where it holds no images with labels, ReslabError where it cannot be had.
+    Raises UsageError if it holds no labeled images, ReslabError if it cannot be loaded.
     """
     datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
-    except Exception as error:  # hub, network, file system, its own: `datasets` raises nearly anything
-        raise ReslabError(f"the data set hf:{name} cannot be loaded: {first_line(error)}") from error
+    except Exception as error:  # hub, network, file system: `datasets` raises nearly anything
+        raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error
     if "train" not in splits:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
     image, label, names = _columns(splits["train"].features, name)
@@ -32,10 +32,10 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
     if held_out is not None:
         rows, values = splits[held_out], splits[held_out][label][:]
         test = _listing(rows, image, f"{name} {held_out}", values, classes, named=names is not None)
-        about = f"The Hugging Face data set {name}, its own train and {held_out} splits"
+        about = f"The Hugging Face data set {name}, with its train and {held_out} splits"
     else:
         train, test = train.split(classes)
-        about = f"The Hugging Face data set {name}, split 80/20 within each class (fixed)"
+        about = f"The Hugging Face data set {name}, fixed 80/20 split within each class"
     return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, size=size, memory=memory, about=about)
 
 
@@ -50,14 +50,14 @@ def _listing(
 
 
 def _columns(features: Any, name: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """The image column, the label column, and the class names if it knows them."""
+    """The image column, the label column, and the class names if the data set has them."""
     import datasets
 
     images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
     labels = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     labels += [key for key in LABEL_NAMES if key in features and key not in labels]
     if not images or not labels:
-        raise UsageError(f"hf:{name} is no labeled image data set; its columns are {', '.join(features)}")
+        raise UsageError(f"hf:{name} is not a labeled image data set; its columns are {', '.join(features)}")
     image = next((key for key in IMAGE_NAMES if key in images), images[0])
     label = next((key for key in LABEL_NAMES if key in labels), labels[0])
     kind = features[label]

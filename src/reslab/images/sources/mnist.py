@@ -19,19 +19,19 @@ TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 @dataclass(frozen=True, kw_only=True)
 class Mnist:
-    """Where the files lie, and the MD5 sums of the .gz files (from torchvision/datasets/mnist.py)."""
+    """The files and the MD5 sums of their .gz versions (from torchvision/datasets/mnist.py)."""
 
     name: str
     classes: tuple[str, ...]
-    folders: tuple[str, ...]  # the first is where a download goes
+    folders: tuple[str, ...]  # downloads go to the first
     sites: tuple[str, ...]
     md5: dict[str, str]
 
 
 def load_mnist(spec: Mnist, *, root: Path, may_download: bool) -> ImageData:
-    """The data set from the files under `root`, downloaded there if they may be.
+    """The data set from the files under `root`; they are downloaded there only if `may_download`.
 
-    Raises UsageError where they are not there or damaged, ReslabError where they cannot be had.
+    Raises UsageError if they are missing or damaged, ReslabError if the download fails.
     """
     folder = _find(spec, root)
     if may_download:
@@ -41,7 +41,7 @@ def load_mnist(spec: Mnist, *, root: Path, may_download: bool) -> ImageData:
             download(urls, folder / f"{file}.gz", md5=spec.md5[file])
     if folder is None:
         looked = ", ".join(f"{name}/" for name in spec.folders)
-        raise UsageError(f"{spec.name} is not in {root} (looked in {looked}): pass --download to fetch it there")
+        raise UsageError(f"{spec.name} not found in {root} (looked in {looked}); pass --download to download it")
     train, test = _part(folder, TRAIN, spec), _part(folder, TEST, spec)
     return ImageData(
         name=spec.name,
@@ -72,30 +72,30 @@ def _part(folder: Path, names: tuple[str, str], spec: Mnist) -> Pixels:
             f"{folder} does not hold {spec.name}: {names[0]} has shape {images.shape}, {names[1]} {labels.shape}"
         )
     if labels.max(initial=0) >= len(spec.classes):
-        raise UsageError(f"{folder / names[1]} has label {labels.max()}: {spec.name}'s end at 9")
+        raise UsageError(f"{folder / names[1]} has label {labels.max()}, but {spec.name}'s largest label is 9")
     return Pixels(pixels=torch.from_numpy(images[:, None]), labels=torch.from_numpy(labels.astype(np.int64)))
 
 
 def _present(folder: Path, name: str) -> Path:
     file = _file(folder, name)
     if file is None:
-        raise UsageError(f"{folder} lacks {name}(.gz): pass --download to fetch it there")
+        raise UsageError(f"{folder} has no {name}(.gz); pass --download to download it")
     return file
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """The uint8 array in an idx file, plain or .gz: zero, zero, 8 (bytes), how many dimensions, each, values."""
+    """The uint8 array of an idx file, plain or .gz: two zeros, 8 (for bytes), number of dimensions, sizes, values."""
     try:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{file} is truncated or damaged ({error}): remove it and pass --download") from error
+        raise UsageError(f"{file} is truncated or damaged ({error}); remove it and pass --download") from error
     if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
-        raise UsageError(f"{file} is not an idx file of bytes: remove it and pass --download")
+        raise UsageError(f"{file} is not an idx file of bytes; remove it and pass --download")
     shape = struct.unpack_from(f">{data[3]}I", data, 4)
     start, expected = 4 + 4 * data[3], int(np.prod(shape, dtype=np.int64))
     if len(data) - start != expected:
         raise UsageError(
-            f"{file} holds {len(data) - start:,} values where its header says {expected:,}: "
+            f"{file} holds {len(data) - start:,} values, but its header announces {expected:,}: "
             "it is truncated or damaged; remove it and pass --download"
         )
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape).copy()

@@ -1,4 +1,4 @@
-"""Images in parquet files, as the Hugging Face hub stores them."""
+"""Images in parquet files, as the Hugging Face Hub stores them."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ LABEL_NAMES = ("label", "labels", "fine_label", "class", "category", "target", "
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which column holds the images and which the labels; class names, where the schema says them."""
+    """The image column, the label column, and the class names if the schema has them."""
 
     image: str
     label: str
@@ -33,8 +33,8 @@ class Columns:
 def load_parquet(path: Path, *, size: int | None, memory: int, cache: Path) -> ImageData:
     """A parquet file (split 80/20), or a folder of them: train*.parquet with test*.parquet or val*.parquet.
 
-    Files larger than `memory` are copied once, uncompressed, to `cache`, where rows can be read at
-    random. Raises UsageError where the columns or the labels are not those of an image data set.
+    Files larger than `memory` are copied once, uncompressed, to `cache`, which allows random access to rows.
+    Raises UsageError if the columns or the labels are not those of an image data set.
     """
     train_files, test_files = _files(path)
     columns = _columns(train_files[0])
@@ -45,10 +45,10 @@ def load_parquet(path: Path, *, size: int | None, memory: int, cache: Path) -> I
     if test_files:
         sources, values = _open(test_files, columns, memory=memory, cache=cache)
         test = Listing.of(sources, labels_of(values, sources, classes, named=columns.names is not None))
-        about += ", its own train and test files"
+        about += ", with its train and test files"
     else:
         train, test = train.split(classes)
-        about += ", split 80/20 within each class (fixed)"
+        about += ", fixed 80/20 split within each class"
     return assemble(name=path.stem, train=train, test=test, classes=classes, size=size, memory=memory, about=about)
 
 
@@ -59,7 +59,7 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
     test = next(filter(None, (sorted(path.glob(f"{word}*.parquet")) for word in ("test", "val"))), [])
     if not train or not test:
         found = ", ".join(sorted(p.name for p in path.glob("*.parquet"))[:5])
-        raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet); it holds {found}")
+        raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}")
     return train, test
 
 
@@ -73,7 +73,7 @@ def _columns(file: Path) -> Columns:
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{file} is not a parquet file, or is damaged: {first_line(error)}") from error
+        raise UsageError(f"{file} is damaged or not a parquet file: {first_line(error)}") from error
     types, names = pa.types, list(schema.names)
 
     def binary(kind: Any) -> bool:
@@ -108,7 +108,7 @@ def _choose(found: list[str], preferred: Sequence[str], what: str, names: list[s
 
 
 def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | None:
-    """ClassLabel's names, which `datasets` keeps as JSON in the schema."""
+    """The names of a ClassLabel, which `datasets` stores as JSON in the schema."""
     try:
         names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
     except (KeyError, TypeError, ValueError):
@@ -117,7 +117,7 @@ def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | 
 
 
 def _open(files: list[Path], columns: Columns, *, memory: int, cache: Path) -> tuple[Sources, list[Any]]:
-    """The images and the label values of `files`, one after another."""
+    """The images and the label values of `files`, concatenated."""
     pa, pq = _pyarrow()
     title, folder = files[0].name if len(files) == 1 else f"{files[0].parent.name}/", files[0].parent
     try:
@@ -132,7 +132,7 @@ def _open(files: list[Path], columns: Columns, *, memory: int, cache: Path) -> t
 
 
 def _spilled(files: list[Path], image: str, cache: Path) -> Path:
-    """The image column as one Arrow stream, uncompressed: parquet can only be read a row group at a time."""
+    """The image column as one uncompressed Arrow stream: parquet can only be read one row group at a time."""
     pa, pq = _pyarrow()
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     target = cache / "arrow" / f"{hashlib.sha256(repr((stats, image)).encode()).hexdigest()[:16]}.arrows"
@@ -154,20 +154,20 @@ def _spilled(files: list[Path], image: str, cache: Path) -> Path:
 
 
 def classes_of(values: list[Any]) -> tuple[str, ...]:
-    """Class names from the label values themselves, in their order."""
+    """Class names from the sorted label values."""
     return tuple(str(value) for value in sorted({value for value in values if value is not None}))
 
 
 def labels_of(values: list[Any], sources: Sources, classes: tuple[str, ...], *, named: bool) -> Tensor:
-    """int64 (N,): `named` values are class numbers or names already, others are looked up among `classes`."""
+    """Labels, int64 (N,): `named` values are class numbers or names; others are looked up in `classes`."""
     known: dict[Any, int] = {name: k for k, name in enumerate(classes)}
     labels = []
     for row, value in enumerate(values):
         k = value if named and isinstance(value, int) else known.get(str(value))
         if value is None or k is None or not 0 <= k < len(classes):
             raise UsageError(
-                f"{sources.name(row)} has label {value!r}, which is none of the {len(classes)} classes"
-                + (" (-1 marks unlabelled images)" if value == -1 else "")
+                f"{sources.name(row)} has label {value!r}, which is not one of the {len(classes)} classes"
+                + (" (-1 marks unlabeled images)" if value == -1 else "")
             )
         labels.append(k)
     return torch.tensor(labels, dtype=torch.int64)
