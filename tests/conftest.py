@@ -17,6 +17,18 @@ from reslab.run import Run
 from reslab.train.training import Training
 
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--overwrite", action="store_true", help="write the files of tests/golden (and counts.json) anew")
+
+
+@pytest.fixture(scope="session")
+def overwrite(request: pytest.FixtureRequest) -> bool:
+    """Whether to write golden files anew in place of comparing them."""
+    return bool(request.config.getoption("--overwrite"))
+
+
 SPEEDS = ("images_per_second", "windows_per_second", "rows_per_second", "seconds", "milliseconds")
 
 

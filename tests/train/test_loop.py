@@ -1,7 +1,6 @@
 """The loop's arithmetic: against float64 by hand, against stored losses, and what it does when the loss breaks."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from reslab.train.progress import silent
 from reslab.train.recipe import Recipe, change, read
 from reslab.train.tune import Choice
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ten_steps.json"  # RESLAB_REWRITE_GOLDEN=1 writes it anew
+GOLDEN = Path(__file__).parents[1] / "golden" / "ten_steps.json"  # pytest --overwrite writes it anew
 PINNED: dict[str, Any] = {"precision": "fp32", "memory_format": "NCHW", "compile": "off"}
 
 
@@ -240,7 +239,7 @@ def test_without_validation_the_plateau_hears_each_training_epoch_once(tmp_path:
     assert heard[1.0] == heard[0.1] == [12, 18]  # nothing is learned: no epoch after the first is better
 
 
-def test_ten_steps_give_the_stored_losses(digits: ImageData, tmp_path: Path) -> None:
+def test_ten_steps_give_the_stored_losses(digits: ImageData, tmp_path: Path, overwrite: bool) -> None:
     """The paper's SGD on digits, fp32, one thread; other machines add in another order: 1e-4."""
     found: dict[str, list[float]] = {}
     for name in ("resnet8", "plain8"):
@@ -256,7 +255,7 @@ def test_ten_steps_give_the_stored_losses(digits: ImageData, tmp_path: Path) -> 
         task.loss = loss  # type: ignore[method-assign]
         torch.manual_seed(0)
         fit(task, build(spec(name, channels=1, size=8)), recipe=recipe, run=made(tmp_path / name), tell=silent)
-    if os.environ.get("RESLAB_REWRITE_GOLDEN"):
+    if overwrite:
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
     stored = json.loads(GOLDEN.read_text())
     assert set(found) == set(stored)

@@ -1,6 +1,5 @@
 """reslab doctor: what is here, what is fast, what is broken and how to mend it."""
 
-import importlib.metadata
 import platform
 import subprocess
 import sys
@@ -63,6 +62,8 @@ def look() -> tuple[dict[str, Any], list[str]]:
 
 
 def installed(name: str) -> str | None:
+    import importlib.metadata  # slow to import, and `reslab --help` does without
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

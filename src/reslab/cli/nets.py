@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.options import Json, NetFlags, given
 from reslab.errors import UsageError
+from reslab.nets.listing import listing
 
 
 def nets(
@@ -22,31 +23,12 @@ def nets(
     json: Json = False,
 ) -> None:
     """List the networks with depth, parameters, multiply-adds and receptive field, or draw one of them."""
-    from reslab.nets import count, layers, names, spec, to_dict
-
     sizes = {"classes": classes, "channels": channels, "size": size}
     options = {**given(net), **{key: value for key, value in sizes.items() if value is not None}}
     if name is not None:
-        one = spec(name, **options)
-        counts, found = count(one), layers(one)
-        if json:
-            say.as_json(
-                {"spec": to_dict(one), **asdict(counts), "depth": one.depth, "layers": [asdict(v) for v in found]}
-            )
-            return
-        draw(one, counts, found)
-        print(shlex.join(["Next:", "reslab", "train", "--net", name, *say.flags(given(net))]))
+        draw_one(name, options, given(net), json)
         return
-    rows, cannot = [], []
-    for known in names():
-        try:
-            one = spec(known, **options)
-        except UsageError as error:
-            cannot.append(error)
-            continue
-        rows.append({"net": known, "depth": one.depth, "size": one.size, **asdict(count(one))})
-    if not rows:
-        raise cannot[0]
+    rows, refusals = count_all(options) if options else (listing(), [])
     if json:
         say.as_json(rows)
         return
@@ -55,9 +37,40 @@ def nets(
         (r["net"], r["depth"], f"{r['size']}x{r['size']}", f"{r['parameters']:,}", say.millions(r["macs"]),
          f"{r['receptive_field']} px") for r in rows
     ])  # fmt: skip
-    if cannot:
-        print(f"{len(cannot)} of {len(names())} nets do not take this and are left out: {cannot[0]}")
+    if refusals:
+        print(f"{len(refusals)} of {len(rows) + len(refusals)} nets do not take this and are left out: {refusals[0]}")
     print("plain50 is resnet50 without shortcuts; any CIFAR depth 6n+2 can be named. Next: reslab nets resnet50")
+
+
+def count_all(options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[UsageError]]:
+    """The row of each net that takes these options, and why the others refuse. Raises UsageError where all do."""
+    from reslab.nets import count, names, spec
+
+    rows: list[dict[str, Any]] = []
+    refusals = []
+    for known in names():
+        try:
+            one = spec(known, **options)
+        except UsageError as error:
+            refusals.append(error)
+            continue
+        rows.append({"net": known, "depth": one.depth, "size": one.size, **asdict(count(one))})
+    if not rows:
+        raise refusals[0]
+    return rows, refusals
+
+
+def draw_one(name: str, options: dict[str, Any], changed: dict[str, Any], json: bool) -> None:
+    """Print one net, stage by stage or as JSON."""
+    from reslab.nets import count, layers, spec, to_dict
+
+    one = spec(name, **options)
+    counts, found = count(one), layers(one)
+    if json:
+        say.as_json({"spec": to_dict(one), **asdict(counts), "depth": one.depth, "layers": [asdict(v) for v in found]})
+        return
+    draw(one, counts, found)
+    print(shlex.join(["Next:", "reslab", "train", "--net", name, *say.flags(changed)]))
 
 
 def draw(one: Any, counts: Any, found: list[Any]) -> None:
