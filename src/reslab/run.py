@@ -13,12 +13,13 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from reslab.errors import ReslabError, UsageError
+from reslab.stored.files import RESTORE, MissingFile, named, present
+from reslab.stored.read import held, read_events, read_json
 from reslab.version import __version__
 
 try:
@@ -42,26 +43,27 @@ class Run:
             (self.folder / "results").mkdir(parents=True, exist_ok=True)
 
     def has(self, name: str) -> bool:
-        return self.path(name).is_file()
+        """Whether there is such a file, readable or not."""
+        return present(self.path(name))
 
     def read_json(self, name: str, *needs: str) -> dict[str, Any]:
-        """The content of a JSON file, which must have the keys that are needed.
+        """The content of a JSON file, of the types that stored/records.py says, and with the keys that are needed.
 
-        Raises UsageError where the file is missing, ReslabError where it is damaged.
+        Raises UsageError where the file is missing, ReslabError where it is damaged, naming field and value.
         """
+        from reslab.stored.records import kind_of
+
         path = self.path(name)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            lacking = [key for key in needs if not isinstance(data, dict) or key not in data]
-            if lacking or not isinstance(data, dict):
-                raise ValueError(f"it lacks {', '.join(lacking) or 'its content'}; restore a copy of it")
-            return data
-        except (FileNotFoundError, NotADirectoryError) as error:
+            data: dict[str, Any] = read_json(path, dict[str, Any] if needs else kind_of(name))
+        except MissingFile as error:
             if self.has("spec.json"):
-                raise UsageError(f"{path} is missing; restore a copy of it, or train anew with --out") from error
-            raise UsageError(f"{self.folder} is not a run folder: it has no {name}") from error
-        except ValueError as error:
-            raise ReslabError(f"{path} is damaged: {error}") from error
+                raise UsageError(f"{named(path)} is missing; restore a copy of it, or train anew with --out") from error
+            raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
+        if lacking := [key for key in needs if key not in data]:
+            raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
+        held(kind_of(name), data, path)
+        return data
 
     def write_json(self, name: str, data: Any) -> Path:
         text = json.dumps(finite(data), indent=1, ensure_ascii=False) + "\n"
@@ -78,18 +80,10 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl, in order; a damaged one is named in a warning and left out."""
-        if not self.has("metrics.jsonl"):
+        try:
+            return read_events(self.path("metrics.jsonl"))
+        except MissingFile:
             return []
-        path, events = self.path("metrics.jsonl"), []
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
-            try:
-                event = json.loads(line)
-                if not isinstance(event, dict):
-                    raise ValueError("not an object")
-                events.append(event)
-            except ValueError as error:
-                warnings.warn(f"{path}: line {number} is damaged and left out ({error})", stacklevel=2)
-        return events
 
     def forget_after(self, iteration: int) -> None:
         """Drop what metrics.jsonl says of iterations after `iteration`: they are about to be run again."""
@@ -162,7 +156,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; free some space and run the command again, it goes on from its last checkpoint"
+            what = "the disk is full; free some space and run the command again (a training goes on from its last checkpoint)"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             what = "no permission to write there; choose another folder with --out"
         elif isinstance(error, IsADirectoryError):

@@ -66,8 +66,8 @@ def test_a_full_disk(
     said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
     assert len(said) == 1
     assert said[0].startswith(f"cannot write {run.folder}")
-    assert said[0].endswith("the disk is full; free some space and run the command again, "
-                            "it goes on from its last checkpoint")  # fmt: skip
+    assert said[0].endswith("the disk is full; free some space and run the command again "
+                            "(a training goes on from its last checkpoint)")  # fmt: skip
     assert run.path("last.pt").read_bytes() == before
     assert not run.has("results/train.json")
     ballast.unlink()

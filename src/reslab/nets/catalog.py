@@ -10,6 +10,7 @@ from torch import nn
 from reslab import blocks
 from reslab.errors import ReslabWarning, UsageError, arg, nearest
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
+from reslab.nets.specs import make
 from reslab.nets.vgg import VGG, VGGSpec
 
 Spec = ResNetSpec | VGGSpec
@@ -166,15 +167,8 @@ def from_dict(data: dict[str, Any]) -> Spec:
     families: dict[str, type[Spec]] = {"resnet": ResNetSpec, "vgg": VGGSpec}
     values = dict(data)
     family = values.pop("family", None)
-    if family not in families:
+    if not isinstance(family, str) or family not in families:
         raise UsageError(f"a net's spec has family {family!r}; known: {', '.join(families)}")
-    known = {field.name for field in fields(families[family])}
-    for key, value in values.items():
-        if key not in known:
-            raise UsageError(f"a net's spec has the unknown field {key!r}{nearest(key, known)}")
-        if isinstance(value, list):
-            values[key] = tuple(value)
-    try:
-        return checked(families[family](**values))
-    except TypeError as error:
-        raise UsageError(f"a net's spec is incomplete: {error}") from error
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    found: Spec = make(families[family], values, "a net's spec", check=checked)
+    return found

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,8 @@ from reslab.errors import ReslabError, UsageError
 from reslab.nets import foreign
 from reslab.nets.own import run_function
 from reslab.run import Run, slug
+from reslab.stored.files import MissingFile, named
+from reslab.stored.read import held, read_toml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -155,11 +156,13 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
 def seed_of(run: Run) -> int:
     """The seed of a run's recipe."""
     try:
-        return int(tomllib.loads(run.path("recipe.toml").read_text(encoding="utf-8"))["seed"])
-    except FileNotFoundError as error:
-        raise UsageError(f"{run.path('recipe.toml')} is missing: restore a copy of it") from error
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ReslabError(f"{run.path('recipe.toml')} is damaged: it has no seed") from error
+        values = read_toml(run.path("recipe.toml"))
+    except MissingFile as error:
+        raise UsageError(f"{named(run.path('recipe.toml'))} is missing: restore a copy of it") from error
+    from reslab.stored.folders import Seeded
+
+    held(Seeded, values, run.path("recipe.toml"))
+    return int(values["seed"])
 
 
 def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bool | None) -> Loaded:

@@ -44,7 +44,6 @@ def read_settings(run: Run, *, most: int) -> Settings:
     """The settings of a run folder whose net takes windows of `most` tokens. Raises ReslabError for damaged ones."""
     try:
         settings: Settings = make(Settings, run.read_json(SETTINGS), "its content")
-        settings.check()
         if settings.length > most:
             raise UsageError(f"length {settings.length} is more than the net's {most}")
     except UsageError as error:

@@ -1,12 +1,13 @@
-"""What a run folder or a study folder holds, read into plain values."""
+"""What a run folder or a study folder holds, of the types that stored/records.py says; pages need not ask again."""
 
-import json
-import tomllib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import UsageError
+from reslab.stored import read
+from reslab.stored.files import MissingFile, present
 
 Facts = dict[str, Any]
 Points = list[tuple[float, Any]]
@@ -39,16 +40,14 @@ class Run:
 
 def kind(folder: Path) -> str:
     """run, questions, table, study, heads, nets or look; raises UsageError for a folder that is none of them."""
-    if (folder / "study.json").is_file():
-        return "study"
-    if (folder / "results" / "compare.json").is_file():
-        return "heads"
-    if (folder / "results" / "compare-tables.json").is_file():
-        return "nets"
-    if (folder / "spec.json").is_file() and (folder / "results").is_dir():
+    for name, found in (("study.json", "study"), ("results/compare.json", "heads"),
+                        ("results/compare-tables.json", "nets")):  # fmt: skip
+        if present(folder / name):
+            return found
+    if present(folder / "spec.json") and os.path.isdir(folder / "results"):
         family = read_json(folder / "spec.json").get("family")
         return {"qa": "questions", "table": "table"}.get(str(family), "run")
-    if (folder / "members.json").is_file():
+    if present(folder / "members.json"):
         return "table"
     if any((folder / "results").glob("look-*.json")):
         return "look"
@@ -85,25 +84,22 @@ def _is_test(evaluation: Facts, data: Facts) -> bool:
 
 
 def read_json(path: Path) -> Facts:
-    """The object in a JSON file, {} where there is no file; raises ReslabError when it is damaged."""
-    if not path.is_file():
-        return {}
+    """The object in a JSON file of a folder, {} where there is no file; raises ReslabError when it is damaged."""
+    from reslab.stored.records import kind_of
+
+    name = f"results/{path.name}" if path.parent.name == "results" else path.name
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both ValueErrors
-        raise ReslabError(f"{str(path)!r} is damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise ReslabError(f"{str(path)!r} is damaged: it holds {type(value).__name__}, not an object")
-    return value
+        found: Facts = read.read_json(path, kind_of(name))
+    except MissingFile:
+        return {}
+    return found
 
 
 def _read_toml(path: Path) -> Facts:
-    if not path.is_file():
-        return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ReslabError(f"{str(path)!r} is damaged: {error}") from error
+        return read.read_toml(path)
+    except MissingFile:
+        return {}
 
 
 def dicts(value: Any) -> list[Facts]:
@@ -126,20 +122,13 @@ def read_events(path: Path) -> list[Facts]:
     A resumed run goes on from its checkpoint and logs again what came after it, so a resume takes back
     every later event; without this, curves would run backwards.
     """
-    if not path.is_file():
+    try:
+        lines = read.read_events(path)
+    except MissingFile:
         return []
-    lines = path.read_bytes().splitlines()
     events: list[Facts] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            event = json.loads(line) if line.strip() else {}
-        except ValueError as error:
-            if number == len(lines):  # the run was killed while it wrote this line
-                break
-            raise ReslabError(f"{str(path)!r} is damaged in line {number}: {error}; delete that line") from error
-        if not isinstance(event, dict):
-            raise ReslabError(f"{str(path)!r} is damaged in line {number}: not an object; delete that line")
-        if event.get("event") == "resume":
+    for event in lines:
+        if event["event"] == "resume":
             start = event.get("iteration", 0)
             events = [e for e in events if e.get("iteration", 0) <= start]
         events.append(event)

@@ -1,8 +1,6 @@
 """A recipe: everything that decides a training besides net and data, as one flat TOML file."""
 
 import json
-import math
-import tomllib
 import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,7 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import UsageError, nearest
+from reslab.stored.files import MissingFile, named, parse_toml
+from reslab.stored.read import read_toml
+from reslab.stored.typed import brief
 
 IMAGES = (  # keys that say nothing of texts
     "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
@@ -110,6 +111,9 @@ class Recipe:
                 )
             if list(self.drops) != sorted(self.drops) or self.drops[0] <= 0:
                 raise UsageError(f"drops must be positive and rise, got {list(self.drops)}")
+        for key, most in (("batch", 2**31), ("iterations", 2**53), ("epochs", 2**53)):
+            if getattr(self, key) > most:
+                raise UsageError(f"{key} must be at most {most:,}, got {brief(getattr(self, key))}")
         if self.seed >= 2**63:
             raise UsageError(f"seed must be below 2**63, got {self.seed}")
         if self.shortest > self.longest:
@@ -151,21 +155,22 @@ def converted(key: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is Literal:
         known = typing.get_args(hint)
         if value not in known:
-            raise UsageError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+            raise UsageError(f"{key} must be one of {', '.join(known)}, got {brief(value)}")
         return value
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple) or not all(number(v) for v in value):
-            raise UsageError(f"{key} must be a list of numbers, got {value!r}")
+            raise UsageError(f"{key} must be a list of numbers, got {brief(value)}")
         return tuple(value)
     good = isinstance(value, bool) if hint is bool else number(value)
     if not good or (hint is int and value != int(value)):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
-        raise UsageError(f"{key} must be {kind}, got {value!r}")
+        raise UsageError(f"{key} must be {kind}, got {brief(value)}")
     return hint(value)
 
 
 def number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that a recipe can hold: finite, and not of hundreds of digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e100 < value < 1e100
 
 
 def names() -> list[str]:
@@ -179,14 +184,12 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     """A recipe by its name or the path of a TOML file, with some keys changed. Unknown keys are named."""
     file = files("reslab.train.recipes").joinpath(f"{name}.toml")
     source = file if file.is_file() else Path(name)
+    if isinstance(source, Path) and source.is_dir():
+        raise UsageError(unknown_recipe(name))
     try:
-        values = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(
-            f"no recipe is called {str(name)!r}{nearest(str(name), names())}; there are {', '.join(names())}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ReslabError(f"{name} is not a TOML file: {error}") from error
+        values = read_toml(source) if isinstance(source, Path) else parse_toml(source.read_bytes(), str(name))
+    except MissingFile as error:
+        raise UsageError(unknown_recipe(name)) from error
     try:
         recipe = merged(Recipe(), values)
         if not changes:
@@ -194,6 +197,12 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error}") from error
     return change(recipe, **changes)
+
+
+def unknown_recipe(name: str | Path) -> str:
+    """The sentence for a word that names no recipe."""
+    word = named(name)
+    return f"no recipe is called {word!r}{nearest(word, names())}; there are {', '.join(names())}"
 
 
 def refuse_images(recipe: Recipe, keys: Sequence[str] = IMAGES) -> None:

@@ -162,7 +162,6 @@ def from_dict(data: dict[str, Any]) -> QASpec:
     if isinstance(values.get("encoder"), dict):
         values["encoder"] = make(EncoderSpec, values["encoder"], "an encoder's spec")
     spec: QASpec = make(QASpec, values, "a spec for questions")
-    spec.check()
     return spec
 
 

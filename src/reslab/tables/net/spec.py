@@ -154,5 +154,4 @@ def from_dict(data: dict[str, Any]) -> TableSpec:
     if family != TableSpec.family:
         raise UsageError(f"this is no net for tables, but of family {family!r}")
     spec: TableSpec = make(TableSpec, values, "a spec for tables")
-    spec.check()
     return spec

@@ -1,0 +1,112 @@
+"""A file's bytes, its JSON, its TOML, or one sentence that says why not."""
+
+import errno
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reslab.errors import ReslabError, UsageError
+
+LONGEST = 200  # characters of a path or value that a sentence shows
+DEEPEST = 100  # lists and objects inside one another: reslab writes fewer than ten
+RESTORE = "restore a copy of it"
+
+
+class MissingFile(UsageError):  # noqa: N818 - what it says
+    """There is no such file."""
+
+
+def named(path: Path | str) -> str:
+    """A path on one line, whatever characters it has, and not endlessly long."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
+def present(path: Path | str) -> bool:
+    """Whether there is such a file, readable or not."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError:  # its folder is closed: whoever reads the file says so
+        return True
+    except (OSError, ValueError):  # none is there, or none can be called so
+        return False
+
+
+def unreadable(path: Path | str, error: OSError | ValueError) -> NoReturn:
+    """Raise the sentence for a file that could not be opened: MissingFile, or ReslabError."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise MissingFile(f"{named(path)}: no such file") from error
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+        why = "a folder stands in its place; name a file, or restore a copy of it"
+    elif isinstance(error, PermissionError):
+        why = "you have no permission to read it; ask its owner, or change its mode (chmod u+r)"
+    elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        raise MissingFile(f"{named(path)}: no file has a name so long") from error
+    elif isinstance(error, OSError):
+        why = error.strerror or str(error)
+    else:  # a NUL in the name
+        raise MissingFile(f"{named(path)}: no file can be called so: {error}") from error
+    raise ReslabError(f"cannot read {named(path)}: {why}") from error
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The whole file. Raises MissingFile where there is none, ReslabError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        unreadable(path, error)
+
+
+def read_text(path: Path | str) -> str:
+    """The file as UTF-8; raises as `read_bytes` does, and ReslabError where it is none."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")  # -sig: editors leave a byte order mark
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start} is not UTF-8"
+        raise ReslabError(f"{named(path)} is damaged: {place}; {RESTORE}") from error
+
+
+def parsed(parse: Callable[[Any], Any], text: Any, where: str, *, cure: str = RESTORE, what: str = "is damaged") -> Any:
+    """What `parse` makes of the text, or ReslabError: `where` is damaged."""
+    try:
+        value = parse(text)
+        if depth(value) > DEEPEST:
+            raise RecursionError
+        return value
+    except RecursionError as error:
+        raise ReslabError(f"{where} is damaged: it is nested more than {DEEPEST} deep; {cure}") from error
+    except ValueError as error:
+        raise ReslabError(f"{where} {what}: {error}; {cure}") from error
+
+
+def depth(value: Any) -> int:
+    """How many lists and objects lie inside one another, counted to just above DEEPEST."""
+    level, deep = [value], -1
+    while level and deep <= DEEPEST:
+        level = [one for each in level if isinstance(each, dict | list)
+                 for one in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
+        deep += 1
+    return deep
+
+
+def parse_json(text: str, where: str, *, cure: str = RESTORE) -> Any:
+    """JSON's value. Raises ReslabError, also for NaN and Infinity, which JSON has not."""
+    return parsed(lambda text: json.loads(text, parse_constant=no_constant), text, where, cure=cure)
+
+
+def no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def parse_toml(data: bytes, where: str) -> dict[str, Any]:
+    """TOML's table. Raises ReslabError."""
+
+    def parse(data: bytes) -> dict[str, Any]:
+        return tomllib.loads(data.decode("utf-8-sig"))
+
+    found: dict[str, Any] = parsed(parse, data, where, cure="mend it", what="is not a TOML file")
+    return found

@@ -1,0 +1,172 @@
+"""What the files of a run folder hold that say what is trained, on what, and how it goes: their keys and types.
+
+Every key may be absent unless it is Required: folders of earlier versions lack some, those of later ones have more.
+"""
+
+from typing import Any, Required, TypedDict
+
+from reslab.stored.numbers import Count, Number, Real, Seed, Whole
+
+Object = dict[str, Any]
+Map = list[list[list[Real]]]  # (C, H, W) or (C, 1, 1)
+
+
+class Classes(TypedDict, total=False):
+    dtype: Required[str]
+    values: Required[list[Any]]
+
+
+class Target(TypedDict, total=False):
+    """target.json, also in a table's data.json."""
+
+    kind: Required[str]
+    outputs: Required[Count]
+    flat: bool
+    classes: Classes
+    mean: list[Real]
+    std: list[Real]
+
+
+class Reading(TypedDict, total=False):
+    """How questions or a table are read; the wings make their own dataclass of it."""
+
+    target: list[str]
+    kind: str | None
+    kinds: dict[str, str]
+    test: Number
+    test_word: str | None
+    class_weight: str | dict[str, Number] | None
+    split: Whole
+    sizes: Object
+    text: str | None
+    rule: str
+    stride: Whole
+    share: Number
+    questions: Whole | None
+    strict: bool
+
+
+class Data(TypedDict, total=False):
+    """data.json, and what a result says of its data."""
+
+    word: str
+    options: Object
+    name: str
+    about: str
+    fingerprint: str | None
+    train: Count
+    dev: Count
+    validation: Count
+    test: Count
+    skipped: Count
+    classes: list[str]
+    shape: list[Count]
+    reading: Reading
+    problems: dict[str, Count]
+    target: Target
+    kinds: dict[str, str]
+
+
+class Env(TypedDict, total=False):
+    """env.json."""
+
+    reslab: str
+    torch: str
+    python: str
+    platform: str
+    machine: str
+    device: str | None
+    device_name: str | None
+    threads: Whole
+    commit: str | None
+
+
+class Spec(TypedDict, total=False):
+    """What every family's spec.json has; the rest is its dataclass's."""
+
+    family: str
+    name: str
+    numbers: Whole
+    categories: list[Whole]
+    bags: list[Whole]
+
+
+class Normalize(TypedDict, total=False):
+    """normalize.json."""
+
+    mean: Map
+    std: Map
+
+
+class Choice(TypedDict, total=False):
+    precision: str
+    memory_format: str
+    compile: bool
+    milliseconds: dict[str, Real]
+
+
+class Members(TypedDict, total=False):
+    """members.json."""
+
+    members: Required[list[str]]
+
+
+class Coded(TypedDict, total=False):
+    """A column in encoder.json."""
+
+    owner: Required[str]
+    part: str
+    code: Required[str]
+    values: list[str]
+    missing: bool
+    numeric: bool
+    mark: str
+    mean: Real
+    scale: Real
+
+
+class Encoder(TypedDict, total=False):
+    """encoder.json of tables."""
+
+    format: Whole
+    kinds: dict[str, str]
+    columns: list[Coded]
+
+
+class Seeded(TypedDict, total=False):
+    """What is asked of a recipe alone."""
+
+    seed: Required[Seed]
+
+
+class Estimator(TypedDict, total=False):
+    """table.json of an estimator that goes on in a folder."""
+
+    recipe: Seeded
+
+
+class Event(TypedDict, total=False):
+    """A line of metrics.jsonl."""
+
+    event: Required[str]
+    iteration: Count
+    part: str
+    name: str
+    reason: str | None
+    epoch: Number
+    loss: Number
+    error: Number
+    top5: Number
+    exact: Number
+    f1: Number
+    lr: Number
+    n: Count
+    best: Count
+    threads: Whole
+    precision: str
+    memory_format: str
+    compile: bool
+    milliseconds: dict[str, Real]
+    gradients: list[Number]
+    weights: list[Number]
+    layers: list[str]

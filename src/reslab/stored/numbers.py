@@ -1,0 +1,15 @@
+"""Numbers as stored files have them: within what floats and counts can be, so that no sum of them overflows."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+LARGEST = 1e200  # of what is measured
+MOST = 2**53  # of what is counted: every float and every browser tells such numbers apart
+
+Whole = Annotated[int, Meta(ge=-MOST, le=MOST)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=MOST)]
+Unbounded = Annotated[int, Meta(ge=0)]  # how many paths a net has
+Real = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Number = Real | None  # null where it was not finite

@@ -1,0 +1,48 @@
+"""The files of a folder as records: every file through here, every fault one sentence that names file, field, value."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError
+from reslab.stored.files import RESTORE, named, parse_json, parse_toml, read_bytes, read_text
+from reslab.stored.typed import Mistyped, typed
+
+
+def read_json(path: Path | str, kind: Any = dict[str, Any]) -> Any:
+    """What a JSON file holds, as `kind` says (records.py). Raises MissingFile, or ReslabError for a damaged file."""
+    return held(kind, parse_json(read_text(path), named(path)), path)
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """What a TOML file holds. Raises as `read_json` does."""
+    return parse_toml(read_bytes(path), named(path))
+
+
+def held(kind: Any, value: Any, path: Path | str) -> Any:
+    """The value as `kind`, or ReslabError: the file of this path is damaged."""
+    try:
+        return typed(kind, value)
+    except Mistyped as error:
+        raise ReslabError(f"{named(path)} is damaged: {error}; {RESTORE}") from error
+
+
+def read_events(path: Path | str) -> list[dict[str, Any]]:
+    """Every whole line of a metrics.jsonl, in order; a damaged one is named in a warning and left out.
+
+    A last line that a crash cut short is left out in silence. Raises MissingFile, or ReslabError where the file cannot
+    be read.
+    """
+    from reslab.stored.folders import Event
+
+    lines = read_bytes(path).decode("utf-8", errors="replace").split("\n")
+    events = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line or number < len(lines):
+                events.append(typed(Event, parse_json(line, f"line {number}", cure="")))
+        except ReslabError as error:
+            if number < len(lines):
+                why = str(error).removeprefix(f"line {number} is damaged: ").rstrip("; ")
+                warnings.warn(f"{named(path)}: line {number} is damaged and left out ({why})", stacklevel=3)
+    return events

@@ -1,0 +1,165 @@
+"""What results/train.json and results/eval*.json of a run folder hold: their keys and types, as in folders.py."""
+
+from typing import Required, TypedDict
+
+from reslab.stored.folders import Choice, Data
+from reslab.stored.numbers import Count, Number, Real, Seed, Whole
+
+
+class Bin(TypedDict, total=False):
+    n: Required[Count]
+    confidence: Required[Real]
+    accuracy: Required[Real]
+
+
+class Reliability(TypedDict, total=False):
+    n: Required[Count]
+    ece: Required[Number]
+    bins: Required[list[Bin]]
+
+
+class Part(TypedDict, total=False):
+    n: Count
+    exact: Number
+    f1: Number
+
+
+class Scores(TypedDict, total=False):
+    """What predictions are worth: of tables, or of questions in percent."""
+
+    n: Count
+    accuracy: Number
+    balanced_accuracy: Number
+    f1: Number
+    auc: Number
+    log_loss: Number
+    rmse: Number
+    mae: Number
+    r2: Number
+    intervals: dict[str, list[Number]]
+    reliability: Reliability
+    rule: str
+    exact: Number
+    missing: Count
+    threshold: Number
+    has_answer: Part | None
+    no_answer: Part | None
+
+
+class Temperature(TypedDict, total=False):
+    temperature: Number
+    before: Number
+    after: Number
+
+
+class Column(TypedDict, total=False):
+    """How much a column mattered."""
+
+    column: Required[str]
+    permutation: Number
+    permutation_std: Number
+    mask: Number
+
+
+class Importance(TypedDict, total=False):
+    rows: Count
+    repeats: Count
+    columns: list[Column]
+
+
+class Residuals(TypedDict):
+    true: list[list[Number]]
+    predicted: list[list[Number]]
+
+
+class Member(TypedDict, total=False):
+    """A net of an ensemble."""
+
+    folder: str
+    seed: Seed | None
+    seconds: Number
+    interval: list[Number] | None
+
+
+class Result(TypedDict, total=False):
+    """results/train.json of images, questions and tables."""
+
+    net: str
+    depth: Count
+    data: str
+    head: str
+    kind: str
+    main: str
+    rule: str
+    parameters: Count
+    trained_parameters: Count
+    head_parameters: Count
+    macs: Count
+    windows: Count
+    iterations: Count
+    batch: Count
+    epochs: Number
+    best: Count | None
+    seed: Seed
+    train_error: Number
+    train_error_eval: Number
+    test_error: Number
+    test_top5: Number
+    test_loss: Number
+    test_n: Count | None
+    validation_error: Number
+    exact: Number
+    f1: Number
+    ece: Number
+    ece_before: Number
+    seconds: Number
+    images_per_second: Number
+    windows_per_second: Number
+    rows_per_second: Number
+    choice: Choice
+    drops: list[Whole]
+    warmup_left: Whole | None
+    skipped: list[str]
+    command: str
+    test: Scores
+    dev: Scores
+    temperature: Temperature
+    reliability: Reliability
+    importance: Importance
+    confusion: list[list[Count]]
+    residuals: Residuals
+    members: list[Member]
+    problems: dict[str, Count] | list[str]
+
+
+class Evaluation(TypedDict, total=False):
+    """results/eval*.json and results/qa-eval*.json."""
+
+    n: Count
+    error: Number
+    error_low: Number
+    error_high: Number
+    top5: Number
+    loss: Number
+    views: str
+    part: str
+    precise_bn: bool
+    classes: list[str]
+    confusion: list[list[Count]]
+    data: Data
+    command: str
+    of: str
+    file: str
+    kind: str
+    main: str
+    test: Scores
+    problems: list[str]
+    rule: str
+    exact: Number
+    f1: Number
+    ece: Number
+    reliability: Reliability
+    missing: Count
+    threshold: Number
+    has_answer: Part | None
+    no_answer: Part | None

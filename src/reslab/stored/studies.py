@@ -1,0 +1,117 @@
+"""What study.json and the comparisons of heads and nets hold: their keys and types, as in folders.py."""
+
+from typing import TypedDict
+
+from reslab.stored.folders import Data, Env, Object, Reading
+from reslab.stored.numbers import Count, Number, Real, Seed, Whole
+
+
+class StudyRun(TypedDict, total=False):
+    net: str
+    kind: str
+    folder: str
+    depth: Whole
+    seed: Seed
+
+
+class Curve(TypedDict, total=False):
+    net: str
+    kind: str
+    depth: Whole
+    seed: Seed
+    train: list[tuple[Real, Number]]
+    test: list[tuple[Real, Number]]
+
+
+class Row(TypedDict, total=False):
+    net: str
+    kind: str
+    depth: Whole
+    n: Count
+    train_mean: Number
+    train_std: Number
+    train_eval_mean: Number
+    train_eval_std: Number
+    test_mean: Number
+    test_std: Number
+
+
+class Statistic(TypedDict, total=False):
+    name: str
+    value: Number
+    p: Number
+    words: str
+
+
+class Verdict(TypedDict, total=False):
+    question: str
+    answer: str
+    sentence: str
+    statistic: Statistic | None
+
+
+class Study(TypedDict, total=False):
+    """study.json."""
+
+    study: str
+    title: str
+    created: str
+    command: str
+    data: Data
+    recipe: Object
+    env: Env
+    drops: list[Number]
+    runs: list[StudyRun]
+    curves: list[Curve]
+    table: list[Row]
+    verdicts: list[Verdict]
+    skipped: list[str]
+    caveats: list[str]
+
+
+class Head(TypedDict, total=False):
+    head: str
+    seeds: Count
+    lr: Number
+    step_milliseconds: Number
+    exact: Number
+    f1: Number
+    ece: Number
+    exact_each: list[Number]
+    f1_each: list[Number]
+    ece_each: list[Number]
+
+
+class Heads(TypedDict, total=False):
+    """results/compare.json."""
+
+    heads: list[Head]
+    encoder: str
+    train_last: Whole | None
+    length: Count
+    reading: Reading
+    data: Data
+    seeds: Count
+    recipe: Object
+    env: Env
+    command: str
+
+
+class Net(TypedDict, total=False):
+    net: str
+    seeds: Count
+    parameters: Count | None
+
+
+class Nets(TypedDict, total=False):
+    """results/compare-tables.json."""
+
+    nets: list[Net]
+    main: str
+    data: str
+    reading: Reading
+    seeds: Count
+    recipe: Object
+    trees: dict[str, dict[str, Number]]
+    env: Env
+    command: str
