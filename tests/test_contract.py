@@ -24,7 +24,7 @@ MAY: dict[str, str] = {  # what each floor may import, in the words of the table
     "study": "the wings and below; study may use slim and subject",
     "images": "train and below; tables/vectors alone uses qa's encoders",
     "train": "nets, look, blocks, run, statistics, stored",
-    "nets": "blocks, run, statistics, stored (nets also look's graph where a word needs it; report no torch, no blocks)",
+    "nets": "blocks, run, statistics, stored (nets also the graph of look; report neither torch nor blocks)",
     "errors": "errors and version; run also stored; look imports errors alone",
 }
 GROUND = {"errors", "version", "extras"}

@@ -227,8 +227,17 @@ def test_the_environment_is_json_and_true() -> None:
     assert found["commit"] == commit()
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"mean": 1}'])
-def test_json_without_its_keys_is_damaged(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "it lacks mean, std"),
+        ('{"mean": [[[1]]]}', "it lacks std"),
+        ("[]", "it must be an object, got a list of 0"),
+        ("3", "it must be an object, got 3"),
+        ('{"mean": 1, "std": 1}', r"\.mean must be a list, got 1"),
+    ],
+)
+def test_json_without_its_keys_is_damaged(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "normalize.json").write_text(text)
-    with pytest.raises(ReslabError, match=r"normalize\.json is damaged: it lacks"):
+    with pytest.raises(ReslabError, match=rf"normalize\.json is damaged: {said}; restore a copy"):
         Run(tmp_path).read_json("normalize.json", "mean", "std")

@@ -156,7 +156,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; free some space and run the command again (a training goes on from its last checkpoint)"
+            what = "the disk is full; free some space and run the command again (training goes on where it was)"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             what = "no permission to write there; choose another folder with --out"
         elif isinstance(error, IsADirectoryError):

@@ -67,7 +67,7 @@ def test_a_full_disk(
     assert len(said) == 1
     assert said[0].startswith(f"cannot write {run.folder}")
     assert said[0].endswith("the disk is full; free some space and run the command again "
-                            "(a training goes on from its last checkpoint)")  # fmt: skip
+                            "(training goes on where it was)")  # fmt: skip
     assert run.path("last.pt").read_bytes() == before
     assert not run.has("results/train.json")
     ballast.unlink()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import UsageError
 from reslab.nets import foreign
 from reslab.nets.own import run_function
 from reslab.run import Run, slug
