@@ -7,8 +7,9 @@ import pytest
 
 from reslab.errors import UsageError
 from reslab.qa.answers import Candidate, Ranked
-from reslab.qa.calibrate import fit, fit_temperature, outcomes, reliability, rows
+from reslab.qa.calibrate import fit, fit_temperature, outcomes, rows
 from reslab.qa.data.question import Answer, Question
+from reslab.statistics import reliability
 
 
 def test_by_hand() -> None:

@@ -109,6 +109,18 @@ def test_squad2_counts_both_kinds() -> None:
     assert (found.has_answer.n, found.no_answer.n, found.no_answer.exact) == (3, 2, 50)
 
 
+def test_intervals_over_questions() -> None:
+    """Exact match is a count: Wilson's of 0 of 10 ends at 27.75 %; F1's is the bootstrap's."""
+    questions = [asked(str(k), "red car") for k in range(10)]
+    found = evaluate(questions, {str(k): "red" for k in range(10)}, rule="squad1")
+    assert found.intervals["exact"] == pytest.approx((0, 27.7533), abs=1e-3)
+    assert found.intervals["f1"] == pytest.approx((200 / 3, 200 / 3))
+    half = evaluate(questions * 10, {str(k): "red car" if k < 5 else "" for k in range(10)}, rule="squad1")
+    # 100 questions, half of them 1 and half 0: the mean's standard error is 5 points
+    assert half.intervals["f1"] == pytest.approx((50 - 1.96 * 5, 50 + 1.96 * 5), abs=1.5)
+    assert half == evaluate(questions * 10, {str(k): "red car" if k < 5 else "" for k in range(10)}, rule="squad1")
+
+
 def test_squad2_at_a_threshold() -> None:
     found = evaluate(SQUAD2, GIVEN, rule="squad2", no_answer=CHANCE, threshold=0.6)
     assert found.exact == pytest.approx(60)  # d becomes "" and right; b at 0.6 is not above it

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from reslab.tables.metrics import confusion, judged, reliability, residuals, scores
+from reslab.tables.metrics import confusion, judged, residuals, scores, sure
 
 
 def test_classes_by_hand() -> None:
@@ -89,11 +89,19 @@ def test_an_interval_is_of_its_seed_and_holds_the_score() -> None:
 def test_reliability_by_hand() -> None:
     """Two rows of confidence 0.9, one of them right; two of 0.6, both right."""
     y, p = np.array([0, 1, 1, 1]), np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    found = reliability(y, p)
+    found = sure(y, p)
     assert [one["n"] for one in found["bins"]] == [2, 2]
     assert [one["accuracy"] for one in found["bins"]] == [1.0, 0.5]
     assert found["ece"] == pytest.approx((2 * 0.4 + 2 * 0.4) / 4)
-    assert reliability(np.array([0]), np.array([[1.0, 0.0]]))["ece"] == 0
+    assert sure(np.array([0]), np.array([[1.0, 0.0]]))["ece"] == 0
+
+
+def test_calibration_of_the_six() -> None:
+    """Probabilities of 0.6 three times right, of 0.65 three times wrong: the same error as of answers, 0.525."""
+    p = np.array([[0.6, 0.4]] * 3 + [[0.65, 0.35]] * 3)
+    y = np.array([0, 0, 0, 1, 1, 1])
+    assert sure(y, p)["ece"] == pytest.approx(0.525)
+    assert sure(y, p.astype(np.float32))["ece"] == pytest.approx(0.525)
 
 
 def test_residuals_are_few_and_evenly_taken() -> None:

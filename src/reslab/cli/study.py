@@ -14,6 +14,7 @@ from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
 from reslab.cli.train import RECIPES, loading
 from reslab.run import command_line, slug
+from reslab.statistics import plus_minus
 from reslab.train.recipe import read
 
 app = App(name="study", help="Run a whole experiment and write it as a page.", help_format="plaintext")
@@ -24,7 +25,7 @@ def degradation(
     *,
     data: Annotated[str, Parameter(help="As for `reslab train`.")] = "digits",
     depths: Annotated[list[int], Parameter(help="Depths to compare.", consume_multiple=True, negative=())] = [20, 56],  # noqa: B006
-    seeds: Annotated[int, Parameter(help="Runs of every net, seeds counted up from --seed.")] = 2,
+    seeds: Annotated[int, Parameter(help="Runs of every net, seeds counted up from --seed.")] = 3,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
     jobs: Annotated[int, Parameter(help="Trainings at a time; 0: one a core, or one on an accelerator.")] = 0,
@@ -80,12 +81,12 @@ def show(result: dict[str, Any]) -> None:
     ]
     say.table(columns, cells)
     for verdict in result["verdicts"]:
-        print(f"{verdict['question']} {verdict['answer'].upper()}. {verdict['sentence']}")
+        said = f"{verdict['question']} {verdict['answer'].upper()}. {verdict['sentence']}"
+        print(f"{said} {verdict['statistic']['words']}.")
 
 
 def spread(row: dict[str, Any], key: str) -> str:
-    mean, std = row[f"{key}_mean"], row[f"{key}_std"]
-    return f"{mean:.2f} %" if std is None else f"{mean:.2f} ± {std:.2f} %"
+    return plus_minus(row[f"{key}_mean"], row[f"{key}_std"], unit="%")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.images.data import Normalize, Part, view_batches
+from reslab.statistics import wilson
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 
@@ -29,19 +30,11 @@ class Evaluation:
     top5: float | None  # None for five classes or fewer
     loss: float
     views: str
+    precision: str  # fp32 or bf16, of the convolutions
     confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def wilson(wrong: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % confidence interval of a share wrong/n, in percent (Wilson's score interval)."""
-    share = wrong / n
-    middle = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
-    return 100 * max(0.0, low), 100 * min(1.0, high)
 
 
 @torch.no_grad()
@@ -84,7 +77,7 @@ def evaluate(
         for module, training in modes:
             module.training = training
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
-    return count_errors(scores, part.labels.cpu(), views)
+    return count_errors(scores, part.labels.cpu(), views, precision=choice.precision)
 
 
 def view_scores(
@@ -126,22 +119,22 @@ def average(logs: list[Tensor]) -> Tensor:
     return logs[0] if len(logs) == 1 else torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
 
 
-def count_errors(scores: Tensor, labels: Tensor, views: str) -> Evaluation:
+def count_errors(scores: Tensor, labels: Tensor, views: str, *, precision: str = "fp32") -> Evaluation:
     """The errors of log probabilities (N, classes) against labels (N,). Raises UsageError for an unknown class."""
     n, classes = scores.shape
     if int(labels.max()) >= classes:
         raise UsageError(f"the data have a class {int(labels.max())}, but the net has only {classes} classes")
     predicted = scores.argmax(dim=1)
     wrong = int((predicted != labels).sum())
-    low, high = wilson(wrong, n)
+    around = wilson(wrong, n)
     top5 = None
     if classes > 5:
         hit = (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
         top5 = 100 * (1 - hit.sum().item() / n)
     confusion = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     return Evaluation(
-        n=n, error=100 * wrong / n, error_low=low, error_high=high, top5=top5,
-        loss=F.nll_loss(scores, labels).item(), views=views,
+        n=n, error=100 * wrong / n, error_low=100 * around.low, error_high=100 * around.high, top5=top5,
+        loss=F.nll_loss(scores, labels).item(), views=views, precision=precision,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )  # fmt: skip
 

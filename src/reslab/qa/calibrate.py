@@ -1,4 +1,4 @@
-"""How sure one may be of an answer: temperature scaling, and how far confidence is from being right (ECE)."""
+"""How sure one may be of an answer: temperature scaling, and what `statistics.reliability` is measured on."""
 
 import math
 from collections.abc import Sequence
@@ -25,28 +25,6 @@ class Temperature:
     after: float
     n: int
     at_limit: bool  # the best lies beyond LIMITS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bin:
-    """The predictions whose confidence lies in (low, high]; the first bin holds 0 too."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float  # mean; 0 in an empty bin
-    accuracy: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reliability:
-    """The expected calibration error, 0 to 1, and the bins it was summed over."""
-
-    ece: float
-    n: int
-    confidence: float  # mean
-    accuracy: float
-    bins: tuple[Bin, ...]
 
 
 def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
@@ -82,32 +60,6 @@ def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
     return Temperature(
         temperature=math.exp(place), before=loss(0.0), after=loss(place), n=len(scores), at_limit=at_limit
     )
-
-
-def reliability(
-    confidence: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 15
-) -> Reliability:
-    """ECE: the mean over predictions of |accuracy - confidence| in their bin (Guo et al. 2017, section 2).
-
-    `bins` of equal width. Raises UsageError for no predictions, or a confidence that is no probability.
-    """
-    sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    if sure.ndim != 1 or not len(sure) or sure.shape != hit.shape or bins < 1:
-        raise UsageError(
-            f"confidence and correct must be (N,), N and bins at least 1; got {sure.shape}, {hit.shape}, {bins}"
-        )
-    if not ((sure >= 0) & (sure <= 1 + 1e-9)).all():
-        raise UsageError(f"a confidence lies in 0 to 1, got {sure.min():g} to {sure.max():g}")
-    edges = np.arange(bins + 1) / bins
-    place = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    mean_sure, mean_hit = (np.bincount(place, column, bins) / np.maximum(count, 1) for column in (sure, hit))
-    table = tuple(
-        Bin(low=float(edges[b]), high=float(edges[b + 1]), n=int(count[b]),
-            confidence=float(mean_sure[b]), accuracy=float(mean_hit[b])) for b in range(bins)
-    )  # fmt: skip
-    return Reliability(ece=float((count * np.abs(mean_hit - mean_sure)).sum() / len(sure)), n=len(sure),
-                       confidence=float(sure.mean()), accuracy=float(hit.mean()), bins=table)  # fmt: skip
 
 
 def rows(ranked: Sequence[Ranked]) -> np.ndarray:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from reslab.qa.net.net import QASpec, build_qa
 from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
+from reslab.statistics import mean, std
 from reslab.train.folder import configure, finished, pick_device
 from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import IMAGES, Recipe, change
@@ -163,7 +164,7 @@ def table(
             row |= {key: done[0][key] for key in ("head_parameters", "trained_parameters", "parameters")}
         for key in ("exact", "f1", "ece"):
             values = [one[key] for one in done]
-            row |= {key: mean(values) if values else None, f"{key}_std": stdev(values) if len(values) > 1 else None,
+            row |= {key: mean(values) if values else None, f"{key}_std": std(values),
                     f"{key}_each": values}  # fmt: skip
         rows.append(row)
     recipe = {key: value for key, value in asdict(trial.recipe).items() if key not in IMAGES}

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reslab.qa.answers import Spans, predictions, rank
-from reslab.qa.calibrate import Reliability, Temperature, fit, outcomes, reliability
+from reslab.qa.calibrate import Temperature, fit, outcomes
 from reslab.qa.data.question import Question
 from reslab.qa.scores import RULES, Evaluation, best_threshold, evaluate
+from reslab.statistics import Reliability, reliability
 
 
 @dataclass(frozen=True, kw_only=True)

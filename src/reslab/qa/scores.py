@@ -13,6 +13,7 @@ import numpy as np
 from reslab.errors import ReslabError, UsageError, nearest
 from reslab.qa.data.question import Question
 from reslab.run import write_aside
+from reslab.statistics import bootstrap, wilson
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only, as in the official scripts
@@ -64,12 +65,16 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The scores of predictions, in %. `has_answer`, `no_answer`: of those questions alone; only by squad2."""
+    """The scores of predictions, in %. `has_answer`, `no_answer`: of those questions alone; only by squad2.
+
+    `intervals` of 95 % over questions: "exact" Wilson's, as of any count, "f1" the bootstrap's.
+    """
 
     rule: str
     exact: float
     f1: float
     n: int
+    intervals: dict[str, tuple[float, float]]
     missing: int  # questions without a prediction: they score 0
     threshold: float | None  # of the probability of no answer, above which the prediction was ""
     has_answer: Part | None
@@ -140,7 +145,7 @@ def evaluate(
     answered = np.array([bool(question.answers) for question in questions])
     whole = _part(found)
     return Evaluation(
-        rule=rule, exact=whole.exact, f1=whole.f1, n=whole.n, threshold=threshold,
+        rule=rule, exact=whole.exact, f1=whole.f1, n=whole.n, intervals=_intervals(found), threshold=threshold,
         missing=sum(question.id not in predictions for question in questions),
         has_answer=_part(found[answered]) if rule_of(rule).empty and answered.any() else None,
         no_answer=_part(found[~answered]) if rule_of(rule).empty and not answered.all() else None,
@@ -150,6 +155,12 @@ def evaluate(
 def _part(found: np.ndarray) -> Part:
     exact, f1 = (100 * found.mean(axis=0)).tolist()
     return Part(exact=exact, f1=f1, n=len(found))
+
+
+def _intervals(found: np.ndarray) -> dict[str, tuple[float, float]]:
+    exact = wilson(round(found[:, 0].sum()), len(found))
+    f1 = bootstrap(lambda rows: {"f1": found[rows, 1].mean()}, len(found))["f1"]
+    return {name: (100 * each.low, 100 * each.high) for name, each in (("exact", exact), ("f1", f1))}
 
 
 def _probability(no_answer: Mapping[str, float] | None, question: Question) -> float:

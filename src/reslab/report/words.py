@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
+from reslab import statistics
+
 NONE = "–"
 GAP = "\u00a0"  # a number and its unit stay on one line
 
@@ -79,7 +81,7 @@ def plus_minus(mean: Any, std: Any, *, digits: int = 2) -> str:
     """`8.41 ± 0.12`; one run alone has no std, and none is shown."""
     if not is_number(mean):
         return NONE
-    return f"{mean:.{digits}f}" + (f"{GAP}±{GAP}{std:.{digits}f}" if is_number(std) else "")
+    return statistics.plus_minus(mean, std if is_number(std) else None, digits=digits, gap=GAP)
 
 
 def tied(sentence: Any) -> str:

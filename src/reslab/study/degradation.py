@@ -5,7 +5,6 @@ seeds: does depth hurt the plain net's TRAINING error, and does it help the resi
 """
 
 import datetime
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from reslab.images.task import ImageTask, set_aside
 from reslab.images.train import prepare
 from reslab.nets import ResNetSpec, build, read_spec, spec
 from reslab.run import Run, environment, explained
+from reslab.statistics import mean, std
 from reslab.study.jobs import Told, fair_jobs, train_all
 from reslab.study.verdict import verdicts
 from reslab.train.folder import configure, pick_device
@@ -34,7 +34,7 @@ def degradation(
     *,
     data: str = "digits",
     depths: Sequence[int] = (20, 56),
-    seeds: int = 2,
+    seeds: int = 3,
     recipe: Recipe,
     options: dict[str, Any] | None = None,
     net_options: dict[str, Any] | None = None,
@@ -213,8 +213,8 @@ def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
             for key, short in (("train_error", "train"), ("train_error_eval", "train_eval"), ("test_error", "test")):
                 values = [run[key] for run in same]
-                row[f"{short}_mean"] = statistics.fmean(values)
-                row[f"{short}_std"] = statistics.stdev(values) if len(values) > 1 else None
+                row[f"{short}_mean"] = mean(values)
+                row[f"{short}_std"] = std(values)
             table.append(row)
     return table
 
@@ -233,5 +233,6 @@ def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe, *, skip
         some = f"such as {skipped[0]}" if len(skipped) > 1 else skipped[0]
         lines.append(f"Broken training images left out: {len(skipped)} ({some}).")
     if recipe.precision == "bf16":
-        lines.append("Convolutions ran in bf16 (weights, norms' statistics and loss in fp32), alike for every net.")
+        lines.append("For all nets, in training and for every error given here, convolutions ran in bf16 (weights, "
+                     "norms' statistics and loss in fp32).")  # fmt: skip
     return lines

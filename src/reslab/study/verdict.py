@@ -1,13 +1,11 @@
 """From numbers to words: what a comparison of runs shows, with the statistic that says so."""
 
-import math
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import norm, ttest_ind
+from reslab.statistics import LEVEL, Difference, compare_counts, compare_rates, holm, mean, p_text, plus_minus, std
 
-LEVEL = 0.05  # below this probability (two-sided) a difference is called shown
+ALPHA = 1 - LEVEL  # below this probability, corrected for all verdicts of the study, a difference is called shown
 
 
 def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -17,70 +15,82 @@ def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         [[run for run in runs if run["kind"] == kind and run["depth"] == depth] for depth in (low, high)]
         for kind in ("plain", "residual")
     )
-    return [
-        answer("Does depth hurt the plain net's training error?", plain[1], plain[0], "train", worse=True),
-        answer(f"Do shortcuts cure it at depth {high}?", residual[1], plain[1], "train", worse=False),
-        answer("Does depth help the residual net?", residual[1], residual[0], "test", worse=False),
-    ]
+    return judged([
+        asked("Does depth hurt the plain net's training error?", plain[1], plain[0], "train", worse=True),
+        asked(f"Do shortcuts cure it at depth {high}?", residual[1], plain[1], "train", worse=False),
+        asked("Does depth help the residual net?", residual[1], residual[0], "test", worse=False),
+    ])  # fmt: skip
 
 
-def answer(
+def asked(
     question: str, a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], part: str, *, worse: bool
 ) -> dict[str, Any]:
-    """Is the error of runs `a` above that of `b` (`worse`), or below it? If the statistic cannot tell: "not shown"."""
+    """Is the error of runs `a` above that of `b` (`worse`), or below it? What was measured, not yet what it shows."""
     errors_a, errors_b = ([run[f"{part}_error"] for run in runs] for runs in (a, b))
-    statistic = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
-    difference = statistics.fmean(errors_a) - statistics.fmean(errors_b)
+    found = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
     sentence = (
         f"The {'training' if part == 'train' else 'test'} error of {name(a[0])} is {spread(errors_a)}, that of "
-        f"{name(b[0])} {spread(errors_b)}: "
-        + (f"{abs(difference):.2f} points {'higher' if difference > 0 else 'lower'}" if difference else "no difference")
-        + f" ({statistic['words']})."
+        f"{name(b[0])} {spread(errors_b)}: {said(found)}."
     )
-    if not difference:
+    return {"question": question, "sentence": sentence, "effect": effect(found), "found": found, "worse": worse,
+            "images": a[0][f"{part}_n"]}  # fmt: skip
+
+
+def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> Difference:
+    """Are two sets of error rates (%), each counted among `images`, the same?
+
+    Two seeds or more a side: Welch's t test on arcsine roots. One seed a side: a z test over images.
+    """
+    if min(len(a), len(b)) < 2:
+        return compare_counts(a[0], b[0], images=images)
+    return compare_rates(a, b, images=images)
+
+
+def judged(questions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each question with its answer: "yes" or "no" where Holm's correction over all of them leaves p below ALPHA."""
+    corrected = holm([each["found"].p for each in questions])
+    return [answered(each, p, len(questions)) for each, p in zip(questions, corrected, strict=True)]
+
+
+def answered(asked: dict[str, Any], p: float, questions: int) -> dict[str, Any]:
+    found: Difference = asked["found"]
+    if not found.value:
         word = "no difference"
-    elif statistic["p"] >= LEVEL:
+    elif p >= ALPHA:
         word = "not shown"
     else:
-        word = "yes" if (difference > 0) == worse else "no"
-    if len(a) < 2 or len(b) < 2:
-        word += ", on one seed"
-    return {"question": question, "answer": word, "sentence": sentence, "statistic": statistic}
-
-
-def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> dict[str, Any]:
-    """Are two sets of error rates (%) the same? Each rate is a count of wrong among `images`.
-
-    Two seeds or more a side: Student's t on arcsin(sqrt(rate)), the scale on which a counted rate has one variance
-    whatever it is, so that both sides share it. One seed a side: the two counts as binomial (z); that speaks for
-    these two nets over images, not for other seeds.
-    """
-    n = min(len(a), len(b))
-    if n < 2:
-        shares = [values[0] / 100 for values in (a, b)]
-        pooled = statistics.fmean(shares)
-        error = math.sqrt(max(pooled * (1 - pooled), 1e-12) * 2 / images)
-        z = (shares[0] - shares[1]) / error
-        p = float(2 * norm.sf(abs(z)))
-        words = f"z = {z:.1f} over {images:,} images, p {shown(p)}; n = 1, so nothing is known over seeds"
-        return {"name": "z over images", "value": z, "p": p, "n": n, "words": words}
-    scaled_a, scaled_b = ([math.asin(math.sqrt(error / 100)) for error in values] for values in (a, b))
-    if statistics.stdev(scaled_a) + statistics.stdev(scaled_b) < 1e-12:
-        p, value, what = 1.0, None, "all seeds alike: no spread to test against"
+        word = "yes" if (found.value > 0) == asked["worse"] else "no"
+    corrected = f"p {p_text(p)} after Holm's correction for {questions} questions"
+    if found.df is None:
+        test, word = "z over images", f"{word}, on one seed"
+        words = (f"z = {found.statistic:.1f} over {asked['images']:,} images, {corrected}; one seed per net, "
+                 "so nothing is known about other seeds")  # fmt: skip
     else:
-        value, p = (float(v) for v in ttest_ind(scaled_a, scaled_b))
-        what = f"t = {value:.2f} on arcsine roots, p {shown(p)}"
-    return {
-        "name": "Student t on arcsine roots",
-        "value": value,
-        "p": p,
-        "n": n,
-        "words": f"{what}, n = {n} seeds each",
-    }
+        test = "Welch's t on arcsine roots"
+        words = (f"Welch's t = {found.statistic:.2f} on arcsine roots of the errors, {corrected}, "
+                 f"n = {found.n} seeds per net")  # fmt: skip
+    statistic = {"name": test, "value": found.statistic, "df": found.df, "p": found.p, "p_holm": p, "n": found.n,
+                 "words": words}  # fmt: skip
+    return {"question": asked["question"], "answer": word, "sentence": asked["sentence"], "effect": asked["effect"],
+            "statistic": statistic}  # fmt: skip
 
 
-def shown(p: float) -> str:
-    return f"= {p:.2g}" if p >= 1e-4 else "< 0.0001"
+def said(found: Difference) -> str:
+    """`30.35 points higher (95 % interval 27.12 to 33.60)`."""
+    low, high = sorted([found.low, found.high] if found.value > 0 else [-found.low, -found.high])
+    between = f"95 % interval {signed(low)} to {signed(high)}"
+    if not found.value:
+        return f"no difference ({between} points)"
+    return f"{abs(found.value):.2f} points {'higher' if found.value > 0 else 'lower'} ({between})"
+
+
+def signed(points: float) -> str:
+    return f"{points:.2f}".replace("-", "−")
+
+
+def effect(found: Difference) -> dict[str, float]:
+    """The difference in points with its 95 % interval."""
+    return {"points": found.value, "low": found.low, "high": found.high}
 
 
 def name(run: dict[str, Any]) -> str:
@@ -89,5 +99,4 @@ def name(run: dict[str, Any]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """12.30 ± 0.40 %, or 12.30 % for one value."""
-    mean = f"{statistics.fmean(values):.2f}"
-    return f"{mean} ± {statistics.stdev(values):.2f} %" if len(values) > 1 else f"{mean} %"
+    return plus_minus(mean(values), std(values), unit="%")

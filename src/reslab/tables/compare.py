@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from reslab.errors import UsageError, nearest
 from reslab.run import Run, environment
+from reslab.statistics import mean, std
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
@@ -166,7 +166,7 @@ def row(net: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if key != "parameters" and values:
             found |= {
                 key: mean(values),
-                f"{key}_std": stdev(values) if len(values) > 1 else None,
+                f"{key}_std": std(values),
                 f"{key}_each": values,
             }
     return found

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from reslab.statistics import std
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame
 from reslab.tables.metrics import MAIN, scores
@@ -26,9 +27,9 @@ def importance(
     """Both, of every column that the model reads, on (up to) `rows` rows of a part it was not trained on:
     2,000 unless said, fewer of tables of hundreds of columns, which are shuffled once from about 1,150 on.
 
-    "permutation": by how much the main score is worse when the column's values are shuffled among the rows, mean and
-    standard deviation over `repeats`. "mask": the mean of the column's masks over rows and layers, in (0, 1); None for
-    nets without. `y`: encoded for classes and labels, in its own unit for numbers, (N,) or (N, K).
+    "permutation": by how much the main score is worse when the column's values are shuffled among the rows: mean over
+    `repeats`, and sample standard deviation (None of one). "mask": the mean of the column's masks over rows and layers,
+    in (0, 1); None for nets without. `y`: encoded for classes and labels, in its own unit for numbers, (N,) or (N, K).
     """
     draws = np.random.default_rng(seed)
     wide = len(model.columns) ** 2
@@ -48,7 +49,7 @@ def importance(
             shuffled = model.of_tables([table.shuffled(column, order) for table in tables])
             losses.append(sign * (whole - (scores(kind, y, shuffled)[name] or 0.0)))
         found.append({
-            "column": column, "permutation": float(np.mean(losses)), "permutation_std": float(np.std(losses)),
+            "column": column, "permutation": float(np.mean(losses)), "permutation_std": std(losses),
             "mask": masks.get(column),
         })  # fmt: skip
         if progress:

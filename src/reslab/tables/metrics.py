@@ -1,15 +1,17 @@
 """What predictions are worth: of classes, of several labels, of numbers; each with an interval."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import rankdata
 from sklearn import metrics
 
+from reslab.statistics import bootstrap, reliability
+
 Kind = Literal["classes", "labels", "numbers"]
 RESAMPLES = 200
-BINS = 15  # of confidence
 MAIN = {"classes": "accuracy", "labels": "f1", "numbers": "rmse"}  # the first number of a result
 
 
@@ -20,16 +22,11 @@ def judged(kind: Kind, y: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -
     "numbers": y and predicted (N, K), in the target's own unit.
     """
     found = scores(kind, y, predicted)
-    draws = np.random.default_rng(seed)
-    samples = [draws.integers(len(y), size=len(y)) for _ in range(RESAMPLES)]
-    resampled = [scores(kind, y[rows], predicted[rows]) for rows in samples]
-    intervals = {}
-    for name, value in found.items():
-        values = [one for one in (each[name] for each in resampled) if one is not None]
-        if value is not None and values:
-            intervals[name] = [float(edge) for edge in np.percentile(values, [2.5, 97.5])]
+    around = bootstrap(lambda rows: scores(kind, y[rows], predicted[rows]), len(y), resamples=RESAMPLES, seed=seed)
+    intervals = {name: [around[name].low, around[name].high]
+                 for name, value in found.items() if value is not None and name in around}  # fmt: skip
     result: dict[str, Any] = {"n": len(y), **found, "intervals": intervals}
-    return result | ({"reliability": reliability(y, predicted)} if kind == "classes" else {})
+    return result | ({"reliability": sure(y, predicted)} if kind == "classes" else {})
 
 
 def scores(kind: Kind, y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
@@ -88,17 +85,10 @@ def auc(y: np.ndarray, predicted: np.ndarray) -> float | None:
     return float((above[both] / (ones * zeros)[both]).mean())
 
 
-def reliability(y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """How often predictions of each confidence are right: `bins`, and `ece`, their mean distance weighted by n."""
-    confidence, right = predicted.max(axis=1), predicted.argmax(axis=1) == y
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    bins: list[dict[str, Any]] = [
-        {"n": int(n), "confidence": float(confidence[place == k].mean()), "accuracy": float(right[place == k].mean())}
-        for k, n in enumerate(np.bincount(place, minlength=BINS))
-        if n
-    ]
-    ece = sum(one["n"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / len(y)
-    return {"n": len(y), "bins": bins, "ece": float(ece)}
+def sure(y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """How often predictions of each confidence are right: the calibration error and the bins that hold any."""
+    found = asdict(reliability(predicted.max(axis=1), predicted.argmax(axis=1) == y))
+    return {**found, "bins": [one for one in found["bins"] if one["n"]]}
 
 
 SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], dict[str, float | None]]] = {

@@ -51,7 +51,11 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert (folder / "results" / "qa-eval-facts.json").exists()
     assert len(json.loads((folder / "predictions-facts.json").read_text())) == 12
     assert main(["qa", "eval", "--predictions", f"{folder}/predictions-facts.json", "--data", "facts.json"]) == 0
-    assert f"exact match {every['exact']:.2f} %, F1 {every['f1']:.2f} % by squad1 (n = 12)" in capsys.readouterr().out
+    (low, high), (f1_low, f1_high) = every["intervals"]["exact"], every["intervals"]["f1"]
+    assert (
+        f"exact match {every['exact']:.2f} % (95 % interval {low:.2f} to {high:.2f}), "
+        f"F1 {every['f1']:.2f} % (95 % interval {f1_low:.2f} to {f1_high:.2f}) by squad1 (n = 12)"
+    ) in capsys.readouterr().out
 
 
 def test_predictions_by_hand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ def qa_run(tmp_path: Path) -> Path:
     """A finished training of questions with and without an answer, judged on other questions too."""
     part = {"exact": 80.0, "f1": 85.5, "n": 15}
     test = {"rule": "squad2", "exact": 85.0, "f1": 89.25, "n": 20, "missing": 0, "threshold": 0.375,
+            "intervals": {"exact": [64.0, 94.8], "f1": [76.5, 98.4]},
             "has_answer": part, "no_answer": {"exact": 100.0, "f1": 100.0, "n": 5}}  # fmt: skip
     train = {
         "net": "small-tokens", "test": test, "dev": {"exact": 77.75, "f1": 81.25}, "iterations": 200, "seed": 3,
@@ -83,7 +84,8 @@ def test_what_a_run_says(qa_run: Path) -> None:
     page = Page(write(qa_run))
     text = page.text
     for fact in (
-        "85.00 % 20 test questions, by squad2's rules", "F1 89.25 %", "80.00 %, 85.50 % (n = 15)",
+        "85.00 % 20 test questions, by squad2's rules; 95 % interval 64.0 % to 94.8 %",
+        "F1 89.25 % 95 % interval 76.5 % to 98.4 %", "80.00 %, 85.50 % (n = 15)",
         "without an answer 100.00 % (n = 5)", "0.375, found on the dev part", "77.75 %, 81.25 %",
         "temperature, fitted on dev 1.43", "7.8 % (12.5 % at temperature 1)", "176,130, 5,000",
         "letters.json squad1 31.25 % 40.50 % 31.0 % 64", "duplicate id 2", "reslab qa eval run --data letters.json",

@@ -11,6 +11,7 @@ from reslab.cli.options import Json, TextRecipeFlags, given
 from reslab.cli.qa.train import DATA, SMALL, Head, ReadingFlags, _Reading, asked, length_of
 from reslab.errors import UsageError
 from reslab.run import command_line, slug
+from reslab.statistics import plus_minus
 from reslab.train.recipe import read
 
 
@@ -59,17 +60,13 @@ def compare(
         say.as_json({"folder": str(folder), "report": str(page), **result})
         return
     rows = [
-        [row["head"], f"{row['head_parameters']:,}", plus_minus(row, "exact"), plus_minus(row, "f1"),
-         f"{row['step_milliseconds']:,.1f}", f"{row['lr']:g}"] for row in result["heads"]
+        [row["head"], f"{row['head_parameters']:,}", plus_minus(row["exact"], row["exact_std"]),
+         plus_minus(row["f1"], row["f1_std"]), f"{row['step_milliseconds']:,.1f}", f"{row['lr']:g}"]
+        for row in result["heads"]
     ]  # fmt: skip
     say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr"], rows)
     print(f"mean ± standard deviation over {seeds} seeds; {questions.about}")
     print(f"report: {page}\nnext:   reslab qa eval {quote(str(folder / result['heads'][0]['head']))}-s0")
-
-
-def plus_minus(row: dict[str, Any], key: str) -> str:
-    spread = row[f"{key}_std"]
-    return f"{row[key]:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
 
 
 def head_rates(words: list[str], heads: list[Any]) -> dict[str, float]:

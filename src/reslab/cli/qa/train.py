@@ -161,7 +161,11 @@ def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
 
 def scores(found: dict[str, Any]) -> str:
     """What was measured on the test part, in one line."""
-    parts = [f"exact match {found['exact']:.2f} %, F1 {found['f1']:.2f} % by {found['rule']} (n = {found['n']})"]
+    around = {
+        key: f" (95 % interval {low:.2f} to {high:.2f})" for key, (low, high) in found.get("intervals", {}).items()
+    }
+    exact, f1 = (f"{found[key]:.2f} %{around.get(key, '')}" for key in ("exact", "f1"))
+    parts = [f"exact match {exact}, F1 {f1} by {found['rule']} (n = {found['n']})"]
     for key, name in (("has_answer", "with an answer"), ("no_answer", "without")):
         if found.get(key):
             parts.append(f"{name} {found[key]['exact']:.2f} / {found[key]['f1']:.2f} % (n = {found[key]['n']})")

@@ -10,6 +10,7 @@ from reslab.cli import say
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
 from reslab.cli.tables.train import FILE, TableFlags, _Table, absolute, pairs, weights
 from reslab.run import command_line, slug
+from reslab.statistics import plus_minus
 from reslab.train.recipe import read
 
 
@@ -60,7 +61,7 @@ def compare(
     first = result["nets"][0]
     scores = [key for key in first if f"{key}_std" in first and key not in ("epochs", "seconds")]
     rows = [
-        [one["net"], *(plus_minus(one, key) for key in scores), counted(one["parameters"]), f"{one['seconds']:,.1f}"]
+        [one["net"], *(score(one, key) for key in scores), counted(one["parameters"]), f"{one['seconds']:,.1f}"]
         for one in result["nets"]
     ]
     say.table(["net", *scores, "parameters", "seconds"], rows)
@@ -70,11 +71,8 @@ def compare(
     print(f"report: {page}" + (f"\nnext:   reslab report {quote(str(folder / trained[0]))}-s0" if trained else ""))
 
 
-def plus_minus(row: dict[str, Any], key: str) -> str:
-    if row.get(key) is None:
-        return ""
-    spread = row[f"{key}_std"]
-    return f"{row[key]:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+def score(row: dict[str, Any], key: str) -> str:
+    return "" if row.get(key) is None else plus_minus(row[key], row[f"{key}_std"], digits=4)
 
 
 def counted(parameters: int | None) -> str:

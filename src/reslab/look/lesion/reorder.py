@@ -150,8 +150,9 @@ def shuffled(blocks: Blocks, swaps: int, coin: Random) -> tuple[int, ...]:
 
 def kendall_tau(order: Sequence[int]) -> float:
     """Kendall's rank correlation with 0, 1, 2, ...: 1 where all pairs stand in order, -1 where none does."""
-    pairs = list(combinations(order, 2))
-    return sum(1 if a < b else -1 for a, b in pairs) / len(pairs) if pairs else 1.0
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(range(len(order)), order).statistic) if len(order) > 1 else 1.0
 
 
 def within(path: str, other: str) -> bool:

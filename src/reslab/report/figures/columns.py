@@ -1,5 +1,6 @@
 """Which columns mattered: what shuffling each costs, and how open the net's masks of it were."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from reslab.report import words
@@ -18,24 +19,26 @@ def importance(found: Facts, main: str) -> Facts | None:
     factor, unit = (100, " points") if share else (1, "")
     shown = ranked[:LISTED][::-1]  # plotly stacks upward
     title = f"{name} lost by shuffling (points)" if share else f"{name} added by shuffling"
+    spread = [factor * sd if words.is_number(sd := one.get("permutation_std")) else None for one in ranked]
     plots = [bars(title, shown, [factor * one["permutation"] for one in shown], "@residual2", unit,
-                  spread=[factor * (one.get("permutation_std") or 0) for one in shown])]  # fmt: skip
+                  spread=spread[:LISTED][::-1] if any(spread) else None)]  # fmt: skip
     masked = any(words.is_number(one.get("mask")) for one in ranked)
     if masked:
         plots.append(bars("mean mask", shown, [one.get("mask") for one in shown], "@other1", ""))
     plots[0]["rows"] = [["column", title, "±"], *(
-        [one["column"], charts.finite(factor * one["permutation"]), charts.finite(factor * one["permutation_std"])]
-        for one in ranked
+        [one["column"], charts.finite(factor * one["permutation"]), charts.finite(sd)]
+        for one, sd in zip(ranked, spread, strict=True)
     )]  # fmt: skip
     if masked:
         plots[1]["rows"] = [
             ["column", "mean mask"],
             *([one["column"], charts.finite(one.get("mask"))] for one in ranked),
         ]
+    repeats = found.get("repeats")
+    shuffles = "one shuffle" if repeats == 1 else f"mean and standard deviation of {repeats} shuffles"
     caption = (
         f"By how much the test rows' {name} {'falls' if share else 'rises'} when a column's values are shuffled among "
-        f"{words.count(found.get('rows'))} rows: mean and standard deviation of {found.get('repeats')} shuffles. "
-        "What two columns both tell counts for neither."
+        f"{words.count(found.get('rows'))} rows: {shuffles}. What two columns both tell counts for neither."
     )
     if masked:
         caption += " Mean mask: how far the net lets each column in, 0 to 1, over rows and layers."
@@ -46,8 +49,9 @@ def importance(found: Facts, main: str) -> Facts | None:
 
 
 def bars(
-    title: str, shown: list[Facts], values: list[Any], color: str, unit: str, *, spread: list[float] | None = None
-) -> Facts:
+    title: str, shown: list[Facts], values: list[Any], color: str, unit: str, *,
+    spread: Sequence[float | None] | None = None,
+) -> Facts:  # fmt: skip
     """One panel: places, not categories, since plotly takes a column called 3 for the third."""
     names = [str(one["column"]) for one in shown]
     trace: Facts = {

@@ -1,0 +1,258 @@
+"""Every test, interval, correction and calibration error that is printed anywhere. scipy does the work where it can.
+
+Rates are in percent. They are compared on the scale arcsin(sqrt(rate)), in radians: there, counting the wrong among n
+images has the variance 1 / (4 n), whatever the rate is.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reslab.errors import UsageError
+
+if TYPE_CHECKING:  # numpy and scipy are imported where they are used: `reslab --help` needs neither
+    import numpy as np
+
+LEVEL = 0.95  # of every interval; a difference is called shown below a probability of 1 - LEVEL
+RESAMPLES = 1000
+BINS = 15  # of confidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Both ends, in the unit of what was asked."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Mean of a minus mean of b, with its interval; p: how probable a difference so large (two-sided) is by chance."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    statistic: float  # t, or z where df is None
+    df: float | None
+    n: int  # values of the smaller side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalence:
+    """Two one-sided tests: p is the larger of both; low and high are the interval of level 1 - 2 alpha."""
+
+    value: float
+    low: float
+    high: float
+    margin: float
+    p: float
+    shown: bool  # p < alpha: the difference lies within the margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """The predictions whose confidence lies in (low, high]; the first bin holds 0 too."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float  # mean; 0 in an empty bin
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """The expected calibration error, 0 to 1, and the bins it was summed over."""
+
+    ece: float
+    n: int
+    confidence: float  # mean
+    accuracy: float
+    bins: tuple[Bin, ...]
+
+
+def mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values)
+
+
+def std(values: Sequence[float]) -> float | None:
+    """The sample standard deviation (n - 1); None for fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def plus_minus(mean: float, std: float | None, *, digits: int = 2, gap: str = " ", unit: str = "") -> str:
+    """`8.41 ± 0.12 %`; one run alone has no standard deviation, and none is shown."""
+    spread = "" if std is None else f"{gap}±{gap}{std:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}" + (f"{gap}{unit}" if unit else "")
+
+
+def p_text(p: float) -> str:
+    """`= 0.022`, `< 0.0001`."""
+    return f"= {p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
+def welch(a: Sequence[float], b: Sequence[float], *, floor: float | tuple[float, float] = 0.0) -> Difference:
+    """Welch's t test of two means, each side with a variance of its own that is at least `floor`.
+
+    The floor, one for both sides or one each, is what is known of the noise of a single value: two equal values do not
+    show that there is none. Raises UsageError for fewer than two values a side, or no variance on either.
+    """
+    from scipy.stats import t, ttest_ind_from_stats
+
+    if min(len(a), len(b)) < 2:
+        raise UsageError(f"Welch's test needs at least two values per side, got {len(a)} and {len(b)}")
+    floors = floor if isinstance(floor, tuple) else (floor, floor)
+    va, vb = (max(statistics.variance(side), least) for side, least in zip((a, b), floors, strict=True))
+    if va + vb <= 0:
+        raise UsageError("Welch's test needs some variance: both sides are constant and floor is 0")
+    found = ttest_ind_from_stats(mean(a), math.sqrt(va), len(a), mean(b), math.sqrt(vb), len(b), equal_var=False)
+    va, vb = va / len(a), vb / len(b)
+    df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    value, reach = mean(a) - mean(b), float(t.ppf((1 + LEVEL) / 2, df)) * math.sqrt(va + vb)
+    return Difference(value=value, low=value - reach, high=value + reach, p=float(found.pvalue),
+                      statistic=float(found.statistic), df=df, n=min(len(a), len(b)))  # fmt: skip
+
+
+def compare_rates(a: Sequence[float], b: Sequence[float], *, images: int) -> Difference:
+    """Are two error rates (%) over seeds the same? Welch's test on arcsine roots; value and interval in points.
+
+    Each rate counts the wrong among `images`, so each side's variance is at least 1 / (4 images) on that scale. The
+    interval there is carried back to points by moving each side by its share of the variance: it holds 0 just where
+    p >= 1 - LEVEL.
+    """
+    scaled = [[math.asin(math.sqrt(rate / 100)) for rate in side] for side in (a, b)]
+    floor = 1 / (4 * images)
+    found = welch(scaled[0], scaled[1], floor=floor)
+    va, vb = (max(statistics.variance(side), floor) / len(side) for side in scaled)
+    centers = mean(scaled[0]), mean(scaled[1])
+
+    def points(difference: float) -> float:
+        further = difference - found.value
+        ends = centers[0] + further * va / (va + vb), centers[1] - further * vb / (va + vb)
+        share_a, share_b = (math.sin(min(max(end, 0.0), math.pi / 2)) ** 2 for end in ends)
+        return 100 * (share_a - share_b)
+
+    return Difference(value=mean(a) - mean(b), low=points(found.low), high=points(found.high), p=found.p,
+                      statistic=found.statistic, df=found.df, n=found.n)  # fmt: skip
+
+
+def compare_counts(a: float, b: float, *, images: int) -> Difference:
+    """Two error rates (%) of one net each: a z test over images, which says nothing about other seeds.
+
+    The interval, in points, is Newcombe's, made of two Wilson intervals (1998, method 10).
+    """
+    from scipy.stats import norm
+
+    shares = a / 100, b / 100
+    pooled = mean(shares)
+    error = math.sqrt(max(pooled * (1 - pooled), 1e-12) * 2 / images)
+    z = (shares[0] - shares[1]) / error
+    around = [wilson(round(share * images), images) for share in shares]
+    down = math.hypot(shares[0] - around[0].low, around[1].high - shares[1])
+    up = math.hypot(around[0].high - shares[0], shares[1] - around[1].low)
+    return Difference(value=a - b, low=a - b - 100 * down, high=a - b + 100 * up, p=float(2 * norm.sf(abs(z))),
+                      statistic=z, df=None, n=1)  # fmt: skip
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): each probability as it counts among all that were looked at together."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    adjusted, least = [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = least
+    return adjusted
+
+
+def equivalence(
+    a: Sequence[float], b: Sequence[float], *, margin: float, floor: float | tuple[float, float] = 0.0,
+    alpha: float = 1 - LEVEL,
+) -> Equivalence:  # fmt: skip
+    """Do two means differ by less than `margin`? Two one-sided Welch tests (Schuirmann 1987), in the values' own unit.
+
+    The margin must have been fixed before the data were seen. `floor` as for `welch`; `counting_variance` gives that of
+    rates. Raises UsageError for a margin that is not positive, and as `welch`.
+    """
+    from scipy.stats import t
+
+    if not margin > 0:
+        raise UsageError(f"margin must be positive, got {margin}")
+    found = welch(a, b, floor=floor)
+    assert found.df is not None
+    error = (found.high - found.value) / float(t.ppf((1 + LEVEL) / 2, found.df))
+    p = max(
+        float(t.sf((found.value + margin) / error, found.df)), float(t.cdf((found.value - margin) / error, found.df))
+    )
+    reach = float(t.ppf(1 - alpha, found.df)) * error
+    return Equivalence(value=found.value, low=found.value - reach, high=found.value + reach, margin=margin, p=p,
+                       shown=p < alpha)  # fmt: skip
+
+
+def counting_variance(rate: float, images: int) -> float:
+    """The variance (points squared) of a rate (%) counted among `images`; two of four imaginary ones keep it from 0."""
+    share = (rate / 100 * images + 2) / (images + 4)  # Agresti and Coull 1998
+    return 1e4 * share * (1 - share) / images
+
+
+def wilson(count: int, n: int) -> Interval:
+    """Wilson's score interval of a share count / n, 0 to 1."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, n).proportion_ci(confidence_level=LEVEL, method="wilson")
+    return Interval(low=float(found.low), high=float(found.high))
+
+
+def bootstrap(
+    scores: Callable[[np.ndarray], Mapping[str, float | None]], n: int, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Interval]:
+    """Percentile intervals of scores over n examples: each computed anew on n rows drawn with replacement.
+
+    `scores(rows)` gives them for these rows; None where they do not define a score: that resample is left out. (scipy's
+    bootstrap takes one score at a time and no None.)
+    """
+    import numpy as np
+
+    draws = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {}
+    for _ in range(resamples):
+        for name, value in scores(draws.integers(n, size=n)).items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
+    ends = {name: np.percentile(values, tails) for name, values in found.items()}
+    return {name: Interval(low=float(low), high=float(high)) for name, (low, high) in ends.items()}
+
+
+def reliability(
+    confidence: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = BINS
+) -> Reliability:
+    """ECE: the mean over predictions of |accuracy - confidence| in their bin (Guo et al. 2017, section 2).
+
+    `bins` of equal width. Raises UsageError for no predictions, or a confidence that is no probability.
+    """
+    import numpy as np
+
+    sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if sure.ndim != 1 or not len(sure) or sure.shape != hit.shape or bins < 1:
+        raise UsageError(
+            f"confidence and correct must be (N,), N and bins at least 1; got {sure.shape}, {hit.shape}, {bins}"
+        )
+    if not ((sure >= 0) & (sure <= 1 + 1e-9)).all():
+        raise UsageError(f"a confidence lies in 0 to 1, got {sure.min():g} to {sure.max():g}")
+    edges = np.arange(bins + 1) / bins
+    rounding = 1e-7  # 0.6 in single precision lies a little above 0.6, and still belongs to the bin that ends there
+    place = np.clip(np.searchsorted(edges + rounding, sure, side="left") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    mean_sure, mean_hit = (np.bincount(place, column, bins) / np.maximum(count, 1) for column in (sure, hit))
+    table = tuple(
+        Bin(low=float(edges[b]), high=float(edges[b + 1]), n=int(count[b]),
+            confidence=float(mean_sure[b]), accuracy=float(mean_hit[b])) for b in range(bins)
+    )  # fmt: skip
+    return Reliability(ece=float((count * np.abs(mean_hit - mean_sure)).sum() / len(sure)), n=len(sure),
+                       confidence=float(sure.mean()), accuracy=float(hit.mean()), bins=table)  # fmt: skip
