@@ -95,7 +95,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(ReslabError, match="no permission to write there; choose another folder with --out"):
+    with pytest.raises(ReslabError, match="no permission to write there; choose another folder"):
         Run(tmp_path / "run").make()
 
 

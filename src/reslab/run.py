@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.stored.files import RESTORE, MissingFile, named, present
 from reslab.stored.read import held, read_events, read_json
 from reslab.version import __version__
@@ -58,7 +58,8 @@ class Run:
             data: dict[str, Any] = read_json(path, dict[str, Any] if needs else kind_of(name))
         except MissingFile as error:
             if self.has("spec.json"):
-                raise UsageError(f"{named(path)} is missing; restore a copy of it, or train anew with --out") from error
+                missing = f"{named(path)} is missing; restore a copy of it, or train anew in another "
+                raise UsageError(missing, arg("folder")) from error
             raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
         if lacking := [key for key in needs if key not in data]:
             raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
@@ -152,20 +153,21 @@ def sweep(folder: Path, names: Iterable[str]) -> None:
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn an OSError while writing `path` into one sentence that says what to do."""
+    what: str | Sentence
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             what = "the disk is full; free some space and run the command again (training goes on where it was)"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            what = "no permission to write there; choose another folder with --out"
+            what = Sentence("no permission to write there; choose another ", arg("folder"))
         elif isinstance(error, IsADirectoryError):
             what = "a folder stands there; name a file"
         elif isinstance(error, FileExistsError | NotADirectoryError):
-            what = "a file stands where a folder is needed; choose another folder with --out"
+            what = Sentence("a file stands where a folder is needed; choose another ", arg("folder"))
         else:
             what = error.strerror or str(error)
-        raise ReslabError(f"cannot write {path}: {what}") from error
+        raise ReslabError(f"cannot write {path}: ", what) from error
 
 
 def finite(data: Any) -> Any:

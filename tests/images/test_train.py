@@ -22,14 +22,14 @@ Begin = Callable[..., Run]
 
 
 def test_drops_that_the_run_does_not_reach_are_warned_of(begin: Begin, few: ImageData, tmp_path: Path) -> None:
-    said = r"ends at iteration 12, before its learning rate drops at 12, 32,000; --drops 0\.5 0\.75 sets"
+    said = r"ends at iteration 12, before its learning rate drops at 12, 32,000; drops=\(0\.5, 0\.75\) sets"
     with pytest.warns(UserWarning, match=said):
         begin(tmp_path / "run", few, drops=[6, 12, 32000])
     begin(tmp_path / "shares", few, drops=[0.5, 0.75])
 
 
 def test_mirrored_digits_are_warned_of(begin: Begin, digits: ImageData, few: ImageData, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="the mirror of a digit is none: take --no-flip"):
+    with pytest.warns(UserWarning, match="the mirror of a digit is none: take flip=False"):
         begin(tmp_path / "run", digits, augment="crop", flip=True)
     begin(tmp_path / "still", digits, augment="crop")
     begin(tmp_path / "letters", few, augment="crop", flip=True)

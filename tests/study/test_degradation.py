@@ -84,7 +84,7 @@ def test_the_plain_twin_has_no_shortcuts_of_any_option(tmp_path: Path) -> None:
 
 
 def test_a_study_without_shortcuts_compares_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--shortcut must be A, A-both, B or C"):
+    with pytest.raises(UsageError, match="shortcuts: shortcut must be A, A-both, B or C"):
         degradation(tmp_path / "s", recipe=read("digits", **QUICK), net_options={"shortcut": "none"})
     assert not (tmp_path / "s").exists()
 
@@ -96,7 +96,7 @@ def test_a_folder_of_something_else_is_refused(files: tuple[str, ...], tmp_path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UsageError, match="is not empty and not a study folder; choose another folder with --out"):
+    with pytest.raises(UsageError, match="is not empty and not a study folder; choose another folder"):
         degradation(tmp_path, recipe=read("digits", **QUICK), jobs=1)
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -106,7 +106,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(
 
 def test_a_file_where_the_run_folder_should_be(begin: Any, few: ImageData, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder with --out"):
+    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder"):
         begin(tmp_path / "runs" / "mine", few)
-    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder with --out"):
+    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder"):
         begin(tmp_path / "runs", few)

@@ -229,7 +229,7 @@ def test_a_finished_run_is_not_touched(begin: Any, few: ImageData, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"lr": 0.3}, r"holds another run \(recipe: lr 0.05 there, 0.3 asked\); name a new folder with --out"),
+        ({"lr": 0.3}, r"holds another run \(recipe: lr 0.05 there, 0.3 asked\); choose another folder"),
         ({"seed": 4, "flip": True}, r"\(recipe: flip False there, True asked; seed 0 there, 4 asked\)"),
         ({"net": "plain8"}, r"\(net: name 'resnet8' there, 'plain8' asked; shortcut 'A' there, 'none' asked\)"),
     ],
@@ -254,7 +254,7 @@ def test_other_data_in_the_folder_are_named(begin: Any, few: ImageData, digits: 
 
 def test_a_folder_that_is_not_a_run_is_left_alone(begin: Any, few: ImageData, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match="is not empty and not a run folder; choose another folder with --out"):
+    with pytest.raises(UsageError, match="is not empty and not a run folder; choose another folder"):
         begin(tmp_path, few)
     with pytest.raises(UsageError, match=r"is not a run folder: it has no spec\.json"):
         train(tmp_path, device="cpu")

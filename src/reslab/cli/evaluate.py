@@ -134,5 +134,5 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
         return str(write(model))
     except ReslabError as error:
         # The measurement is printed all the same. Without what `error` advises: there is no --out here.
-        warnings.warn(f"the result is not on the page of the run: {str(error).partition(';')[0]}", stacklevel=2)
+        warnings.warn(f"the result is not on the page of the run: {say.words(error).partition(';')[0]}", stacklevel=2)
         return None

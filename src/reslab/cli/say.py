@@ -16,7 +16,7 @@ from reslab.errors import Argument, Sentence, Worded
 
 NAMES = {  # arguments that Python's functions take under another name than the command line
     "folder": "folder with --out",
-    "file": "FILE",
+    "test_word": "--test",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, ReslabWarning, UsageError, arg
 from reslab.images.card import write_card
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
@@ -56,7 +56,9 @@ def prepare(
     net.check()
     recipe.check()
     if recipe.early_stop and not recipe.validation:
-        raise UsageError("early_stop needs a validation part, and the test part steers nothing: give --validation 0.1")
+        raise UsageError(
+            "early_stop needs a validation part, and the test part steers nothing: set ", arg("validation", 0.1)
+        )
     if recipe.checkpointing:
         raise UsageError("checkpointing is for encoders of texts: leave it out")
     mind(recipe, data)
@@ -73,8 +75,8 @@ def mind(recipe: Recipe, data: ImageData) -> None:
     """Warn of what can be run but is hardly meant."""
     images = len(data.train)
     if data.digits and recipe.flip and recipe.augment != "none":
-        warnings.warn("the recipe mirrors half of the images, and the mirror of a digit is none: take --no-flip",
-                      stacklevel=3)  # fmt: skip
+        mirrored = "the recipe mirrors half of the images, and the mirror of a digit is none: take "
+        warnings.warn(ReslabWarning(mirrored, arg("flip", False)), stacklevel=3)
     cores = usable_cores()
     if recipe.batch > images:
         warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
@@ -83,11 +85,13 @@ def mind(recipe: Recipe, data: ImageData) -> None:
         warnings.warn(f"{recipe.threads} threads on {cores} processors are slower than {cores}", stacklevel=3)
     schedule = Schedule(recipe, images=images - set_aside(images, recipe))
     if schedule.missed and max(recipe.drops) >= 1:  # shares of a run of a few steps may fall on its end: as asked
-        warnings.warn(
+        late = ReslabWarning(
             f"the run ends at iteration {schedule.total:,}, before its learning rate drops at "
-            f"{', '.join(f'{drop:,}' for drop in schedule.missed)}; --drops 0.5 0.75 sets drops as shares of the run",
-            stacklevel=3,
+            f"{', '.join(f'{drop:,}' for drop in schedule.missed)}; ",
+            arg("drops", (0.5, 0.75)),
+            " sets drops as shares of the run",
         )
+        warnings.warn(late, stacklevel=3)
 
 
 def train(
@@ -132,7 +136,8 @@ def stored_data(run: Run) -> ImageData:
     if data.fingerprint != about["fingerprint"]:
         raise ReslabError(
             f"the data {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "
-            "or name a new run with --out"
+            "or choose another ",
+            arg("folder"),
         )
     return data
 

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, first_line, nearest
+from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line, nearest
 from reslab.extras import need
 from reslab.nets.hub import loading, quiet
 
@@ -31,7 +31,8 @@ def zoo(library: str, name: str, weights: bool | None) -> dict[str, Any]:
         raise ReslabError(
             f"{library}:{name} cannot be loaded: {first_line(error)}; `reslab doctor` reports known problems"
         ) from error
-    return {**found, "notes": () if weights else ("as initialized: --weights takes its trained weights",)}
+    untrained = Sentence("as initialized: ", arg("weights", True), " takes its trained weights")
+    return {**found, "notes": () if weights else (untrained,)}
 
 
 def timm_model(name: str, weights: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
 from reslab.nets.own import run_function
 from reslab.run import Run, slug
@@ -16,11 +16,13 @@ from reslab.stored.read import held, read_toml
 if TYPE_CHECKING:
     from torch import nn
 
-WORDS = (
-    "a run folder; a checkpoint file, with --net; net:NAME, a net of ours as it is initialized; a folder of Hugging "
-    "Face's or hf:NAME (extra text; only safetensors are read); timm:NAME or torchvision:NAME where installed; or "
+WORDS = Sentence(
+    "a run folder; a checkpoint file, with ",
+    arg("net"),
+    "; net:NAME, a net of ours as it is initialized; a folder of Hugging Face's or hf:NAME (extra text; only "
+    "safetensors are read); timm:NAME or torchvision:NAME where installed; or "
     "FILE.py:FUNCTION, your own Python file, which is run: the function returns the model, or (model, example input), "
-    "or (model, example input, labels)"
+    "or (model, example input, labels)",
 )
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 Kind = Literal["images", "causal", "masked", "encoder", "own"]
@@ -103,13 +105,15 @@ def load(
     origin, _, rest = word.partition(":")
     file, _, function = word.rpartition(":")
     if not word:
-        raise UsageError(f"an empty word names no model: take {WORDS}")
+        raise UsageError("an empty word names no model: take ", WORDS)
     if net is None and options and origin != "net":
-        raise UsageError(f"{', '.join(options)} can be changed in a net of ours: a checkpoint with --net, or net:NAME")
+        raise UsageError(
+            f"{', '.join(options)} can be changed in a net of ours: a checkpoint with ", arg("net"), ", or net:NAME"
+        )
     if path.is_file() and path.suffix != ".py":
         return checkpoint(path, net, options, weights)
     if net is not None:
-        raise UsageError(f"--net names the net of a checkpoint file, and {word} is none; leave it out")
+        raise UsageError(arg("net"), f" names the net of a checkpoint file, and {word} is none; leave it out")
     if origin == "net":
         return fresh(word, rest, options)
     if origin in ("timm", "torchvision"):
@@ -181,7 +185,7 @@ def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bo
         module = load_net(path, net, **{**sizes, **options})
     except UsageError as error:
         if net is None:
-            raise UsageError(f"{path}: say which net its weights are of, such as --net resnet56") from error
+            raise UsageError(f"{path}: say which net its weights are of, such as ", arg("net", "resnet56")) from error
         raise
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
                   notes=(str(module.match),))  # fmt: skip

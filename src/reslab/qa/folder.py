@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.extras import need
 from reslab.nets.hub import loading, location, quiet
 from reslab.nets.specs import make
@@ -60,7 +60,9 @@ def judged(questions: Sequence[Question], rule: str) -> None:
     """Raise UsageError where the rule cannot judge the questions."""
     unanswered = next((one for one in questions if not one.answers), None)
     if unanswered and not RULES[rule].empty:
-        raise UsageError(f"question {unanswered.id} has no answer, which {rule} cannot judge: take --rule squad2")
+        raise UsageError(
+            f"question {unanswered.id} has no answer, which {rule} cannot judge: take ", arg("rule", "squad2")
+        )
 
 
 def rule_for(questions: Sequence[Question]) -> str:
@@ -139,7 +141,8 @@ def stored_data(run: Run) -> QuestionData:
     if data.fingerprint != about["fingerprint"]:
         raise ReslabError(
             f"the questions {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "
-            "or name a new run with --out"
+            "or choose another ",
+            arg("folder"),
         )
     return data
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
 from reslab.images.task import ImageTask, set_aside
@@ -95,7 +95,9 @@ def check(depths: Sequence[int], seeds: int, net_options: dict[str, Any]) -> Non
     if seeds < 1:
         raise UsageError(f"seeds must be positive, got {seeds}")
     if net_options.get("shortcut") == "none":
-        raise UsageError("the study compares nets with and without shortcuts: --shortcut must be A, A-both, B or C")
+        raise UsageError(
+            "the study compares nets with and without shortcuts: ", arg("shortcut"), " must be A, A-both, B or C"
+        )
     # `resnet` names what is wrong with a depth; ImageNet's nets have four stages, CIFAR's three.
     if len({len(resnet(f"resnet{depth}", **net_options).stages) for depth in depths}) > 1:
         raise UsageError(f"the depths {', '.join(map(str, depths))} are of two families; compare within one")
@@ -108,7 +110,7 @@ def refuse_another(study: Run) -> None:
     # What a study that was killed before it kept its recipe may have left.
     known = ("results", ".recipe.toml.")
     if study.folder.is_dir() and not all(path.name.startswith(known) for path in study.folder.iterdir()):
-        raise UsageError(f"{study.folder} is not empty and not a study folder; choose another folder with --out")
+        raise UsageError(f"{study.folder} is not empty and not a study folder; choose another ", arg("folder"))
 
 
 def settle(
@@ -126,7 +128,9 @@ def settle(
         wanted = {k: v for k, v in asdict(recipe).items() if v != "auto" and k != "threads"}
         differ = [f"{k} {getattr(kept, k)!r} there, {v!r} asked" for k, v in wanted.items() if getattr(kept, k) != v]
         if differ:
-            raise UsageError(f"{study.folder} holds another study ({'; '.join(differ[:3])}); name a new one with --out")
+            raise UsageError(
+                f"{study.folder} holds another study ({'; '.join(differ[:3])}); choose another ", arg("folder")
+            )
         return kept
     place = pick_device(device)
     if not recipe.threads and place.type == "cpu":

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.nets.words import Loaded
 from reslab.subject import pictures, tokens
 
@@ -88,7 +88,7 @@ def check(flags: Wanted) -> None:
     if flags.length is not None and flags.length < 2:
         raise UsageError(f"length must be two or more, got {flags.length}")
     if flags.random and flags.data is not None:
-        raise UsageError(f"--random takes the place of data: leave out --random or --data {flags.data}")
+        raise UsageError(arg("random", True), " takes the place of data: leave it out, or ", arg("data", flags.data))
 
 
 def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -147,7 +147,7 @@ def noise(loaded: Loaded, flags: Wanted, n: int) -> Any:
 
     shape = sides(flags.input) if flags.input is not None else loaded.shape
     if shape is None:
-        raise UsageError(f"{loaded.word} returns no example input: give its shape, such as --input 3x224x224")
+        raise UsageError(f"{loaded.word} returns no example input: give its shape, such as ", arg("input", "3x224x224"))
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(flags.seed))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.nets.words import Loaded
 from reslab.run import Run
 
@@ -58,10 +58,15 @@ def chosen(model: str, run: Run | None, word: str | None, options: dict[str, Any
             raise UsageError(f"{model} takes images, and {word} is a file of texts")
         return load(word, **{k: v for k, v in options.items() if k != "size" or later(word, options) is None})
     if run is None:
-        raise UsageError(f"{model}: say what to look at it with: --data cifar10, a folder, a parquet file; or --random")
+        raise UsageError(
+            f"{model}: say what to look at it with: ",
+            arg("data", "cifar10"),
+            ", a folder, a parquet file; or ",
+            arg("random", True),
+        )
     if options:
-        left_out = " ".join(f"--{key} {value}" for key, value in options.items())
-        raise UsageError(f"{model} is a run folder and has its own data: leave out {left_out}, or add --data")
+        given = [part for key, value in options.items() for part in (arg(key, value), ", ")][:-1]
+        raise UsageError(f"{model} is a run folder and has its own data: leave out ", *given, ", or add ", arg("data"))
     return stored_data(run)
 
 
@@ -80,7 +85,9 @@ def normalization(loaded: Loaded, asked: Any, images: Any) -> tuple[Any, str]:
 
     if loaded.run:
         if asked:
-            raise UsageError(f"{loaded.word} is a run folder and has its own normalization: leave out --normalize")
+            raise UsageError(
+                f"{loaded.word} is a run folder and has its own normalization: leave out ", arg("normalize")
+            )
         return Normalize.from_dict(loaded.run.read_json("normalize.json", "mean", "std")), "the run's"
     if loaded.mean_std and not asked:
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in loaded.mean_std)
@@ -90,6 +97,7 @@ def normalization(loaded: Loaded, asked: Any, images: Any) -> tuple[Any, str]:
         return Normalize(mean, std), "the model's own"
     mode: Any = asked or ("channel" if loaded.initial and loaded.spec else "imagenet")
     if mode == "imagenet" and not asked and images.shape[0] != 3:
-        raise UsageError(f"ImageNet's mean is for 3 channels, the images of {images.name} have {images.shape[0]}: take "
-                         "--normalize channel or pixel, as the model was trained")  # fmt: skip
+        channels = f"the images of {images.name} have {images.shape[0]}"
+        raise UsageError(f"ImageNet's mean is for 3 channels, {channels}: take ", arg("normalize", "channel"),
+                         " or pixel, as the model was trained")  # fmt: skip
     return measure(images.train, mean=mode, std=mode == "imagenet"), mode

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.nets.words import Loaded
 from reslab.run import environment
 from reslab.subject import inputs, models, pictures
@@ -83,7 +83,7 @@ def meet(
     try:
         merges = find(loaded.model, first, modules=modules)
     except UsageError as error:
-        raise UsageError(f"{error}{hint(loaded, first, data)}") from error
+        raise UsageError(error, hint(loaded, first, data)) from error
     if data:
         found = check_answers(loaded, found, precision)
     settings = {"precision": precision, "merge": list(modules), "batch": wanted.batch, "seed": wanted.seed,
@@ -109,8 +109,8 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
     with torch.no_grad(), as_it_was(loaded.model):
         answer = scores(call(loaded.model, rows(example, 0, 2)))
     if not answer.isfinite().all():
-        less = "" if precision == "fp32" else f"; {precision} may be too narrow for it: --precision fp32"
-        raise ReslabError(f"{loaded.word} answers with NaN or infinite numbers: nothing can be measured{less}")
+        less = () if precision == "fp32" else (f"; {precision} may be too narrow for it: ", arg("precision", "fp32"))
+        raise ReslabError(f"{loaded.word} answers with NaN or infinite numbers: nothing can be measured", *less)
     classes = len(found.data["classes"]) if labels is not None and "classes" in found.data else None
     if classes is None:
         return found
@@ -122,16 +122,16 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
         return found.unlabelled()
     if answer.shape[1] != classes:
         raise UsageError(f"{loaded.word} scores {answer.shape[1]} classes, {found.data['name']} has {classes}: the "
-                         "labels mean nothing to it; --no-labels measures without them")  # fmt: skip
+                         "labels mean nothing to it; ", arg("labels", False), " measures without them")  # fmt: skip
     return found
 
 
-def hint(loaded: Loaded, example: Any, data: bool) -> str:
+def hint(loaded: Loaded, example: Any, data: bool) -> str | Sentence:
     """What may help where a model does not take an example."""
     if loaded.fake:
-        return "; its shapes alone do not do: leave out --no-weights"
+        return Sentence("; its shapes alone do not do: leave out ", arg("weights", False))
     shape = tuple(getattr(example, "shape", ()))[1:]
     if loaded.shape is None or len(shape) != 3 or shape[1:] == loaded.shape[1:]:
         return ""
-    how = f"--size {loaded.shape[1]}" if data else f"--input {'x'.join(map(str, loaded.shape))}"
-    return f"; it is meant for images of {loaded.shape[1]} pixels: {how}"
+    how = arg("size", loaded.shape[1]) if data else arg("input", "x".join(map(str, loaded.shape)))
+    return Sentence(f"; it is meant for images of {loaded.shape[1]} pixels: ", how)

@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.nets.words import Loaded
 
 SAMPLES, BATCH, LENGTH = 100, 10, 128  # by default; a window of 128 tokens costs as much as many small images
@@ -17,11 +17,13 @@ def text_batches(loaded: Loaded, flags: Any, device: Any) -> tuple[list[Any], di
     from reslab.qa.data.plain import load_texts, windows
 
     if flags.data is None:
-        raise UsageError(f"{loaded.word}: say which texts to look at it with: --data FILE (.txt, .json, .jsonl, "
-                         ".parquet); or --random")  # fmt: skip
+        raise UsageError(f"{loaded.word}: say which texts to look at it with: ", arg("data", "FILE"),
+                         " (.txt, .json, .jsonl, .parquet); or ", arg("random", True))  # fmt: skip
     tokenizer = loaded.tokenizer
     if tokenizer is None:
-        raise UsageError(f"{loaded.word} has no tokenizer beside its weights: add its tokenizer.json, or take --random")
+        raise UsageError(
+            f"{loaded.word} has no tokenizer beside its weights: add its tokenizer.json, or take ", arg("random", True)
+        )
     texts = load_texts(flags.data, column=flags.column)
     length = length_of(loaded, flags)
     before, after = special(tokenizer)
@@ -55,7 +57,9 @@ def token_batches(loaded: Loaded, flags: Any, ids: Any, device: Any) -> list[Any
     elif loaded.kind == "masked" and flags.labels:
         mask = getattr(loaded.tokenizer, "mask_token_id", None)
         if mask is None:
-            raise UsageError(f"{loaded.word} has no tokenizer with a mask token to hide words with: take --no-labels")
+            raise UsageError(
+                f"{loaded.word} has no tokenizer with a mask token to hide words with: take ", arg("labels", False)
+            )
         ids, labels = hidden(ids, mask=mask, special=loaded.tokenizer.all_special_ids, seed=flags.seed)
     step = flags.batch or BATCH
     return [
@@ -75,7 +79,7 @@ def length_of(loaded: Loaded, flags: Any) -> int:
     config = loaded.model.config
     longest = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     if flags.length is not None and longest and flags.length > longest:
-        raise UsageError(f"{loaded.word} takes windows of up to {longest} tokens, got --length {flags.length}")
+        raise UsageError(f"{loaded.word} takes windows of up to {longest} tokens, got ", arg("length", flags.length))
     return flags.length or min(LENGTH, longest or LENGTH)
 
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError, arg, nearest
 from reslab.run import Run, environment
 from reslab.statistics import mean, std
 from reslab.tables.data.encoder import Table
@@ -63,7 +63,7 @@ def compare(
         if nets is None:
             nets = (*NETS, TREES) if one_answer(data.target) else NETS
         elif TREES in nets and not one_answer(data.target):
-            raise UsageError(f"{TREES} predict one class or one number; leave them out of --nets")
+            raise UsageError(f"{TREES} predict one class or one number; leave them out of ", arg("nets"))
         if fit_batch:
             recipe = change(recipe, batch=batch_for(len(data.frames["train"]), recipe.batch))
             used["batch"] = recipe.batch

@@ -14,7 +14,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.run import Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
@@ -106,8 +106,9 @@ class Residual(BaseEstimator):
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
         if self.validation and len(frame) >= FEW:
             groups = values if self.target_.kind == "classes" else None
+            cure = Sentence("give more rows, or set ", arg("validation", 0))
             rows["train"], rows["validation"] = set_aside(
-                len(frame), self.validation, seed=seed, groups=groups, cure="give more rows, or set validation=0"
+                len(frame), self.validation, seed=seed, groups=groups, cure=cure
             )
         frames = {part: frame.take(some) for part, some in rows.items()}
         targets = {part: values[some] for part, some in rows.items()}

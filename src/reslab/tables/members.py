@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.run import Run
 from reslab.tables.metrics import MAIN
 from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
@@ -31,9 +31,9 @@ def prepare_members(
     if run.has(MEMBERS):
         there = members_of(run)
         if [member.folder.name for member in there] != names:
-            raise UsageError(f"{run.folder} holds {len(there)} members, not {members}; name a new folder with --out")
+            raise UsageError(f"{run.folder} holds {len(there)} members, not {members}; choose another ", arg("folder"))
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} holds something other than {members} members; name a new folder with --out")
+        raise UsageError(f"{run.folder} holds something other than {members} members; choose another ", arg("folder"))
     for k, name in enumerate(names):
         seeded = change(recipe, seed=recipe.seed + k)
         prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded, command=command)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.nets.weights import insert, match, read_state
 from reslab.run import Run, write_aside
 from reslab.tables.data.encoder import Table
@@ -175,7 +175,9 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):
             if folder.has(DONE):
-                raise ReslabError(f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train anew with --out")
+                raise ReslabError(
+                    f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train anew in another ", arg("folder")
+                )
             raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
         encoder, target = read_encoder(folder, place)
         if spec.outputs != target.outputs:

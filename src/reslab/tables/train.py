@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.nets.specs import make
 from reslab.run import Run
 from reslab.tables.data.frame import Frame, Report, read_frame
@@ -50,8 +50,9 @@ from reslab.train.recipe import Recipe, refuse_images
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
-CURE = "name a file of test rows with --test, give more rows, or say --kind numbers where the target is a number"
-LEAVE = "give more rows, or set no validation part aside with --validation 0"
+CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),
+                " where the target is a number")  # fmt: skip
+LEAVE = Sentence("give more rows, or set no validation part aside with ", arg("validation", 0))
 FILES = (ENCODER, ARRAYS, TARGET)  # that `prepare` makes beside those of every run
 
 
@@ -72,7 +73,7 @@ class Reading:
     def check(self) -> None:
         """Raise UsageError for what cannot be."""
         if not self.target:
-            raise UsageError("name the column to predict, with --target")
+            raise UsageError("name the column to predict, with ", arg("target"))
         if self.test_word is None and not 0 < self.test < 1:
             raise UsageError(f"the test part must be a share between 0 and 1, got {self.test:g}")
 
@@ -200,7 +201,7 @@ def train(
         parts = parts_of(data, reading, device=place, tell=tell)
         if fingerprint(parts) != run.read_json("data.json")["fingerprint"]:
             raise ReslabError(f"the table {word!r} has changed since {run.folder} was begun; restore it to go on, or "
-                              "name a new run with --out")  # fmt: skip
+                              "choose another ", arg("folder"))  # fmt: skip
         with beginning(run, recipe, place):
             training = train_net(parts, spec, recipe=recipe, run=run, device=place, tell=tell)
         try:

@@ -85,7 +85,7 @@ def set_aside(
     if not len(held):
         of = "" if groups is None else f" of {len(every)} classes"
         several = f"{n} rows{of} are" if n > 1 else "1 row is"
-        raise UsageError(f"{several} too few to set {100 * part:.3g} % aside{of and ' of each'}: {cure}")
+        raise UsageError(f"{several} too few to set {100 * part:.3g} % aside{of and ' of each'}: ", cure)
     return np.setdiff1d(np.arange(n), held), held
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.run import Run
 from reslab.train.recipe import Recipe, read, write
 
@@ -25,7 +25,7 @@ def make_folder(
     Raises UsageError where something else lies there.
     """
     if run.folder.is_dir() and not all(begun(path.name) or path.name in ours for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another folder with --out")
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
     run.make()
     run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=without)}")
     run.write_json("data.json", about)
@@ -64,11 +64,12 @@ def same(
     }
     for what, (old, new) in stored.items():
         if what == "data" and old != new:
-            raise UsageError(f"{run.folder} holds another run (the data differ); name a new folder with --out")
+            raise UsageError(f"{run.folder} holds another run (the data differ); choose another ", arg("folder"))
         differ = [f"{key} {old.get(key)!r} there, {new[key]!r} asked" for key in new if old.get(key) != new[key]]
         if differ:
             raise UsageError(
-                f"{run.folder} holds another run ({what}: {'; '.join(differ[:3])}); name a new folder with --out"
+                f"{run.folder} holds another run ({what}: {'; '.join(differ[:3])}); choose another ",
+                arg("folder"),
             )
 
 
@@ -88,7 +89,9 @@ def pick_device(name: str = "auto") -> torch.device:
 def read_recipe(run: Run) -> Recipe:
     """The recipe of a run folder. Raises UsageError where it has none."""
     if not run.has("recipe.toml"):
-        raise UsageError(f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew with --out")
+        raise UsageError(
+            f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew in another ", arg("folder")
+        )
     return read(run.path("recipe.toml"))
 
 

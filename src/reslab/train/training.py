@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
@@ -114,8 +114,9 @@ class Training:
         path = self.run.write_json("nan.json", {"iteration": bad, "lr": rate, "rows": rows})
         raise ReslabError(
             f"loss or weights were not finite at iteration {bad} (lr {rate:g}); its batch's rows are in {path}, "
-            "the last checkpoint is as it was; a lower --lr, --clip 1 or --precision fp32 in a new folder may cure it"
-        )
+            "the last checkpoint is as it was; a lower ", arg("lr"), ", ", arg("clip", 1), " or ",
+            arg("precision", "fp32"), " in a new folder may cure it",
+        )  # fmt: skip
 
     def log(self) -> dict[str, float]:
         """Write a line of training loss (mean) and error (%) since the last one; hear what the schedule says."""

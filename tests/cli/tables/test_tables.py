@@ -220,7 +220,7 @@ def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert trained("--members", "2", "--seed", "5", "--out", "both") == 0
     assert capsys.readouterr().out.startswith("both is finished: nothing to do")
     for words, sentence in (
-        (["--members", "3"], "both holds 2 members, not 3; name a new folder with --out"),
+        (["--members", "3"], "both holds 2 members, not 3; choose another folder with --out"),
         (["--members", "2", "--lr", "1"], "both/s0 holds another run (recipe: lr"),
         ([], "both is not empty and not a run folder"),
     ):

@@ -135,7 +135,7 @@ def test_what_cannot_be(pixels: Pixels, wrong: dict, sentence: str) -> None:
 
 
 def test_more_that_cannot_be(pixels: Pixels, encoded: Encoded) -> None:
-    with pytest.raises(UsageError, match=r"starts at 7 pixels, smaller than the 8 x 8 crops.*--size 224"):
+    with pytest.raises(UsageError, match=r"starts at 7 pixels, smaller than the 8 x 8 crops.*size=224"):
         run(encoded, 0, 1, kind="scale", scale=(7, 9))
     with pytest.raises(UsageError, match="the training part is empty"):
         run(pixels.subset([]), 0, 1)

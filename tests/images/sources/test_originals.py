@@ -144,7 +144,7 @@ def test_only_the_published_pickle_is_opened(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("word", ["cifar10", "cifar100", "mnist", "fashion-mnist"])
 def test_not_there(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESLAB_DATA", str(tmp_path))
-    with pytest.raises(UsageError, match=rf"^{word} not found in {tmp_path} \(looked .*; pass --download") as caught:
+    with pytest.raises(UsageError, match=rf"^{word} not found in {tmp_path} \(looked .*; pass download=True") as caught:
         load(word)
     assert caught.value.exit_code == 2
 
@@ -202,7 +202,7 @@ def test_a_missing_file_is_fetched(tmp_path: Path) -> None:
     write_mnist(tmp_path / "site")
     write_mnist(tmp_path / "MNIST/raw")
     (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UsageError, match=r"has no t10k-labels-idx1-ubyte\(.gz\); pass --download"):
+    with pytest.raises(UsageError, match=r"has no t10k-labels-idx1-ubyte\(.gz\); pass download=True"):
         load_mnist(MNIST, root=tmp_path, may_download=False)
     labels = tmp_path / "site/t10k-labels-idx1-ubyte.gz"
     near = replace(MNIST, sites=(labels.parent.as_uri() + "/",), md5={**MNIST.md5, labels.stem: md5(labels)})

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from reslab.cli.say import words
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.words import Loaded
 from reslab.run import Run, command_line
@@ -71,5 +72,5 @@ def draw(runs: Sequence[Run], out: Path | None = None) -> str | None:
     try:
         return str(pages.write([run.folder for run in runs], out=out))
     except ReslabError as error:  # what was measured is stored all the same
-        warnings.warn(f"there is no page: {str(error).partition(';')[0]}", stacklevel=2)
+        warnings.warn(f"there is no page: {words(error).partition(';')[0]}", stacklevel=2)
         return None

@@ -15,8 +15,8 @@ from reslab.errors import ReslabError
 from reslab.nets.words import WORDS
 
 app = App(name="look", help_format="plaintext", help=(
-    f"Look inside any residual network.\n\nMODEL is {WORDS}.\n\nA model that is no run of ours needs --data (or "
-    "--random), but for `merges`. Results go into the run's folder, or into runs/look-NAME."
+    f"Look inside any residual network.\n\nMODEL is {say.words(WORDS)}.\n\nA model that is no run of ours needs "
+    "--data (or --random), but for `merges`. Results go into the run's folder, or into runs/look-NAME."
 ))  # fmt: skip
 
 Word = Annotated[str, Parameter(help="See `reslab look --help`.")]
@@ -38,7 +38,7 @@ def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False
     if not json:
         text.merges(subject.merges)
         for note in subject.loaded.notes:
-            print(f"{model}: {note}")
+            print(f"{model}: {say.words(note)}")
         print(line)
     page = draw([subject.run])
     if json:
@@ -153,9 +153,9 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
             found, line = look(subject, verb)
         except ReslabError as error:
             failed.append(error)
-            told[verb] = {"left_out": str(error)}
+            told[verb] = {"left_out": say.words(error)}
             if not json:
-                print(f"\n{verb}: left out: {error}")
+                print(f"\n{verb}: left out: {say.words(error)}")
             continue
         told[verb] = found
         if not json:

@@ -78,7 +78,7 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
         run.write_json(f"results/qa-eval{suffix}.json", result)
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
-        print(f"warning: the result is not stored: {error}", file=sys.stderr)
+        print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
     return result
 
 

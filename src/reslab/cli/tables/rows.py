@@ -53,7 +53,7 @@ def evaluate(
     try:
         store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
     except ReslabError as error:  # a folder that others may only read: the scores are told all the same
-        print(f"warning: the result is not stored: {error}", file=sys.stderr)
+        print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
     say.problems(report)
     if json:
         say.as_json(result)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from reslab.errors import BrokenImage, ReslabError, UsageError
+from reslab.errors import BrokenImage, ReslabError, UsageError, arg
 from reslab.images.data.augment import Augment, below, crop_and_flip, shift_colors
 from reslab.images.data.decode import resize_shorter
 from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
@@ -130,5 +130,8 @@ def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:
     if augment.scale[0] < max(H, W):
         raise UsageError(
             f"augment 'scale' starts at {augment.scale[0]} pixels, smaller than the {H} x {W} crops: "
-            "load the images at size 224 (--size 224), or raise shortest (--shortest)"
+            "load the images with ",
+            arg("size", 224),
+            ", or raise ",
+            arg("shortest"),
         )

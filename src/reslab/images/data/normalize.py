@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.images.data.images import Encoded, Part, Pixels
 from reslab.images.data.read import read_images
 
@@ -69,7 +69,7 @@ def measure(part: Part, *, mean: Mean, std: bool) -> Normalize:
     if len(part) == 0:
         raise UsageError("the training part is empty, so its mean cannot be measured")
     if mean == "pixel" and isinstance(part, Encoded):
-        raise UsageError("a per-pixel mean needs the images in memory; use mean 'channel' (--mean channel)")
+        raise UsageError("a per-pixel mean needs the images in memory; use ", arg("mean", "channel"))
     total, squares, count = _sums(part)
     center = total / count  # (C, H, W)
     by_channel = center.mean(dim=(1, 2), keepdim=True)

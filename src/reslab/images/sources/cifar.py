@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.fetch import download, md5
 
@@ -53,7 +53,9 @@ def load_cifar(spec: Cifar, *, root: Path, may_download: bool) -> ImageData:
     if here is None:
         raise UsageError(
             f"{spec.name} not found in {root} (looked for {spec.binary}/, {spec.binary_archive[0]}, "
-            f"{spec.python}/, {spec.python_archive[0]}); pass --download to download it"
+            f"{spec.python}/, {spec.python_archive[0]}); pass ",
+            arg("download", True),
+            " to download it",
         )
     read, binary, where = here
     part = _binary_part if binary else _python_part
@@ -85,7 +87,7 @@ def _in_folder(folder: Path) -> Reader:
         try:
             return (folder / name).read_bytes()
         except FileNotFoundError as error:
-            raise UsageError(f"{folder} has no {name}; remove the folder and pass --download") from error
+            raise UsageError(f"{folder} has no {name}; remove the folder and pass ", arg("download", True)) from error
 
     return read
 
@@ -94,8 +96,8 @@ def _in_archive(archive: Path, folder: str, published: str) -> Reader:
     found = md5(archive)
     if found != published:
         raise UsageError(
-            f"{archive} is damaged or not the original (MD5 {found}, published {published}); "
-            "remove it and pass --download"
+            f"{archive} is damaged or not the original (MD5 {found}, published {published}); remove it and pass ",
+            arg("download", True),
         )
     content = {}  # read in one pass: random access to a .tar.gz would unpack it each time
     with tarfile.open(archive) as tar:
@@ -114,7 +116,8 @@ def _binary_part(spec: Cifar, read: Reader, files: dict[str, int]) -> Pixels:
         if len(data) != images * width:
             raise UsageError(
                 f"{spec.name}'s {stem}.bin has {len(data):,} bytes, but the original has {images * width:,}: "
-                "it is truncated or a different file; remove it and pass --download"
+                "it is truncated or a different file; remove it and pass ",
+                arg("download", True),
             )
         records.append(np.frombuffer(data, dtype=np.uint8).reshape(images, width))
     together = np.concatenate(records)
@@ -136,7 +139,8 @@ def _part(spec: Cifar, pixels: np.ndarray, labels: np.ndarray) -> Pixels:
     if labels.max() >= len(spec.classes):
         raise UsageError(
             f"{spec.name} has an image with label {labels.max()}, but the largest label is {len(spec.classes) - 1}: "
-            "these are not the original files; remove them and pass --download"
+            "these are not the original files; remove them and pass ",
+            arg("download", True),
         )
     images = np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32)
     return Pixels(pixels=torch.from_numpy(images), labels=torch.from_numpy(labels))
@@ -148,7 +152,8 @@ def _unpickled(data: bytes, name: str, spec: Cifar) -> dict[bytes, Any]:
     if found != spec.python_md5[name]:
         raise UsageError(
             f"{spec.python}/{name} is not the original file (MD5 {found}, published {spec.python_md5[name]}) "
-            "and is not opened; remove the folder and pass --download"
+            "and is not opened; remove the folder and pass ",
+            arg("download", True),
         )
     batch: dict[bytes, Any] = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
     return batch

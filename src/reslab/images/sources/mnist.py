@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.fetch import download
 
@@ -41,7 +41,9 @@ def load_mnist(spec: Mnist, *, root: Path, may_download: bool) -> ImageData:
             download(urls, folder / f"{file}.gz", md5=spec.md5[file])
     if folder is None:
         looked = ", ".join(f"{name}/" for name in spec.folders)
-        raise UsageError(f"{spec.name} not found in {root} (looked in {looked}); pass --download to download it")
+        raise UsageError(
+            f"{spec.name} not found in {root} (looked in {looked}); pass ", arg("download", True), " to download it"
+        )
     train, test = _part(folder, TRAIN, spec), _part(folder, TEST, spec)
     return ImageData(
         name=spec.name,
@@ -79,7 +81,7 @@ def _part(folder: Path, names: tuple[str, str], spec: Mnist) -> Pixels:
 def _present(folder: Path, name: str) -> Path:
     file = _file(folder, name)
     if file is None:
-        raise UsageError(f"{folder} has no {name}(.gz); pass --download to download it")
+        raise UsageError(f"{folder} has no {name}(.gz); pass ", arg("download", True), " to download it")
     return file
 
 
@@ -88,15 +90,18 @@ def read_idx(file: Path) -> np.ndarray:
     try:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{file} is truncated or damaged ({error}); remove it and pass --download") from error
+        raise UsageError(
+            f"{file} is truncated or damaged ({error}); remove it and pass ", arg("download", True)
+        ) from error
     if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
-        raise UsageError(f"{file} is not an idx file of bytes; remove it and pass --download")
+        raise UsageError(f"{file} is not an idx file of bytes; remove it and pass ", arg("download", True))
     shape = struct.unpack_from(f">{data[3]}I", data, 4)
     start, expected = 4 + 4 * data[3], int(np.prod(shape, dtype=np.int64))
     if len(data) - start != expected:
         raise UsageError(
             f"{file} holds {len(data) - start:,} values, but its header announces {expected:,}: "
-            "it is truncated or damaged; remove it and pass --download"
+            "it is truncated or damaged; remove it and pass ",
+            arg("download", True),
         )
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape).copy()
 

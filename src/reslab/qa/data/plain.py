@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.errors import ReslabError, UsageError, first_line
+from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line
 from reslab.extras import need
 from reslab.train.order import shuffled
 
-FORMS = ".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (--column)"
+FORMS = Sentence(".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (", arg("column"), ")")
 IGNORED = -100  # the label where nothing is asked
 SHARE = 0.15  # of the tokens that are hidden from a masked language model (BERT, section 3.1)
 
@@ -39,12 +39,12 @@ def load_texts(path: Path | str, *, column: str | None = None) -> Texts:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UsageError(f"{path}: no such file of texts; there are {FORMS}")
+        raise UsageError(f"{path}: no such file of texts; there are ", FORMS)
     readers: dict[str, Callable[[Path, str], Iterable[Any]]] = {
         ".txt": paragraphs, ".md": paragraphs, ".json": contexts, ".jsonl": lines, ".parquet": cells,
     }  # fmt: skip
     if path.suffix.lower() not in readers:
-        raise UsageError(f"{path} is no file of texts: take {FORMS}")
+        raise UsageError(f"{path} is no file of texts: take ", FORMS)
     try:
         found = [text.strip() for text in readers[path.suffix.lower()](path, column or "text") if text]
     except UnicodeDecodeError as error:
@@ -86,7 +86,7 @@ def lines(path: Path, column: str) -> Iterator[str]:
         except json.JSONDecodeError as error:
             raise ReslabError(f"{path}, line {number} is damaged: {error}") from error
         except (KeyError, TypeError) as error:
-            raise UsageError(f'{path}, line {number} has no "{column}"; name its key with --column') from error
+            raise UsageError(f'{path}, line {number} has no "{column}"; name its key with ', arg("column")) from error
         if not isinstance(text, str):
             raise UsageError(f'{path}, line {number}: "{column}" is no text, but {type(text).__name__}')
         yield text
@@ -98,10 +98,12 @@ def cells(path: Path, column: str) -> Iterator[str]:
     try:
         schema = pq.read_schema(path)
         if column not in schema.names:
-            raise UsageError(f"{path} has no column {column!r}: name one of {', '.join(schema.names)} with --column")
+            raise UsageError(
+                f"{path} has no column {column!r}: name one of {', '.join(schema.names)} with ", arg("column")
+            )
         kind = schema.field(column).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise UsageError(f"column {column!r} of {path} holds {kind}, no text: name another with --column")
+            raise UsageError(f"column {column!r} of {path} holds {kind}, no text: name another with ", arg("column"))
         yield from pq.read_table(path, columns=[column])[column].to_pylist()
     except pa.ArrowException as error:
         raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
@@ -131,7 +133,9 @@ def windows(
         if len(found) == count:
             break
     if not found:
-        raise UsageError(f"the texts have {len(rest)} tokens, too few for one window of {length}: take --length less")
+        raise UsageError(
+            f"the texts have {len(rest)} tokens, too few for one window of {length}: take a smaller ", arg("length")
+        )
     return torch.tensor(found, dtype=torch.int64)
 
 
