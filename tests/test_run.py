@@ -37,8 +37,8 @@ def test_a_file_is_as_open_as_any_other(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the disk is full"),
-        (errno.EACCES, "no permission to write there"),
-        (errno.EROFS, "no permission to write there"),
+        (errno.EACCES, "permission denied"),
+        (errno.EROFS, "permission denied"),
         (errno.EIO, "Input/output error"),
     ],
 )
@@ -87,7 +87,7 @@ def test_other_errors_pass_and_leave_nothing_aside(tmp_path: Path, error: type[B
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("I am a file")
     for run in (Run(tmp_path / "runs"), Run(tmp_path / "runs" / "deep")):
-        with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose") as caught:
+        with pytest.raises(ReslabError, match="a file is in the place of a folder; choose") as caught:
             run.make()
         assert caught.value.exit_code == 1
 
@@ -95,7 +95,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(ReslabError, match="no permission to write there; choose another folder"):
+    with pytest.raises(ReslabError, match="permission denied; choose another folder"):
         Run(tmp_path / "run").make()
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_line_is_named_and_goes(tmp_path: Path, bad: str) -> None:
     with run.path("metrics.jsonl").open("a") as file:
         file.write(bad + "\n")
     run.log(event="train", iteration=2)
-    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 2 is damaged and left out"):
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 2 is damaged and skipped"):
         run.forget_after(2)
     assert [event["iteration"] for event in run.metrics()] == [1, 2]
 
@@ -158,7 +158,7 @@ def test_a_file_missing_from_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_where_a_file_should_be(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
-    with pytest.raises(ReslabError, match=r"page\.html: a folder stands there; name a file"):
+    with pytest.raises(ReslabError, match=r"page\.html: it is a folder; give a file"):
         write_aside(tmp_path / "page.html", lambda file: file.write(b""))
     assert names(tmp_path) == ["page.html"]
 

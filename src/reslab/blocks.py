@@ -1,4 +1,4 @@
-"""The residual block and its pieces. Nothing else in reslab adds a skip.
+"""The residual block and its parts. No other module of reslab adds a skip.
 
 Papers: He et al. 2015, "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), sections 3.2, 3.3
 and 4.1; He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv 1603.05027), for pre-activation.
@@ -18,9 +18,9 @@ INITS = ("he", "he-in", "xavier", "orthogonal", "torch")  # and normal:STD
 
 
 class Residual(nn.Module):
-    """after(shortcut(x) + branch(x)); with shortcut=None its plain twin, after(branch(x)).
+    """after(shortcut(x) + branch(x)); with shortcut=None the plain twin, after(branch(x)).
 
-    Branch and shortcut map (N, ...) to one common shape. What is given beside x (a mask) goes to the branch alone.
+    Branch and shortcut map (N, ...) to the same shape. Further arguments (a mask) are passed to the branch only.
     """
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module | None, after: nn.Module | None = None) -> None:
@@ -38,8 +38,8 @@ class Residual(nn.Module):
 class PadShortcut(nn.Module):
     """Option A: every second pixel, zeros in the new channels, no parameters (section 3.3).
 
-    (N, C, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). The paper appends the zero channels at the
-    end; `both` puts half of them before, as akamaster's trained CIFAR nets do.
+    (N, C, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). The paper appends the zero channels;
+    `both` puts half of them before the others, as akamaster's trained CIFAR nets do.
     """
 
     def __init__(self, channels: int, width: int, *, stride: int, both: bool = False) -> None:
@@ -56,24 +56,24 @@ class PadShortcut(nn.Module):
 
 
 def conv(channels: int, width: int, size: int, *, stride: int = 1, norm: bool = True) -> nn.Conv2d:
-    """A convolution that keeps the size at stride 1; it has a bias only where no BatchNorm follows."""
+    """A convolution that keeps the size at stride 1; it has a bias only if no BatchNorm follows."""
     return nn.Conv2d(channels, width, size, stride, padding=size // 2, bias=not norm)
 
 
 def normalizer(width: int, norm: bool) -> nn.Module:
-    """BatchNorm, or nothing where the net is built without it."""
+    """BatchNorm, or the identity if the net is built without it."""
     return nn.BatchNorm2d(width) if norm else nn.Identity()
 
 
 def layer_sizes(block: str, channels: int, width: int) -> list[tuple[int, int, int]]:
-    """(channels in, channels out, kernel) of each convolution of a branch; bottlenecks widen by four."""
+    """(input channels, output channels, kernel) of each convolution of a branch; bottlenecks expand by four."""
     if block == "basic":
         return [(channels, width, 3), (width, width, 3)]
     return [(channels, width, 1), (width, width, 3), (width, 4 * width, 1)]
 
 
 def post_branch(block: str, channels: int, width: int, *, stride: int, stride_on: Stride, norm: bool) -> nn.Sequential:
-    """conv, BN, ReLU, ..., conv, BN: the last ReLU comes after the addition (2015, Figures 2 and 5)."""
+    """conv, BN, ReLU, ..., conv, BN; the last ReLU follows the addition (2015, Figures 2 and 5)."""
     layers = nn.Sequential()
     sizes = layer_sizes(block, channels, width)
     for i, (a, b, k) in enumerate(sizes, start=1):
@@ -87,19 +87,19 @@ def post_branch(block: str, channels: int, width: int, *, stride: int, stride_on
 def pre_branch(
     block: str, channels: int, width: int, *, stride: int, stride_on: Stride, norm: bool, shared: bool
 ) -> nn.Sequential:
-    """BN, ReLU, conv, ... (2016, Figure 4e); `shared` leaves out the first BN and ReLU, done before the fork."""
+    """BN, ReLU, conv, ... (2016, Figure 4e); `shared` omits the first BN and ReLU, which then precede the fork."""
     layers = nn.Sequential()
     for i, (a, b, k) in enumerate(layer_sizes(block, channels, width), start=1):
         if i > 1 or not shared:
             layers.add_module(f"norm{i}", normalizer(a, norm))
-            # Not in place at the fork: the skip still needs the values that came in.
+            # Not in place at the fork: the skip still needs the input.
             layers.add_module(f"relu{i}", nn.ReLU(inplace=norm or i > 1))
         layers.add_module(f"conv{i}", conv(a, b, k, stride=stride if i == strided(block, stride_on) else 1, norm=norm))
     return layers
 
 
 def strided(block: str, stride_on: Stride) -> int:
-    """Which convolution of the branch carries the stride: the first, or in v1.5 the bottleneck's 3x3."""
+    """Index (from 1) of the branch's convolution with the stride: the first, or in v1.5 the bottleneck's 3x3."""
     return 2 if block == "bottleneck" and stride_on == "3x3" else 1
 
 
@@ -108,7 +108,7 @@ def make_shortcut(
 ) -> nn.Module | None:
     """The skip of one block under option A, B or C (section 3.3), or None for the plain twin.
 
-    A projection is `followed` by a BatchNorm where the net has them (2015), or by none (2016).
+    `followed`: whether a BatchNorm, if the net has them, follows a projection (2015: yes, 2016: no).
     """
     if option == "none":
         return None
@@ -123,11 +123,11 @@ def make_shortcut(
 
 
 def initialize(net: nn.Module, how: str) -> None:
-    """Set every convolution's and linear layer's weights; biases zero, BatchNorm one and zero.
+    """Initialize the weights of every convolution and linear layer; biases are zero, BatchNorm is one and zero.
 
     `how`: "he" (fan-out for convolutions, as the authors' released code; fan-in for linear layers), "he-in",
-    "xavier", "orthogonal", "normal:STD" or "torch" (PyTorch's defaults, which set the biases too).
-    Raises UsageError for any other.
+    "xavier", "orthogonal", "normal:STD" or "torch" (PyTorch's defaults, for biases too).
+    Raises UsageError for any other value.
     """
     check_init(how)
     if how == "torch":
@@ -151,7 +151,7 @@ def initialize(net: nn.Module, how: str) -> None:
 
 
 def check_init(how: object) -> None:
-    """Raise UsageError for a way of `initialize` that it does not know."""
+    """Raise UsageError for a value that `initialize` does not accept."""
     kind, _, number = str(how).partition(":")
     try:
         known = 0 < float(number) < math.inf if kind == "normal" else how in INITS
@@ -162,7 +162,7 @@ def check_init(how: object) -> None:
 
 
 def zero_last_norms(net: nn.Module) -> None:
-    """Start each branch's last BatchNorm at zero, so that every residual block begins as its shortcut."""
+    """Set the weight of each branch's last BatchNorm to zero, so that every residual block starts as its shortcut."""
     for module in net.modules():
         if isinstance(module, Residual) and isinstance(module.branch, nn.Sequential):
             norms = [m for m in module.branch if isinstance(m, nn.BatchNorm2d)]

@@ -1,4 +1,4 @@
-"""The run folder: the one thing that the verbs hand each other. A reader never sees half a file.
+"""The run folder, through which the commands share data. A reader never sees a half-written file.
 
 spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetensors results/*.json report.html
 """
@@ -24,7 +24,7 @@ from reslab.version import __version__
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock: there two trainings in one folder are not kept apart
+except ImportError:  # Windows has no flock, so there two trainings in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
 
@@ -38,18 +38,18 @@ class Run:
         return self.folder / name
 
     def make(self) -> None:
-        """Make the folder. Raises ReslabError where it cannot be written."""
+        """Create the folder. Raises ReslabError if it cannot be written."""
         with explained(self.folder):
             (self.folder / "results").mkdir(parents=True, exist_ok=True)
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file, readable or not."""
+        """Whether the file exists, readable or not."""
         return present(self.path(name))
 
     def read_json(self, name: str, *needs: str) -> dict[str, Any]:
-        """The content of a JSON file, of the types that stored/records.py says, and with the keys that are needed.
+        """The content of a JSON file, with the types of stored/records.py and all keys in `needs`.
 
-        Raises UsageError where the file is missing, ReslabError where it is damaged, naming field and value.
+        Raises UsageError if the file is missing, ReslabError if it is damaged, naming field and value.
         """
         from reslab.stored.records import kind_of
 
@@ -58,8 +58,8 @@ class Run:
             data: dict[str, Any] = read_json(path, dict[str, Any] if needs else kind_of(name))
         except MissingFile as error:
             if self.has("spec.json"):
-                missing = f"{named(path)} is missing; restore a copy of it, or train anew in another "
-                raise UsageError(missing, arg("folder")) from error
+                raise UsageError(f"{named(path)} is missing; restore a copy of it, or train again in another ",
+                                 arg("folder")) from error  # fmt: skip
             raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
         if lacking := [key for key in needs if key not in data]:
             raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
@@ -68,32 +68,32 @@ class Run:
 
     def write_json(self, name: str, data: Any) -> Path:
         text = json.dumps(finite(data), indent=1, ensure_ascii=False) + "\n"
-        whole = text.encode(errors="backslashreplace")  # a path may hold bytes that are no text
+        whole = text.encode(errors="backslashreplace")  # a path may hold bytes that are not text
         return write_aside(self.path(name), lambda file: file.write(whole))
 
     def write_text(self, name: str, text: str) -> Path:
         return write_aside(self.path(name), lambda file: file.write(text.encode(errors="backslashreplace")))
 
     def log(self, **event: Any) -> None:
-        """Append one line to metrics.jsonl. A line cut by a crash has no end and is not read."""
+        """Append one line to metrics.jsonl. A line truncated by a crash has no newline and is not read."""
         with explained(self.path("metrics.jsonl")), self.path("metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite(event)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every whole line of metrics.jsonl, in order; a damaged one is named in a warning and left out."""
+        """Every complete line of metrics.jsonl, in order; damaged lines are skipped with a warning."""
         try:
             return read_events(self.path("metrics.jsonl"))
         except MissingFile:
             return []
 
     def forget_after(self, iteration: int) -> None:
-        """Drop what metrics.jsonl says of iterations after `iteration`: they are about to be run again."""
+        """Remove the entries of metrics.jsonl after `iteration`; those iterations will run again."""
         kept = [event for event in self.metrics() if event.get("iteration", 0) <= iteration]
         self.write_text("metrics.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second training out of the folder. Raises ReslabError where one is at work."""
+        """Lock the folder against a second training. Raises ReslabError if another process holds the lock."""
         with explained(self.path(".lock")):
             file = self.path(".lock").open("a")
         with file:
@@ -113,7 +113,7 @@ HELD: set[TextIO] = set()  # the lock files of this process
 
 
 def release_in_child() -> None:
-    """Close a forked worker's copies of the locks: they would outlive a parent that is killed."""
+    """Close a forked worker's copies of the locks, which would outlive a killed parent."""
     for file in HELD:
         file.close()
     HELD.clear()
@@ -124,7 +124,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
-    """Write a whole file or none: aside, synced, renamed over `path`. Raises ReslabError, leaving the old one."""
+    """Write `path` atomically: to a temporary file, synced, renamed. Raises ReslabError and keeps the old file."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -143,7 +143,7 @@ def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
 
 
 def sweep(folder: Path, names: Iterable[str]) -> None:
-    """Remove what a process killed while it wrote one of `names` left aside; only for whoever alone writes them."""
+    """Remove temporary files that a killed process left of `names`. Only for the sole writer of these files."""
     for name in names:
         for aside in folder.glob(f".{name}.*"):
             with contextlib.suppress(OSError):
@@ -152,26 +152,26 @@ def sweep(folder: Path, names: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into one sentence that says what to do."""
+    """Turn an OSError while writing `path` into a ReslabError that says what to do."""
     what: str | Sentence
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; free some space and run the command again (training goes on where it was)"
+            what = "the disk is full; free some space and run the command again (training resumes where it stopped)"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            what = Sentence("no permission to write there; choose another ", arg("folder"))
+            what = Sentence("permission denied; choose another ", arg("folder"))
         elif isinstance(error, IsADirectoryError):
-            what = "a folder stands there; name a file"
+            what = "it is a folder; give a file"
         elif isinstance(error, FileExistsError | NotADirectoryError):
-            what = Sentence("a file stands where a folder is needed; choose another ", arg("folder"))
+            what = Sentence("a file is in the place of a folder; choose another ", arg("folder"))
         else:
             what = error.strerror or str(error)
         raise ReslabError(f"cannot write {path}: ", what) from error
 
 
 def finite(data: Any) -> Any:
-    """The data with NaN and infinities as null: JSON has neither."""
+    """The data with NaN and infinities as null, since JSON has neither."""
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, dict):
@@ -187,11 +187,11 @@ def read_umask() -> int:
     return mask
 
 
-UMASK = read_umask()  # mkstemp makes files for their owner alone; a run folder's are as open as any other
+UMASK = read_umask()  # mkstemp makes files private; those of a run folder get the usual permissions
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """What a result depends on beside the recipe: versions, device, threads, commit. For env.json."""
+    """What results depend on besides the recipe: versions, device, threads, commit. For env.json."""
     import torch
 
     name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
@@ -209,7 +209,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as reported by the system."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -218,7 +218,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The commit of the reslab that runs, where it runs from a checkout."""
+    """The commit of the running reslab, if it runs from a git checkout."""
     here = Path(__file__).parent
     git = ["git", "-C", str(here), "log", "-1", "--format=%h", "--", str(here)]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -228,10 +228,10 @@ def commit() -> str | None:
 
 
 def command_line() -> str:
-    """The command that made this process, for a page to repeat it."""
+    """The command line of this process, to be shown on pages."""
     return shlex.join(["reslab", *sys.argv[1:]])
 
 
 def slug(text: str) -> str:
-    """The text as part of a folder's name."""
+    """The text made safe for use in a folder's name."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "data"

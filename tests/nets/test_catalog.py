@@ -68,9 +68,9 @@ def test_any_depth_of_the_two_rules() -> None:
         ("resnet57", {"block": "bottleneck"}, "CIFAR depths are 9n+2, such as 56 and 65"),
         ("resnet2", {}, "such as 8 and 14"),
         ("resnet0", {}, "such as 8 and 14"),
-        ("renset50", {}, "no net is called 'renset50'; did you mean 'resnet50'?"),
+        ("renset50", {}, "no net named 'renset50'; did you mean 'resnet50'?"),
         ("resnet50_v3", {}, "did you mean 'resnet50_v2'?"),
-        ("", {}, "no net is called ''"),
+        ("", {}, "no net named ''"),
         ("vgg12", {}, "VGG depths are 11, 13, 16, 19"),
         ("resnet20", {"clases": 5}, "resnet20 has no option 'clases'; did you mean 'classes'?"),
         ("vgg11", {"shortcut": "A"}, "vgg11 has no option 'shortcut'"),
@@ -83,16 +83,16 @@ def test_any_depth_of_the_two_rules() -> None:
         ("resnet20", {"init": "normal"}, "got 'normal'"),
         ("resnet20", {"init": "normal:-1"}, "got 'normal:-1'"),
         ("resnet20", {"init": "normal:nan"}, "got 'normal:nan'"),
-        ("resnet20", {"stages": (3, 3)}, "stages and widths must be as many, got (3, 3) and (16, 32, 64)"),
+        ("resnet20", {"stages": (3, 3)}, "stages and widths must have the same length, got (3, 3) and (16, 32, 64)"),
         ("resnet20", {"stages": (3, 0, 3)}, "stages must be positive whole numbers, got (3, 0, 3)"),
         ("resnet20", {"stages": 3}, "stages must be positive whole numbers, got 3"),
         ("resnet20", {"init": None}, "init must be he, he-in, xavier, orthogonal, torch or normal:STD, got None"),
-        ("resnet2000000", {}, "resnet2000000 has 2,000,000 layers: no memory takes more than 100,000"),
-        ("resnet20", {"widths": (64, 32, 16)}, "shortcut A cannot drop channels"),
+        ("resnet2000000", {}, "resnet2000000 has 2,000,000 layers; the limit is 100,000"),
+        ("resnet20", {"widths": (64, 32, 16)}, "shortcut A cannot reduce channels"),
         ("resnet20", {"zero_last_norm": True, "norm": False}, "zero_last_norm needs"),
         ("resnet20_v2", {"zero_last_norm": True}, "zero_last_norm needs"),
         ("plain20", {"zero_last_norm": True}, "zero_last_norm needs"),
-        ("vgg16", {"size": 31}, "vgg16 halves 5 times: images need 32 pixels, got 31"),
+        ("vgg16", {"size": 31}, "vgg16 halves 5 times: size must be at least 32, got 31"),
     ],
 )
 def test_errors_name_what_is_wrong(name: str, options: dict, said: str) -> None:
@@ -130,13 +130,15 @@ def test_lists_become_tuples() -> None:
 
 @pytest.mark.parametrize("name", [20, None, spec("resnet20")])
 def test_a_name_is_a_text_and_a_spec_is_none(name: object) -> None:
-    with pytest.raises(UsageError, match=r"a net's name is a text such as .*, got .*; reslab\.build takes a spec"):
+    with pytest.raises(
+        UsageError, match=r"a net's name must be a string such as .*, got .*; to build a spec, use reslab\.build"
+    ):
         reslab.net(name)
 
 
 @pytest.mark.parametrize("wrong", ["resnet20", None])
 def test_build_takes_a_spec(wrong: object) -> None:
-    with pytest.raises(UsageError, match=rf"a net is built from a spec, got {wrong!r}; reslab\.net takes its name"):
+    with pytest.raises(UsageError, match=rf"expected a spec, got {wrong!r}; to build a net by name, use reslab\.net"):
         build(wrong)
 
 
@@ -144,7 +146,7 @@ def test_a_stem_that_misfits_the_size_warns_and_says_the_size() -> None:
     with pytest.warns(UserWarning, match="32-pixel images shrink to 1x1") as caught:
         reslab.net("resnet18", size=32, classes=10)
     assert len(caught) == 1
-    with pytest.warns(UserWarning, match=r"on 224-pixel images it costs 49 times as much; stem=\"imagenet\""):
+    with pytest.warns(UserWarning, match=r"224-pixel images cost 49 times as much; stem=\"imagenet\""):
         reslab.net("resnet8", size=224)
 
 

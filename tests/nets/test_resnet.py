@@ -157,7 +157,7 @@ def test_a_net_without_norms_has_biases_and_the_right_gradients(name: str) -> No
 def test_any_image_gives_a_score_for_every_class(
     size: tuple[int, int], channels: int, classes: int, stem: str, version: str, **options: object
 ) -> None:
-    # size=65: what the stem misfits warns about is asserted elsewhere.
+    # size=65: the warning about the stem is asserted elsewhere.
     module = net(f"resnet8{version}" if options["block"] == "basic" else f"resnet11{version}",
                  channels=channels, classes=classes, stem=stem, size=65, **small, **options)  # fmt: skip
     assert module(torch.randn(2, channels, *size)).shape == (2, classes)

@@ -78,7 +78,7 @@ def test_akamasters_padding_is_warned_about() -> None:
     """His names on a net that pads at the end alone: the same shapes, another function."""
     theirs = {re.sub(r"^stages\.(\d)\.", lambda m: f"layer{int(m[1]) + 1}.", k).replace("branch.", "")
               .replace("head.", "linear."): v for k, v in net("resnet8").state_dict().items()}  # fmt: skip
-    assert 'with shortcut="A-both" or' in (match(net("resnet8"), theirs).warning or "")
+    assert 'with shortcut="A-both", or' in (match(net("resnet8"), theirs).warning or "")
     assert match(net("resnet8", shortcut="A-both"), theirs).warning is None
 
 
@@ -135,16 +135,16 @@ def test_a_run_folder_names_its_own_net(tmp_path: Path) -> None:
     loaded = reslab.load(run.folder)
     assert loaded.spec == trained.spec
     assert same(loaded, trained)
-    with pytest.raises(UsageError, match="names its own net"):
+    with pytest.raises(UsageError, match="which stores its net"):
         reslab.load(run.folder, "resnet8")
 
 
 def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save(net("resnet8").state_dict(), file)
-    with pytest.raises(UsageError, match="say which net"):
+    with pytest.raises(UsageError, match="name the net that the weights belong to"):
         reslab.load(file)
-    with pytest.raises(UsageError, match="options classes go with a net's name"):
+    with pytest.raises(UsageError, match="options classes need the name of a net"):
         reslab.load(file, spec("resnet8"), classes=5)
     with pytest.raises(UsageError, match=r"is not a run folder: it has no spec\.json"):
         reslab.load(tmp_path)
@@ -157,8 +157,8 @@ def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("checkpoint", "into", "said"),
     [
-        ({"name": "resnet8", "classes": 3}, {"name": "resnet8"}, "head.weight is 3x64, the net's 10x64"),
-        ({"name": "resnet14"}, {"name": "resnet8"}, "stages.0.1.branch.conv1.weight 16x16x3x3 has no place"),
+        ({"name": "resnet8", "classes": 3}, {"name": "resnet8"}, "head.weight is 3x64, but 10x64 in the net"),
+        ({"name": "resnet14"}, {"name": "resnet8"}, "stages.0.1.branch.conv1.weight 16x16x3x3 is not in the net"),
         ({"name": "resnet8"}, {"name": "resnet14"}, "stages.0.1.branch.conv1.weight 16x16x3x3 is missing"),
         ({"name": "resnet8"}, {"name": "resnet56"}, "37 tensors in the checkpoint, 277 in the net"),
     ],
@@ -176,8 +176,9 @@ def test_strangers_weights_of_another_net_are_refused_likewise(shared: Path) -> 
     file = shared / "data" / "weights" / "akamaster" / f"resnet20-{AKAMASTER[20]}.th"
     with pytest.raises(UsageError) as caught:
         reslab.load(file, "resnet20", shortcut="B")
-    assert "layer2.1.conv1.weight 32x32x3x3 stands where the net has stages.1.0.shortcut.conv.weight 32x16x1x1" in str(
-        caught.value
+    assert (
+        "layer2.1.conv1.weight 32x32x3x3 is in the place of the net's stages.1.0.shortcut.conv.weight 32x16x1x1"
+        in str(caught.value)
     )
     assert len(str(caught.value)) < 600
 
@@ -195,7 +196,7 @@ def test_not_strict_leaves_out_what_differs() -> None:
 def test_not_strict_still_refuses_where_nothing_agrees() -> None:
     """Loading no tensor at all would leave a random net that looks loaded."""
     state = {f"x.{key}": value for key, value in net("resnet8").state_dict().items()}
-    with pytest.raises(UsageError, match="of another net"):
+    with pytest.raises(UsageError, match="not of this net"):
         insert(net("resnet14"), state, strict=False)
 
 
@@ -206,7 +207,7 @@ def test_order_alone_does_not_pair_a_mean_with_a_variance() -> None:
         "x.stem.norm.running_mean": "x.stem.norm.running_var",
         "x.stem.norm.running_var": "x.stem.norm.running_mean",
     }
-    with pytest.raises(UsageError, match=r"running_var 16 stands where the net has stem\.norm\.running_mean 16"):
+    with pytest.raises(UsageError, match=r"running_var 16 is in the place of the net's stem\.norm\.running_mean 16"):
         match(net("resnet8"), {swap.get(key, key): value for key, value in state.items()})
 
 
@@ -231,7 +232,7 @@ class Touch:
 def test_pickled_objects_are_refused_and_not_run(zipped: bool, tmp_path: Path) -> None:
     trap, file = tmp_path / "created", tmp_path / "w.pth"
     torch.save({"state_dict": {"w": torch.ones(1)}, "x": Touch(trap)}, file, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ReslabError, match=r"w\.pth holds pickled Python objects.*save its weights alone"):
+    with pytest.raises(ReslabError, match=r"w\.pth holds pickled Python objects.*save only the weights"):
         read_state(file)
     assert not trap.exists()
     torch.load(file, weights_only=False)  # the trap does work

@@ -216,7 +216,7 @@ def test_what_cannot_begin_leaves_no_folder(begin: Begin, bert: tuple[Path, Any]
 
 
 def test_what_says_nothing_of_texts_is_refused(begin: Begin, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"label_smoothing is for images, got 0\.1: leave it out"):
+    with pytest.raises(UsageError, match=r"label_smoothing is for images only, got 0\.1; leave it out"):
         begin(tmp_path / "run", label_smoothing=0.1)
 
 

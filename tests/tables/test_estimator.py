@@ -254,7 +254,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
     ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
     ({"recipe": {"seed": 3}}, "set random_state of the estimator"),
     ({"recipe": {"validation": 0.1}}, "set validation of the estimator"),
-    ({"recipe": {"flip": True}}, "flip is for images, got True"),
+    ({"recipe": {"flip": True}}, "flip is for images only, got True"),
     ({"members": 0}, "members must be at least 1, got 0"),
     ({"members": 1.5}, "members must be a whole number, got 1.5"),
     ({"sizes": [1]}, "sizes must be a dict, got"), ({"kinds": ["a"]}, "kinds must be a dict, got"),

@@ -67,7 +67,7 @@ def test_a_full_disk(
     assert len(said) == 1
     assert said[0].startswith(f"cannot write {run.folder}")
     assert said[0].endswith("the disk is full; free some space and run the command again "
-                            "(training goes on where it was)")  # fmt: skip
+                            "(training resumes where it stopped)")  # fmt: skip
     assert run.path("last.pt").read_bytes() == before
     assert not run.has("results/train.json")
     ballast.unlink()
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(
 
 def test_a_file_where_the_run_folder_should_be(begin: Any, few: ImageData, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder"):
+    with pytest.raises(ReslabError, match="a file is in the place of a folder; choose another folder"):
         begin(tmp_path / "runs" / "mine", few)
-    with pytest.raises(ReslabError, match="a file stands where a folder is needed; choose another folder"):
+    with pytest.raises(ReslabError, match="a file is in the place of a folder; choose another folder"):
         begin(tmp_path / "runs", few)

@@ -46,7 +46,7 @@ def test_linear_by_hand() -> None:
 
 
 def test_nesterov_is_of_sgd() -> None:
-    with pytest.raises(UsageError, match="nesterov is of the optimizer sgd"):
+    with pytest.raises(UsageError, match="nesterov needs the optimizer sgd"):
         change(BASE, optimizer="adamw", nesterov=True)
 
 

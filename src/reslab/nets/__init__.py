@@ -1,4 +1,4 @@
-"""Build every residual network of the papers exactly, and its plain twin. Nothing is imported until it is used."""
+"""Build every residual network of the papers exactly, and its plain twin. Modules are imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a checker would take every name for known
+if not TYPE_CHECKING:  # otherwise a type checker accepts any name
 
     def __getattr__(name: str) -> object:
         if name not in HOME:

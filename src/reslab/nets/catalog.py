@@ -1,4 +1,4 @@
-"""From a name to a spec, from a spec to a net. One literal table; CIFAR depths follow a rule."""
+"""From a name to a spec, and from a spec to a net. One literal table; CIFAR depths follow a rule."""
 
 import re
 import warnings
@@ -23,7 +23,7 @@ IMAGENET = {  # depth: block, blocks in each stage (2015, Table 1)
     152: ("bottleneck", (3, 8, 36, 3)),
 }
 CIFAR = (20, 32, 44, 56, 110, 1202)  # the paper's depths (Table 6); any 6n+2 can be built
-MOST_LAYERS = 100_000  # 6.5 GB of weights at the CIFAR widths; a typing error soon asks for more
+MOST_LAYERS = 100_000  # 6.5 GB of weights at the CIFAR widths; a typing error easily requests more
 VGGS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CHOICES = {
     "block": ("basic", "bottleneck"),
@@ -38,7 +38,7 @@ VGG_NAME = re.compile(r"(?P<cifar>cifar_)?vgg(?P<depth>\d{1,9})(?P<bn>_bn)?")
 
 
 def names() -> list[str]:
-    """Every net with a name of its own, ImageNet's first."""
+    """The names of all nets, ImageNet's first."""
     out = [f"{kind}{depth}" for kind in ("resnet", "plain") for depth in IMAGENET]
     out += [f"resnet{depth}_v1.5" for depth in (50, 101, 152)] + [f"resnet{depth}_v2" for depth in IMAGENET]
     out += [f"vgg{depth}{bn}" for depth in VGGS for bn in ("", "_bn")]
@@ -48,22 +48,24 @@ def names() -> list[str]:
 
 
 def spec(name: str, **options: Any) -> Spec:
-    """The spec of the net called `name`, with any field of it changed: spec("resnet56", classes=100).
+    """The spec of the net `name`, with any of its fields changed: spec("resnet56", classes=100).
 
     "resnet50" is the paper's (stride on the 1x1), "resnet50_v1.5" torchvision's (stride on the 3x3) and
-    "resnet50_v2" pre-activation; "plain50" has no shortcuts. "resnet20" and any other 6n+2 depth is the CIFAR
-    net (9n+2 with block="bottleneck"); "cifar_resnet50" where both families have the depth.
+    "resnet50_v2" pre-activation; "plain50" has no shortcuts. "resnet20" and any other 6n+2 depth is a CIFAR
+    net (9n+2 with block="bottleneck"); for depths that both families have, write "cifar_resnet50".
 
-    Raises UsageError for a name or option that does not exist, naming the nearest one.
+    Raises UsageError for an unknown name or option, with the nearest known one.
     """
     if not isinstance(name, str):
-        raise UsageError(f"a net's name is a text such as 'resnet20', got {name!r}; reslab.build takes a spec")
+        raise UsageError(
+            f"a net's name must be a string such as 'resnet20', got {name!r}; to build a spec, use reslab.build"
+        )
     if match := VGG_NAME.fullmatch(name):
         base: Spec = vgg_spec(name, match)
     elif match := NAME.fullmatch(name):
         base = resnet_spec(name, match, options.get("block"))
     else:
-        raise UsageError(f"no net is called {name!r}{nearest(name, names())}; `reslab nets` lists them")
+        raise UsageError(f"no net named {name!r}{nearest(name, names())}; `reslab nets` lists all names")
     known = {field.name for field in fields(base)}
     for key, value in options.items():
         if key not in known:
@@ -88,7 +90,7 @@ def resnet_spec(name: str, match: re.Match[str], block: str | None) -> ResNetSpe
     if rest or n < 1:
         below = max(n, 1) * per_block + 2
         raise UsageError(
-            f"no net is called {name!r}: CIFAR depths are {per_block}n+2, such as {below} and {below + per_block}"
+            f"no net named {name!r}: CIFAR depths are {per_block}n+2, such as {below} and {below + per_block}"
             f"{nearest(name, names())}"
         )
     return ResNetSpec(
@@ -101,15 +103,15 @@ def resnet_spec(name: str, match: re.Match[str], block: str | None) -> ResNetSpe
 def vgg_spec(name: str, match: re.Match[str]) -> VGGSpec:
     depth = int(match["depth"])
     if depth not in VGGS:
-        raise UsageError(f"no net is called {name!r}: VGG depths are {', '.join(map(str, VGGS))}")
+        raise UsageError(f"no net named {name!r}: VGG depths are {', '.join(map(str, VGGS))}")
     base = VGGSpec(name=name, stages=VGGS[depth], norm=bool(match["bn"]))
     return replace(base, head="cifar", size=32, classes=10) if match["cifar"] else base
 
 
 def checked(spec: Spec) -> Spec:
-    """The spec itself, or UsageError naming what cannot be built."""
+    """The spec itself. Raises UsageError if it cannot be built."""
     if not isinstance(spec, Spec):
-        raise UsageError(f"a net is built from a spec, got {spec!r}; reslab.net takes its name")
+        raise UsageError(f"expected a spec, got {spec!r}; to build a net by name, use reslab.net")
     for key, choices in CHOICES.items():
         if getattr(spec, key, choices[0]) not in choices:
             raise UsageError(f"{key} must be one of {', '.join(choices)}, got {getattr(spec, key)!r}")
@@ -124,18 +126,18 @@ def checked(spec: Spec) -> Spec:
     blocks.check_init(spec.init)
     spec.check()
     if spec.depth > MOST_LAYERS:
-        raise UsageError(f"{spec.name} has {spec.depth:,} layers: no memory takes more than {MOST_LAYERS:,}")
+        raise UsageError(f"{spec.name} has {spec.depth:,} layers; the limit is {MOST_LAYERS:,}")
     return spec
 
 
 def build(spec: Spec) -> nn.Module:
-    """The net of a spec, initialized from torch's current random state; warns where the stem misfits the size."""
+    """The net of a spec, initialized from torch's current random state. Warns if the stem does not suit the size."""
     checked(spec)
     if isinstance(spec, VGGSpec):
         return VGG(spec)
     if spec.stem == "imagenet" and smallest_map(spec, spec.size) < 3:
         small = ReslabWarning(
-            f"{spec.name} has the ImageNet stem, made for 224 pixels: {spec.size}-pixel images shrink to "
+            f"{spec.name} has the ImageNet stem, designed for 224 pixels: {spec.size}-pixel images shrink to "
             f"{smallest_map(spec, spec.size)}x{smallest_map(spec, spec.size)} in the last stage; ",
             arg("stem", "cifar"),
             " keeps them larger",
@@ -143,7 +145,7 @@ def build(spec: Spec) -> nn.Module:
         warnings.warn(small, stacklevel=2)
     if spec.stem == "cifar" and spec.size > 96:
         costly = ReslabWarning(
-            f"{spec.name} has the CIFAR stem, made for 32 pixels: on {spec.size}-pixel images it costs "
+            f"{spec.name} has the CIFAR stem, designed for 32 pixels: {spec.size}-pixel images cost "
             f"{(spec.size / 32) ** 2:.0f} times as much; ",
             arg("stem", "imagenet"),
             " shrinks them first",
@@ -153,22 +155,22 @@ def build(spec: Spec) -> nn.Module:
 
 
 def net(name: str, **options: Any) -> nn.Module:
-    """The net called `name`, ready to train: net("resnet56", classes=10, shortcut="A"); its spec is net.spec."""
+    """The net `name`, ready to train: net("resnet56", classes=10, shortcut="A"). Its spec is net.spec."""
     return build(spec(name, **options))
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:
-    """The spec as JSON-ready data; `from_dict` gives it back."""
+    """The spec as JSON-ready data; `from_dict` restores it."""
     return {"family": spec.family, **asdict(spec)}
 
 
 def from_dict(data: dict[str, Any]) -> Spec:
-    """The spec that `to_dict` wrote. Raises UsageError naming an unknown family or field."""
+    """The spec that `to_dict` wrote. Raises UsageError for an unknown family or field."""
     families: dict[str, type[Spec]] = {"resnet": ResNetSpec, "vgg": VGGSpec}
     values = dict(data)
     family = values.pop("family", None)
     if not isinstance(family, str) or family not in families:
-        raise UsageError(f"a net's spec has family {family!r}; known: {', '.join(families)}")
+        raise UsageError(f"a net's spec has the unknown family {family!r}; known: {', '.join(families)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     found: Spec = make(families[family], values, "a net's spec", check=checked)
     return found

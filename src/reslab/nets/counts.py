@@ -1,4 +1,4 @@
-"""What a net costs and sees: parameters, multiply-adds, receptive field, layer by layer. Nothing is allocated."""
+"""Parameters, multiply-adds and receptive field of a net, layer by layer, without allocating its weights."""
 
 import math
 import warnings
@@ -28,20 +28,20 @@ class Layer:
 
     path: str
     kind: str
-    shape: tuple[int, ...]  # of its output for one image: (C, H, W)
+    shape: tuple[int, ...]  # of the output for one image: (C, H, W)
     parameters: int
     macs: int
-    receptive_field: int | None  # side of the square of input pixels one output sees; None beside the path
+    receptive_field: int | None  # side in input pixels of the square that one output sees; None in shortcuts
     stride: int | None  # input pixels between neighboring outputs
 
 
 def meta_net(spec: Spec) -> nn.Module:
-    """The net without its numbers: shapes only."""
+    """The net on the meta device: shapes without values."""
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net = build(replace(spec, init="torch"))
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):  # keeps the shape, and takes most of the time on "meta"
+        if isinstance(module, nn.BatchNorm2d):  # keeps the shape, but would take most of the time on "meta"
             module.forward = lambda x: x  # type: ignore[assignment, method-assign]
     return net
 
@@ -89,7 +89,7 @@ def output_shapes(net: nn.Module, spec: Spec) -> dict[str, tuple[int, ...]]:
 
 
 def macs(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one layer for one image, as the papers count them (biases, norms and pools left out)."""
+    """Multiply-adds of one layer for one image, as the papers count them (without biases, norms and pools)."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         return math.prod(shape) * module.weight[0].numel()
     return 0
@@ -104,8 +104,8 @@ def describe(module: nn.Module) -> str:
 def receptive_fields(net: nn.Module) -> dict[str, tuple[int, int]]:
     """(receptive field, stride) in pixels of each layer along the path through every branch, by module path.
 
-    A kernel of k behind layers of total stride j widens the field by (k - 1) j. A shortcut sees no more than
-    the branch beside it, so the branch's field is the block's.
+    A kernel of size k after layers of total stride j widens the field by (k - 1) j. A shortcut sees no more than
+    its branch, so the field of the branch is that of the block.
     """
     out, field, jump = {}, 1, 1
     for path, module in main_path(net):

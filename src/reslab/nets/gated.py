@@ -1,7 +1,7 @@
-"""The gated residual block, and the network that reads its table again in every layer.
+"""The gated residual block, and the network that rereads its table in every layer.
 
-From the code that won the Job-Recommend-Competition of 2022 (affjljoo3581), mended: the gate is halved on the last
-axis, so that any leading dims do (there dim=1); DropPath divides by the share that stays (there by the share dropped).
+From the code that won the Job-Recommend-Competition of 2022 (affjljoo3581), with two corrections: the gate is split
+on the last axis, for any leading dims (there dim=1); DropPath divides by the share kept (there by the share dropped).
 """
 
 import torch
@@ -12,9 +12,9 @@ from reslab.errors import UsageError
 
 
 class GatedResidual(Residual):
-    """x + Dropout(u * sigmoid(g)), where [u; g] = W2 GELU(W1 x). (..., hidden) to the same, any leading dims.
+    """x + Dropout(u * sigmoid(g)), where [u; g] = W2 GELU(W1 x). (..., hidden) to the same shape, any leading dims.
 
-    W1: hidden to inner; W2: inner to 2 hidden, halved on the last axis.
+    W1: hidden to inner; W2: inner to 2 hidden, split in two on the last axis.
     """
 
     def __init__(self, hidden: int, inner: int, dropout: float = 0.0) -> None:
@@ -28,9 +28,9 @@ class GatedResidual(Residual):
 
 
 class DropPath(nn.Module):
-    """In training each row of x (N, ...) is 0 with probability p, else x / (1 - p); in eval mode x (Huang et al. 2016).
+    """In training, each row of x (N, ...) is 0 with probability p, otherwise x / (1 - p); in eval mode, x.
 
-    Unlike the paper, which scales in eval mode: so the mean of a row is the same in both.
+    Huang et al. 2016 scale in eval mode instead; here the expected value of a row is the same in both modes.
     """
 
     def __init__(self, p: float) -> None:
@@ -48,7 +48,7 @@ class DropPath(nn.Module):
 
 
 class ColumnMask(nn.Module):
-    """m = Dropout(sigmoid(Wa R(h))): how much of each column is read. h (N, hidden) to (N, columns), each in (0, 1)."""
+    """m = Dropout(sigmoid(Wa R(h))), the weight of each column in (0, 1). h (N, hidden) to (N, columns)."""
 
     def __init__(self, hidden: int, inner: int, columns: int, dropout: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class ColumnMask(nn.Module):
 
 
 class Reread(nn.Module):
-    """DropPath(R(P vec(m * X))), a layer's branch; without a mask m = 1. h (N, hidden) and X (N, F, E) to h's shape."""
+    """DropPath(R(P vec(m * X))), a layer's branch; without a mask, m = 1. h (N, hidden), X (N, F, E) to h's shape."""
 
     def __init__(
         self, mask: ColumnMask | None, inputs: int, hidden: int, inner: int, *, dropout: float, drop_path: float
@@ -79,11 +79,11 @@ class Reread(nn.Module):
 
 
 class GatedNet(nn.Module):
-    """From columns X (N, F, E) to (N, outputs): Wc LayerNorm(h) of the last layer's h.
+    """From columns X (N, F, E) to (N, outputs): Wc LayerNorm(h), with h of the last layer.
 
-    Layer 0: h = R(P0 vec X). Each later one reads X again: h <- h + DropPath(R'(P vec(m * X))), m = the layer's
-    ColumnMask of h, or 1 without `attention`. With reread=False: h <- R(h), and there are no masks.
-    Biases begin at 0, as published; weights as PyTorch's.
+    Layer 0: h = R(P0 vec X). Each later layer rereads X: h <- h + DropPath(R'(P vec(m * X))), where m is the
+    layer's ColumnMask of h, or 1 without `attention`. With reread=False: h <- R(h), without masks.
+    Biases start at 0, as published; weights with PyTorch's defaults.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class GatedNet(nn.Module):
         return self.head(self.norm(h))
 
     def masks(self, x: Tensor) -> Tensor:
-        """The masks of X (N, F, E), (N, depth - 1, F). Raises UsageError where the net has none."""
+        """The masks (N, depth - 1, F) for X (N, F, E). Raises UsageError if the net has none."""
         if not self.attention:
             raise UsageError("this net has no column masks: build it with attention")
         h, found = self.start(x.flatten(1)), []

@@ -1,8 +1,8 @@
-"""Heads that find an answer in a text: each token's scores to be the answer's start and its end.
+"""Heads that find an answer in a text: for each token, a score as the answer's start and one as its end.
 
-All take an encoder's vectors: head(x, mask=None, context=None), x (B, L, hidden), `mask` (B, L) the real tokens,
-`context` (B, L) those that may belong to an answer; to (B, L, 2). What stands in padding changes no real token's score.
-ConvSDSLayer and ConvSDSHead are Samsung SDS's for KorQuAD, whose published code made its layers anew at each call.
+All take an encoder's vectors: head(x, mask=None, context=None) maps x (B, L, hidden) to (B, L, 2). `mask` (B, L) marks
+the real tokens, `context` (B, L) those that may belong to an answer. Padding does not affect the scores of real tokens.
+ConvSDSLayer and ConvSDSHead are Samsung SDS's for KorQuAD, whose published code created new layers at each call.
 """
 
 import copy
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from reslab.blocks import Residual
 from reslab.errors import UsageError
 
-OUTSIDE = -1e30  # for -inf; start plus end stay finite, in bfloat16 too, and no softmax gives NaN
+OUTSIDE = -1e30  # instead of -inf: start plus end stays finite, in bfloat16 too, and no softmax gives NaN
 
 
 class Scores(NamedTuple):
-    """What a head finds in a batch of windows, float32 at least: in bfloat16 the best spans would be equal."""
+    """A head's scores for a batch of windows, in float32 or better: in bfloat16 the best spans would tie."""
 
-    span: Tensor  # (B, L, 2): start and end; OUTSIDE where no answer may be
-    answerable: Tensor | None  # (B,): the logit that the window holds the answer, of heads that are asked for it
+    span: Tensor  # (B, L, 2): start and end; OUTSIDE where no answer is allowed
+    answerable: Tensor | None  # (B,): logit that the window holds the answer, if the head has this output
 
 
 class Head(nn.Module):
-    """Residual layers from (B, L, hidden) to the same, then a linear layer to each token's scores."""
+    """Residual layers from (B, L, hidden) to the same shape, then a linear layer to each token's scores."""
 
     def __init__(
         self, layers: Iterable[nn.Module], hidden: int, *, num_labels: int = 2, answerable: bool = False
@@ -42,7 +42,7 @@ class Head(nn.Module):
         return self.scores(x, mask, context).span
 
     def scores(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Scores:
-        """The same scores, and beside them the answerability where the head has one."""
+        """The same scores, with the answerability if the head has that output."""
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask.bool()
         allowed = mask if context is None else mask & context.bool()
         h = zeroed(self.features(x, mask), mask)
@@ -54,23 +54,23 @@ class Head(nn.Module):
         return Scores(span, self.answerable(torch.cat([first, mean.to(first)], dim=1))[:, 0])
 
     def features(self, x: Tensor, mask: Tensor) -> Tensor:
-        """What the scores are read from, (B, L, hidden)."""
+        """The input of the scoring layers, (B, L, hidden)."""
         for layer in self.layers:
             x = layer(zeroed(x, mask))
         return x
 
     def fold(self) -> "Head":
-        """The head for inference: a copy with fewer multiply-adds where its layers allow it, else itself."""
+        """The head for inference: a copy with fewer multiply-adds if its layers allow it, otherwise itself."""
         return self
 
 
 def zeroed(x: Tensor, mask: Tensor) -> Tensor:
-    """x (B, L, H) with zeros where mask (B, L) is False, whatever stood there."""
+    """x (B, L, H) with zeros where mask (B, L) is False."""
     return x.masked_fill(~mask[..., None], 0)
 
 
 class Wide(nn.Linear):
-    """A linear layer computed in float32 at least, autocast or not: rounded to bfloat16, one score in 100 is a tie."""
+    """A linear layer computed in float32 or better, even under autocast: in bfloat16 one score in 100 is a tie."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -84,8 +84,8 @@ def wide(x: Tensor) -> Tensor:
 class ConvSDSLayer(Residual):
     """LayerNorm(x + ReLU(conv2(conv1(x)))), the tokens as channels: conv1, kernel 3, slides along the hidden axis.
 
-    (B, L, hidden) to the same for L up to `length`: fewer tokens count as padded with zeros. 8 length² weights.
-    Raises UsageError for more tokens.
+    (B, L, hidden) to the same shape, for L up to `length`; fewer tokens are treated as padded with zeros. It has
+    8 length² weights. Raises UsageError for more tokens.
     """
 
     def __init__(self, length: int, hidden: int) -> None:
@@ -93,10 +93,10 @@ class ConvSDSLayer(Residual):
 
     @torch.no_grad()
     def fold(self) -> Residual:
-        """The same layer with one convolution of kernel 3 in place of the two: 3 length² weights, for inference.
+        """The same layer with its two convolutions merged into one of kernel 3: 3 length² weights, for inference.
 
-        Nothing nonlinear lies between the two. The second has kernel 1 and sees the first's bias at every place,
-        borders too, and no padding but that of x: so the folded weights and bias give the same numbers there.
+        There is no nonlinearity between the two. The second has kernel 1: it sees the first's bias at every position,
+        including the borders, and no padding but that of x, so the merged weights and bias give the same numbers.
         """
         assert isinstance(self.branch, AcrossTokens)
         one, two = self.branch.conv1, self.branch.conv2
@@ -112,7 +112,7 @@ class ConvSDSLayer(Residual):
 
 
 class Channels(nn.Conv1d):
-    """A convolution between the first channels only: (N, c, H) to (N, out, H), as if the others were zeros."""
+    """A convolution of the first channels only: (N, c, H) to (N, out, H), as if the others were zeros."""
 
     def forward(self, x: Tensor, out: int | None = None) -> Tensor:
         if x.shape[1] > self.in_channels:
@@ -125,7 +125,7 @@ class Channels(nn.Conv1d):
 
 
 class AcrossTokens(nn.Module):
-    """The SDS layer's branch: `length` channels to twice as many and back, then ReLU."""
+    """The branch of the SDS layer: `length` channels to twice as many and back, then ReLU."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class AcrossTokens(nn.Module):
 
 
 class FoldedAcrossTokens(nn.Module):
-    """The same branch with its two convolutions in one."""
+    """The same branch with its two convolutions merged into one."""
 
     def __init__(self, conv: Channels) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class FoldedAcrossTokens(nn.Module):
 class ConvSDSHead(Head):
     """`n_layers` of ConvSDSLayer, then a linear layer. (B, L, hidden_size) to (B, L, num_labels), L up to input_size.
 
-    Raises UsageError for longer windows: cutting is the data's work.
+    Raises UsageError for longer windows; cutting contexts into windows is left to the data.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class ConvSDSHead(Head):
 
 
 class LinearHead(Head):
-    """Each token by itself, as BERT's own head. (B, L, hidden_size) to (B, L, 2)."""
+    """A linear layer on each token, as in BERT. (B, L, hidden_size) to (B, L, 2)."""
 
     def __init__(self, hidden_size: int = 768, *, answerable: bool = False) -> None:
         super().__init__([], hidden_size, answerable=answerable)
@@ -179,7 +179,8 @@ class LinearHead(Head):
 class TokenConvHead(Head):
     """LayerNorm(x + Linear(GELU(conv(x)))), kernel 3 along the tokens, the hidden axis as channels; any length.
 
-    The SDS layer turned on its side. Its ReLU before the addition could only add; here a linear layer comes last.
+    The SDS layer with its axes swapped. There the branch ends in a ReLU and can only add positive values; here it ends
+    in a linear layer.
     """
 
     def __init__(self, n_layers: int = 5, hidden_size: int = 768, *, answerable: bool = False) -> None:
@@ -201,14 +202,14 @@ class AlongTokens(nn.Module):
 
 
 class BiLSTMHead(Head):
-    """LayerNorm(x + Linear([LSTM forwards, LSTM backwards])), half the width each; any length, for comparison."""
+    """LayerNorm(x + Linear([forward LSTM, backward LSTM])), each of half the width; any length; for comparison."""
 
     def __init__(self, n_layers: int = 1, hidden_size: int = 768, *, answerable: bool = False) -> None:
         layers = [Residual(BothWays(hidden_size), nn.Identity(), nn.LayerNorm(hidden_size)) for _ in range(n_layers)]
         super().__init__(layers, hidden_size, answerable=answerable)
 
     def features(self, x: Tensor, mask: Tensor) -> Tensor:
-        # Each row's real tokens first, in reading order and from the last one back; padding comes after and is unread.
+        # Each row's real tokens first, in forward and in backward order; the padding comes last and has no effect.
         ahead = (~mask).int().argsort(dim=1, stable=True)
         back = mask.shape[1] - 1 - (~mask).flip(1).int().argsort(dim=1, stable=True)
         for layer in self.layers:
@@ -217,7 +218,7 @@ class BiLSTMHead(Head):
 
 
 class BothWays(nn.Module):
-    """The branch of BiLSTMHead: x (B, L, hidden), and the orders (B, L) in which its two LSTMs read each row."""
+    """The branch of BiLSTMHead: x (B, L, hidden), and the orders (B, L) in which the two LSTMs read each row."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -230,6 +231,6 @@ class BothWays(nn.Module):
 
 
 def read(lstm: nn.Module, x: Tensor, order: Tensor) -> Tensor:
-    """The LSTM's outputs (B, L, H) at their tokens' places, each row read in its order."""
+    """Run the LSTM over each row in the given order; its outputs (B, L, H) at their tokens' positions."""
     y, _ = lstm(x.gather(1, order[..., None].expand_as(x)))
     return y.gather(1, order.argsort(dim=1)[..., None].expand_as(y))

@@ -12,7 +12,7 @@ from reslab.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
-    """All that defines a residual network (or its plain twin, shortcut "none"); plain data, stored as JSON."""
+    """Everything that defines a residual network (or its plain twin, shortcut "none"); plain data, stored as JSON."""
 
     name: str
     stages: tuple[int, ...]  # blocks in each stage; every stage but the first halves the size
@@ -24,7 +24,7 @@ class ResNetSpec:
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7x7 stride 2 and max-pool, or one 3x3
     classes: int = 10
     channels: int = 3  # of the input image
-    size: int = 32  # side of the images it is meant for, in pixels; others work too
+    size: int = 32  # side of the images it is designed for, in pixels; others work too
     norm: bool = True
     init: str = "he"
     zero_last_norm: bool = False  # the paper does not
@@ -33,19 +33,19 @@ class ResNetSpec:
 
     @property
     def depth(self) -> int:
-        """Weighted layers on the longest path, projections not counted: the number in the name."""
+        """Number of weighted layers on the longest path, without projections: the number in the name."""
         return sum(self.stages) * (3 if self.block == "bottleneck" else 2) + 2
 
     def check(self) -> None:
         """Raise UsageError for a combination that cannot be built."""
         if not self.stages or len(self.stages) != len(self.widths):
-            raise UsageError(f"stages and widths must be as many, got {self.stages} and {self.widths}")
+            raise UsageError(f"stages and widths must have the same length, got {self.stages} and {self.widths}")
         growth = [b - a for a, b in zip(self.widths, self.widths[1:], strict=False)]
         if self.shortcut in ("A", "A-both") and min(growth, default=0) < 0:
-            raise UsageError(f"shortcut A cannot drop channels: widths {self.widths} shrink; take B or C")
+            raise UsageError(f"shortcut A cannot reduce channels, but widths {self.widths} shrink; use shortcut B or C")
         if self.zero_last_norm and (not self.norm or self.activation == "pre" or self.shortcut == "none"):
             raise UsageError(
-                "zero_last_norm needs branches that end in a BatchNorm and shortcuts beside them: "
+                "zero_last_norm needs shortcuts, and branches that end in a BatchNorm; "
                 f"got norm={self.norm}, activation {self.activation!r}, shortcut {self.shortcut!r}"
             )
 
@@ -99,9 +99,9 @@ def make_stem(spec: ResNetSpec) -> nn.Sequential:
 
 
 def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int, first: bool) -> nn.Module:
-    """One block of the spec: a Residual, behind a shared BN and ReLU where a pre-activation block projects.
+    """One block of the spec: a Residual, preceded by a shared BN and ReLU if a pre-activation block projects.
 
-    The `first` block of a pre-activation net finds them done by the stem, before the fork (2016, appendix).
+    For the `first` block of a pre-activation net, the stem has already applied them (2016, appendix).
     """
     out = width * expansion(spec)
     shortcut = blocks.make_shortcut(
@@ -113,7 +113,7 @@ def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int, firs
         )
         return blocks.Residual(branch, shortcut, nn.ReLU(inplace=True))
     projects = isinstance(shortcut, nn.Sequential)
-    done = first or projects  # norm and ReLU, before the fork
+    done = first or projects  # norm and ReLU precede the fork
     branch = blocks.pre_branch(
         spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=done
     )

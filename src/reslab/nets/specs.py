@@ -1,4 +1,4 @@
-"""A stored spec -> its dataclass, whatever the family."""
+"""Turn a stored spec of any family into its dataclass."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields, is_dataclass
@@ -15,9 +15,9 @@ def itself(made: Any) -> None:
 
 
 def make(kind: Any, values: dict[str, Any], what: str, *, check: Callable[[Any], Any] = itself) -> Any:
-    """The dataclass of these fields, with the types that it names, and checked: by its own `check` unless said.
+    """The dataclass with these values, validated by its types and by `check` (default: its method `check`).
 
-    Raises UsageError for a field that is unknown or missing, or of another type.
+    Raises UsageError for an unknown or missing field, or a wrong type.
     """
     known = {field.name for field in fields(kind)}
     for key in values:

@@ -11,7 +11,7 @@ from reslab.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class VGGSpec:
-    """All that defines a VGG network; plain data, stored as JSON."""
+    """Everything that defines a VGG network; plain data, stored as JSON."""
 
     name: str
     stages: tuple[int, ...]  # 3x3 layers in each stage; a 2x2 max-pool ends every stage
@@ -27,21 +27,21 @@ class VGGSpec:
 
     @property
     def depth(self) -> int:
-        """Weighted layers: the number in the name (the CIFAR head has two fewer than it says)."""
+        """Number of weighted layers: the number in the name (two fewer with the CIFAR head)."""
         return sum(self.stages) + (3 if self.head == "imagenet" else 1)
 
     @property
     def least(self) -> int:
-        """Side in pixels of the smallest image it can take: every stage halves it."""
+        """Side in pixels of the smallest possible image: every stage halves it."""
         return 2 ** len(self.stages)
 
     def check(self) -> None:
         """Raise UsageError for a combination that cannot be built."""
         if len(self.stages) != len(self.widths):
-            raise UsageError(f"stages and widths must be as many, got {self.stages} and {self.widths}")
+            raise UsageError(f"stages and widths must have the same length, got {self.stages} and {self.widths}")
         if self.size < self.least:
             raise UsageError(
-                f"{self.name} halves {len(self.stages)} times: images need {self.least} pixels, got {self.size}"
+                f"{self.name} halves {len(self.stages)} times: size must be at least {self.least}, got {self.size}"
             )
 
 
@@ -55,7 +55,7 @@ class VGG(nn.Module):
         channels = spec.channels
         for count, width in zip(spec.stages, spec.widths, strict=True):
             for _ in range(count):
-                # A bias beside BatchNorm is redundant; the published counts have it.
+                # A bias before BatchNorm is redundant, but the published counts include it.
                 self.features.append(nn.Conv2d(channels, width, 3, padding=1))
                 if spec.norm:
                     self.features.append(nn.BatchNorm2d(width))

@@ -1,4 +1,4 @@
-"""Weights in and out: our own files, and strangers' checkpoints matched to our nets. Nothing is ever unpickled."""
+"""Load weights: files of reslab, and other checkpoints matched to reslab's nets. Nothing is ever unpickled."""
 
 import json
 import pickle
@@ -19,20 +19,22 @@ from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
 from reslab.run import Run
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # where others keep the weights in a checkpoint
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which checkpoints of others hold the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
-OTHER_FAMILIES = {"qa": "a net that answers questions: `reslab qa`", "table": "a net for tables: `reslab tables`"}
-REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
+OTHER_FAMILIES = {"qa": "a net for questions; use `reslab qa`", "table": "a net for tables; use `reslab tables`"}
+REFUSED = re.compile(
+    "Unsupported (global|class)|Trying to call reduce"
+)  # torch's messages about objects that are not allowed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """How a checkpoint's tensors went into a net."""
+    """How a checkpoint's tensors were matched to a net's."""
 
     how: str  # "by name" or "by order and shape"
     pairs: tuple[tuple[str, str], ...]  # (our name, theirs)
-    missing: tuple[str, ...] = ()  # ours without one of theirs (strict=False only)
-    unused: tuple[str, ...] = ()  # theirs without one of ours (strict=False only)
+    missing: tuple[str, ...] = ()  # ours without a match (strict=False only)
+    unused: tuple[str, ...] = ()  # theirs without a match (strict=False only)
     warning: str | None = None
 
     def __str__(self) -> str:
@@ -43,8 +45,8 @@ class Match:
 def read_state(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, from .safetensors or a file of torch.save (weights only).
 
-    Strips the wrappers that DataParallel, DDP and compile put before names.
-    Raises ReslabError for a file that is missing, damaged or holds pickled objects.
+    Strips the prefixes that DataParallel, DDP and compile add to names.
+    Raises UsageError for a missing file, ReslabError for one that is damaged or holds pickled objects.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,11 +58,11 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ReslabError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # damaged bytes make torch raise nearly anything: IndexError, struct.error, ...
+    except Exception as error:  # on damaged bytes torch raises nearly anything: IndexError, struct.error, ...
         if isinstance(error, pickle.UnpicklingError) and REFUSED.search(str(error)):
             raise ReslabError(
                 f"{path} holds pickled Python objects, which can run code and are not loaded; "
-                "save its weights alone: torch.save(model.state_dict(), FILE)"
+                "save only the weights: torch.save(model.state_dict(), FILE)"
             ) from error
         raise ReslabError(f"{path} is damaged or not a checkpoint") from error
     return plain_names(unwrap(state, path))
@@ -73,24 +75,26 @@ def unwrap(state: Any, path: Path) -> dict[str, Tensor]:
             state = state[key]
             break
     if not isinstance(state, Mapping) or not any(isinstance(v, Tensor) for v in state.values()):
-        raise ReslabError(f"{path} holds no weights: expected names with tensors, or those under {WRAPPERS[0]!r}")
+        raise ReslabError(
+            f"{path} holds no weights; expected a mapping of names to tensors, also under {WRAPPERS[0]!r}"
+        )
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the prefixes that wrappers, in any order, add to every one of them."""
+    """Names without the prefixes, in any order, that wrappers add to all of them."""
     while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 
 def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> Match:
-    """Find which of `state`'s tensors belongs to which of the net's, and verify every shape; loads nothing.
+    """Match the tensors of `state` to those of the net and verify every shape; loads nothing.
 
-    By name where the names are ours; else by order, where kind (weight, bias, running_mean, ...) and shape
-    agree at every place. With strict=False by name only, leaving out what differs.
+    By name if the names are the net's; otherwise by order, if kind (weight, bias, running_mean, ...) and shape
+    agree at every position. With strict=False by name only, without the tensors that differ.
 
-    Raises UsageError with the first names and shapes that disagree, or where nothing at all agrees.
+    Raises UsageError with the first names and shapes that disagree, or if nothing agrees.
     """
     ours = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
@@ -108,43 +112,43 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
 
 
 def kind(name: str) -> str:
-    """What a tensor is to its layer: weight, bias, running_mean, running_var."""
+    """The role of a tensor in its layer: weight, bias, running_mean, running_var."""
     return name.rpartition(".")[2]
 
 
 def name_warning(net: nn.Module, theirs: Mapping[str, Tensor]) -> Sentence | None:
-    """Shapes cannot show where a bottleneck has its stride or shortcut A its zeros; the names of the peers can."""
+    """A warning if names show what shapes cannot: where a bottleneck has its stride, or shortcut A its zeros."""
     spec = getattr(net, "spec", None)
     v1 = getattr(spec, "block", "") == "bottleneck" and getattr(spec, "stride_on", "") == "1x1"
     if v1 and any(k.startswith("layer1.0.conv3") for k in theirs):
-        return Sentence("these names are torchvision's or timm's, whose stride is on the 3x3: build the net with ",
-                        arg("stride_on", "3x3"), " (resnet50_v1.5) or its outputs will differ")  # fmt: skip
+        return Sentence("the names are torchvision's or timm's, whose stride is on the 3x3; build the net with ",
+                        arg("stride_on", "3x3"), " (resnet50_v1.5), or its outputs will differ")  # fmt: skip
     if getattr(spec, "shortcut", "") == "A" and {"layer1.0.conv1.weight", "linear.weight"} <= theirs.keys():
-        return Sentence("these names are akamaster's, whose shortcut A pads on both sides: build the net with ",
-                        arg("shortcut", "A-both"), " or its outputs will differ")  # fmt: skip
+        return Sentence("the names are akamaster's, whose shortcut A pads on both sides; build the net with ",
+                        arg("shortcut", "A-both"), ", or its outputs will differ")  # fmt: skip
     return None
 
 
 def disagreement(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], show: int = 3) -> str:
-    """A few names and shapes that disagree, not a wall of text."""
+    """A sentence with the first few names and shapes that disagree."""
     by_name = [k for k in ours if k in theirs]
     if by_name:
         unlike = [k for k in by_name if theirs[k].shape != ours[k].shape]
-        wrong = [f"{k} is {shape(theirs[k])}, the net's {shape(ours[k])}" for k in unlike]
+        wrong = [f"{k} is {shape(theirs[k])}, but {shape(ours[k])} in the net" for k in unlike]
         wrong += [f"{k} {shape(ours[k])} is missing" for k in ours if k not in theirs]
-        wrong += [f"{k} {shape(theirs[k])} has no place" for k in theirs if k not in ours]
+        wrong += [f"{k} {shape(theirs[k])} is not in the net" for k in theirs if k not in ours]
     else:
         wrong = [
-            f"{b} {shape(theirs[b])} stands where the net has {a} {shape(ours[a])}"
+            f"{b} {shape(theirs[b])} is in the place of the net's {a} {shape(ours[a])}"
             for a, b in zip(ours, theirs, strict=False)
             if kind(a) != kind(b) or ours[a].shape != theirs[b].shape
         ]
     more = f"; and {len(wrong) - show} more" if len(wrong) > show else ""
     counts = f"{len(theirs)} tensors in the checkpoint, {len(ours)} in the net"
     return (
-        f"the checkpoint is of another net ({counts}): {'; '.join(wrong[:show])}{more}"
+        f"the checkpoint is not of this net ({counts}): {'; '.join(wrong[:show])}{more}"
         if wrong
-        else (f"the checkpoint is of another net ({counts})")
+        else (f"the checkpoint is not of this net ({counts})")
     )
 
 
@@ -153,14 +157,14 @@ def shape(tensor: Tensor) -> str:
 
 
 def insert(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> Match:
-    """Load `state` into the net as `match` pairs them; returns the match. Raises UsageError as `match` does."""
+    """Load `state` into the net as matched by `match`; returns the match. Raises UsageError as `match` does."""
     found = match(net, state, strict=strict)
     net.load_state_dict({a: state[b] for a, b in found.pairs}, strict=False)
     return found
 
 
 def spec_inside(path: Path) -> Spec | None:
-    """The spec that a weights.safetensors of ours carries; None for any other file."""
+    """The spec stored inside a weights.safetensors of reslab; None for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("reslab")
@@ -170,14 +174,14 @@ def spec_inside(path: Path) -> Spec | None:
 
 
 def read_spec(run: Run) -> Spec:
-    """The spec of a run folder's net for images.
+    """The spec of the image net of a run folder.
 
-    Raises UsageError where it has none or is a net for questions or tables, ReslabError for a damaged one.
+    Raises UsageError if there is none or the net is for questions or tables, ReslabError if it is damaged.
     """
     data = run.read_json("spec.json")
     family = data.get("family")
     if isinstance(family, str) and family in OTHER_FAMILIES:
-        raise UsageError(f"{run.folder} holds {data.get('name')}, {OTHER_FAMILIES[family]} takes it")
+        raise UsageError(f"{run.folder} holds {data.get('name')}, {OTHER_FAMILIES[family]}")
     try:
         return from_dict(data)
     except UsageError as error:
@@ -185,12 +189,12 @@ def read_spec(run: Run) -> Spec:
 
 
 def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> nn.Module:
-    """A trained net, in eval mode: of a run folder, or of a checkpoint file with the name or spec of its net.
+    """A trained net in eval mode, from a run folder, or from a checkpoint file and the name or spec of its net.
 
     load("runs/digits-resnet20-digits-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). A run's
-    weights.safetensors holds its spec, so that the file alone is enough. How the weights went
-    in stands in the net's `match`; warns where they fit but their net computes something else.
-    Raises UsageError or ReslabError in one sentence.
+    weights.safetensors holds its spec, so that file alone is enough. The net's `match` tells
+    how the tensors were matched. Warns if they fit but were trained in a net that computes something else.
+    Raises UsageError for a missing file or wrong arguments, ReslabError for a damaged file.
     """
     source = Path(source)
     if not source.exists():
@@ -199,7 +203,7 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
         raise UsageError(f"net must be a name such as 'resnet56' or a spec, got {net!r}")
     if source.is_dir():
         if net is not None or options:
-            raise UsageError(f"{source} is a run folder and names its own net: leave out the net and its options")
+            raise UsageError(f"{source} is a run folder, which stores its net; leave out the net and its options")
         run = Run(source)
         spec, file = read_spec(run), run.path("weights.safetensors")
         if not file.exists():
@@ -207,9 +211,9 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     elif net is None and (inside := spec_inside(source)):
         spec, file = inside, source
     elif net is None:
-        raise UsageError(f"{source}: say which net its weights are of, such as ", arg("net", "resnet56"))
+        raise UsageError(f"{source}: name the net that the weights belong to, such as ", arg("net", "resnet56"))
     elif options and not isinstance(net, str):
-        raise UsageError(f"{source}: options {', '.join(options)} go with a net's name; change the spec itself")
+        raise UsageError(f"{source}: options {', '.join(options)} need the name of a net; change the spec instead")
     else:
         spec, file = find_spec(net, **options) if isinstance(net, str) else net, source
     state = read_state(file)

@@ -28,9 +28,9 @@ def held(kind: Any, value: Any, path: Path | str) -> Any:
 
 
 def read_events(path: Path | str) -> list[dict[str, Any]]:
-    """Every whole line of a metrics.jsonl, in order; a damaged one is named in a warning and left out.
+    """Every complete line of a metrics.jsonl, in order; damaged lines are skipped with a warning.
 
-    A last line that a crash cut short is left out in silence. Raises MissingFile, or ReslabError where the file cannot
+    A last line truncated by a crash is skipped silently. Raises MissingFile, or ReslabError where the file cannot
     be read.
     """
     from reslab.stored.folders import Event
@@ -44,5 +44,5 @@ def read_events(path: Path | str) -> list[dict[str, Any]]:
         except ReslabError as error:
             if number < len(lines):
                 why = str(error).removeprefix(f"line {number} is damaged: ").rstrip("; ")
-                warnings.warn(f"{named(path)}: line {number} is damaged and left out ({why})", stacklevel=3)
+                warnings.warn(f"{named(path)}: line {number} is damaged and skipped ({why})", stacklevel=3)
     return events

@@ -1,4 +1,4 @@
-"""last.pt, all that a training needs to go on exactly, and weights.safetensors, what it is for."""
+"""last.pt, everything needed to resume a training exactly, and weights.safetensors, its result."""
 
 import io
 import json
@@ -17,14 +17,14 @@ FORMAT = 1
 
 
 def write_last(run: Run, state: dict[str, Any]) -> Path:
-    """Save the state of a training whole; the one before it stays until this one is on disk."""
-    buffer = io.BytesIO()  # written to a file, torch.save turns a full disk into a RuntimeError about positions
+    """Save the full state of a training; the previous one is kept until this one is on disk."""
+    buffer = io.BytesIO()  # torch.save to a file would turn a full disk into a RuntimeError about positions
     torch.save({"format": FORMAT, **state}, buffer)
     return write_aside(run.path("last.pt"), lambda file: file.write(buffer.getbuffer()))
 
 
 def read_last(run: Run) -> dict[str, Any] | None:
-    """The state to go on from, or None before the first checkpoint. Raises ReslabError for a damaged file."""
+    """The state to resume from, or None before the first checkpoint. Raises ReslabError for a damaged file."""
     path = run.path("last.pt")
     if not path.exists():
         return None
@@ -32,7 +32,7 @@ def read_last(run: Run) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise ReslabError(
-            f"{path} is damaged (cut short, or not a checkpoint of reslab); "
+            f"{path} is damaged (truncated, or not a checkpoint of reslab); "
             "restore a copy of it, or delete it to train from the start"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -41,14 +41,14 @@ def read_last(run: Run) -> dict[str, Any] | None:
 
 
 def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:
-    """Save a net's weights with its spec inside, so that the file alone says what it is."""
+    """Save a net's weights together with its spec, so that the file describes itself."""
     tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     data = save(tensors, metadata={"reslab": json.dumps(spec)})
     return write_aside(run.path("weights.safetensors"), lambda file: file.write(data))
 
 
 def generators(device: torch.device) -> dict[str, Any]:
-    """The state of the random generators that a net may use (dropout)."""
+    """The state of the random number generators that a net may use (dropout)."""
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)

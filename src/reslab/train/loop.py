@@ -51,7 +51,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
     training.asked = stop.asked
     training.keep_best()
     if training.blocks.random:
-        training.blocks.settle(training.kept)
+        training.blocks.fold_in_chances(training.kept)
     if recipe.precise_bn:
         task.average_norms(training.kept)
     if recipe.precise_bn or training.blocks.random:

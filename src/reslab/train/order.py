@@ -1,8 +1,8 @@
-"""Which images come when, and what each one draws: counters, never hidden state.
+"""The order of examples and the random numbers of each one: functions of counters, without hidden state.
 
-Everything random about training data is a function of (seed, epoch, position), taken from Philox
+Everything random about training data is a function of (seed, epoch, position), computed with Philox
 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011), a generator that can start at any
-count. Only its raw 64-bit words are used: those are fixed by its definition, while numpy's
+position. Only its raw 64-bit words are used: they are fixed by its definition, while numpy's
 distributions may change between versions.
 """
 
@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ORDER, CROP, COLOR = 0, 1, 2  # streams: independent draws for the same seed and epoch
-WORDS = 4  # 64-bit words in one Philox block: what one position may draw from one stream
+ORDER, CROP, COLOR = 0, 1, 2  # streams: independent random numbers for the same seed and epoch
+WORDS = 4  # 64-bit words in one Philox block: random words per position and stream
 
 
 def shuffled(n: int, *key: int) -> Tensor:
-    """A permutation of 0..n-1, int64 (n,), fixed by the numbers of `key`."""
+    """A permutation of 0..n-1, int64 (n,), determined by `key`."""
     return torch.from_numpy(np.argsort(_philox(key, 0).random_raw(n), kind="stable"))
 
 
 def uniform(n: int, *key: int) -> list[float]:
-    """n numbers in [0, 1), fixed by the numbers of `key`."""
+    """n numbers in [0, 1), determined by `key`."""
     return [int(word >> 11) * 2.0**-53 for word in _philox(key, 0).random_raw(n).tolist()]
 
 
-@lru_cache(maxsize=2)  # a batch across an epoch's end needs two
+@lru_cache(maxsize=2)  # a batch across the end of an epoch needs two
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """The order of epoch `epoch`: a permutation of 0..n-1, int64 (n,). Do not write into it."""
     return shuffled(n, seed, epoch, ORDER)
@@ -51,7 +51,7 @@ def _philox(key: tuple[int, ...], position: int) -> np.random.Philox:
 
 
 def _pieces(n: int, *, batch: int, iteration: int) -> list[tuple[int, int, int]]:
-    """(epoch, start, stop) of each stretch of one epoch that the iteration covers."""
+    """(epoch, start, stop) of each part of an epoch that the iteration covers."""
     position, end = iteration * batch, (iteration + 1) * batch
     pieces = []
     while position < end:

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a training besides net and data, as one flat TOML file."""
+"""A recipe: everything that defines a training besides net and data, in one flat TOML file."""
 
 import json
 import typing
@@ -13,7 +13,7 @@ from reslab.stored.files import MissingFile, named, parse_toml
 from reslab.stored.read import read_toml
 from reslab.stored.typed import brief
 
-IMAGES = (  # keys that say nothing of texts
+IMAGES = (  # keys that do not apply to texts
     "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
 )  # fmt: skip
@@ -21,79 +21,79 @@ IMAGES = (  # keys that say nothing of texts
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Flat and whole. Counts of iterations may be shares of the run: drops = [0.5, 0.75]. 0 switches an option off."""
+    """All settings, flat. Iteration counts may be shares of the run: drops = [0.5, 0.75]. 0 switches an option off."""
 
-    # how long
+    # length: epochs or iterations
     batch: int = 128
-    epochs: float = 0.0  # either epochs
-    iterations: int = 0  # or iterations, one of the two
+    epochs: float = 0.0
+    iterations: int = 0
     # the optimizer: SGD, as in the paper
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
-    layer_decay: float = 1.0  # each layer's rate is this times that of the layer above it
-    momentum: float = 0.9  # of "sgd"; "adamw" has 0.9 and 0.999
+    layer_decay: float = 1.0  # each layer's rate is this factor times the rate of the next layer towards the head
+    momentum: float = 0.9  # for "sgd"; "adamw" uses 0.9 and 0.999
     nesterov: bool = False
     weight_decay: float = 1e-4
-    decay_all: bool = True  # the paper decays every parameter; false spares norms and biases
+    decay_all: bool = True  # the paper decays every parameter; false excludes norms and biases
     clip: float = 0.0  # largest norm of the gradient
     label_smoothing: float = 0.0
-    ema: float = 0.0  # decay of an average of the weights, which is what is kept; after t updates <= (1 + t) / (10 + t)
-    # random depth (train/depth.py)
-    stochastic_depth: float = 0.0  # chance that a mini-batch leaves out the last residual block; earlier ones less
-    active_blocks: int = 0  # exactly so many residual blocks a mini-batch: only the effective paths
+    ema: float = 0.0  # decay of the averaged weights, which become the result; at most (1 + t) / (10 + t) after t steps
+    # random depth: train/depth.py
+    stochastic_depth: float = 0.0  # probability of dropping the last residual block; lower for earlier blocks
+    active_blocks: int = 0  # number of residual blocks in each mini-batch: only the effective paths
     # the schedule of the learning rate
     schedule: Literal["steps", "plateau", "cosine", "linear", "one-cycle", "constant"] = "steps"
     drops: tuple[float, ...] = ()  # "steps": where the rate is divided
     drop_factor: float = 10.0
-    patience: int = 5  # "plateau": evaluations of the validation part (epochs, without one) with no better error
-    warmup: float = 0.0  # iterations over which the rate rises from zero ("one-cycle": to its peak)
-    warmup_lr: float = 0.0  # hold this rate until the training error is below warmup_error ...
+    patience: int = 5  # "plateau": evaluations (epochs, without a validation part) without a better error
+    warmup: float = 0.0  # iterations in which the rate rises from zero ("one-cycle": to its peak)
+    warmup_lr: float = 0.0  # keep this rate until the training error is below warmup_error ...
     warmup_error: float = 80.0  # percent
     warmup_depth: int = 0  # ... in nets at least this deep (section 4.2: 110)
     # the data
-    validation: float = 0.0  # images, or share, of the training part set aside; the test part selects nothing
+    validation: float = 0.0  # examples, or share, of the training part to set aside; the test part selects nothing
     augment: Literal["none", "crop", "scale"] = "none"
     pad: int = 4
     flip: bool = False
     color: bool = False  # AlexNet's, for "scale"
-    shortest: int = 256  # "scale": the shorter side is drawn from [shortest, longest]
+    shortest: int = 256  # "scale": the shorter side is sampled from [shortest, longest]
     longest: int = 480
     mean: Literal["pixel", "channel", "imagenet", "none"] = "pixel"
     std: bool = False
-    early_stop: int = 0  # evaluations of the validation part with none better, after which training ends; best net kept
+    early_stop: int = 0  # stop after this many validation evaluations without improvement; keep the best net
     # how it runs
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
-    checkpointing: bool = False  # encoders of texts: compute their layers again going back, for less memory
+    checkpointing: bool = False  # text encoders: recompute layers in the backward pass to save memory
     deterministic: bool = False
     threads: int = 0  # 0: PyTorch's choice
-    workers: int = 2  # processes that decode images which do not fit in memory
+    workers: int = 2  # processes that decode images, if these do not fit in memory
     evaluate_every: float = 1.0  # epochs
     checkpoint_seconds: float = 60.0
-    look: int = 100  # iterations between two looks at the norms of weights and gradients
+    look: int = 100  # iterations between measurements of the norms of weights and gradients
     tensorboard: bool = False  # needs the extra `track`
     precise_bn: bool = False  # at the end, BN statistics averaged over the training part
     seed: int = 0
 
     def check(self) -> None:
-        """Raise UsageError for a value that cannot be."""
+        """Raise UsageError for invalid values."""
         for key in ("batch", "lr", "drop_factor", "patience", "evaluate_every"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} must be positive, got {getattr(self, key)}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 <= value < float("inf"):
-                raise UsageError(f"{field.name} must be a number from 0, got {value}")
+                raise UsageError(f"{field.name} must be a number of at least 0, got {value}")
         if self.epochs and self.iterations:
-            raise UsageError(f"give epochs or iterations, one of them, got {self.epochs:g} and {self.iterations}")
+            raise UsageError(f"give either epochs or iterations, got {self.epochs:g} and {self.iterations}")
         if not self.epochs and not self.iterations:
             raise UsageError("epochs (or iterations) must be positive, got 0")
         if self.stochastic_depth and self.active_blocks:
-            raise UsageError("stochastic_depth and active_blocks exclude each other: give one of them")
+            raise UsageError("stochastic_depth and active_blocks cannot be combined; give one of them")
         if self.compile == "on" and (self.stochastic_depth or self.active_blocks):
             raise UsageError(
-                "compile = on does not go with stochastic_depth or active_blocks: the net changes each step"
+                "compile = on cannot be combined with stochastic_depth or active_blocks: they change the net each step"
             )
         for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
             if getattr(self, key) >= 1:
@@ -101,7 +101,7 @@ class Recipe:
         if not 0 < self.layer_decay <= 1:
             raise UsageError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
         if self.nesterov and self.optimizer != "sgd":
-            raise UsageError("nesterov is of the optimizer sgd, got adamw")
+            raise UsageError("nesterov needs the optimizer sgd, got adamw")
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs momentum, got momentum 0")
         if self.schedule == "steps" and self.drops:
@@ -110,7 +110,7 @@ class Recipe:
                     f"drops must be all iterations or all shares of the run (below 1), got {list(self.drops)}"
                 )
             if list(self.drops) != sorted(self.drops) or self.drops[0] <= 0:
-                raise UsageError(f"drops must be positive and rise, got {list(self.drops)}")
+                raise UsageError(f"drops must be positive and increasing, got {list(self.drops)}")
         for key, most in (("batch", 2**31), ("iterations", 2**53), ("epochs", 2**53)):
             if getattr(self, key) > most:
                 raise UsageError(f"{key} must be at most {most:,}, got {brief(getattr(self, key))}")
@@ -124,19 +124,19 @@ class Recipe:
         return self.iterations or max(1, -(-round(self.epochs * images) // self.batch))
 
     def at(self, point: float, images: int) -> int:
-        """The iteration of a point that is an iteration or, below 1, a share of the run."""
+        """The iteration at `point`: an iteration or, below 1, a share of the run."""
         return round(point * self.length(images)) if 0 < point < 1 else round(point)
 
 
 def change(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with some keys changed and checked; setting epochs unsets iterations and the other way round."""
+    """The recipe with some keys changed, checked. Setting epochs unsets iterations, and vice versa."""
     recipe = merged(recipe, changes)
     recipe.check()
     return recipe
 
 
 def merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
-    """The recipe with some keys changed, each of the type it must have; not checked as a whole."""
+    """The recipe with some keys changed and converted to their types; not checked as a whole."""
     hints = typing.get_type_hints(Recipe)
     values: dict[str, Any] = {}
     for key, value in changes.items():
@@ -151,7 +151,7 @@ def merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
 
 
 def converted(key: str, value: Any, hint: Any) -> Any:
-    """The value as the field's type, or UsageError naming the key."""
+    """The value converted to the field's type. Raises UsageError that names the key."""
     if typing.get_origin(hint) is Literal:
         known = typing.get_args(hint)
         if value not in known:
@@ -174,14 +174,17 @@ def number(value: Any) -> bool:
 
 
 def names() -> list[str]:
-    """The recipes that come with reslab."""
+    """The names of the recipes that come with reslab."""
     return sorted(
         file.name.removesuffix(".toml") for file in files("reslab.train.recipes").iterdir() if ".toml" in file.name
     )
 
 
 def read(name: str | Path, **changes: Any) -> Recipe:
-    """A recipe by its name or the path of a TOML file, with some keys changed. Unknown keys are named."""
+    """A recipe by name or by the path of a TOML file, with some keys changed.
+
+    Raises UsageError for an unknown recipe, key or value, ReslabError for a damaged file.
+    """
     file = files("reslab.train.recipes").joinpath(f"{name}.toml")
     source = file if file.is_file() else Path(name)
     if isinstance(source, Path) and source.is_dir():
@@ -200,19 +203,19 @@ def read(name: str | Path, **changes: Any) -> Recipe:
 
 
 def unknown_recipe(name: str | Path) -> str:
-    """The sentence for a word that names no recipe."""
+    """The message for an unknown recipe name."""
     word = named(name)
-    return f"no recipe is called {word!r}{nearest(word, names())}; there are {', '.join(names())}"
+    return f"no recipe named {word!r}{nearest(word, names())} (available: {', '.join(names())})"
 
 
 def refuse_images(recipe: Recipe, keys: Sequence[str] = IMAGES) -> None:
-    """Raise UsageError where the recipe sets one of these keys, which say nothing of this task."""
+    """Raise UsageError if the recipe sets one of these keys, which do not apply to this task."""
     for key in keys:
         if getattr(recipe, key) != getattr(Recipe(), key):
-            raise UsageError(f"{key} is for images, got {getattr(recipe, key)!r}: leave it out")
+            raise UsageError(f"{key} is for images only, got {getattr(recipe, key)!r}; leave it out")
 
 
 def write(recipe: Recipe, *, without: Sequence[str] = ()) -> str:
-    """The recipe as TOML, every key of it but those `without`, which have their defaults; `read` gives it back."""
+    """The recipe as TOML for `read_recipe`: every key except `without`, whose values must be the defaults."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items() if key not in without]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The learning rate by iteration. Most schedules are a formula; two remember what the training error did."""
+"""The learning rate by iteration. Most schedules are formulas; two depend on the errors seen so far."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from reslab.train.recipe import Recipe
 
 
 class Schedule:
-    """The rate of a recipe for a run of `total` iterations. `saw` feeds back errors; `state` is all it remembers."""
+    """A recipe's learning rate over a run. `saw_training` and `saw_epoch` take errors; `state` is its whole memory."""
 
     def __init__(self, recipe: Recipe, *, images: int, depth: int = 0) -> None:
         self.recipe = recipe
@@ -16,9 +16,9 @@ class Schedule:
         self.drops = [drop for drop in drops if drop < self.total]
         self.missed = [drop for drop in drops if drop >= self.total]
         self.rise = recipe.at(recipe.warmup, images)
-        # Section 4.2: at depth 110 the rate 0.1 does not start; 0.01 does, until the training error is below 80 %.
+        # Section 4.2: training at depth 110 does not start at rate 0.1: use 0.01 until the error is below 80 %.
         self.warm = recipe.warmup_lr > 0 and depth >= recipe.warmup_depth
-        self.left_at: int | None = None  # the iteration at which the warm-up rate was left
+        self.left_at: int | None = None  # iteration at which the warm-up ended
         self.best, self.waited, self.plateaus = math.inf, 0, 0
 
     def lr(self, iteration: int) -> float:
@@ -41,21 +41,21 @@ class Schedule:
         return rate
 
     def cycle(self, iteration: int) -> float:
-        """One-cycle: straight up to 1 at the end of the warm-up, straight down to 0 at the end of the run."""
+        """One-cycle: linear up to 1 at the end of the warm-up, then linear down to 0 at the end of the run."""
         top = self.rise or max(1, round(0.3 * self.total))
         if iteration < top:
             return (iteration + 1) / top
         return (self.total - iteration) / max(1, self.total - top + 1)
 
     def saw_training(self, iteration: int, error: float) -> str | None:
-        """Hear the training error (%) up to `iteration`; returns "warm-up left" when that ends the warm-up."""
+        """Report the training error (%) up to `iteration`; returns "warm-up left" if it ends the warm-up."""
         if self.warm and error < self.recipe.warmup_error:
             self.warm, self.left_at = False, iteration
             return "warm-up left"
         return None
 
     def saw_epoch(self, error: float) -> str | None:
-        """Hear an epoch's error (%): of validation images, else of training; returns "plateau" when the rate drops."""
+        """Report an epoch's validation (or else training) error (%); returns "plateau" if the rate drops."""
         if self.recipe.schedule != "plateau" or self.warm:
             return None
         if error < self.best - 1e-9:

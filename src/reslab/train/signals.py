@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the step, save, leave; a second Ctrl-C leaves at once."""
+"""SIGTERM and Ctrl-C: finish the step, save and exit; a second Ctrl-C exits at once."""
 
 import signal
 import threading
@@ -8,8 +8,8 @@ from typing import Any
 from reslab.errors import ReslabError
 
 
-class Interrupted(ReslabError):  # noqa: N818 -- not an error: it was asked to stop
-    """A training was asked to stop, and has saved all it needs to go on. Exit code 128 + the signal's number."""
+class Interrupted(ReslabError):  # noqa: N818 - not an error: the user asked it to stop
+    """A training was stopped by a signal and saved all it needs to resume. Exit code: 128 + the signal's number."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class Interrupted(ReslabError):  # noqa: N818 -- not an error: it was asked to s
 
 
 class Stop:
-    """Inside the `with`, the first SIGINT or SIGTERM only sets `asked` (its number); the second acts as usual."""
+    """Inside the `with`, the first SIGINT or SIGTERM only stores its number in `asked`; the second acts as usual."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""What the loop needs of a task, and the task of naming images."""
+"""The interface between a task and the training loop."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -11,25 +11,25 @@ from reslab.train.tune import Choice
 
 
 class Task(Protocol):
-    """Batches, a loss and an evaluation; everything else about training is the loop's."""
+    """Batches, a loss and an evaluation; the loop does everything else."""
 
     images: int  # training examples
     device: torch.device
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of iterations start..stop-1, the same whatever ran before."""
+        """The batches of iterations start..stop-1, independent of what ran before."""
 
     def rows(self, iteration: int) -> list[int]:
-        """The training rows of one iteration's batch, to name them when something goes wrong."""
+        """The rows of the training part in one iteration's batch, for error messages."""
 
     def loss(self, out: Any, y: Tensor) -> Tensor:
-        """Of what the net gave, a tensor of scores or a tuple of its own."""
+        """The loss of the net's output, which is a tensor of scores or a tuple."""
 
     def wrong(self, out: Any, y: Tensor) -> Tensor:
-        """How many of the batch are wrong, as a tensor on the device."""
+        """Number of wrong predictions in the batch, as a tensor on the device."""
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
-        """Error (%), loss and more on "train", "validation" or "test"; None where there is no such part."""
+        """Error (%), loss and more on "train", "validation" or "test"; None if there is no such part."""
 
     def average_norms(self, net: nn.Module) -> None:
         """ "Precise BN": replace moving statistics by averages over the training examples."""

@@ -1,4 +1,4 @@
-"""The metrics to TensorBoard as well (extra `track`)."""
+"""Write the metrics to TensorBoard as well (extra `track`)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from reslab.run import Run
 
 
 class Tracker:
-    """Writes the numbers of every event under <run>/tensorboard; a resumed run overwrites what it repeats."""
+    """Writes the numbers of every event to <run>/tensorboard; a resumed run overwrites repeated iterations."""
 
     def __init__(self, run: Run, iteration: int) -> None:
         tensorboard = need("torch.utils.tensorboard", extra="track", why="writing TensorBoard events")

@@ -118,8 +118,8 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["train", "--data", "facts.json", "--questions", "0"], 2, "questions must be positive, got 0"),
         (["train", "--data", "facts.json", "--vocabulary", "20"], 2, "a vocabulary must hold more than 256 bytes"),
         (["train", "--data", "facts.json", "--hidden", "30"], 2, "hidden must be a multiple of its heads"),
-        (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe is called 'qa-slow'; did you mean"),
-        (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "is for images, got"),
+        (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe named 'qa-slow'; did you mean"),
+        (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "is for images only, got"),
         (["train", "--data", "unanswered.json", "--rule", "squad1"], 2, "has no answer, which squad1 cannot judge"),
         (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
@@ -190,6 +190,6 @@ def test_scores_are_told_where_nothing_can_be_stored(here: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["qa", "eval", "run", "--data", "facts.json"]) == 0
     out, err = capsys.readouterr()
-    assert "warning: the result is not stored: cannot write run/predictions-facts.json: a folder stands there" in err
+    assert "warning: the result is not stored: cannot write run/predictions-facts.json: it is a folder" in err
     assert "(n = 12)" in out
     assert "predictions:" not in out

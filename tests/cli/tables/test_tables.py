@@ -299,11 +299,11 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--test-share", "0.5", "--test", "people.csv"], 2, "give one of them"),
         ([*TRAIN, "--test", "strange.csv"], 2, "is 'perhaps', which training had not; its classes are"),
         ([*TRAIN, "--test", "short.csv"], 2, "the table lacks the columns 'town', 'tags', 'note'"),
-        ([*TRAIN, "--recipe", "tabels"], 2, "no recipe is called 'tabels'; did you mean 'tables'?"),
-        ([*TRAIN, "--recipe", "fast-cifar"], 2, "is for images, got"),
+        ([*TRAIN, "--recipe", "tabels"], 2, "no recipe named 'tabels'; did you mean 'tables'?"),
+        ([*TRAIN, "--recipe", "fast-cifar"], 2, "is for images only, got"),
         ([*TRAIN, "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
-        ([*TRAIN, "--out", "people.csv"], 1, "cannot write people.csv: a file stands where a folder is needed"),
-        ([*TRAIN, "--members", "2", "--out", "people.csv"], 1, "a file stands where a folder is needed"),
+        ([*TRAIN, "--out", "people.csv"], 1, "cannot write people.csv: a file is in the place of a folder"),
+        ([*TRAIN, "--members", "2", "--out", "people.csv"], 1, "a file is in the place of a folder"),
         ([*TRAIN, "--out", "full"], 2, "full is not empty and not a run folder"),
         ([*TRAIN, "--members", "2", "--out", "full"], 2, "full holds something other than 2 members"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
@@ -351,7 +351,7 @@ def test_mistakes_of_training(
         (["predict", "run", "people.csv", "--out", "people.csv"], 2, "--out people.csv is the table itself"),
         (["predict", "run", "people.csv", "--out", "p.xlsx"], 2, "written as .csv or .parquet, got 'p.xlsx'"),
         (["predict", "run", "people.csv", "--out", "run"], 2, "written as .csv or .parquet, got 'run'"),
-        (["predict", "run", "people.csv", "--out", "people.csv/p.csv"], 1, "a file stands where a folder is needed"),
+        (["predict", "run", "people.csv", "--out", "people.csv/p.csv"], 1, "a file is in the place of a folder"),
         (["predict", "run", "people.csv", "--keep", "ids"], 2, "there is no column 'ids'; did you mean 'id'?"),
         (["predict", "run", "taken.csv", "--keep", "row"], 2, "column 'row' cannot be kept"),
         (["predict", "run", "people.csv", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
@@ -413,7 +413,7 @@ def test_scores_are_told_where_nothing_can_be_stored(stand: Path, capsys: pytest
     Path("run/results/eval-people.json").mkdir()  # stands in the way, as a folder without permission does
     assert main(["tables", "eval", "run", "people.csv"]) == 0
     out, err = capsys.readouterr()
-    assert "warning: the result is not stored: cannot write run/results/eval-people.json: a folder stands there" in err
+    assert "warning: the result is not stored: cannot write run/results/eval-people.json: it is a folder" in err
     assert "n = 120)" in out
 
 

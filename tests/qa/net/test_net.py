@@ -257,12 +257,12 @@ def test_a_spec_of_another_kind_is_told_apart(tmp_path) -> None:
     images.make()
     questions.write_json("spec.json", to_dict(spec))
     images.write_json("spec.json", {"family": "resnet", "name": "resnet20", "stages": [3, 3, 3], "widths": [1, 2, 3]})
-    with pytest.raises(UsageError, match="questions holds small, a net that answers questions: `reslab qa` takes it"):
+    with pytest.raises(UsageError, match="questions holds small, a net for questions; use `reslab qa`"):
         read_spec(questions)
     tables = Run(tmp_path / "tables")
     tables.make()
     tables.write_json("spec.json", {"family": "table", "name": "gated"})
-    with pytest.raises(UsageError, match="tables holds gated, a net for tables: `reslab tables` takes it"):
+    with pytest.raises(UsageError, match="tables holds gated, a net for tables; use `reslab tables`"):
         read_spec(tables)
     with pytest.raises(UsageError, match="images holds resnet20, a net for images, and answers no questions"):
         read_qa_spec(images)
