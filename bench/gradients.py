@@ -15,9 +15,9 @@ import torch.nn.functional as F
 
 import reslab
 from reslab.run import Run, processor
+from reslab.train.norm_log import NormLog
 from reslab.train.recipe import Recipe, read
 from reslab.train.training import make_optimizer
-from reslab.train.watch import Watch
 
 
 class Stepper:
@@ -27,7 +27,7 @@ class Stepper:
         torch.manual_seed(0)
         self.net = reslab.net(name).to(device).train()
         self.optimizer = make_optimizer(self.net, read("paper-cifar"))
-        self.watch, self.device = Watch(self.net, run, every), device
+        self.watch, self.device = NormLog(self.net, run, every), device
         self.x = torch.randn(128, 3, 32, 32, device=device)
         self.y = torch.randint(0, 10, (128,), device=device)
         self.iteration = 0

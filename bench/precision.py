@@ -47,7 +47,7 @@ def main() -> None:
             results = [json.loads((folders[net, precision, s] / DONE).read_text()) for s in range(args.seeds)]
             errors[precision] = [result["test_error"] for result in results]
             spread = f" ± {statistics.stdev(errors[precision]):.2f}" if args.seeds > 1 else ""
-            speed = statistics.median(result["images_per_second"] for result in results)
+            speed = statistics.median(result["examples_per_second"] for result in results)
             print(
                 f"{net} {precision}: test error {statistics.fmean(errors[precision]):.2f}{spread} % "
                 f"(n = {args.seeds}), training error {statistics.fmean(r['train_error'] for r in results):.2f} %, "

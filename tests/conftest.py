@@ -29,7 +29,14 @@ def overwrite(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--overwrite"))
 
 
-SPEEDS = ("images_per_second", "windows_per_second", "rows_per_second", "seconds", "milliseconds")
+SPEEDS = (
+    "examples_per_second",
+    "images_per_second",
+    "windows_per_second",
+    "rows_per_second",
+    "seconds",
+    "milliseconds",
+)
 
 
 @pytest.fixture(scope="session")

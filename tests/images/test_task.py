@@ -53,7 +53,7 @@ def test_normalization_is_measured_on_what_is_trained_on(few: ImageData) -> None
     task = ImageTask(few, recipe, CPU)
     train_part = split(few.train, recipe)[0]
     assert isinstance(train_part, Pixels)
-    assert len(train_part) == task.images == 50
+    assert len(train_part) == task.examples == 50
     assert task.normalize.mean.item() == pytest.approx(train_part.pixels.double().mean().item() / 255, rel=1e-6)
 
 

@@ -120,7 +120,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
             "net": "resnet56", "parameters": 853018, "macs": 125485056, "iterations": 480, "epochs": 40.0, "seed": 0,
             "train_error": round(end * 0.6, 4), "train_error_eval": 0.14, "test_error": end, "test_top5": 0.28,
             "test_loss": 0.2611, "test_n": 360, "validation_error": None, "seconds": 391.2, "drops": DROPS,
-            "images_per_second": 2043.7, "choice": choice,
+            "examples_per_second": 2043.7, "choice": choice,
             "command": f"reslab train resnet56 --data digits --out {name}",
         }  # fmt: skip
         seen = {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from reslab.train.progress import silent
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError
@@ -18,7 +19,6 @@ from reslab.nets import build, spec
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.loop import Training, fit
-from reslab.train.progress import silent
 from reslab.train.recipe import Recipe, change, read
 from reslab.train.tune import Choice
 
@@ -29,7 +29,7 @@ PINNED: dict[str, Any] = {"precision": "fp32", "memory_format": "NCHW", "compile
 class Toy:
     """Six numbers into three classes, 24 examples; `rows` of iteration t are t, t+1, t+2, t+3."""
 
-    images, device = 24, torch.device("cpu")
+    examples, unit, device = 24, "rows", torch.device("cpu")
 
     def __init__(self, *, validation: tuple[float, ...] = ()) -> None:
         generator = torch.Generator().manual_seed(3)

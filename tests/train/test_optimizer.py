@@ -41,7 +41,7 @@ def test_a_net_without_layers_is_refused() -> None:
 def test_linear_by_hand() -> None:
     """Up over 2 of 10 iterations, then straight down to 0 after the last."""
     recipe = change(BASE, iterations=10, lr=8.0, schedule="linear", warmup=2)
-    rates = [Schedule(recipe, images=128).lr(i) for i in range(10)]
+    rates = [Schedule(recipe, examples=128).lr(i) for i in range(10)]
     assert rates == [4.0, 8.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
 
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from reslab.train.progress import piped, shown
 
 LINE = {"loss": 1.0, "error": 50.0, "lr": 0.1, "images_per_second": 100.0}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reslab.train.progress import silent
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -21,7 +22,6 @@ from reslab.nets import spec
 from reslab.run import Run
 from reslab.train.checkpoint import read_last
 from reslab.train.loop import Training, fit
-from reslab.train.progress import silent
 from reslab.train.recipe import change, read
 from reslab.train.signals import Interrupted
 

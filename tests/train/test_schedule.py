@@ -16,13 +16,13 @@ def rates(schedule: Schedule, *iterations: int) -> list[float]:
 
 
 def test_the_papers_steps_fall_exactly_at_32k_and_48k() -> None:
-    schedule = Schedule(read("paper-cifar"), images=IMAGES, depth=56)
+    schedule = Schedule(read("paper-cifar"), examples=IMAGES, depth=56)
     found = rates(schedule, 0, 31999, 32000, 47999, 48000, 63999)
     assert found == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rel=1e-12)
 
 
 def test_depth_110_warms_up_until_the_error_is_below_80_and_then_does_as_the_others() -> None:
-    schedule = Schedule(read("paper-cifar"), images=IMAGES, depth=110)
+    schedule = Schedule(read("paper-cifar"), examples=IMAGES, depth=110)
     assert rates(schedule, 0, 399, 31999, 32000) == [0.01] * 4  # as long as nothing has been learned
     assert schedule.saw_training(100, 90.0) is None
     assert schedule.saw_training(200, 80.0) is None  # not below
@@ -36,7 +36,7 @@ def test_depth_110_warms_up_until_the_error_is_below_80_and_then_does_as_the_oth
 
 @pytest.mark.parametrize("depth", [20, 56, 109])
 def test_shallower_nets_do_not_warm_up(depth: int) -> None:
-    schedule = Schedule(read("paper-cifar"), images=IMAGES, depth=depth)
+    schedule = Schedule(read("paper-cifar"), examples=IMAGES, depth=depth)
     assert schedule.lr(0) == 0.1
     assert schedule.saw_training(100, 10.0) is None
     assert schedule.left_at is None
@@ -44,25 +44,25 @@ def test_shallower_nets_do_not_warm_up(depth: int) -> None:
 
 def test_steps_as_shares_of_the_run() -> None:
     recipe = Recipe(epochs=40, batch=128, drops=(0.5, 0.75))  # 450 iterations on the digits: 225, 337.5
-    schedule = Schedule(recipe, images=1437)
+    schedule = Schedule(recipe, examples=1437)
     assert schedule.drops == [225, 338]
     assert rates(schedule, 224, 225, 337, 338) == pytest.approx([0.1, 0.01, 0.01, 0.001], rel=1e-12)
-    assert rates(Schedule(change(recipe, drop_factor=5), images=1437), 225, 338) == pytest.approx([0.02, 0.004])
+    assert rates(Schedule(change(recipe, drop_factor=5), examples=1437), 225, 338) == pytest.approx([0.02, 0.004])
 
 
 def test_drops_beyond_the_end_are_none() -> None:
-    schedule = Schedule(read("paper-cifar", iterations=40000), images=IMAGES)
+    schedule = Schedule(read("paper-cifar", iterations=40000), examples=IMAGES)
     assert (schedule.drops, schedule.missed) == ([32000], [48000])
-    assert Schedule(read("paper-cifar", epochs=5), images=IMAGES).missed == [32000, 48000]
+    assert Schedule(read("paper-cifar", epochs=5), examples=IMAGES).missed == [32000, 48000]
 
 
 def test_linear_warm_up_rises_from_the_first_step() -> None:
-    schedule = Schedule(Recipe(iterations=100, lr=0.4, warmup=4, drops=(50,)), images=IMAGES)
+    schedule = Schedule(Recipe(iterations=100, lr=0.4, warmup=4, drops=(50,)), examples=IMAGES)
     assert rates(schedule, 0, 1, 3, 4, 49, 50) == pytest.approx([0.1, 0.2, 0.4, 0.4, 0.4, 0.04])
 
 
 def test_plateau_drops_after_patience_and_counts_anew() -> None:
-    schedule = Schedule(Recipe(iterations=100, schedule="plateau", patience=2), images=IMAGES)
+    schedule = Schedule(Recipe(iterations=100, schedule="plateau", patience=2), examples=IMAGES)
     heard = [schedule.saw_epoch(error) for error in (50, 40, 40, 41, 39, 39, 39, 38, 38, 38)]
     assert heard == [None, None, None, "plateau", None, None, "plateau", None, None, "plateau"]
     assert schedule.lr(7) == pytest.approx(1e-4)
@@ -70,37 +70,37 @@ def test_plateau_drops_after_patience_and_counts_anew() -> None:
 
 def test_plateau_waits_for_the_warm_up_to_end() -> None:
     recipe = Recipe(iterations=100, schedule="plateau", patience=1, warmup_lr=0.01)
-    schedule = Schedule(recipe, images=IMAGES)
+    schedule = Schedule(recipe, examples=IMAGES)
     assert [schedule.saw_epoch(90.0) for _ in range(3)] == [None] * 3
     schedule.saw_training(5, 70.0)
     assert [schedule.saw_epoch(60.0), schedule.saw_epoch(60.0)] == [None, "plateau"]
 
 
 def test_cosine_from_the_rate_to_nearly_nothing() -> None:
-    schedule = Schedule(Recipe(iterations=100, schedule="cosine", lr=0.2), images=IMAGES)
+    schedule = Schedule(Recipe(iterations=100, schedule="cosine", lr=0.2), examples=IMAGES)
     assert schedule.lr(0) == pytest.approx(0.2)
     assert schedule.lr(50) == pytest.approx(0.1)
     assert schedule.lr(99) == pytest.approx(0.1 * (1 + math.cos(math.pi * 0.99)))
-    warmed = Schedule(Recipe(iterations=100, schedule="cosine", lr=0.2, warmup=0.2), images=IMAGES)
+    warmed = Schedule(Recipe(iterations=100, schedule="cosine", lr=0.2, warmup=0.2), examples=IMAGES)
     assert rates(warmed, 0, 19, 20, 60) == pytest.approx([0.01, 0.2, 0.2, 0.1])
 
 
 def test_one_cycle_up_to_the_peak_and_down_to_nothing() -> None:
-    schedule = Schedule(Recipe(iterations=100, schedule="one-cycle", lr=0.4, warmup=0.2), images=IMAGES)
+    schedule = Schedule(Recipe(iterations=100, schedule="one-cycle", lr=0.4, warmup=0.2), examples=IMAGES)
     assert rates(schedule, 0, 9, 19) == pytest.approx([0.02, 0.2, 0.4])
     assert rates(schedule, 20, 99) == pytest.approx([0.4 * 80 / 81, 0.4 / 81])
     assert max(schedule.lr(t) for t in range(100)) == pytest.approx(0.4)
-    unsaid = Schedule(Recipe(iterations=100, schedule="one-cycle", lr=0.4), images=IMAGES)
+    unsaid = Schedule(Recipe(iterations=100, schedule="one-cycle", lr=0.4), examples=IMAGES)
     assert unsaid.lr(29) == pytest.approx(0.4)  # three tenths of the run
 
 
 def test_constant() -> None:
-    assert rates(Schedule(Recipe(iterations=9, schedule="constant"), images=IMAGES), 0, 8) == [0.1, 0.1]
+    assert rates(Schedule(Recipe(iterations=9, schedule="constant"), examples=IMAGES), 0, 8) == [0.1, 0.1]
 
 
 def test_state_comes_back_through_json() -> None:
     recipe = Recipe(iterations=100, schedule="plateau", patience=3, warmup_lr=0.01)
-    one, other = Schedule(recipe, images=IMAGES), Schedule(recipe, images=IMAGES)
+    one, other = Schedule(recipe, examples=IMAGES), Schedule(recipe, examples=IMAGES)
     one.saw_training(7, 60.0)
     for error in (50.0, 51.0, 52.0, 53.0, 54.0):
         one.saw_epoch(error)

@@ -1,8 +1,6 @@
 """The command line: one file a verb. Nothing here imports torch until a verb needs it."""
 
 import errno
-import io
-import os
 import sys
 import traceback
 import warnings
@@ -12,7 +10,9 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab.cli import doctor, evaluate, look, nets, qa, report, say, study, tables, train
+from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError
+from reslab.progress import Lasting
 from reslab.version import __version__
 
 app = App(
@@ -42,20 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = show_warning  # type: ignore[assignment]
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+    with lasting_output() as out:
+        return run(words, out, debug)
+
+
+def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
+    """Run one command, which prints to `out`, and turn every error into one sentence."""
     try:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        out.flush()
+        if out.error:  # it did not end the work; now it is all that is left to say
+            raise out.error
     except KeyboardInterrupt:
         return failed("stopped", 130, debug=False)
     except BrokenPipeError:
-        drop_output()  # the reader of a pipe left: nothing to say, and nowhere to say it
-        return 141
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # rich leaves with 1 of its own where it prints
-            return 141
-        raise
+        return 141  # the reader of a pipe left: nothing to say, and nowhere to say it
     except CycloptsError as error:
         return failed(" ".join(str(error).split()), 2, debug)
     except ReslabError as error:
@@ -63,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename:
+        if error is not out.error:
             return failed(unforeseen(error), 1, debug)
-        drop_output()
-        return failed("cannot write the output: the disk is full", 1, debug)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else error.strerror or str(error)
+        return failed(f"cannot write the output: {why}", 1, debug)
     except Exception as error:
         return failed(unforeseen(error), 1, debug)
     return 0
@@ -81,11 +83,6 @@ def unforeseen(error: Exception) -> str:
     if "DefaultCPUAllocator" in said:  # a RuntimeError to torch
         return "out of memory; a smaller --batch or --size may fit"
     return f"{said} (unexpected: please report it with what --debug shows)"
-
-
-def drop_output() -> None:
-    """Let what is left in the buffer of standard output go nowhere: written at exit, it would fail once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def failed(sentence: str, code: int, debug: bool) -> int:

@@ -3,9 +3,7 @@
 import json
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -83,34 +81,3 @@ def percent(value: float | None) -> str:
 
 def millions(value: int) -> str:
     return f"{value / 1e9:,.3f} G" if value >= 1e9 else f"{value / 1e6:,.2f} M"
-
-
-@contextmanager
-def progress(name: str, *, every: float = 10.0) -> Iterator[Callable[[int, int], None]]:
-    """Tell (done, total) of one measurement on standard error: a bar with rate and time left, lines where piped."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console, began = Console(stderr=True), time.perf_counter()
-
-    def rate(done: int) -> str:
-        return f"{done / max(time.perf_counter() - began, 1e-9):,.3g} a second"
-
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-                   TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-        with Progress(*columns, console=console) as bar:
-            row = bar.add_task(name, total=None, note="")
-            yield lambda done, total: bar.update(row, completed=done, total=total, note=rate(done))
-        return
-    last = began
-
-    def write(done: int, total: int) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if now - last < every and done < total:
-            return
-        left = f"  {(total - done) * (now - began) / max(done, 1):.0f} s left" if done < total else ""
-        last = now
-        print(f"{name} {done}/{total}  {rate(done)}{left}", file=sys.stderr, flush=True)
-
-    yield write

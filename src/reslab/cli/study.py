@@ -2,8 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -13,6 +11,7 @@ from cyclopts import App, Parameter
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
 from reslab.cli.train import RECIPES, loading
+from reslab.progress import board
 from reslab.run import command_line, slug
 from reslab.statistics import plus_minus
 from reslab.train.recipe import read
@@ -46,7 +45,7 @@ def degradation(
 
     folder = out or Path("runs") / f"degradation-{slug(Path(data).name)}"
     began = time.perf_counter()
-    with rows() as (told, note):
+    with board() as row:
         result = study(
             folder,
             data=data,
@@ -58,8 +57,8 @@ def degradation(
             jobs=jobs,
             device=device,
             command=command_line(),
-            told=told,
-            say=note,
+            rows=row,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
         )
     page = write_report(folder)
     if json:
@@ -87,43 +86,3 @@ def show(result: dict[str, Any]) -> None:
 
 def spread(row: dict[str, Any], key: str) -> str:
     return plus_minus(row[f"{key}_mean"], row[f"{key}_std"], unit="%")
-
-
-@contextmanager
-def rows() -> Iterator[tuple[Any, Any]]:
-    """A progress row for every training, and a way to say something above them; plain lines where piped."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from reslab.train.progress import describe
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        last: dict[Path, float] = {}
-
-        def line(folder: Path, told: dict[str, Any]) -> None:
-            now = time.perf_counter()
-            if now - last.get(folder, 0.0) > 15 or told["iteration"] == told["total"]:
-                last[folder] = now
-                left = (told["total"] - told["iteration"]) / max(told["iterations_per_second"], 1e-9)
-                print(f"{folder.name} {told['iteration']}/{told['total']}  {describe(told)}  {left:.0f} s left",
-                      file=sys.stderr, flush=True)  # fmt: skip
-
-        yield line, lambda text: print(text, file=sys.stderr, flush=True)
-        return
-    columns = (
-        TextColumn("{task.description:<14}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bar:
-        shown: dict[Path, Any] = {}
-
-        def draw(folder: Path, told: dict[str, Any]) -> None:
-            if folder not in shown:
-                shown[folder] = bar.add_task(folder.name, note="")
-            bar.update(shown[folder], completed=told["iteration"], total=told["total"], note=describe(told))
-
-        yield draw, bar.console.print

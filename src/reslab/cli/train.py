@@ -83,10 +83,10 @@ def train(
 def work(run: Run, data: Any, device: str) -> dict[str, Any]:
     """Train with a progress bar."""
     from reslab.images.train import train as train_folder
-    from reslab.train.progress import shown
+    from reslab.progress import shown
 
-    with shown(run.folder.name) as tell:
-        return train_folder(run.folder, data=data, device=device, tell=tell)
+    with shown(run.folder.name) as progress:
+        return train_folder(run.folder, data=data, device=device, progress=progress)
 
 
 def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:

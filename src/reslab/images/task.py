@@ -31,11 +31,13 @@ from reslab.train.workers import decoding_workers
 class ImageTask:
     """Image classification: cross-entropy loss, top-1 error."""
 
+    unit = "images"
+
     def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         train, held = split(data.train, recipe)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
-        self.train, self.images = train, len(train)
+        self.train, self.examples = train, len(train)
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
         self.augment = Augment(kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color,
                                scale=(recipe.shortest, recipe.longest))  # fmt: skip
@@ -59,7 +61,7 @@ class ImageTask:
 
     def rows(self, iteration: int) -> list[int]:
         recipe = self.recipe
-        return batch_indices(self.images, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
+        return batch_indices(self.examples, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(out, y, label_smoothing=self.recipe.label_smoothing)

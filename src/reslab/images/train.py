@@ -13,6 +13,7 @@ from reslab.images.data import load as load_data
 from reslab.images.data.load import MEMORY, WORDS
 from reslab.images.task import ImageTask, set_aside
 from reslab.nets import Spec, build, count, read_spec, to_dict
+from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
@@ -29,7 +30,6 @@ from reslab.train.folder import (
     storable,
 )
 from reslab.train.loop import fit
-from reslab.train.progress import Tell, silent
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.training import Training
@@ -83,7 +83,7 @@ def mind(recipe: Recipe, data: ImageData) -> None:
                       stacklevel=3)  # fmt: skip
     if recipe.threads > cores:
         warnings.warn(f"{recipe.threads} threads on {cores} processors are slower than {cores}", stacklevel=3)
-    schedule = Schedule(recipe, images=images - set_aside(images, recipe))
+    schedule = Schedule(recipe, examples=images - set_aside(images, recipe))
     if schedule.missed and max(recipe.drops) >= 1:  # shares of a run of a few steps may fall on its end: as asked
         late = ReslabWarning(
             f"the run ends at iteration {schedule.total:,}, before its learning rate drops at "
@@ -95,8 +95,9 @@ def mind(recipe: Recipe, data: ImageData) -> None:
 
 
 def train(
-    folder: Path | str, *, data: ImageData | None = None, device: str = "auto", tell: Tell = silent, command: str = ""
-) -> dict[str, Any]:
+    folder: Path | str, *, data: ImageData | None = None, device: str = "auto", progress: Progress = silent,
+    command: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
 
     A finished run is not touched: its stored result comes back.
@@ -123,7 +124,7 @@ def train(
                 for name in data.skipped:
                     run.log(event="skipped", iteration=0, name=name)
                 task.verify()
-            training = fit(task, net, recipe=recipe, run=run, tell=tell, depth=spec.depth)
+            training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=spec.depth)
         return finish(training, spec, run, command=command or first_comment(run), skipped=data.skipped)
 
 
@@ -158,7 +159,7 @@ def finish(training: Training, spec: Spec, run: Run, *, command: str, skipped: t
         "seed": training.recipe.seed, "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
         "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
         "test_n": test.get("n"), "validation_error": held["error"] if held else None, "seconds": round(seconds, 2),
-        "images_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
+        "examples_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
         "choice": training.choice.as_dict(), "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
         "skipped": [*skipped, *training.skipped], "command": command,
     }  # fmt: skip

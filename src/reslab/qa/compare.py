@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from reslab.errors import UsageError
+from reslab.progress import Progress, Rows, quiet
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows, windows
 from reslab.qa.features import Features, bounds_of
@@ -22,7 +23,6 @@ from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
 from reslab.statistics import mean, std
 from reslab.train.folder import configure, finished, pick_device
-from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.tune import Choice, make_step, native_bf16
 
@@ -48,7 +48,7 @@ class Trial:
 
 
 def compare(
-    folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", showing: Showing = quietly,
+    folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", rows: Rows = quiet,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train every head from every seed, each in a folder of its own; a finished one is not trained again.
@@ -73,13 +73,12 @@ def compare(
         if not finished(run.folder) or not set(heads) <= set(steps):
             if parts is None:
                 parts = {part: cut(trial, part) for part in PARTS}
-                with showing("features") as tell:
-                    features = shared_features(out, trial, parts, place, tell)
+                features = shared_features(out, trial, parts, place, rows("features"))
                 if not set(heads) <= set(steps):
                     steps = times(trial, heads, parts, features, place)
                     out.write_json(STEPS, steps)
-            with showing(run.folder.name) as tell:
-                train(run.folder, data=trial.data, parts=parts, features=features, device=device, tell=tell)
+            progress = rows(run.folder.name)
+            train(run.folder, data=trial.data, parts=parts, features=features, device=device, progress=progress)
             run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
         env = environment(str(place), torch.get_num_threads())
         out.write_json(DONE, table(trial, heads, runs, steps, command=command, env=env))
@@ -100,7 +99,7 @@ def cut(trial: Trial, part: str) -> Windows:
 
 
 def shared_features(
-    out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device, tell: Tell
+    out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device, progress: Progress
 ) -> dict[str, Features] | None:
     """What the frozen encoder gives for all windows, computed once and kept in features.safetensors."""
     if trial.spec.train_last != 0:
@@ -116,7 +115,7 @@ def shared_features(
         except SafetensorError:
             pass  # cut short: computed anew
     net = build_qa(replace(trial.spec, head="linear", layers=None))
-    found = frozen_features(net, parts, trial.recipe, place, tell=tell)
+    found = frozen_features(net, parts, trial.recipe, place, progress=progress)
     if found is not None:
         aside = path.with_suffix(".part")
         save_file({part: one.values for part, one in found.items()}, aside, metadata=about)

@@ -1,6 +1,6 @@
 """What a frozen encoder gives, computed once: a head then trains on it alone, many times faster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import ReslabError
+from reslab.progress import Steps
 from reslab.qa.data.windows import Windows
 from reslab.qa.net.encoder import Encoder
 from reslab.qa.net.pretrained import Pretrained
@@ -36,7 +37,7 @@ def compute(
     *,
     device: torch.device,
     choice: Choice,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Steps | None = None,
 ) -> Features:
     """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
     fits(encoder, windows)

@@ -1,9 +1,8 @@
 """A net's answers to all windows of some questions."""
 
-from collections.abc import Callable
-
 import torch
 
+from reslab.progress import Steps
 from reslab.qa.answers import Spans, best_spans
 from reslab.qa.data.windows import WindowBatch, Windows
 from reslab.qa.features import Features, fits
@@ -27,7 +26,7 @@ def predict(
     device: torch.device,
     choice: Choice,
     features: Features | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Steps | None = None,
 ) -> Spans:
     """The best spans of every window. The net is put into eval mode and left as it was."""
     if features is None:

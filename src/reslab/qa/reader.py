@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -13,6 +13,7 @@ from torch import nn
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.heads import Wide
 from reslab.nets.weights import insert, read_state
+from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
 from reslab.qa.data.question import SURROGATES, Question, Report
 from reslab.qa.data.questions import split_articles
@@ -28,7 +29,6 @@ from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
 SPECIAL = 4  # tokens around question and context, at most: RoBERTa's
-Progress = Callable[[int, int], None]  # windows read, of how many
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Reader:
     @overload
     def ask(
         self, question: str, contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        progress: Progress | None = ...,
+        progress: Steps | None = ...,
     ) -> list[Answer]: ...  # fmt: skip
 
     @overload
     def ask(
         self, question: list[str] | tuple[str, ...], contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        progress: Progress | None = ...,
+        progress: Steps | None = ...,
     ) -> list[list[Answer]]: ...  # fmt: skip
 
     def ask(
         self, question: str | list[str] | tuple[str, ...], contexts: Texts, *, top: int = 3,
-        no_answer: bool | None = None, progress: Progress | None = None,
+        no_answer: bool | None = None, progress: Steps | None = None,
     ) -> list[Answer] | list[list[Answer]]:  # fmt: skip
         """The `top` best answers in all the contexts together, best first; of several questions a list each.
 
@@ -104,7 +104,7 @@ class Reader:
             answers.append(Answer(text, one.score, one.probability, name, one.start, one.end))
         return answers
 
-    def spans(self, questions: Sequence[Question], *, progress: Progress | None = None) -> Spans:
+    def spans(self, questions: Sequence[Question], *, progress: Steps | None = None) -> Spans:
         """The best spans of every window of the questions' contexts. Warns of a question that is cut."""
         length, report = self.settings.length, Report()
         stride = max(0, min(self.settings.stride, length - SPECIAL - 3))  # a token for the question, two of the context
@@ -115,7 +115,7 @@ class Reader:
         return predict(self.net, cut, device=self.device, choice=self.choice, progress=progress)
 
     def calibrate(
-        self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Progress | None = None
+        self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Steps | None = None
     ) -> Judged:
         """Fit the temperature (and by squad2 the threshold) on the questions without `share` of them, kept for judging.
 

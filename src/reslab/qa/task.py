@@ -28,6 +28,8 @@ BUCKETS = 32  # a stream of its own beside the order's
 class QATask:
     """Name the tokens at which an answer begins and ends: cross-entropy of both; no answer points at [CLS]."""
 
+    unit = "windows"
+
     def __init__(
         self,
         parts: dict[str, Windows],
@@ -42,8 +44,8 @@ class QATask:
         self.spans: dict[str, Spans] = {}  # of "validation" and "test", as last evaluated
         train = parts["train"]
         self.known = np.flatnonzero(train.known)
-        self.images = len(self.known)
-        if not self.images:
+        self.examples = len(self.known)
+        if not self.examples:
             raise UsageError("no window holds an answer: there is nothing to train on")
         self.sizes = train.sizes(self.known)
 
@@ -51,7 +53,7 @@ class QATask:
         """The windows of one iteration: of GROUP batches of the endless stream those of like length together."""
         batch, seed = self.recipe.batch, self.recipe.seed
         group, place = divmod(iteration, GROUP)
-        drawn = batch_indices(self.images, batch=GROUP * batch, iteration=group, seed=seed).numpy()
+        drawn = batch_indices(self.examples, batch=GROUP * batch, iteration=group, seed=seed).numpy()
         drawn = drawn[np.argsort(self.sizes[drawn], kind="stable")]
         chosen = int(shuffled(GROUP, seed, group, BUCKETS)[place])
         return self.known[drawn[chosen * batch : (chosen + 1) * batch]].tolist()

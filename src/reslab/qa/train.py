@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from reslab.errors import ReslabError
+from reslab.progress import Progress, in_phase, silent
 from reslab.qa import features as cache
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows
@@ -25,7 +26,6 @@ from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import DONE, configure, finished, first_comment, pick_device, read_recipe
 from reslab.train.loop import fit
-from reslab.train.progress import Before, Tell, silent
 from reslab.train.recipe import Recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
@@ -35,7 +35,7 @@ CACHE = 8e9  # bytes of a frozen encoder's features that are kept; with more it 
 
 def train(
     folder: Path | str, *, data: QuestionData | None = None, parts: dict[str, Windows] | None = None,
-    features: dict[str, Features] | None = None, device: str = "auto", tell: Tell = silent, command: str = "",
+    features: dict[str, Features] | None = None, device: str = "auto", progress: Progress = silent, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
 
@@ -60,12 +60,12 @@ def train(
                 parts = {part: cut(getattr(data, part), run, spec, report=data.report) for part in PARTS}
             fits(net.encoder, parts["train"])
             if features is None and spec.train_last == 0:
-                features = frozen_features(net, parts, recipe, place, tell=tell)
+                features = frozen_features(net, parts, recipe, place, progress=progress)
             task = QATask(parts, recipe, place, rule=read_reading(run).rule, features=features)
             if not run.has("last.pt"):
                 run.log(event="questions", iteration=0, problems=data.report.counts,
                         **{part: len(windows.questions) for part, windows in parts.items()})  # fmt: skip
-            training = fit(task, net, recipe=recipe, run=run, tell=tell)
+            training = fit(task, net, recipe=recipe, run=run, progress=progress)
         return finish(training, task, spec, run, command=command or first_comment(run), problems=data.report.counts)
 
 
@@ -80,7 +80,7 @@ def begin(run: Run, spec: QASpec) -> QANet:
 
 
 def frozen_features(
-    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, tell: Tell = silent
+    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, progress: Progress = silent
 ) -> dict[str, Features] | None:
     """What the frozen encoder gives for all windows; None where that is more than CACHE."""
     tokens = sum(int(windows.sizes(np.arange(len(windows))).sum()) for windows in parts.values())
@@ -90,11 +90,8 @@ def frozen_features(
     choice = Choice(precision="bf16" if fast else "fp32")
     encoder, found = net.encoder.to(device), {}
     for part, windows in parts.items():
-
-        def progress(done: int, total: int, part: str = part) -> None:
-            tell(done, total, {}, Before(f"the frozen encoder reads the {part} part"))
-
-        found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=progress)
+        reading = in_phase(progress, f"reading the {part} part with the frozen encoder")
+        found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=reading)
     return found
 
 
@@ -128,10 +125,10 @@ def finish(
         "ece_before": found.before.ece, "ece": found.after.ece, "reliability": asdict(found.after),
         "head": spec.head, "parameters": every, "trained_parameters": trained,
         "head_parameters": parameters(net.head)[0],
-        "frozen_features": bool(task.features), "windows": task.images,
+        "frozen_features": bool(task.features), "windows": task.examples,
         "iterations": training.iteration, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
         "seed": training.recipe.seed, "train_error": training.epoch_error, "seconds": round(seconds, 2),
-        "windows_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 2),
+        "examples_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 2),
         "choice": training.choice.as_dict(), "problems": problems, "command": command,
     }  # fmt: skip
     run.write_json(DONE, result)

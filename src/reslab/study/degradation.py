@@ -18,9 +18,10 @@ from reslab.images.data import load as load_data
 from reslab.images.task import ImageTask, set_aside
 from reslab.images.train import prepare
 from reslab.nets import ResNetSpec, build, read_spec, spec
+from reslab.progress import Rows, quiet
 from reslab.run import Run, environment, explained
 from reslab.statistics import mean, std
-from reslab.study.jobs import Told, fair_jobs, train_all
+from reslab.study.jobs import fair_jobs, train_all
 from reslab.study.verdict import verdicts
 from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe, change, read, write
@@ -41,7 +42,7 @@ def degradation(
     jobs: int = 0,
     device: str = "auto",
     command: str = "",
-    told: Told = lambda folder, line: None,
+    rows: Rows = quiet,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train every twin that is not yet trained under `out` and write study.json there; its content.
@@ -74,7 +75,7 @@ def degradation(
                 folders.append(run.folder)
     how = f"{recipe.precision} {recipe.memory_format}"
     say(f"{len(folders)} runs, {jobs} at a time, {recipe.threads or 'PyTorch-chosen'} threads each, {how}")
-    train_all(folders, jobs=jobs, device=device, told=told)
+    train_all(folders, jobs=jobs, device=device, rows=rows)
     result = gather(study, folders, data=loaded, recipe=recipe, command=command, device=device)
     study.write_json("study.json", result)
     return result
@@ -143,7 +144,7 @@ def settle(
                                               "size": min(height, width)})  # fmt: skip
     batch = next(iter(task.batches(0, 1)))
     choice = choose(build(deepest).to(place), (batch.x, batch.y), task.loss, recipe=recipe,
-                    steps=recipe.length(task.images))  # fmt: skip
+                    steps=recipe.length(task.examples))  # fmt: skip
     torch.set_num_threads(before)
     if choice.milliseconds:
         say(f"fastest here: {choice} ({', '.join(f'{k} {v:.0f} ms' for k, v in choice.milliseconds.items())})")
@@ -170,11 +171,11 @@ def gather(
             "train_error_eval",
             "test_error",
             "seconds",
-            "images_per_second",
             "iterations",
             "test_n",
         )
-        kept = {key: result[key] for key in keys}
+        speed = result.get("examples_per_second", result.get("images_per_second"))  # its name in older runs
+        kept = {**{key: result[key] for key in keys}, "examples_per_second": speed}
         skipped.update(dict.fromkeys(result["skipped"]))
         # The training error is of the last epoch: of a run shorter than one, of the images that it came to.
         train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)

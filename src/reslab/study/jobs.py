@@ -1,24 +1,22 @@
 """Several trainings side by side, one process each: small nets leave most of a machine idle."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from reslab.errors import ReslabError, UsageError
+from reslab.progress import Progress, Rows, quiet, to_parent
+from reslab.progress.parent import pass_on
 from reslab.train.folder import finished
 from reslab.train.signals import Interrupted, Stop
 from reslab.train.workers import usable_cores
-
-Told = Callable[[Path, dict[str, Any]], None]  # a run's folder and its last progress line
 
 
 def fair_jobs(runs: int) -> int:
@@ -28,9 +26,7 @@ def fair_jobs(runs: int) -> int:
     return max(1, min(runs, usable_cores()))
 
 
-def train_all(
-    folders: Sequence[Path], *, jobs: int, device: str = "auto", told: Told = lambda folder, line: None
-) -> None:
+def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows: Rows = quiet) -> None:
     """Train every run folder that is not finished, `jobs` at a time, in order.
 
     SIGINT or SIGTERM stops the children: each saves and leaves, then Interrupted is raised; at the second they leave
@@ -47,7 +43,7 @@ def train_all(
     def watch(folder: Path, child: subprocess.Popen[str]) -> None:
         last = ""
         try:
-            last = follow(folder, child, told)
+            last = follow(child, rows(folder.name))
         finally:
             assert child.stdout is not None
             child.stdout.close()
@@ -83,22 +79,18 @@ def train_all(
         raise ReslabError(f"{folder.name}: {last or f'the process ended with code {code}'}")
 
 
-def follow(folder: Path, child: "subprocess.Popen[str]", told: Told) -> str:
+def follow(child: "subprocess.Popen[str]", progress: Progress) -> str:
     """Pass a child's progress on until it ends; the last line it wrote that is not progress."""
     last = ""
     assert child.stdout is not None
     for line in child.stdout:
-        try:
-            event = json.loads(line)
-        except ValueError:
+        if not pass_on(line, progress):
             last = line.strip() or last
-            continue
-        told(folder, event)
     return last
 
 
 def start(folder: Path, device: str) -> "subprocess.Popen[str]":
-    """A process that trains one folder and tells its progress as JSON lines."""
+    """A process that trains one folder and writes its progress as JSON lines."""
     return subprocess.Popen(
         [sys.executable, "-m", "reslab.study.jobs", str(folder), device, str(os.getpid())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -123,15 +115,17 @@ def leave_with(parent: int) -> None:
 def child_main(folder: str, device: str) -> int:
     """What a child process does: train one folder; an error is its last line."""
     from reslab.images.train import train
-    from reslab.train.progress import piped
 
+    display = to_parent()
     try:
-        train(folder, device=device, tell=piped)
+        train(folder, device=device, progress=display.row(folder))
     except ReslabError as error:
         print(error, flush=True)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    finally:
+        display.close()
     return 0
 
 

@@ -13,6 +13,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from reslab.errors import UsageError, arg, nearest
+from reslab.progress import Progress, Rows, quiet
 from reslab.run import Run, environment
 from reslab.statistics import mean, std
 from reslab.tables.data.encoder import Table
@@ -22,7 +23,6 @@ from reslab.tables.net.spec import PRESETS
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
 from reslab.tables.training import IMAGES_ONLY, Parts, batch_for
 from reslab.train.folder import finished, pick_device
-from reslab.train.progress import Showing, Tell, quietly
 from reslab.train.recipe import Recipe, change
 
 NETS = ("gated", "gated-plain", "gated-block", "mlp", "resnet")
@@ -34,7 +34,7 @@ DONE = "results/compare-tables.json"
 
 def compare(
     folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] | None = None,
-    seeds: int = 3, device: str = "auto", fit_batch: bool = False, showing: Showing = quietly, command: str = "",
+    seeds: int = 3, device: str = "auto", fit_batch: bool = False, rows: Rows = quiet, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train every net from every seed, which also cuts the table: mean and standard deviation of the test scores.
 
@@ -68,12 +68,11 @@ def compare(
             recipe = change(recipe, batch=batch_for(len(data.frames["train"]), recipe.batch))
             used["batch"] = recipe.batch
         for net in nets:
-            with showing(f"{net}-s{seed}") as tell:
-                if net == TREES:
-                    found = trees.get(str(seed)) or boosted(data, parts_of(data, cut), seed)
-                    trees[str(seed)] = found
-                else:
-                    found = one(out, net, seed, word, cut, data, recipe, device, tell)
+            if net == TREES:
+                found = trees.get(str(seed)) or boosted(data, parts_of(data, cut), seed)
+                trees[str(seed)] = found
+            else:
+                found = one(out, net, seed, word, cut, data, recipe, device, rows(f"{net}-s{seed}"))
             runs.setdefault(net, []).append(found)
             env = environment(str(place), torch.get_num_threads())
             out.write_json(DONE, {
@@ -85,8 +84,9 @@ def compare(
 
 
 def one(
-    out: Run, net: str, seed: int, word: str, reading: Reading, data: TableData, recipe: Recipe, device: str, tell: Tell
-) -> dict[str, Any]:
+    out: Run, net: str, seed: int, word: str, reading: Reading, data: TableData, recipe: Recipe, device: str,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
     """One net's test scores, parameters and seconds; those of the CPU where it trains on one, else of the clock."""
     folder = out.path(f"{net}-s{seed}")
     run = prepare(folder, word=word, reading=reading, data=data, preset=net, recipe=change(recipe, seed=seed))
@@ -94,7 +94,7 @@ def one(
     if not finished(folder):
         on_cpu = pick_device(device).type == "cpu"
         began, now = (time.process_time(), time.process_time) if on_cpu else (time.perf_counter(), time.perf_counter)
-        result = train(folder, data=data, device=device, tell=tell)
+        result = train(folder, data=data, device=device, progress=progress)
         run.write_json(clock, {"seconds": now() - began})
         run.path("last.pt").unlink(missing_ok=True)
     else:

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted
 
 from reslab.errors import Sentence, UsageError, arg
+from reslab.progress import Progress, shown, silent
 from reslab.run import Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
@@ -37,7 +38,6 @@ from reslab.tables.training import (
 )
 from reslab.train.begin import alone
 from reslab.train.folder import configure, pick_device
-from reslab.train.progress import Tell, shown, silent
 from reslab.train.recipe import Recipe, change, read, refuse_images
 
 DERIVED = ("target_", "spec_", "columns_")  # of the model: they are not pickled beside it
@@ -75,8 +75,8 @@ class Residual(BaseEstimator):
         place = pick_device(self.device)
         with untouched(place):
             self.target_ = self.find_target(values)
-            with self.showing(0) as tell:
-                parts = self.cut(frame, values, seed, place, tell, report)
+            with self.showing(0) as progress:
+                parts = self.cut(frame, values, seed, place, progress, report)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
         self.problems_ = list(dict.fromkeys(report.lines()))
@@ -100,7 +100,13 @@ class Residual(BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def cut(
-        self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, tell: Tell, report: Report | None = None
+        self,
+        frame: Frame,
+        y: np.ndarray,
+        seed: int,
+        place: torch.device,
+        progress: Progress,
+        report: Report | None = None,
     ) -> Parts:
         """Train and validation parts, as the net reads them."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
@@ -115,7 +121,7 @@ class Residual(BaseEstimator):
         weight = getattr(self, "class_weight", None)
         return make_parts(
             frames, targets, target=self.target_, kinds=self.kinds, class_weight=weight, text=self.text, device=place,
-            tell=tell, report=report,
+            progress=progress, report=report,
         )  # fmt: skip
 
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:
@@ -140,7 +146,7 @@ class Residual(BaseEstimator):
         for k in range(self.members):
             recipe = self.recipe_of(parts, (seed + k) % 2**31)
             configure(recipe)
-            with self.showing(k) as tell, ExitStack() as stack:
+            with self.showing(k) as progress, ExitStack() as stack:
                 if self.folder is None:
                     run = Run(stack.enter_context(tempfile.TemporaryDirectory(prefix="reslab-")))
                     run.make()
@@ -148,7 +154,7 @@ class Residual(BaseEstimator):
                     run = self.run_of(k)
                     take_up(run, {"data": fingerprint(parts), "net": to_dict(spec), "recipe": asdict(recipe)})
                     stack.enter_context(alone(run))
-                training = train_or_leave(parts, spec, recipe=recipe, run=run, device=place, tell=tell)
+                training = train_or_leave(parts, spec, recipe=recipe, run=run, device=place, progress=progress)
                 models.append(model_of(parts, spec, training))
                 if self.folder is not None:
                     write_member(run, models[k].members[0], self.target_)
@@ -162,10 +168,10 @@ class Residual(BaseEstimator):
         where = Path(self.folder)
         return Run(where if self.members == 1 else where / f"s{member}")
 
-    def showing(self, member: int) -> AbstractContextManager[Tell]:
+    def showing(self, member: int) -> AbstractContextManager[Progress]:
         if not self.verbose:
             return nullcontext(silent)
-        return shown(self.net if self.members == 1 else f"{self.net}-s{member}", unit="rows")
+        return shown(self.net if self.members == 1 else f"{self.net}-s{member}")
 
     def fitted(self) -> TableModel:
         check_is_fitted(self, "model_")

@@ -1,11 +1,11 @@
 """Which columns mattered: the net's own masks, and what predictions lose when a column's values are shuffled."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from reslab.progress import Steps
 from reslab.statistics import std
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame
@@ -17,12 +17,11 @@ ROWS = 2000  # at most, drawn by chance
 FEWEST = 100  # of a table so wide that more would take longer than training
 WORK = 4e8  # rows * shuffles * columns read
 REPEATS = 3  # shuffles of a column
-Progress = Callable[[int, int], None]
 
 
 def importance(
     model: TableModel, frame: Frame, y: np.ndarray, *, rows: int | None = None, repeats: int | None = None,
-    seed: int = 0, progress: Progress | None = None,
+    seed: int = 0, progress: Steps | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Both, of every column that the model reads, on (up to) `rows` rows of a part it was not trained on:
     2,000 unless said, fewer of tables of hundreds of columns, which are shuffled once from about 1,150 on.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from reslab.errors import UsageError
+from reslab.progress import Progress
 from reslab.run import Run
 from reslab.tables.net.spec import TableSpec
 from reslab.tables.training import Parts, train_net
-from reslab.train.progress import Tell
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
@@ -54,11 +54,11 @@ def take_up(run: Run, about: dict[str, Any]) -> None:
 
 
 def train_or_leave(
-    parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, tell: Tell
+    parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, progress: Progress
 ) -> Training:
     """Train; stopped by a signal, leave by what no search over parameters takes for a failed fit."""
     try:
-        training = train_net(parts, spec, recipe=recipe, run=run, device=device, tell=tell)
+        training = train_net(parts, spec, recipe=recipe, run=run, device=device, progress=progress)
         if not training.asked:
             return training
         number = training.asked

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UsageError, arg
+from reslab.progress import Rows, quiet
 from reslab.run import Run
 from reslab.tables.metrics import MAIN
 from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
@@ -12,7 +13,6 @@ from reslab.tables.train import Reading, TableData, prepare, read_reading, train
 from reslab.tables.train import load as load_data
 from reslab.train.begin import withdraw
 from reslab.train.folder import DONE, finished, first_comment, read_recipe
-from reslab.train.progress import Showing, quietly
 from reslab.train.recipe import Recipe, change
 
 
@@ -50,12 +50,12 @@ def done(folder: Path | str) -> bool:
 
 
 def train_members(
-    folder: Path | str, *, data: TableData | None = None, device: str = "auto", showing: Showing = quietly,
+    folder: Path | str, *, data: TableData | None = None, device: str = "auto", rows: Rows = quiet,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train the prepared members that are not finished, going on where one was stopped; the averaged model's result.
 
-    `showing`: of a member's name what tells its progress.
+    `rows`: a member's name to what its training reports to.
     """
     run = Run(folder)
     if done(folder):
@@ -67,15 +67,14 @@ def train_members(
     each = []
     try:
         for member in runs:
-            with showing(f"{run.folder.name}/{member.folder.name}") as tell:
-                each.append(train(member.folder, data=data, device=device, tell=tell, command=command))
+            progress = rows(f"{run.folder.name}/{member.folder.name}")
+            each.append(train(member.folder, data=data, device=device, progress=progress, command=command))
     except (UsageError, RuntimeError, MemoryError):
         withdraw_members(run, runs)
         raise
     model = load(run.folder, device=device)
     kind = model.target.kind
-    with showing(run.folder.name) as tell:
-        scores = weigh(model, data, run, tell=tell)
+    scores = weigh(model, data, run, progress=rows(run.folder.name))
     result = {
         "net": read_table_spec(runs[0]).name, "data": each[0]["data"], "kind": kind, "main": MAIN[kind], **scores,
         "members": [one_line(member, result) for member, result in zip(runs, each, strict=True)],

@@ -13,6 +13,7 @@ from torch import nn
 
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.nets.weights import insert, match, read_state
+from reslab.progress import Progress, silent
 from reslab.run import Run, write_aside
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame, Report, read_frame
@@ -23,7 +24,6 @@ from reslab.tables.task import CPU_ROWS, outputs
 from reslab.tables.vectors import Encoder
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import DONE, pick_device
-from reslab.train.progress import Tell, silent
 from reslab.train.tune import Choice
 
 ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"
@@ -68,16 +68,16 @@ class TableModel:
             raise UsageError("a target of numbers has no probabilities: take predict")
         return self.scores(data, report=report)
 
-    def scores(self, data: Any, *, report: Report | None = None, tell: Tell = silent) -> np.ndarray:
+    def scores(self, data: Any, *, report: Report | None = None, progress: Progress = silent) -> np.ndarray:
         """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
-        return self.of_tables(self.tables(data if isinstance(data, Frame) else read_frame(data), report, tell))
+        return self.of_tables(self.tables(data if isinstance(data, Frame) else read_frame(data), report, progress))
 
-    def tables(self, frame: Frame, report: Report | None = None, tell: Tell = silent) -> list[Table]:
+    def tables(self, frame: Frame, report: Report | None = None, progress: Progress = silent) -> list[Table]:
         """The frame as each member reads it."""
         made: dict[int, Table] = {}
         for member in self.members:
             if id(member.encoder) not in made:
-                table = member.encoder.transform(frame, report=None if made else report, tell=tell)
+                table = member.encoder.transform(frame, report=None if made else report, progress=progress)
                 made[id(member.encoder)] = table
         return [made[id(member.encoder)] for member in self.members]
 

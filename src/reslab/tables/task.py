@@ -27,6 +27,8 @@ class TableTask:
     `weights`, (K,): of each class; the loss is the mean over rows of weight * loss.
     """
 
+    unit = "rows"
+
     def __init__(
         self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,
         weights: Tensor | None = None,
@@ -34,16 +36,16 @@ class TableTask:
         self.parts, self.recipe, self.device, self.kind = parts, recipe, device, kind
         self.targets = {part: y.to(device) for part, y in targets.items()}
         self.weights = None if weights is None else weights.to(device)
-        self.images = len(parts["train"])
+        self.examples = len(parts["train"])
 
     def rows(self, iteration: int) -> list[int]:
-        drawn = batch_indices(self.images, batch=self.recipe.batch, iteration=iteration, seed=self.recipe.seed)
+        drawn = batch_indices(self.examples, batch=self.recipe.batch, iteration=iteration, seed=self.recipe.seed)
         return [int(row) for row in drawn]
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         table, y = self.parts["train"], self.targets["train"]
         for i in range(start, stop):
-            rows = batch_indices(self.images, batch=self.recipe.batch, iteration=i, seed=self.recipe.seed)
+            rows = batch_indices(self.examples, batch=self.recipe.batch, iteration=i, seed=self.recipe.seed)
             x = table.batch(rows.numpy(), self.device)
             yield Batch(x=x, y=y[rows.to(self.device)], index=rows, iteration=i)
 

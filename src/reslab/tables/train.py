@@ -13,6 +13,7 @@ import torch
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.nets.specs import make
+from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target import Target, TargetKind
@@ -45,7 +46,6 @@ from reslab.train.folder import (
     read_recipe,
     same,
 )  # fmt: skip
-from reslab.train.progress import Before, Tell, silent
 from reslab.train.recipe import Recipe, refuse_images
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
@@ -161,8 +161,9 @@ def prepare(
 
 
 def parts_of(
-    data: TableData, reading: Reading, *, device: torch.device | None = None, tell: Tell = silent, reads: bool = True
-) -> Parts:
+    data: TableData, reading: Reading, *, device: torch.device | None = None, progress: Progress = silent,
+    reads: bool = True,
+) -> Parts:  # fmt: skip
     """The table as a net reads it; without `reads` texts have no vectors yet."""
     vectors = (reading.text, reads, str(device)) if reading.text else ()
     key = repr((dict(reading.kinds), reading.class_weight, vectors))
@@ -170,7 +171,7 @@ def parts_of(
         targets = {part: data.target.encode(y) for part, y in data.values.items()}
         data.encoded[key] = make_parts(
             data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
-            report=data.report, text=reading.text, device=device, tell=tell, reading=reads,
+            report=data.report, text=reading.text, device=device, progress=progress, reading=reads,
         )  # fmt: skip
     return data.encoded[key]
 
@@ -183,8 +184,9 @@ def read_reading(run: Run) -> tuple[str, Reading]:
 
 
 def train(
-    folder: Path | str, *, data: TableData | None = None, device: str = "auto", tell: Tell = silent, command: str = ""
-) -> dict[str, Any]:
+    folder: Path | str, *, data: TableData | None = None, device: str = "auto", progress: Progress = silent,
+    command: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
 
     A finished run is not touched: its stored result comes back. Raises ReslabError where the table has changed.
@@ -198,40 +200,41 @@ def train(
         place = pick_device(device)
         configure(recipe)
         data = load(word, reading, recipe) if data is None else data
-        parts = parts_of(data, reading, device=place, tell=tell)
+        parts = parts_of(data, reading, device=place, progress=progress)
         if fingerprint(parts) != run.read_json("data.json")["fingerprint"]:
             raise ReslabError(f"the table {word!r} has changed since {run.folder} was begun; restore it to go on, or "
                               "choose another ", arg("folder"))  # fmt: skip
         with beginning(run, recipe, place):
-            training = train_net(parts, spec, recipe=recipe, run=run, device=place, tell=tell)
+            training = train_net(parts, spec, recipe=recipe, run=run, device=place, progress=progress)
         try:
-            return finish(training, parts, spec, data, run, command=command or first_comment(run), tell=tell)
+            return finish(training, parts, spec, data, run, command=command or first_comment(run), progress=progress)
         except KeyboardInterrupt:
             sentence = f"stopped while {run.folder} was judged; the same command judges it again"
             raise Interrupted(sentence, signal.SIGINT) from None
 
 
 def finish(
-    training: Training, parts: Parts, spec: TableSpec, data: TableData, run: Run, *, command: str, tell: Tell = silent
-) -> dict[str, Any]:
+    training: Training, parts: Parts, spec: TableSpec, data: TableData, run: Run, *, command: str,
+    progress: Progress = silent,
+) -> dict[str, Any]:  # fmt: skip
     """Judge on the test rows, once; weights, predictions, result. The result is written last: it means finished."""
     write_weights(run, training.kept, to_dict(spec))
     model = model_of(parts, spec, training)
     seconds = time.perf_counter() - training.began
     result = {
         "net": spec.name, "data": run.read_json("data.json")["name"], "kind": parts.target.kind,
-        "main": MAIN[parts.target.kind], **weigh(model, data, run, tell=tell),
+        "main": MAIN[parts.target.kind], **weigh(model, data, run, progress=progress),
         "parameters": sum(p.numel() for p in training.kept.parameters()), "iterations": training.iteration,
         "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "best": training.best.get("iteration"),
         "validation_error": training.best.get("error"), "seed": training.recipe.seed, "seconds": round(seconds, 2),
-        "rows_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
+        "examples_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
         "choice": training.choice.as_dict(), "problems": list(dict.fromkeys(data.report.lines())), "command": command,
     }  # fmt: skip
     run.write_json(DONE, result)
     return result
 
 
-def weigh(model: TableModel, data: TableData, run: Run, *, tell: Tell = silent) -> dict[str, Any]:
+def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = silent) -> dict[str, Any]:
     """What a model is worth on the test rows, and which columns mattered there; its predictions go into the folder."""
     frame, known = data.frames["test"], data.values["test"]
     scores = model.scores(frame)
@@ -240,11 +243,8 @@ def weigh(model: TableModel, data: TableData, run: Run, *, tell: Tell = silent) 
     write_predictions(
         run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"], columns=data.names
     )
-
-    def progress(done: int, total: int) -> None:
-        tell(done, total, {}, Before("which columns matter"))
-
-    found["importance"] = importance(model, frame, truth, progress=progress)
+    shuffling = in_phase(progress, "measuring which columns matter")
+    found["importance"] = importance(model, frame, truth, progress=shuffling)
     if model.target.kind == "classes":
         found["confusion"] = confusion(truth, scores)
     elif model.target.kind == "numbers":

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import UsageError, nearest
+from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame, Report
@@ -23,7 +24,6 @@ from reslab.tables.task import TableTask
 from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.order import shuffled
-from reslab.train.progress import Tell, silent
 from reslab.train.recipe import IMAGES, Recipe
 from reslab.train.training import Training
 
@@ -48,7 +48,8 @@ class Parts:
 def make_parts(
     frames: Mapping[str, Frame], targets: Mapping[str, np.ndarray], *, target: Target,
     kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
-    text: str | Path | None = None, device: torch.device | None = None, tell: Tell = silent, reading: bool = True,
+    text: str | Path | None = None, device: torch.device | None = None, progress: Progress = silent,
+    reading: bool = True,
 ) -> Parts:  # fmt: skip
     """Frames and encoded targets of each part; columns are encoded by what "train" says.
 
@@ -56,7 +57,7 @@ def make_parts(
     """
     encoder = Encoder.fit(frames["train"], kinds, text=text, device=device, report=report)
     last = list(frames)[-1]  # what is odd about the test rows is said, once
-    tables = {part: encoder.transform(f, report=report if part == last else None, tell=tell, reading=reading)
+    tables = {part: encoder.transform(f, report=report if part == last else None, progress=progress, reading=reading)
               for part, f in frames.items()}  # fmt: skip
     weights = None
     if class_weight is not None:
@@ -90,7 +91,7 @@ def set_aside(
 
 
 def train_net(
-    parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, tell: Tell = silent
+    parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, progress: Progress = silent
 ) -> Training:
     """Train the spec's net in a run folder, going on from its last checkpoint. The seed is the recipe's."""
     torch.random.default_generator.manual_seed(recipe.seed)
@@ -98,7 +99,7 @@ def train_net(
         torch.manual_seed(recipe.seed)
     net = build_table(spec)
     task = make_task(parts, recipe, device)
-    return fit(task, net, recipe=recipe, run=run, tell=tell)
+    return fit(task, net, recipe=recipe, run=run, progress=progress)
 
 
 def make_task(parts: Parts, recipe: Recipe, device: torch.device) -> TableTask:

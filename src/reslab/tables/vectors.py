@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from reslab.errors import ReslabError, UsageError
 from reslab.extras import need
 from reslab.nets.hub import loading, quiet
+from reslab.progress import Progress, in_phase, silent
 from reslab.qa.net.pretrained import pretrained
 from reslab.tables.data.encoder import Table, TableEncoder
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.kinds import as_strings
-from reslab.train.progress import Before, Tell, silent
 from reslab.train.tune import native_bf16
 
 LENGTH = 256  # tokens: longer texts are cut
@@ -83,7 +83,7 @@ class Encoder:
         return self.table.needed
 
     def transform(
-        self, frame: Frame, *, report: Report | None = None, tell: Tell = silent, reading: bool = True
+        self, frame: Frame, *, report: Report | None = None, progress: Progress = silent, reading: bool = True
     ) -> Table:
         """The frame as a Table. Without `reading` the vectors are left out, as if all were missing.
 
@@ -95,7 +95,7 @@ class Encoder:
         vectors = {name: np.full((len(frame), about.width), np.nan, np.float32) for name in about.columns}
         if reading:
             read = reader(about.folder, about.fingerprint, str(self.device))
-            vectors = {name: read.vectors(as_strings(frame[name]), tell) for name in about.columns}
+            vectors = {name: read.vectors(as_strings(frame[name]), progress) for name in about.columns}
         return table.with_vectors(vectors)
 
     def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -128,7 +128,7 @@ class Reader:
         self.length = min(LENGTH, self.net.longest or LENGTH)
         self.known: dict[str, np.ndarray] = {}
 
-    def vectors(self, texts: Iterable[str | None], tell: Tell = silent) -> np.ndarray:
+    def vectors(self, texts: Iterable[str | None], progress: Progress = silent) -> np.ndarray:
         """float32 (N, width), of length 1; NaN where there is no text."""
         texts = list(texts)
         found = {text: self.known[text] for text in texts if text in self.known}
@@ -137,13 +137,14 @@ class Reader:
         order = sorted(
             range(len(new)), key=lambda k: -len(ids[k])
         )  # the longest first: too long for the memory, it shows
+        reading = in_phase(progress, "reading texts")
         start, most = 0, TOKENS.get(self.device.type, TOKENS["cpu"])
         while start < len(order):
             rows = order[start : start + max(1, most // max(1, len(ids[order[start]])))]
             read = self.batch([ids[k] for k in rows])
             found |= {new[k]: vector for k, vector in zip(rows, read, strict=True)}
             start += len(rows)
-            tell(start, len(order), {}, Before("reading texts"))
+            reading(start, len(order))
         self.known |= {text: found[text] for text in new}
         for text in list(self.known)[: max(0, len(self.known) - REMEMBERED)]:
             del self.known[text]

@@ -1,30 +1,34 @@
 """The one training loop. A task brings batches, a loss and an evaluation; a recipe decides the rest."""
 
 import time
+from typing import Any
 
 from torch import nn
 
+from reslab.progress import Phase, Progress
+from reslab.progress.row import duration, per_second
 from reslab.run import Run
-from reslab.train.progress import Tell
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted, Stop
 from reslab.train.task import Task
 from reslab.train.training import Training
 
 
-def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, depth: int = 0) -> Training:
+def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progress, depth: int = 0) -> Training:
     """Train `net` to the end of the recipe, going on from the folder's last checkpoint where there is one.
 
     Raises Interrupted after a checkpoint on SIGTERM or Ctrl-C, ReslabError for a loss that is not finite.
     """
     with Stop() as stop:
-        training = Training(task, net, recipe=recipe, run=run, depth=depth)
+        training = Training(task, net, recipe=recipe, run=run, depth=depth, progress=progress)
         training.net.train()
-        log_every = max(1, min(100, task.images // recipe.batch))
+        log_every = max(1, min(100, task.examples // recipe.batch))
         check_every = 1 if task.device.type == "cpu" else 25  # a check waits for the device
         if training.iteration == 0:
             training.save()  # keeps the choice, and finds a full disk before the work
-        saved_at = time.perf_counter()
+        saved_at, note = time.perf_counter(), ""
+        if not training.over:
+            progress(training.iteration, training.total, Phase(plan(training)))
         for batch in () if training.over else task.batches(training.iteration, training.total):
             before = training.epoch
             training.iteration = batch.iteration  # one whose images are all broken gives no batch
@@ -33,11 +37,12 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
             if training.iteration % check_every == 0 or last:
                 training.check()
             if training.iteration % log_every == 0 or last:
-                tell(training.iteration, training.total, training.log(), training.choice)
+                note = describe(training.log(), task.unit)
+            progress(training.iteration, training.total, note)
             if int(after) > int(before) or (last and after < 1):
                 training.close_epoch()
             if int(after / recipe.evaluate_every) > int(before / recipe.evaluate_every) or last:
-                tell(training.iteration, training.total, {}, training.choice)
+                progress(training.iteration, training.total, "evaluating")
                 training.evaluate()
                 last = training.over
             if stop.asked or last or time.perf_counter() - saved_at > recipe.checkpoint_seconds:
@@ -48,6 +53,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
                                   "the same command goes on from there", stop.asked)  # fmt: skip
             if last:
                 break
+    progress(training.iteration, training.iteration, note)
     training.asked = stop.asked
     training.keep_best()
     if training.blocks.random:
@@ -57,3 +63,20 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, tell: Tell, dep
     if recipe.precise_bn or training.blocks.random:
         training.evaluated = None  # it was of the net before
     return training
+
+
+def plan(training: Training) -> str:
+    """What is about to be done, and how long its steps will take where they have been timed."""
+    task, choice, left = training.task, training.choice, training.total - training.iteration
+    begins = "training" if training.iteration == 0 else "resuming, with"
+    batch = training.recipe.batch
+    epochs = f"{training.total * batch / task.examples:.3g} epochs in all"
+    step = choice.milliseconds.get(str(choice))
+    lasts = f", about {duration(left * step / 1000)}" if step else ""
+    return f"{begins} {left:,} iterations of {batch} {task.unit} ({epochs}), {choice}, {task.device}{lasts}"
+
+
+def describe(line: dict[str, Any], unit: str) -> str:
+    """A line of the log in words."""
+    return (f"loss {line['loss']:.4f}, training error {line['error']:.2f} %, learning rate {line['lr']:.4g}, "
+            f"{per_second(line['examples_per_second'])} {unit}/s")  # fmt: skip

@@ -9,13 +9,13 @@ from reslab.train.recipe import Recipe
 class Schedule:
     """A recipe's learning rate over a run. `saw_training` and `saw_epoch` take errors; `state` is its whole memory."""
 
-    def __init__(self, recipe: Recipe, *, images: int, depth: int = 0) -> None:
+    def __init__(self, recipe: Recipe, *, examples: int, depth: int = 0) -> None:
         self.recipe = recipe
-        self.total = recipe.length(images)
-        drops = [recipe.at(point, images) for point in recipe.drops] if recipe.schedule == "steps" else []
+        self.total = recipe.length(examples)
+        drops = [recipe.at(point, examples) for point in recipe.drops] if recipe.schedule == "steps" else []
         self.drops = [drop for drop in drops if drop < self.total]
         self.missed = [drop for drop in drops if drop >= self.total]
-        self.rise = recipe.at(recipe.warmup, images)
+        self.rise = recipe.at(recipe.warmup, examples)
         # Section 4.2: training at depth 110 does not start at rate 0.1: use 0.01 until the error is below 80 %.
         self.warm = recipe.warmup_lr > 0 and depth >= recipe.warmup_depth
         self.left_at: int | None = None  # iteration at which the warm-up ended

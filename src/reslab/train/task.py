@@ -13,7 +13,8 @@ from reslab.train.tune import Choice
 class Task(Protocol):
     """Batches, a loss and an evaluation; the loop does everything else."""
 
-    images: int  # training examples
+    examples: int  # in the training part
+    unit: str  # what they are, for people: "images", "windows", "rows"
     device: torch.device
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:

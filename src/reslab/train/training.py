@@ -9,28 +9,31 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reslab.errors import ReslabError, UsageError, arg
+from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.checkpoint import generators, read_last, set_generators, write_last
 from reslab.train.depth import RandomDepth
+from reslab.train.norm_log import NormLog
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.task import Task
 from reslab.train.track import Tracker
 from reslab.train.tune import Choice, choose
-from reslab.train.watch import Watch
 
 
 class Training:
     """One net being trained in one run folder: all that changes from step to step, and how it is saved."""
 
-    def __init__(self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0) -> None:
+    def __init__(
+        self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0, progress: Progress = silent
+    ) -> None:
         self.task, self.recipe, self.run = task, recipe, run
-        self.total = recipe.length(task.images)
-        self.schedule = Schedule(recipe, images=task.images, depth=depth)
+        self.total = recipe.length(task.examples)
+        self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved = read_last(run)
         self.blocks = RandomDepth(net, recipe)
-        self.choice = Choice(**saved["choice"]) if saved else self.choose(net)
+        self.choice = Choice(**saved["choice"]) if saved else self.choose(net, progress)
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
         self.optimizer = make_optimizer(self.net, recipe)
@@ -47,22 +50,22 @@ class Training:
         self.began = time.perf_counter() - self.seconds
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
-        self.watch = Watch(self.net, run, recipe.look)
+        self.norms = NormLog(self.net, run, recipe.look)
         self.asked = 0  # the signal that came when nothing was left to do but the end
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
-    def choose(self, net: nn.Module) -> Choice:
+    def choose(self, net: nn.Module, progress: Progress) -> Choice:
         """Try how to run fastest on the first batch, and say so in the metrics."""
         batch = next(iter(self.task.batches(0, 1)))
         net = net.to(self.task.device)
         recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # no two steps are alike
-        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total)
+        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress)
         self.run.log(event="choice", iteration=0, **choice.as_dict())
         return choice
 
     @property
     def epoch(self) -> float:
-        return self.iteration * self.recipe.batch / self.task.images
+        return self.iteration * self.recipe.batch / self.task.examples
 
     @property
     def kept(self) -> nn.Module:
@@ -91,7 +94,7 @@ class Training:
         loss = self.task.loss(out, batch.y)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.watch(self.iteration + 1)
+        self.norms(self.iteration + 1)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.optimizer.step()
@@ -128,18 +131,17 @@ class Training:
         rate = self.schedule.lr(max(0, self.iteration - 1))
         self.sums[0] = 0
         line = {"epoch": round(self.epoch, 4), "loss": loss / max(n, 1), "error": 100 * wrong / max(n, 1), "lr": rate,
-                "images_per_second": round(speed, 1)}  # fmt: skip
-        self.tell_all(event="train", **line)
-        line["iterations_per_second"] = speed / self.recipe.batch
-        self.heed(self.schedule.saw_training(self.iteration, line["error"]))
+                "examples_per_second": round(speed, 1)}  # fmt: skip
+        self.record(event="train", **line)
+        self.log_rate_change(self.schedule.saw_training(self.iteration, line["error"]))
         return line
 
-    def heed(self, reason: str | None) -> None:
+    def log_rate_change(self, reason: str | None) -> None:
         """Log a change of the learning rate."""
         if reason and self.iteration < self.total:
-            self.tell_all(event="lr", lr=self.schedule.lr(self.iteration), reason=reason)
+            self.record(event="lr", lr=self.schedule.lr(self.iteration), reason=reason)
 
-    def tell_all(self, **event: Any) -> None:
+    def record(self, **event: Any) -> None:
         self.run.log(iteration=self.iteration, **event)
         if self.tracker:
             self.tracker.add(self.iteration, event)
@@ -150,17 +152,17 @@ class Training:
         self.epoch_error = 100 * wrong / max(n, 1)
         self.sums[1] = 0
         if not self.recipe.validation:
-            self.heed(self.schedule.saw_epoch(self.epoch_error))
+            self.log_rate_change(self.schedule.saw_epoch(self.epoch_error))
 
     def evaluate(self) -> None:
-        """Log the errors on validation and test images; only the first steer the schedule."""
+        """Log the errors on the validation and the test part; only the first steer the schedule."""
         with self.blocks.expected(self.kept):
             found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
             if line:
-                self.tell_all(event="eval", part=part, **line)
+                self.record(event="eval", part=part, **line)
         if found["validation"]:
-            self.heed(self.schedule.saw_epoch(found["validation"]["error"]))
+            self.log_rate_change(self.schedule.saw_epoch(found["validation"]["error"]))
             self.compare(found["validation"])
         self.evaluated = found
 
@@ -184,7 +186,7 @@ class Training:
         """The best net in place of the last one."""
         if self.best and self.best["iteration"] != self.iteration:
             self.kept.load_state_dict(self.best["weights"])
-            self.tell_all(event="kept", best=self.best["iteration"], error=self.best["error"])
+            self.record(event="kept", best=self.best["iteration"], error=self.best["error"])
             self.evaluated = None  # it was of the last one
 
     def save(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reslab.progress import Progress, Steps, in_phase, silent
 from reslab.train.recipe import Recipe
 
 WARM, TIMED = 2, 5  # steps of each combination, the timed ones in turn
@@ -75,7 +76,10 @@ def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> 
     return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]
 
 
-def choose(net: nn.Module, batch: tuple[Inputs, Tensor], loss: LOSS, *, recipe: Recipe, steps: int) -> Choice:
+def choose(
+    net: nn.Module, batch: tuple[Inputs, Tensor], loss: LOSS, *, recipe: Recipe, steps: int,
+    progress: Progress = silent,
+) -> Choice:  # fmt: skip
     """The fastest way to run `steps` training steps of `net` on batches like (x, y); the net is left as it was.
 
     Combinations are timed in turn and compared by their median. Compiling is tried only for a run long enough
@@ -86,11 +90,12 @@ def choose(net: nn.Module, batch: tuple[Inputs, Tensor], loss: LOSS, *, recipe: 
     if len(open_choices) == 1 and recipe.compile != "auto":
         return open_choices[0]
     with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
-        times = race(open_choices, net, x, y, loss)
+        what = "precision and memory format" if open_choices[0].memory_format else "precision"
+        times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"))
         best = fastest(open_choices, times)
         if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:
             compiled = Choice(precision=best.precision, memory_format=best.memory_format, compile=True)
-            times |= race([compiled], net, x, y, loss)
+            times |= race([compiled], net, x, y, loss, in_phase(progress, "timing the compiled net"))
             best = compiled if times[str(compiled)] * GAIN < times[str(best)] else best
     tried = {name: round(1000 * seconds, 2) for name, seconds in times.items()}
     return Choice(**{**best.as_dict(), "milliseconds": tried})
@@ -102,18 +107,24 @@ def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:
     return ranked[0]
 
 
-def race(choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS) -> dict[str, float]:
-    """Median seconds a step of each choice, the steps taken in turn."""
+def race(choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS, progress: Steps) -> dict[str, float]:
+    """Median seconds per step of each choice, the steps taken in turn."""
+    done, total = 0, (WARM + TIMED) * len(choices)
+    progress(done, total)
     steps = {str(choice): make_step(choice, copy.deepcopy(net), x, y, loss) for choice in choices}
     for step in steps.values():
         for _ in range(WARM):
             step()
+            done += 1
+            progress(done, total)
     seen: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(TIMED):
         for name, step in steps.items():
             begin = time.perf_counter()
             step()
             seen[name].append(time.perf_counter() - begin)
+            done += 1
+            progress(done, total)
     return {name: statistics.median(values) for name, values in seen.items()}
 
 

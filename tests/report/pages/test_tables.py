@@ -66,7 +66,7 @@ def classes(tmp_path: Path) -> Path:
         "net": "gated", "data": "people.csv", "kind": "classes", "main": "accuracy", "test": test,
         "importance": importance("accuracy"), "confusion": [[110, 10], [12, 68]], "parameters": 186286,
         "iterations": 200, "batch": 32, "epochs": 9.125, "best": 160, "validation_error": 11.25, "seed": 3,
-        "seconds": 8.25, "rows_per_second": 812.5, "problems": ["column 'same': constant: left out"],
+        "seconds": 8.25, "examples_per_second": 812.5, "problems": ["column 'same': constant: left out"],
         "choice": {"precision": "fp32", "memory_format": "", "compile": False},
         "command": "reslab tables train people.csv --target pays",
     }  # fmt: skip

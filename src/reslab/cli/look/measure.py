@@ -12,12 +12,17 @@ from reslab.cli.look.flags import _LookFlags, _ModelFlags, again
 from reslab.cli.look.kept import draw, folder, keep
 from reslab.cli.options import data_options, given
 from reslab.errors import UsageError
+from reslab.progress import shown
 from reslab.run import Run, finite
 from reslab.subject import subject as subjects
 from reslab.subject.inputs import Wanted, check
 from reslab.subject.subject import Subject
 
 VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`
+UNITS = {  # what a step of each is
+    "responses": "batches", "gradients": "batches", "lesions": "samples", "influence": "batches",
+    "readout": "samples", "paths": "passes",
+}  # fmt: skip
 NEED_MERGES = ("influence", "readout", "paths")
 DRAWN, PATH_SAMPLES = 2, {"images": 64, "texts": 16}  # by default: each path drawn costs a sample's backward pass
 
@@ -76,8 +81,10 @@ def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
     if verb == "gradients":
         options.setdefault("training", subject.loaded.initial)
     began = time.perf_counter()
-    with say.progress(verb) as tell:
-        found = getattr(measures, verb)(subject.model, subject.batches, merges=subject.merges, progress=tell, **options)
+    with shown(verb, unit=UNITS[verb]) as progress:
+        found = getattr(measures, verb)(
+            subject.model, subject.batches, merges=subject.merges, progress=progress, **options
+        )
     return found, keep(subject, verb, found, seconds=time.perf_counter() - began, **options)
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from reslab.cli import say
 from reslab.cli.options import Json, whole
 from reslab.errors import ReslabError, UsageError
+from reslab.progress import shown
 from reslab.run import finite
 
 STDIN = "-"
@@ -52,8 +53,8 @@ def ask(
 
     reader = load(run, device=device, precision=precision)
     if sum(map(len, texts.values())) > MANY:
-        with say.progress("reading") as tell:
-            found = reader.ask(questions, texts, top=top, no_answer=no_answer, progress=tell)
+        with shown("reading", unit="windows") as progress:
+            found = reader.ask(questions, texts, top=top, no_answer=no_answer, progress=progress)
     else:
         found = reader.ask(questions, texts, top=top, no_answer=no_answer)
     if json:

@@ -33,12 +33,12 @@ def compare(
     json: Json = False,
 ) -> None:
     """Train every head from every seed on the same windows, and compare exact match and F1."""
+    from reslab.progress import board
     from reslab.qa.compare import Trial
     from reslab.qa.compare import compare as compare_heads
     from reslab.qa.folder import load_tokenizer
     from reslab.qa.net.net import LAYERS, QASpec
     from reslab.report import write as write_report
-    from reslab.train.progress import shown
 
     if encoder == SMALL:
         raise UsageError(
@@ -53,8 +53,8 @@ def compare(
     trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
                   seeds=seeds, rates=own)  # fmt: skip
     folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"
-    result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(),
-                           showing=lambda name: shown(name, unit="windows"))  # fmt: skip
+    with board() as row:
+        result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(), rows=row)
     page = write_report(folder)
     if json:
         say.as_json({"folder": str(folder), "report": str(page), **result})

@@ -12,6 +12,7 @@ from reslab.cli.options import Json
 from reslab.cli.qa.train import DATA, Rule, scores
 from reslab.cli.stored import ending
 from reslab.errors import ReslabError, UsageError
+from reslab.progress import shown
 from reslab.run import Run, command_line, slug
 
 
@@ -63,8 +64,8 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         chosen = rule or fits
     judged(questions, chosen)
     known = chosen == reader.settings.rule
-    with say.progress("windows") as tell:
-        spans = reader.spans(questions, progress=tell)
+    with shown("reading", unit="windows") as progress:
+        spans = reader.spans(questions, progress=progress)
     weighed = weigh(questions, spans, rule=chosen, temperature=reader.settings.temperature,
                     threshold=reader.settings.threshold if known else None)  # fmt: skip
     suffix = "" if own else f"-{slug(Path(data or '').stem)}"

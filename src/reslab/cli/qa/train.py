@@ -95,13 +95,13 @@ def train(
         if data is None:
             raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")
         run, loaded = made(data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags)
+    from reslab.progress import shown
     from reslab.qa.train import train as train_folder
     from reslab.report import write as write_report
-    from reslab.train.progress import shown
 
     before = finished(run.folder)
-    with shown(run.folder.name, unit="windows") as tell:
-        result = train_folder(run.folder, data=loaded, device=device, tell=tell)
+    with shown(run.folder.name) as progress:
+        result = train_folder(run.folder, data=loaded, device=device, progress=progress)
     page = run.path("report.html")
     if not before or not page.exists():
         page = write_report(run.folder)

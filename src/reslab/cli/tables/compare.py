@@ -35,11 +35,11 @@ def compare(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
+    from reslab.progress import board
     from reslab.report import write
     from reslab.tables.compare import TREES
     from reslab.tables.compare import compare as compare_nets
     from reslab.tables.train import Reading
-    from reslab.train.progress import shown
 
     flags = table or _Table()
     reading = Reading(
@@ -49,11 +49,12 @@ def compare(
     )  # fmt: skip
     changes = given(recipe_flags)
     folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
-    result = compare_nets(
-        folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,
-        fit_batch=recipe is None and "batch" not in changes,
-        device=device, command=command_line(), showing=lambda name: shown(name, unit="rows"),
-    )  # fmt: skip
+    with board() as row:
+        result = compare_nets(
+            folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,
+            fit_batch=recipe is None and "batch" not in changes,
+            device=device, command=command_line(), rows=row,
+        )  # fmt: skip
     page = write(folder)
     if json:
         say.as_json({"folder": str(folder), "report": str(page), **result})

@@ -85,13 +85,13 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a net on a table. The same command goes on where it was stopped; finished, it does nothing."""
+    from reslab.progress import board, shown
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
     from reslab.tables.members import done, train_members
     from reslab.tables.model import MEMBERS, members_of
     from reslab.tables.train import train as train_folder
     from reslab.train.folder import pick_device
-    from reslab.train.progress import shown
 
     pick_device(device)  # before a folder is made
     loaded = None
@@ -107,10 +107,11 @@ def train(
     if not before and loaded is not None:
         say.problems(loaded.report)
     if run.has(MEMBERS):
-        result = train_members(run.folder, data=loaded, device=device, showing=lambda name: shown(name, unit="rows"))
+        with board() as row:
+            result = train_members(run.folder, data=loaded, device=device, rows=row)
     else:
-        with shown(run.folder.name, unit="rows") as tell:
-            result = train_folder(run.folder, data=loaded, device=device, tell=tell)
+        with shown(run.folder.name) as progress:
+            result = train_folder(run.folder, data=loaded, device=device, progress=progress)
     page = run.path("report.html")
     if not before or not page.exists():
         page = write_report(run.folder)

@@ -4,7 +4,7 @@ from reslab.report import words
 from reslab.report.folder import Facts
 
 # On a phone, what was found comes before what it took; a net's name and color tell its kind and depth.
-LAST = ("kind", "depth", "train_n", "test_n", "parameters", "seconds", "images_per_second", "iterations", "folder")
+LAST = ("kind", "depth", "train_n", "test_n", "parameters", "seconds", "examples_per_second", "iterations", "folder")
 HEADS = {
     "train_mean": "train, last epoch (%)",
     "train_eval_mean": "train, evaluated (%)",
@@ -13,6 +13,7 @@ HEADS = {
     "train_error_eval": "train, evaluated (%)",
     "test_error": "test (%)",
     "seconds": "time",
+    "examples_per_second": "images/s",
 }
 
 

@@ -6,7 +6,7 @@ from reslab.look.flow.signal import weight_norms
 from reslab.run import Run
 
 
-class Watch:
+class NormLog:
     """Called after the backward pass of each update; every so many updates, and at the first, writes one line.
 
     {"event": "gradients", "iteration", "gradients": [norm of dL/dW], "weights": [norm of W]}, one number for each

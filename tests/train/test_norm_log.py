@@ -12,8 +12,8 @@ from reslab.images.data import ImageData
 from reslab.images.train import train
 from reslab.look.flow.signal import weight_norms
 from reslab.run import Run
+from reslab.train.norm_log import NormLog
 from reslab.train.signals import Interrupted
-from reslab.train.watch import Watch
 
 
 def looks(run: Run) -> list[dict[str, Any]]:
@@ -28,12 +28,12 @@ def test_norms_by_hand() -> None:
 
 def test_a_line_at_the_first_update_and_at_every_interval(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(2), nn.Linear(1, 1))
-    watch = Watch(net, Run(tmp_path), 5)
+    watch = NormLog(net, Run(tmp_path), 5)
     for iteration in range(1, 13):
         watch(iteration)
     assert [event["iteration"] for event in looks(Run(tmp_path))] == [1, 5, 10]
     assert [event.get("layers") for event in looks(Run(tmp_path))] == [["0", "2"], None, None]
-    Watch(net, Run(tmp_path), 0)(1)
+    NormLog(net, Run(tmp_path), 0)(1)
     assert len(looks(Run(tmp_path))) == 3
 
 

@@ -1,0 +1,26 @@
+"""How far long work is: one protocol for all that reports, one display for each place where someone reads it.
+
+    with shown("digits-resnet8", unit="images") as progress:
+        progress(3, 40, "loss 1.2000")
+
+A display never ends the work: a full disk, a closed pipe or a closed terminal only lose what was to be shown.
+"""
+
+from reslab.progress.display import board, quiet, shown
+from reslab.progress.parent import to_parent
+from reslab.progress.protocol import Phase, Progress, Rows, Steps, in_phase, silent
+from reslab.progress.stream import Lasting
+
+__all__ = [
+    "Lasting",
+    "Phase",
+    "Progress",
+    "Rows",
+    "Steps",
+    "board",
+    "in_phase",
+    "quiet",
+    "shown",
+    "silent",
+    "to_parent",
+]
