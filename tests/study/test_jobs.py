@@ -37,15 +37,15 @@ def test_trained_side_by_side_as_alone(pngs: Path, tmp_path: Path, same_end: Any
     runs = [make(tmp_path / f"s{seed}", data, pngs, seed=seed) for seed in (0, 1, 2)]
     train(runs[0].folder, data=data, device="cpu")
     times = {path: path.stat().st_mtime_ns for path in runs[0].folder.rglob("*")}
-    told: list[tuple[str, int]] = []
+    told: dict[str, tuple[int, int]] = {}
     train_all([run.folder for run in runs], jobs=2, device="cpu",
-              told=lambda folder, line: told.append((folder.name, line["iteration"])))  # fmt: skip
+              rows=lambda name: lambda done, total, note="": told.update({name: (done, total)}))  # fmt: skip
     assert {path: path.stat().st_mtime_ns for path in runs[0].folder.rglob("*")} == times
-    assert sorted(told) == [("s1", 6), ("s2", 6)]
+    assert told == {"s1": (6, 6), "s2": (6, 6)}
     alone = make(tmp_path / "alone", data, pngs, seed=2)
     train(alone.folder, data=data, device="cpu")
     same_end(alone, runs[2])
-    train_all([run.folder for run in runs], jobs=2, told=lambda *_: pytest.fail("trained again"))
+    train_all([run.folder for run in runs], jobs=2, rows=lambda name: pytest.fail("trained again"))
 
 
 def test_the_one_that_fails_is_named(pngs: Path, tmp_path: Path) -> None:
@@ -160,12 +160,13 @@ def test_a_child_leaves_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None
     assert done == ["waited", "waited", (os.getpid(), signal.SIGTERM)]
 
 
-def test_a_line_that_is_not_progress_is_the_last_word(tmp_path: Path) -> None:
-    code = "print('{\"iteration\": 1}'); print('{not progress'); print('   '); print('the last word'); print()"
+def test_a_line_that_is_not_progress_is_the_last_word() -> None:
+    lines = ['{"done": 1, "total": 2, "note": "", "phase": false}', "{not progress", "   ", "the last word", ""]
+    code = f"print({chr(10).join(lines)!r})"
     with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as child:
         told: list[Any] = []
-        assert follow(tmp_path, child, lambda folder, line: told.append(line)) == "the last word"
-    assert told == [{"iteration": 1}]
+        assert follow(child, lambda *report: told.append(report)) == "the last word"
+    assert told == [(1, 2, "")]
 
 
 def test_one_training_a_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_each_text_is_read_once(bert: tuple[Path, Any], monkeypatch: pytest.Monk
     monkeypatch.setattr(read, "batch", lambda ids: seen.append(ids) or plain(ids))
     told: list[tuple[int, int]] = []
     texts = ["Ada", "Bob was born in London", "Ada", "Cleo", None, "Bob was born"]
-    first = read.vectors(texts, lambda done, total, line, what: told.append((done, total)))
+    first = read.vectors(texts, lambda done, total, note="": told.append((done, total)))
     lengths = [len(one) for batch in seen for one in batch]
     assert len(lengths) == 4
     assert lengths == sorted(lengths, reverse=True)  # like beside like

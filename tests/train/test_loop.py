@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from reslab.train.progress import silent
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError
@@ -16,6 +15,7 @@ from reslab.images.data import ImageData
 from reslab.images.task import ImageTask
 from reslab.images.train import train
 from reslab.nets import build, spec
+from reslab.progress import silent
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.loop import Training, fit
@@ -111,7 +111,7 @@ def by_hand(task: Toy, recipe: Recipe) -> list[list[Tensor]]:
 )
 def test_sgd_is_the_hand_written_update(tmp_path: Path, changes: dict[str, Any]) -> None:
     task, recipe = Toy(), toy_recipe(**changes)
-    training = fit(task, toy_net(), recipe=recipe, run=Run(tmp_path), tell=silent)
+    training = fit(task, toy_net(), recipe=recipe, run=Run(tmp_path), progress=silent)
     for found, expected in zip(training.net.parameters(), by_hand(task, recipe)[-1], strict=True):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
 
@@ -137,7 +137,7 @@ def test_decay_reaches_norms_and_biases_unless_spared(tmp_path: Path) -> None:
 def test_ema_is_the_average_by_hand(tmp_path: Path) -> None:
     """a <- d a + (1 - d) w from the first weights on, d = min(ema, (1 + t) / (10 + t)) at update t = 1, 2, ..."""
     task, recipe = Toy(), toy_recipe(ema=0.3)
-    training = fit(task, toy_net(), recipe=recipe, run=Run(tmp_path), tell=silent)
+    training = fit(task, toy_net(), recipe=recipe, run=Run(tmp_path), progress=silent)
     steps = by_hand(task, recipe)
     average, decays = steps[0], [min(0.3, (1 + t) / (10 + t)) for t in range(1, len(steps))]
     assert decays[:3] == [2 / 11, 3 / 12, 0.3]
@@ -154,7 +154,7 @@ def test_ema_leaves_indices_alone(tmp_path: Path) -> None:
     """The average of an index with itself, rounded down, would soon be another index."""
     net = toy_net()
     net.register_buffer("index", torch.arange(100), persistent=False)
-    training = fit(Toy(), net, recipe=toy_recipe(ema=0.9), run=Run(tmp_path), tell=silent)
+    training = fit(Toy(), net, recipe=toy_recipe(ema=0.9), run=Run(tmp_path), progress=silent)
     assert torch.equal(training.kept.get_buffer("index"), torch.arange(100))
 
 
@@ -179,12 +179,19 @@ def test_the_log_adds_up(tmp_path: Path) -> None:
         return plain(out, y)
 
     task.loss = loss  # type: ignore[method-assign]
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int, str]] = []
     training = fit(task, toy_net(), recipe=toy_recipe(iterations=15), run=run,
-                   tell=lambda t, total, line, choice: told.append((t, total, bool(line))))  # fmt: skip
+                   progress=lambda t, total, note="": told.append((t, total, note)))  # fmt: skip
     lines = [event for event in run.metrics() if event["event"] == "train"]
     assert [line["iteration"] for line in lines] == [6, 12, 15]
-    assert told == [(t, 15, line) for t in (6, 12, 15) for line in (True, False)]  # each followed by an evaluation
+    first, *steps, _ = told
+    assert first == (0, 15, "training 15 iterations of 4 rows (2.5 epochs in all), fp32, cpu")
+    assert [(t, total) for t, total, note in steps if note != "evaluating"] == [(t, 15) for t in range(1, 16)]
+    assert [t for t, _, note in steps if note == "evaluating"] == [6, 12, 15]
+    assert [note for t, _, note in steps if t == 5] == [""]  # no loss is known yet
+    for t, line in zip((6, 12, 15), lines, strict=True):
+        known = f"loss {line['loss']:.4f}, training error {line['error']:.2f} %, learning rate {line['lr']:.4g}, "
+        assert next(note for at, _, note in steps if at == t).startswith(known)
     assert lines[1]["loss"] == pytest.approx(sum(losses[6:12]) / 6, rel=1e-5)
     assert lines[2]["error"] == pytest.approx(100 * sum(wrong[12:]) / 12, rel=1e-9)
     assert lines[2]["epoch"] == 2.5
@@ -196,7 +203,7 @@ def test_the_log_adds_up(tmp_path: Path) -> None:
 def test_evaluations_come_as_often_as_asked(tmp_path: Path) -> None:
     for every, expected in ((2.0, [12, 15]), (0.5, [3, 6, 9, 12, 15]), (0.25, [2, 3, 5, 6, 8, 9, 11, 12, 14, 15])):
         run = made(tmp_path / str(every))
-        fit(Toy(), toy_net(), recipe=toy_recipe(iterations=15, evaluate_every=every), run=run, tell=silent)
+        fit(Toy(), toy_net(), recipe=toy_recipe(iterations=15, evaluate_every=every), run=run, progress=silent)
         assert [event["iteration"] for event in run.metrics() if event["event"] == "eval"] == expected
 
 
@@ -204,7 +211,7 @@ def test_the_validation_error_steers_the_plateau_and_nothing_else_does(tmp_path:
     run = Run(tmp_path)
     task = Toy(validation=(50, 40, 40, 30, 30))
     recipe = toy_recipe(iterations=30, schedule="plateau", patience=1, validation=8)
-    fit(task, toy_net(), recipe=recipe, run=run, tell=silent)
+    fit(task, toy_net(), recipe=recipe, run=run, progress=silent)
     changes = [event for event in run.metrics() if event["event"] == "lr"]
     assert [(event["iteration"], event["reason"]) for event in changes] == [(18, "plateau")]  # at 30 the run is over
     assert changes[0]["lr"] == pytest.approx(0.01)
@@ -214,16 +221,16 @@ def test_the_validation_error_steers_the_plateau_and_nothing_else_does(tmp_path:
 
 def test_early_stop_ends_and_keeps_the_best(tmp_path: Path) -> None:
     """Validation errors 50, 40, 45, 40, ...: best after 2 epochs of 6 steps, over after 4; its weights come back."""
-    short = fit(Toy(), toy_net(), recipe=toy_recipe(iterations=12), run=made(tmp_path / "short"), tell=silent)
+    short = fit(Toy(), toy_net(), recipe=toy_recipe(iterations=12), run=made(tmp_path / "short"), progress=silent)
     task, run = Toy(validation=(50, 40, 45, 40, 10)), made(tmp_path / "long")
     recipe = toy_recipe(iterations=60, early_stop=2, validation=8)
-    training = fit(task, toy_net(), recipe=recipe, run=run, tell=silent)
+    training = fit(task, toy_net(), recipe=recipe, run=run, progress=silent)
     assert (training.iteration, training.best["iteration"], task.validation) == (24, 12, [10])
     for name, value in training.kept.state_dict().items():
         assert torch.equal(value, short.kept.state_dict()[name]), name
     assert run.metrics()[-1] == {"event": "kept", "iteration": 24, "best": 12, "error": 40}
     assert training.best["loss"] == 1
-    again = fit(Toy(validation=()), toy_net(), recipe=recipe, run=run, tell=silent)  # nothing is left to do
+    again = fit(Toy(validation=()), toy_net(), recipe=recipe, run=run, progress=silent)  # nothing is left to do
     assert again.iteration == 24
     assert torch.equal(again.kept[0].weight, training.kept[0].weight)  # type: ignore[union-attr,index]
 
@@ -234,7 +241,7 @@ def test_without_validation_the_plateau_hears_each_training_epoch_once(tmp_path:
     for every in (1.0, 0.1):
         run = made(tmp_path / str(every))
         recipe = toy_recipe(iterations=24, schedule="plateau", patience=1, lr=1e-12, evaluate_every=every)
-        fit(Toy(), toy_net(), recipe=recipe, run=run, tell=silent)
+        fit(Toy(), toy_net(), recipe=recipe, run=run, progress=silent)
         heard[every] = [event["iteration"] for event in run.metrics() if event["event"] == "lr"]
     assert heard[1.0] == heard[0.1] == [12, 18]  # nothing is learned: no epoch after the first is better
 
@@ -254,7 +261,7 @@ def test_ten_steps_give_the_stored_losses(digits: ImageData, tmp_path: Path, ove
 
         task.loss = loss  # type: ignore[method-assign]
         torch.manual_seed(0)
-        fit(task, build(spec(name, channels=1, size=8)), recipe=recipe, run=made(tmp_path / name), tell=silent)
+        fit(task, build(spec(name, channels=1, size=8)), recipe=recipe, run=made(tmp_path / name), progress=silent)
     if overwrite:
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
     stored = json.loads(GOLDEN.read_text())
@@ -292,7 +299,7 @@ def test_a_loss_that_is_nan_is_found_at_its_iteration(tmp_path: Path) -> None:
     task.loss = lambda out, y: plain(out, y) * (float("nan") if seen.append(1) or len(seen) == 4 else 1)  # type: ignore
     seen: list[int] = []
     with pytest.raises(ReslabError, match="at iteration 3 "):
-        fit(task, toy_net(), recipe=toy_recipe(checkpoint_seconds=0), run=Run(tmp_path), tell=silent)
+        fit(task, toy_net(), recipe=toy_recipe(checkpoint_seconds=0), run=Run(tmp_path), progress=silent)
     assert json.loads((tmp_path / "nan.json").read_text()) == {"iteration": 3, "lr": 0.1, "rows": [3, 4, 5, 6]}
     assert torch.load(tmp_path / "last.pt", weights_only=True)["iteration"] == 3
 
@@ -318,7 +325,7 @@ def test_an_update_that_breaks_the_weights_is_never_saved(tmp_path: Path) -> Non
 
     task.loss = loss  # type: ignore[method-assign]
     with pytest.raises(ReslabError, match="at iteration 5 "):
-        fit(task, toy_net(), recipe=toy_recipe(checkpoint_seconds=0), run=Run(tmp_path), tell=silent)
+        fit(task, toy_net(), recipe=toy_recipe(checkpoint_seconds=0), run=Run(tmp_path), progress=silent)
     saved = torch.load(tmp_path / "last.pt", weights_only=True)
     assert saved["iteration"] == 5
     assert all(value.isfinite().all() for value in saved["net"].values())
@@ -330,7 +337,7 @@ def test_a_batch_of_only_broken_images_is_passed_over(tmp_path: Path) -> None:
     plain = task.batches
     task.batches = lambda start, stop: (b for b in plain(start, stop) if b.iteration != 2)  # type: ignore
     run = Run(tmp_path)
-    training = fit(task, toy_net(), recipe=toy_recipe(drops=(3,), checkpoint_seconds=0), run=run, tell=silent)
+    training = fit(task, toy_net(), recipe=toy_recipe(drops=(3,), checkpoint_seconds=0), run=run, progress=silent)
     assert training.iteration == 6
     assert torch.load(tmp_path / "last.pt", weights_only=True)["iteration"] == 6
     assert [event["iteration"] for event in run.metrics() if event["event"] == "train"] == [6]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reslab.train.progress import silent
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -19,6 +18,7 @@ from reslab.images.data import Encoded, ImageData, load
 from reslab.images.task import ImageTask
 from reslab.images.train import prepare, train
 from reslab.nets import spec
+from reslab.progress import silent
 from reslab.run import Run
 from reslab.train.checkpoint import read_last
 from reslab.train.loop import Training, fit
@@ -167,9 +167,9 @@ def test_dropout_goes_on_with_its_own_random_numbers(pngs: Path, tmp_path: Path,
             task = ImageTask(data, recipe, torch.device("cpu"))
             if k:
                 with stopped_after(k), pytest.raises(Interrupted):
-                    fit(task, net, recipe=recipe, run=run, tell=silent)
+                    fit(task, net, recipe=recipe, run=run, progress=silent)
             else:
-                ends.append(fit(task, net, recipe=recipe, run=run, tell=silent).net.state_dict())
+                ends.append(fit(task, net, recipe=recipe, run=run, progress=silent).net.state_dict())
     for key, value in ends[0].items():
         assert torch.equal(value, ends[1][key]), key
 

@@ -19,7 +19,7 @@ class Display:
     every = 10.0
 
     def __init__(self, unit: str = "", every: float | None = None) -> None:
-        self.unit, self.lock = unit, threading.Lock()
+        self.unit, self.lock = unit, threading.RLock()
         self.every = self.every if every is None else every
         self.drawn: dict[Row, float] = {}  # when each row was drawn last
         self.waiting: dict[Row, None] = {}  # rows that have changed since, in order

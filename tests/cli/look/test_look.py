@@ -1,6 +1,7 @@
 """`reslab look` as a person meets it: what it prints and keeps, and where it says no."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import reslab
-from reslab.cli import main, say
+from reslab.cli import main
 from reslab.run import Run
 
 QUICK = ["--repeats", "2", "--ks", "1"]
@@ -304,13 +305,7 @@ def test_stopped_with_ctrl_c(own: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert capsys.readouterr().err == "reslab: stopped\n"
 
 
-def test_progress_is_told_with_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    with say.progress("lesions", every=0) as tell:
-        tell(2, 8)
-        tell(8, 8)
-    first, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("lesions 2/8  ")
-    assert " a second  " in first
-    assert first.endswith(" s left")
-    assert last.startswith("lesions 8/8  ")
-    assert last.endswith(" a second")
+def test_progress_is_shown_with_rate_and_time_left(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The function's own example is one batch; its first step is its last."""
+    assert main(["look", "responses", "own.py:labelled"]) == 0
+    assert re.fullmatch(r"responses 1/1: [0-9,.]+ batches/s\n", capsys.readouterr().err)
