@@ -113,7 +113,8 @@ class Result(TypedDict, total=False):
     ece: Number
     ece_before: Number
     seconds: Number
-    images_per_second: Number
+    examples_per_second: Number
+    images_per_second: Number  # its names in older runs
     windows_per_second: Number
     rows_per_second: Number
     choice: Choice
