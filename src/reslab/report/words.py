@@ -68,6 +68,16 @@ def listed(values: Iterable[Any]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def ordinals(places: Iterable[int]) -> str:
+    """[1, 22, 113] -> `1st, 22nd and 113th`."""
+    return listed([f"{n}{ending(n)}" for n in places])
+
+
+def ending(n: int) -> str:
+    """The letters after a place's number."""
+    return "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+
+
 def cell(key: str, value: Any) -> str:
     """A value of a table by its column: times and errors read alike all the way down."""
     if key == "seconds":

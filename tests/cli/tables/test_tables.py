@@ -190,7 +190,7 @@ def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = read("p.csv")[0]
     assert list(first) == ["row", "predicted paying", "predicted old", "p(paying)", "p(old)"]
     assert main(["tables", "eval", "run", "labels.csv"]) == 0
-    assert "every label right" in capsys.readouterr().out
+    assert "all labels right" in capsys.readouterr().out
 
 
 def test_several_numbers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

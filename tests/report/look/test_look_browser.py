@@ -78,7 +78,7 @@ def test_a_block_opens_by_mouse_keyboard_and_link(tab: Callable[..., Any], make_
     assert (
         page.locator("#block-0 td.n")
         .first.get_attribute("title")
-        .endswith(", error (%) without this block; the whole model: 16.8\u00a0%")
+        .endswith(", error (%) without this block; the intact model: 16.8\u00a0%")
     )
     assert one.noise == []
 

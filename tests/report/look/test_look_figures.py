@@ -52,7 +52,7 @@ def test_a_projection_that_keeps_the_shape_is_not_marked(make_look: MakeLook, ne
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %); by what they cost they rank 2 of 4."),
+        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %). Ranked by harm it is 2nd of 4."),
         ((0.5, 0.4, 0.2, 0.3), "Unlike in the paper, the blocks that change the shape do not stand out: block 2"),
         ((0.2, 0.25, 0.9, 0.2), "1 of 4 blocks change it by at most 5 points."),
     ],
@@ -81,7 +81,7 @@ def test_layers_left_out_are_the_contrast(make_look: MakeLook, net: Callable[...
     for each in results["lesions"]["single"]:
         each["values"]["error"] = 0.178
     text = told(lesions.lesions([read_look(make_look("both", results))]))
-    assert "A single layer left out costs +50.0 points (median of 1), a block +1.0 points." in text
+    assert "Disabling a single layer costs +50.0 points (median of 1), disabling a block +1.0 points." in text
 
 
 def test_random_lesions_start_at_the_whole_model(make_look: MakeLook, net: Callable[..., Facts]) -> None:
@@ -97,7 +97,7 @@ def test_random_lesions_start_at_the_whole_model(make_look: MakeLook, net: Calla
     assert left["rows"][2] == [2, 40, 30, 50]
     assert left["layout"]["shapes"][0]["y0"] == pytest.approx(90)  # guessing among ten classes
     assert right["layout"]["xaxis"]["range"][0] > right["layout"]["xaxis"]["range"][1]  # disorder grows to the right
-    assert "Blocks gone at random: 40.0 % with 2 and 90.0 % with 4 (medians). They rise at 2 of 2 steps." in told(
+    assert "With blocks disabled at random the median is 40.0 % with 2 and 90.0 % with 4. It rises at 2 of 2 steps." in told(
         section
     )
 
@@ -117,9 +117,9 @@ def test_paths_are_shares_and_the_effective_range_is_shaded(make_look: MakeLook,
     text = told(section)
     assert "16 paths of lengths 0 to 4; 95 % of them have 0 to 4." in text
     assert "falls by a factor of 10 " in text
-    assert "95 % of count × norm lies at lengths 1 to 3, which are 87.50 % of all paths." in text
+    assert "95 % of count × norm comes from lengths 1 to 3 (87.50 % of all paths)." in text
     assert "length 0 (10 %), 1 (60 %) and 2 (50 %)" in text
-    assert "Some lengths pull against the gradient" in text
+    assert "Some lengths work against the gradient" in text
     assert "up to 5.0 × 10⁻¹⁶ of it" in text
     assert section is not None
     assert "Gradient paths are, exactly" in section["remark"]
@@ -144,7 +144,7 @@ def test_influence_is_told_with_its_signs(make_look: MakeLook, net: Callable[...
     text = told(section)
     assert "from 0.01 (block 2: the first to cut by this measure) to 0.3 (block 0)" in text
     assert "the median 0.7 in the first half of the blocks and 0.2 in the second: they change it less" in text
-    assert "3 of 4 blocks step downhill; the mean cosine is −0.2." in text
+    assert "3 of 4 blocks move along the negative gradient; the mean cosine is −0.2." in text
 
 
 def test_depths_with_projections_ahead_are_hollow(make_look: MakeLook, net: Callable[..., Facts]) -> None:
@@ -155,7 +155,7 @@ def test_depths_with_projections_ahead_are_hollow(make_look: MakeLook, net: Call
     section = depth.readout([read_look(make_look("four", results))])
     marks = plots(section)["readout"][0]["data"][0]["marker"]["color"]
     assert marks == ["@paper", "@paper", "@paper", "@residual3", "@residual3"]
-    assert "Half of the way is made, for good, after 4 blocks (100 % of the depth)." in told(section)
+    assert "It stays below the midpoint of the two from block 4 on (100 % of the depth)." in told(section)
 
 
 def test_heads_and_shortcuts_are_left_out_of_the_layers(make_look: MakeLook, net: Callable[..., Facts]) -> None:

@@ -93,12 +93,12 @@ def test_macs_are_of_one_sample(make_look: MakeLook) -> None:
 def test_an_opened_block_tells_everything(make_look: MakeLook) -> None:
     data = drawn(make_look())["data"]
     told = dict(zip(data["labels"], data["facts"][9], strict=True))
-    assert told["can its branch be cut?"] == "no: its shortcut maps the shape"
+    assert told["can it be removed?"] == "no: its shortcut maps the shape"
     assert told["shape"] == "16 × 32 × 32 → 32 × 16 × 16"
     assert told["kind"].startswith("projection")
     assert told["parameters of the branch"] == "18,688"
     assert "adds in" in told
-    assert "lies in the branch of" not in told  # no block here does
+    assert "nested in the branch of block" not in told  # no block here does
     assert [row[0] for row in data["layers"]["rows"][9]] == ["stages.1.0.branch.conv1", "stages.1.0.branch.conv2"]
 
 

@@ -82,8 +82,8 @@ def test_the_headline_names_what_is_missed_most_and_least(make_look: MakeLook, n
     for each, error in zip(results["lesions"]["single"], (0.2, 0.51, 0.168, 0.3, 0.19), strict=True):
         each["values"]["error"] = error
     text = Page(look.write(make_look("five", results))).text
-    assert "Missed most when taken out block 1 1 51.0 % +34.2 points block 3" in text
-    assert "Missed least block 2 2 16.8 % +0.0 points block 4" in text
+    assert "Removing it hurts most block 1 1 51.0 % +34.2 points block 3" in text
+    assert "Removing it hurts least block 2 2 16.8 % +0.0 points block 4" in text
 
 
 def test_numbers_that_are_none_are_gaps(make_look: MakeLook, net: Callable[..., Facts]) -> None:
@@ -138,7 +138,7 @@ def test_a_model_without_merges_gets_a_page_too(make_look: MakeLook, plain: Call
     page = Page(look.write(make_look("vgg16", plain(12))))
     assert page.ids("section") == ["network", "lesions", "responses", "gradients"]
     assert "No residual blocks" in page.text
-    assert "The error is 16.8 % whole, and 80.0 % with one layer taken out" in page.text
+    assert "The intact model’s error is 16.8 %; with one layer disabled, the median is 80.0 %" in page.text
     assert len(page.ids("tr")) == 12
 
 
@@ -153,7 +153,7 @@ def test_several_models_share_their_figures(
     assert [trace["line"]["dash"] for trace in order["data"]] == ["solid", "solid", "dash"]
     assert [trace["line"]["color"] for trace in order["data"]] == ["@residual0", "@residual5", "@plain3"]
     assert all(trace["y"] == sorted(trace["y"], reverse=True) for trace in ranked["data"])
-    assert "By this median the residual nets respond less than every plain one, as in the paper." in page.text
+    assert "Every residual net has smaller responses than every plain net, as in the paper (by this median)." in page.text
     twins = [make_look("same"), make_look("same")]
     text = Page(look.write(twins, out=tmp_path / "twins.html")).text
     assert all(folder.name in text for folder in twins)
@@ -162,7 +162,7 @@ def test_several_models_share_their_figures(
 def test_a_folder_of_a_foreign_model_is_drawn_by_report_too(make_look: MakeLook) -> None:
     folder = make_look()
     assert write(folder) == folder / "look.html"
-    with pytest.raises(UsageError, match="holds nothing that `reslab look` has seen"):
+    with pytest.raises(UsageError, match="holds no results of `reslab look`"):
         look.write(folder / "results")
     with pytest.raises(UsageError, match="name at least one"):
         look.write([])
@@ -187,7 +187,7 @@ def test_a_study_shows_its_deepest_twins_from_inside(
     study_folder: Path, net: Callable[..., Facts], plain: Callable[..., Facts]
 ) -> None:
     before = Page(write(study_folder))
-    assert "Looked inside" not in before.text
+    assert "A look inside" not in before.text
     seen = {"resnet20-s0": net((3, 3, 3)), "resnet56-s0": net((9, 9, 9)), "plain56-s0": plain(55)}
     for name, results in seen.items():
         (study_folder / name / "results").mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_a_study_shows_its_deepest_twins_from_inside(
             (study_folder / name / "results" / f"look-{verb}.json").write_text(json.dumps(found))
     look.write(study_folder / "resnet56-s0")
     page = Page(write(study_folder))
-    assert "Looked inside: resnet56 and plain56, seed 0" in page.text
+    assert "A look inside resnet56 and plain56, seed 0" in page.text
     assert page.ids("section") == ["lesions", "paths", "responses"]
     assert list(page.figures)[2:] == ["lesions", "paths-published-resnet56", "paths-exact-resnet56", "responses"]
     assert [plot["title"].partition(":")[0] for plot in page.figures["lesions"]] == ["resnet56", "plain56"]

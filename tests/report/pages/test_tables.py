@@ -109,14 +109,14 @@ def test_what_a_run_of_classes_says(classes: Path) -> None:
     page = Page(write(classes))
     for fact in (
         "Predicting pays On people.csv · gated · a CPU with two cores · 200 iterations · seed 3",
-        "Accuracy 89.00 % 200 test rows; 95 % interval 84.50 % to 93.00 %", "the most frequent class alone 60.00 %",
-        "calibration error 3.0 %", "validation error 11.25 %", "kept from iteration 160", "parameters 186,286",
+        "Accuracy 89.00 % 200 test rows; 95 % interval 84.50 % to 93.00 %", "baseline: always predict the most frequent class 60.00 %",
+        "calibration error 3.0 %", "validation error 11.25 %", "best validation error at iteration 160", "parameters 186,286",
         "balanced accuracy 86.25 % 81.00 % to 91.00 %", "AUC 0.9312 0.9000 to 0.9600", "log loss 0.2930 –",
         "others.csv 50 accuracy 76.00 % 64.00 % to 88.00 %", "column 'same': constant: left out",
         "age number rank and z-score", "town category one of 2 values, or missing",
         "tags categories several of 3 values", "note text bag of 1,500 n-grams", "when date days, month",
-        "id skip left out", "test rows 20 %, drawn by chance (seed 0)", "class weights balanced",
-        "kinds that were told id skip", "training rows 700", "validation rows 100", "classes 2",
+        "id skip left out", "test rows 20 %, sampled at random (seed 0)", "class weights balanced",
+        "given column kinds id skip", "training rows 700", "validation rows 100", "classes 2",
         "reslab tables train people.csv --target pays", "reslab tables eval run others.csv",
         "Dotted: the net that was kept, at iteration 160.",
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which classes are hard, and what they are taken for: from the confusion counts of results/eval.json."""
+"""Which classes are hard, and what they are mistaken for: from the confusion counts of results/eval.json."""
 
 from typing import Any
 
@@ -100,10 +100,10 @@ def confusion(run: Run) -> Facts | None:
         plot["rows"] = _class_rows(run)
     right, n = sum(row[i] for i, row in enumerate(rows)), sum(map(sum, rows))
     caption = (
-        "Confusion: rows are the true classes, columns the predicted ones. Blue: right; orange: mistakes, by their "
+        "Confusion matrix: rows are true classes, columns are predicted ones. Blue: right; orange: mistakes, by their "
     )
     caption += "share of the row." + (f" Each cell pools {pool} × {pool} classes." if pool > 1 else "")
-    said = [f"{m['true']} taken for {m['predicted']} {m['n']} times" for m in mistakes(run)[:3]]
+    said = [f"{m['true']} predicted as {m['predicted']} {m['n']} times" for m in mistakes(run)[:3]]
     alt = f"Confusion matrix of {len(rows)} classes: {right:,} of {n:,} right. {'; '.join(said)}."
     limits = {"min_width": 21 * len(rows) + margin, "max_width": wide * len(rows) + margin}
     return charts.figure("confusion", [plot], alt=alt, caption=caption, **(limits if small else {"max_width": 720}))
@@ -123,5 +123,5 @@ def _pooled_names(names: list[str], pool: int) -> list[str]:
 
 def _class_rows(run: Run) -> list[list[Any]]:
     """The numbers behind a matrix that is too large for a table of its own."""
-    head = ["class", "images", "wrong", "error (%)", "most often taken for"]
+    head = ["class", "images", "wrong", "error (%)", "most often predicted as"]
     return [head, *([c["name"], c["n"], c["wrong"], charts.finite(c["error"]), c["taken"]] for c in _by_error(run))]

@@ -38,12 +38,13 @@ def importance(found: Facts, main: str) -> Facts | None:
     shuffles = "one shuffle" if repeats == 1 else f"mean and standard deviation of {repeats} shuffles"
     caption = (
         f"By how much the test rows' {name} {'falls' if share else 'rises'} when a column's values are shuffled among "
-        f"{words.count(found.get('rows'))} rows: {shuffles}. What two columns both tell counts for neither."
+        f"{words.count(found.get('rows'))} rows: {shuffles}. "
+        "If two columns carry the same information, neither looks important."
     )
     if masked:
-        caption += " Mean mask: how far the net lets each column in, 0 to 1, over rows and layers."
+        caption += " Mean mask: how much of each column the net lets in, from 0 to 1, averaged over rows and layers."
     if len(ranked) > LISTED:
-        caption += f" The first {LISTED} of {len(ranked)} columns; the numbers name them all."
+        caption += f" Shown: the first {LISTED} of {len(ranked)} columns; the numbers below list them all."
     top = "; ".join(f"{one['column']} {scores.loss_text(main, one['permutation'])}" for one in ranked[:5])
     return charts.figure("importance", plots, alt=f"Which columns mattered. The first: {top}.", caption=caption)
 

@@ -1,4 +1,4 @@
-"""Several nets or heads, each from several seeds: a point a seed, a bar a mean, a line a name."""
+"""Several nets or heads, each from several seeds: one line per name, one point per seed, a bar for the mean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def dots(rows: Sequence[Facts], scores: Sequence[Score], *, name: str, id: str, 
         f"{each}: {', '.join(f'{score.title} {score.said(row)}' for score in scores)}"
         for each, row in zip(names, rows, strict=True)
     )
-    caption = f"{about} Circles: a seed each; bars: their mean; axes need not begin at 0."
+    caption = f"{about} Each circle is one seed, each bar a mean. Axes need not start at 0."
     return charts.figure(id, plots, alt=f"Scores by {name}. {said}.", caption=caption)
 
 
@@ -75,7 +75,7 @@ def _plot(rows: Sequence[Facts], names: list[str], score: Score, *, key: str) ->
     shown = f"%{{x:.{score.digits}f}}{score.unit}<extra></extra>"
     means = [(name, score.factor * row[score.key]) for row, name in zip(rows, names, strict=True)
              if words.is_number(row.get(score.key))]  # fmt: skip
-    seeds = _marks("a seed", each, shown, size=9, color="@residual2", symbol="circle-open", line={"width": 1.6})
+    seeds = _marks("one seed", each, shown, size=9, color="@residual2", symbol="circle-open", line={"width": 1.6})
     mean = _marks("mean", means, shown, size=18, color="@residual3", symbol="line-ns-open", line={"width": 2.4})
     axes: Facts = {
         "xaxis": {"range": around([value for _, value in each], share=bool(score.unit))},

@@ -1,4 +1,4 @@
-"""How far predicted numbers lie from the true ones: a point a test row, and how the errors are spread."""
+"""How far predicted numbers lie from the true ones: one point per test row, and the distribution of errors."""
 
 from typing import Any
 
@@ -43,9 +43,9 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
     errors = sorted(predicted - true for true, predicted in pairs)
     middle, inner = errors[len(errors) // 2], sum(e > 0 for e in errors) / len(errors)
     caption = (
-        f"{name}, {words.count(len(pairs))} of the test rows: predicted against true, equal on the dotted line; and "
-        f"how the errors, predicted minus true, are spread. {words.percent(100 * inner, 0)} are above 0."
-        " The outermost bars hold what lies beyond them."
+        f"{name}, {words.count(len(pairs))} test rows. Left: predicted against true; equal on the dotted line. "
+        f"Right: distribution of the errors (predicted minus true); {words.percent(100 * inner, 0)} are above 0. The "
+        "outermost bars include everything beyond them."
     )
     alt = f"Predicted against true {name}; the median error is {words.number(float(middle))}."
     return charts.figure(label, [scatter, histogram(errors)], alt=alt, caption=caption)

@@ -14,7 +14,7 @@ SHARES = ("accuracy", "balanced_accuracy", "f1")  # written in percent
 
 def name_of(score: Any, kind: Any = "") -> str:
     if (score, kind) == ("accuracy", "labels"):
-        return "every label right"
+        return "all labels right"
     return NAMES.get(str(score), str(score))
 
 

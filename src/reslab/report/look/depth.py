@@ -1,4 +1,4 @@
-"""By depth: what each block does to what it is added to, and what the model would answer after it."""
+"""By depth: how each block changes its input, and what the model would answer after it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from reslab.report.words import GAP, is_number, number
 STEPS = (
     ("influence", "block influence, 1 − cos(x, x + F)"),
     ("ratio", "|F| / |x|"),
-    ("cosine", "cos(F, ∇L): below zero is downhill"),
+    ("cosine", "cos(F, ∇L): negative is downhill"),
 )
 
 
@@ -24,14 +24,14 @@ def influence(looks: list[Look]) -> Facts | None:
     plots = [plot for key, title in STEPS if (plot := steps(shown, key, title))]
     figure = None
     if plots:
-        caption = "What each block adds, F, beside what it is added to, x, by depth. "
+        caption = "What each block adds (F) compared with the skip it is added to (x), by depth. "
         if len(shown) == 1 and any(block.marked for block in blocks(shown[0])):
-            caption += "▼ marks blocks that change the shape: there x is what the shortcut makes of it. "
-        caption += "Influence near zero: the direction hardly changes."
+            caption += "▼ marks blocks that change the shape; there x is the output of the projection shortcut. "
+        caption += "An influence near zero means that the block hardly changes the direction."
         alt = f"{'; '.join(plot['title'] for plot in plots)}, by block. {' '.join(map(str, told(shown, said)))}"
         figure = charts.figure("influence", plots, alt=alt, caption=caption, stacked=len(shown) == 1)
     found = told(looks, said)
-    return section("influence", "How far each block moves what it is added to", found=found, figures=[figure])
+    return section("influence", "How much each block changes its input", found=found, figures=[figure])
 
 
 def steps(shown: list[Look], key: str, title: str) -> Plot | None:
@@ -66,21 +66,21 @@ def said(look: Look) -> list[str]:
     ranked = sorted(found, key=size("influence:influence"))
     low, high = ranked[0], ranked[-1]
     sentences = [
-        f"Block influence goes from {number(low.values['influence:influence'])} (block {low.index}: the "
-        f"first to cut by this measure) to {number(high.values['influence:influence'])} (block {high.index})."
+        f"Block influence ranges from {number(low.values['influence:influence'])} (block {low.index}, the first "
+        f"to remove by this measure) to {number(high.values['influence:influence'])} (block {high.index})."
     ]
     ratios = [b.values.get("influence:ratio") for b in found]
     half = len(found) // 2
     early, late = median(ratios[:half]), median(ratios[half:])
     if early is not None and late is not None:
-        how = "less in the later half, as in the paper" if late < early else "not less in the later half"
-        sentences.append(f"|F| / |x| has the median {number(early)} in the first half of the blocks and "
-                         f"{number(late)} in the second: they change it {how}.")  # fmt: skip
+        how = "less, as in the paper" if late < early else "not less"
+        sentences.append(f"The median of |F| / |x| is {number(early)} in the first half of the blocks and "
+                         f"{number(late)} in the second: later blocks change their input {how}.")  # fmt: skip
     cosines = numbers([b.values.get("influence:cosine") for b in found])
     if cosines:
         down = sum(value < 0 for value in cosines)
-        sentences.append(f"{down} of {several(len(cosines), 'block')} step downhill; the mean cosine is "
-                         f"{number(sum(cosines) / len(cosines))}.".replace("-", "−"))  # fmt: skip
+        sentences.append(f"{down} of {several(len(cosines), 'block')} move along the negative gradient; the mean "
+                         f"cosine is {number(sum(cosines) / len(cosines))}.".replace("-", "−"))  # fmt: skip
     return sentences
 
 
@@ -95,15 +95,15 @@ def readout(looks: list[Look]) -> Facts | None:
     plots = [plot for key in wanted if (plot := answers(shown, Metric(key)))]
     figure = None
     if plots:
-        caption = "All blocks after a depth silenced; the shortcuts carry the value to the model’s own head. "
+        caption = "All blocks after each depth disabled; the shortcuts carry the value to the model’s own head. "
         if any(ahead(look) for look in shown):
-            caption += "Hollow: shortcuts that change what they carry are still ahead, so read these with care. "
+            caption += "Outlined: projection shortcuts are still ahead, so read these points with care. "
         if any(look["readout"].get("renorm") for look in shown):
-            caption += "The averages of batch normalization were measured anew at each depth. "
+            caption += "Batch normalization statistics were measured again at each depth. "
         alt = " ".join(map(str, told(shown, read_found))) or "Answers by depth."
         figure = charts.figure("readout", plots, alt=f"Curves by depth. {alt}", caption=caption.strip())
     found = told(looks, read_found)
-    return section("readout", "What it would answer at each depth", found=found, figures=[figure])
+    return section("readout", "What the model would answer at each depth", found=found, figures=[figure])
 
 
 def ahead(look: Look) -> list[Any]:
@@ -137,26 +137,26 @@ def answers(shown: list[Look], metric: Metric) -> Plot | None:
     more: Plot = {"showlegend": len(data) > 1, "margin": NARROW | ({"b": 80} if len(data) > 1 else {})}
     if len(data) == 1:
         last = values[-1]
-        more |= level(last, f"whole: {metric.text(last)}") if metric.key != "kl" else {}
+        more |= level(last, f"intact: {metric.text(last)}") if metric.key != "kl" else {}
     plot = charts.plot(metric.title, data, height=320, key="depth", xaxis={"title": {"text": "blocks passed"}},
                        yaxis={"range": top} if top else {}, **more)  # fmt: skip
     return plot | {"rows": [["model", "blocks passed", "the last", metric.title], *rows]}
 
 
 def read_found(look: Look) -> list[str]:
-    """How soon the answer is there."""
+    """How soon the answer is reached."""
     metric = next(iter(metrics(look["readout"])), None)
     depths = dicts(look["readout"].get("depths"))
     values = [metric.of(d.get("values")) for d in depths] if metric else []
     first, last = (values[0], values[-1]) if len(values) > 2 else (None, None)
     if metric is None or not is_number(first) or not is_number(last):
         return []
-    text = f"Read out before the first block the {metric.name} is {metric.text(first)}, after all "
+    text = f"Read out before the first block, the {metric.name} is {metric.text(first)}; after all "
     text += f"{len(values) - 1} it is {metric.text(last)}."
     if first > last:
         half = (first + last) / 2
         # The depth from which on it stays below, not where it first happens to dip.
         place = 1 + max(i for i, y in enumerate(values) if not is_number(y) or y > half)
         part = round(100 * place / (len(values) - 1))
-        text += f" Half of the way is made, for good, after {place} blocks ({part} % of the depth)."
+        text += f" It stays below the midpoint of the two from block {place} on ({part} % of the depth)."
     return [text]

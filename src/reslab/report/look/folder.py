@@ -1,4 +1,4 @@
-"""What `reslab look` left in a folder, read into plain values: one Look a model."""
+"""The results of `reslab look` in a folder, read into plain values: one Look per model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ def has_results(folder: Path) -> bool:
 def read_look(folder: Path, *, label: str | None = None) -> Look:
     """Everything that was seen in a model. Raises UsageError where nothing was, ReslabError for a damaged file."""
     if not has_results(folder):
-        raise UsageError(f"{str(folder)!r} holds nothing that `reslab look` has seen: run `reslab look all` on it")
+        raise UsageError(f"{str(folder)!r} holds no results of `reslab look`; run `reslab look all` on it first")
     about = read_json(folder / "look.json")
     model = facts(about.get("model"))
     results = {verb: read_json(folder / "results" / f"look-{verb}.json") for verb in VERBS}

@@ -1,4 +1,4 @@
-"""Single lesions: each block taken out alone, and layers as the contrast."""
+"""Single lesions: each block disabled alone, and layers as the contrast."""
 
 from typing import Any
 
@@ -9,28 +9,28 @@ from reslab.report.look.charts import bars, level, top_of
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
 from reslab.report.look.words import Metric, median, metrics, numbers, several, told
-from reslab.report.words import GAP, is_number, listed
+from reslab.report.words import GAP, is_number, listed, ordinals
 
-NEAR = 5  # points of error: what the page calls near the whole model
+NEAR = 5  # points of error: what the page calls near the intact model
 HARDLY = 0.9  # of the error of guessing: a model that errs so often has nothing to lose
 
 
 def lesions(looks: list[Look]) -> Facts | None:
-    """Every block, and every layer that keeps the shape, taken out alone."""
+    """Every block, and every layer that keeps the shape, disabled alone."""
     found = told(looks, single_found)
     figures = [figure for look in looks for figure in single_figures(look, alone=len(looks) == 1)]
     drawn = figures if len(looks) == 1 else [beside(figures)]
-    return section("lesions", "One block taken out", found=found, figures=drawn)
+    return section("lesions", "One block disabled", found=found, figures=drawn)
 
 
 def singles(look: Look) -> list[Block]:
-    """The blocks that were taken out alone; in a model without merges its layers."""
+    """The blocks that were disabled alone; in a model without merges its layers."""
     metric = metrics(look["lesions"])[:1]
     return [block for block in blocks(look) if metric and is_number(block.values.get(f"without:{metric[0].key}"))]
 
 
 def layer_lesions(look: Look) -> list[Block]:
-    """Layers left out of a model that has merges: the contrast within."""
+    """Layers disabled in a model that has merges: the contrast within."""
     if not look.merges:
         return []
     found = []
@@ -61,19 +61,19 @@ def bar_figure(look: Look, found: list[Block], metric: Metric, name: str, word: 
     whole = metric.of(look["lesions"].get("whole"))
     values = [metric.value(block.values.get(f"without:{metric.key}")) for block in found]
     unit = f"{GAP}%" if metric.key == "error" else ""
-    beside = level(whole, f"whole: {metric.text(whole)}") if metric.key in ("error", "loss") else {}
+    beside = level(whole, f"intact: {metric.text(whole)}") if metric.key in ("error", "loss") else {}
     top = top_of([*values, whole], percent=metric.key == "error")
     title = f"{metric.title} without one {word}" if alone else f"{look.label}: without one {word}, {metric.title}"
     plot = bars(title, found, lambda b: metric.value(b.values.get(f"without:{metric.key}")), key=word, unit=unit,
                 yaxis={"range": top} if top else {}, **beside)  # fmt: skip
     marks = " ▼ marks blocks that change the shape." if any(block.marked for block in found) else ""
-    stages = " Shades: stages, which end where the shape changes." if len({b.stage for b in found}) > 1 else ""
-    line = f" Dashed: the whole model, {metric.text(whole)}." if beside else ""
-    what = "its branch silenced, its shortcut kept" if word == "block" else "replaced by what enters it"
-    caption = f"Each {word} alone, {what}.{line}{marks}{stages}"
+    stages = " Shades mark stages; a stage ends where the shape changes." if len({b.stage for b in found}) > 1 else ""
+    line = f" Dashed: the intact model, {metric.text(whole)}." if beside else ""
+    what = "disabled alone; its shortcut stays" if word == "block" else "replaced by its input, one at a time"
+    caption = f"Each {word} {what}.{line}{marks}{stages}"
     known = [(y, b.index) for b, y in zip(found, values, strict=True) if is_number(y)]
     said = ", ".join(f"{word} {i} {metric.text(y)}" for y, i in sorted(known, reverse=True)[:3])
-    alt = f"Bars of {metric.title} without each of {several(len(found), word)} of {look.label}: whole "
+    alt = f"Bars of {metric.title} without each of {several(len(found), word)} of {look.label}: intact "
     alt += f"{metric.text(whole)}, median {metric.text(median(values))}; the largest: {said}."
     return charts.figure(name, [plot], alt=alt, caption=caption)
 
@@ -87,8 +87,8 @@ def beside(figures: list[Facts]) -> Facts | None:
     for plot in plots:
         plot["layout"]["yaxis"] = {"range": [0, max(tops)]} if tops else {}
     alt = " ".join(figure["alt"] for figure in figures)
-    caption = "Each block alone silenced; in nets without shortcuts each layer that keeps the shape, replaced by what "
-    caption += "enters it. Dashed: the whole model. ▼ marks blocks that change the shape."
+    caption = "Each block disabled alone; in nets without shortcuts, each layer that keeps the shape is replaced by "
+    caption += "its input. Dashed: the intact model. ▼ marks blocks that change the shape."
     return charts.figure("lesions", plots, alt=alt, caption=caption)
 
 
@@ -102,16 +102,17 @@ def single_found(look: Look) -> list[str]:
     values = {b.index: metric.value(b.values[f"without:{metric.key}"]) for b in found}
     known = numbers(list(values.values()))
     whole, middle = metric.of(result.get("whole")), median(known)
-    first = f"The {metric.name} is {metric.text(whole)} whole, and" if whole else f"The {metric.name} from the whole is"
+    first = f"The intact model’s {metric.name} is {metric.text(whole)}; with" if whole else "With"
+    noun = "the median" if whole else f"the median {metric.name}"
     said = [
-        f"{first} {metric.text(middle)} with one {word} taken out (the median of {len(known)}; from "
-        f"{metric.text(min(known))} to {metric.text(max(known))})."
+        f"{first} one {word} disabled, {noun} is {metric.text(middle)} (range {metric.text(min(known))} to "
+        f"{metric.text(max(known))}, {several(len(known), word)})."
     ]
     if metric.key == "error" and whole is not None and whole > HARDLY * (chance(look) or 100):
-        return [*said, "The whole model is hardly better than chance, so little can be lost."]
+        return [*said, "The intact model is hardly better than chance, so disabling a block can do little harm."]
     if metric.key == "error" and whole is not None:
         near = sum(abs(value - whole) <= NEAR for value in known)
-        said.append(f"{near} of {len(known)} {word}s change it by at most {NEAR} points.")
+        said.append(f"Disabling any one of {near} of the {len(known)} {word}s changes it by at most {NEAR} points.")
     said += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
     return said
 
@@ -132,12 +133,13 @@ def downsampling(found: list[Block], values: dict[int, Any], metric: Metric) -> 
     each = listed([f"block {b.index} ({metric.text(values[b.index])})" for b in marked[:6]])
     if places == list(range(1, len(places) + 1)):
         return [f"The blocks that change the shape hurt most, as in the paper: {each}."]
+    are = "they are" if len(places) > 1 else "it is"
     how = "Unlike in the paper, the blocks that change the shape do not stand out"
     if places[-1] <= len(ranked) / 2:
         how = "The blocks that change the shape hurt more than most"
     elif places[0] <= len(places):
         how = "Not all blocks that change the shape stand out"
-    return [f"{how}: {each}; by what they cost they rank {listed(places[:6])} of {len(ranked)}."]
+    return [f"{how}: {each}. Ranked by harm {are} {ordinals(places[:6])} of {len(ranked)}."]
 
 
 def inner_found(look: Look, metric: Metric, middle: float | None, whole: float | None) -> list[str]:
@@ -147,6 +149,6 @@ def inner_found(look: Look, metric: Metric, middle: float | None, whole: float |
     if layer is None or middle is None or whole is None:
         return []
     return [
-        f"A single layer left out costs {metric.more(layer - whole)} (median of {len(values)}), a block "
+        f"Disabling a single layer costs {metric.more(layer - whole)} (median of {len(values)}), disabling a block "
         f"{metric.more(middle - whole)}."
     ]

@@ -1,4 +1,4 @@
-"""Many lesions: k blocks taken out at random, and blocks in another order."""
+"""Many lesions: k blocks disabled at random, and blocks in another order."""
 
 import itertools
 from typing import Any
@@ -13,7 +13,7 @@ from reslab.report.look.words import Metric, median, metrics, numbers, rank_corr
 from reslab.report.words import GAP, is_number, listed
 
 Panel = tuple[Plot, str, str]  # with the words that stand for it, and those under it
-RANDOM = "k blocks silenced at random: median, and range over draws"
+RANDOM = "k blocks disabled at random: median and range over draws"
 ORDER = "pairs of blocks of one shape swapped: each dot is one draw, and disorder grows to the right"
 
 
@@ -25,11 +25,11 @@ def many(looks: list[Look]) -> Facts | None:
     caption = f"Left: {captions[0]}. Right: {captions[1]}." if len(panels) == 2 else "".join(captions).capitalize()
     alt = " ".join(alt for _, alt, _ in panels)
     figure = charts.figure("many", [plot for plot, _, _ in panels], alt=alt, caption=caption) if panels else None
-    return section("many", "Many blocks taken out, or moved", found=found, figures=[figure])
+    return section("many", "Many blocks disabled, or swapped", found=found, figures=[figure])
 
 
 def drawn_at_random(look: Look, metric: Metric) -> list[tuple[int, float, float, float]]:
-    """(k, median, lowest, highest) of what was drawn; k = 0 is the whole model."""
+    """(k, median, lowest, highest) of each random draw; k = 0 is the intact model."""
     whole = metric.of(look["lesions"].get("whole"))
     points = [(0, whole, whole, whole)] if whole is not None else []
     for each in dicts(look["lesions"].get("random")):
@@ -41,7 +41,7 @@ def drawn_at_random(look: Look, metric: Metric) -> list[tuple[int, float, float,
 
 
 def at_random(looks: list[Look]) -> Panel | None:
-    """Error by how many blocks are gone."""
+    """Error by how many blocks are disabled."""
     data: list[Plot] = []
     said, ends, tops = [], [], []
     metric = next((m for look in looks for m in metrics(look["lesions"])[:1] if drawn_at_random(look, m)), None)
@@ -54,20 +54,22 @@ def at_random(looks: list[Look]) -> Panel | None:
     for rank, look in enumerate(shown):
         points, color = drawn_at_random(look, metric), ink(rank, len(shown))
         data += charts.band(look.label, [(k, low, high) for k, _, low, high in points], color)
-        data.append(curve(look.label, [(k, m) for k, m, *_ in points], color, x="blocks gone:", unit=unit, marks=True))
+        data.append(
+            curve(look.label, [(k, m) for k, m, *_ in points], color, x="blocks disabled:", unit=unit, marks=True)
+        )
         ends.append((look.label, points[-1][1], color))
         tops += [high for *_, high in points]
         for k, *rest in points:
             table.setdefault(k, [None] * 3 * len(shown))[3 * rank : 3 * rank + 3] = map(charts.finite, rest)
         said.append(f"{look.label} goes from {metric.text(points[0][1])} to {metric.text(points[-1][1])} with "
-                    f"{points[-1][0]} blocks gone")  # fmt: skip
+                    f"{points[-1][0]} blocks disabled")  # fmt: skip
     top = top_of(tops, percent=metric.key == "error")
     more = named_ends(ends, top, len(shown))
-    plot = charts.plot(f"{metric.title} with k blocks taken out", data, height=320, key="k",
-                       xaxis={"title": {"text": "blocks taken out"}, "rangemode": "tozero"},
+    plot = charts.plot(f"{metric.title} with k blocks disabled", data, height=320, key="k",
+                       xaxis={"title": {"text": "blocks disabled"}, "rangemode": "tozero"},
                        yaxis={"range": top} if top else {}, **more, **guessing(looks, metric))  # fmt: skip
     rows = [*lines, *([k, *values] for k, values in sorted(table.items()))]
-    alt = f"Curves of {metric.title} by blocks taken out at random: {'; '.join(said)}."
+    alt = f"Curves of {metric.title} by number of blocks disabled at random: {'; '.join(said)}."
     return plot | {"rows": rows}, alt, RANDOM
 
 
@@ -89,10 +91,10 @@ def random_found(look: Look) -> list[str]:
     points = drawn_at_random(look, metric) if metric else []
     if metric is None or len(points) < 3:
         return []
-    rises = sum(b[1] >= a[1] for a, b in itertools.pairwise(points))
+    rises = sum(b[1] > a[1] for a, b in itertools.pairwise(points))
     step = -(-(len(points) - 1) // 6)
     each = listed([f"{metric.text(y)} with {k}" for k, y, *_ in [*points[1:-1:step], points[-1]]])
-    return [f"Blocks gone at random: {each} (medians). They rise at {rises} of {len(points) - 1} steps."]
+    return [f"With blocks disabled at random the median is {each}. It rises at {rises} of {len(points) - 1} steps."]
 
 
 def order_points(look: Look, metric: Metric) -> list[tuple[float, float, Any]]:
@@ -125,7 +127,7 @@ def reordered(looks: list[Look]) -> Panel | None:
         said.append(f"{look.label}: from {metric.text(min(numbers(ys)))} to {metric.text(max(numbers(ys)))}")
     if len(shown) == 1:
         whole = metric.of(shown[0]["lesions"].get("whole"))
-        part = level(whole, f"whole: {metric.text(whole)}")
+        part = level(whole, f"intact: {metric.text(whole)}")
         ys += numbers([whole])
     top = top_of(ys, percent=metric.key == "error")
     axis = {"title": {"text": "Kendall’s τ with the model’s own order"}, "range": [1.03, min(lowest, 0.95) - 0.03]}
@@ -143,10 +145,11 @@ def order_found(look: Look) -> list[str]:
     if metric is None or along is None:
         return []
     mild = [y for tau, y, _ in points if tau >= 0.9]
-    near = f"with τ of 0.9 or more it is {metric.text(median(mild))} (median of {len(mild)} draws), and "
+    near = f"at τ of 0.9 or more the median is {metric.text(median(mild))} ({len(mild)} draws); "
     first = near if mild else ""
-    how = "the more disorder, the higher" if along > 0.5 else "it does not follow disorder closely"
+    rising = f"the {metric.name} rises with disorder"
+    how = rising if along > 0.5 else f"the {metric.name} does not follow disorder closely"
     return [
-        f"Blocks reordered: {first}{how} (rank correlation of disorder and {metric.name} "
+        f"With blocks reordered, {first}{how} (rank correlation "
         f"{f'{along:.2f}'.replace('-', '−')} over {len(points)} draws)."
     ]

@@ -1,4 +1,4 @@
-"""The network drawn as a table: a row a block, a column a measure with small bars, all numbers of a block at hand."""
+"""The network as a table: one row per block, one column with small bars per measure, all numbers on request."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def columns_of(look: Look, found: list[Block]) -> Iterator[Column]:
         if metric.key == "loss" and len(metrics(lesions)) > 2:
             continue  # in the block's own numbers
         at = metric.of(whole) if metric.key in ("error", "loss") else None
-        beside = f"; the whole model: {metric.text(at)}" if at is not None else ""
+        beside = f"; the intact model: {metric.text(at)}" if at is not None else ""
         yield Column(key=f"without:{metric.key}", head=f"{metric.short} without it", text=stored(metric),
                      base=facts(whole).get(metric.key) or 0,
                      about=f"{metric.title} without this {single}{beside}")  # fmt: skip
@@ -72,23 +72,23 @@ def columns_of(look: Look, found: list[Block]) -> Iterator[Column]:
     yield Column(key="influence:cosine", head="cos(F, ∇L)", signed=True,
                  about="Cosine of what the branch adds with the loss’s gradient: negative is downhill")  # fmt: skip
     yield Column(key="responses:branch", head="response", about="Standard deviation of what the branch adds")
-    yield Column(key="gradients:out", head="gradient", about="Norm of the loss’s gradient at the sum, a sample")
+    yield Column(key="gradients:out", head="gradient", about="Norm of the loss’s gradient at the sum, per sample")
     for metric in metrics(look["readout"])[:1]:
         yield Column(key=f"read:{metric.key}", head=f"{metric.short} read out", text=stored(metric),
                      about=f"{metric.title} of the model’s answers read out after this block")  # fmt: skip
     yield Column(key="std", head="response", about="Standard deviation of the layer's response")
     yield Column(key="weight", head="|∂L/∂W|", about="Norm of the loss’s gradient by the weights")
-    yield Column(key="activation", head="|∂L/∂a|", about="Norm of the loss’s gradient by the response, a sample")
+    yield Column(key="activation", head="|∂L/∂a|", about="Norm of the loss’s gradient by the response, per sample")
     yield Column(key="signal", head="signal", about="Root mean square of the response")
     yield Column(key="params", head="parameters", about="Parameters of the branch", text=short)
     batch = look["merges"].get("batch")
     samples = batch if is_number(batch) and batch > 0 else 1
-    yield Column(key="macs", head="MACs", about="Multiply-adds of the branch, a sample",
+    yield Column(key="macs", head="MACs", about="Multiply-adds of the branch, per sample",
                  text=lambda value: short(value / samples) if is_number(value) else NONE)  # fmt: skip
 
 
 def stored(metric: Metric) -> Callable[[Any], str] | None:
-    """How a stored value is said; an error in percent."""
+    """How a stored value is written; an error in percent."""
     return (lambda value: metric.text(metric.value(value))) if metric.key == "error" else None
 
 
@@ -159,9 +159,9 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
         batch = look["merges"].get("batch")
         said["kind"] = kind
         said["shape"] = lambda block: f"{sides(dropped(block.facts.get('before'), batch))} → {sides(block.shape)}"
-        said["can its branch be cut?"] = cuttable
+        said["can it be removed?"] = cuttable
         said["adds in"] = fact("path")
-        said["lies in the branch of"] = fact("parent")
+        said["nested in the branch of block"] = fact("parent")
         said["parameters of the branch"] = fact("params")
         said["parameters of the shortcut"] = fact("shortcut_params")
     else:
@@ -183,7 +183,7 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
 def kind(block: Block) -> str:
     named = ", named by you" if block.facts.get("named") else ""
     if block.kind == "projection":
-        return f"projection: the shortcut changes what it carries{named}"
+        return f"projection: the shortcut transforms its input{named}"
     return f"{block.kind}{named}"
 
 

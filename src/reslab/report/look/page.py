@@ -1,4 +1,4 @@
-"""What was seen inside a model, as one page: the network with every measure beside it, then the figures."""
+"""The results of `reslab look` as one page: the network with every measure beside it, then the figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ SECTIONS = (
 
 
 def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
-    """Draw what `reslab look` left in a folder as one self-contained page, by default `<folder>/look.html`.
+    """Draw the results of `reslab look` in a folder as one self-contained page, by default `<folder>/look.html`.
 
     Several folders are drawn beside one another, by default as look.html where the command runs. Returns the path of
     the page. Raises UsageError for a folder without results, ReslabError for a damaged file or where the page cannot
@@ -51,7 +51,7 @@ def page_of(folders: Sequence[Path]) -> Facts:
     found = blocks(one) if one else []
     return {
         "template": "look.html.j2",
-        "title": one.label if one else f"{len(looks)} models, looked inside",
+        "title": one.label if one else f"A look inside {len(looks)} models",
         "one": one,
         "meta": meta(one) if one else "",
         "looks": looks,
@@ -77,7 +77,7 @@ def meta(look: Look) -> str:
 
 
 def headline(look: Look, found: list[Block]) -> Facts:
-    """What stands out: the whole model, how many merges and paths, which blocks hurt most and least."""
+    """What stands out: the intact model, how many merges and paths, which blocks hurt most and least."""
     metric, merges = main_metric(look) or main_metric(look, "readout"), look.merges
     return {
         "whole": whole(look, metric),
@@ -96,20 +96,20 @@ def shape_of_it(look: Look) -> list[str]:
     turns = sum(each.get("kind") == "projection" for each in look.merges)
     inside = sum(bool(each.get("depth")) for each in look.merges)
     counts = paths.counts(look)
-    span = look["paths"].get("effective") or look["paths"].get("effective_exact")
+    span = look["paths"].get("effective_exact") or look["paths"].get("effective")
     said = []
     if turns:
-        said.append(f"{turns} of them change{'s' if turns == 1 else ''} what the shortcut carries.")
+        said.append(f"{turns} of them use{'s' if turns == 1 else ''} a projection shortcut.")
     if inside:
-        said.append(f"{inside} lie{'s' if inside == 1 else ''} inside others’ branches.")
+        said.append(f"{inside} {'is' if inside == 1 else 'are'} nested in the branches of others.")
     if counts and isinstance(span, list) and len(span) == 2:
-        said.append(f"They make {large(sum(counts))} paths; 95 % of what comes back does so by lengths {span[0]} to "
-                    f"{span[1]}.")  # fmt: skip
+        said.append(f"They form {large(sum(counts))} paths; 95 % of the gradient flows through paths of {span[0]} to "
+                    f"{span[1]} blocks.")  # fmt: skip
     return said
 
 
 def whole(look: Look, metric: Metric | None) -> Facts | None:
-    """The whole model by the first metric; a drift from itself would say nothing."""
+    """The intact model by the first metric; its drift from itself would say nothing."""
     stored = look["lesions"].get("whole")
     if not isinstance(stored, dict):
         stored = (dicts(look["readout"].get("depths")) or [{}])[-1].get("values")
@@ -123,7 +123,7 @@ def whole(look: Look, metric: Metric | None) -> Facts | None:
 
 
 def extremes(look: Look, found: list[Block], metric: Metric | None, *, most: bool) -> list[Facts]:
-    """The blocks whose loss is noticed most, or least."""
+    """The blocks that hurt most, or least, when they are disabled."""
     key = f"without:{metric.key}" if metric else ""
     known = [block for block in found if words.is_number(block.values.get(key))]
     if metric is None or len(known) <= LISTED:
@@ -162,7 +162,7 @@ def notes(look: Look) -> list[str]:
     for verb in ("merges", "lesions"):
         found += items(look[verb].get("notes"))
     if sums := dicts(look["merges"].get("sums")):
-        found.append(f"{several(len(sums), 'sum')} of equal sides, which are no residual merges, are left out")
+        found.append(f"{several(len(sums), 'sum')} with two equal sides, not counted as residual connections")
     if look["lesions"].get("why") and look.merges:
-        found.append(f"lesions were measured one pass each: {look['lesions']['why']}")
+        found.append(f"each lesion was measured in a pass of its own: {look['lesions']['why']}")
     return list(dict.fromkeys(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(str, found) if note))

@@ -1,4 +1,4 @@
-"""What the papers let one expect of each measure, in our words, with their sources."""
+"""What the papers predict for each measure, in our words, with their sources."""
 
 from collections.abc import Sequence
 
@@ -31,66 +31,66 @@ SHORTGPT = {
 EXPECT: dict[str, list[Facts]] = {
     "lesions": [
         {
-            "text": "Taking one block out of a trained ResNet-110 is hardly noticed, on CIFAR-10; only the blocks that "
-            "change the shape stand out, and they modestly. Taking any layer out of a VGG net brings it down to "
+            "text": "Removing one block of a ResNet-110 trained on CIFAR-10 hardly changes its error; only the blocks "
+            "that change the shape stand out, and only slightly. Removing any layer of a VGG net reduces it to "
             "chance (section 4.1, Figure 3).",
             **VEIT,
         }
     ],
     "many": [
         {
-            "text": "As more blocks are taken out at random the error rises smoothly, as it would in an ensemble; it "
-            "also rises smoothly as blocks change places, with Kendall’s rank correlation as the measure of "
-            "disorder (sections 4.2 and 4.3, Figure 5).",
+            "text": "As more blocks are removed at random, the error rises smoothly, as in an ensemble. It also rises "
+            "smoothly as blocks are reordered, with Kendall’s rank correlation as the measure of disorder "
+            "(sections 4.2 and 4.3, Figure 5).",
             **VEIT,
         }
     ],
     "paths": [
         {
-            "text": "n blocks make 2ⁿ paths, whose lengths are binomial. The gradient that one path carries falls "
-            "exponentially with its length, so almost all of it comes by short paths: in a net of 54 blocks by "
-            "those of 5 to 17, which are 0.45 % of all (section 4.3, Figure 6).",
+            "text": "n blocks form 2ⁿ paths with binomially distributed lengths. The gradient through one path falls "
+            "exponentially with its length, so almost all of it flows through short paths: in a net of 54 blocks, "
+            "through those of 5 to 17 blocks, 0.45 % of all paths (section 4.3, Figure 6).",
             **VEIT,
         }
     ],
     "influence": [
         {
-            "text": "Residual blocks move what they carry down the gradient of the loss. The first blocks change it "
-            "most; the later ones refine it in small steps.",
+            "text": "Residual blocks move their input along the negative gradient of the loss. The first blocks change "
+            "it most; later blocks refine it in small steps.",
             **JASTRZEBSKI,
         },
         {
-            "text": "Blocks whose output points where their input pointed (a low block influence) can be left out at "
-            "the least cost.",
+            "text": "Blocks whose output has nearly the same direction as their input (low block influence) can be "
+            "removed at the least cost.",
             **SHORTGPT,
         },
     ],
     "readout": [
         {
-            "text": "Blocks of one stage refine estimates of the same features, each the last one’s, and do not make "
-            "new ones: an answer read out early should be the rough form of the final one.",
+            "text": "The blocks of one stage refine estimates of the same features instead of computing new ones, so "
+            "an answer read out early should be a rough form of the final one.",
             **GREFF,
         }
     ],
     "responses": [
         {
-            "text": "The layers of ResNets respond less than those of plain nets: what a block adds is generally "
-            "close to zero. In deeper ResNets each layer responds less still (section 4.2, Figure 7).",
+            "text": "ResNets have smaller layer responses than plain nets: what a block adds is generally close to "
+            "zero. Deeper ResNets have smaller responses still (section 4.2, Figure 7).",
             **HE,
         }
     ],
     "gradients": [
         {
-            "text": "With batch normalization neither the signals that go forward nor the gradients that come back "
-            "vanish, in plain nets either: the paper says that the gradients’ norms are healthy, and shows no numbers "
-            "(section 4.1). Here they are.",
+            "text": "With batch normalization neither forward signals nor backward gradients vanish, not even in plain "
+            "nets: the paper states that the gradients have healthy norms, but shows no numbers (section 4.1). This "
+            "section measures them.",
             **HE,
         }
     ],
 }
 ADDITIVE = (
-    "Forward paths are not additive: a branch is not linear in what enters it, so no path has an output of its own. "
-    "Gradient paths are, exactly: the gradient is the sum of what all paths bring back."
+    "Forward paths are not additive: a branch is not linear in its input, so a single path has no output of its own. "
+    "Gradient paths are exactly additive: the gradient is the sum over all paths."
 )
 
 

@@ -1,4 +1,4 @@
-"""Path lengths: how many, what one carries, and what all of a length carry together, exactly."""
+"""Path lengths: how many paths, the gradient of one, and of all paths of a length together, exactly."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def panel(title: str, values: list[Any], color: str, *, unit: str = "", log: boo
         hover = f"<b>length %{{x}}</b><br>%{{y:.4~g}}{unit}<extra></extra>"
         trace = {"type": "bar", "name": title, "x": [k for k, _ in points], "y": [charts.finite(y) for _, y in points],
                  "marker": {"color": color}, "hovertemplate": hover}  # fmt: skip
-    axis = {"title": {"text": "branches on the path"}, "range": [-0.7, len(values) - 0.3]}
+    axis = {"title": {"text": "blocks on the path"}, "range": [-0.7, len(values) - 0.3]}
     scale = log_axis(values) if log else {}
     return charts.plot(title, [trace], height=250, key="length", bargap=0.15, xaxis=axis, yaxis=scale, margin=NARROW,
                        **more)  # fmt: skip
@@ -60,11 +60,11 @@ def published(look: Look, *, alone: bool) -> Facts | None:
         total = sum(numbers(product))
         part = [100 * (y / total) if is_number(y) and total > 0 else None for y in product]
         plots.append(panel("count × norm (% of its sum)", part, color, unit=f"{GAP}%", **span))
-    caption = "How many paths there are of each length" if alone else f"{look.label}: paths of each length"
+    caption = "Number of paths of each length" if alone else f"{look.label}: paths of each length"
     if sampled:
-        caption += "; the norm of the gradient that one brings back, the mean of "
-        caption += f"{result.get('sampled_paths')} drawn a length, on a log axis; and their product. Shaded: the "
-        caption += "shortest range of lengths that holds 95 % of it"
+        caption += "; the norm of the gradient through one path (log axis), estimated from "
+        caption += f"{result.get('sampled_paths')} sampled paths per length; and their product. Shaded: the "
+        caption += "shortest range of lengths that holds 95 % of the product"
     alt = f"{look.label} has {large(sum(counts(look)))} paths of lengths 0 to {len(counts(look)) - 1}."
     if sampled and is_number((result.get("effective") or [None])[0]):
         low, high = result["effective"]
@@ -80,15 +80,15 @@ def exact(look: Look, *, alone: bool) -> Facts | None:
     span = result.get("effective_exact")
     plots = []
     if numbers(norms):
-        plots.append(panel("|G|: all paths of a length", norms, color, **shaded(span, "95 %")))
+        plots.append(panel("|G|: all paths of a length together", norms, color, **shaded(span, "95 %")))
     if numbers(share):
         percents = [100 * y if is_number(y) else None for y in share]
         plots.append(panel("part of the gradient (%)", percents, color, unit=f"{GAP}%", **shaded(span, "")))
     if not plots:
         return None
-    caption = "Exactly, and with all that cancels" if alone else f"{look.label}, exactly and with all that cancels"
-    caption += ": the norm of the summed gradient of all paths of a length, "
-    caption += "and its share of the whole gradient, ⟨G_k, G⟩ / ⟨G, G⟩. The shares of all lengths sum to 100 %. "
+    caption = "Exact, including cancellation" if alone else f"{look.label}, exact, including cancellation"
+    caption += ": norm of the summed gradient over all paths of each length, "
+    caption += "and its share of the full gradient, ⟨G_k, G⟩ / ⟨G, G⟩. The shares of all lengths sum to 100 %. "
     caption += "Shaded: the shortest range of lengths that holds 95 % of the norms."
     most = max(range(len(norms)), key=lambda k: norms[k] if is_number(norms[k]) else -1) if numbers(norms) else 0
     alt = f"Exact path spectrum of {look.label}: the norm is largest at length {most}; "
@@ -117,27 +117,27 @@ def paths_found(look: Look) -> list[str]:
     result, parts = look["paths"], shares(look)
     n = len(parts) - 1
     low, high = (quantile(parts, level) for level in COMMON)
-    said = [f"{large(sum(counts(look)))} paths of lengths 0 to {n}; 95 % of them have {low} to {high}."]
+    said = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high}."]
     slope = trend(list(enumerate(items(result.get("sampled")))))
     if slope:
-        way = f"falls by a factor of {number(10 ** -slope[0])}" if slope[0] < 0 else "does not fall, but grows"
-        said.append(f"With each branch more the gradient of one path {way} (a fit over all lengths).")
+        way = f"falls by a factor of {number(10 ** -slope[0])}" if slope[0] < 0 else "does not fall but grows"
+        said.append(f"With each additional block the gradient of one path {way} (fitted over all lengths).")
     for key, what in (("effective", "count × norm"), ("effective_exact", "the exact norms |G|")):
         span, share = items(result.get(key)), result.get(f"{key}_share")
         if len(span) == 2 and is_number(share):
-            said.append(f"95 % of {what} lies at lengths {span[0]} to {span[1]}, which are {rare(100 * share)} of all "
-                        "paths.")  # fmt: skip
+            said.append(f"95 % of {what} comes from lengths {span[0]} to {span[1]} ({rare(100 * share)} of all "
+                        "paths).")  # fmt: skip
     share = items(result.get("share"))
     if numbers(share):
         top = sorted(((y, k) for k, y in enumerate(share) if is_number(y)), reverse=True)[:3]
         each = listed([f"{k} ({percent(100 * y, 0)})" for y, k in sorted(top, key=lambda pair: pair[1])])
-        said.append(f"The largest parts of the gradient come by the paths of length {each}.")
+        said.append(f"Most of the gradient flows through paths of length {each}.")
         if any(value < -0.005 for value in numbers(share)):
-            said.append("Some lengths pull against the gradient: their share is negative.")
+            said.append("Some lengths work against the gradient: their share is negative.")
     if is_number(result.get("deviation")):
         said.append(
-            f"The gradients of all lengths sum to the whole gradient up to {small(result['deviation'])} of it, on "
-            f"{result.get('n')} samples."
+            f"The gradients of all lengths add up to the full gradient with a relative deviation of "
+            f"{small(result['deviation'])}, over {result.get('n')} samples."
         )
     return said
 

@@ -1,4 +1,4 @@
-"""Layer by layer: how strongly each responds, how large its gradient is, and what it is along training."""
+"""Layer by layer: how strongly each responds, and how large its gradient is, also during training."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ OUTLYING = 12  # times the median: a linear axis that holds such a layer shows n
 
 
 def colors(looks: Sequence[Look]) -> dict[str, str]:
-    """A color a model: plain nets in one ramp, residual ones in another, from shallow to deep."""
+    """One color per model: plain nets in one ramp, residual ones in another, from shallow to deep."""
     kinds: dict[bool, list[Look]] = {}
     for look in sorted(looks, key=lambda look: len(look.layers)):
         kinds.setdefault(not look.merges, []).append(look)
@@ -36,7 +36,7 @@ def lines(
     looks: Sequence[Look], verb: str, title: str, value: Value, *, log: bool = False, ranked: bool = False,
     fits: bool = False, height: int = 320,
 ) -> Plot | None:  # fmt: skip
-    """One panel: a line a model, by layer in order or sorted from the largest."""
+    """One panel, one line per model, by layer in order or sorted from the largest."""
     data, rows, palette = [], [], colors(looks)
     for look in looks:
         points = [(value(each), each.get("module") or "") for each in shown(look, verb)]
@@ -79,7 +79,7 @@ def responses(looks: list[Look]) -> Facts | None:
         caption = "Standard deviation of each layer’s response, after its normalization and before the nonlinearity or "
         caption += "the addition. Left: in the order of the net; right: sorted. Shortcuts and the last layer are left "
         caption += "out."
-        caption += " The axes are logarithmic: a few layers are far above the rest." if log else ""
+        caption += " The axes are logarithmic because a few layers lie far above the rest." if log else ""
         if any(not look.merges for look in found) and len(found) > 1:
             caption += " Dashed: nets without shortcuts."
         alt = f"Curves of the layers' standard deviations. {' '.join(response_found(found))}"
@@ -101,27 +101,29 @@ def response_found(found: Sequence[Look]) -> list[str]:
     if len(found) == 1:
         pairs = [(row.get("branch"), row.get("skip")) for row in dicts(found[0]["responses"].get("merges"))]
         ratio = median([branch / skip for branch, skip in pairs if is_number(branch) and is_number(skip) and skip > 0])
-        more = f"What a branch adds spreads {number(ratio)} times as much as what it is added to (median)."
+        more = (
+            f"A branch’s output has {number(ratio)} times the standard deviation of the skip it is added to (median)."
+        )
         said += [more] if ratio else []
     plain = {look.label: medians[look.label] for look in found if not look.merges}
     residual = [look for look in sorted(found, key=lambda look: len(look.layers)) if look.merges]
     own = [medians[look.label] for look in residual]
     if numbers(list(plain.values())) and numbers(own):
-        how = "not all less than the plain ones"
+        how = "Not every residual net has smaller responses than the plain nets"
         if max(numbers(own)) < min(numbers(list(plain.values()))):
-            how = "less than every plain one, as in the paper"
+            how = "Every residual net has smaller responses than every plain net, as in the paper"
         elif min(numbers(own)) > max(numbers(list(plain.values()))):
-            how = "more than every plain one, unlike in the paper"
-        said.append(f"By this median the residual nets respond {how}.")
+            how = "Every residual net has larger responses than every plain net, unlike in the paper"
+        said.append(f"{how} (by this median).")
     if len(numbers(own)) > 1:
         falls = all(a > b for a, b in zip(numbers(own), numbers(own)[1:], strict=False))
-        how = "less the deeper they are, as in the paper" if falls else "not always less the deeper they are"
-        said.append(f"The residual nets respond {how}.")
+        how = "Deeper residual nets have smaller responses, as in the paper."
+        said.append(how if falls else "Deeper residual nets do not consistently have smaller responses.")
     return said
 
 
 def merge_figure(look: Look) -> Facts | None:
-    """What the skip brings, what the branch adds, and their sum, by block."""
+    """Standard deviations of the skip, the branch and their sum, by block."""
     rows = dicts(look["responses"].get("merges"))
     parts = {"skip": "@hue6", "branch": "@hue1", "sum": "@hue0"}
     data = []
@@ -134,9 +136,9 @@ def merge_figure(look: Look) -> Facts | None:
     if not data:
         return None
     axes: Plot = {"xaxis": {"title": {"text": "block"}}, "yaxis": {"rangemode": "tozero"}}
-    plot = charts.plot("standard deviation at each addition", data, height=300, key="block", showlegend=True,
+    plot = charts.plot("standard deviation at each residual connection", data, height=300, key="block", showlegend=True,
                        margin=NARROW | {"b": 80}, **axes)  # fmt: skip
-    caption = "What the skip brings (dotted), what the branch adds (solid) and their sum (dashed), by block."
+    caption = "Standard deviation of the skip (dotted), the branch (solid) and their sum (dashed), by block."
     ends = ", ".join(f"{trace['name']} {number(trace['y'][-1])}" for trace in data)
     alt = f"Standard deviations by block; at the last: {ends}."
     return charts.figure("additions", [plot], alt=alt, caption=caption)
@@ -165,9 +167,9 @@ def gradients(looks: list[Look]) -> Facts | None:
              if (plot := lines(found, "gradients", title, value, log=True, fits=True, height=280))]  # fmt: skip
     figures = []
     if plots:
-        caption = "By layer, on log axes, in the order of the net: gradients come back from right to left, the signal "
-        caption += "goes from left to right."
-        caption += " Dotted: the fitted line behind the verdict." if len(found) == 1 else ""
+        caption = "By layer, on log axes, in the order of the net: gradients flow from right to left, the signal from "
+        caption += "left to right."
+        caption += " Dotted: the line fitted for the verdict." if len(found) == 1 else ""
         caption += " Dashed: nets without shortcuts." if len(found) > 1 and any(not k.merges for k in found) else ""
         alt = f"Curves by layer. {' '.join(map(str, told(found, gradient_found)))}"
         figures.append(charts.figure("gradients", plots, alt=alt, caption=caption))

@@ -1,4 +1,4 @@
-"""Gradients along training: the norms that the run sampled as it went."""
+"""Gradients during training: the norms that the run recorded."""
 
 import math
 from typing import Any
@@ -40,10 +40,10 @@ def along_training(look: Look) -> Facts | None:
         return None
     plots = [spread(points), heat(look, points)]
     first, last = points[0], points[-1]
-    caption = "Along training: the norm of each layer’s gradient by its weights, relative to them, of single batches. "
-    caption += "Left: the median layer, and the range over layers. Right: every layer, from input (bottom) to output; "
-    caption += "the stronger the color, the larger, on a log scale."
-    alt = f"Gradients along training, {len(points)} samples: the median layer's relative gradient goes from "
+    caption = "During training: norm of each layer’s weight gradient divided by the norm of its weights, per batch. "
+    caption += "Left: the median layer and the range over layers. Right: every layer, from input (bottom) to output; "
+    caption += "stronger colors are larger values, on a log scale."
+    alt = f"Gradients during training, {len(points)} samples: the median layer's relative gradient goes from "
     alt += f"{small(median(first[1]))} at iteration {count(first[0])} to {small(median(last[1]))} at {count(last[0])}."
     return charts.figure("training", plots, alt=alt, caption=caption)
 
@@ -91,6 +91,6 @@ def training_found(look: Look) -> list[str]:
     first, last = (f"{small(max(row) / min(row))} times the smallest at iteration {count(i)}" for i, row in ends)
     middles = [small(median(row)) for _, row in ends]
     return [
-        f"Along training the median layer’s gradient, relative to its weights, goes from {middles[0]} to {middles[1]}. "
-        f"The largest is {first}, and {last}."
+        f"During training the median layer’s gradient, relative to its weights, goes from {middles[0]} to {middles[1]}."
+        f" The largest is {first} and {last}."
     ]

@@ -1,4 +1,4 @@
-"""How measures of `look` are said: metrics with their units, large counts, and plain statistics for sentences."""
+"""How measures of `look` are written: metrics with units, large counts, and plain statistics for sentences."""
 
 import math
 import statistics
@@ -13,8 +13,8 @@ from reslab.report.words import GAP, NONE, is_number, number, percent
 TITLES = {
     "error": "error (%)",
     "loss": "loss (nats)",
-    "kl": "KL from the whole (nats)",
-    "drift": "drift, |changed − whole| / |whole|",
+    "kl": "KL from the intact model (nats)",
+    "drift": "drift, |changed − intact| / |intact|",
 }
 SAID = {"error": "error", "loss": "loss", "kl": "KL divergence", "drift": "drift"}
 DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

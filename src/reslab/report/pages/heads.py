@@ -1,4 +1,4 @@
-"""The page of heads compared: a point a seed, and the table."""
+"""The page of heads compared: one point per seed, and the table."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from reslab.report.folder import Facts, dicts, facts, read_json
 
 SCORES = (Score("exact", "exact match (%)", unit=" %"), Score("f1", "F1 (%)", unit=" %"))
 COLUMNS: dict[str, str | Score] = {
-    "head_parameters": "its parameters", **{score.key: score for score in SCORES},
-    "ece": Score("ece", "calibration error (%)", factor=100), "step_milliseconds": "ms a step", "lr": "learning rate",
+    "head_parameters": "head parameters", **{score.key: score for score in SCORES},
+    "ece": Score("ece", "calibration error (%)", factor=100), "step_milliseconds": "ms/step", "lr": "learning rate",
     "seeds": "seeds",
 }  # fmt: skip
 
@@ -23,7 +23,7 @@ def page(folder: Path) -> Facts:
     frozen = found.get("train_last") == 0
     return {
         "template": "heads.html.j2",
-        "title": f"Heads compared, the encoder {'frozen' if frozen else 'trained too'}",
+        "title": f"Heads compared ({'frozen' if frozen else 'fine-tuned'} encoder)",
         "found": found,
         "encoder": "/".join(Path(str(found.get("encoder"))).parts[-2:]),  # the last alone is often "model"
         "net": {key: found[key] for key in ("encoder", "length", "train_last") if key in found},

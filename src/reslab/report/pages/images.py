@@ -150,19 +150,19 @@ def choice(run: Run) -> Facts | None:
     taken = " ".join(str(found[key]) for key in ("precision", "memory_format") if found.get(key))
     taken = taken if taken in tried else slow_first[-1][0]
     bars = {
-        "type": "bar", "orientation": "h", "name": "milliseconds a step",
+        "type": "bar", "orientation": "h", "name": "ms/step",
         "y": [name for name, _ in slow_first], "x": [charts.finite(ms) for _, ms in slow_first],
         "marker": {"color": ["@residual2" if name == taken else "@rule" for name, _ in slow_first]},
         "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
-        "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms a step<extra></extra>",
+        "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms/step<extra></extra>",
     }  # fmt: skip
     way = words.plain([found[k] for k in ("precision", "memory_format") if found.get(k)])
     way += ", compiled" if found.get("compile") else ""
     more: Facts = {"yaxis": {"type": "category", "showgrid": False}, "xaxis": {"visible": False}, "bargap": 0.35}
     size: Facts = {"height": 60 + 34 * len(tried), "margin": {"l": 8, "r": 64, "b": 8}}
-    plot = charts.plot("milliseconds a step", [bars], key="way", **size, **more)
-    alt = "Time of a step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
-    caption = f"Ways to run a step, timed before training; chosen: {way or slow_first[-1][0]}."
+    plot = charts.plot("ms/step", [bars], key="way", **size, **more)
+    alt = "Time per step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
+    caption = f"Precisions and memory formats timed before training; chosen: {way or slow_first[-1][0]}."
     return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
 
 
@@ -185,5 +185,5 @@ def _overlay(runs: list[Run]) -> Facts | None:
     top = charts.ceiling([points for _, *both in lines for points in both if points])
     axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
     plot = charts.plot("error (%)", data, height=420, key="iteration", showlegend=True, **axes)
-    caption = "Error by iteration. Thin: training; bold: test. A click on a name hides a run."
+    caption = "Error by iteration. Thin: training; bold: test. Click a name to hide a run."
     return charts.figure("overlay", [plot], alt=f"Curves of error: {'; '.join(said)}.", caption=caption)

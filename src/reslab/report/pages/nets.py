@@ -1,4 +1,4 @@
-"""The page of nets for tables compared: a point a seed, and the table."""
+"""The page of nets for tables compared: one point per seed, and the table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page of a net that answers questions: how often it is right, how sure it may be, and how it got there."""
+"""The page of a net that answers questions: its scores, its calibration, and its training."""
 
 from pathlib import Path
 
@@ -77,14 +77,14 @@ def reliability(found: Facts, *, noun: str = "answers", right: str = "match exac
         "hovertemplate": f"confidence %{{x:.1f}} %<br>right %{{y:.1f}} %<br>%{{customdata:,}} {noun}<extra></extra>",
     }  # fmt: skip
     diagonal = {
-        "type": "scatter", "mode": "lines", "name": "as sure as right", "x": [0, 100], "y": [0, 100],
+        "type": "scatter", "mode": "lines", "name": "confidence = accuracy", "x": [0, 100], "y": [0, 100],
         "line": {"color": "@soft", "width": 1, "dash": "dot"}, "hoverinfo": "skip",
     }  # fmt: skip
     axes = {"xaxis": {"title": {"text": "confidence (%)"}, "range": [0, 100]}, "yaxis": {"range": [0, 100]}}
     plot = charts.plot("right (%)", [diagonal, points], height=340, key="confidence", **axes)
     caption = (
-        f"Test {noun} by their confidence: how often they {right}. Expected calibration error "
-        f"{words.percent(100 * found['ece'], 1)}. On the dotted line confidence is what it says."
+        f"How often test {noun} of each confidence {right}. Expected calibration error "
+        f"{words.percent(100 * found['ece'], 1)}. On the dotted line, confidence matches accuracy."
     )
     said = "; ".join(f"{one['n']} {noun} near {100 * one['confidence']:.0f} % are right in "
                      f"{100 * one['accuracy']:.0f} %" for one in bins)  # fmt: skip

@@ -60,13 +60,13 @@ def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
     ordered = sorted(kinds.items(), key=lambda item: item[0] != "plain")
     plots = [_panel(kind, nets, top=top, drops=drops) for kind, nets in ordered]
     seeds = max(len(c) for nets in kinds.values() for c in nets.values())
-    caption = "Error by iteration, one shade a net. Thin: training error; bold: test error. "
+    caption = "Error by iteration; each shade is one net. Thin: training error; bold: test error. "
     if seeds > 1:
-        caption += f"Lines are means over seeds (up to {seeds}), bands reach from the lowest to the highest seed. "
+        caption += f"Lines are means over up to {seeds} seeds; bands span the lowest to the highest seed. "
     if drops:
         caption += f"Dotted: the learning rate drops, at iteration {words.listed(drops)}. "
     if any(words.is_number(y) and y > top for points in every for _, y in points):
-        caption += f"The frame ends at {top:g}{words.GAP}%: the first iterations lie above it."
+        caption += f"The axis ends at {top:g}{words.GAP}%; the first iterations lie above it."
     alt = " ".join(_alt(kind, nets) for kind, nets in ordered)
     return charts.figure("curves", plots, alt=f"Curves of error by iteration. {alt}", caption=caption)
 

@@ -67,14 +67,14 @@ def page(folder: Path) -> Facts:
 
 
 def how_read(reading: Facts) -> Facts:
-    """Where the test rows came from, and what was told in place of found."""
-    drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, drawn by chance (seed {reading.get('split')})"
+    """Where the test rows came from, and which settings were given instead of guessed."""
+    drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, sampled at random (seed {reading.get('split')})"
     told = {
         "test rows": reading.get("test_word") or drawn,
         "kind of target": reading.get("kind"),
         "class weights": reading.get("class_weight"),
-        "kinds that were told": reading.get("kinds"),
-        "sizes that were told": reading.get("sizes"),
+        "given column kinds": reading.get("kinds"),
+        "given sizes": reading.get("sizes"),
         "text": reading.get("text"),
     }
     return {key: value for key, value in told.items() if value} if reading else {}
@@ -144,5 +144,9 @@ def curves(run: Run, name: str, title: str, parts: Facts, unit: str, height: int
     said = "; ".join(f"{part} ends at {words.number(float(p[-1][1]))}{unit}" for part, (p, _, _) in known.items())
     noun = title.removesuffix(" (%)").capitalize()
     caption = f"{noun} by iteration. Thin: training (batches as trained); bold: validation rows."
-    caption += f" Dotted: the net that was kept, at iteration {words.count(best(run)[0])}." if best(run) else ""
+    caption += (
+        f" Dotted: best validation error, at iteration {words.count(best(run)[0])}; that net was kept."
+        if best(run)
+        else ""
+    )
     return charts.figure(name, [plot], alt=f"Curves of {title} by iteration: {said}.", caption=caption)
