@@ -54,7 +54,7 @@ def test_a_projection_that_keeps_the_shape_is_not_marked(make_look: MakeLook, ne
     [
         ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %). Ranked by harm it is 2nd of 4."),
         ((0.5, 0.4, 0.2, 0.3), "Unlike in the paper, the blocks that change the shape do not stand out: block 2"),
-        ((0.2, 0.25, 0.9, 0.2), "1 of 4 blocks change it by at most 5 points."),
+        ((0.2, 0.25, 0.9, 0.2), "Disabling any one of 1 of the 4 blocks changes it by at most 5 points."),
     ],
 )
 def test_lesions_are_told_as_they_are(
@@ -97,8 +97,9 @@ def test_random_lesions_start_at_the_whole_model(make_look: MakeLook, net: Calla
     assert left["rows"][2] == [2, 40, 30, 50]
     assert left["layout"]["shapes"][0]["y0"] == pytest.approx(90)  # guessing among ten classes
     assert right["layout"]["xaxis"]["range"][0] > right["layout"]["xaxis"]["range"][1]  # disorder grows to the right
-    assert "With blocks disabled at random the median is 40.0 % with 2 and 90.0 % with 4. It rises at 2 of 2 steps." in told(
-        section
+    assert (
+        "With blocks disabled at random the median is 40.0 % with 2 and 90.0 % with 4. It rises at 2 of 2 steps."
+        in told(section)
     )
 
 
@@ -115,7 +116,7 @@ def test_paths_are_shares_and_the_effective_range_is_shaded(make_look: MakeLook,
     assert (product["layout"]["shapes"][0]["x0"], product["layout"]["shapes"][0]["x1"]) == (0.5, 3.5)
     assert plots(section)["paths-exact"][1]["data"][0]["y"] == [10, 60, 50, -20, 0]
     text = told(section)
-    assert "16 paths of lengths 0 to 4; 95 % of them have 0 to 4." in text
+    assert "16 paths of 0 to 4 blocks; 95 % of them have 0 to 4." in text
     assert "falls by a factor of 10 " in text
     assert "95 % of count × norm comes from lengths 1 to 3 (87.50 % of all paths)." in text
     assert "length 0 (10 %), 1 (60 %) and 2 (50 %)" in text
@@ -142,7 +143,7 @@ def test_influence_is_told_with_its_signs(make_look: MakeLook, net: Callable[...
         [*column] for column in zip(*rows, strict=True)
     ]
     text = told(section)
-    assert "from 0.01 (block 2: the first to cut by this measure) to 0.3 (block 0)" in text
+    assert "from 0.01 (block 2, the first to remove by this measure) to 0.3 (block 0)" in text
     assert "the median 0.7 in the first half of the blocks and 0.2 in the second: they change it less" in text
     assert "3 of 4 blocks move along the negative gradient; the mean cosine is −0.2." in text
 
@@ -194,7 +195,7 @@ def test_gradients_along_training_come_from_the_log(make_look: MakeLook) -> None
     assert spread["rows"][1:] == [[1, 1.5, 1, 2], [100, 0.15, 0.1, 0.2], [200, 0.015, 0.01, 0.02]]
     assert heat["data"][0]["z"][0] == [0, -1, -2]
     assert heat["rows"][2] == ["<b>head</b>", 2, 0.02]
-    assert "goes from 1.5 to 0.015. The largest is 2 times the smallest at iteration 1," in told(section)
+    assert "goes from 1.5 to 0.015. The largest is 2 times the smallest at iteration 1 and" in told(section)
 
 
 def test_a_log_axis_has_few_ticks_that_can_be_read() -> None:

@@ -54,7 +54,7 @@ def test_the_page_lies_in_the_folder_with_a_section_a_measure(make_look: MakeLoo
     page = Page(folder / "look.html")
     assert page.ids("section") == ["network", *SECTIONS]
     assert sum(found.get("class") == "block" for tag, found in page.tags if tag == "tr") == 27
-    for fact in ("16.8 %", "27", "1.3 × 10⁸ paths", "25 of 27 can be cut", "853,018 parameters", "reslab look all"):
+    for fact in ("16.8 %", "27", "1.3 × 10⁸ paths", "25 of 27 can be removed", "853,018 parameters", "reslab look all"):
         assert fact in page.text
     assert page.html.count("* plotly.js v") == 1
 
@@ -153,7 +153,9 @@ def test_several_models_share_their_figures(
     assert [trace["line"]["dash"] for trace in order["data"]] == ["solid", "solid", "dash"]
     assert [trace["line"]["color"] for trace in order["data"]] == ["@residual0", "@residual5", "@plain3"]
     assert all(trace["y"] == sorted(trace["y"], reverse=True) for trace in ranked["data"])
-    assert "Every residual net has smaller responses than every plain net, as in the paper (by this median)." in page.text
+    assert (
+        "Every residual net has smaller responses than every plain net, as in the paper (by this median)." in page.text
+    )
     twins = [make_look("same"), make_look("same")]
     text = Page(look.write(twins, out=tmp_path / "twins.html")).text
     assert all(folder.name in text for folder in twins)

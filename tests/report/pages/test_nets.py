@@ -52,7 +52,7 @@ def test_what_a_comparison_of_classes_says(classes: Path) -> None:
     page = Page(write(classes))
     for fact in (
         "Nets compared on people.csv", "2 seeds · a CPU with two cores", "A higher accuracy is better",
-        "Not finished: not every net has been trained from every seed yet.",
+        "Not finished: some nets have not been trained from every seed yet.",
         "net accuracy (%) AUC parameters seconds seeds",
         "gated 91.00 ± 1.00 0.9550 ± 0.0050 12,345 8.5 ± 0.5 2", "mlp 89.00 0.9400 1000 2.0 1",
         "trees 88.50 ± 0.50 0.9300 ± 0.0000 – 1.0 ± 0.0 2", "reslab tables compare people.csv --target pays",

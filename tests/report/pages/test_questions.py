@@ -86,7 +86,7 @@ def test_what_a_run_says(qa_run: Path) -> None:
     for fact in (
         "85.00 % 20 test questions, by squad2's rules; 95 % interval 64.0 % to 94.8 %",
         "F1 89.25 % 95 % interval 76.5 % to 98.4 %", "80.00 %, 85.50 % (n = 15)",
-        "without an answer 100.00 % (n = 5)", "0.375, found on the dev part", "77.75 %, 81.25 %",
+        "without an answer 100.00 % (n = 5)", "0.375, chosen on the dev part", "77.75 %, 81.25 %",
         "temperature, fitted on dev 1.43", "7.8 % (12.5 % at temperature 1)", "176,130, 5,000",
         "letters.json squad1 31.25 % 40.50 % 31.0 % 64", "duplicate id 2", "reslab qa eval run --data letters.json",
         "training questions 156",
@@ -149,7 +149,7 @@ def test_what_a_comparison_says(compared: Path) -> None:
     page = Page(write(compared))
     text = page.text
     for fact in (
-        "Heads compared, the encoder frozen", "On minilm/model · stories · 2 seeds",
+        "Heads compared (frozen encoder)", "On minilm/model · stories · 2 seeds",
         "Not finished: not every head has been trained from every seed yet.",
         "linear 770 60.50 ± 0.71 70.00 ± 1.41 4.00 ± 1.00 3.25 0.003 2", "tokens 2,957,570 64.00 73.00 3.00 132.5",
         "/home/me/minilm/model", "one batch of 32 windows", "in the processor's own time",

@@ -109,8 +109,10 @@ def test_what_a_run_of_classes_says(classes: Path) -> None:
     page = Page(write(classes))
     for fact in (
         "Predicting pays On people.csv · gated · a CPU with two cores · 200 iterations · seed 3",
-        "Accuracy 89.00 % 200 test rows; 95 % interval 84.50 % to 93.00 %", "baseline: always predict the most frequent class 60.00 %",
-        "calibration error 3.0 %", "validation error 11.25 %", "best validation error at iteration 160", "parameters 186,286",
+        "Accuracy 89.00 % 200 test rows; 95 % interval 84.50 % to 93.00 %",
+        "baseline: always predict the most frequent class 60.00 %",
+        "calibration error 3.0 %", "validation error 11.25 %",
+        "best validation error at iteration 160", "parameters 186,286",
         "balanced accuracy 86.25 % 81.00 % to 91.00 %", "AUC 0.9312 0.9000 to 0.9600", "log loss 0.2930 –",
         "others.csv 50 accuracy 76.00 % 64.00 % to 88.00 %", "column 'same': constant: left out",
         "age number rank and z-score", "town category one of 2 values, or missing",
@@ -118,7 +120,7 @@ def test_what_a_run_of_classes_says(classes: Path) -> None:
         "id skip left out", "test rows 20 %, sampled at random (seed 0)", "class weights balanced",
         "given column kinds id skip", "training rows 700", "validation rows 100", "classes 2",
         "reslab tables train people.csv --target pays", "reslab tables eval run others.csv",
-        "Dotted: the net that was kept, at iteration 160.",
+        "Dotted: best validation error, at iteration 160; that net was kept.",
     ):  # fmt: skip
         assert fact in page.text
     assert set(page.figures) == {"importance", "reliability", "classes", "confusion", "errors", "losses"}
@@ -148,7 +150,7 @@ def test_a_net_without_masks_has_none_drawn(classes: Path) -> None:
 def test_what_a_run_of_numbers_says(numbers: Path) -> None:
     page = Page(write(numbers))
     for fact in ("RMSE 1.414 100 test rows; 95 % interval 1.310 to 1.520", "mean absolute error 1.200 –",
-                 "R² 0.9976 –", "40 % are above 0", "100 of the test rows"):  # fmt: skip
+                 "R² 0.9976 –", "40 % are above 0", "100 test rows"):  # fmt: skip
         assert fact in page.text
     assert set(page.figures) == {"importance", "residuals", "errors", "losses"}
     scatter, spread = page.figures["residuals"]
@@ -162,7 +164,7 @@ def test_what_a_run_of_numbers_says(numbers: Path) -> None:
 
 def test_what_members_say(members: Path) -> None:
     page = Page(write(members))
-    for fact in ("2 × gated", "seeds from 3", "The members, each by itself", "s0 3 88.00 % 80.00 % to 95.00 % 8 s",
+    for fact in ("2 × gated", "seeds from 3", "Each member alone", "s0 3 88.00 % 80.00 % to 95.00 % 8 s",
                  "s1 4 89.00 %", "town category one of 2 values, or missing"):  # fmt: skip
         assert fact in page.text
     assert "errors" in page.figures
