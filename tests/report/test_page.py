@@ -280,10 +280,10 @@ def test_several_runs_share_one_frame(make_run: MakeRun, tmp_path: Path) -> None
         "b, test",
     }
     assert {"11.25 %", "7.30 %"} <= set(re.findall(r"\d+\.\d\d %", page.text))
-    assert "do not compare" not in page.text
+    assert "cannot be compared" not in page.text
     data = folders[0] / "data.json"
     data.write_text(data.read_text().replace("9f2c61d0a7b4", "another"))
-    assert "do not compare" in Page(write_many(folders, out=tmp_path / "both.html")).text
+    assert "cannot be compared" in Page(write_many(folders, out=tmp_path / "both.html")).text
 
 
 def test_wrong_folders_are_refused_in_one_sentence(tmp_path: Path, study_folder: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_projection_that_keeps_the_shape_is_not_marked(make_look: MakeLook, ne
     [
         ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %). Ranked by harm it is 2nd of 4."),
         ((0.5, 0.4, 0.2, 0.3), "Unlike in the paper, the blocks that change the shape do not stand out: block 2"),
-        ((0.2, 0.25, 0.9, 0.2), "Disabling any one of 1 of the 4 blocks changes it by at most 5 points."),
+        ((0.2, 0.25, 0.9, 0.2), "When disabled, 1 of the 4 blocks change it by at most 5 points."),
     ],
 )
 def test_lesions_are_told_as_they_are(
@@ -121,7 +121,7 @@ def test_paths_are_shares_and_the_effective_range_is_shaded(make_look: MakeLook,
     assert "95 % of count × norm comes from lengths 1 to 3 (87.50 % of all paths)." in text
     assert "length 0 (10 %), 1 (60 %) and 2 (50 %)" in text
     assert "Some lengths work against the gradient" in text
-    assert "up to 5.0 × 10⁻¹⁶ of it" in text
+    assert "relative deviation of 5.0 × 10⁻¹⁶" in text
     assert section is not None
     assert "Gradient paths are, exactly" in section["remark"]
 
@@ -144,7 +144,7 @@ def test_influence_is_told_with_its_signs(make_look: MakeLook, net: Callable[...
     ]
     text = told(section)
     assert "from 0.01 (block 2, the first to remove by this measure) to 0.3 (block 0)" in text
-    assert "the median 0.7 in the first half of the blocks and 0.2 in the second: they change it less" in text
+    assert "is 0.7 in the first half of the blocks and 0.2 in the second: later blocks change their input less" in text
     assert "3 of 4 blocks move along the negative gradient; the mean cosine is −0.2." in text
 
 

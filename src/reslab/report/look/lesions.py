@@ -112,7 +112,7 @@ def single_found(look: Look) -> list[str]:
         return [*said, "The intact model is hardly better than chance, so disabling a block can do little harm."]
     if metric.key == "error" and whole is not None:
         near = sum(abs(value - whole) <= NEAR for value in known)
-        said.append(f"Disabling any one of {near} of the {len(known)} {word}s changes it by at most {NEAR} points.")
+        said.append(f"When disabled, {near} of the {len(known)} {word}s change it by at most {NEAR} points.")
     said += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
     return said
 
