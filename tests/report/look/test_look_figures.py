@@ -123,7 +123,7 @@ def test_paths_are_shares_and_the_effective_range_is_shaded(make_look: MakeLook,
     assert "Some lengths work against the gradient" in text
     assert "relative deviation of 5.0 × 10⁻¹⁶" in text
     assert section is not None
-    assert "Gradient paths are, exactly" in section["remark"]
+    assert "Gradient paths are exactly additive" in section["remark"]
 
 
 def test_counts_too_large_for_a_float_are_drawn(make_look: MakeLook, net: Callable[..., Facts]) -> None:

@@ -152,7 +152,7 @@ def test_what_a_comparison_says(compared: Path) -> None:
         "Heads compared (frozen encoder)", "On minilm/model · stories · 2 seeds",
         "Not finished: some heads have not been trained from every seed yet.",
         "linear 770 60.50 ± 0.71 70.00 ± 1.41 4.00 ± 1.00 3.25 0.003 2", "tokens 2,957,570 64.00 73.00 3.00 132.5",
-        "/home/me/minilm/model", "one batch of 32 windows", "in the processor's own time",
+        "/home/me/minilm/model", "one batch of 32 windows", "in CPU time",
     ):  # fmt: skip
         assert fact in text
     exact, f1 = page.figures["heads"]
