@@ -1,12 +1,13 @@
-"""Look inside any residual PyTorch model: find its merges, act on them, measure what each block does.
+"""Look inside any residual PyTorch model: find its residual connections, edit them, measure what each block does.
 
-    merges = look.find(model, example)                 # every residual addition, by one pass
+    merges = look.find(model, example)                 # every residual connection, found in one pass
     with look.intervene(model, merges, {3: look.silence()}):
-        model(example)                                 # without block 3's branch
-    look.lesions(model, [(x, labels)])                 # every block silenced alone, k at random, reordered
-    look.paths(model, [(x, labels)])                   # the gradient by path length, exactly
+        model(example)                                 # runs with block 3 disabled
+    look.lesions(model, [(x, labels)])                 # disable each block, k at random; reorder blocks
+    look.paths(model, [(x, labels)])                   # the exact gradient by path length
 
-`model` is any nn.Module; batches are [(input, labels or None), ...] on its device. It comes back as it was.
+A merge is a residual connection: a sum skip + branch. `model` is any nn.Module, and batches are
+[(input, labels or None), ...] on its device. All functions leave the model unchanged.
 """
 
 from reslab.look.edit.edits import Edit, detach_branch, detach_skip, keep, put, silence, take

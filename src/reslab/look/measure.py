@@ -1,4 +1,4 @@
-"""What a changed model is measured by: one number for each thing asked, a sample's label or a token's."""
+"""Metrics of a changed model: one number per labelled item, which is a sample or a token."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,15 +9,15 @@ from torch import Tensor
 from reslab.errors import ReslabError, UsageError, nearest
 from reslab.look.graph.example import Example
 
-# What goes in, and the labels: (N,) classes, or (N, L) token ids with IGNORED where nothing is asked; None: no labels.
+# The input and its labels: (N,) classes, or (N, L) token ids with IGNORED for tokens without a label; None: no labels.
 Batch = tuple[Example, Tensor | None]
-# metric(scores, labels, whole): (M,) values of the M things asked, or one number; `whole`: the whole model's scores.
+# metric(scores, labels, whole): (M,) values of the M labelled items, or one number; `whole`: the intact model's scores.
 Metric = Callable[[Tensor, Tensor | None, Tensor], Tensor]
 IGNORED = -100
 
 
 def error(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
-    """1 where the highest score is not the label's, else 0."""
+    """1 if the label does not have the highest score, else 0."""
     scores, asked = items(scores, labels)
     return (scores.argmax(dim=-1) != asked).float()
 
@@ -29,13 +29,13 @@ def loss(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
 
 
 def kl(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
-    """KL(whole || changed) in nats: how far the answers' probabilities moved."""
+    """KL(intact || changed) in nats: how far the predicted probabilities moved."""
     p, q = (F.log_softmax(rows(s, labels).float(), dim=-1) for s in (whole, scores))
     return (p.exp() * (p - q)).sum(dim=-1)
 
 
 def drift(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
-    """|changed - whole| / |whole|: how far the output itself moved; for models without a classifier."""
+    """|changed - intact| / |intact|: how far the output moved; for models without a classifier."""
     p, q = (rows(s, labels).float() for s in (whole, scores))
     return (q - p).norm(dim=-1) / p.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -45,9 +45,9 @@ NEED_LABELS = ("error", "loss")
 
 
 def chosen(metrics: Sequence[str | Metric] | None, labels: Tensor | None) -> dict[str, Metric]:
-    """Metrics by name; by default error, loss and KL where there are labels, drift where there are none.
+    """Metrics by name; by default error, loss and KL if there are labels, else drift.
 
-    Raises UsageError for an unknown name, or a metric that needs labels where there are none.
+    Raises UsageError for an unknown name, or for a metric that needs labels if there are none.
     """
     if metrics is None:
         metrics = ("error", "loss", "kl") if labels is not None else ("drift",)
@@ -56,46 +56,46 @@ def chosen(metrics: Sequence[str | Metric] | None, labels: Tensor | None) -> dic
         if callable(metric):
             found[getattr(metric, "__name__", "metric")] = metric
         elif metric not in METRICS:
-            raise UsageError(f"there is no metric {metric!r}{nearest(metric, METRICS)}; or give a function")
+            raise UsageError(f"there is no metric {metric!r}{nearest(metric, METRICS)}; a function is also accepted")
         elif metric in NEED_LABELS and labels is None:
-            raise UsageError(f"{metric} needs labels, and the data have none; kl and drift do without")
+            raise UsageError(f"{metric} needs labels, but the data have none; kl and drift need no labels")
         else:
             found[metric] = METRICS[metric]
     return found
 
 
 def measure(metrics: dict[str, Metric], scores: Tensor, labels: Tensor | None, whole: Tensor) -> dict[str, Tensor]:
-    """Each metric's values, (M,). Raises ReslabError for one that is not finite."""
+    """Each metric's values, (M,). Raises ReslabError for a value that is not finite."""
     values = {}
     for name, metric in metrics.items():
         found = torch.as_tensor(metric(scores, labels, whole)).detach().float().reshape(-1)
         if not found.isfinite().all():
             raise ReslabError(
-                f"metric {name!r} gave {found[~found.isfinite()][0].item()} for {list(scores.shape)} scores"
+                f"metric {name!r} is {found[~found.isfinite()][0].item()} for scores of shape {list(scores.shape)}"
             )
         values[name] = found
     return values
 
 
 def items(scores: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Scores (M, K) and labels (M,) of the things asked. Raises UsageError where the two do not fit."""
+    """Scores (M, K) and labels (M,) of the labelled items. Raises UsageError if the two do not match."""
     if labels is None:
-        raise UsageError("this measure needs labels, and the data have none")
+        raise UsageError("this measurement needs labels, but the data have none")
     if scores.shape[:-1] != labels.shape:
         raise UsageError(
-            f"scores {list(scores.shape)} and labels {list(labels.shape)} do not fit: a label for each row of scores"
+            f"scores {list(scores.shape)} and labels {list(labels.shape)} do not match: one label per row of scores"
         )
     asked = labels != IGNORED
     found = labels[asked]
     if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < scores.shape[-1]:
         raise UsageError(
-            f"labels from {int(found.min())} to {int(found.max())}, and the model scores {scores.shape[-1]}"
+            f"labels range from {int(found.min())} to {int(found.max())}, but the model has {scores.shape[-1]} classes"
         )
     return scores[asked], found
 
 
 def rows(scores: Tensor, labels: Tensor | None) -> Tensor:
-    """Scores as (M, K), only of what is asked where labels fit them."""
+    """Scores as (M, K), only of the labelled items if the labels match the scores."""
     if labels is not None and scores.shape[:-1] == labels.shape:
         return scores[labels != IGNORED]
     return scores.reshape(-1, scores.shape[-1]) if scores.dim() > 1 else scores.reshape(-1, 1)
@@ -105,10 +105,10 @@ Loss = Callable[[Tensor, Tensor | None], Tensor]  # loss(scores, labels) -> one 
 
 
 def objective(scores: Tensor, labels: Tensor | None) -> Tensor:
-    """What is differentiated where no loss is given: cross-entropy, summed over what is asked.
+    """Default objective: cross-entropy, summed over the labelled items.
 
-    Without labels the output's features summed with fixed random signs. Not its squared norm: that of a LayerNorm's
-    output is constant.
+    Without labels it is the sum of the output's features with fixed random signs, not the output's squared norm, which
+    is constant for a LayerNorm's output.
     """
     if labels is None:
         coins = torch.randint(0, 2, scores.shape[-1:], generator=torch.Generator().manual_seed(0))

@@ -63,7 +63,7 @@ def test_what_is_kept_and_what_it_replaces(own: Path, capsys: pytest.CaptureFixt
 
 def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = look(capsys, "all", "own.py:plain")
-    why = "Sequential has no residual merges: every layer feeds the next, nothing is added to a skip"
+    why = "no residual connection was recognized in Sequential: no sum of a skip and a branch with weights was found"
     assert found["paths"]["left_out"].startswith(why)
     assert found["readout"]["left_out"].startswith(why)
     assert found["lesions"]["layers"][0]["module"] == "0"  # the second is the head; the first keeps the shape
@@ -144,7 +144,7 @@ def test_merges_need_no_data_and_no_weights(zoo: Path, own: Path, capsys: pytest
     assert "0-3 cuttable: nothing follows the addition" in out
     assert out.endswith("--no-weights --data DATA\n")
     assert main(["look", "merges", "net:cifar_vgg11_bn"]) == 0
-    assert "VGG has no residual merges: every layer feeds the next" in capsys.readouterr().out
+    assert "no residual connection was recognized in VGG: no sum of a skip" in capsys.readouterr().out
     assert look(capsys, "merges", "own.py:bare", "--input", "2")["merges"]["batch"] == 2
     assert look(capsys, "merges", "own.py:bare", "--input", "2", "--merge", "branch")["merges"]["merges"][0]["named"]
 
@@ -160,27 +160,27 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("code", "words", "said"),
     [
-        (2, ["lesions", "own.py:example", "--metrics", "error"], "error needs labels, and the data have none"),
+        (2, ["lesions", "own.py:example", "--metrics", "error"], "error needs labels, but the data have none"),
         (2, ["influence", "own.py:odd_labels"], "its labels are [2], its example input has 3 samples"),
         (2, ["influence", "own.py:empty"], "own.py:empty: its example input holds no sample"),
         (
             2,
             ["influence", "own.py:text"],
-            "an example input is a tensor, a tuple of arguments or a dict of keywords, got str",
+            "an example input must be a tensor, a tuple of arguments or a dict of keyword arguments, got str",
         ),
         (
             2,
             ["influence", "own.py:plain"],
-            "nothing is added to a skip; responses, gradients and lesions can be looked at",
+            "a branch with weights was found; responses, gradients and lesions can be looked at",
         ),
         (2, ["influence", "own.py:bare"], "own.py:bare: say what to look at it with: --data cifar10, a folder"),
         (2, ["merges", "own.py:bare"], "returns no example input: give its shape, such as --input 3x224x224"),
         (2, ["merges", "own.py:bare", "--input", "3xx"], "such as 3x224x224, got '3xx'"),
-        (2, ["merges", "own.py:bare", "--input", "5"], "Turn does not take the example (float32 [2, 5] on cpu)"),
+        (2, ["merges", "own.py:bare", "--input", "5"], "Turn does not accept the example (float32 [2, 5] on cpu)"),
         (
             2,
             ["merges", "own.py:example", "--merge", "no.such"],
-            "the model has no module 'no.such' to take for a merge",
+            "the model has no module 'no.such' to treat as a residual connection",
         ),
         (
             2,

@@ -162,7 +162,10 @@ def test_branches_one_by_one() -> None:
             assert torch.allclose(model(x), x + 2 * model.g(x))
         with torch.no_grad():
             assert torch.allclose(read(model, merges, lambda: model(x))[0].branch, model.f(x) + model.g(x))  # noqa: B023
-        with pytest.raises(UsageError, match="adds 2 branches in turn"), intervene(model, merges, {0: Edit(whole=max)}):
+        with (
+            pytest.raises(UsageError, match="adds 2 branches in separate calls"),
+            intervene(model, merges, {0: Edit(whole=max)}),
+        ):
             pass
 
 
@@ -382,7 +385,9 @@ def test_what_cannot_be_taken() -> None:
     with pytest.raises(UsageError, match="merges 0 and 1 differ in shape"):
         take(0, merges, 1)
     for later in (0, 1):
-        with pytest.raises(UsageError, match=f"merge {later} comes no earlier than merge 0: read its branch in a pass"):
+        with pytest.raises(
+            UsageError, match=f"merge {later} does not come before merge 0: read its branch in an earlier pass"
+        ):
             take(later, merges, 0)
     with pytest.raises(UsageError, match="there is no merge 7: the model has merges 0 to 1"):
         take(0, merges, 7)

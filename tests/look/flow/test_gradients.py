@@ -79,7 +79,7 @@ def test_the_trunk_of_a_residual_chain() -> None:
     assert [row.out for row in found.merges] == pytest.approx([1.5 ** (4 - i) for i in range(5)], rel=1e-6)
     assert [row.signal for row in found.merges] == pytest.approx([1.5 ** (i + 1) for i in range(5)])
     assert found.trunk.slope == pytest.approx(-math.log10(1.5))
-    assert found.trunk.words.startswith("healthy: 10^+0.176 each, 10^+0.7 over 5 merges")
+    assert found.trunk.words.startswith("healthy: 10^+0.176 per merge, 10^+0.7 over 5 merges")
     assert [row.activation for row in found.layers] == pytest.approx([row.out for row in found.merges])
 
 
@@ -244,13 +244,15 @@ def test_bad_input() -> None:
     net, (x, y) = reslab.net("resnet8").double(), images(2)
     with pytest.raises(UsageError, match="no batches"):
         gradients(net, [])
-    with pytest.raises(UsageError, match=r"labels from 10 to 10, and the model scores 10"):
+    with pytest.raises(UsageError, match=r"labels range from 10 to 10, but the model has 10 classes"):
         gradients(net, [(x, torch.tensor([10, 10]))])
-    with pytest.raises(UsageError, match="the loss must be one number made of the model's output, got float64"):
+    with pytest.raises(
+        UsageError, match="the loss must be a single number computed from the model's output, got float64"
+    ):
         gradients(net, [(x, y)], loss=lambda out, labels: out)
-    with pytest.raises(UsageError, match="computes without"):
+    with pytest.raises(UsageError, match="the loss has no gradient"):
         gradients(net, [(x, y)], loss=lambda out, labels: out.detach().sum())
-    with pytest.raises(UsageError, match="asks for anything"):
+    with pytest.raises(UsageError, match="has no labelled item"):
         gradients(net, [(x, torch.full((2,), -100))])
     net.get_submodule("stages.1.0.branch.norm1").weight.data.fill_(1e300)  # type: ignore[union-attr, operator]
     with pytest.raises(ReslabError, match=r"the signal at stages\.1\.0\.branch\.conv1 is not finite"):
@@ -267,7 +269,7 @@ def test_half_precision_and_plain_data() -> None:
 
 def test_batchnorm_before_training_is_told_of() -> None:
     net, (x, y) = reslab.net("plain8").double(), images(4)
-    assert "take training=True" in gradients(net, [(x, y)]).notes[0]
+    assert "use training=True" in gradients(net, [(x, y)]).notes[0]
     assert gradients(net, [(x, y)], training=True).notes == ()
     assert gradients(reslab.net("plain8", norm=False).double(), [(x, y)]).notes == ()
 

@@ -19,7 +19,7 @@ def test_a_line_by_hand() -> None:
     assert (found.slope, found.start, found.fit) == pytest.approx((-1, 2, 1))
     assert found.ratio == pytest.approx(100)
     assert found.change == pytest.approx(2)  # gradients flow from the last to the first, and grow on the way
-    assert found.words == "healthy: 10^+1.000 each, 10^+2.0 over 3 layers towards the input"
+    assert found.words == "healthy: 10^+1.000 per layer, 10^+2.0 over 3 layers towards the input"
 
 
 @given(slope=st.floats(-0.3, 0.3), start=st.floats(-5, 5), layers=st.integers(2, 60))
@@ -50,7 +50,9 @@ def test_the_case_that_the_threshold_comes_from() -> None:
     shrinking = [math.sqrt(0.5) ** (29 - i) for i in range(30)]
     assert assess(shrinking, "backward").verdict == "vanishes"
     assert assess(shrinking[8:], "backward").verdict == "shrinks"
-    assert "vanishes towards the input: 10^-0.151 each, 10^-4.4 over 30 layers" in assess(shrinking, "backward").words
+    assert (
+        "vanishes towards the input: 10^-0.151 per layer, 10^-4.4 over 30 layers" in assess(shrinking, "backward").words
+    )
 
 
 def test_one_layer_far_from_the_others_is_no_trend() -> None:
@@ -63,7 +65,7 @@ def test_one_layer_far_from_the_others_is_no_trend() -> None:
 def test_zeros_are_counted_and_left_out() -> None:
     found = assess([1.0, 0.0, 1.0, 0.0], "backward")
     assert (found.zeros, found.verdict, found.ratio, found.slope) == (2, "healthy", 1, 0)
-    assert "2 of 4 layers have exactly zero" in found.words
+    assert "2 of 4 layers are exactly zero" in found.words
     assert assess([0.0, 0.0], "forward").verdict == "nothing"
-    assert assess([], "forward").words == "there is no layer to assess"
+    assert assess([], "forward").words == "there is no layer to measure"
     assert assess([3.0], "forward").verdict == "healthy"

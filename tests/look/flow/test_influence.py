@@ -204,7 +204,7 @@ def test_progress_and_mistakes() -> None:
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(UsageError, match="no data"):
         influence(Turn(), [])
-    with pytest.raises(UsageError, match=r"scores \[2, 2\] and labels \[3\] do not fit"):
+    with pytest.raises(UsageError, match=r"scores \[2, 2\] and labels \[3\] do not match"):
         influence(Turn(), [(x, torch.tensor([0, 1, 0]))])
     with pytest.raises(ReslabError, match=r"of merge 0 .the model. is nan"):
         influence(Turn(), [(x * torch.nan, None)])

@@ -114,12 +114,12 @@ def test_a_pre_activation_net_says_where_no_normalization_follows() -> None:
     found = responses(settled(reslab.net("resnet8_v2")), [(images(2), None)])
     bare = [row.module for row in found.layers if row.shown and row.norm is None]
     assert bare == ["stages.0.0.branch.conv2", "stages.1.0.branch.conv2", "stages.2.0.branch.conv2"]
-    assert "3 of 7 layers have no normalization" in found.notes[0]
+    assert "3 of 7 layers are not followed by a normalization" in found.notes[0]
 
 
 def test_an_untrained_batchnorm_is_told_of() -> None:
     notes = responses(reslab.net("plain8"), [(images(2).float(), None)]).notes
-    assert "no statistics yet" in notes[0]
+    assert "without running statistics" in notes[0]
 
 
 def test_merges_are_what_read_gives() -> None:
@@ -197,7 +197,7 @@ def test_a_value_that_is_not_finite_is_named_and_the_model_comes_back() -> None:
     assert isinstance(net, nn.Module)
     with torch.no_grad():
         net.get_submodule("stages.1.0.branch.conv1").weight.fill_(float("inf"))  # type: ignore[union-attr]
-    with pytest.raises(ReslabError, match=r"comes out of stages\.1\.0\.branch\.conv1 is not finite"):
+    with pytest.raises(ReslabError, match=r"the output of stages\.1\.0\.branch\.conv1 is not finite"):
         responses(net, [(images(2), None)])
     assert net.training
     assert all(not module._forward_hooks and not module._forward_pre_hooks for module in net.modules())
@@ -206,7 +206,7 @@ def test_a_value_that_is_not_finite_is_named_and_the_model_comes_back() -> None:
 def test_bad_input() -> None:
     with pytest.raises(UsageError, match="no batches"):
         responses(reslab.net("resnet8"), [])
-    with pytest.raises(UsageError, match=r"ResNet does not take the example \(float32 \[2, 5\]"):
+    with pytest.raises(UsageError, match=r"ResNet does not accept the example \(float32 \[2, 5\]"):
         responses(reslab.net("resnet8"), [(torch.randn(2, 5), None)])
 
 

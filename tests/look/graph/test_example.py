@@ -36,19 +36,25 @@ def test_examples_that_do(example: Any) -> None:
 @pytest.mark.parametrize(
     ("example", "words"),
     [
-        ("a text", "an example input is a tensor, a tuple of arguments or a dict of keywords, got str"),
+        ("a text", "an example input must be a tensor, a tuple of arguments or a dict of keyword arguments, got str"),
         (3, "got int"),
         (None, "got NoneType"),
         ({1.0}, "got set"),
         (np.ones((3, 4), np.float32), "got ndarray"),
-        ((np.ones((3, 4)),), r"the example \(ndarray\) holds no tensor with a batch dimension"),
-        ((), r"the example \(\) holds no tensor"),
-        (torch.tensor(1.0), r"the example \(float32 \[\] on cpu\) holds no tensor with a batch dimension"),
-        (X[:0], r"the example \(float32 \[0, 4\] on cpu\) holds no samples"),
-        (X[:, :2], r"Block does not take the example \(float32 \[3, 2\] on cpu\): RuntimeError: mat1 and mat2 shapes"),
-        (X.long(), r"Block does not take the example \(int64 \[3, 4\] on cpu\)"),
-        (X.double(), r"Block does not take the example \(float64 \[3, 4\] on cpu\)"),
-        ({"y": X}, r"Block does not take the example \(y=float32 \[3, 4\] on cpu\): TypeError: .*keyword argument 'y'"),
+        ((np.ones((3, 4)),), r"the example \(ndarray\) has no tensor with a batch dimension"),
+        ((), r"the example \(\) has no tensor"),
+        (torch.tensor(1.0), r"the example \(float32 \[\] on cpu\) has no tensor with a batch dimension"),
+        (X[:0], r"the example \(float32 \[0, 4\] on cpu\) has no samples"),
+        (
+            X[:, :2],
+            r"Block does not accept the example \(float32 \[3, 2\] on cpu\): RuntimeError: mat1 and mat2 shapes",
+        ),
+        (X.long(), r"Block does not accept the example \(int64 \[3, 4\] on cpu\)"),
+        (X.double(), r"Block does not accept the example \(float64 \[3, 4\] on cpu\)"),
+        (
+            {"y": X},
+            r"Block does not accept the example \(y=float32 \[3, 4\] on cpu\): TypeError: .*keyword argument 'y'",
+        ),
         ((X, X, X), "takes from 2 to 3 positional arguments but 4 were given"),
     ],
 )
@@ -70,7 +76,7 @@ def test_a_model_that_refuses(error: Exception) -> None:
         def forward(self, x: Tensor) -> Tensor:
             raise error
 
-    with pytest.raises(UsageError, match=f"Refusing does not take the example .*: {type(error).__name__}: "):
+    with pytest.raises(UsageError, match=f"Refusing does not accept the example .*: {type(error).__name__}: "):
         call(Refusing(), X)
 
 
@@ -125,7 +131,7 @@ def test_scores(output: Any, found: Tensor) -> None:
 
 @pytest.mark.parametrize("output", [None, "text", {"ids": torch.tensor([1])}, ()])
 def test_no_scores(output: Any) -> None:
-    with pytest.raises(UsageError, match=f"{type(output).__name__}, holds no floating-point tensor"):
+    with pytest.raises(UsageError, match=f"{type(output).__name__}, has no floating-point tensor"):
         scores(output)
 
 

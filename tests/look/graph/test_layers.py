@@ -130,5 +130,5 @@ def test_other_libraries_layers() -> None:
 def test_none_and_mistakes() -> None:
     assert find_layers(nn.ReLU(), torch.randn(2, 4)) == ()
     assert isinstance(find_layers(nn.Linear(4, 4).bfloat16(), torch.randn(2, 4).bfloat16())[0], Layer)
-    with pytest.raises(UsageError, match=r"Linear does not take the example \(float32 \[2, 9\] on cpu\)"):
+    with pytest.raises(UsageError, match=r"Linear does not accept the example \(float32 \[2, 9\] on cpu\)"):
         find_layers(nn.Linear(4, 4), torch.randn(2, 9))

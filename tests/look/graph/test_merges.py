@@ -135,7 +135,7 @@ def test_a_highway_s_carry_gate_is_a_shortcut_with_weights() -> None:
     """Srivastava et al. 2015: T(x) H(x) + (1 - T(x)) x; the branch holds both layers, the shortcut the gate's."""
     (merge,) = find(Toy(highway), example())
     assert (merge.kind, merge.params, merge.shortcut_params) == ("projection", 2 * PARAMS, PARAMS)
-    assert (merge.cuttable, merge.why.split(":")[0]) == (False, "its shortcut has weights of its own")
+    assert (merge.cuttable, merge.why.split(":")[0]) == (False, "its shortcut has its own weights")
 
 
 def test_a_gate_on_the_difference_is_one_merge() -> None:
@@ -153,7 +153,10 @@ def test_lerp_scales_the_skip(forward: Callable[[Toy, Tensor], Tensor]) -> None:
     model, x = Toy(forward), example()
     merges = find(model, x)
     assert (merges[0].kind, merges[0].params) == ("identity", PARAMS)
-    assert (merges[0].cuttable, merges[0].why.split(":")[0]) == (False, "its skip is scaled on the way")
+    assert (merges[0].cuttable, merges[0].why.split(":")[0]) == (
+        False,
+        "its skip is scaled before the addition, which would remain without the branch",
+    )
     with torch.no_grad(), intervene(model, merges, {0: silence()}):
         assert torch.equal(model(x), x / 2)
 
@@ -175,12 +178,17 @@ NO_MERGE: dict[str, Callable[[Toy, Tensor], Any]] = {
 def test_no_merges(how: str) -> None:
     merges = find(Toy(NO_MERGE[how]), example())
     assert (len(merges), merges.sums) == (0, ())
-    assert merges.notes == ("Toy has no residual merges: every layer feeds the next, nothing is added to a skip",)
+    assert merges.notes == (
+        "no residual connection was recognized in Toy: no sum of a skip and a branch with weights was found",
+    )
 
 
 def test_concatenation_is_named() -> None:
     merges = find(Toy(lambda m, x: torch.cat([x, m.f(x)], dim=1)), example())
-    assert merges.notes == ("Toy has no residual merges: it concatenates (1 times), does not add",)
+    assert merges.notes == (
+        "no residual connection was recognized in Toy (it concatenates tensors in 1 place): "
+        "no sum of a skip and a branch with weights was found",
+    )
 
 
 def test_equal_sides_are_a_sum() -> None:
@@ -263,10 +271,18 @@ AFTER: dict[str, tuple[Callable[[Tensor], Tensor] | None, list[bool], str]] = {
     "relu6": (F.relu6, [False, True, True], "the ReLU6 after the addition changes nothing"),
     "clamp(0, 6)": (lambda y: y.clamp(0, 6), [False, True, True], "the ReLU6 after the addition changes nothing"),
     "hardtanh": (F.hardtanh, [False, True, True], "the hardtanh after the addition changes nothing"),
-    "threshold": (lambda y: F.threshold(y, 1, 0), [False, False, False], "threshold follows the addition and stays"),
-    "gelu": (F.gelu, [False, False, False], "gelu follows the addition and stays"),
-    "layer_norm": (lambda y: F.layer_norm(y, (WIDTH,)), [False] * 3, "layer_norm follows the addition and stays"),
-    "2-d norm": (nn.LayerNorm((1, WIDTH)), [False] * 3, "layer_norm (2.after) follows the addition and stays"),
+    "threshold": (
+        lambda y: F.threshold(y, 1, 0),
+        [False, False, False],
+        "threshold follows the addition and would remain",
+    ),
+    "gelu": (F.gelu, [False, False, False], "gelu follows the addition and would remain"),
+    "layer_norm": (
+        lambda y: F.layer_norm(y, (WIDTH,)),
+        [False] * 3,
+        "layer_norm follows the addition and would remain",
+    ),
+    "2-d norm": (nn.LayerNorm((1, WIDTH)), [False] * 3, "layer_norm (2.after) follows the addition and would remain"),
     "relu, then norm": (lambda y: F.layer_norm(F.relu(y), (WIDTH,)), [False] * 3, "relu follows"),
     "permute": (lambda y: y.flip(-1).transpose(1, 2).transpose(1, 2), [False] * 3, "flip follows the addition"),
 }
@@ -311,7 +327,7 @@ def test_pre_norm_is_cuttable_and_post_norm_says_why_not() -> None:
         merges = find(nn.Sequential(layer, nn.Linear(WIDTH, 2)), torch.randn(2, 5, WIDTH))
         assert [merge.cuttable for merge in merges] == [norm_first] * 2
         if not norm_first:
-            assert merges[1].why == "layer_norm (0.norm2) follows the addition and stays"
+            assert merges[1].why == "layer_norm (0.norm2) follows the addition and would remain"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +339,7 @@ def test_pre_norm_is_cuttable_and_post_norm_says_why_not() -> None:
 )
 def test_a_branch_needed_elsewhere_cannot_be_cut(forward: Callable[[Toy, Tensor], Any], where: str) -> None:
     (merge,) = find(Toy(forward), example())
-    assert (merge.cuttable, merge.why) == (False, f"what the branch computes is also {where}")
+    assert (merge.cuttable, merge.why) == (False, f"a value computed in the branch is also {where}")
 
 
 def test_a_shortcut_that_is_moved_stays() -> None:
@@ -331,7 +347,7 @@ def test_a_shortcut_that_is_moved_stays() -> None:
     model = Toy(lambda m, x: x.view(BATCH, 2, 2).permute(0, 2, 1).reshape(BATCH, WIDTH) + m.f(x))
     (merge,) = find(model, example())
     assert (merge.kind, merge.cuttable) == ("identity", False)
-    assert merge.why.startswith("its skip is permuted on the way")
+    assert merge.why.startswith("its skip is permuted before the addition")
 
 
 def test_views_before_the_parting_are_no_matter() -> None:
@@ -443,7 +459,9 @@ def test_convolutions_by_hand() -> None:
     assert (second.kind, second.before, second.shape) == ("projection", (2, 4, 8, 8), (2, 8, 4, 4))
     assert second.shortcut_params == 4 * 8 + 2 * 8
     assert second.params == 9 * 4 * 8 + 9 * 8 * 8 + 2 * 2 * 8
-    assert second.why == "its shortcut maps [4, 8, 8] to [8, 4, 4]: the branch can be silenced, the shortcut must stay"
+    assert (
+        second.why == "its shortcut maps [4, 8, 8] to [8, 4, 4]: the branch can be disabled, but the shortcut must stay"
+    )
 
 
 def test_data_dependent_control_flow_shows_the_path_taken() -> None:
@@ -479,7 +497,7 @@ def test_a_custom_op_is_remarked_on_and_its_module_can_be_named() -> None:
     model = nn.Sequential(Fused(), nn.Linear(WIDTH, 2))
     merges = find(model, example())
     assert len(merges) == 0
-    assert merges.notes[1].startswith("reslab_test::fused in 0 is not PyTorch's own and may hide an addition")
+    assert merges.notes[1].startswith("reslab_test::fused in 0 is a custom op and may hide an addition")
     (merge,) = find(model, example(), modules=["0"])
     assert (merge.named, merge.module, merge.kind, merge.params, merge.macs) == (True, "0", "identity", PARAMS, MACS)
 
@@ -487,15 +505,15 @@ def test_a_custom_op_is_remarked_on_and_its_module_can_be_named() -> None:
 def test_a_product_added_within_its_kernel_is_remarked_on() -> None:
     merges = find(Toy(lambda m, x: torch.addmm(x, m.f(x).relu(), m.g.weight)), example())
     assert len(merges) == 0
-    assert merges.notes[1] == "addmm in the model adds to what it is computed from, within: name its module as a merge"
+    assert merges.notes[1] == "addmm in the model adds a branch to its skip inside one op; name its module as a merge"
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("9", "the model has no module '9' to take for a merge"),
-        ("1", r"module '1' is no residual merge: it maps \[3, 4\] to \[3, 2\]"),
-        ("2", "module '2' makes no tensor from a tensor for this example"),
+        ("9", "the model has no module '9' to treat as a residual connection"),
+        ("1", r"module '1' is not a residual connection: it maps \[3, 4\] to \[3, 2\]"),
+        ("2", "module '2' does not compute a tensor from a tensor for this example"),
     ],
 )
 def test_modules_that_cannot_be_named(path: str, words: str) -> None:
@@ -526,9 +544,12 @@ def test_compiled_models(wrapped: str) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (Block, "a model is a torch.nn.Module, got Block"),
-        (F.relu, "a model is a torch.nn.Module, got relu"),
-        (nn.Sequential(nn.LazyLinear(WIDTH)), "Sequential has lazy layers without weights yet: run it once"),
+        (Block, "the model must be a torch.nn.Module, got Block"),
+        (F.relu, "the model must be a torch.nn.Module, got relu"),
+        (
+            nn.Sequential(nn.LazyLinear(WIDTH)),
+            "Sequential has lazy layers whose weights do not exist yet: run the model once",
+        ),
     ],
 )
 def test_what_is_no_model(model: Any, words: str) -> None:
@@ -540,7 +561,7 @@ def test_torchscript_is_no_model() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer versions of PyTorch advise against it
         scripted = torch.jit.script(nn.Linear(WIDTH, WIDTH))
-    with pytest.raises(UsageError, match="give the Python model"):
+    with pytest.raises(UsageError, match="use the Python model"):
         find(scripted, example())
 
 

@@ -185,11 +185,14 @@ class Mixing(nn.Module):
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ("centers", "with more samples beside them the same samples give another output"),
-        ("first", "6 copies of 2 samples went in, and 2 rows came out"),
-        ("first, and as many", "without merge 0 (blocks.0) a growing pass does not give what a pass alone gives"),
-        ("asserts", "does not take a batch that grows: the batch changed"),
-        ("one row", "the output, [2], does not begin with the 9 samples"),
+        ("centers", "the output for a sample changes if more samples are in the batch"),
+        ("first", "the model returned 2 rows for 6 copies of 2 samples"),
+        (
+            "first, and as many",
+            "with merge 0 (blocks.0) disabled, a growing pass does not give the result of a single pass",
+        ),
+        ("asserts", "does not accept a growing batch: the batch changed"),
+        ("one row", "the first dimension of the output, [2], is not the 9 samples"),
     ],
 )
 def test_one_pass_a_lesion_where_the_batch_cannot_grow(how: str, why: str) -> None:
@@ -201,7 +204,7 @@ def test_one_pass_a_lesion_where_the_batch_cannot_grow(how: str, why: str) -> No
     naive = lesions(model, [(x, None)], ks=(2,), swaps=(), repeats=2, method="naive")
     assert (found.single, found.random) == (naive.single, naive.random)
     assert [each.values["drift"] for each in found.single] == pytest.approx([1 / 2, 2 / 3, 3 / 4])
-    with pytest.raises(ReslabError, match=r"no growing pass: .*; use method='naive'"):
+    with pytest.raises(ReslabError, match=r'a growing pass is not possible: .*; use method="naive"'):
         lesions(model, [(x, None)], ks=(), swaps=(), method="growing")
 
 
@@ -248,8 +251,8 @@ def test_layers_left_out_by_hand() -> None:
     assert [(each.module, each.kind) for each in found.layers] == [("0", "Linear"), ("1", "Linear")]
     assert [each.values["drift"] for each in found.layers] == pytest.approx([1 / 2, 3 / 4])
     assert (found.single, found.random, found.reorder) == ((), (), ())
-    assert found.why == "there is nothing to silence"
-    assert "no residual merges" in found.notes[0]
+    assert found.why == "there is no block to disable"
+    assert "no residual connection was recognized in Sequential" in found.notes[0]
 
 
 def test_a_layer_goes_with_its_normalization() -> None:
@@ -299,9 +302,9 @@ def test_no_number_names_the_metric_and_the_lesion(method: Any) -> None:
         return torch.log(scores.norm(dim=-1) - whole.norm(dim=-1) / 2 + 1e-3)  # NaN where less than half is left
 
     net = scales(0.1, 2)
-    with pytest.raises(ReslabError, match=r"^without merge 1 \(1\): metric 'strange' gave nan"):
+    with pytest.raises(ReslabError, match=r"^with merge 1 \(1\) disabled: metric 'strange' is nan"):
         lesions(net, [(torch.ones(3, 2).double(), None)], metrics=[strange], ks=(), method=method)
-    with pytest.raises(ReslabError, match=r"^the whole model: metric 'drift' gave nan"):
+    with pytest.raises(ReslabError, match=r"^the intact model: metric 'drift' is nan"):
         lesions(net, [(torch.full((3, 2), torch.nan).double(), None)], method=method)
 
 
@@ -325,7 +328,7 @@ def test_wrong_options() -> None:
         lesions(net, [(x, torch.full((3,), -100))])
     with pytest.raises(UsageError, match="needs labels"):
         lesions(net, [(x, None)], metrics=["loss"])
-    with pytest.raises(UsageError, match="labels from 0 to 7, and the model scores 2"):
+    with pytest.raises(UsageError, match="labels range from 0 to 7, but the model has 2 classes"):
         lesions(net, [(x, torch.tensor([0, 1, 7]))])
 
 

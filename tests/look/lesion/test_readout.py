@@ -169,7 +169,7 @@ def test_progress_and_mistakes() -> None:
     assert seen == [(i, 8) for i in (2, 4, 6, 8)]  # samples times shortened depths
     with pytest.raises(UsageError, match="no batches"):
         readout(Steps(), [])
-    with pytest.raises(UsageError, match="Linear has no merges to stop at"):
+    with pytest.raises(UsageError, match="found in Linear: there is only one depth"):
         readout(nn.Linear(3, 3), [(x, None)])
     with pytest.raises(UsageError, match="error needs labels"):
         readout(Steps(), [(x, None)], metrics=["error"])

@@ -171,10 +171,10 @@ class Funnel(nn.Module):
 @pytest.mark.parametrize(
     ("net", "x", "why"),
     [
-        (Inline(), torch.randn(2, 3), "the blocks of Inline lie inline in one forward"),
-        (Elsewhere(), torch.randn(2, 2), "Elsewhere does not run its blocks in the order they stand"),
+        (Inline(), torch.randn(2, 3), "the blocks of Inline are written inline in one forward"),
+        (Elsewhere(), torch.randn(2, 2), "Elsewhere does not run its blocks in the order of its modules"),
         (Twice(), torch.randn(2, 2), "the blocks of Twice are one module that runs 2 times"),
-        (Funnel(), torch.randn(2, 2), "no two blocks of Funnel take and give tensors of the same shapes"),
+        (Funnel(), torch.randn(2, 2), "no two blocks of Funnel have the same input and output shapes"),
     ],
 )
 def test_what_cannot_be_reordered_says_why(net: nn.Module, x: Tensor, why: str) -> None:

@@ -137,7 +137,7 @@ def test_by_hand() -> None:
 
 
 def test_sampling_follows_single_paths() -> None:
-    """Along length 0 and the longest there is one path only: sampled and exact are then the same."""
+    """Along length 0 and the longest there is only one path to follow: sampled and exact are then the same."""
     model, x = net("plus")
     result = paths(model, [(x, LABELS)], sample=3)
     assert result.sampled[0] == pytest.approx(result.exact[0], rel=1e-12)
@@ -226,7 +226,7 @@ def test_the_model_comes_back_as_it_was() -> None:
 
 
 def test_no_merges_no_paths() -> None:
-    with pytest.raises(UsageError, match="one path only"):
+    with pytest.raises(UsageError, match="only one path to follow"):
         paths(reslab.net("cifar_plain20"), [(torch.randn(1, 3, 8, 8), None)])
 
 
@@ -238,7 +238,7 @@ def test_tokens_first_is_refused() -> None:
 
 def test_labels_outside_what_the_model_scores() -> None:
     model, x = net("plus")
-    with pytest.raises(UsageError, match="labels from 0 to 7, and the model scores 5"):
+    with pytest.raises(UsageError, match="labels range from 0 to 7, but the model has 5 classes"):
         paths(model, [(x, torch.tensor([0, 7, 1]))])
 
 

@@ -1,1 +1,1 @@
-"""Act at merges during a pass, and let go."""
+"""Edit merges during a pass; everything is restored afterwards."""

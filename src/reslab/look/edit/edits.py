@@ -1,4 +1,4 @@
-"""What can be done at a merge: small functions from tensor to tensor, one for each place."""
+"""Edits of a merge: small functions from tensor to tensor, one for each operand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ Change = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """What to do at one merge: change its skip, each of its branches, its sum; each from tensor to tensor.
+    """An edit of one merge: functions from tensor to tensor that change its skip, its branches and its sum.
 
-    Several functions in `branch` are for the branches one by one, in their order.
+    If `branch` holds several functions, each changes one branch, in their order.
 
-    `whole(summands, add)` takes the addition's place: it is given [skip, branch], in the order of the model's own
-    call, which of them is the branch, and a function `add(summands, out=None)` that adds such a list.
+    `whole(summands, branch, add)` replaces the addition. It is given [skip, branch] in the order of the model's own
+    call, the position of the branch in it, and a function `add(summands, out=None)` that adds such a list.
     """
 
     skip: Change | None = None
@@ -29,38 +29,38 @@ class Edit:
 
 
 def silence() -> Edit:
-    """The branch gives zeros: out = skip."""
+    """Disable the block: its branch returns zeros, so out = skip."""
     return Edit(branch=torch.zeros_like)
 
 
 def detach_branch() -> Edit:
-    """No gradient goes back through the branch; forward all is as before."""
+    """Stop the gradient through the branch; the forward pass is unchanged."""
     return Edit(branch=torch.Tensor.detach)
 
 
 def detach_skip() -> Edit:
-    """No gradient goes back through the skip; forward all is as before."""
+    """Stop the gradient through the skip; the forward pass is unchanged."""
     return Edit(skip=torch.Tensor.detach)
 
 
 def put(value: Tensor | float) -> Edit:
-    """The branch (each, where a merge has several) gives `value`, whatever came in."""
+    """The branch (each branch, if there are several) returns `value` for any input."""
     given = torch.as_tensor(value)
     return Edit(branch=lambda branch: given.to(branch).expand_as(branch))
 
 
 def keep(into: dict[str, Tensor]) -> Edit:
-    """Write copies of skip, branch (the sum of several) and sum into a dict, without gradients, and change nothing.
+    """Write copies of "skip", "branch" (the sum of several) and "out" into a dict, without gradients.
 
-    After several passes it holds the last one's. A branch is noted as it enters the addition: before a minus or a
-    factor there.
+    The pass itself is unchanged. After several passes the dict holds the values of the last one. A branch is copied as
+    it enters the addition, before any minus or factor there.
     """
 
     def save(name: str) -> Change:
         def note(value: Tensor) -> Tensor:
-            if "out" in into:  # of the pass before
+            if "out" in into:  # left by the previous pass
                 into.clear()
-            copy = value.detach().clone()  # a copy: what follows may write into the tensor
+            copy = value.detach().clone()  # a copy, because later ops may write into the tensor
             into[name] = into[name] + copy if name == "branch" and name in into else copy
             return value
 
@@ -70,16 +70,18 @@ def keep(into: dict[str, Tensor]) -> Edit:
 
 
 def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:
-    """Edits under which merge `at` is given the branch of the earlier merge `of`, of the same pass.
+    """Edits under which merge `at` gets the branch of the earlier merge `of` in the same pass.
 
-    Raises UsageError where the shapes differ or `of` comes later; put(read(...)[of].branch) serves then.
+    Raises UsageError if the shapes differ or `of` comes later; use put(read(...)[of].branch) in that case.
     """
     known = {merge.index: merge for merge in merges}
     for index in (of, at):
         if index not in known:
             raise UsageError(f"there is no merge {index}: the model has merges {min(known)} to {max(known)}")
     if of >= at:
-        raise UsageError(f"merge {of} comes no earlier than merge {at}: read its branch in a pass before, and put() it")
+        raise UsageError(
+            f"merge {of} does not come before merge {at}: read its branch in an earlier pass and use put()"
+        )
     if known[of].shape != known[at].shape:
         raise UsageError(f"merges {of} and {at} differ in shape: {known[of].shape} and {known[at].shape}")
     held: list[Tensor] = []
@@ -92,7 +94,7 @@ def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:
         held[0] = held[0] + branch
         return branch
 
-    # Of several branches side by side the sum is taken, and given once.
+    # If a merge has several parallel branches, their sum is taken, and given once.
     taken, given = (max(1, len(known[index].branches)) for index in (of, at))
     return {
         of: Edit(branch=(hold, *[add] * (taken - 1))),

@@ -1,4 +1,4 @@
-"""Act at a model's merges from outside, inside a `with`: silence, replace, detach, read. All comes off at its end.
+"""Edit a model's merges from outside, inside a `with`: disable, replace, detach, read; afterwards all is restored.
 
 merges = find(model, example)
 with intervene(model, merges, {3: silence()}):
@@ -24,7 +24,7 @@ from reslab.look.graph.sites import ADDING, Modules, Product, Site, combine, nam
 
 @dataclass(frozen=True)
 class Reading:
-    """The values at one merge; branch is the sum of its branches, before a minus or a factor in the addition."""
+    """The values at one merge; branch is the sum of its branches, before any minus or factor in the addition."""
 
     skip: Tensor
     branch: Tensor
@@ -42,11 +42,11 @@ def read(model: nn.Module, merges: Sequence[Merge], run: Callable[[], Any]) -> l
 
 @contextlib.contextmanager
 def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator[None]:
-    """Every forward pass of `model` inside runs with the edits, keyed by merge index; the model comes back as it was.
+    """Every forward pass of `model` inside runs with the edits, keyed by merge index; then the model is restored.
 
-    Training flags, gradients (None inside), buffers and random numbers are put back at the end, after an exception
-    too. For training, where they must not be, use `acting`. Raises UsageError for an edit that cannot be done, and
-    at the end where a pass did not come by a merge that was to be edited.
+    Training flags, gradients (None inside), buffers and the random number generator are restored at the end, also
+    after an exception. For training, where they must not be restored, use `acting`. Raises UsageError for an impossible
+    edit, and at the end if a pass did not reach an edited merge.
     """
     with as_it_was(model, evaluate=False), acting(model, merges, edits):
         yield
@@ -54,7 +54,7 @@ def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edi
 
 @contextlib.contextmanager
 def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator["Acting"]:
-    """As `intervene`, without putting anything back."""
+    """Like `intervene`, but the model is not restored."""
     model = plain(model)
     modules = Modules(model)
     mode = Acting(modules, merges, edits)
@@ -64,7 +64,7 @@ def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit])
 
 
 class Acting(TorchFunctionMode):
-    """Changes what the sites of merges are given, while the model runs."""
+    """Changes the operands at the sites of merges while the model runs."""
 
     def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> None:
         super().__init__()
@@ -82,12 +82,14 @@ class Acting(TorchFunctionMode):
 
     def place(self, merge: Merge, edit: Edit) -> None:
         if not merge.reachable or merge.out is None:
-            raise UsageError(f"merge {merge.index} ({merge.module}) cannot be acted on: {merge.why}")
+            raise UsageError(f"merge {merge.index} ({merge.module}) cannot be edited: {merge.why}")
         if merge.named:
             return
         sites = {operand.site for operand in (merge.skip, *merge.branches) if operand}
         if edit.whole and (len(sites) > 1 or len(merge.branches) > 1):
-            raise UsageError(f"merge {merge.index} ({merge.module}) adds {len(merge.branches)} branches in turn")
+            raise UsageError(
+                f"merge {merge.index} ({merge.module}) adds {len(merge.branches)} branches in separate calls"
+            )
         assert merge.skip is not None
         for number, operand in [(None, merge.skip), *enumerate(merge.branches)]:
             self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number)
@@ -118,7 +120,7 @@ class Acting(TorchFunctionMode):
         return result if target is None or target is result else into(target, result)
 
     def changed(self, site: Site, position: int, part: Any) -> Any:
-        """One summand, changed as its merge's edit says."""
+        """One summand, changed by its merge's edit."""
         merge, number = self.parts.get(site, {}).get(position, (None, None))
         if merge is None:
             return part
@@ -139,7 +141,7 @@ class Acting(TorchFunctionMode):
 
     @contextlib.contextmanager
     def named_modules(self, model: nn.Module) -> Iterator[None]:
-        """Hooks on the modules that the user called merges: out = x + (out - x)."""
+        """Hooks on the modules that the user named as merges: out = x + (out - x)."""
         handles = []
         try:
             for i, merge in self.merges.items():
@@ -157,13 +159,15 @@ class Acting(TorchFunctionMode):
 
         def before(_module: nn.Module, args: tuple, kwargs: dict) -> None:
             skip = first_of([*args, *kwargs.values()])
-            held[:] = [skip.clone()] if skip is not None else []  # what is fused may write into it
+            held[:] = [skip.clone()] if skip is not None else []  # a fused kernel may write into it
 
         def after(_module: nn.Module, _args: tuple, output: Any) -> Any:
             given = out = first_of(output)
             self.done[index] += 1
             if given is None or out is None or not held:
-                raise UsageError(f"merge {index} (module {self.merges[index].path}) got or gave no tensor of numbers")
+                raise UsageError(
+                    f"merge {index} (module {self.merges[index].path}) has no floating-point input or output"
+                )
             pair = [held.pop(), given]
             pair[1] = given - pair[0]
             changed = [(edit.skip or identity)(pair[0]), (branch_change(edit, 0) or identity)(pair[1])]
@@ -176,13 +180,13 @@ class Acting(TorchFunctionMode):
         return before, after
 
     def check(self) -> None:
-        """Raises UsageError where a pass did not come by a merge that was to be edited."""
+        """Raises UsageError if a pass did not reach an edited merge."""
         passes = self.modules.passes
         for i, merge in self.merges.items():
             if self.done[i] < passes:
                 raise UsageError(
-                    f"a pass did not reach merge {i} ({merge.module}): with this input the model takes another path "
-                    "than when its merges were found; find them again with such an input"
+                    f"a pass did not reach merge {i} ({merge.module}): the model runs differently for this input than "
+                    "for the example with which its merges were found; find them again with such an input"
                 )
 
 
@@ -199,7 +203,7 @@ def computed(part: Any) -> Tensor:
 
 
 def into(target: Tensor, result: Tensor) -> Tensor:
-    """Finish an in-place addition: the model may look at the target, not at what the call returns."""
+    """Finish an in-place addition: the model may use the target instead of the returned tensor."""
     if target.shape == result.shape:
         return target.copy_(result)
     if torch.is_grad_enabled() and (target.requires_grad or result.requires_grad):

@@ -1,1 +1,1 @@
-"""What runs through a model: responses, gradients, influence, health."""
+"""Measurements of what flows through a model: responses, gradients, influence, health."""

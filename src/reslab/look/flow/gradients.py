@@ -1,4 +1,4 @@
-"""How far gradients reach: norms by layer of weights and activations, and of the signal that goes forward.
+"""Gradient norms by layer, for weights and activations, and the scale of the forward signal.
 
 He et al. 2015, section 4.1: "forward propagated signals have non-zero variances ... backward propagated gradients
 exhibit healthy norms with BN"; the paper shows no numbers. These are the numbers.
@@ -24,59 +24,59 @@ from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.measure import IGNORED, Batch, items
 
-Loss = Callable[[Any, Tensor | None], Tensor]  # the model's output and the labels to one mean over the batch
+Loss = Callable[[Any, Tensor | None], Tensor]  # loss(the model's output, labels) -> the mean over the batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerGradient:
-    """One call of one layer. L is the mean loss over everything asked, of all batches together."""
+    """One call of one layer. L is the mean loss over the labelled items of all batches together."""
 
-    index: int  # place in the order of the pass
+    index: int  # position in the order of the pass
     module: str
-    norm: str | None  # the normalization behind which signal and activation were taken; None: the layer's own output
-    call: int  # 0, or more where the module runs several times in a pass: its weights' gradient is the sum of all calls
+    norm: str | None  # the normalization after which signal and activation are taken; None: the layer's own output
+    call: int  # from 0, if the module runs several times in a pass; the gradient of its weights is the sum of all calls
     kind: str
     shape: tuple[int, ...]  # of one sample's activation
-    merge: int | None  # in whose branch it lies
-    shortcut: bool  # on a merge's projection: no part of the trends
-    head: bool  # gives the model's answer: no part of the trends
+    merge: int | None  # the merge whose branch contains it
+    shortcut: bool  # part of a merge's projection: not included in the trends
+    head: bool  # computes the model's output: not included in the trends
     weight: float  # norm of dL/dW
     weight_size: float  # norm of W
-    activation: float  # norm of a sample's loss's gradient by its activation: root mean square over samples
-    signal: float  # root mean square of the activation's numbers
+    activation: float  # norm of the gradient of a sample's loss by its activation; root mean square over samples
+    signal: float  # root mean square of the activation's elements
 
     @property
     def relative(self) -> float:
-        """The weight's gradient as a share of the weight: what an update moves, but for the learning rate."""
+        """The norm of the weight's gradient relative to the weight's: the relative update at learning rate 1."""
         return self.weight / self.weight_size if self.weight_size else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeGradient:
-    """At one merge's sum: the norm of the gradient that arrives (as LayerGradient.activation) and the signal."""
+    """At one merge's sum: the norm of the incoming gradient (as LayerGradient.activation) and the signal."""
 
     index: int
     module: str
-    depth: int  # in how many other merges' branches it lies
+    depth: int  # how many other merges contain it in a branch
     out: float
     signal: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """One model's gradients at its present weights."""
+    """A model's gradients at its present weights."""
 
     model: str  # its class
     n: int  # samples
-    training: bool  # the mode: whether BatchNorm used the batch's statistics
-    of: str  # what the loss was: "cross-entropy", "your loss" or "random direction"
+    training: bool  # training mode: whether BatchNorm used the batch's statistics
+    of: str  # the loss: "cross-entropy", "your loss" or "random direction"
     loss: float  # L
     layers: tuple[LayerGradient, ...]
     merges: tuple[MergeGradient, ...]
-    activations: Health  # of LayerGradient.activation over the layers, shortcuts and head left out
+    activations: Health  # of LayerGradient.activation over the layers, without shortcuts and head
     weights: Health  # of LayerGradient.relative
     signal: Health  # of LayerGradient.signal
-    trunk: Health  # of MergeGradient.out, over the merges that lie in no other's branch
+    trunk: Health  # of MergeGradient.out, over the merges outside all other branches
     notes: tuple[str, ...]
 
 
@@ -89,15 +89,15 @@ def gradients(
     training: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Gradients:
-    """The loss's gradient by each layer's weights and activations, and the signal forward, at the present weights.
+    """The gradient of the loss by each layer's weights and activations, and the forward signal, at the present weights.
 
-    The loss is the cross-entropy of labels (N,) or (N, L), -100 left out; or loss(output, labels), a mean over the
-    batch; without either, the scores' product with a random direction of length 1 for each sample, always the same.
-    A BatchNorm not yet trained has no running statistics: at initialization ask for training=True (dropout then acts
-    too), with the batches that training will use, for statistics are a batch's own. The model's weights, gradients,
-    buffers and mode come back as they were.
-    Raises UsageError for a model that does not take the batches or passes no gradient, ReslabError where values are
-    not finite.
+    The loss is the cross-entropy of labels (N,) or (N, L), ignoring -100; or loss(output, labels), a mean over the
+    batch; or, without either, the product of the scores with a fixed random direction of length 1 for each sample.
+    An untrained BatchNorm has no running statistics. At initialization use training=True (dropout is then active too)
+    and batches of the size used for training, because statistics are taken from the batch. The model's weights,
+    gradients, buffers and mode are restored.
+    Raises UsageError if the model does not accept the batches or has no gradient, ReslabError if values are not
+    finite.
     """
     model, merges, layers = subjects(model, batches, merges)
     weights = weights_of(model, layers)
@@ -138,18 +138,21 @@ def gradients(
         weights=assess([row.relative for row in shown if row.call == 0], "backward"),
         signal=assess([row.signal for row in shown], "forward"),
         trunk=assess([row.out for row in sums if row.depth == 0], "backward", of="merge"),
-        notes=(*notes, *([f"{len(norms.cut)} values were computed without a gradient: zeros"] if norms.cut else ())),
+        notes=(
+            *notes,
+            *([f"{len(norms.cut)} values were computed without a gradient and are shown as zero"] if norms.cut else ()),
+        ),
     )
 
 
 def summed_loss(
     output: Any, labels: Tensor | None, loss: Loss | None, *, samples: int, seed: int
 ) -> tuple[Tensor, int]:
-    """The batch's loss summed over everything asked, and how much that is: losses of batches can then be added."""
+    """The batch's loss summed over its labelled items, and their number, so that losses of batches can be added."""
     if loss:
         mean = loss(output, labels)
         if not isinstance(mean, Tensor) or mean.numel() != 1:
-            raise UsageError(f"the loss must be one number made of the model's output, got {brief(mean)}")
+            raise UsageError(f"the loss must be a single number computed from the model's output, got {brief(mean)}")
         return mean.reshape(()) * samples, samples
     found = scores(output)
     found = found if found.dtype == torch.float64 else found.float()
@@ -159,14 +162,14 @@ def summed_loss(
         return (found.flatten(1) * direction.to(found.device)).sum(), samples
     asked, wanted = items(found, labels)
     if not len(wanted):
-        raise UsageError(f"no label of the batch asks for anything: all are {IGNORED}")
+        raise UsageError(f"the batch has no labelled item: all labels are {IGNORED}")
     return F.cross_entropy(asked, wanted, reduction="sum"), len(wanted)
 
 
 def backward(loss: Tensor) -> None:
-    """The backward pass, its failures as one sentence."""
+    """The backward pass; a failure is reported in one sentence."""
     if not loss.requires_grad:
-        raise UsageError("the loss has no gradient: the model computes without (torch.no_grad in its forward?)")
+        raise UsageError("the loss has no gradient: does the model's forward use torch.no_grad?")
     try:
         loss.backward()
     except RuntimeError as error:
@@ -219,7 +222,7 @@ def merge_row(merge: Merge, norms: NormSums, rms: dict[Key, float]) -> MergeGrad
 
 
 def remarks(model: nn.Module, training: bool) -> list[str]:
-    """What the reader of the numbers should know."""
+    """Notes for the reader of the numbers."""
     if not training and untrained(model):
-        return ["a BatchNorm has no statistics yet and does nothing in eval mode: take training=True at initialization"]
+        return ["a BatchNorm without running statistics has no effect in eval mode: before training, use training=True"]
     return []

@@ -1,4 +1,4 @@
-"""A number and a verdict for "healthy": how much norms change from layer to layer, and over the whole depth."""
+"""A verdict on norms by layer: how much they change from layer to layer, and over the whole depth."""
 
 import math
 import statistics
@@ -8,14 +8,14 @@ from typing import Literal
 
 Verdict = Literal["healthy", "shrinks", "grows", "vanishes", "explodes", "uneven", "nothing"]
 
-# In powers of ten, of the change that the fitted line makes from the first layer to the last.
+# Both limits are powers of ten of the change of the fitted line from the first layer to the last.
 #
-# One learning rate serves all layers, and the paper's whole schedule moves it by a factor of 100 (0.1 to 0.001): up to
-# there a layer's norm is off by no more than what the schedule itself spans.
+# All layers share one learning rate, and the paper's schedule changes it by a factor of 100 (0.1 to 0.001). Up to this
+# factor, a layer's norm is off by no more than the range of the schedule.
 HEALTHY = 2
-# With Xavier's weights each ReLU layer takes a factor 1/sqrt(2): at 22 layers, in all 2,000, a net still learned, at
-# 30 layers, 33,000, it did not at all, "the gradients are diminishing" (He et al. 2015, arXiv 1502.01852, section
-# 2.2). The line between "shrinks" and "vanishes" lies between the two.
+# With Xavier's initialization each ReLU layer shrinks the signal by 1/sqrt(2). A net of 22 layers (a factor of 2,000)
+# still learned; one of 30 layers (33,000) did not, "the gradients are diminishing" (He et al. 2015, arXiv 1502.01852,
+# section 2.2). The limit between "shrinks" and "vanishes" lies between these two.
 LOST = 4
 
 
@@ -25,23 +25,25 @@ class Health:
 
     verdict: Verdict
     words: str
-    ratio: float | None  # largest to smallest; layers of zero left out
-    slope: float  # of log10, a layer, from the input towards the output
-    start: float  # of the fitted line: its log10 at the first layer
+    ratio: float | None  # largest to smallest, without zeros
+    slope: float  # of log10 per layer, from the input towards the output
+    start: float  # log10 of the fitted line at the first layer
     fit: float  # R^2 of the line: the share of the variance of log10 that it explains
-    change: float  # powers of ten that the fitted line moves in the direction of the flow, over all layers
-    zeros: int  # layers of exactly zero
+    change: float  # change of the fitted line over all layers, in powers of ten, in the direction of the flow
+    zeros: int  # layers whose value is exactly zero
 
 
 def assess(values: Sequence[float], flow: Literal["forward", "backward"], *, of: str = "layer") -> Health:
-    """Fit a line to log10 of `values` by layer and say what it means; backward flows towards the input.
+    """Fit a line to log10 of `values` by layer and classify it; "backward" flows towards the input.
 
-    Values that are zero are counted and left out. `of` is what a value is of, for the words.
+    Zeros are counted and not fitted. `of` names what has a value, for `words`.
     """
     points = [(i, math.log10(value)) for i, value in enumerate(values) if value > 0]
     zeros = len(values) - len(points)
     if not points:
-        words = f"nothing comes through: every {of} has exactly zero" if values else f"there is no {of} to assess"
+        words = (
+            f"nothing arrives: the value of every {of} is exactly zero" if values else f"there is no {of} to measure"
+        )
         return Health(verdict="nothing", words=words, ratio=None, slope=0, start=0, fit=0, change=0, zeros=zeros)
     slope, start, fit = line(points)
     heights = [height for _, height in points]
@@ -50,7 +52,7 @@ def assess(values: Sequence[float], flow: Literal["forward", "backward"], *, of:
     verdict = name(change, spread)
     return Health(
         verdict=verdict,
-        words=phrase(verdict, flow, slope, change, spread, many=f"{len(values)} {of}s", zeros=zeros),
+        words=phrase(verdict, flow, slope, change, spread, of=of, n=len(values), zeros=zeros),
         ratio=10**spread if spread < 300 else math.inf,
         slope=slope,
         start=start,
@@ -61,7 +63,7 @@ def assess(values: Sequence[float], flow: Literal["forward", "backward"], *, of:
 
 
 def line(points: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
-    """Least squares: slope, height at 0, R^2 (1 where all points lie on the line)."""
+    """Least squares: slope, height at 0, R^2 (1 if all points lie on the line)."""
     if len(points) < 2:
         return 0.0, points[0][1], 1.0
     xs, ys = zip(*points, strict=True)
@@ -73,7 +75,7 @@ def line(points: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
 
 
 def name(change: float, spread: float) -> Verdict:
-    """The verdict on a change and a spread in powers of ten."""
+    """The verdict for a change and a spread in powers of ten."""
     if abs(change) > LOST:
         return "explodes" if change > 0 else "vanishes"
     if abs(change) > HEALTHY:
@@ -81,13 +83,16 @@ def name(change: float, spread: float) -> Verdict:
     return "uneven" if spread > LOST else "healthy"
 
 
-def phrase(verdict: Verdict, flow: str, slope: float, change: float, spread: float, *, many: str, zeros: int) -> str:
+def phrase(
+    verdict: Verdict, flow: str, slope: float, change: float, spread: float, *, of: str, n: int, zeros: int
+) -> str:
     """The verdict as a sentence with its numbers."""
+    many = f"{n} {of}s"
     where, each = ("towards the output", slope) if flow == "forward" else ("towards the input", -slope)
-    moved = f"10^{each:+.3f} each, 10^{change:+.1f} over {many}"
-    tail = f"; {zeros} of {many} have exactly zero" if zeros else ""
+    moved = f"10^{each:+.3f} per {of}, 10^{change:+.1f} over {many}"
+    tail = f"; {zeros} of {many} are exactly zero" if zeros else ""
     if verdict == "healthy":
         return f"healthy: {moved} {where}{tail}"
     if verdict == "uneven":
-        return f"uneven: the largest is 10^{spread:.1f} times the smallest, with no trend ({moved} {where}){tail}"
+        return f"uneven: the largest is 10^{spread:.1f} times the smallest, without a trend ({moved} {where}){tail}"
     return f"{verdict} {where}: {moved}{tail}"

@@ -1,4 +1,4 @@
-"""How much each merge's branch moves what it is added to, and whether it moves it downhill.
+"""How much each block changes its skip, and whether its step follows the negative gradient of the loss.
 
 Block influence: Men et al. 2024, "ShortGPT" (arXiv 2403.03853), section 3. The cosine with the loss's gradient:
 Jastrzebski et al. 2018, "Residual Connections Encourage Iterative Inference" (arXiv 1710.04773).
@@ -22,18 +22,18 @@ from reslab.look.measure import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one merge does on average: x comes in by the skip, h = x + F leaves."""
+    """The average effect of one merge: x arrives by the skip, h = x + F leaves."""
 
     index: int
     module: str
-    influence: float  # 1 - mean cos(x, h): 0 where the branch changes no direction
-    ratio: float | None  # mean |F| / |x|; None where x was always zero
-    cosine: float | None  # mean cos(F, dL/dh): negative is a step downhill; None without a loss, or where it is flat
+    influence: float  # 1 - mean cos(x, h): 0 if the branch does not change the direction
+    ratio: float | None  # mean |F| / |x|; None if x was always zero
+    cosine: float | None  # mean cos(F, dL/dh): negative is a step downhill; None without a loss or gradient
 
 
 @dataclass(frozen=True, kw_only=True)
 class Influence:
-    """What every reachable merge does, in order, on `n` samples."""
+    """The effects of all reachable merges, in order, on `n` samples."""
 
     n: int
     merges: tuple[Step, ...]
@@ -47,27 +47,26 @@ def influence(
     loss: Callable[[Tensor, Tensor | None], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
-    """Block influence, |F|/|x| and cos(F, dL/dh) of each reachable merge, by one pass (and one backward) a batch.
+    """Block influence, |F|/|x| and cos(F, dL/dh) of each reachable merge, by one pass (and one backward) per batch.
 
-    x is what the skip operand is: at a projection the shortcut's output. h is the sum itself, before any ReLU or
-    norm that follows; F = h - x, so that signs, gates and several branches count as they add up. The gradient is
-    taken at the sum: -F.dL/dh is then also the first-order change of the loss when the branch is silenced.
-    (Jastrzebski et al. take it where the branch begins.)
+    x is the skip operand; at a projection, the shortcut's output. h is the sum before any following ReLU or norm, and
+    F = h - x, so signs, gates and several branches are included. The gradient is taken at the sum, so -F.dL/dh is also
+    the first-order change of the loss when the block is disabled. (Jastrzebski et al. take it where the branch begins.)
 
-    Values of three dimensions, (N, L, H), are tokens: each mean is over tokens, along H, without those that an
-    `attention_mask` of that (N, L) in the example leaves out. All others, such as (N, C, H, W), are taken a sample at a
-    time over all that follows N. What has no direction (a zero vector) does not count in that mean.
+    Values with three dimensions, (N, L, H), are tokens: means are over tokens, without those that an `attention_mask`
+    of shape (N, L) in the example masks, and vectors run along H. Other values, such as (N, C, H, W), are flattened to
+    one vector per sample. Zero vectors have no direction and are not counted in that mean.
 
-    The loss is cross-entropy where there are labels; `loss(scores, labels)` gives another, whose numbers are summed.
-    Runs in eval mode; the model comes back as it was. Raises UsageError for no data, or labels that do not fit.
+    The loss is cross-entropy if there are labels; `loss(scores, labels)` replaces it, and its elements are summed.
+    Runs in eval mode; the model is restored. Raises UsageError for no data, or labels that do not match.
     """
     if not batches:
-        raise UsageError("no data: give at least one batch")
+        raise UsageError("no data: at least one batch is needed")
     merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
     means = {merge.index: Means() for merge in merges if merge.reachable}
     with as_it_was(model):
         for p in model.parameters():
-            p.requires_grad_(False)  # only what flows between the merges is asked for
+            p.requires_grad_(False)  # only gradients of activations are needed
         for done, (example, labels) in enumerate(batches, 1):
             downhill, mask = labels is not None or loss is not None, mask_of(example)
             edits = {i: step_edit(mean, mask, downhill) for i, mean in means.items()}
@@ -85,13 +84,13 @@ def influence(
 
 
 class Means:
-    """Running sums of the three measures and how many rows counted in each; on the model's device."""
+    """Running sums of the three measures and the number of rows counted in each, on the model's device."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
 
     def add(self, name: str, values: Tensor, count: Tensor) -> None:
-        """Values of the rows that `count` is true for."""
+        """Add the values of the rows for which `count` is true."""
         wide = values if values.device.type == "mps" else values.double()
         pair = torch.stack([wide.where(count, 0).sum(), count.sum().to(wide)])
         self.sums[name] = self.sums[name] + pair if name in self.sums else pair
@@ -113,7 +112,7 @@ def step(merge: Merge, means: Means) -> Step:
 
 
 def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
-    """Reduces what passes a merge at once: what follows may write into the same tensors."""
+    """An edit that measures a merge's step at once, because later ops may write into the same tensors."""
     held: list[Tensor] = []
 
     def skip(x: Tensor) -> Tensor:
@@ -128,8 +127,8 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
         means.add("ratio", step / before, before != 0)
         if not downhill or not torch.is_grad_enabled():
             return h
-        if not h.requires_grad:  # the first merge: gradients begin here
-            h = h.detach().requires_grad_().clone()  # a copy, for what follows may be in place
+        if not h.requires_grad:  # the first merge: the gradient starts here
+            h = h.detach().requires_grad_().clone()  # a copy, because the next op may be in place
         h.register_hook(lambda gradient: against(means, added, step, table(gradient.detach(), mask)))
         return h
 
@@ -137,17 +136,17 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
 
 
 def turn(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
-    """1 - cos of the angle between x and h of these lengths, h - x being `step` long.
+    """1 - cos of the angle between x and h, from the lengths of x, h and the step h - x.
 
-    By the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
+    Uses the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
     """
     scale = before * after
     found = (step.square() - (after - before).square()) / (2 * scale)
-    return torch.where(scale == 0, (step > 0).to(step), found)  # two zeros have no angle, but nothing moved
+    return torch.where(scale == 0, (step > 0).to(step), found)  # two zero vectors have no angle, but nothing moved
 
 
 def against(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
-    """Note cos(F, dL/dh), the gradient first brought to a scale whose squares can be written."""
+    """Add cos(F, dL/dh); the gradient is first rescaled so that its squares neither underflow nor overflow."""
     most = torch.linalg.vector_norm(gradient, torch.inf, dim=1)
     gradient = gradient / most.where(most != 0, 1)[:, None]
     scale = step * length(gradient)
@@ -159,7 +158,7 @@ def length(rows: Tensor) -> Tensor:
 
 
 def table(value: Tensor, mask: Tensor | None) -> Tensor:
-    """One row for each thing that the means go over: (N, L, H) by tokens, the rest by samples; at least float32."""
+    """One row per item of the means: (N, L, H) by tokens, other values by samples; at least float32."""
     wide = value.to(torch.promote_types(value.dtype, torch.float32))
     if value.dim() != 3:
         return wide.flatten(1) if value.dim() > 1 else wide[None]
@@ -167,7 +166,7 @@ def table(value: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def mask_of(example: Example) -> Tensor | None:
-    """Which tokens are real, where the example says so; with a decoder's tokens beside them nobody can tell whose."""
+    """The mask of real tokens, if the example has one; None beside a decoder's tokens, where it would be ambiguous."""
     if not isinstance(example, Mapping) or any(str(key).startswith("decoder_") for key in example):
         return None
     mask = example.get("attention_mask")

@@ -22,18 +22,18 @@ from reslab.look.measure import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class LayerResponse:
-    """One call of one layer: the spread of what comes out of it over samples, channels and places."""
+    """One call of one layer: the spread of its output over samples, channels and positions."""
 
-    index: int  # place in the order of the pass
+    index: int  # position in the order of the pass
     module: str
-    norm: str | None  # the normalization behind which the response was taken; None: the layer's own output
-    call: int  # 0, or more where the module runs several times in a pass
+    norm: str | None  # the normalization after which the response is taken; None: the layer's own output
+    call: int  # from 0, if the module runs several times in a pass
     kind: str
     kernel: tuple[int, ...]
     shape: tuple[int, ...]  # of one sample's response
-    merge: int | None  # in whose branch it lies
-    shortcut: bool  # on a merge's projection: left out of the figure
-    head: bool  # gives the model's answer: left out of the figure
+    merge: int | None  # the merge whose branch contains it
+    shortcut: bool  # part of a merge's projection: not in the figure
+    head: bool  # computes the model's output: not in the figure
     std: float
     mean: float
 
@@ -45,7 +45,7 @@ class LayerResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class MergeResponse:
-    """Standard deviations at one merge: of what the skip brings, of what the branch adds, of their sum."""
+    """Standard deviations at one merge: of the skip, of the branch, and of their sum."""
 
     index: int
     module: str
@@ -56,25 +56,25 @@ class MergeResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class Responses:
-    """One model's responses; several of them, side by side, are Figure 7."""
+    """One model's responses; several models side by side make Figure 7."""
 
     model: str  # its class
     n: int  # samples
     layers: tuple[LayerResponse, ...]  # in the order of the pass: the figure's upper half
-    ranked: tuple[int, ...]  # indices of the layers shown, largest std first: the figure's lower half
-    median: float | None  # std of the layers shown
+    ranked: tuple[int, ...]  # indices of the layers in the figure, largest std first: its lower half
+    median: float | None  # of the std of the layers in the figure
     merges: tuple[MergeResponse, ...]
     notes: tuple[str, ...]
 
 
 class Spread:
-    """Count, mean and sum of squared deviations of all numbers met, merged exactly (Chan, Golub, LeVeque 1979)."""
+    """Count, mean and sum of squared deviations over all batches, merged exactly (Chan, Golub, LeVeque 1979)."""
 
     def __init__(self) -> None:
         self.n, self.mean, self.m2 = 0, 0.0, 0.0
 
     def add(self, n: int, mean: float, variance: float) -> None:
-        """Take in n numbers of this mean and variance (divided by n)."""
+        """Add n numbers with this mean and variance (divided by n)."""
         total, delta = self.n + n, mean - self.mean
         self.m2 += n * variance + delta * delta * self.n * n / total
         self.mean += delta * n / total
@@ -89,7 +89,7 @@ Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's modul
 
 
 class Spreads:
-    """A Spread for each key, fed with tensors; waits for the device once a batch."""
+    """A Spread for each key, fed with tensors; synchronizes the device once per batch."""
 
     def __init__(self) -> None:
         self.found: dict[Key, Spread] = {}
@@ -97,9 +97,9 @@ class Spreads:
         self.pending: list[tuple[Key, int, Tensor, Tensor]] = []
 
     def see(self, key: Key, value: Tensor) -> Tensor:
-        """Take in a value, and give it back."""
+        """Add a value and return it."""
         self.shapes.setdefault(key, tuple(value.shape[1:]))
-        # At once, not at the batch's end: an op in place may write into the value next.
+        # Now and not at the end of the batch, because an in-place op may write into the value next.
         exact = value.to(sum_dtype(value))
         mean = exact.mean()
         variance = torch.linalg.vector_norm(exact - mean).square() / exact.numel()  # var_mean takes 6x the time
@@ -107,12 +107,12 @@ class Spreads:
         return value
 
     def close(self) -> None:
-        """End a batch. Raises ReslabError for a value that was not finite, naming where."""
+        """End a batch. Raises ReslabError for a value that is not finite, naming its module."""
         means = numbers([mean for _, _, mean, _ in self.pending])
         variances = numbers([variance for *_, variance in self.pending])
         for (key, n, _, _), mean, variance in zip(self.pending, means, variances, strict=True):
             if not math.isfinite(variance):
-                raise ReslabError(f"what comes out of {key[0]} is not finite: nothing can be measured from there on")
+                raise ReslabError(f"the output of {key[0]} is not finite: nothing can be measured beyond it")
             self.found.setdefault(key, Spread()).add(n, mean, variance)
         self.pending.clear()
 
@@ -124,13 +124,13 @@ def responses(
     merges: Sequence[Merge] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Responses:
-    """Standard deviation of every layer's response over all samples, channels and places, in eval mode.
+    """Standard deviation of every layer's response over all samples, channels and positions, in eval mode.
 
-    The response is what comes out of the layer's normalization, before the nonlinearity or the addition (the paper's
-    "after BN and before other nonlinearity"); where no normalization takes the layer's output, as before a
-    pre-activation net's addition, it is the output itself. The std divides by the count, and is exact over batches
-    of any sizes. In text, padding counts too. Every merge's skip, branch (the sum of its branches) and sum beside it.
-    Raises UsageError for a model that does not take the batches, ReslabError for values that are not finite.
+    The response is the output of the layer's normalization, before the nonlinearity or the addition ("after BN and
+    before other nonlinearity"). If no normalization follows the layer, as before the addition of a pre-activation net,
+    it is the layer's own output. The std divides by the count and is exact for batches of any sizes. Padding in
+    texts counts too. The same is measured for every merge's skip, branch (the sum of its branches) and sum.
+    Raises UsageError if the model does not accept the batches, ReslabError for values that are not finite.
     """
     model, merges, layers = subjects(model, batches, merges)
     spreads, n, head = Spreads(), 0, None
@@ -186,7 +186,7 @@ def layer_rows(layers: Sequence[Layer], spreads: Spreads, head: str | None) -> l
 
 
 def spread_edit(merge: Merge, spreads: Spreads) -> Edit:
-    """An edit that changes nothing and takes the spread of skip, branch and sum."""
+    """An edit that measures the spread of skip, branch and sum and changes nothing."""
     held: list[Tensor] = []
 
     def at(role: str) -> Callable[[Tensor], Tensor]:
@@ -208,11 +208,11 @@ def merge_response(merge: Merge, spreads: Spreads) -> MergeResponse:
 
 
 def remarks(model: nn.Module, shown: Sequence[LayerResponse]) -> Iterator[str]:
-    """What the reader of the figure should know."""
+    """Notes for the reader of the figure."""
     if not shown:
         yield "the model has no layers to show: no convolution or linear layer ran"
     bare = sum(row.norm is None for row in shown)
     if bare:
-        yield f"{bare} of {len(shown)} layers have no normalization behind them: there the layer's own output is taken"
+        yield f"{bare} of {len(shown)} layers are not followed by a normalization; their own output is used"
     if untrained(model):
-        yield "a BatchNorm has no statistics yet and does nothing in eval mode: these are no responses of a trained net"
+        yield "a BatchNorm without running statistics has no effect in eval mode: a trained net responds otherwise"

@@ -1,4 +1,4 @@
-"""Sums of squares of what goes forward and of the gradient that comes back, layer by layer and merge by merge."""
+"""Sums of squares of the forward signal and of the backward gradient, for every layer and merge."""
 
 import functools
 import math
@@ -18,22 +18,23 @@ Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's modul
 
 
 class NormSums:
-    """Norms of values and of their gradients, taken as they pass; waits for the device twice a batch."""
+    """Norms of values and of their gradients, taken during the pass; synchronizes the device twice per batch."""
 
     def __init__(self) -> None:
         self.shapes: dict[Key, tuple[int, ...]] = {}  # in the order of the pass
         self.count: defaultdict[Key, int] = defaultdict(int)
         self.forward: defaultdict[Key, float] = defaultdict(float)
         self.backward: defaultdict[Key, float] = defaultdict(float)
-        self.cut: dict[Key, None] = {}  # values made without a gradient
+        self.cut: dict[Key, None] = {}  # values computed without a gradient
         self.pending: list[tuple[Key, Tensor]] = []
 
     def see(self, key: Key, value: Tensor) -> Tensor:
-        """Take a value's norm now, before an op in place writes into it, and its gradient's when that comes.
+        """Take a value's norm now, before an in-place op writes into it, and its gradient's norm during backward.
 
-        A hook on the tensor hears of the gradient by the value as it is now, whatever writes into it later (full
-        backward hooks on modules forbid to write); but not one on a view, past which a write in place leads the
-        gradient. So the model goes on with a copy of a view, such as a linear layer gives for (N, L, C).
+        A hook on the tensor receives the gradient with respect to the present value, even if an op writes into it later
+        (full backward hooks on modules forbid such writes). This fails for a view, because after an in-place write the
+        gradient bypasses it. So the model continues with a copy of a view, such as the output of a linear layer for
+        (N, L, C).
         """
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         self.count[key] += value.numel()
@@ -49,11 +50,11 @@ class NormSums:
         self.pending.append((key, torch.linalg.vector_norm(value.to(sum_dtype(value)))))
 
     def close(self, sums: dict[Key, float], what: str) -> None:
-        """Add what came since the last close. Raises ReslabError naming the first that is not finite."""
+        """Add the norms taken since the last close. Raises ReslabError naming the first that is not finite."""
         for (key, _), norm in zip(self.pending, numbers([norm for _, norm in self.pending]), strict=True):
             square = norm * norm
             if not math.isfinite(square):
-                raise ReslabError(f"the {what} at {key[0]} is not finite: nothing can be measured from there on")
+                raise ReslabError(f"the {what} at {key[0]} is not finite: nothing can be measured beyond it")
             sums[key] += square
         self.pending.clear()
 
@@ -62,12 +63,12 @@ class NormSums:
         return math.sqrt(self.forward[key] / self.count[key])
 
     def edit(self, merge: Merge) -> Callable[[Tensor], Tensor]:
-        """What to do at a merge's sum."""
+        """The function that observes a merge's sum."""
         return functools.partial(self.see, (merge.module, "out", merge.index))
 
 
 def weights_of(model: nn.Module, layers: Iterable[Layer]) -> dict[str, list[nn.Parameter]]:
-    """Each layer's weights by its module: the parameters of two or more dimensions, biases left out."""
+    """Each layer's weights by its module: the parameters with two or more dimensions, without biases."""
     found = {}
     for layer in layers:
         parameters = model.get_submodule(layer.module).parameters()
@@ -76,14 +77,14 @@ def weights_of(model: nn.Module, layers: Iterable[Layer]) -> dict[str, list[nn.P
 
 
 def norm(values: Sequence[Tensor | None]) -> float:
-    """The norm of all numbers of some tensors together; None counts as zeros."""
+    """The norm of several tensors together; None counts as zero."""
     return math.hypot(*numbers([torch.linalg.vector_norm(v.to(sum_dtype(v))) for v in values if v is not None]), 0.0)
 
 
 def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[float]]:
-    """The norms of the gradients that the weights hold (none: 0), and of the weights, to six digits.
+    """The norms of the weights' gradients (0 if there is none) and of the weights, to six digits.
 
-    One batched op over all, waiting for the device once: for use along training.
+    One batched op with a single synchronization of the device, for use during training.
     """
     none = torch.zeros((), device=weights[0].device)
     gradients = [none if weight.grad is None else weight.grad for weight in weights]
@@ -93,7 +94,7 @@ def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[flo
 
 
 def untrained(model: nn.Module) -> bool:
-    """Whether some BatchNorm's running statistics are still those it was made with: means 0 and variances 1."""
+    """Whether some BatchNorm still has its initial running statistics: means 0 and variances 1."""
     norms = [(m.running_mean, m.running_var) for m in model.modules() if isinstance(m, _BatchNorm)]
     return any(
         mean is not None and var is not None and not mean.any() and bool((var == 1).all()) for mean, var in norms

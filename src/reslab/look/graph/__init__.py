@@ -1,1 +1,1 @@
-"""One pass of a model -> its value graph -> sums -> merges, and whether a block could be removed."""
+"""One pass of a model -> its value graph -> sums -> merges, and whether each block can be removed."""

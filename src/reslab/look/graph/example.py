@@ -1,4 +1,4 @@
-"""Calling a model we know nothing of: what goes in, what comes out, and leaving it as it was."""
+"""Call an arbitrary model: pass inputs, read outputs, and leave it unchanged."""
 
 import contextlib
 import copy
@@ -16,9 +16,9 @@ Example = Tensor | tuple | list | Mapping[str, Any]
 
 
 def call(model: nn.Module, example: Example) -> Any:
-    """model(example): a tensor is the one argument, a tuple or list the arguments, a mapping the keywords.
+    """model(example): a tensor is the only argument, a tuple or list the arguments, a mapping the keyword arguments.
 
-    Raises UsageError where the model does not take it.
+    Raises UsageError if the model does not accept the example.
     """
     args, kwargs = arguments(example)
     try:
@@ -29,11 +29,11 @@ def call(model: nn.Module, example: Example) -> Any:
         if isinstance(error, RuntimeError) and "memory" in str(error):
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise UsageError(f"{type(model).__name__} does not take {describe(example)}: {said}") from error
+        raise UsageError(f"{type(model).__name__} does not accept {describe(example)}: {said}") from error
 
 
 def arguments(example: Example) -> tuple[tuple, dict[str, Any]]:
-    """The example as positional and keyword arguments. Raises UsageError for a wrong kind."""
+    """The example as positional and keyword arguments. Raises UsageError for any other type."""
     if isinstance(example, Tensor):
         return (example,), {}
     if isinstance(example, Mapping):
@@ -41,12 +41,13 @@ def arguments(example: Example) -> tuple[tuple, dict[str, Any]]:
     if isinstance(example, tuple | list):
         return tuple(example), {}
     raise UsageError(
-        f"an example input is a tensor, a tuple of arguments or a dict of keywords, got {type(example).__name__}"
+        "an example input must be a tensor, a tuple of arguments or a dict of keyword arguments, got "
+        f"{type(example).__name__}"
     )
 
 
 def describe(example: Example) -> str:
-    """The example in a few words: its tensors' shapes and types."""
+    """A short description of the example: the shapes and types of its tensors."""
     args, kwargs = arguments(example)
     words = [brief(value) for value in args] + [f"{key}={brief(value)}" for key, value in kwargs.items()]
     return f"the example ({', '.join(words)})"
@@ -72,11 +73,11 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def swapped(value: Any, old: Tensor, new: Tensor) -> Any:
-    """A module's output with `new` in the place of `old`; the rest of it as it is."""
+    """A module's output with `new` in place of `old`; everything else is unchanged."""
     if value is old:
         return new
     if isinstance(value, Mapping):
-        changed: Any = copy.copy(value)  # transformers' outputs are mappings, and more
+        changed: Any = copy.copy(value)  # transformers' outputs are mappings with attributes
         for key, item in value.items():
             changed[key] = swapped(item, old, new)
         return changed
@@ -90,21 +91,21 @@ def swapped(value: Any, old: Tensor, new: Tensor) -> Any:
 
 
 def first_of(value: Any) -> Tensor | None:
-    """The first tensor of numbers in what goes into a module, or comes out."""
+    """The first floating-point tensor in a module's input or output."""
     return next((t for t in tensors(value) if t.is_floating_point()), None)
 
 
 def batch_size(example: Example) -> int:
-    """The first size of the first tensor that goes in. Raises UsageError where there is none."""
+    """The first dimension of the first tensor that goes in. Raises UsageError if there is no such tensor."""
     args, kwargs = arguments(example)
     found = [tensor for tensor in tensors([*args, *kwargs.values()]) if tensor.dim()]
     if not found:
-        raise UsageError(f"{describe(example)} holds no tensor with a batch dimension")
+        raise UsageError(f"{describe(example)} has no tensor with a batch dimension")
     return found[0].shape[0]
 
 
 def each(example: Example, change: Any) -> Any:
-    """The example with `change` done to each of its tensors."""
+    """The example with `change` applied to each of its tensors."""
     if isinstance(example, Tensor):
         return change(example)
     if isinstance(example, Mapping):
@@ -115,21 +116,21 @@ def each(example: Example, change: Any) -> Any:
 
 
 def rows(example: Example, start: int, stop: int) -> Any:
-    """Samples start to stop of the example; what has no batch dimension of that size goes along whole."""
+    """Samples start to stop of the example; tensors without a batch dimension of that size stay whole."""
     n = batch_size(example)
     return each(example, lambda t: t[start:stop] if t.dim() and t.shape[0] == n else t)
 
 
 def repeated(example: Example, times: int) -> Any:
-    """The batch `times` over, copies outermost: (times * N, ...)."""
+    """The batch repeated `times` times, copies outermost: (times * N, ...)."""
     n = batch_size(example)
     return each(example, lambda t: t.repeat(times, *[1] * (t.dim() - 1)) if t.dim() and t.shape[0] == n else t)
 
 
 def scores(output: Any) -> Tensor:
-    """What the model answers: logits where it names them, else its first floating tensor.
+    """The model's scores: its logits if the output names them, else its first floating-point tensor.
 
-    Raises UsageError where the output holds none.
+    Raises UsageError if the output has none.
     """
     for name in ("logits", "last_hidden_state"):
         found = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
@@ -137,15 +138,16 @@ def scores(output: Any) -> Tensor:
             return found
     floating = [tensor for tensor in tensors(output) if tensor.is_floating_point()]
     if not floating:
-        raise UsageError(f"the model's output, {type(output).__name__}, holds no floating-point tensor to measure")
+        raise UsageError(f"the model's output, {type(output).__name__}, has no floating-point tensor to measure")
     return floating[0]
 
 
 @contextlib.contextmanager
 def as_it_was(model: nn.Module, *, evaluate: bool = True) -> Iterator[nn.Module]:
-    """Lend the model out, in eval mode unless told otherwise, and give it back as it was, come what may.
+    """Inside, the model may be used freely, in eval mode unless `evaluate` is False; at the end it is restored.
 
-    Training flags, requires_grad, gradients (None inside), buffers and the random numbers' state come back.
+    Training flags, requires_grad, gradients (None inside), buffers and the random number generator are restored, also
+    after an exception.
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
     held = [(p, p.requires_grad, p.grad) for p in model.parameters()]
@@ -156,13 +158,13 @@ def as_it_was(model: nn.Module, *, evaluate: bool = True) -> Iterator[nn.Module]
             for p, _, _ in held:
                 p.grad = None
             for module, _, _ in modules:
-                # Not eval(): some models do more there than can be taken back, such as merging their adapters.
+                # Not eval(): some models make irreversible changes there, such as merging their adapters.
                 module.training = module.training and not evaluate
             yield model
         finally:
             for module, flag, named in modules:
                 module.training = flag
-                module._buffers.clear()  # where the model put another tensor in a buffer's place
+                module._buffers.clear()  # the model may have replaced a buffer
                 module._buffers.update(named)
             for p, needs, grad in held:
                 p.requires_grad_(needs)
@@ -173,14 +175,14 @@ def as_it_was(model: nn.Module, *, evaluate: bool = True) -> Iterator[nn.Module]
 
 
 class Users:
-    """How many need PyTorch's fused attention off, in all threads: the last one puts it back as it was."""
+    """How many users in all threads need PyTorch's fused attention off; the last one restores the setting."""
 
     lock, count, before = threading.Lock(), 0, True
 
 
 @contextlib.contextmanager
 def slow_attention() -> Iterator[None]:
-    """Inside, transformer layers do not hide their additions in one kernel."""
+    """Inside, transformer layers do not hide their additions in a fused kernel."""
     with Users.lock:
         if not Users.count:
             Users.before = torch.backends.mha.get_fastpath_enabled()

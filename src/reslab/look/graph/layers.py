@@ -1,4 +1,4 @@
-"""The weighted layers of any model in the order they run: what the analyses that go layer by layer go through."""
+"""The layers with weights of any model, in the order they run, for the analyses that work layer by layer."""
 
 from dataclasses import dataclass
 
@@ -18,31 +18,31 @@ class Layer:
 
     index: int
     module: str  # its path
-    norm: str | None  # the normalization that takes its output and nothing else does
+    norm: str | None  # the normalization that is the only user of its output
     kind: str  # the module's class: Conv2d, Linear
     kernel: tuple[int, ...]  # empty for a linear layer
-    before: tuple[int, ...]  # shape of what goes in
-    shape: tuple[int, ...]  # shape of what comes out
-    params: int  # the layer's and its normalization's
-    merge: int | None  # the innermost merge whose branch it is in
-    shortcut: bool  # whether it lies on a merge's projection
+    before: tuple[int, ...]  # shape of the input
+    shape: tuple[int, ...]  # shape of the output
+    params: int  # of the layer and its normalization
+    merge: int | None  # the innermost merge whose branch contains it
+    shortcut: bool  # whether it is part of a merge's projection
 
     @property
     def output(self) -> str:
-        """The module whose output is the layer's response: after its normalization, before what is nonlinear."""
+        """The module whose output is the layer's response: after its normalization, before any nonlinearity."""
         return self.norm or self.module
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether it could be left out."""
+        """Whether input and output have the same shape, so that the layer can be skipped."""
         return self.before == self.shape
 
 
 def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
-    """Every Conv and Linear module (and other modules that apply a matrix) by one forward pass, in order.
+    """Every Conv and Linear module (and other modules that apply a matrix), in order, found by one forward pass.
 
-    A module that runs twice counts once, where it runs first. Raises UsageError where the model does not take
-    the example.
+    A module that runs twice is listed once, where it runs first. Raises UsageError if the model does not accept the
+    example.
     """
     model = plain(model)
     with as_it_was(model):
@@ -81,7 +81,7 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
 
 
 def applies_a_matrix(module: nn.Module, value: Value) -> bool:
-    """Whether the module is a convolution or linear layer, PyTorch's or another's (GPT-2's Conv1D)."""
+    """Whether the module is a convolution or linear layer, of PyTorch or another library (GPT-2's Conv1D)."""
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
         return True
     weights = [p for p in module.parameters() if p.dim() > 1]
@@ -89,7 +89,7 @@ def applies_a_matrix(module: nn.Module, value: Value) -> bool:
 
 
 def norm_after(graph: Graph, modules: dict[str, nn.Module], index: int) -> str | None:
-    """The normalization that alone takes this value."""
+    """The normalization that is the only user of this value."""
     users = [i for i in followers(graph, index) if graph.values[i].op != "written"]
     paths = {graph.values[i].path for i in users}
     if len(paths) != 1:

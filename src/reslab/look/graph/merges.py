@@ -1,7 +1,7 @@
-"""Find every residual merge, skip + branch, of any model, by running it once.
+"""Find every residual connection (a merge: skip + branch) of any model by running it once.
 
-Rules: a sum of tensors of one shape, one of which the others were computed from by ops that apply weights. Nothing
-of the model is asked but that it runs: no hook points, no names, no symbolic tracing.
+A merge is a sum of tensors of one shape in which the other summands were computed from one of them by ops that apply
+weights. The model only has to run: no hook points, no naming rules, no symbolic tracing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,38 +26,38 @@ HIDING = frozenset("addmm addbmm baddbmm addmv index_add scatter_add".split())
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """One residual addition: out = skip + branch (+ branch ...)."""
+    """One residual connection: out = skip + branch (+ branch ...)."""
 
     index: int
-    module: str  # the smallest module that holds the branch and the addition; "" is the whole model
-    path: str  # the module whose forward adds
+    module: str  # the smallest module that contains the branch and the addition; "" is the model itself
+    path: str  # the module whose forward does the addition
     kind: Kind
-    before: tuple[int, ...]  # shape of the value where skip and branch part
+    before: tuple[int, ...]  # shape of the value at the fork of skip and branch
     shape: tuple[int, ...]  # shape of the sum
-    depth: int  # in how many other merges' branches it lies
+    depth: int  # how many other merges contain it in a branch
     parent: int | None  # the innermost of these
-    params: int  # numbers in the branches' parameters
+    params: int  # number of parameters in the branches
     macs: int  # multiply-adds of the branches for the example
-    shortcut_params: int  # numbers in a projection's parameters
-    cuttable: bool  # whether the branch can be cut for good, leaving nothing behind
-    why: str
-    named: bool  # by the user: acted on at the module's input and output
+    shortcut_params: int  # number of parameters in a projection
+    cuttable: bool  # whether the branch can be removed permanently, leaving the identity
+    why: str  # the reason why it is cuttable or not
+    named: bool  # named by the user: edited at the module's input and output
     skip: Operand | None
     branches: tuple[Operand, ...]
-    out: Site | None  # None: hidden in a fused function, where nobody can act on it
+    out: Site | None  # None: hidden in a fused function, where it cannot be edited
 
     @property
     def reachable(self) -> bool:
-        """Whether one can act on it."""
+        """Whether it can be edited."""
         return self.out is not None
 
 
 @dataclass(frozen=True)
 class Merges(Sequence[Merge]):
-    """The merges of a model in the order of the pass; beside them sums of equal sides, and remarks."""
+    """The merges of a model in the order of the pass; also its sums whose sides are alike, and notes."""
 
     model: str
-    batch: int  # of the example
+    batch: int  # batch size of the example
     merges: tuple[Merge, ...]
     sums: tuple[Merge, ...]
     notes: tuple[str, ...]
@@ -81,7 +81,7 @@ class Merges(Sequence[Merge]):
 
 @dataclass(frozen=True)
 class Found:
-    """A merge before it is numbered: the values of its sum, its branches and its projection, and its facts."""
+    """A merge before it is numbered: the values of its sum, branches and projection, and its facts."""
 
     value: int
     region: frozenset[int]
@@ -90,15 +90,15 @@ class Found:
 
 
 def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> Merges:
-    """Every residual merge of `model`, in order, found by one forward pass of `example` in eval mode.
+    """Every residual connection of `model`, in order, found by one forward pass of `example` in eval mode.
 
-    `example` is a tensor, a tuple of arguments or a dict of keywords; FakeTensors and meta tensors do. `modules` are
-    paths of modules that are merges though their addition cannot be seen (a fused kernel): out = x + (out - x).
-    Raises UsageError where the model does not take the example or has no such module.
+    `example` is a tensor, a tuple of arguments or a dict of keyword arguments; FakeTensors and meta tensors work too.
+    `modules` are paths of modules that are merges although their addition cannot be seen (a fused kernel): they count
+    as out = x + (out - x). Raises UsageError if the model does not accept the example or has no such module.
     """
     model = plain(model)
     if not batch_size(example):
-        raise UsageError(f"{describe(example)} holds no samples")
+        raise UsageError(f"{describe(example)} has no samples")
     with as_it_was(model):
         graph = trace(model, example)
     found = find_in(graph) + named(graph, model, modules)
@@ -108,35 +108,37 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
 
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
-    """The merges of a value graph in order, or the sums of equal sides."""
+    """The merges of a value graph in order, or its sums whose sides are alike."""
     judged = (classify(graph, each) for each in find_sums(graph))
     return [each for each in judged if each is not None and (each.facts["kind"] == "sum") == sums]
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """The model inside torch.compile's wrapper, whose code cannot be watched. Raises UsageError where none can."""
+    """The model without torch.compile's wrapper, which cannot be traced. Raises UsageError for an unusable model."""
     if not isinstance(model, nn.Module):
-        raise UsageError(f"a model is a torch.nn.Module, got {getattr(model, '__name__', type(model).__name__)}")
+        raise UsageError(f"the model must be a torch.nn.Module, got {getattr(model, '__name__', type(model).__name__)}")
     if isinstance(model, torch.jit.ScriptModule):
-        raise UsageError("a TorchScript model cannot be watched while it runs: give the Python model it was made from")
+        raise UsageError("a TorchScript model cannot be traced: use the Python model from which it was made")
     if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
-        raise UsageError(f"{type(model).__name__} has lazy layers without weights yet: run it once, then look inside")
+        raise UsageError(
+            f"{type(model).__name__} has lazy layers whose weights do not exist yet: run the model once first"
+        )
     return getattr(model, "_orig_mod", model)
 
 
 def classify(graph: Graph, found: Sum) -> Found | None:
-    """What a sum is: skip and branches by rule 3, or nothing of ours."""
+    """The skip and branches of a sum (rule 3); None if the sum is no residual connection."""
     leaves = found.leaves
-    parted = part(graph, found)
-    if parted is None:
+    fork = fork_of(graph, found)
+    if fork is None:
         return None
-    source, skip, kind = parted
+    source, skip, kind = fork
     regions = {i: between(graph, source, leaf.values) for i, leaf in enumerate(leaves) if i != skip}
     branches = [i for i, region in regions.items() if any(weighted(graph, v) for v in region)]
     if not branches:
         return None
     if kind == "identity" and (leaves[skip].factor or 1) < 0:
-        return None  # f(x) - x is a difference, and no merge
+        return None  # f(x) - x is a difference, not a merge
     region = sorted({v for i in branches for v in regions[i]})
     shortcut = between(graph, source, leaves[skip].values)
     path, load = graph.values[found.value].path, cost(graph, region, graph.values[source].weights)
@@ -163,8 +165,8 @@ def classify(graph: Graph, found: Sum) -> Found | None:
     return Found(found.value, frozenset(region), frozenset(shortcut), facts)
 
 
-def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
-    """Where the leaves of a sum part: (the value, which leaf is the skip, what kind of skip)."""
+def fork_of(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
+    """Where the leaves of a sum fork: (the value, which leaf is the skip, the kind of skip)."""
     leaves = found.leaves
     top = identity_skip(graph, [leaf.values for leaf in leaves])
     if top is not None:
@@ -182,29 +184,29 @@ def part(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
 
 
 def named(graph: Graph, model: nn.Module, paths: Sequence[str]) -> list[Found]:
-    """The modules that the user says are merges."""
+    """The modules that the user named as merges."""
     found = []
     known = dict(model.named_modules(remove_duplicate=False))
     for path in paths:
         if path not in known:
-            raise UsageError(f"the model has no module {path!r} to take for a merge")
+            raise UsageError(f"the model has no module {path!r} to treat as a residual connection")
         source, out = graph.calls.get(path, (None, None))
         if source is None or out is None or source == out:
-            raise UsageError(f"module {path!r} makes no tensor from a tensor for this example")
+            raise UsageError(f"module {path!r} does not compute a tensor from a tensor for this example")
         before, shape = graph.values[source].shape, graph.values[out].shape
         if before != shape:
-            raise UsageError(f"module {path!r} is no residual merge: it maps {list(before)} to {list(shape)}")
+            raise UsageError(f"module {path!r} is not a residual connection: it maps {list(before)} to {list(shape)}")
         inside = [i for i in between(graph, source, [out]) if within(graph.values[i].path, path)]
         load = cost(graph, inside)
         facts: dict[str, Any] = {"module": path, "path": path, "kind": "identity", "before": before, "shape": shape}
         facts |= {"params": load.params, "macs": load.macs, "shortcut_params": 0, "cuttable": True}
-        facts |= {"why": "named by you: the whole module can go", "named": True, "skip": None, "branches": ()}
+        facts |= {"why": "named by you: the whole module can be removed", "named": True, "skip": None, "branches": ()}
         found.append(Found(out, frozenset(inside) - {out}, frozenset(), {**facts, "out": Site(path, 0)}))
     return found
 
 
 def hidden(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Where one op computes a branch, or part of one, and adds it to the skip: (module, op)."""
+    """Where a single op computes a branch, or part of one, and adds it to the skip: (module, op)."""
     for i, value in enumerate(graph.values):
         first, rest = value.inputs[:1], value.inputs[1:]
         if value.op.removesuffix("_") in HIDING and first and graph.values[first[0]].shape == value.shape:
@@ -214,7 +216,7 @@ def hidden(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def nest(found: Sequence[Found]) -> tuple[Merge, ...]:
-    """Number the merges, and say which lie in which others' branches."""
+    """Number the merges and record which lie in the branches of others."""
     merges = []
     for i, each in enumerate(found):
         around = [j for j, other in enumerate(found) if j != i and each.value in other.region]
@@ -224,7 +226,7 @@ def nest(found: Sequence[Found]) -> tuple[Merge, ...]:
 
 
 def common_path(paths: Sequence[str]) -> str:
-    """The longest module path that all lie in."""
+    """The longest module path that contains all of them."""
     shared = []
     for names in zip(*(path.split(".") if path else [] for path in paths), strict=False):
         if len(set(names)) > 1:
@@ -234,16 +236,18 @@ def common_path(paths: Sequence[str]) -> str:
 
 
 def remarks(graph: Graph, model: nn.Module, merges: Sequence[Merge]) -> Iterator[str]:
-    """What the reader of the list should know."""
-    joins = sum(v.op == "cat" and sum(graph.values[i].data for i in v.inputs) > 1 for v in graph.values)
-    if not merges and joins:
-        yield f"{type(model).__name__} has no residual merges: it concatenates ({joins} times), does not add"
-    elif not merges:
-        yield f"{type(model).__name__} has no residual merges: every layer feeds the next, nothing is added to a skip"
+    """Notes for the reader of the list."""
+    if not merges:
+        joins = sum(v.op == "cat" and sum(graph.values[i].data for i in v.inputs) > 1 for v in graph.values)
+        places = f" (it concatenates tensors in {joins} place{'s' * (joins > 1)})" if joins else ""
+        yield (
+            f"no residual connection was recognized in {type(model).__name__}{places}: no sum of a skip and a branch "
+            "with weights was found"
+        )
     for op in sorted(graph.foreign):
-        yield f"{op} is not PyTorch's own and may hide an addition: name its module as a merge if it does"
+        yield f"{op} is a custom op and may hide an addition; if it does, name its module as a merge"
     for path, op in dict.fromkeys(hidden(graph)):
-        yield f"{op} in {path or 'the model'} adds to what it is computed from, within: name its module as a merge"
+        yield f"{op} in {path or 'the model'} adds a branch to its skip inside one op; name its module as a merge"
     for merge in merges:
         if not merge.reachable:
-            yield f"merge {merge.index} ({merge.module}) cannot be acted on: its addition is hidden in a fused function"
+            yield f"merge {merge.index} ({merge.module}) cannot be edited: its addition is hidden in a fused function"

@@ -1,4 +1,4 @@
-"""Questions to a value graph: what lies between two values, what follows one, whether it can be negative."""
+"""Questions about a value graph: what lies between two values, what uses a value, whether it can be negative."""
 
 from collections.abc import Iterable
 from math import inf
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reslab.look.graph.trace import Graph, Value
 
-# These keep every number (rule 5: only where they keep the size); dropout in eval mode leaves no trace at all.
+# These ops keep every number (rule 5: only if they keep the size); dropout in eval mode leaves no trace at all.
 SAME = frozenset(
     "view _unsafe_view reshape permute transpose t contiguous clone _to_copy detach alias unsqueeze squeeze flatten "
     "expand slice select movedim swapaxes unflatten lift_fresh _reshape_alias _conj plus_nothing".split()
@@ -22,7 +22,7 @@ RANGES = {"tanh": (-1, 1), "abs": (0, inf), "exp": (0, inf)} | dict.fromkeys(
 
 
 def through_views(graph: Graph, index: int) -> int:
-    """The value seen through views that keep its size."""
+    """The value behind views that keep its size."""
     value = graph.values[index]
     while value.op in SAME and len(value.inputs) == 1 and size(graph, value.inputs[0]) == size(graph, index):
         index = value.inputs[0]
@@ -38,12 +38,12 @@ def size(graph: Graph, index: int) -> int:
 
 
 def comes_from(graph: Graph, below: int, above: int) -> bool:
-    """Whether value `below` came, in part, from value `above`."""
+    """Whether value `below` was computed, at least in part, from value `above`."""
     return bool(graph.values[below].above >> above & 1)
 
 
 def between(graph: Graph, source: int, ends: Iterable[int]) -> list[int]:
-    """All values computed from `source` on the way to any of `ends`, these among them, `source` not."""
+    """All values computed from `source` on the way to any of `ends`, including the ends but not `source`."""
     bits = 0
     for end in ends:
         bits |= graph.values[end].above
@@ -52,15 +52,15 @@ def between(graph: Graph, source: int, ends: Iterable[int]) -> list[int]:
 
 
 def indices(bits: int) -> list[int]:
-    """The places of the ones, lowest first."""
+    """The positions of the one bits, lowest first."""
     return [i for i, bit in enumerate(reversed(bin(bits)[2:])) if bit == "1"] if bits > 0 else []
 
 
 def weighted(graph: Graph, index: int) -> bool:
-    """Whether the op applies a weight of two or more dimensions above one (rule 4).
+    """Whether the op applies a weight with at least two dimensions larger than one (rule 4).
 
-    A weight is a parameter in any op but elementwise ones (position embeddings, gains), or a constant in a product:
-    some code makes its weights as it goes.
+    A weight is a parameter in any op except elementwise ones (position embeddings, gains), or a constant in a product,
+    because some code creates its weights while it runs.
     """
     value = graph.values[index]
     if not value.data or value.op in ELEMENTWISE:
@@ -79,7 +79,7 @@ class Cost(NamedTuple):
 
 
 def cost(graph: Graph, region: Iterable[int], given: Iterable[str] = ()) -> Cost:
-    """Parameters (but for those `given`, by name), multiply-adds and weighted ops of the values of a region."""
+    """Parameters (without those in `given`, by name), multiply-adds and weighted ops of the values of a region."""
     names: set[str] = set()
     macs = ops = 0
     for i in region:
@@ -91,16 +91,16 @@ def cost(graph: Graph, region: Iterable[int], given: Iterable[str] = ()) -> Cost
 
 
 def only_scales(graph: Graph, region: Iterable[int]) -> bool:
-    """Whether a side does no more than scale by a learned vector, as D x in a state-space layer: no shortcut."""
+    """Whether a side only scales by a learned vector, like D x in a state-space layer: that is no shortcut."""
     region = list(region)
     scales = any(graph.values[i].op in ("mul", "mul_") and graph.values[i].weights for i in region)
     return scales and not any(weighted(graph, i) for i in region)
 
 
 def stands_alone(graph: Graph, source: int, region: Iterable[int]) -> bool:
-    """Whether a side could be a shortcut of `source`: numbers, and computed from it alone.
+    """Whether a side could be a shortcut of `source`: floating-point, and computed from it alone.
 
-    Token ids that become words and positions are no numbers; a product of queries with keys reads the keys too.
+    Token ids are not floating-point; a product of queries with keys also reads the keys.
     """
     known = {source, *region}
     inputs = {i for end in known - {source} for i in graph.values[end].inputs if graph.values[i].data}
@@ -108,12 +108,12 @@ def stands_alone(graph: Graph, source: int, region: Iterable[int]) -> bool:
 
 
 def followers(graph: Graph, index: int) -> list[int]:
-    """Who uses a value; what is itself used by nobody (a norm's statistics, a bare alias) does not count."""
+    """The users of a value, without those that are unused themselves (a norm's statistics, a bare alias)."""
     return [i for i in graph.users[index] if graph.users[i] or i in graph.outputs]
 
 
 def clip(value: Value) -> tuple[float, float] | None:
-    """The bounds that an op holds its input within, if that is all it does: a ReLU's are 0 and infinity."""
+    """The bounds to which an op clips its input, if that is all it does: a ReLU's are 0 and infinity."""
     numbers = value.numbers
     match value.op.removesuffix("_"):
         case "relu":
@@ -130,7 +130,7 @@ def clip(value: Value) -> tuple[float, float] | None:
 
 
 def limits(graph: Graph, index: int) -> tuple[float, float]:
-    """Bounds that the value provably keeps: it came out of a ReLU or the like, if only through pooling."""
+    """Bounds that provably hold for the value: it came from a ReLU or a similar op, possibly through pooling."""
     index = through_views(graph, index)
     value = graph.values[index]
     bounds = clip(value)

@@ -1,7 +1,7 @@
-"""Where a model adds: the calls of PyTorch's adding functions, each with a name that is the same in every run.
+"""Where a model adds: the calls of PyTorch's adding functions, each identified in the same way in every run.
 
-A site is (module path, how many adding calls that module made before in this forward pass). It does not depend on
-the batch, the device or the mode, so what was found in one run can be acted on in the next.
+A site is (module path, how many adding calls that module made earlier in this forward pass). It does not depend on
+the batch, the device or the mode, so a site found in one run can be edited in the next.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ ADDING = frozenset("add add_ sub sub_ subtract subtract_ rsub __rsub__ lerp lerp
 
 @dataclass(frozen=True)
 class Site:
-    """One call of an adding function: the `count`-th of module `path` in a forward pass."""
+    """One call of an adding function: call number `count` of module `path` in a forward pass."""
 
     path: str
     count: int
@@ -27,16 +27,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Operand:
-    """One of the tensors that a site adds."""
+    """One of the tensors added at a site."""
 
     site: Site
     position: int
 
 
 class Modules:
-    """Which module is at work, by forward hooks; one with several names goes by that within its caller, or its first.
+    """Tracks by forward hooks which module is running.
 
-    `entered(path, arguments)` and `left(path, output)` are told, where given.
+    A module with several names is called by its name within its caller, or by its first name. `entered(path,
+    arguments)` and `left(path, output)` are called if given.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Modules:
         self.model, self.entered, self.left = model, entered, left
         self.stack: list[str] = []
         self.counts: Counter[str] = Counter()
-        self.passes = 0  # forward passes of the whole model that have ended well
+        self.passes = 0  # completed forward passes of the model
 
     def enter(self, names: list[str], _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.stack:  # a new forward pass
@@ -62,7 +63,7 @@ class Modules:
 
     def leave(self, _module: nn.Module, _args: tuple, output: Any = None) -> None:
         path = self.stack.pop() if self.stack else None
-        if output is None or path is None:  # after an exception, too: always_call
+        if output is None or path is None:  # also called after an exception: always_call
             return
         self.passes += path == "" and not self.stack
         if self.left:
@@ -92,7 +93,7 @@ class Modules:
 
 
 def operands(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
-    """What an adding call adds, in order: two tensors, or the list that is stacked; nothing for the sum of a stack."""
+    """The operands of an adding call in order: two tensors, or the stacked list; none for the sum of a stack."""
     if name == "sum":
         return []
     if name == "stack":
@@ -118,14 +119,14 @@ class Product:
 def combine(
     name: str, summands: list[Tensor], args: tuple, kwargs: dict[str, Any], out: Tensor | None = None
 ) -> Tensor:
-    """The call's result for other summands, not in place; written into `out` where one is given."""
+    """The call's result for other summands, not in place; written into `out` if given."""
     if name == "stack":
         return torch.stack(summands, dim=kwargs.get("dim", args[1] if len(args) > 1 else 0), out=out)
     a, b = summands
     if name.startswith("lerp"):
         return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1], out=out)
     alpha = kwargs.get("alpha", 1) if not name.startswith("addcmul") else 1
-    if "rsub" in name:  # the second less the first
+    if "rsub" in name:  # the second minus the first
         return torch.sub(b, a, alpha=alpha, out=out)
     return torch.sub(a, b, alpha=alpha, out=out) if name.startswith("sub") else torch.add(a, b, alpha=alpha, out=out)
 
@@ -135,6 +136,6 @@ def name_of(func: Callable) -> str:
 
 
 def target_of(name: str, args: tuple, kwargs: dict[str, Any]) -> Tensor | None:
-    """The tensor that the call writes its result into, if it does."""
+    """The tensor into which the call writes its result, if any."""
     in_place = name.endswith("_") and not name.endswith("__") and args
     return kwargs.get("out", args[0] if in_place else None)

@@ -1,4 +1,4 @@
-"""Every sum of tensors of one shape in a value graph: the candidates for a residual merge (rules 1 and 2)."""
+"""Every sum of tensors of one shape in a value graph: the candidates for a merge (rules 1 and 2)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,21 +8,21 @@ from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
 
 ADDS = frozenset("add add_ sub sub_ rsub".split())
-WHOLE = frozenset("lerp lerp_ addcmul addcmul_".split())  # no chain runs through these
+WHOLE = frozenset("lerp lerp_ addcmul addcmul_".split())  # never part of a longer sum
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One summand: its value (two for addcmul, which multiplies them first), and where it enters."""
+    """One summand: its value (two for addcmul, which multiplies them first) and its operand in the adding call."""
 
     values: tuple[int, ...]
     operand: Operand | None
-    factor: float | None = 1  # what it is multiplied by as it is added; None: something unknown
+    factor: float | None = 1  # the factor with which it is added; None: unknown
 
 
 @dataclass(frozen=True)
 class Sum:
-    """value = leaf + leaf (+ leaf ...), and the adding call that gives it."""
+    """value = leaf + leaf (+ leaf ...), and the adding call that computes it."""
 
     value: int
     leaves: tuple[Leaf, ...]
@@ -30,7 +30,7 @@ class Sum:
 
 
 def find_sums(graph: Graph) -> Iterator[Sum]:
-    """Every sum whose value is no summand of a longer one, in the order of the pass."""
+    """Every sum that is not part of a longer one, in the order of the pass."""
     pairs = {i: summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
     absorbed = {j for i in pairs for leaf in pairs[i] if (j := inner(graph, pairs, i, leaf)) is not None}
     for i in pairs:
@@ -39,7 +39,7 @@ def find_sums(graph: Graph) -> Iterator[Sum]:
 
 
 def leaves_of(graph: Graph, index: int) -> tuple[Leaf, ...]:
-    """The summands of one adding op; none where it adds other shapes, a scalar, or counts."""
+    """The summands of one adding op; none if the shapes differ, or if it adds a scalar or integers."""
     value = graph.values[index]
     if not (value.floating and value.data and size(graph, index) > 1):
         return ()
@@ -58,7 +58,7 @@ def fit(graph: Graph, index: int, groups: list[tuple[int, ...]]) -> tuple[Leaf, 
     if len(groups) < 2 or any(graph.values[group[0]].shape != shape for group in groups):
         return ()
     added = graph.added.get(site, ()) if site else ()
-    # The same value twice tells nothing of where it enters, so positions come from what the call was given.
+    # A value may be added to itself, so positions come from the call's own operands.
     places = [added.index(group[0]) if group[0] in added else None for group in groups]
     return tuple(
         Leaf(group, Operand(site, place) if site and place is not None else None, factor)
@@ -67,7 +67,7 @@ def fit(graph: Graph, index: int, groups: list[tuple[int, ...]]) -> tuple[Leaf, 
 
 
 def factors(graph: Graph, index: int, n: int) -> tuple[float | None, ...]:
-    """What each of the n summands is multiplied by."""
+    """The factor of each of the n summands."""
     value = graph.values[index]
     alpha = value.numbers.get("alpha", 1)
     match value.op.removesuffix("_"):
@@ -83,16 +83,17 @@ def factors(graph: Graph, index: int, n: int) -> tuple[float | None, ...]:
 
 
 def stack_site(graph: Graph, index: int) -> Site | None:
-    """Where the summands enter: the adding call, or the stack before a sum."""
+    """The call that takes the summands: the adding call, or the stack before a sum."""
     value = graph.values[index]
     return graph.values[value.inputs[0]].site if value.op == "sum" else value.site
 
 
 def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Leaf) -> int | None:
-    """The sum that this summand is, if the two are one longer sum: nothing else uses it, and it is no merge of its own.
+    """The sum that this summand is, if both together form one longer sum.
 
-    x + a(x) is one of its own unless what is added comes from x too: (x + a(x)) + b(x) is a merge with two branches,
-    y + (h + f(h)) are two, one within the other.
+    That is so if nothing else uses the summand and it is not a merge itself. x + a(x) is a merge itself unless the
+    other summands come from x too: (x + a(x)) + b(x) is one merge with two branches; y + (h + f(h)) is two merges, one
+    within the other.
     """
     if graph.values[index].op in WHOLE or len(leaf.values) > 1:
         return None
@@ -112,7 +113,7 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
 
 
 def identity_skip(graph: Graph, leaves: Sequence[tuple[int, ...]]) -> int | None:
-    """The earliest summand from which another was computed."""
+    """The earliest summand from which another one was computed."""
     tops = [through_views(graph, leaf[0]) if len(leaf) == 1 else None for leaf in leaves]
     found = [
         top
@@ -137,7 +138,7 @@ def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Ite
 
 
 def gated(graph: Graph, found: Sum) -> int | None:
-    """The x of t * f(x) + c * x: the earliest factor of one summand from which all others were computed."""
+    """The x in t * f(x) + c * x: the earliest factor of a summand from which all other summands were computed."""
     held = []
     for leaf in found.leaves:
         others = [other.values for other in found.leaves if other is not leaf]
@@ -150,7 +151,7 @@ def gated(graph: Graph, found: Sum) -> int | None:
 
 
 def nearest_common(graph: Graph, found: Sum) -> int | None:
-    """The latest value that depends on the example and from which all leaves came."""
+    """The latest value that depends on the example and from which all leaves were computed."""
     bits = -1
     for leaf in found.leaves:
         above = 0

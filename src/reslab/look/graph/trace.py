@@ -1,7 +1,8 @@
-"""The value graph of one forward pass: which tensor came from which, in which module, at which site.
+"""The value graph of one forward pass: which tensor was computed from which, in which module, at which site.
 
-A value is a tensor at one moment: an in-place result is a new value. Recorded under a TorchDispatchMode, which sees
-what torch.fx cannot trace, in-place or not; works on FakeTensor and on the meta device, without weights.
+A value is a tensor at one moment: an in-place result is a new value. The graph is recorded under a TorchDispatchMode,
+which also sees what torch.fx cannot trace, including in-place ops. It works on FakeTensors and on the meta device,
+without weights.
 """
 
 import contextlib
@@ -30,24 +31,24 @@ class Value:
     shape: tuple[int, ...]
     floating: bool
     data: bool  # whether it depends on the example
-    path: str  # the module at work
-    site: Site | None  # the adding call that made it
-    weights: tuple[str, ...] = ()  # the parameters (by name) read directly or through views
-    numbers: Mapping[str, float] = field(default_factory=dict)  # by name, of the ops in NUMBERED
+    path: str  # the module that was running
+    site: Site | None  # the adding call that computed it
+    weights: tuple[str, ...] = ()  # names of the parameters read, directly or through views
+    numbers: Mapping[str, float] = field(default_factory=dict)  # numeric arguments by name, for the ops in NUMBERED
     macs: int = 0
-    above: int = 0  # the set of its ancestors, itself among them, as bits
+    above: int = 0  # the set of its ancestors including itself, as bits
 
 
 @dataclass
 class Graph:
-    """All values of a pass in order, who uses each, and which values each site added."""
+    """All values of a pass in order, the users of each, and the values that each site added."""
 
     values: list[Value] = field(default_factory=list)
     users: list[list[int]] = field(default_factory=list)
     added: dict[Site, tuple[int | None, ...]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> how many numbers
-    foreign: set[str] = field(default_factory=set)  # ops that are not PyTorch's own, with the module
-    calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: what goes in, comes out
+    sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> number of elements
+    foreign: set[str] = field(default_factory=set)  # custom ops, with their module
+    calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: its input, its output
     outputs: set[int] = field(default_factory=set)
 
     def put(self, value: Value) -> int:
@@ -65,7 +66,7 @@ class Graph:
 def trace(model: nn.Module, example: Example) -> Graph:
     """Run the model once, without gradients, and return its value graph."""
     fakes = (mode for t in model.parameters() if (mode := getattr(t, "fake_mode", None)) is not None)
-    # In inference mode PyTorch's composite functions would not come apart into the ops that are counted here.
+    # In inference mode PyTorch does not decompose composite functions into the ops that are recorded here.
     with torch.inference_mode(False), torch.no_grad(), next(fakes, contextlib.nullcontext()):
         example = each(example, torch.clone)  # the model may write into it
         recorder = Recorder(model, example)
@@ -76,7 +77,7 @@ def trace(model: nn.Module, example: Example) -> Graph:
 
 
 class Calls(TorchFunctionMode):
-    """Tells the recorder which adding call of the model is at work."""
+    """Tells the recorder which adding call of the model is running."""
 
     def __init__(self, recorder: "Recorder") -> None:
         super().__init__()
@@ -95,15 +96,15 @@ class Calls(TorchFunctionMode):
 
 
 class Recorder(TorchDispatchMode):
-    """Writes the graph. Tensors are kept alive, so that no id is used twice."""
+    """Records the graph. Tensors are kept alive so that no id is reused."""
 
     def __init__(self, model: nn.Module, example: Example) -> None:
         super().__init__()
         self.graph, self.modules = Graph(), Modules(model, self.entered, self.left)
         self.site: Site | None = None
-        self.now: dict[int, int] = {}  # id of a tensor -> its value at this moment
+        self.now: dict[int, int] = {}  # id of a tensor -> its current value
         self.alive: list[Tensor] = []
-        self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that look at it
+        self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that share it
         self.names = {id(p): name for name, p in model.named_parameters()}
         self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
         args, kwargs = arguments(example)
@@ -128,7 +129,7 @@ class Recorder(TorchDispatchMode):
         return index
 
     def value(self, tensor: Tensor) -> int:
-        """The value a tensor has now; one never met is a source."""
+        """The current value of a tensor; an unknown tensor is a source."""
         if id(tensor) in self.now:
             return self.now[id(tensor)]
         name = self.names.get(id(tensor))
@@ -137,7 +138,7 @@ class Recorder(TorchDispatchMode):
         return self.set(tensor, source)
 
     def seen(self, item: Any) -> int | None:
-        if isinstance(item, Product):  # its value is within the call: told by either factor
+        if isinstance(item, Product):  # computed inside the call: either factor stands for it
             return self.seen(item.first)
         return self.value(item) if isinstance(item, Tensor) else None
 
@@ -165,16 +166,16 @@ class Recorder(TorchDispatchMode):
         if func.namespace not in ("aten", "prims", "prim") and data:
             self.graph.foreign.add(f"{func.namespace}::{op} in {path or 'the model'}")
         if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
-            op = "plus_nothing"  # how Python's sum() begins
+            op = "plus_nothing"  # Python's sum() starts with 0
         macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)
         for tensor in results:
             value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, weights)
             value.numbers = numbers
-            value.macs, macs = macs, 0  # counted once, however many tensors come out
+            value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
 
     def spread(self, tensor: Tensor) -> None:
-        """What was written through one tensor is seen through every other of the same storage."""
+        """A write through one tensor changes every other tensor of the same storage."""
         index = self.now[id(tensor)]
         for other in self.sharing.get(storage(tensor), []):
             if other is not tensor:
@@ -191,12 +192,12 @@ def t_is_new(tensor: Tensor, now: dict[int, int], written: list[Tensor]) -> bool
 def storage(tensor: Tensor) -> int:
     try:
         return tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # sparse tensors and the like have none
+    except (NotImplementedError, RuntimeError):  # sparse tensors, among others, have none
         return id(tensor)
 
 
 def written_to(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
-    """The tensors that the op writes into."""
+    """The tensors into which the op writes."""
     if not func._schema.is_mutable:
         return []
     found: list[Tensor] = []
@@ -207,7 +208,7 @@ def written_to(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
 
 
 def count_macs(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
-    """Multiply-adds of matrix products, convolutions and fused attention; nothing for the rest."""
+    """Multiply-adds of matrix products, convolutions and fused attention; 0 for all other ops."""
     packet = func.overloadpacket
     if packet.__name__ == "_scaled_dot_product_flash_attention_for_cpu":
         q, k, v = args[:3]
@@ -218,7 +219,7 @@ def count_macs(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
 
 
 def numbers_of(func: Any, args: tuple, kwargs: dict) -> dict[str, float]:
-    """The plain numbers that the op is given, by their names in its schema."""
+    """The numeric arguments of the op by their names in its schema."""
     if func.overloadpacket.__name__.removesuffix("_") not in NUMBERED:
         return {}
     found = {}

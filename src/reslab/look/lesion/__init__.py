@@ -1,1 +1,1 @@
-"""Blocks disabled, swapped and left out, and answers read at each depth."""
+"""Disable and swap blocks, skip layers, and read the answers at each depth."""

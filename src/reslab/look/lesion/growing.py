@@ -1,8 +1,8 @@
-"""Many lesions in one pass of a batch that grows (ours).
+"""Many lesions in one pass of a growing batch (our method).
 
-Until its first silenced merge a lesioned model does just what the whole one does. So the whole runs as copy 0, and
-each lesion joins the batch, a copy more, where it first differs. All n single lesions of a model with n even blocks
-cost (n + 2) / 2 passes, not n + 1.
+Up to its first disabled merge, a lesioned model computes the same values as the intact model. So the intact model runs
+as copy 0, and each lesion joins the batch as a further copy at the merge where it first differs. All n single lesions
+of a model with n equal blocks cost (n + 2) / 2 passes instead of n + 1.
 """
 
 import contextlib
@@ -18,19 +18,20 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, batch_size, call, each, scores
 from reslab.look.graph.merges import Merge
 
-Lesion = frozenset[int]  # the indices of the merges whose branches are silent
+Lesion = frozenset[int]  # the indices of the disabled merges
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 class GrowthError(Exception):
-    """The model does not take a batch that grows midway; says why."""
+    """The model does not accept a batch that grows during the pass; the message states the reason."""
 
 
 def grow(model: nn.Module, merges: Sequence[Merge], lesions: Sequence[Lesion], example: Example) -> Tensor:
-    """The scores of the whole model and of each lesioned one, by one pass: (1 + lesions, N, ...).
+    """The scores of the intact model and of each lesioned one, by one pass: (1 + lesions, N, ...).
 
-    Eval mode and no gradients are the caller's part. Raises GrowthError where the model does not take it. What comes
-    back may still be wrong, where a model mixes its samples: the caller compares copy 0 with the model's own scores.
+    The caller sets eval mode and disables gradients. Raises GrowthError if the model does not accept a growing batch.
+    If a model mixes its samples, the scores may still be wrong, so the caller compares copy 0 with the model's own
+    scores.
     """
     growing = Growing(lesions, batch_size(example))
     touched = [merge for merge in merges if any(merge.index in lesion for lesion in lesions)]
@@ -39,34 +40,34 @@ def grow(model: nn.Module, merges: Sequence[Merge], lesions: Sequence[Lesion], e
             found = scores(call(model, example))
     except FAILURES as error:
         said = f"{error.__cause__ or error}".splitlines()[0]
-        raise GrowthError(f"{type(model).__name__} does not take a batch that grows: {said}") from error
+        raise GrowthError(f"{type(model).__name__} does not accept a growing batch: {said}") from error
     copies = len(lesions) + 1
     if found.shape[0] != copies * growing.n:
-        raise GrowthError(f"{copies} copies of {growing.n} samples went in, and {found.shape[0]} rows came out")
+        raise GrowthError(f"the model returned {found.shape[0]} rows for {copies} copies of {growing.n} samples")
     order = [0] + [1 + growing.joined.index(i) for i in range(len(lesions))]
     return found.unflatten(0, (copies, growing.n))[order]
 
 
 class Growing:
-    """Which copies the batch holds by now; rows are copy after copy, n samples each.
+    """The copies in the batch so far; rows are copy after copy, n samples each.
 
-    A tensor with fewer rows was made before the latest copies joined. What it lacks are rows as copy 0's, because
-    each copy is the whole model's until it joins. That serves skips from before nested merges, masks, and encoders'
-    outputs alike.
+    A tensor with fewer rows was computed before the latest copies joined. Its missing rows equal those of copy 0,
+    because each copy equals the intact model until it joins. This covers skips from before nested merges, masks, and
+    the outputs of encoders.
     """
 
     def __init__(self, lesions: Sequence[Lesion], n: int) -> None:
         self.lesions, self.n = lesions, n
-        self.joined: list[int] = []  # which lesion each copy after the first has
+        self.joined: list[int] = []  # the lesion of each copy after the first
 
     def edit(self, merge: Merge) -> Edit:
-        """What to do at a merge: let copies join, and silence its branch in those that lack it."""
+        """The edit of a merge: let copies join, and disable the branch in copies whose lesion includes the merge."""
         if len(merge.branches) > 1 or len({part.site for part in (merge.skip, *merge.branches) if part}) > 1:
             return Edit(skip=self.lengthened(merge.index), branch=self.silenced(merge.index))
         return Edit(whole=self.added(merge.index))
 
     def added(self, merge: int) -> Callable[..., Tensor]:
-        """The addition, written at once into a tensor that has room for the copies that join."""
+        """The addition, written directly into a tensor with room for the copies that join."""
 
         def change(summands: list[Tensor], at: int, add: Callable[..., Tensor]) -> Tensor:
             summands = [self.filled(part) for part in summands]
@@ -90,7 +91,7 @@ class Growing:
         return change
 
     def lengthened(self, merge: int) -> Callable[[Tensor], Tensor]:
-        """The skip with all copies' rows."""
+        """The skip with the rows of all copies."""
 
         def change(skip: Tensor) -> Tensor:
             self.join(merge)
@@ -99,7 +100,7 @@ class Growing:
         return change
 
     def silenced(self, merge: int) -> Callable[[Tensor], Tensor]:
-        """The branch with all copies' rows, zero where the merge is silent."""
+        """The branch with the rows of all copies, zero in those in which the merge is disabled."""
 
         def change(branch: Tensor) -> Tensor:
             self.join(merge)
@@ -112,27 +113,29 @@ class Growing:
         return change
 
     def join(self, merge: int) -> None:
-        """From here on the batch holds the lesions that begin at this merge."""
+        """Add copies for the lesions that start at this merge."""
         self.joined += [i for i, lesion in enumerate(self.lesions) if merge in lesion and i not in self.joined]
 
     def without(self, merge: int) -> list[int]:
-        """The copies in which the merge is silent."""
+        """The copies in which the merge is disabled."""
         return [copy for copy, i in enumerate(self.joined, start=1) if merge in self.lesions[i]]
 
     def of(self, copy: int, tensor: Tensor) -> Tensor:
         return tensor[copy * self.n : (copy + 1) * self.n]
 
     def filled(self, tensor: Tensor) -> Tensor:
-        """The tensor with the rows that it lacks."""
+        """The tensor with its missing rows added."""
         copies, rest = divmod(tensor.shape[0] if tensor.dim() else 0, self.n)
         missing = len(self.joined) + 1 - copies
         if rest or not copies or missing < 0:
-            raise GrowthError(f"it adds tensors of shape {list(tensor.shape)}, whose rows are not the {self.n} samples")
+            raise GrowthError(
+                f"the model adds tensors of shape {list(tensor.shape)}, whose rows are not the {self.n} samples"
+            )
         return torch.cat([tensor, *[self.of(0, tensor)] * missing]) if missing else tensor
 
 
 class CatchUp(TorchFunctionMode):
-    """Does a call that failed again, with the rows that its tensors lack: masks were made before the batch grew."""
+    """Repeats a failed call with the missing rows of its tensors: masks were computed before the batch grew."""
 
     def __init__(self, growing: Growing) -> None:
         super().__init__()
@@ -143,7 +146,7 @@ class CatchUp(TorchFunctionMode):
         try:
             return func(*args, **kwargs)
         except (RuntimeError, ValueError, IndexError, AssertionError):
-            # In place it would write into the longer copy, which the model never sees.
+            # An in-place op would write into the longer copy, which the model never uses.
             if not self.growing.joined or getattr(func, "__name__", "").endswith("_"):
                 raise
             with contextlib.suppress(RuntimeError, ValueError, IndexError, AssertionError):
@@ -151,7 +154,7 @@ class CatchUp(TorchFunctionMode):
             return func(*each(tuple(args), self.fill), **each(kwargs, self.fill))
 
     def fill_mask(self, tensor: Tensor) -> Tensor:
-        """Only what never grew: any other first size may be something else than samples."""
+        """Only tensors that never grew: in others the first dimension may not be the samples."""
         return self.fill(tensor) if tensor.shape[:1] == (self.growing.n,) else tensor
 
     def fill(self, tensor: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ class CatchUp(TorchFunctionMode):
 
 
 def room(like: Tensor, rows: int) -> Tensor:
-    """An empty tensor with so many rows, laid out as `like` where its rows lie one after another."""
+    """An empty tensor with this many rows, with the memory layout of `like` if its rows are contiguous."""
     shape = (rows, *like.shape[1:])
     if like.stride(0) * like.shape[0] == like.numel():
         return like.new_empty_strided(shape, like.stride())

@@ -1,7 +1,6 @@
-"""Lesions: silence blocks, leave layers out, reorder blocks, and measure what it does (Veit et al. 2016, section 4).
+"""Lesions: disable blocks, skip layers, reorder blocks, and measure the effect (Veit et al. 2016, section 4).
 
-A lesion silences a merge's branch: out = skip; where the skip is a projection, that stays. The weights stay as they
-are.
+A lesion disables a merge's branch: out = skip; a projection on the skip stays. The weights are not changed.
 """
 
 import contextlib
@@ -26,17 +25,17 @@ from reslab.look.measure import Batch, Metric
 
 @dataclass(frozen=True, kw_only=True)
 class Silenced:
-    """One merge's branch silenced."""
+    """One merge disabled."""
 
     merge: int
     module: str
-    kind: str  # identity; projection: its shortcut stayed
+    kind: str  # identity; projection (which stays active)
     values: Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """k merges drawn at random and silenced together, repeatedly: each metric's value in every repeat."""
+    """k merges sampled at random and disabled together, repeatedly: each metric's value in every repeat."""
 
     k: int
     values: dict[str, tuple[float, ...]]
@@ -47,13 +46,13 @@ class Reordered:
     """Pairs of blocks of one shape swapped at random, once."""
 
     swaps: int
-    tau: float  # Kendall's rank correlation of the blocks' order with the model's own: 1 is the same
+    tau: float  # Kendall's rank correlation of the blocks' order with the original order; 1: the same
     values: Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """One layer that keeps the shape left out together with its normalization: out = in."""
+    """One layer whose input and output have the same shape, skipped together with its normalization: out = in."""
 
     layer: int
     module: str
@@ -63,18 +62,18 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesions:
-    """What became of each metric, its mean over the n things asked (samples or tokens), under each lesion."""
+    """Each metric's mean over the n labelled items (samples or tokens), for the intact model and each lesion."""
 
     n: int
     metrics: tuple[str, ...]
     whole: Values
-    method: Method  # how merges were silenced; the numbers are the same
-    why: str  # where one pass a lesion was needed
+    method: Method  # how the lesions were computed; the numbers are the same
+    why: str  # the reason if each lesion needed its own pass
     single: tuple[Silenced, ...]
     random: tuple[Drawn, ...]
     reorder: tuple[Reordered, ...]
     layers: tuple[LeftOut, ...]
-    notes: tuple[str, ...]  # what could not be done, and why
+    notes: tuple[str, ...]  # what was skipped, and why
 
 
 def lesions(
@@ -92,21 +91,20 @@ def lesions(
     method: Literal["auto", "growing", "naive"] = "auto",
     progress: Progress | None = None,
 ) -> Lesions:
-    """Each merge silenced alone, k merges at random, blocks reordered, layers left out; `repeats` of what is random.
+    """Disable each merge alone and k merges at random, reorder blocks, skip layers; random trials have `repeats`.
 
-    `ks`: how many of the merges to silence at once, projections' branches among them as in the paper (by default six
-    numbers from 1 to all). `swaps`: how many times a random pair of blocks of one shape changes places (by default
-    1, 2, 4, ... up to the number of blocks). An empty tuple leaves either out; a part of `merges` leaves the rest
-    alone. `layers`: whether to leave out single layers too; by default where there are no merges. `metrics`: names
-    or functions of measure.py; by default error, loss and KL, without labels drift. The same seed gives the same
-    draws on any machine.
+    `ks`: how many merges to disable at once, including projections as in the paper (by default six numbers from 1 to
+    all). `swaps`: how many random pairs of blocks of one shape to swap (by default 1, 2, 4, ... up to the number of
+    blocks). An empty tuple skips either. Only the given `merges` are disabled. `layers`: whether to skip single layers
+    too; by default only if there are no merges. `metrics`: names or functions of measure.py; by default error, loss and
+    KL, or drift without labels. The same seed gives the same samples on any machine.
 
-    All silencing is done in growing passes (growing.py), or in one pass a lesion where the model does not take that;
-    `why` says so. `chunk` bounds the memory: the most rows of a grown batch (samples times copies), by default as
-    many as the largest batch has, but at least 16.
+    Lesions are computed in growing passes (growing.py), or in one pass per lesion if the model does not allow that;
+    `why` then states the reason. `chunk` limits memory: it is the largest number of rows of a grown batch (samples
+    times copies), by default the size of the largest batch, but at least 16.
 
-    Raises UsageError for options and data that do not fit; ReslabError where a metric gives NaN, naming the lesion,
-    or where method="growing" does not do.
+    Raises UsageError for invalid options or data; ReslabError if a metric is NaN, naming the lesion, or if
+    method="growing" is not possible.
     """
     model = plain(model)
     asked = checked(batches, metrics)
@@ -157,7 +155,7 @@ def lesions(
 
 
 def check(n: int, repeats: int, ks: Sequence[int], swaps: Sequence[int] | None, chunk: int | None, method: str) -> None:
-    """Raise UsageError for options that cannot be."""
+    """Raise UsageError for invalid options."""
     if repeats < 1:
         raise UsageError(f"repeats must be at least 1, got {repeats}")
     if wrong := [k for k in ks if not 1 <= k <= n]:
@@ -171,18 +169,18 @@ def check(n: int, repeats: int, ks: Sequence[int], swaps: Sequence[int] | None, 
 
 
 def spread(n: int, points: int = 6) -> tuple[int, ...]:
-    """At most so many numbers from 1 to n, evenly."""
+    """At most `points` numbers from 1 to n, evenly spaced."""
     return tuple(sorted({round(1 + (n - 1) * i / (points - 1)) for i in range(points)})) if n else ()
 
 
 def draw(merges: Sequence[Merge], k: int, coin: Random) -> Lesion:
-    """k of the merges. Only random() is promised to give the same numbers in every Python."""
+    """k of the merges. Only random() is guaranteed to give the same numbers in every Python version."""
     order = sorted(merges, key=lambda merge: coin.random())
     return Lesion(merge.index for merge in order[:k])
 
 
 def shuffles(blocks: Blocks, swaps: Sequence[int] | None, repeats: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
-    """How many swaps, and the order after them, of every trial."""
+    """The number of swaps of every trial, and the order after them."""
     if not blocks.pairs:
         return []
     counts = [2**i for i in range(len(blocks.paths).bit_length())] if swaps is None else swaps
@@ -190,24 +188,24 @@ def shuffles(blocks: Blocks, swaps: Sequence[int] | None, repeats: int, seed: in
 
 
 def reordered(model: nn.Module, blocks: Blocks, order: Sequence[int]) -> Trial:
-    return Trial(f"with its blocks in the order {', '.join(map(str, order))}", lambda: arranged(model, blocks, order))
+    return Trial(f"with blocks in the order {', '.join(map(str, order))}", lambda: arranged(model, blocks, order))
 
 
 def left_layers(model: nn.Module, example: Example) -> list[Layer]:
-    """The layers that could be left out: those that keep the shape, shortcuts apart."""
+    """The layers that can be skipped: those that keep the shape, without shortcuts."""
     return [layer for layer in find_layers(model, example) if layer.keeps_shape and not layer.shortcut]
 
 
 def without(model: nn.Module, layer: Layer) -> Trial:
-    return Trial(f"without layer {layer.module}", lambda: left_out(model, layer))
+    return Trial(f"with layer {layer.module} skipped", lambda: left_out(model, layer))
 
 
 @contextlib.contextmanager
 def left_out(model: nn.Module, layer: Layer) -> Iterator[None]:
-    """The layer and its normalization give what they are given."""
+    """Inside, the layer and its normalization return their input."""
 
     def as_given(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> Tensor:
-        return tensors([*args, *kwargs.values()])[0].clone()  # what follows may write into it
+        return tensors([*args, *kwargs.values()])[0].clone()  # later ops may write into it
 
     paths = [path for path in (layer.module, layer.norm) if path]
     handles = [model.get_submodule(path).register_forward_hook(as_given, with_kwargs=True) for path in paths]
@@ -219,10 +217,10 @@ def left_out(model: nn.Module, layer: Layer) -> Iterator[None]:
 
 
 def remarks(merges: Sequence[Merge], blocks: Blocks) -> Iterator[str]:
-    """What could not be done, and why."""
+    """What was skipped, and why."""
     yield from getattr(merges, "notes", ()) if not merges else ()
     for merge in merges:
         if not merge.reachable:
-            yield f"merge {merge.index} ({merge.module}) cannot be silenced: {merge.why}"
+            yield f"merge {merge.index} ({merge.module}) cannot be disabled: {merge.why}"
     if merges and blocks.why:
-        yield f"nothing was reordered: {blocks.why}"
+        yield f"no blocks were reordered: {blocks.why}"

@@ -1,8 +1,8 @@
-"""What the model would answer at each depth: later branches silenced, the rest read through its own head.
+"""What the model would answer at each depth: all later blocks are disabled and its own head reads the result.
 
-For networks whose skips are the identity this is the logit lens: the value after merge i goes straight to the final
-norm and the head. (nostalgebraist 2020, "interpreting GPT: the logit lens"; for ResNets Greff et al. 2017,
-arXiv 1612.07771.) Nothing need be known of the head: the skips carry the value there.
+For networks with identity skips this is the logit lens: the value after merge i goes directly to the final norm and the
+head (nostalgebraist 2020, "interpreting GPT: the logit lens"; for ResNets Greff et al. 2017, arXiv 1612.07771). The
+head need not be identified, because the skips carry the value to it.
 """
 
 import contextlib
@@ -28,20 +28,20 @@ BATCHNORM = nn.modules.batchnorm._BatchNorm
 class Depth:
     """The model's answers after the first `depth` merges."""
 
-    depth: int  # merges passed; 0 is the stem alone
-    module: str | None  # of the last one passed
-    projections: int  # shortcuts with weights or padding still ahead: what they carry they also change
-    values: dict[str, float]  # each metric's mean over the things asked
+    depth: int  # number of merges passed; 0 is the stem alone
+    module: str | None  # of the last merge passed
+    projections: int  # later shortcuts with weights or padding, which change the value they carry
+    values: dict[str, float]  # each metric's mean over the labelled items
 
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
-    """The answers at every depth, on the n things asked (samples or tokens); the last is the whole model."""
+    """The answers at every depth, on the n labelled items (samples or tokens); the last is the intact model."""
 
     n: int
     metrics: tuple[str, ...]
     renorm: bool
-    method: Method  # how branches were silenced; the numbers are the same
+    method: Method  # how it was computed; the numbers are the same
     depths: tuple[Depth, ...]
 
 
@@ -55,31 +55,35 @@ def readout(
     chunk: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Readout:
-    """Each metric at each depth: after the first 0, 1, ..., n reachable merges, with all later branches silenced.
+    """Each metric at each depth: after the first 0, 1, ..., n reachable merges, with all later merges disabled.
 
-    A merge inside another's branch is passed before it; what holds it is kept. Where the shape changes later on, the
-    shortcuts carry the value: those of option A lose nothing but every second pixel, trained projections were fitted
-    to be added to their branches, and after post-norm merges the norms stay: read such depths with care (each Depth
-    counts the `projections` ahead). Labels of language models are (N, L) with -100 where nothing is asked, and stand
-    where the scores do: for a causal model, labels[:, t] is the token t + 1.
+    A merge inside another's branch is passed before the outer one, which stays active. If the shape changes at a later
+    merge, its shortcut carries the value. Read such depths with care: option A drops every second pixel, trained
+    projections were fitted to be added to their branches, and the norms of post-norm merges stay. Each Depth counts the
+    `projections` ahead. Labels of language models are (N, L), with -100 for tokens without a label, at the positions of
+    the scores: for a causal model, labels[:, t] is token t + 1.
 
-    BatchNorm's averages were made with all branches; `renorm` measures them again at each depth, on these
-    batches, for the layers from the first silenced merge on (LayerNorm needs none of this; averages that the
-    model keeps otherwise stay). It needs more than one value a channel. A post-activation ResNet with option A has no
-    norm on its skips, so nothing to measure again.
+    BatchNorm's running statistics were computed with all branches. `renorm` measures them again at each depth on these
+    batches, for the layers after the first disabled merge (LayerNorm needs no such step; other kinds of averages are
+    not changed). It needs more than one value per channel. A post-activation ResNet with option A has no norm on its
+    skips, so nothing is measured again.
 
-    By growing passes (growing.py), whose rows (samples times copies) `chunk` bounds, by default the largest batch's
-    but at least 16; with `renorm`, or where the model does not take that, by two or one passes a depth. Runs in eval
-    mode; the model comes back as it was. Raises UsageError for no data, a model without merges, or metrics that do
-    not fit the data; ReslabError where a metric gives NaN.
+    Uses growing passes (growing.py); `chunk` limits their rows (samples times copies), by default to the largest
+    batch's, but at least 16. With `renorm` there are two passes per depth, and one if the model does not allow growing
+    passes. Runs in eval mode; the model is restored. Raises UsageError for no data, a model without merges, or metrics
+    that do not match the data; ReslabError if a metric is NaN.
     """
     asked = checked(batches, metrics)
     merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
     usable = [merge for merge in merges if merge.reachable]
     if not usable:
-        raise UsageError(f"{type(model).__name__} has no merges to stop at: there is one depth only, its last layer")
+        raise UsageError(
+            f"no residual connection that can be edited was found in {type(model).__name__}: there is only one depth"
+        )
     later = [after(usable, passed) for passed in range(len(usable) + 1)]
-    short = [silenced for silenced in later if silenced]  # the last, and those inside the last, are the whole model
+    short = [
+        silenced for silenced in later if silenced
+    ]  # the last depth, and those inside the last merge, are the intact model
     lesions = [frozenset(merge.index for merge in silenced) for silenced in short]
     samples = [batch_size(example) for example, _ in batches]
     steps = Steps(progress, sum(samples) * len(lesions))
@@ -106,7 +110,7 @@ def readout(
 
 
 def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
-    """The merges to silence: those not passed, but for the ones that hold the last passed in their branch."""
+    """The merges to disable: those not passed, except the ones whose branch contains the last one passed."""
     known = {merge.index: merge for merge in merges}
     around, inner = set(), merges[passed - 1] if passed else None
     while inner is not None and inner.parent is not None:
@@ -116,7 +120,7 @@ def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
 
 
 def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Trial:
-    """The model with these merges silent and its BatchNorms used to that."""
+    """The model with these merges disabled and its BatchNorms adapted to that."""
     means = averages(model, merges, batches, later)
 
     @contextlib.contextmanager
@@ -124,19 +128,19 @@ def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch]
         with swapped(means), acting(model, merges, {merge.index: silence() for merge in later}):
             yield
 
-    return Trial(f"before merge {later[0].index} ({later[0].module or 'the model'})", change)
+    return Trial(f"read out before merge {later[0].index} ({later[0].module or 'the model'})", change)
 
 
-Averages = list[tuple[Tensor, Tensor]]  # a BatchNorm's buffers, and what they should hold
+Averages = list[tuple[Tensor, Tensor]]  # a BatchNorm's buffers and their new values
 
 
 def averages(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Averages:
-    """What the BatchNorms that run after the first of `later` see when the branches of all these are silent."""
+    """The statistics of the BatchNorms that run after the first of the `later` merges, with all of these disabled."""
     norms = [m for m in model.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
     own = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
     momenta = [norm.momentum for norm in norms]
 
-    def begin(h: Tensor) -> Tensor:  # what ran before sees what it always saw, and keeps its averages
+    def begin(h: Tensor) -> Tensor:  # norms before this merge see the same values as ever and keep their averages
         for norm in norms:
             norm.training = True
         return h
@@ -162,7 +166,7 @@ def averages(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch]
 
 @contextlib.contextmanager
 def swapped(pairs: Averages) -> Iterator[None]:
-    """Inside, the buffers hold the other values."""
+    """Inside, the buffers hold the new values."""
     own = [(buffer, buffer.clone()) for buffer, _ in pairs]
     try:
         for buffer, value in pairs:

@@ -1,4 +1,4 @@
-"""Reorder blocks of one shape (Veit et al. 2016, section 4.3): swap pairs, and tell the new order from the old."""
+"""Reorder blocks of one shape (Veit et al. 2016, section 4.3): swap pairs, and compare the new order with the old."""
 
 import contextlib
 from collections import Counter
@@ -17,16 +17,16 @@ from reslab.look.graph.merges import Merge
 
 @dataclass(frozen=True)
 class Blocks:
-    """The modules that hold a model's merges, in the order they run, and which pairs could change places."""
+    """The modules that contain a model's merges, in the order they run, and the pairs that can be swapped."""
 
     paths: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
-    why: str  # where there are no pairs
+    why: str  # the reason if there are no pairs
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a module: what went in and came out, but for the numbers."""
+    """One call of a module: the structure of its input and output, without the numbers."""
 
     path: str
     signature: tuple[Any, ...]
@@ -34,7 +34,7 @@ class Call:
 
 
 def find_blocks(model: nn.Module, merges: Sequence[Merge], example: Example) -> Blocks:
-    """The outermost modules that hold merges; a pair takes and gives tensors of the same shapes, and runs once."""
+    """The outermost modules that contain merges; a pair has the same input and output shapes and runs once."""
     paths = list(dict.fromkeys(merge.module for merge in merges if merge.module))
     calls = record_calls(model, paths, example)
     times = Counter(each.path for each in calls)
@@ -50,7 +50,7 @@ def find_blocks(model: nn.Module, merges: Sequence[Merge], example: Example) -> 
     pairs = tuple(pair for group in groups for pair in combinations(group, 2))
     blocks = Blocks(tuple(order), pairs, "" if pairs else why_not(model, merges, times))
     if pairs and not moves(model, blocks, example):
-        return Blocks(tuple(order), (), f"{type(model).__name__} does not run its blocks in the order they stand")
+        return Blocks(tuple(order), (), f"{type(model).__name__} does not run its blocks in the order of its modules")
     return blocks
 
 
@@ -61,16 +61,16 @@ def outermost(paths: Sequence[str]) -> list[str]:
 def why_not(model: nn.Module, merges: Sequence[Merge], times: Counter[str]) -> str:
     name = type(model).__name__
     if not merges:
-        return f"{name} has no merges, so no blocks to reorder"
+        return f"no residual connection was recognized in {name}, so there are no blocks to reorder"
     if not times:
-        return f"the blocks of {name} lie inline in one forward, not in modules that could change places"
+        return f"the blocks of {name} are written inline in one forward, not as modules that could be swapped"
     if min(times.values()) > 1:
-        return f"the blocks of {name} are one module that runs {min(times.values())} times: no order to change"
-    return f"no two blocks of {name} take and give tensors of the same shapes"
+        return f"the blocks of {name} are one module that runs {min(times.values())} times: there is no order to change"
+    return f"no two blocks of {name} have the same input and output shapes"
 
 
 def record_calls(model: nn.Module, paths: Sequence[str], example: Example) -> list[Call]:
-    """Every call of these modules in one pass, in order of the calls' ends."""
+    """Every call of these modules in one pass, in the order in which the calls end."""
     calls: list[Call] = []
     handles = []
 
@@ -93,7 +93,7 @@ def record_calls(model: nn.Module, paths: Sequence[str], example: Example) -> li
 
 
 def form(value: Any) -> Any:
-    """The value without its numbers: shapes and types of tensors, kinds of the rest."""
+    """The structure of a value: shapes and dtypes of tensors, types of everything else."""
     if isinstance(value, Tensor):
         return (tuple(value.shape), value.dtype)
     if isinstance(value, dict):
@@ -105,7 +105,7 @@ def form(value: Any) -> Any:
 
 @contextlib.contextmanager
 def arranged(model: nn.Module, blocks: Blocks, order: Sequence[int]) -> Iterator[None]:
-    """In place i stands block order[i]; at the end, after an exception too, each stands where it stood."""
+    """Inside, block order[i] is at position i; at the end, also after an exception, the original order is restored."""
     own = [model.get_submodule(path) for path in blocks.paths]
     try:
         for path, i in zip(blocks.paths, order, strict=True):
@@ -122,7 +122,7 @@ def place(model: nn.Module, path: str, module: nn.Module) -> None:
 
 
 def moves(model: nn.Module, blocks: Blocks, example: Example) -> bool:
-    """Whether a pair that changes places does run in the other order: a forward may hold its blocks elsewhere too."""
+    """Whether swapping two blocks really changes the order they run in: a forward may also keep them elsewhere."""
     a, b = blocks.pairs[0]
     order = swapped(len(blocks.paths), [(a, b)])
     with arranged(model, blocks, order):
@@ -130,12 +130,12 @@ def moves(model: nn.Module, blocks: Blocks, example: Example) -> bool:
             calls = record_calls(model, [blocks.paths[a], blocks.paths[b]], example)
         except UsageError:
             return False
-    # Hooks went onto the blocks that stood at these places then; they run in this order if places decide.
+    # The hooks are on the blocks now at these positions; they run in this order if the positions decide.
     return [each.path for each in calls] == [blocks.paths[a], blocks.paths[b]]
 
 
 def swapped(n: int, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    """The order 0 to n - 1 after the swaps, one after another."""
+    """The order 0 to n - 1 after these swaps, applied one after another."""
     order = list(range(n))
     for a, b in pairs:
         order[a], order[b] = order[b], order[a]
@@ -143,13 +143,13 @@ def swapped(n: int, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
 
 
 def shuffled(blocks: Blocks, swaps: int, coin: Random) -> tuple[int, ...]:
-    """The order after so many random swaps; one pair may be drawn again."""
-    # Only random() is promised to give the same numbers in every Python.
+    """The order after this many random swaps; a pair may be swapped more than once."""
+    # Only random() is guaranteed to give the same numbers in every Python version.
     return swapped(len(blocks.paths), [blocks.pairs[int(coin.random() * len(blocks.pairs))] for _ in range(swaps)])
 
 
 def kendall_tau(order: Sequence[int]) -> float:
-    """Kendall's rank correlation with 0, 1, 2, ...: 1 where all pairs stand in order, -1 where none does."""
+    """Kendall's rank correlation with 0, 1, 2, ...: 1 if all pairs are in order, -1 if none is."""
     from scipy.stats import kendalltau
 
     return float(kendalltau(range(len(order)), order).statistic) if len(order) > 1 else 1.0

@@ -1,8 +1,8 @@
-"""Measure lesions: all in growing passes, or one pass each where the model does not take a batch that grows.
+"""Measure lesions: all in growing passes, or one pass each if the model does not accept a growing batch.
 
-A model may mix its samples in ways nobody foresees, so no growing pass is believed unseen: copy 0 must be the whole
-model's output, always; and for every new shape of what goes in, lesions from the beginning, middle and end of the
-pass must equal those done one at a time.
+A model may mix its samples in unforeseen ways, so every growing pass is checked: copy 0 must always equal the intact
+model's output, and for every new input shape, lesions from the beginning, middle and end of the pass must equal
+those computed one at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ from reslab.look.lesion.trials import MetricSums, Steps, Trial, one_by_one
 from reslab.look.measure import METRICS, Batch, Metric
 
 Method = Literal["growing", "naive"]
-HELD = 2**24  # scores kept until a batch is through
+HELD = 2**24  # largest number of scores kept until a batch is finished
 
 
 class Measured(NamedTuple):
-    sums: MetricSums  # lesion i at place i + 1
+    sums: MetricSums  # lesion i is at i + 1
     method: Method
     why: str
 
@@ -41,13 +41,13 @@ def measured(
     most: int,
     steps: Steps,
 ) -> Measured:
-    """Every lesion's metrics. Eval mode and no gradients are the caller's part.
+    """The metrics of every lesion. The caller sets eval mode and disables gradients.
 
-    A grown batch has at most `most` rows, though at least a sample's two. Raises ReslabError where method="growing"
-    does not do.
+    A grown batch has at most `most` rows, but at least the two of one sample. Raises ReslabError if method="growing" is
+    not possible.
     """
     trials = [lesioned(model, merges, lesion) for lesion in lesions]
-    began, why = steps.done, "asked for" if lesions else "there is nothing to silence"
+    began, why = steps.done, "requested" if lesions else "there is no block to disable"
     if method != "naive" and lesions:
         sums = MetricSums(metrics, [trial.name for trial in trials])
         try:
@@ -56,17 +56,19 @@ def measured(
         except GrowthError as error:
             why = str(error).splitlines()[0]
             if method == "growing":
-                raise ReslabError(f"no growing pass: {why}; use ", arg("method", "naive")) from error
+                raise ReslabError(f"a growing pass is not possible: {why}; use ", arg("method", "naive")) from error
             steps.done = began
     return Measured(one_by_one(model, batches, metrics, trials, steps), "naive", why)
 
 
 def lesioned(model: nn.Module, merges: Sequence[Merge], lesion: Lesion) -> Trial:
-    """The model with these merges silent, as a trial of the naive loop."""
+    """The model with these merges disabled, as a trial of the naive loop."""
     known = {merge.index: merge for merge in merges}
     edits = {i: silence() for i in sorted(lesion)}
     names = [f"{i} ({known[i].module or known[i].path})" for i in edits]
-    name = f"without merge {names[0]}" if len(names) == 1 else f"without merges {', '.join(map(str, edits))}"
+    name = (
+        f"with merge {names[0]} disabled" if len(names) == 1 else f"with merges {', '.join(map(str, edits))} disabled"
+    )
     return Trial(name, lambda: acting(model, merges, edits))
 
 
@@ -80,19 +82,19 @@ def by_growing(
     most: int,
     steps: Steps,
 ) -> None:
-    """Fill the sums. Raises GrowthError with the reason."""
+    """Add all metrics to the sums. Raises GrowthError with the reason."""
     itemwise = all(metric in METRICS.values() for metric in sums.metrics.values())
     check = Check(model, merges)
     for example, labels in batches:
         n, whole = batch_size(example), scores(call(model, example))
         if whole.shape[:1] != (n,) or (labels is not None and labels.shape[0] != n):
-            raise GrowthError(f"the output, {list(whole.shape)}, does not begin with the {n} samples")
+            raise GrowthError(f"the first dimension of the output, {list(whole.shape)}, is not the {n} samples")
         sums.add(0, whole, labels, whole)
         for group in groups(lesions, most - 1):
             some, size = [lesions[i] for i in group], max(1, most // (len(group) + 1))
             spans = [(start, min(start + size, n)) for start in range(0, n, size)]
             grown: Iterable[Tensor] = check.passes(some, example, whole, spans, steps)
-            # A user's function may ask for all samples at once; and calls on few numbers cost more than these do.
+            # A user's metric may need all samples at once, and few large calls are faster than many small ones.
             if not itemwise or whole.numel() * len(group) <= HELD:
                 spans, grown = [(0, n)], [torch.cat(list(grown), dim=1)]
             for (a, b), found in zip(spans, grown, strict=True):
@@ -101,33 +103,33 @@ def by_growing(
 
 
 def groups(lesions: Sequence[Lesion], most: int) -> list[list[int]]:
-    """The lesions in groups of at most `most`, those together that begin near each other."""
+    """The lesions in groups of at most `most`; those that start near each other are grouped together."""
     order = sorted(range(len(lesions)), key=lambda i: sorted(lesions[i]))
     n = -(-len(order) // max(1, most))
     return [order[len(order) * i // n : len(order) * (i + 1) // n] for i in range(n)]
 
 
 class Check:
-    """Growing passes that are believed only where they agree with plain ones."""
+    """Growing passes that are accepted only if they agree with plain ones."""
 
     def __init__(self, model: nn.Module, merges: Sequence[Merge]) -> None:
         self.model, self.merges = model, merges
-        self.seen: set[Any] = set()  # shapes of what went in
+        self.seen: set[Any] = set()  # input shapes
 
     def passes(
         self, lesions: Sequence[Lesion], example: Example, whole: Tensor, spans: Sequence[tuple[int, int]], steps: Steps
     ) -> Iterator[Tensor]:
-        """The scores of samples a to b, for each (a, b)."""
+        """The scores of samples a to b, for each span (a, b)."""
         for a, b in spans:
             found = self.grown(lesions, rows(example, a, b), whole[a:b])
             steps.add((b - a) * len(lesions))
             yield found
 
     def grown(self, lesions: Sequence[Lesion], example: Example, whole: Tensor) -> Tensor:
-        """(1 + lesions, N, ...) scores. Raises GrowthError where they are not what one pass a lesion gives."""
+        """Scores (1 + lesions, N, ...). Raises GrowthError if they differ from those of one pass per lesion."""
         found = grow(self.model, self.merges, lesions, example)
         if not agree(found[0], whole):
-            raise GrowthError("with more samples beside them the same samples give another output")
+            raise GrowthError("the output for a sample changes if more samples are in the batch")
         args, kwargs = arguments(example)
         form = (len(lesions), *(t.shape for t in tensors([*args, *kwargs.values()])))
         if form not in self.seen:
@@ -136,13 +138,13 @@ class Check:
                 with trial.change():
                     alone = scores(call(self.model, example))
                 if not agree(found[i + 1], alone):
-                    raise GrowthError(f"{trial.name} a growing pass does not give what a pass alone gives")
+                    raise GrowthError(f"{trial.name}, a growing pass does not give the result of a single pass")
             self.seen.add(form)
         return found
 
 
 def agree(ours: Tensor, theirs: Tensor) -> bool:
-    """Whether two scores are equal but for rounding: within the root of the type's precision, of the largest."""
+    """Whether two scores are equal up to rounding: sqrt(eps) of the dtype, relative to the largest score."""
     if ours.shape != theirs.shape or not theirs.numel():
         return ours.shape == theirs.shape
     kind = theirs.dtype if theirs.is_floating_point() else torch.float32

@@ -1,4 +1,4 @@
-"""Measure changed models beside the whole one: each trial is a change that lasts for a pass."""
+"""Measure changed models and the intact one: each trial is a change that lasts for one pass."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -13,27 +13,27 @@ from reslab.look.graph.example import batch_size, call, scores
 from reslab.look.measure import IGNORED, Batch, Metric, chosen, measure
 
 Progress = Callable[[int, int], None]
-Values = dict[str, float]  # each metric's mean over the things asked
+Values = dict[str, float]  # each metric's mean over the labelled items
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a change is called in an error, and the change: a context inside which the model is changed."""
+    """A change of the model (a context inside which it is changed), and its name in error messages."""
 
     name: str
     change: Callable[[], AbstractContextManager[Any]]
 
 
 class MetricSums:
-    """Each metric's mean over the things asked, for the whole model (at 0) and every trial (from 1)."""
+    """Each metric's mean over the labelled items, for the intact model (at 0) and every trial (from 1)."""
 
     def __init__(self, metrics: dict[str, Metric], names: Sequence[str]) -> None:
-        self.metrics, self.names = metrics, ["the whole model", *names]
+        self.metrics, self.names = metrics, ["the intact model", *names]
         self.sums: list[dict[str, Tensor]] = [{} for _ in self.names]
         self.n = 0
 
     def add(self, at: int, changed: Tensor, labels: Tensor | None, whole: Tensor) -> None:
-        """Some samples' scores. Raises ReslabError that says which trial and metric gave what is no number."""
+        """Add the scores of some samples. Raises ReslabError naming trial and metric if a value is not finite."""
         things = count(whole, labels)
         self.n += 0 if at else things
         try:
@@ -41,7 +41,7 @@ class MetricSums:
         except ReslabError as error:
             raise type(error)(f"{self.names[at]}: {error}") from error
         for name, found in values.items():
-            if things:  # one number for all weighs as much as one for each
+            if things:  # a metric may return one number for all items
                 mean = (found if found.device.type == "mps" else found.double()).mean()
                 self.sums[at][name] = self.sums[at].get(name, 0.0) + mean * things
 
@@ -64,7 +64,7 @@ class Steps:
 def one_by_one(
     model: nn.Module, batches: Sequence[Batch], metrics: dict[str, Metric], trials: Sequence[Trial], steps: Steps
 ) -> MetricSums:
-    """The naive loop: a pass for every trial and batch. The model is in eval mode and without gradients already."""
+    """The naive loop: one pass per trial and batch. The caller sets eval mode and disables gradients."""
     sums = MetricSums(metrics, [trial.name for trial in trials])
     for example, labels in batches:
         whole = scores(call(model, example))
@@ -78,18 +78,18 @@ def one_by_one(
 
 
 def count(scores: Tensor, labels: Tensor | None) -> int:
-    """How many things are asked: the labels that fit the scores, else the rows of scores."""
+    """The number of labelled items if the labels match the scores, else the number of rows of scores."""
     if labels is not None and scores.shape[:-1] == labels.shape:
         return int((labels != IGNORED).sum())
     return scores.numel() // scores.shape[-1] if scores.dim() > 1 else scores.numel()
 
 
 def checked(batches: Sequence[Batch], metrics: Sequence[str | Metric] | None) -> dict[str, Metric]:
-    """The metrics for these batches. Raises UsageError for no batches, or labels with some of them only."""
+    """The metrics for these batches. Raises UsageError if there are no batches, or only some have labels."""
     if not batches:
         raise UsageError("there are no batches to measure on")
     if len({labels is None for _, labels in batches}) > 1:
-        raise UsageError("some batches have labels and some have none: give all or none")
+        raise UsageError("some batches have labels and some have none; all or none must have them")
     if all(labels is not None and not torch.any(labels != IGNORED) for _, labels in batches):
-        raise UsageError(f"nothing is asked: every label is {IGNORED}")
+        raise UsageError(f"there is no labelled item: every label is {IGNORED}")
     return chosen(metrics, batches[0][1])

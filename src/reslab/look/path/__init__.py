@@ -1,1 +1,1 @@
-"""The gradient by path length."""
+"""The gradient by path length: exact, and estimated by sampling paths."""

@@ -1,4 +1,4 @@
-"""Where a gradient is taken: at the example itself where it is of numbers, else at the embeddings of its ids."""
+"""Where the gradient is taken: at the example if it is floating-point, else at the embeddings of its ids."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from reslab.look.graph.merges import Merge
 
 
 class Entry:
-    """The tensor at which the gradient is read; `module` is the path of the module that gives it, None: the input."""
+    """The tensor at which the gradient is read; `module` is the path of the module that returns it; None: the input."""
 
     def __init__(self, model: nn.Module, merges: Sequence[Merge], example: Example) -> None:
         self.model, self.module = model, None
@@ -29,7 +29,7 @@ class Entry:
 
     @contextlib.contextmanager
     def watched(self, example: Example) -> Iterator[tuple[Any, list[Tensor]]]:
-        """(the example to run, the list that holds the tensor whose .grad is asked, once the model ran)."""
+        """(the example to run, a list that will contain the tensor to differentiate by once the model has run)."""
         held: list[Tensor] = []
 
         def leaf(value: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Entry:
 
 
 def embedding(model: nn.Module, merge: Merge, example: Example) -> str:
-    """The last module whose output is what the first merge starts from, or from which that differs by constants."""
+    """The last module whose output is the first merge's skip, else the first with that shape (it may add constants)."""
     seen: list[tuple[str, Tensor]] = []
     entering: list[tuple[int, Tensor]] = []
 
@@ -71,5 +71,7 @@ def embedding(model: nn.Module, merge: Merge, example: Example) -> str:
     exact = [path for path, out in seen if out is start]
     like = [path for path, out in seen if out.is_floating_point() and out.shape == start.shape]
     if not exact and not like:
-        raise UsageError("the example has no floating-point input, and no module gives what the first merge takes")
+        raise UsageError(
+            "the example has no floating-point input, and no module returns the input of the first residual connection"
+        )
     return exact[-1] if exact else like[0]

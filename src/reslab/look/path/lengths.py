@@ -1,7 +1,7 @@
-"""Counting a residual network's paths: each goes through or around every branch; its length is the branches it takes.
+"""Count the paths of a residual network: each goes through or around every branch; its length is the branches it takes.
 
-Veit et al. 2016 (arXiv 1605.06431), section 3: for n merges in a row the lengths are Binomial(n, 1/2). Merges inside
-a branch count only for paths that take it, and parallel branches are a choice of several.
+Veit et al. 2016 (arXiv 1605.06431), section 3: for n merges in a row the lengths are Binomial(n, 1/2). Merges inside a
+branch count only for paths that take this branch; of parallel branches a path takes at most one.
 """
 
 import random
@@ -11,13 +11,15 @@ from reslab.look.graph.merges import Merge
 
 
 class Lengths:
-    """The tree of merges: which follow one another, which lie in a branch of which."""
+    """The tree of merges: which merges follow one another, and which lie in a branch of another."""
 
     def __init__(self, merges: Sequence[Merge]) -> None:
         self.branches = {merge.index: max(1, len(merge.branches)) for merge in merges}
         self.inside: dict[int | None, list[int]] = {}
         for merge in merges:
-            parent = merge.parent if merge.parent in self.branches else None  # one that cannot be acted on is no node
+            parent = (
+                merge.parent if merge.parent in self.branches else None
+            )  # a merge that cannot be edited is not in the tree
             self.inside.setdefault(parent, []).append(merge.index)
 
     def within(self, i: int) -> int:
@@ -25,7 +27,7 @@ class Lengths:
         return len(self.counts(i)) - 1
 
     def counts(self, within: int | None = None) -> list[int]:
-        """How many paths have length 0, 1, 2, ...: exact whole numbers."""
+        """The number of paths of length 0, 1, 2, ... (exact integers)."""
         return self.rest(self.inside.get(within, []))
 
     def longest(self) -> int:
@@ -33,20 +35,20 @@ class Lengths:
         return len(self.counts()) - 1
 
     def rest(self, row: Sequence[int]) -> list[int]:
-        """The counts for merges one after another: the product of their polynomials."""
+        """The counts for a sequence of merges: the product of their polynomials."""
         total = [1]
         for i in row:
             total = product(total, self.one(i))
         return total
 
     def one(self, i: int) -> list[int]:
-        """1 + z * (what lies in the branch + the other branches)."""
+        """1 + z * (the counts inside the branch + the number of other branches)."""
         inner = self.counts(i)
         inner[0] += self.branches[i] - 1
         return [1, *inner]
 
     def draw(self, length: int, generator: random.Random) -> dict[int, int]:
-        """A path of this length, uniformly: merge -> which of its branches it takes; all others it goes around."""
+        """A uniformly sampled path of this length: merge -> the branch it takes; it goes around all other merges."""
         taken: dict[int, int] = {}
         self.choose(self.inside.get(None, []), length, generator, taken)
         return taken
@@ -65,7 +67,7 @@ class Lengths:
             if k == 0:
                 continue
             inner = self.counts(i)
-            # Of the ways to pass here with k branches, those through the first branch hold what lies inside it.
+            # Among the ways to take k branches here, those through the first branch include the merges inside it.
             first = inner[k - 1] if k - 1 < len(inner) else 0
             pick = generator.randrange(here[k])
             taken[i] = 0 if pick < first else pick - first + 1
@@ -82,12 +84,12 @@ def product(a: Sequence[int], b: Sequence[int]) -> list[int]:
 
 
 def share(counts: Sequence[int], first: int, last: int) -> float:
-    """The part of all paths whose length lies in first..last."""
+    """The share of all paths whose length is in first..last."""
     return sum(counts[first : last + 1]) / sum(counts)
 
 
 def effective_range(weights: Sequence[float], level: float = 0.95) -> tuple[int, int]:
-    """The shortest run of lengths that holds `level` of the weights' sum; the first such where several do."""
+    """The shortest range of lengths that holds `level` of the weights' sum; the first of them if there are several."""
     total = sum(weights)
     if total <= 0:
         return 0, len(weights) - 1

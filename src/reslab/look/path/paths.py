@@ -1,7 +1,7 @@
-"""What each path length carries of the gradient: exactly, and as published, by sampling.
+"""The gradient carried by each path length: exact, and estimated by sampling as published.
 
-Along a residual network the gradient is the sum, over all paths, of what each path brings back. Forward paths are not
-additive (the branches are nonlinear); gradient paths are, exactly.
+In a residual network the gradient is the sum, over all paths, of what each path carries back. Forward paths are not
+additive (the branches are nonlinear); gradient paths are exactly additive.
 """
 
 import random
@@ -17,7 +17,7 @@ from reslab.look.graph.merges import Merge, Merges, find
 from reslab.look.measure import Batch, Loss
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths, effective_range, share
-from reslab.look.path.sampling import drawn, path_norms
+from reslab.look.path.sampling import path_norms, sample_paths
 from reslab.look.path.spectrum import check_samples, deviation, spectrum
 
 Progress = Callable[[int, int], None]
@@ -25,23 +25,23 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """What each path length carries; place k of every list is length k."""
+    """The gradient carried by each path length; index k of every tuple is length k."""
 
     n: int  # samples
     merges: int
-    at: str  # where the gradient is taken: "input", or the module whose output is
-    method: str  # "shrinking", or "copies" where the model cannot take a smaller batch midway
-    counts: tuple[int, ...]  # paths of length k, exact
+    at: str  # where the gradient is taken: "input", or the path of the module whose output is used
+    method: str  # "shrinking", or "copies" if the model does not accept a batch that shrinks during the pass
+    counts: tuple[int, ...]  # number of paths of length k, exact
     exact: tuple[float, ...]  # |G_k|, mean over samples
     share: tuple[float, ...]  # <G_k, G> / <G, G>, mean over samples; all lengths sum to 1
     gradient: float  # |G|, mean over samples
-    deviation: float  # |sum of G_k - G| / |G|, the largest met
-    sampled: tuple[float, ...]  # the mean norm of one path's gradient; empty where not asked for
-    sampled_paths: int  # how many paths a length
-    product: tuple[float, ...]  # count x sampled norm, as published: it does not see that paths cancel
-    effective: tuple[int, int] | None  # the shortest run of lengths that holds 95 % of `product`
-    effective_share: float | None  # the part of all paths that have these lengths
-    effective_exact: tuple[int, int]  # the same run for `exact`
+    deviation: float  # |sum of G_k - G| / |G|, the largest over all batches
+    sampled: tuple[float, ...]  # the mean norm of a single path's gradient; empty if not requested
+    sampled_paths: int  # sampled paths per length
+    product: tuple[float, ...]  # count x sampled norm, as published; it ignores that paths cancel
+    effective: tuple[int, int] | None  # the shortest range of lengths that holds 95 % of `product`
+    effective_share: float | None  # the share of all paths that have these lengths
+    effective_exact: tuple[int, int]  # the same range for `exact`
     effective_exact_share: float
 
 
@@ -76,22 +76,22 @@ def paths(
     chunk: int = 256,
     progress: Progress | None = None,
 ) -> Paths:
-    """The gradient of the loss by path length, over all samples; with `sample`, that many drawn paths a length too.
+    """The gradient of the loss by path length, over all samples; also estimated from `sample` random paths per length.
 
-    The loss is `measure.objective` (cross-entropy where there are labels) or `loss(scores, labels)`, summed over
-    samples. `chunk` bounds the rows (copies times samples) in memory at once. Raises UsageError
-    for a model without merges, or whose merges do not carry the batch in their first dimension.
+    The loss is `measure.objective` (cross-entropy if there are labels) or `loss(scores, labels)`, summed over samples.
+    `chunk` limits the rows (copies times samples) in memory. Raises UsageError for a model without merges, or if the
+    first dimension of its merges is not the batch.
     """
     if not batches:
-        raise UsageError("no data: give at least one batch")
+        raise UsageError("no data: at least one batch is needed")
     if sample < 0 or chunk < 1:
         raise UsageError(f"sample must be zero or more and chunk positive, got {sample} and {chunk}")
     merges = merges or find(model, rows(batches[0][0], 0, 2))
-    usable = checked(merges)
+    usable = usable_merges(merges)
     lengths = Lengths(usable)
     counts = lengths.counts()
     with as_it_was(model):
-        model.requires_grad_(False)  # only the way back to the input is asked
+        model.requires_grad_(False)  # only the gradient at the entry is needed
         entry = Entry(model, usable, rows(batches[0][0], 0, 1))
         check_samples(model, batches[0], entry, usable)
         exact = list(pieces(batches, max(1, chunk // len(counts))))
@@ -107,7 +107,7 @@ def paths(
             n = batch_size(piece[0])
             for k in range(len(counts)):
                 for many in portions(sample, max(1, chunk // n)):
-                    taken = drawn(lengths, k, n, many, generator)
+                    taken = sample_paths(lengths, k, n, many, generator)
                     sums[k] += float(path_norms(model, piece, entry, usable, loss, taken).double().sum())
                 done = told(progress, done, total)
     return summary(totals, counts, [s / (totals.n * sample) for s in sums] if sample else [], sample, entry, method)
@@ -138,22 +138,24 @@ def summary(totals: Totals, counts: list[int], sampled: list[float], many: int, 
     )
 
 
-def checked(merges: Merges) -> list[Merge]:
-    """The merges that can be acted on. Raises UsageError where there are none, or one does not hold the batch first."""
+def usable_merges(merges: Merges) -> list[Merge]:
+    """The merges that can be edited. Raises UsageError if there are none, or if one does not have the batch first."""
     usable = [merge for merge in merges if merge.reachable]
     if not usable:
-        raise UsageError(f"{merges.model} has no residual merges, so there is one path only, through every layer")
+        raise UsageError(
+            f"no residual connection that can be edited was found in {merges.model}: there is only one path to follow"
+        )
     for merge in usable:
         if merge.shape[0] != merges.batch:
             raise UsageError(
-                f"merge {merge.index} ({merge.module}) adds {list(merge.shape)}, not {merges.batch} samples first, and"
-                " paths are followed sample by sample; build the model with batch_first=True"
+                f"merge {merge.index} ({merge.module}) adds tensors of shape {list(merge.shape)}, but paths need the "
+                f"{merges.batch} samples in the first dimension: build the model with batch_first=True"
             )
     return usable
 
 
 def pieces(batches: Sequence[Batch], size: int) -> Iterator[Batch]:
-    """The batches, cut to at most `size` samples."""
+    """The batches, cut into pieces of at most `size` samples."""
     for example, labels in batches:
         n = batch_size(example)
         for start in range(0, n, size):

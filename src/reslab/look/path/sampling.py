@@ -1,7 +1,7 @@
 """The gradient that single paths carry, as published: Veit et al. 2016 (arXiv 1605.06431), section 4.2.
 
-Forward the whole network; backward the gradient passes the branch alone at the k merges drawn, and the skip alone at
-all others. Here many paths go side by side, one a row of the batch.
+Forward, the network is intact. Backward, the gradient passes only the branch at the k sampled merges, and only the skip
+at all others. Here many paths run in parallel, one per row of the batch.
 """
 
 import random
@@ -23,7 +23,7 @@ AROUND = -1  # a path that takes none of a merge's branches
 
 
 class Gate(torch.autograd.Function):
-    """Forward nothing; backward only the rows marked pass."""
+    """The identity forward; backward, only the marked rows pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class Gate(torch.autograd.Function):
 
 
 def gates(merges: Sequence[Merge], taken: Sequence[dict[int, int]], device: torch.device) -> dict[int, Edit]:
-    """Edits under which row r of the batch goes back along path r."""
+    """Edits under which the gradient of row r goes back along path r."""
 
     def gate(merge: int, branch: int) -> Callable[[Tensor], Tensor]:
         rows = torch.tensor([path.get(merge, AROUND) == branch for path in taken], device=device)
@@ -59,7 +59,7 @@ def path_norms(
     loss: Loss | None,
     taken: Sequence[Sequence[dict[int, int]]],
 ) -> Tensor:
-    """The norms, (S, N), of the gradients along S paths for each of N samples; taken[s][j] is sample j's s-th path."""
+    """The norms (S, N) of the gradients along S paths for each of N samples; taken[s][j] is path s of sample j."""
     n, copies = batch_size(batch[0]), len(taken)
     flat = [path for row in taken for path in row]
     example, labels = batch
@@ -69,8 +69,8 @@ def path_norms(
     return found.reshape(copies, n, -1).norm(dim=-1)
 
 
-def drawn(
+def sample_paths(
     lengths: Lengths, length: int, samples: int, paths: int, generator: random.Random
 ) -> list[list[dict[int, int]]]:
-    """`paths` paths of one length for each of the samples."""
+    """`paths` random paths of one length for each sample."""
     return [[lengths.draw(length, generator) for _ in range(samples)] for _ in range(paths)]

@@ -1,13 +1,13 @@
-"""The gradient by path length, exactly: all G_k in one shrinking pass.
+"""The exact gradient by path length: all G_k in one shrinking pass.
 
-Start with K + 1 copies of the batch; at each merge
+The pass starts with K + 1 copies of the batch. At each merge
 
     out = skip[copies 0 .. m-2] + branch[copies 1 .. m-1]
 
-All copies hold the same values, so forward nothing changes but that one copy falls away; backward each branch hands
-its gradient to the copy one above. At the end one copy is left, and at the start copy k holds G_k, the sum of the
-gradients of all paths through k branches. Costs about K / 2 usual passes. Where a model cannot take a smaller batch
-midway, all copies stay, and the branches' gradients are moved up one by one.
+All copies hold the same values, so the forward pass is unchanged except that one copy is dropped. Backward, each branch
+passes its gradient to the copy above. At the end one copy is left, and at the start copy k holds G_k, the sum of the
+gradients of all paths through k branches. The cost is about K / 2 ordinary passes. If a model does not accept a batch
+that shrinks during the pass, all copies stay and the gradients of the branches are moved up one by one.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,14 +25,14 @@ from reslab.look.measure import Batch, Loss, objective
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths
 
-# How far the sum of all G_k may lie from the gradient before something must be wrong. In float32 batches of other sizes
-# round otherwise, and a value at a ReLU's kink falls on its other side in one of a million: 0.003 was seen in a trained
-# ResNet-56, whose float64 gives 4e-16.
+# The largest accepted deviation of the sum of all G_k from the gradient. In float32, batches of other sizes are rounded
+# differently, and about one value in a million falls on the other side of a ReLU's kink: 0.003 was seen in a trained
+# ResNet-56, and 4e-16 in float64.
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 0.05, torch.float16: 0.5, torch.bfloat16: 0.5}
 
 
 class Shift(torch.autograd.Function):
-    """Forward nothing; backward each copy is given the gradient of the copy below it."""
+    """The identity forward; backward, each copy gets the gradient of the copy below it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
@@ -51,7 +51,7 @@ def shrinking(merges: Sequence[Merge], size: int) -> dict[int, Edit]:
     lengths = Lengths(merges)
 
     def drop_last(n: int) -> Callable[[Tensor], Tensor]:
-        return lambda skip: skip[: skip.shape[0] - n * size]  # also as many as the branch lost inside
+        return lambda skip: skip[: skip.shape[0] - n * size]  # including the copies dropped inside the branch
 
     return {
         merge.index: Edit(skip=drop_last(1 + lengths.within(merge.index)), branch=lambda branch: branch[size:])
@@ -76,19 +76,19 @@ def gradient(
     loss: Loss | None,
     copies: int = 1,
 ) -> Tensor:
-    """d loss / d entry of a pass under `edits`, (copies * N, ...), with the loss put on the first N answers."""
+    """d loss / d entry of a pass under `edits`, (copies * N, ...), for the loss of the first N rows of the output."""
     example, labels = batch
     n = batch_size(example)
     with torch.enable_grad(), acting(model, merges, edits), entry.watched(repeated(example, copies)) as (given, held):
         answer = scores(call(model, given))
         if answer.shape[0] not in (n, copies * n):
-            raise UsageError(f"the model answers {answer.shape[0]} rows to {copies} copies of {n} samples")
+            raise UsageError(f"the model returned {answer.shape[0]} rows for {copies} copies of {n} samples")
         (found,) = torch.autograd.grad((loss or objective)(answer[:n], labels), held[:1])
     return found
 
 
 def check_samples(model: nn.Module, batch: Batch, entry: Entry, merges: Sequence[Merge]) -> None:
-    """Raises UsageError where one sample's answer depends on another sample: copies would then mix."""
+    """Raises UsageError if one sample's output depends on another sample, because copies would then mix."""
     example, _ = batch
     if batch_size(example) < 2:
         return
@@ -97,17 +97,17 @@ def check_samples(model: nn.Module, batch: Batch, entry: Entry, merges: Sequence
     )
     if found[1:].count_nonzero():
         raise UsageError(
-            "the model's answer to a sample depends on the other samples of the batch, and paths are followed sample by"
-            " sample; does the batch come second? build the model with batch_first=True"
+            "the model's output for a sample depends on the other samples of the batch, but paths need independent "
+            "samples; if the batch is the second dimension, build the model with batch_first=True"
         )
 
 
 def spectrum(
     model: nn.Module, batch: Batch, entry: Entry, merges: Sequence[Merge], loss: Loss | None, method: str
 ) -> tuple[Tensor, Tensor, str]:
-    """(G (K + 1, N, D), the whole gradient (N, D), the method that the model could take).
+    """(G (K + 1, N, D), the full gradient (N, D), the method that worked for the model).
 
-    Raises ReslabError where the sum of G is not the gradient: the model then does not treat its samples one by one.
+    Raises ReslabError if the sum of G is not the gradient: the model then mixes its samples.
     """
     n, copies = batch_size(batch[0]), Lengths(merges).longest() + 1
     whole = gradient(model, batch, entry, merges, {}, loss).reshape(n, -1)
@@ -123,13 +123,13 @@ def spectrum(
         if error <= TOLERANCE.get(whole.dtype, 0.05):
             return parts, whole, name
     raise ReslabError(
-        f"the gradients by path length do not sum to the whole gradient (off by {error:.2g} of their sizes): the model"
-        " does not treat the samples of a batch one by one"
+        f"the gradients by path length do not sum to the full gradient (relative error {error:.2g}): the model mixes "
+        "the samples of a batch"
     )
 
 
 def imbalance(parts: Tensor, whole: Tensor) -> float:
-    """|sum of parts - whole| / sum of |part|: rounding is as large as what is added, however much of it cancels."""
+    """|sum of parts - whole| / sum of |part|, because rounding scales with the parts, even if they cancel."""
     sizes = parts.flatten(1).norm(dim=1).sum()
     return float((parts.sum(dim=0) - whole).norm() / sizes.clamp_min(torch.finfo(whole.dtype).tiny))
 
