@@ -30,9 +30,9 @@ help:
 install: .venv/core
 
 demo: .venv/core
-	$(BIN)/reslab study degradation --data digits --depths 20 56 --seeds 2 --recipe digits --out runs/demo
+	$(BIN)/reslab study degradation --data digits --depths 20 56 --seeds 3 --recipe digits --epochs 20 --out runs/demo
 	$(BIN)/reslab look lesions runs/demo/resnet56-s0 --samples 200 --repeats 5 --threads 1
-	$(BIN)/reslab look lesions runs/demo/plain56-s0 --samples 200 --threads 1
+	$(BIN)/reslab look lesions runs/demo/plain20-s0 --samples 200 --threads 1
 	$(BIN)/reslab look paths runs/demo/resnet56-s0 --samples 8 --threads 1
 	set -e; for net in plain20 plain56 resnet20 resnet56; do $(BIN)/reslab look responses runs/demo/$$net-s0 --threads 1; done
 	$(BIN)/reslab report runs/demo

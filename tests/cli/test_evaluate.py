@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from reslab.cli import main
+from reslab.cli.evaluate import which_counts
 from reslab.run import Run
 
 TRAIN = [
@@ -100,3 +101,17 @@ def test_a_measurement_that_cannot_be_stored_is_printed(run: Run, capsys: pytest
         told = capsys.readouterr()
         assert "error" in told.out
         assert "warning: the result is not on the page of the run: cannot write run/results/eval.json" in told.err
+
+
+def test_the_precision_that_a_test_error_was_measured_in_is_named(tmp_path: Path) -> None:
+    """Training in bf16 counted 4.44 %, this evaluation in fp32 counts a little differently: both are named."""
+    run = Run(tmp_path)
+    run.write_json("data.json", {"fingerprint": "f"})
+    found = {"part": "test", "precision": "fp32", "data": {"fingerprint": "f"}}
+    assert which_counts(run, found) == ""  # nothing to compare with
+    run.write_json("results/train.json", {"test_error": 4.44, "choice": {"precision": "bf16"}})
+    assert which_counts(run, found) == (
+        "the run's test error is this one, measured in fp32; at the end of training it was 4.44 %, measured in bf16\n"
+    )
+    for other in ({"part": "train"}, {"precision": "bf16"}, {"data": {"fingerprint": "other"}}):
+        assert which_counts(run, {**found, **other}) == ""

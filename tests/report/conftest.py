@@ -125,8 +125,8 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         }  # fmt: skip
         seen = {
             "error": end, "error_low": end * 0.7, "error_high": end * 1.45, "top5": 0.28, "n": 360, "loss": 0.2611,
-            "views": "single view", "classes": names, "confusion": confusion(len(names), 36, 4), "data": DATA,
-            "command": f"reslab eval {name}",
+            "views": "single view", "precision": "fp32", "classes": names,
+            "confusion": confusion(len(names), 36, 4), "data": DATA, "command": f"reslab eval {name}",
         }  # fmt: skip
         toml = "\n".join(f"{key} = {value}" for key, value in RECIPE.items())
         (folder / "recipe.toml").write_text(f"# reslab train resnet56\n{toml}\n")

@@ -161,14 +161,14 @@ def test_only_the_runs_own_test_images_make_the_headline(other: dict[str, Any], 
     seen = json.loads((folder / "results" / "eval.json").read_text()) | {"error": 55.5} | other
     (folder / "results" / "eval.json").write_text(json.dumps(seen))  # as it was once stored
     text = Page(write(folder)).text
-    assert "7.30 % last epoch, 360 images" in " ".join(text.split())
+    assert "7.30 % last epoch in bf16, 360 images" in " ".join(text.split())
     assert f"{other.get('data', {'name': 'digits'})['name']}, {other.get('part', 'test')}" in text
     assert text.count("55.50 %") == 1
     (folder / "results" / "eval-other.json").write_text(json.dumps(seen))
     own = {**seen, "error": 6.25, "part": "test", "data": {"fingerprint": "9f2c61d0a7b4"}, "precise_bn": True}
     (folder / "results" / "eval.json").write_text(json.dumps(own))
     text = " ".join(Page(write(folder)).text.split())
-    assert "6.25 % evaluated, single view, precise BN, 360 images" in text
+    assert "6.25 % evaluated in fp32, single view, precise BN, 360 images" in text
     assert "55.50 %" in text
 
 

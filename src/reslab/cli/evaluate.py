@@ -64,14 +64,14 @@ def evaluate(
         print(f"{model}: {replace(module.match, warning=None)}")  # its warning was said at loading
         print(
             f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
-            f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views}, {part} images of"
-            f" {images.name}"
+            f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
+            f"{found.precision}, {part} images of {images.name}"
         )
     report = keep(model, result)
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
     elif report:
-        print(f"report: {report}\nnext:   reslab report {quote(str(model))}")
+        print(f"{which_counts(Run(model), result)}report: {report}\nnext:   reslab report {quote(str(model))}")
     elif not model.is_dir():
         print("next:   reslab train --help")
 
@@ -117,6 +117,22 @@ def gather(
     return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
 
 
+def of_its_data(run: Run, result: dict[str, Any]) -> bool:
+    return bool(run.read_json("data.json").get("fingerprint") == result["data"]["fingerprint"])
+
+
+def which_counts(run: Run, result: dict[str, Any]) -> str:
+    """Which of two test errors is the run's, where training measured in another precision than this evaluation."""
+    if result["part"] != "test" or not of_its_data(run, result) or not run.has("results/train.json"):
+        return ""
+    trained = run.read_json("results/train.json")
+    before, error = (trained.get("choice") or {}).get("precision"), trained.get("test_error")
+    if error is None or before in (None, result["precision"]):
+        return ""
+    return (f"the run's test error is this one, measured in {result['precision']}; at the end of training it was "
+            f"{error:.2f} %, measured in {before}\n")  # fmt: skip
+
+
 def keep(model: Path, result: dict[str, Any]) -> str | None:
     """Store the result in a run folder and draw its page anew; a lone file has neither.
 
@@ -127,7 +143,7 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
     from reslab.report import write
 
     run = Run(model)
-    own = run.read_json("data.json").get("fingerprint") == result["data"]["fingerprint"]
+    own = of_its_data(run, result)
     parts = ["eval", *([] if own else [slug(result["data"]["name"])]), *([] if result["part"] == "test" else ["train"])]
     try:
         store(run, "-".join(parts), result, of=result["data"]["fingerprint"])

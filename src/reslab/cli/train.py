@@ -72,7 +72,7 @@ def train(
         return
     print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
     print(
-        f"test error {say.percent(result['test_error'])} (n = {result['test_n']}), "
+        f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in {result['choice']['precision']}), "
         f"training error {say.percent(result['train_error'])}, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )

@@ -17,7 +17,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 
 | | |
 |---|---|
-| test error | {result["test_error"]:.2f} % (top-1, single view, n = {result["test_n"]}, one seed) |
+| test error | {result["test_error"]:.2f} % ({choice["precision"]}, top-1, single view, n = {result["test_n"]}) |
 | training error | {result["train_error"]:.2f} % (during the last epoch) |
 | trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
 | device | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |

@@ -143,6 +143,7 @@ class Evaluation(TypedDict, total=False):
     top5: Number
     loss: Number
     views: str
+    precision: str
     part: str
     precise_bn: bool
     classes: list[str]
@@ -158,6 +159,7 @@ class Evaluation(TypedDict, total=False):
     rule: str
     exact: Number
     f1: Number
+    intervals: dict[str, list[Number] | None]
     ece: Number
     reliability: Reliability
     missing: Count

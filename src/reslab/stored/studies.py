@@ -39,14 +39,24 @@ class Row(TypedDict, total=False):
 class Statistic(TypedDict, total=False):
     name: str
     value: Number
+    df: Number
     p: Number
+    p_holm: Number
+    n: Number
     words: str
+
+
+class Effect(TypedDict, total=False):
+    points: Number
+    low: Number
+    high: Number
 
 
 class Verdict(TypedDict, total=False):
     question: str
     answer: str
     sentence: str
+    effect: Effect | None
     statistic: Statistic | None
 
 

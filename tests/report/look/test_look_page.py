@@ -185,6 +185,30 @@ def test_a_run_keeps_its_page_and_links_to_what_was_seen(
     assert 'href="look.html"' not in write(run, out=tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_study_shows_the_deepest_plain_net_that_learned(
+    study_folder: Path, study: Facts, net: Callable[..., Facts], plain: Callable[..., Facts]
+) -> None:
+    seen = {"resnet56-s0": net((9, 9, 9)), "plain20-s0": plain(19), "plain44-s0": plain(43), "plain56-s0": plain(55)}
+    for name, results in seen.items():
+        (study_folder / name / "results").mkdir(parents=True)
+        for verb, found in results.items():
+            (study_folder / name / "results" / f"look-{verb}.json").write_text(json.dumps(found))
+    errors = {"plain44": 61.25, "plain56": 84.3}
+    for run in study["runs"]:
+        run["train_error"] = errors.get(run["net"], run["train_error"])
+    (study_folder / "study.json").write_text(json.dumps(study))
+    text = Page(write(study_folder)).text
+    assert "A look inside resnet56 and plain20, seed 0" in text
+    assert (
+        "plain56 did not learn (training error 84.30 %), plain44 did not learn (training error 61.25 %), "
+        "so plain20 is shown beside resnet56."
+    ) in " ".join(text.split())
+    for run in study["runs"]:
+        run["train_error"] = 86.0 if run["kind"] == "plain" else 0.0
+    (study_folder / "study.json").write_text(json.dumps(study))
+    assert "A look inside resnet56 and plain56, seed 0" in Page(write(study_folder)).text
+
+
 def test_a_study_shows_its_deepest_twins_from_inside(
     study_folder: Path, net: Callable[..., Facts], plain: Callable[..., Facts]
 ) -> None:

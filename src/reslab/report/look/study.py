@@ -1,4 +1,4 @@
-"""A study's look inside: its deepest trained residual net beside its plain twin, and the responses of all."""
+"""A study's look inside: its deepest residual net beside the deepest plain net that learned; the responses of all."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,9 @@ from reslab.report.look.folder import Look, has_results, read_look
 from reslab.report.look.lesions import lesions
 from reslab.report.look.paths import paths
 from reslab.report.look.signal import responses
-from reslab.report.words import is_number
+from reslab.report.words import is_number, percent
+
+LEARNED = 50.0  # % of training error: a plain net above it has nothing to lose, and shows nothing
 
 
 def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
@@ -27,16 +29,39 @@ def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
     pages = [{"label": look.label, "href": f"{look.folder.name}/look.html"} for look in all_of_one_seed
              if (look.folder / "look.html").is_file()]  # fmt: skip
     return {"names": [look.label for look in looks], "seed": pair[0].get("seed"), "sections": sections, "pages": pages,
-            "n": facts(looks[0]["lesions"]).get("n")}  # fmt: skip
+            "why": why(runs, pair), "n": facts(looks[0]["lesions"]).get("n")}  # fmt: skip
 
 
 def twins(runs: Sequence[Facts]) -> list[Facts]:
-    """The deepest residual run of the lowest seed, and the plain run of its depth and seed."""
+    """The deepest residual run of the lowest seed, and of its seed the deepest plain run that learned.
+
+    Where none learned, the plain run of its depth.
+    """
     known = [run for run in runs if is_number(run.get("depth"))]
     residual = sorted((run for run in known if run.get("kind") == "residual"), key=order)[:1]
     chosen = residual or sorted(known, key=order)[:1]
-    return chosen + [run for run in known if chosen and run.get("kind") == "plain" and run is not chosen[0]
-                     and order(run) == order(chosen[0])][:1]  # fmt: skip
+    if not chosen:
+        return []
+    plain = [run for run in known if run.get("kind") == "plain" and run is not chosen[0]
+             and order(run)[1] == order(chosen[0])[1] and run["depth"] <= chosen[0]["depth"]]  # fmt: skip
+    beside = [run for run in plain if learned(run)] or [run for run in plain if run["depth"] == chosen[0]["depth"]]
+    return chosen + sorted(beside, key=order)[:1]
+
+
+def learned(run: Facts) -> bool:
+    error = run.get("train_error")
+    return not is_number(error) or error <= LEARNED
+
+
+def why(runs: Sequence[Facts], pair: Sequence[Facts]) -> str:
+    """Why a shallower plain net stands beside the residual one; "" where its twin does."""
+    if len(pair) < 2 or pair[1]["depth"] == pair[0]["depth"]:
+        return ""
+    passed = [run for run in runs if run.get("kind") == "plain" and run.get("seed") == pair[0].get("seed")
+              and is_number(run.get("depth")) and pair[1]["depth"] < run["depth"] and not learned(run)]  # fmt: skip
+    each = [f"{run.get('net')} did not learn (training error {percent(run['train_error'])})"
+            for run in sorted(passed, key=order)]  # fmt: skip
+    return f"{', '.join(each)}, so {pair[1].get('net')} is shown beside {pair[0].get('net')}." if each else ""
 
 
 def order(run: Facts) -> tuple[float, float]:

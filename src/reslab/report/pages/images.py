@@ -23,6 +23,7 @@ def page(folder: Path) -> Facts:
         "mistakes": classes.mistakes(run),
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
+        "measured_in": measured_in(chosen(run)),
         "others": run.others,
         "looked": (folder / "look.html").is_file(),
         "commands": [f["command"] for f in (run.train, run.evaluation, *run.others) if f.get("command")],
@@ -57,12 +58,23 @@ def _result(run: Run) -> Facts:
                 "how": scores.interval(main, facts(test.get("intervals")).get(main)), "done": True}  # fmt: skip
     if words.is_number(seen.get("error")):
         interval = {"low": seen.get("error_low"), "high": seen.get("error_high")}
-        how = f"evaluated, {seen.get('views', 'single view')}{', precise BN' if seen.get('precise_bn') else ''}"
+        norms = ", precise BN" if seen.get("precise_bn") else ""
+        how = f"evaluated{measured_in(seen)}, {seen.get('views', 'single view')}{norms}"
         return {"error": seen["error"], "n": seen.get("n"), "how": how, "done": True} | interval
     if words.is_number(run.train.get("test_error")):
-        return {"error": run.train["test_error"], "n": run.train.get("test_n"), "how": "last epoch", "done": True}
+        return {
+            "error": run.train["test_error"],
+            "n": run.train.get("test_n"),
+            "how": f"last epoch{measured_in(chosen(run))}",
+            "done": True,
+        }
     last = run.points("eval", "error", part="test")[-1:]
     return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
+
+
+def measured_in(found: Facts) -> str:
+    """` in bf16`: the same weights err a little differently in another precision."""
+    return f" in {found['precision']}" if found.get("precision") else ""
 
 
 def _skipped(run: Run) -> dict[str, Any]:
