@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -230,6 +230,11 @@ def commit() -> str | None:
 def command_line() -> str:
     """The command line of this process, to be shown on pages."""
     return shlex.join(["reslab", *sys.argv[1:]])
+
+
+def absolute(word: str, names: Collection[str] = ()) -> str:
+    """A data word that is a path, and none of the `names`, as an absolute one: it means the same in any folder."""
+    return str(Path(word).resolve()) if word not in names and Path(word).exists() else word
 
 
 def slug(text: str) -> str:

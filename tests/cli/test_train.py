@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 )
 def test_resume_takes_no_other_settings(words: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", *words]) == 2
-    said = capsys.readouterr().err.strip().removeprefix("reslab: --resume goes on with what the run's folder says: ")
+    said = capsys.readouterr().err.strip().removeprefix("reslab: --resume uses the settings stored in the run folder; ")
     assert sorted(said.removeprefix("leave out ").split(", ")) == sorted(named.split(", "))
 
 
@@ -71,13 +71,13 @@ def test_a_missing_normalization_is_named(run: Run, capsys: pytest.CaptureFixtur
 def test_other_data_in_the_same_folder_are_refused_in_plain_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.write_json("data.json", {**run.read_json("data.json"), "fingerprint": "another"})
     assert main(TRAIN) == 2
-    assert "holds another run (the data differ); choose another folder with --out" in capsys.readouterr().err
+    assert "already contains a run on different data; choose another folder with --out" in capsys.readouterr().err
 
 
 def test_what_is_hardly_meant_is_said(tmp_path: Path) -> None:
     recipe = read("digits", batch=2000, threads=5000)
     many = pytest.warns(UserWarning, match="a batch of 2000 holds each of the 1437 training images more than once")
-    with many, pytest.warns(UserWarning, match="5000 threads on [0-9]+ processors are slower"):
+    with many, pytest.warns(UserWarning, match="5000 threads on [0-9]+ cores are slower"):
         prepare(tmp_path / "run", net=spec("resnet8"), data=load("digits"), word="digits", recipe=recipe)
 
 

@@ -29,7 +29,7 @@ def test_drops_that_the_run_does_not_reach_are_warned_of(begin: Begin, few: Imag
 
 
 def test_mirrored_digits_are_warned_of(begin: Begin, digits: ImageData, few: ImageData, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="the mirror of a digit is none: take flip=False"):
+    with pytest.warns(UserWarning, match="a mirrored digit is not a digit: set flip=False"):
         begin(tmp_path / "run", digits, augment="crop", flip=True)
     begin(tmp_path / "still", digits, augment="crop")
     begin(tmp_path / "letters", few, augment="crop", flip=True)

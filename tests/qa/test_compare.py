@@ -49,7 +49,7 @@ def test_every_head_from_every_seed_once(trial: Trial, tmp_path: Path, monkeypat
     assert Run(folder).read_json("results/compare.json") == result
     assert not list(folder.glob("*/last.pt"))
 
-    monkeypatch.setattr("reslab.qa.train.fit", None)  # nothing is trained again, nor the encoder run
+    monkeypatch.setattr("reslab.train.life.fit", None)  # nothing is trained again, nor the encoder run
     monkeypatch.setattr("reslab.qa.compare.frozen_features", None)
     assert compare(folder, trial, heads, device="cpu") == result
 

@@ -188,16 +188,16 @@ def test_strict_stops_where_a_window_cuts_an_answer(begin: Begin, facts: Path, t
 
 def test_another_run_is_not_touched(begin: Begin, facts: Path, tmp_path: Path) -> None:
     run = begin(tmp_path / "run")
-    with pytest.raises(UsageError, match=r"holds another run \(net: head 'tokens' there, 'linear' asked"):
+    with pytest.raises(UsageError, match=r"different settings \(head: tokens there, linear requested"):
         begin(run.folder, net={"head": "linear", "layers": None})
-    with pytest.raises(UsageError, match=r"holds another run \(recipe: lr 0.001 there, 0.1 asked\)"):
+    with pytest.raises(UsageError, match=r"different settings \(lr: 0.001 there, 0.1 requested\)"):
         begin(run.folder, lr=0.1)
-    with pytest.raises(UsageError, match=r"holds another run \(reading: stride 8 there, 9 asked\)"):
+    with pytest.raises(UsageError, match=r"different settings \(stride: 8 there, 9 requested\)"):
         begin(run.folder, reading={"stride": 9})
     facts.write_text(facts.read_text().replace("Paris", "Basel"))
-    with pytest.raises(UsageError, match=r"holds another run \(the data differ\)"):
+    with pytest.raises(UsageError, match=r"already contains a run on different data"):
         begin(run.folder)
-    with pytest.raises(ReslabError, match=r"have changed since .* was begun"):
+    with pytest.raises(ReslabError, match=r"differ from those that .* started with"):
         learned(run)
 
 

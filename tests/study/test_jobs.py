@@ -53,7 +53,7 @@ def test_the_one_that_fails_is_named(pngs: Path, tmp_path: Path) -> None:
     good, bad, later = (make(tmp_path / name, data, pngs) for name in ("good", "bad", "later"))
     train(good.folder, data=data, device="cpu")
     bad.write_json("data.json", {**bad.read_json("data.json"), "fingerprint": "of other data"})
-    with pytest.raises(ReslabError, match=r"^bad: the data .* have changed since .*bad was begun") as caught:
+    with pytest.raises(ReslabError, match=r"^bad: the data .* differ from those that .*bad started with") as caught:
         train_all([good.folder, bad.folder, later.folder], jobs=1, device="cpu")
     assert not isinstance(caught.value, Interrupted)
     assert good.has(DONE)

@@ -218,7 +218,7 @@ def test_another_training_s_folder_is_refused(flats: Any, large: Any, tmp_path: 
         (large, {"random_state": 1}, "data, .*recipe"), (large, {"recipe": {"epochs": 3, "lr": 1e-2}}, "recipe"),
         (large, {"sizes": {**FAST["sizes"], "width": 9}}, "net"),
     ):  # fmt: skip
-        with pytest.raises(UsageError, match=rf"holds another training \({what}.* differ\); name a new folder"):
+        with pytest.raises(UsageError, match=rf"a training with different settings \({what}.*\); choose anoth"):
             classifier(folder=tmp_path / "run", **changes).fit(flats, y)
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
     (tmp_path / "notes").mkdir()
@@ -263,7 +263,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
     ({"validation": 60}, "fewer than the 60 rows, got 60"),
     ({"class_weight": "balanced?"}, "not 'balanced\\?'"),
     ({"class_weight": {"maybe": 2}}, "a weight for the class 'maybe'"),
-    ({"device": "cuda:99"}, "device 'cuda:99' is not to be had here"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is not available on this machine"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(changes: Any, sentence: str, flats: Any, large: Any) -> None:
     with pytest.raises(UsageError, match=sentence):

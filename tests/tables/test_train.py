@@ -102,7 +102,7 @@ def test_stopped_while_it_is_judged(begin: Begin, tmp_path: Path, monkeypatch: p
 
     with monkeypatch.context() as patch:
         patch.setattr("reslab.tables.train.importance", stop)
-        with pytest.raises(Interrupted, match=r"stopped while .*run was judged; the same command judges it again"):
+        with pytest.raises(Interrupted, match=r"stopped while .*run was evaluated; run the same command again"):
             learned(run)
     assert not run.has("results/train.json")
     assert learned(run)["test"] == learned(plain)["test"]
@@ -143,19 +143,20 @@ def test_another_run_is_not_touched(begin: Begin, file: Path, tmp_path: Path) ->
     run = begin(tmp_path / "run")
     begin(tmp_path / "run")  # the same one is taken up
     for changes, sentence in (
-        ({"lr": 0.1}, r"\(recipe: lr 0.01 there, 0.1 asked\)"), ({"preset": "resnet"}, r"\(net: name 'gated' there"),
-        ({"target": ("sea",)}, r"\(the data differ\)|\(net: "),
-        ({"reading": {"class_weight": "balanced"}}, r"\(the data"),
-        ({"reading": {"split": 1}}, r"\(the data differ\)|\(net: "),
+        ({"lr": 0.1}, r"with different settings \(lr: 0.01 there, 0.1 requested\)"),
+        ({"preset": "resnet"}, r"with different settings \(net: gated there, resnet requested"),
+        ({"target": ("sea",)}, r"(on different data|with different settings \()"),
+        ({"reading": {"class_weight": "balanced"}}, r"on different data"),
+        ({"reading": {"split": 1}}, r"(on different data|with different settings \()"),
     ):  # fmt: skip
-        with pytest.raises(UsageError, match=rf"holds another run {sentence}"):
+        with pytest.raises(UsageError, match=rf"already contains a run {sentence}"):
             begin(run.folder, **changes)
     for old, new in (("yes", "YES"), ("Rome", "Bern")):
         text = file.read_text()
         file.write_text(text.replace(old, new))
-        with pytest.raises(UsageError, match=r"holds another run \(the data differ\)"):
+        with pytest.raises(UsageError, match=r"already contains a run on different data"):
             begin(run.folder)
-        with pytest.raises(ReslabError, match=r"flats\.csv' has changed since .* was begun; restore it"):
+        with pytest.raises(ReslabError, match=r"flats\.csv' differ from those that .* started with; restore them"):
             learned(run)
         file.write_text(text)
     learned(run)
@@ -174,7 +175,7 @@ def test_a_target_of_another_scale_is_another_table(begin: Begin, file: Path, tm
         line[place] = str(2 * float(line[place]))
     with file.open("w", newline="") as out:
         csv.writer(out).writerows(lines)
-    with pytest.raises(ReslabError, match="has changed since"):
+    with pytest.raises(ReslabError, match=r"the rows of the table .* differ from"):
         learned(run)
 
 
@@ -225,7 +226,7 @@ def test_what_cannot_begin_leaves_no_folder(begin: Begin, tmp_path: Path, monkey
     def broken(*given: Any, **more: Any) -> None:
         raise UsageError("no such thing")
 
-    monkeypatch.setattr("reslab.tables.train.train_net", broken)
+    monkeypatch.setattr("reslab.tables.train.make_task", broken)
     with pytest.raises(UsageError, match="no such thing"):
         learned(run)
     assert not run.folder.exists()

@@ -54,7 +54,7 @@ def test_a_full_disk(
     leave: int, small_disk: Path, begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any, same_end: Any,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("reslab.images.train.stored_data", lambda run: few)
+    monkeypatch.setattr("reslab.images.train.load_stored", lambda run: few)
     whole = begin(tmp_path / "whole", few)
     train(whole.folder, data=few, device="cpu")
     run = begin(small_disk / "run", few)

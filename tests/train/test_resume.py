@@ -229,9 +229,12 @@ def test_a_finished_run_is_not_touched(begin: Any, few: ImageData, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"lr": 0.3}, r"holds another run \(recipe: lr 0.05 there, 0.3 asked\); choose another folder"),
-        ({"seed": 4, "flip": True}, r"\(recipe: flip False there, True asked; seed 0 there, 4 asked\)"),
-        ({"net": "plain8"}, r"\(net: name 'resnet8' there, 'plain8' asked; shortcut 'A' there, 'none' asked\)"),
+        (
+            {"lr": 0.3},
+            r"contains a run with different settings \(lr: 0.05 there, 0.3 requested\); choose another",
+        ),
+        ({"seed": 4, "flip": True}, r"\(flip: False there, True requested; seed: 0 there, 4 requested\)"),
+        ({"net": "plain8"}, r"\(net: resnet8 there, plain8 requested; shortcut: A there, none requested\)"),
     ],
 )
 def test_another_run_in_the_folder_is_named(
@@ -244,11 +247,11 @@ def test_another_run_in_the_folder_is_named(
 
 def test_other_data_in_the_folder_are_named(begin: Any, few: ImageData, digits: ImageData, tmp_path: Path) -> None:
     run = begin(tmp_path / "run", few)
-    with pytest.raises(UsageError, match=r"holds another run \(the data differ\)"):
+    with pytest.raises(UsageError, match=r"already contains a run on different data"):
         begin(tmp_path / "run", digits)
-    with pytest.raises(ReslabError, match=r"these data are not those that .* was begun with"):
+    with pytest.raises(ReslabError, match=r"the data .* differ from those that .* started with"):
         train(run.folder, data=digits, device="cpu")
-    with pytest.raises(ReslabError, match="the data 'digits' have changed since"):
+    with pytest.raises(ReslabError, match="the data 'digits' differ from those that"):
         train(run.folder, device="cpu")  # the word gives all digits, the run has a few
 
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
-from reslab.errors import UsageError
+from reslab.cli.resume import Resume, to_resume
 from reslab.run import Run, command_line, slug
 from reslab.train.recipe import Recipe, read
 
@@ -24,9 +24,7 @@ def train(
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
-    resume: Annotated[
-        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
-    ] = False,
+    resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
@@ -36,14 +34,8 @@ def train(
     """Train a net. The same command goes on where it was stopped; finished, it does nothing."""
     run, loaded = None, None
     if resume:
-        told = {"net": net, "data": data, "recipe": recipe, **given(net_flags), **data_options(data_flags)}
-        told = {key: value for key, value in {**told, **given(recipe_flags)}.items() if value is not None}
-        if told:
-            names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
-            raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
-        run = Run(out) if out else newest()
-        if not run.has("spec.json"):
-            raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+        asked = {"net": net, "data": data, "recipe": recipe, **given(net_flags), **data_options(data_flags)}
+        run = to_resume("images", out, {**asked, **given(recipe_flags)})
     from reslab.images.data import load
     from reslab.images.train import prepare
     from reslab.nets import spec
@@ -93,15 +85,3 @@ def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
     """The data's flags, with what the recipe needs of the loading."""
     # For `scale` every size is decoded anew from the file, so nothing is kept decoded.
     return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}
-
-
-def newest(family: str = "") -> Run:
-    """The newest unfinished run under runs/, of a net for images or of the family "qa" or "table"."""
-    from reslab.train.folder import finished
-
-    found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
-    of = {folder: Run(folder).read_json("spec.json").get("family") for folder in found}
-    found = [folder for folder in found if (of[folder] if of[folder] in ("qa", "table") else "") == family]
-    if not found:
-        raise UsageError("there is no unfinished run under runs/")
-    return Run(max(found, key=lambda folder: folder.stat().st_mtime))

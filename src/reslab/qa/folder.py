@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import UsageError, arg
 from reslab.extras import need
 from reslab.nets.hub import loading, location, quiet
 from reslab.nets.specs import make
@@ -18,13 +18,13 @@ from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
 from reslab.qa.scores import RULES, rule_of
-from reslab.run import Run
-from reslab.train.folder import absolute, make_folder, same
+from reslab.run import Run, absolute
+from reslab.train.life import Pair, prepare_run, refuse_changed
 from reslab.train.order import shuffled
 from reslab.train.recipe import IMAGES, Recipe, refuse_images
 
 PARTS = ("train", "dev", "test")
-OURS = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
+MADE = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def prepare(
     folder: Path | str, *, spec: QASpec, tokenizer: Any, data: QuestionData, word: str, reading: Reading,
     recipe: Recipe, command: str = "",
 ) -> Run:  # fmt: skip
-    """Make a run folder that says which net to train on which questions and how, or take up one that says the same.
+    """Make a run folder that says which net to train on which questions and how, or find the one that says the same.
 
     Raises UsageError where the folder holds another run, naming what differs.
     """
@@ -99,14 +99,15 @@ def prepare(
     about = {"word": absolute(word), "reading": asdict(reading), **data.describe()}
     if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
         spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
-    if run.has("spec.json"):
-        nets, readings = (to_dict(read_qa_spec(run)), to_dict(spec)), (asdict(read_reading(run)), asdict(reading))
-        same(run, recipe, about, net=nets, reading=readings)
-        return run
-    make_folder(run, recipe, about, command=command, ours=OURS, without=IMAGES)
-    tokenizer.save_pretrained(run.path("tokenizer"))
-    run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
-    return run
+
+    def stored() -> dict[str, Pair]:
+        return {"net": (to_dict(read_qa_spec(run)), to_dict(spec)),
+                "reading": (asdict(read_reading(run)), asdict(reading))}  # fmt: skip
+
+    return prepare_run(
+        run, spec=to_dict(spec), recipe=recipe, about=about, stored=stored, made=MADE, without=IMAGES, command=command,
+        fill=lambda: tokenizer.save_pretrained(run.path("tokenizer")),
+    )  # fmt: skip
 
 
 def load_tokenizer(where: Path | str) -> Any:
@@ -136,15 +137,19 @@ def read_reading(run: Run) -> Reading:
 
 def stored_data(run: Run) -> QuestionData:
     """The questions of a run folder. Raises ReslabError where they have changed since."""
-    about = run.read_json("data.json", "word", "fingerprint")
-    _, data = load(about["word"], read_reading(run))
-    if data.fingerprint != about["fingerprint"]:
-        raise ReslabError(
-            f"the questions {about['word']!r} have changed since {run.folder} was begun; restore them to go on, "
-            "or choose another ",
-            arg("folder"),
-        )
+    data = load_stored(run)
+    refuse_changed(run, stored_word(run), data.fingerprint, "questions")
     return data
+
+
+def load_stored(run: Run) -> QuestionData:
+    """The questions that a run folder names, whether or not they have changed."""
+    return load(stored_word(run), read_reading(run))[1]
+
+
+def stored_word(run: Run) -> str:
+    """The word that a run folder's questions are loaded by."""
+    return str(run.read_json("data.json", "word")["word"])
 
 
 def cut(questions: Sequence[Question], run: Run, spec: QASpec, *, report: Report | None = None) -> Windows:

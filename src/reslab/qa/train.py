@@ -1,6 +1,5 @@
 """From a run folder to a net that answers questions, through the one training loop."""
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.errors import ReslabError
 from reslab.progress import Progress, in_phase, silent
 from reslab.qa import features as cache
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features, fits
-from reslab.qa.folder import OURS, PARTS, cut, read_reading, stored_data
+from reslab.qa.folder import MADE, PARTS, cut, load_stored, read_reading, stored_word
 from reslab.qa.judge import judge
 from reslab.qa.net.net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa.net.pretrained import Pretrained
@@ -22,10 +20,8 @@ from reslab.qa.scores import write_predictions
 from reslab.qa.settings import SETTINGS, Settings
 from reslab.qa.task import QATask
 from reslab.run import Run
-from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
-from reslab.train.folder import DONE, configure, finished, first_comment, pick_device, read_recipe
-from reslab.train.loop import fit
+from reslab.train.life import Work, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
@@ -37,39 +33,83 @@ def train(
     folder: Path | str, *, data: QuestionData | None = None, parts: dict[str, Windows] | None = None,
     features: dict[str, Features] | None = None, device: str = "auto", progress: Progress = silent, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
+    """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
     `parts` and `features`: the windows of train, dev and test and what a frozen encoder gives for them, where they are
-    known from another run on the same. A finished run is not touched: its stored result comes back.
+    known from another run on the same. A finished run is not touched: its stored result comes back. Raises as
+    `train_run` does.
     """
-    run = Run(folder)
-    if finished(folder):
-        return run.read_json(DONE, "net", "data", "exact", "f1", "test_n")
-    spec, recipe = read_qa_spec(run), read_recipe(run)
-    with alone(run):
-        place = pick_device(device)
-        configure(recipe)
-        data = stored_data(run) if data is None else data
-        if data.fingerprint != run.read_json("data.json", "fingerprint")["fingerprint"]:
-            raise ReslabError(f"these questions are not those that {run.folder} was begun with")
-        with beginning(run, recipe, place, folders=OURS):
-            net = begin(run, spec)
-            if recipe.checkpointing:
-                net.checkpoint()
-            if parts is None:
-                parts = {part: cut(getattr(data, part), run, spec, report=data.report) for part in PARTS}
-            fits(net.encoder, parts["train"])
-            if features is None and spec.train_last == 0:
-                features = frozen_features(net, parts, recipe, place, progress=progress)
-            task = QATask(parts, recipe, place, rule=read_reading(run).rule, features=features)
-            if not run.has("last.pt"):
-                run.log(event="questions", iteration=0, problems=data.report.counts,
-                        **{part: len(windows.questions) for part, windows in parts.items()})  # fmt: skip
-            training = fit(task, net, recipe=recipe, run=run, progress=progress)
-        return finish(training, task, spec, run, command=command or first_comment(run), problems=data.report.counts)
+    return train_run(folder, OnQuestions(data, parts, features), device=device, progress=progress, command=command)
 
 
-def begin(run: Run, spec: QASpec) -> QANet:
+class OnQuestions:
+    """What is particular to training on questions."""
+
+    what, depth = "questions", 0
+    made: tuple[str, ...] = MADE
+    needs: tuple[str, ...] = ("net", "data", "exact", "f1", "test_n")
+
+    def __init__(
+        self, data: QuestionData | None, parts: dict[str, Windows] | None, features: dict[str, Features] | None
+    ) -> None:
+        self.given, self.parts, self.features = data, parts, features
+
+    def read(self, run: Run) -> None:
+        self.spec, self.reading = read_qa_spec(run), read_reading(run)
+
+    def load(self, work: Work) -> tuple[str, str]:
+        self.data = load_stored(work.run) if self.given is None else self.given
+        return stored_word(work.run), self.data.fingerprint
+
+    def build(self, work: Work) -> tuple[QATask, QANet]:
+        run, recipe = work.run, work.recipe
+        net = build_net(run, self.spec)
+        if recipe.checkpointing:
+            net.checkpoint()
+        if self.parts is None:
+            self.parts = {part: cut(getattr(self.data, part), run, self.spec, report=self.data.report)
+                          for part in PARTS}  # fmt: skip
+        fits(net.encoder, self.parts["train"])
+        if self.features is None and self.spec.train_last == 0:
+            self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress)
+        self.task = QATask(self.parts, recipe, work.device, rule=self.reading.rule, features=self.features)
+        if not run.has("last.pt"):
+            run.log(event="questions", iteration=0, problems=self.data.report.counts,
+                    **{part: len(windows.questions) for part, windows in self.parts.items()})  # fmt: skip
+        return self.task, net
+
+    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+        """Judge on the test part by what the dev part says; weights, predictions and settings."""
+        run, task, spec, rule = work.run, self.task, self.spec, self.reading.rule
+        for part in ("validation", "test"):
+            if part not in task.spans:  # resumed after its last step
+                task.evaluate(training.kept, part, training.choice)
+        dev, test = task.parts["dev"].questions, task.parts["test"].questions
+        found = judge(dev, task.spans["validation"], test, task.spans["test"], rule=rule)
+        write_weights(run, training.kept, to_dict(spec))
+        write_predictions(run.path("predictions.json"), found.predictions)
+        if found.evaluation.threshold is not None:
+            write_predictions(run.path("no_answer.json"), found.no_answer)
+        settings = Settings(
+            rule=rule, length=spec.length, stride=self.reading.stride, temperature=found.temperature.temperature,
+            threshold=found.evaluation.threshold, ece=found.after.ece,
+        )  # fmt: skip
+        run.write_json(SETTINGS, asdict(settings))
+        net = training.kept
+        assert isinstance(net, QANet)
+        every, trained = parameters(net)
+        return {
+            "net": spec.name, "rule": rule,
+            "exact": found.evaluation.exact, "f1": found.evaluation.f1, "test_n": found.evaluation.n,
+            "test": asdict(found.evaluation), "dev": asdict(found.dev), "temperature": asdict(found.temperature),
+            "ece_before": found.before.ece, "ece": found.after.ece, "reliability": asdict(found.after),
+            "head": spec.head, "parameters": every, "trained_parameters": trained,
+            "head_parameters": parameters(net.head)[0], "frozen_features": bool(task.features),
+            "windows": task.examples, "train_error": training.epoch_error, "problems": self.data.report.counts,
+        }  # fmt: skip
+
+
+def build_net(run: Run, spec: QASpec) -> QANet:
     """The net, with the encoder's own weights at first; what a checkpoint will replace is built from its shape."""
     shape = run.path("encoder")
     again = run.has("last.pt") and (shape / "config.json").is_file()
@@ -93,43 +133,3 @@ def frozen_features(
         reading = in_phase(progress, f"reading the {part} part with the frozen encoder")
         found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=reading)
     return found
-
-
-def finish(
-    training: Training, task: QATask, spec: QASpec, run: Run, *, command: str, problems: dict[str, int]
-) -> dict[str, Any]:
-    """Judge on the test part by what the dev part says; weights, predictions, result. The result means finished."""
-    for part in ("validation", "test"):
-        if part not in task.spans:  # taken up after its last step
-            task.evaluate(training.kept, part, training.choice)
-    reading = read_reading(run)
-    dev, test = task.parts["dev"].questions, task.parts["test"].questions
-    found = judge(dev, task.spans["validation"], test, task.spans["test"], rule=reading.rule)
-    write_weights(run, training.kept, to_dict(spec))
-    write_predictions(run.path("predictions.json"), found.predictions)
-    if found.evaluation.threshold is not None:
-        write_predictions(run.path("no_answer.json"), found.no_answer)
-    settings = Settings(
-        rule=reading.rule, length=spec.length, stride=reading.stride, temperature=found.temperature.temperature,
-        threshold=found.evaluation.threshold, ece=found.after.ece,
-    )  # fmt: skip
-    run.write_json(SETTINGS, asdict(settings))
-    seconds = time.perf_counter() - training.began
-    net = training.kept
-    assert isinstance(net, QANet)
-    every, trained = parameters(net)
-    result = {
-        "net": spec.name, "data": run.read_json("data.json")["name"], "rule": reading.rule,
-        "exact": found.evaluation.exact, "f1": found.evaluation.f1, "test_n": found.evaluation.n,
-        "test": asdict(found.evaluation), "dev": asdict(found.dev), "temperature": asdict(found.temperature),
-        "ece_before": found.before.ece, "ece": found.after.ece, "reliability": asdict(found.after),
-        "head": spec.head, "parameters": every, "trained_parameters": trained,
-        "head_parameters": parameters(net.head)[0],
-        "frozen_features": bool(task.features), "windows": task.examples,
-        "iterations": training.iteration, "batch": training.recipe.batch, "epochs": round(training.epoch, 3),
-        "seed": training.recipe.seed, "train_error": training.epoch_error, "seconds": round(seconds, 2),
-        "examples_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 2),
-        "choice": training.choice.as_dict(), "problems": problems, "command": command,
-    }  # fmt: skip
-    run.write_json(DONE, result)
-    return result

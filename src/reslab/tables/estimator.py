@@ -36,9 +36,9 @@ from reslab.tables.training import (
     set_aside,
     spec_of,
 )
-from reslab.train.begin import alone
 from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe, change, read, refuse_images
+from reslab.train.session import alone
 
 DERIVED = ("target_", "spec_", "columns_")  # of the model: they are not pickled beside it
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.progress import Progress
 from reslab.run import Run
 from reslab.tables.net.spec import TableSpec
@@ -45,10 +45,12 @@ def take_up(run: Run, about: dict[str, Any]) -> None:
     about = json.loads(json.dumps(about))
     if run.has(ABOUT):
         there = run.read_json(ABOUT)
-        if differ := [key for key in about if there.get(key) != about[key]]:
-            raise UsageError(f"{run.folder} holds another training ({', '.join(differ)} differ); name a new folder")
+        if differ := ", ".join(key for key in about if there.get(key) != about[key]):
+            raise UsageError(f"{run.folder} already contains a training with different settings ({differ}); choose "
+                             "another ", arg("folder"))  # fmt: skip
     elif run.folder.is_dir() and not all(path.name == "results" for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and holds no training of this kind; name a new folder")
+        raise UsageError(f"{run.folder} is not empty and contains no training of this kind; choose another ",
+                         arg("folder"))  # fmt: skip
     run.make()
     run.write_json(ABOUT, about)
 

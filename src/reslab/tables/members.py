@@ -9,18 +9,18 @@ from reslab.progress import Rows, quiet
 from reslab.run import Run
 from reslab.tables.metrics import MAIN
 from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
-from reslab.tables.train import Reading, TableData, prepare, read_reading, train, weigh
+from reslab.tables.train import FILES, Reading, TableData, prepare, read_reading, train, weigh
 from reslab.tables.train import load as load_data
-from reslab.train.begin import withdraw
 from reslab.train.folder import DONE, finished, first_comment, read_recipe
 from reslab.train.recipe import Recipe, change
+from reslab.train.session import withdraw
 
 
 def prepare_members(
     folder: Path | str, *, members: int, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe,
     command: str = "",
 ) -> Run:  # fmt: skip
-    """Make the folders FOLDER/s0, FOLDER/s1, ... of the recipe's seed and those after it, or take up the same ones.
+    """Make the folders FOLDER/s0, FOLDER/s1, ... of the recipe's seed and those after it, or find the same ones.
 
     Raises UsageError where the folder holds something else.
     """
@@ -31,9 +31,11 @@ def prepare_members(
     if run.has(MEMBERS):
         there = members_of(run)
         if [member.folder.name for member in there] != names:
-            raise UsageError(f"{run.folder} holds {len(there)} members, not {members}; choose another ", arg("folder"))
+            raise UsageError(f"{run.folder} already contains {len(there)} members, not {members}; choose another ",
+                             arg("folder"))  # fmt: skip
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} holds something other than {members} members; choose another ", arg("folder"))
+        raise UsageError(f"{run.folder} contains something other than {members} members; choose another ",
+                         arg("folder"))  # fmt: skip
     for k, name in enumerate(names):
         seeded = change(recipe, seed=recipe.seed + k)
         prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded, command=command)
@@ -53,7 +55,7 @@ def train_members(
     folder: Path | str, *, data: TableData | None = None, device: str = "auto", rows: Rows = quiet,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Train the prepared members that are not finished, going on where one was stopped; the averaged model's result.
+    """Train the prepared members that are not finished, resuming where one was stopped; the averaged model's result.
 
     `rows`: a member's name to what its training reports to.
     """
@@ -94,10 +96,10 @@ def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def withdraw_members(run: Run, runs: list[Run]) -> None:
-    """Remove the folders in which no training has begun: mended, the command shall not find another run there."""
+    """Remove the folders in which no training has begun: so that the corrected command can reuse them."""
     waiting = [member for member in runs if not (member.has("last.pt") or finished(member.folder))]
     for member in waiting:
-        withdraw(member)
+        withdraw(member, FILES)
     if len(waiting) == len(runs):
         run.path(MEMBERS).unlink(missing_ok=True)
         for folder in (run.path("results"), run.folder):

@@ -1,8 +1,6 @@
 """From a file with a table to a trained model in a run folder, through the one training loop."""
 
 import json
-import signal
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,43 +9,33 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab.errors import ReslabError, Sentence, UsageError, arg
+from reslab.errors import Sentence, UsageError, arg
 from reslab.nets.specs import make
 from reslab.progress import Progress, in_phase, silent
-from reslab.run import Run
+from reslab.run import Run, absolute
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target import Target, TargetKind
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
-from reslab.tables.net.spec import TableSpec, to_dict
+from reslab.tables.net.net import TableNet, build_table
+from reslab.tables.net.spec import to_dict
 from reslab.tables.predictions import write_predictions
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
+from reslab.tables.task import TableTask
 from reslab.tables.training import (
     IMAGES_ONLY,
     Parts,
     fingerprint,
     make_parts,
+    make_task,
     model_of,
     set_aside,
     spec_of,
-    train_net,
 )
-from reslab.train.begin import alone, beginning
 from reslab.train.checkpoint import write_weights
-from reslab.train.folder import (
-    DONE,
-    absolute,
-    configure,
-    finished,
-    first_comment,
-    make_folder,
-    pick_device,
-    read_recipe,
-    same,
-)  # fmt: skip
+from reslab.train.life import Work, prepare_run, train_run
 from reslab.train.recipe import Recipe, refuse_images
-from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
 CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),
@@ -134,7 +122,7 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
 def prepare(
     folder: Path | str, *, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe, command: str = ""
 ) -> Run:
-    """Make a run folder that says what to train on which table and how, or take up one that says the same.
+    """Make a run folder that says what to train on which table and how, or find the one that says the same.
 
     Raises UsageError where the folder holds another run, naming what differs.
     """
@@ -151,13 +139,11 @@ def prepare(
         **counts, "target": data.target.to_dict(), "kinds": dict(parts.encoder.kinds),
     }  # fmt: skip
     about = json.loads(json.dumps(about))
-    if run.has("spec.json"):
-        same(run, recipe, about, net=(to_dict(read_table_spec(run)), to_dict(spec)))
-        return run
-    make_folder(run, recipe, about, command=command, ours=FILES, without=IMAGES_ONLY)
-    write_encoder(run, parts.encoder, data.target)
-    run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
-    return run
+    return prepare_run(
+        run, spec=to_dict(spec), recipe=recipe, about=about, made=FILES, without=IMAGES_ONLY, command=command,
+        stored=lambda: {"net": (to_dict(read_table_spec(run)), to_dict(spec))},
+        fill=lambda: write_encoder(run, parts.encoder, data.target),
+    )  # fmt: skip
 
 
 def parts_of(
@@ -187,51 +173,46 @@ def train(
     folder: Path | str, *, data: TableData | None = None, device: str = "auto", progress: Progress = silent,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Train the net of a prepared run folder, going on from its last checkpoint; its result, also in results/.
+    """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
-    A finished run is not touched: its stored result comes back. Raises ReslabError where the table has changed.
+    A finished run is not touched: its stored result comes back. Raises as `train_run` does.
     """
-    run = Run(folder)
-    if finished(folder):
-        return run.read_json(DONE, "net", "data", "test")
-    spec, recipe = read_table_spec(run), read_recipe(run)
-    word, reading = read_reading(run)
-    with alone(run):
-        place = pick_device(device)
-        configure(recipe)
-        data = load(word, reading, recipe) if data is None else data
-        parts = parts_of(data, reading, device=place, progress=progress)
-        if fingerprint(parts) != run.read_json("data.json")["fingerprint"]:
-            raise ReslabError(f"the table {word!r} has changed since {run.folder} was begun; restore it to go on, or "
-                              "choose another ", arg("folder"))  # fmt: skip
-        with beginning(run, recipe, place):
-            training = train_net(parts, spec, recipe=recipe, run=run, device=place, progress=progress)
-        try:
-            return finish(training, parts, spec, data, run, command=command or first_comment(run), progress=progress)
-        except KeyboardInterrupt:
-            sentence = f"stopped while {run.folder} was judged; the same command judges it again"
-            raise Interrupted(sentence, signal.SIGINT) from None
+    return train_run(folder, OnTable(data), device=device, progress=progress, command=command)
 
 
-def finish(
-    training: Training, parts: Parts, spec: TableSpec, data: TableData, run: Run, *, command: str,
-    progress: Progress = silent,
-) -> dict[str, Any]:  # fmt: skip
-    """Judge on the test rows, once; weights, predictions, result. The result is written last: it means finished."""
-    write_weights(run, training.kept, to_dict(spec))
-    model = model_of(parts, spec, training)
-    seconds = time.perf_counter() - training.began
-    result = {
-        "net": spec.name, "data": run.read_json("data.json")["name"], "kind": parts.target.kind,
-        "main": MAIN[parts.target.kind], **weigh(model, data, run, progress=progress),
-        "parameters": sum(p.numel() for p in training.kept.parameters()), "iterations": training.iteration,
-        "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "best": training.best.get("iteration"),
-        "validation_error": training.best.get("error"), "seed": training.recipe.seed, "seconds": round(seconds, 2),
-        "examples_per_second": round(training.iteration * training.recipe.batch / max(seconds, 1e-9), 1),
-        "choice": training.choice.as_dict(), "problems": list(dict.fromkeys(data.report.lines())), "command": command,
-    }  # fmt: skip
-    run.write_json(DONE, result)
-    return result
+class OnTable:
+    """What is particular to training on a table."""
+
+    what, depth = "rows of the table", 0
+    made: tuple[str, ...] = FILES
+    needs: tuple[str, ...] = ("net", "data", "test")
+
+    def __init__(self, data: TableData | None) -> None:
+        self.given = data
+
+    def read(self, run: Run) -> None:
+        self.spec = read_table_spec(run)
+        self.word, self.reading = read_reading(run)
+
+    def load(self, work: Work) -> tuple[str, str]:
+        self.data = load(self.word, self.reading, work.recipe) if self.given is None else self.given
+        self.parts = parts_of(self.data, self.reading, device=work.device, progress=work.progress)
+        return self.word, fingerprint(self.parts)
+
+    def build(self, work: Work) -> tuple[TableTask, TableNet]:
+        net = build_table(self.spec)
+        return make_task(self.parts, work.recipe, work.device), net
+
+    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+        """Judge on the test rows, once; weights and predictions."""
+        write_weights(work.run, training.kept, to_dict(self.spec))
+        model, kind = model_of(self.parts, self.spec, training), self.parts.target.kind
+        found = weigh(model, self.data, work.run, progress=work.progress)
+        return {
+            "net": self.spec.name, "kind": kind, "main": MAIN[kind], **found,
+            "parameters": sum(p.numel() for p in training.kept.parameters()), "best": training.best.get("iteration"),
+            "validation_error": training.best.get("error"), "problems": list(dict.fromkeys(self.data.report.lines())),
+        }  # fmt: skip
 
 
 def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = silent) -> dict[str, Any]:

@@ -1,76 +1,20 @@
-"""The life of a run folder, whatever is trained in it: made, compared, taken up, finished."""
+"""What a run folder of any family holds, and what its recipe sets in the process."""
 
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from reslab.errors import UsageError, arg
 from reslab.run import Run
-from reslab.train.recipe import Recipe, read, write
+from reslab.train.recipe import Recipe, read
 
 DONE = "results/train.json"
 
 
-def make_folder(
-    run: Run, recipe: Recipe, about: dict[str, Any], *, command: str, ours: Sequence[str] = (),
-    without: Sequence[str] = (),
-) -> None:  # fmt: skip
-    """Make a run folder with its recipe and data.json; what else it needs comes next, and spec.json last.
-
-    `ours`: files and folders that such a run may have before its spec.json; `without`: keys its recipe leaves out.
-    Raises UsageError where something else lies there.
-    """
-    if run.folder.is_dir() and not all(begun(path.name) or path.name in ours for path in run.folder.iterdir()):
-        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
-    run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=without)}")
-    run.write_json("data.json", about)
-
-
 def finished(folder: Path | str) -> bool:
-    """Whether a run folder holds a result and the weights it is of; without them it is trained on from last.pt."""
+    """Whether a run folder holds a result and the weights it is of; without them training resumes from last.pt."""
     return Run(folder).has(DONE) and Run(folder).has("weights.safetensors")
-
-
-def begun(name: str) -> bool:
-    """Whether a folder's entry is of those that `prepare` makes before spec.json: it may have been killed there."""
-    asides = (".recipe.toml.", ".data.json.", ".spec.json.")
-    return name in ("results", "recipe.toml", "data.json") or name.startswith(asides)
-
-
-def absolute(word: str, names: Collection[str] = ()) -> str:
-    """A data word that is a path and none of the `names`, so that the run can be resumed from any folder."""
-    return str(Path(word).resolve()) if word not in names and Path(word).exists() else word
-
-
-def storable(options: dict[str, Any]) -> dict[str, Any]:
-    """The data's options as JSON, without asking for a download again."""
-    kept = {key: value for key, value in options.items() if value is not None and key != "download"}
-    return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
-
-
-def same(
-    run: Run, recipe: Recipe, about: dict[str, Any], **others: tuple[dict[str, Any], dict[str, Any]]
-) -> None:  # fmt: skip
-    """Raise UsageError unless the folder's recipe, data and all `others`, (there, asked), are these."""
-    stored = {
-        **others,
-        "recipe": (asdict(read_recipe(run)), asdict(recipe)),
-        "data": tuple({"fingerprint": d.get("fingerprint")} for d in (run.read_json("data.json"), about)),
-    }
-    for what, (old, new) in stored.items():
-        if what == "data" and old != new:
-            raise UsageError(f"{run.folder} holds another run (the data differ); choose another ", arg("folder"))
-        differ = [f"{key} {old.get(key)!r} there, {new[key]!r} asked" for key in new if old.get(key) != new[key]]
-        if differ:
-            raise UsageError(
-                f"{run.folder} holds another run ({what}: {'; '.join(differ[:3])}); choose another ",
-                arg("folder"),
-            )
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -82,7 +26,9 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device {name!r} is not to be had here; `reslab doctor` shows what is") from error
+        raise UsageError(
+            f"device {name!r} is not available on this machine; run `reslab doctor` to see which are"
+        ) from error
     return device
 
 

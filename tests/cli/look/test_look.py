@@ -198,7 +198,11 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (2, ["influence", "own.py:example", "--samples", "1.5"], "must be a whole number, got 1.5"),
         (2, ["influence", "own.py:example", "--batch", "-1"], "batch must be positive, got -1"),
         (2, ["influence", "own.py:example", "--threads", "-1"], "threads must be zero or more, got -1"),
-        (2, ["influence", "own.py:example", "--device", "quantum"], "device 'quantum' is not to be had here"),
+        (
+            2,
+            ["influence", "own.py:example", "--device", "quantum"],
+            "device 'quantum' is not available on this",
+        ),
         (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; name a folder with --out"),
         (2, ["influence", "own.py:example", "--out", "."], ". is not empty and holds no results of `reslab look`"),
         (

@@ -79,7 +79,7 @@ def test_resume_takes_the_newest_unfinished_run_of_questions(here: Path, capsys:
     assert main(["qa", "train", "--resume"]) == 0
     assert capsys.readouterr().out.startswith("trained small-sds on facts.json")
     assert main(["qa", "train", "--resume", "--lr", "1"]) == 2
-    assert "--resume goes on with what the run's folder says: leave out --lr" in capsys.readouterr().err
+    assert "--resume uses the settings stored in the run folder; leave out --lr" in capsys.readouterr().err
 
 
 def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe named 'qa-slow'; did you mean"),
         (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "is for images only, got"),
         (["train", "--data", "unanswered.json", "--rule", "squad1"], 2, "has no answer, which squad1 cannot judge"),
-        (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
+        (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
         (["eval"], 2, "name a run folder, or a file of --predictions with its --data"),
         (["eval", "nowhere"], 2, "nowhere is not a run folder"),

@@ -220,8 +220,8 @@ def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert trained("--members", "2", "--seed", "5", "--out", "both") == 0
     assert capsys.readouterr().out.startswith("both is finished: nothing to do")
     for words, sentence in (
-        (["--members", "3"], "both holds 2 members, not 3; choose another folder with --out"),
-        (["--members", "2", "--lr", "1"], "both/s0 holds another run (recipe: lr"),
+        (["--members", "3"], "both already contains 2 members, not 3; choose another folder with --out"),
+        (["--members", "2", "--lr", "1"], "both/s0 already contains a run with different settings (lr"),
         ([], "both is not empty and not a run folder"),
     ):
         assert trained("--seed", "5", "--out", "both", *words) == 2
@@ -301,11 +301,11 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--test", "short.csv"], 2, "the table lacks the columns 'town', 'tags', 'note'"),
         ([*TRAIN, "--recipe", "tabels"], 2, "no recipe named 'tabels'; did you mean 'tables'?"),
         ([*TRAIN, "--recipe", "fast-cifar"], 2, "is for images only, got"),
-        ([*TRAIN, "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
+        ([*TRAIN, "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
         ([*TRAIN, "--out", "people.csv"], 1, "cannot write people.csv: a file is in the place of a folder"),
         ([*TRAIN, "--members", "2", "--out", "people.csv"], 1, "a file is in the place of a folder"),
         ([*TRAIN, "--out", "full"], 2, "full is not empty and not a run folder"),
-        ([*TRAIN, "--members", "2", "--out", "full"], 2, "full holds something other than 2 members"),
+        ([*TRAIN, "--members", "2", "--out", "full"], 2, "full contains something other than 2 members"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
         (["train", "--resume", "--out", "full"], 2, "full is not a run folder: nothing to resume"),
         (["train", "people.csv", "--resume"], 2, "leave out the file"),
@@ -354,7 +354,7 @@ def test_mistakes_of_training(
         (["predict", "run", "people.csv", "--out", "people.csv/p.csv"], 1, "a file is in the place of a folder"),
         (["predict", "run", "people.csv", "--keep", "ids"], 2, "there is no column 'ids'; did you mean 'id'?"),
         (["predict", "run", "taken.csv", "--keep", "row"], 2, "column 'row' cannot be kept"),
-        (["predict", "run", "people.csv", "--device", "tpu"], 2, "device 'tpu' is not to be had here"),
+        (["predict", "run", "people.csv", "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
         (["eval", "run", "untold.csv"], 2, "there is no column 'pays'"),
         (["eval", "run", "strange.csv"], 2, "row 1 of the target is 'perhaps', which training had not"),
         (["eval", "run", "people.csv", "--target", "town"], 2, "the target 'town' has no value in row"),
@@ -425,9 +425,9 @@ def test_another_table_is_not_gone_on_with(
     write("people.csv", people(120, seed=3))
     capsys.readouterr()
     assert trained("--out", "run") == 2
-    assert "run holds another run" in capsys.readouterr().err
+    assert "run already contains a run with different settings (bags: (4, 78) there" in capsys.readouterr().err
     assert main(["tables", "train", "--resume", "--out", "run"]) == 1
-    assert "has changed since run was begun" in capsys.readouterr().err
+    assert "differ from those that run started with" in capsys.readouterr().err
 
 
 def test_a_small_table_is_trained_in_small_batches(stand: Path) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
-from reslab.cli.train import newest
+from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
 from reslab.run import Run, command_line, slug
 from reslab.train.recipe import read
@@ -68,9 +68,7 @@ def train(
     encoder: Annotated[str | None, Parameter(help=f"{ENCODER} Default: small.")] = None,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: qa, qa-frozen or qa-small).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
-    resume: Annotated[
-        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
-    ] = False,
+    resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     net: NetFlags | None = None,
     reading: ReadingFlags | None = None,
@@ -83,14 +81,8 @@ def train(
     pick_device(device)  # before a folder is made
     loaded = None
     if resume:
-        told = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
-        told = {key: value for key, value in {**told, **given(recipe_flags)}.items() if value is not None}
-        if told:
-            names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
-            raise UsageError(f"--resume goes on with what the run's folder says: leave out {names}")
-        run = Run(out) if out else newest("qa")
-        if not run.has("spec.json"):
-            raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+        asked_for = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
+        run = to_resume("qa", out, {**asked_for, **given(recipe_flags)})
     else:
         if data is None:
             raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
-from reslab.cli.tables.train import FILE, TableFlags, _Table, absolute, pairs, weights
-from reslab.run import command_line, slug
+from reslab.cli.tables.train import FILE, TableFlags, _Table, pairs, weights
+from reslab.run import absolute, command_line, slug
 from reslab.statistics import plus_minus
 from reslab.train.recipe import read
 
@@ -43,8 +43,9 @@ def compare(
 
     flags = table or _Table()
     reading = Reading(
-        target=tuple(target), kind=flags.kind, kinds=pairs(flags.kinds, "kinds", str), test_word=absolute(flags.test),
-        test=0.2 if flags.test_share is None else flags.test_share, text=absolute(flags.text),
+        target=tuple(target), kind=flags.kind, kinds=pairs(flags.kinds, "kinds", str),
+        test_word=flags.test and absolute(flags.test),
+        test=0.2 if flags.test_share is None else flags.test_share, text=flags.text and absolute(flags.text),
         class_weight=weights(flags.class_weight),
     )  # fmt: skip
     changes = given(recipe_flags)

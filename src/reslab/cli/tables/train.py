@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
-from reslab.cli.train import newest
+from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
-from reslab.run import Run, command_line, slug
+from reslab.run import Run, absolute, command_line, slug
 from reslab.train.recipe import read
 
 SHOWN = 40  # columns of a table that are told one by one
@@ -75,9 +75,7 @@ def train(
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-sSEED).")] = None,
-    resume: Annotated[
-        bool, Parameter(help="Go on with the newest unfinished run, or the one in --out.", negative=())
-    ] = False,
+    resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     net: NetFlags | None = None,
     table: TableFlags | None = None,
@@ -96,8 +94,8 @@ def train(
     pick_device(device)  # before a folder is made
     loaded = None
     if resume:
-        told = {"FILE": file, "target": target, "recipe": recipe, **given(net), **given(table), **given(recipe_flags)}
-        run = resumed(out, {key: value for key, value in told.items() if value is not None})
+        asked = {"FILE": file, "target": target, "recipe": recipe, **given(net), **given(table), **given(recipe_flags)}
+        run = to_resume("tables", out, asked)
     else:
         run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), recipe_flags)
     before, first = done(run.folder), members_of(run)[0]
@@ -123,24 +121,6 @@ def train(
     print(f"report: {page}\nnext:   reslab tables predict {quote(str(run.folder))} FILE")
 
 
-def resumed(out: Path | None, told: dict[str, Any]) -> Run:
-    """The folder to go on in: of an ensemble the one that holds its members."""
-    from reslab.tables.model import MEMBERS
-
-    if told:
-        names = ", ".join(word for word in say.flags(told) if word.startswith("--"))
-        raise UsageError(f"--resume goes on with what the run's folder says: leave out "
-                         f"{names.replace('--FILE', 'the file')}")  # fmt: skip
-    if out is None:
-        run = newest("table")
-        above = Run(run.folder.parent)
-        return above if above.has(MEMBERS) else run
-    run = Run(out)
-    if not (run.has("spec.json") or run.has(MEMBERS)):
-        raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
-    return run
-
-
 def made(
     file: str | None, target: list[str], recipe: str | None, out: Path | None, net: _Net, table: _Table, flags: Any
 ) -> tuple[Run, Any]:
@@ -158,8 +138,8 @@ def made(
         raise UsageError(f"the target {twice[0]!r} is named twice")
     reading = Reading(
         target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
-        test=0.2 if table.test_share is None else table.test_share, test_word=absolute(table.test),
-        class_weight=weights(table.class_weight), text=absolute(table.text),
+        test=0.2 if table.test_share is None else table.test_share, test_word=table.test and absolute(table.test),
+        class_weight=weights(table.class_weight), text=table.text and absolute(table.text),
     )  # fmt: skip
     changes = given(flags)
     chosen = read(recipe or "tables", **changes)
@@ -176,11 +156,6 @@ def made(
     if net.members is None or many == 1:
         return prepare(folder, **about), data
     return prepare_members(folder, members=many, **about), data
-
-
-def absolute(word: str | None) -> str | None:
-    """A file of test rows, so that the run can go on from any folder."""
-    return str(Path(word).resolve()) if word is not None and Path(word).exists() else word
 
 
 def number(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The beginning of a training in a run folder: alone in it, seeded, and withdrawn where it cannot begin."""
+"""A training session in a run folder: alone in it, seeded, and without a trace where it could not begin."""
 
 import contextlib
 import shutil
@@ -11,6 +11,7 @@ from reslab.run import Run, environment, sweep
 from reslab.train.recipe import Recipe
 
 ALONE = ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json", "qa.json")  # only we write
+BEFORE = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
 
 
 @contextlib.contextmanager
@@ -22,31 +23,30 @@ def alone(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def beginning(run: Run, recipe: Recipe, device: torch.device, *, folders: Sequence[str] = ()) -> Iterator[None]:
-    """Inside, a training is begun or taken up, seeded. Where it cannot begin, the folder is withdrawn.
+def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[str] = ()) -> Iterator[None]:
+    """Inside, a training is started or resumed, seeded. Where it cannot start, the folder is withdrawn.
 
-    `folders`: what was made in it beside the files of every run.
+    `made`: files and folders that were made in it beside those of every run.
     """
     run.write_json("env.json", environment(str(device), torch.get_num_threads()))
     torch.manual_seed(recipe.seed)
     try:
-        if not run.has("last.pt"):  # begun anew: lines of a process killed before its first checkpoint go
+        if not run.has("last.pt"):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)
         yield
     except (UsageError, BrokenImage, RuntimeError, MemoryError):
         if not run.has("last.pt"):
-            withdraw(run, folders)
+            withdraw(run, made)
         raise
 
 
-def withdraw(run: Run, folders: Sequence[str] = ()) -> None:
-    """Remove a run folder in which training could not begin: mended, its command shall not find another run there."""
-    tables = ("encoder.json", "encoder.safetensors", "target.json")
-    both = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
-    for name in (*both, *tables):
-        run.path(name).unlink(missing_ok=True)
-    for name in folders:
-        shutil.rmtree(run.path(name), ignore_errors=True)
+def withdraw(run: Run, made: Sequence[str] = ()) -> None:
+    """Remove a run folder in which training could not start, so that the corrected command can reuse the folder."""
+    for name in (*BEFORE, *made):
+        if run.path(name).is_dir():
+            shutil.rmtree(run.path(name), ignore_errors=True)
+        else:
+            run.path(name).unlink(missing_ok=True)
     for folder in (run.path("results"), run.folder):
         with contextlib.suppress(OSError):  # something else lies there
             folder.rmdir()

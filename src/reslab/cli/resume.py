@@ -1,0 +1,49 @@
+"""--resume, as the three `train` commands take it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.errors import UsageError
+from reslab.run import Run
+
+Resume = Annotated[bool, Parameter(help="Resume the newest unfinished run, or the one in --out.", negative=())]
+FAMILIES = {"resnet": "images", "vgg": "images", "qa": "qa", "table": "tables"}  # the family of a spec -> who trains it
+MEMBERS = "members.json"  # of a folder that holds several nets of one table
+
+
+def to_resume(wing: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
+    """The run folder to resume in: `out`, or the newest unfinished one of "images", "qa" or "tables" under runs/.
+
+    `settings`: what was given beside --resume, by name, None where it was not. Raises UsageError where anything was,
+    and where there is no such run.
+    """
+    given = {key: value for key, value in settings.items() if value is not None}
+    names = ["the file"] if given.pop("FILE", None) is not None else []
+    if names := names + [word for word in say.flags(given) if word.startswith("--")]:
+        raise UsageError(f"--resume uses the settings stored in the run folder; leave out {', '.join(names)}")
+    run = Run(out) if out else newest(wing)
+    if not (run.has("spec.json") or (wing == "tables" and run.has(MEMBERS))):
+        raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
+    return run
+
+
+def newest(wing: str) -> Run:
+    """The newest unfinished run under runs/ of that wing; of a member of several nets the folder that holds them."""
+    from reslab.train.folder import finished
+
+    found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
+    found = [folder for folder in found if wing_of(folder) == wing]
+    if not found:
+        raise UsageError("there is no unfinished run under runs/")
+    run = Run(max(found, key=lambda folder: folder.stat().st_mtime))
+    above = Run(run.folder.parent)
+    return above if above.has(MEMBERS) else run
+
+
+def wing_of(folder: Path) -> str:
+    """Which command trains the run in a folder; a family that is unknown is left to that for images to name."""
+    return FAMILIES.get(Run(folder).read_json("spec.json").get("family", ""), "images")

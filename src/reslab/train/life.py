@@ -1,0 +1,159 @@
+"""The life of a run folder, whatever is trained in it: prepared, compared, trained or resumed, finished."""
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from reslab.errors import ReslabError, UsageError, arg
+from reslab.progress import Progress, silent
+from reslab.run import Run
+from reslab.train.folder import DONE, configure, finished, first_comment, pick_device, read_recipe
+from reslab.train.loop import fit
+from reslab.train.recipe import Recipe, write
+from reslab.train.session import alone, session
+from reslab.train.signals import Interrupted
+from reslab.train.task import Task
+from reslab.train.training import Training
+
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # (stored in the folder, requested now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a family is given to do its part: a run folder that this process alone trains in."""
+
+    run: Run
+    recipe: Recipe
+    device: torch.device
+    progress: Progress
+    command: str  # that made the run
+
+
+class Family(Protocol):
+    """What differs between training on images, on questions and on tables."""
+
+    what: str  # it is trained on, in sentences: "data", "questions", "table"
+    needs: tuple[str, ...]  # keys without which a stored result is damaged
+    made: tuple[str, ...]  # files and folders in the run folder beside those of every run, made before the first step
+    depth: int  # of the net, as `warmup_depth` counts; 0: it does not count
+
+    def read(self, run: Run) -> None:
+        """Read the stored spec and settings. Raises UsageError or ReslabError, before anything is changed."""
+
+    def load(self, work: Work) -> tuple[str, str]:
+        """(the data's word and fingerprint), the data loaded as they were stored unless they were given."""
+
+    def build(self, work: Work) -> tuple[Task, nn.Module]:
+        """The task and the net, from torch's current random state."""
+
+    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+        """Evaluate what was trained and write its files; the result is what is returned and the `account`."""
+
+
+def prepare_run(
+    run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
+    stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
+    without: Sequence[str] = (), command: str = "",
+) -> Run:  # fmt: skip
+    """Make a run folder that says what to train on what and how; or find the one that says the same.
+
+    `about`: for data.json. `stored`: what else, beside recipe and data, a run that is there must agree in. `fill`
+    writes what the family keeps beside spec, recipe and data, under the names `made`; `without`: keys that its recipes
+    leave out. Raises UsageError where the folder holds another run, naming what differs, or something else.
+    """
+    if run.has("spec.json"):
+        refuse_other_run(run, recipe, about, stored())
+        return run
+    if run.folder.is_dir():
+        others = [path.name for path in run.folder.iterdir() if path.name not in made]
+        if not all(map(is_leftover, others)):
+            raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
+    run.make()
+    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=without)}")
+    run.write_json("data.json", about)
+    fill()
+    run.write_json("spec.json", spec)  # last: with it the folder is a run
+    return run
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a folder's entry is one that `prepare_run` makes before spec.json: it may have been killed there."""
+    asides = (".recipe.toml.", ".data.json.", ".spec.json.")
+    return name in ("results", "recipe.toml", "data.json") or name.startswith(asides)
+
+
+def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair]) -> None:
+    """Raise UsageError unless the folder's recipe, data and all `others` are the requested ones."""
+    pairs = {**others, "recipe": (asdict(read_recipe(run)), asdict(recipe))}
+    for what, (old, new) in pairs.items():
+        differ = [f"{what if key == 'name' else key}: {shown(old.get(key))} there, {shown(new[key])} requested"
+                  for key in new if old.get(key) != new[key]]  # fmt: skip
+        if differ:
+            raise UsageError(f"{run.folder} already contains a run with different settings ({'; '.join(differ[:3])}); "
+                             "choose another ", arg("folder"))  # fmt: skip
+    if run.read_json("data.json").get("fingerprint") != about.get("fingerprint"):
+        raise UsageError(f"{run.folder} already contains a run on different data; choose another ", arg("folder"))
+
+
+def shown(value: Any) -> str:
+    """A setting in a sentence: 40 for 40.0, none for None."""
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def train_run(
+    folder: Path | str, family: Family, *, device: str = "auto", progress: Progress = silent, command: str = ""
+) -> dict[str, Any]:
+    """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
+
+    A finished run is not touched: its stored result comes back. Raises ReslabError where the data have changed,
+    Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results.
+    """
+    run = Run(folder)
+    if finished(folder):
+        return run.read_json(DONE, *family.needs)
+    family.read(run)
+    recipe = read_recipe(run)
+    with alone(run):
+        work = Work(run=run, recipe=recipe, device=pick_device(device), progress=progress,
+                    command=command or first_comment(run))  # fmt: skip
+        configure(recipe)
+        word, fingerprint = family.load(work)
+        refuse_changed(run, word, fingerprint, family.what)
+        with session(run, recipe, work.device, made=family.made):
+            task, net = family.build(work)
+            training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth)
+        told = account(work, training)
+        try:
+            result = {**family.finish(work, training, told), **told}
+        except KeyboardInterrupt:
+            sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
+            raise Interrupted(sentence, signal.SIGINT) from None
+        run.write_json(DONE, result)  # last: it means finished
+        return result
+
+
+def refuse_changed(run: Run, word: str, fingerprint: str, what: str) -> None:
+    """Raise ReslabError where the data are not those that the run's training started with."""
+    if fingerprint != run.read_json("data.json", "fingerprint")["fingerprint"]:
+        raise ReslabError(f"the {what} {word!r} differ from those that {run.folder} started with; restore them to "
+                          "resume, or choose another ", arg("folder"))  # fmt: skip
+
+
+def account(work: Work, training: Training) -> dict[str, Any]:
+    """What every result says of its training: data, length, time, speed and the command that made the run."""
+    seconds = time.perf_counter() - training.began
+    examples = training.iteration * training.recipe.batch
+    return {
+        "data": work.run.read_json("data.json")["name"], "iterations": training.iteration,
+        "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "seed": training.recipe.seed,
+        "seconds": round(seconds, 2), "examples_per_second": round(examples / max(seconds, 1e-9), 2),
+        "choice": training.choice.as_dict(), "command": work.command,
+    }  # fmt: skip
