@@ -280,7 +280,7 @@ def test_a_loss_that_breaks_stops_with_its_batch(begin: Any, few: ImageData, tmp
     said = run.read_json("nan.json")
     t = said["iteration"]
     assert f"at iteration {t} (lr 1e+20)" in str(caught.value)
-    for cure in ("--lr", "--clip 1", "--precision fp32", str(run.path("nan.json"))):
+    for cure in ("a lower lr", "clip=1", 'precision="fp32"', str(run.path("nan.json"))):
         assert cure in str(caught.value)
     task = ImageTask(few, read(run.path("recipe.toml")), torch.device("cpu"))
     assert said["rows"] == task.rows(t)
