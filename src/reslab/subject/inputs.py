@@ -1,4 +1,4 @@
-"""What a model is looked at with: --data -> batches on the device, and the example that finds its merges."""
+"""The inputs for looking inside a model: --data -> batches on the device, or an example that finds its merges."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,36 +8,36 @@ from reslab.errors import ReslabError, UsageError, arg
 from reslab.nets.words import Loaded
 from reslab.subject import pictures, tokens
 
-NOISE = {"images": 100, "own": 100, "causal": 10, "masked": 10, "encoder": 10}  # random samples by default
+NOISE = {"images": 100, "own": 100, "causal": 10, "masked": 10, "encoder": 10}  # default number of random samples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which inputs a model is looked at with; None: the default for its kind."""
+    """The inputs that the user wants; None: the default for the kind of model."""
 
-    data: str | None = None  # images as for `reslab train`, or a file of texts; None: the run's own
+    data: str | None = None  # images as for `reslab train`, or a file of texts; None: the run's data
     part: Literal["test", "train"] = "test"
-    samples: int | None = None  # sampled at random by the seed; None: 1000 images, 100 windows
-    batch: int | None = None  # samples in a pass; None: 100 images, 10 windows
-    normalize: Literal["pixel", "channel", "imagenet", "none"] | None = None  # of a model that is no run
+    samples: int | None = None  # number sampled at random; None: 1000 images, 100 windows
+    batch: int | None = None  # samples per pass; None: 100 images, 10 windows
+    normalize: Literal["pixel", "channel", "imagenet", "none"] | None = None  # for a model that is not a run
     labels: bool = True
-    column: str | None = None  # of a .parquet or .jsonl with texts
-    length: int | None = None  # tokens in a window of text
-    random: bool = False  # random inputs in place of data
+    column: str | None = None  # the column with the texts in a .parquet or .jsonl
+    length: int | None = None  # tokens per window of text
+    random: bool = False  # use random inputs instead of data
     input: str | None = None  # shape of a random input, such as 3x224x224
-    seed: int = 0  # of samples, masked words, initialization, draws
+    seed: int = 0  # for sampling, masked words and initialization
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Batches on the device, how many samples they hold, and what look.json says of them."""
+    """Batches on the device, their number of samples, and their description for look.json."""
 
     batches: list[Any]  # (example, labels or None)
     n: int
     data: dict[str, Any]
 
     def unlabelled(self) -> "Inputs":
-        """The same without labels."""
+        """The same inputs without labels."""
         return replace(self, batches=[(example, None) for example, _ in self.batches])
 
     def first(self, n: int) -> "Inputs":
@@ -56,9 +56,9 @@ class Inputs:
 def gather(
     loaded: Loaded, flags: Wanted, options: dict[str, Any], device: Any, dtype: Any, images: Any = None
 ) -> Inputs:
-    """The batches that the flags ask for. `options` are the data's (root, size, download), `images` they if loaded.
+    """The batches for these flags. `options` belong to the data (root, size, download); `images`: the loaded data set.
 
-    Raises UsageError for flags or data that do not serve this model, ReslabError for numbers that are not finite.
+    Raises UsageError for flags or data that do not fit this model, ReslabError for values that are not finite.
     """
     from reslab.look.graph.example import batch_size
 
@@ -78,7 +78,7 @@ def gather(
 
 
 def check(flags: Wanted) -> None:
-    """Raise UsageError for a flag that cannot be."""
+    """Raise UsageError for an invalid flag."""
     for name in ("samples", "batch"):
         value = getattr(flags, name)
         if value is not None and value < 1:
@@ -88,7 +88,7 @@ def check(flags: Wanted) -> None:
     if flags.length is not None and flags.length < 2:
         raise UsageError(f"length must be two or more, got {flags.length}")
     if flags.random and flags.data is not None:
-        raise UsageError(arg("random", True), " takes the place of data: leave it out, or ", arg("data", flags.data))
+        raise UsageError(arg("random", True), " replaces the data: remove it or ", arg("data", flags.data))
 
 
 def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -101,10 +101,12 @@ def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tup
     many = batch_size(whole_batch)
     n, step = min(many, flags.samples or many), flags.batch or pictures.BATCH
     if n == 0:
-        raise UsageError(f"{loaded.word}: its example input holds no sample")
+        raise UsageError(f"{loaded.word}: its example input has no samples")
     labels = None if loaded.labels is None else torch.as_tensor(loaded.labels).to(device)
     if labels is not None and (not labels.dim() or len(labels) != many):
-        raise UsageError(f"{loaded.word}: its labels are {list(labels.shape)}, its example input has {many} samples")
+        raise UsageError(
+            f"{loaded.word}: its labels have shape {list(labels.shape)}, but its example input has {many} samples"
+        )
     batches = [
         (rows(whole_batch, i, min(n, i + step)), None if labels is None else labels[i : min(n, i + step)])
         for i in range(0, n, step)
@@ -113,7 +115,7 @@ def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tup
 
 
 def random_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Normal numbers as images, without labels; or tokens drawn evenly."""
+    """Normally distributed images without labels, or uniformly sampled tokens."""
     n = flags.samples or NOISE[loaded.kind]
     if takes_tokens(loaded, flags):
         ids = tokens.random_tokens(loaded, flags, n)
@@ -123,13 +125,13 @@ def random_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tu
 
 
 def example(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> Inputs:
-    """An input that needs no data: the user's own, or a random one of the shape that --input or the model says."""
+    """An input that needs no data: the user's own, or a random one in the shape given by --input or the model."""
     from reslab.look.graph.example import each
 
     if flags.input is None and loaded.example is not None:
         found = loaded.example
     elif takes_tokens(loaded, flags):
-        found = tokens.called(loaded, tokens.random_tokens(loaded, flags, 2))
+        found = tokens.model_inputs(loaded, tokens.random_tokens(loaded, flags, 2))
     else:
         found = noise(loaded, flags, 2)
     found = moved(found, device, dtype)
@@ -145,21 +147,23 @@ def takes_tokens(loaded: Loaded, flags: Wanted) -> bool:
 def noise(loaded: Loaded, flags: Wanted, n: int) -> Any:
     import torch
 
-    shape = sides(flags.input) if flags.input is not None else loaded.shape
+    shape = parse_shape(flags.input) if flags.input is not None else loaded.shape
     if shape is None:
-        raise UsageError(f"{loaded.word} returns no example input: give its shape, such as ", arg("input", "3x224x224"))
+        raise UsageError(
+            f"{loaded.word} returns no example input; give the shape of an input, such as ", arg("input", "3x224x224")
+        )
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(flags.seed))
 
 
-def sides(text: str) -> tuple[int, ...]:
-    """3x224x224 as numbers."""
+def parse_shape(text: str) -> tuple[int, ...]:
+    """3x224x224 as a tuple of integers."""
     if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8})*", text):
         raise UsageError(f"input must be the shape of one sample, such as 3x224x224, got {text!r}")
     return tuple(map(int, text.split("x")))
 
 
 def moved(example: Any, device: Any, dtype: Any) -> Any:
-    """The example on the device, its floating-point tensors of the model's type."""
+    """The example on the device, with its floating-point tensors in the model's dtype."""
     from reslab.look.graph.example import each
 
     return each(example, lambda t: t.to(device, dtype) if t.is_floating_point() else t.to(device))
@@ -171,4 +175,4 @@ def check_finite(example: Any, name: str) -> None:
     args, kwargs = arguments(example)
     for tensor in tensors([*args, *kwargs.values()]):
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ReslabError(f"{name}: some numbers are NaN or infinite; nothing can be measured with them")
+            raise ReslabError(f"{name}: some values are NaN or infinite; nothing can be measured with them")

@@ -1,4 +1,4 @@
-"""The MODEL word of a table's run needs its rows; every other word is nets.words's."""
+"""MODEL words: a run of a table also needs its rows; every other word is loaded by nets.words."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from reslab.run import Run, slug
 
 
 def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
-    """As `nets.words.load`, and of a table's run the net after its columns."""
+    """Like `nets.words.load`; for a run of a table, the net after its columns."""
     path = Path(word).expanduser()
     if path.is_dir() and (run := Run(path)).has("spec.json") and run.read_json("spec.json").get("family") == "table":
         return of_table(word, run, weights)
@@ -18,18 +18,18 @@ def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
 
 
 def of_table(word: str, run: Run, weights: bool | None) -> Loaded:
-    """The trained net of a table's run after its columns, and the test rows as it reads them, with their classes."""
+    """The trained net of a table's run after its columns, with the test rows as its inputs and their classes."""
     from reslab.tables.model import load as load_model
     from reslab.tables.train import load as load_rows
     from reslab.tables.train import read_reading
     from reslab.train.folder import read_recipe
 
     if weights is False:
-        raise UsageError(f"{word} holds a net for tables: as it is initialized it is not looked at; take it trained")
+        raise UsageError(f"{word} holds a net for tables, which is only measured with its trained weights")
     model = load_model(run.folder, device="cpu")
     rows = load_rows(*read_reading(run), read_recipe(run))
     module, inputs = model.inside(rows.frames["test"])
     labels = model.target.encode(rows.values["test"]) if model.target.kind == "classes" else None
-    notes = ("a net for tables, looked at after its columns: their vectors go in, of the test rows",)
+    notes = ("a net for tables, measured after its columns: its inputs are the column vectors of the test rows",)
     return Loaded(model=module, kind="own", word=word, name=slug(run.folder.resolve().name), example=inputs,
                   labels=labels, notes=notes)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Images as batches for a model that is looked at: which, how many, normalized how."""
+"""Batches of images for looking inside a model: choice, number and normalization."""
 
 from pathlib import Path
 from typing import Any
@@ -7,39 +7,39 @@ from reslab.errors import UsageError, arg
 from reslab.nets.words import Loaded
 from reslab.run import Run
 
-SAMPLES, BATCH = 1000, 100  # by default
+SAMPLES, BATCH = 1000, 100  # defaults
 TEXTS = (".txt", ".md", ".json", ".jsonl")
 
 
 def image_batches(
     loaded: Loaded, flags: Any, options: dict[str, Any], device: Any, dtype: Any, images: Any = None
 ) -> tuple[list[Any], dict[str, Any]]:
-    """[(images (N, C, H, W), labels (N,)), ...] of a seeded sample of one part, and what look.json says of them.
+    """[(images (N, C, H, W), labels (N,)), ...] from a random sample of one part, and their description for look.json.
 
-    `images`: the data set, where it is loaded already. Raises UsageError where the images do not serve the model.
+    `images`: the data set, if already loaded. Raises UsageError if the images do not fit the model.
     """
     from reslab.images.data import view_batches
     from reslab.images.evaluate import fits
     from reslab.train.order import shuffled
     from reslab.train.workers import decoding_workers
 
-    images = images or chosen(loaded.word, loaded.run, flags.data, options)
+    images = images or load_images(loaded.word, loaded.run, flags.data, options)
     if loaded.spec and flags.labels:
         fits(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
-    normalizer, said = normalization(loaded, flags.normalize, images)
+    normalizer, source = normalization(loaded, flags.normalize, images)
     part = images.train if flags.part == "train" else images.test
     if len(part) == 0:
         raise UsageError(f"the {flags.part} part of {images.name} has no images")
     rows = shuffled(len(part), flags.seed)[: flags.samples or SAMPLES].sort().values
     stream = view_batches(part.subset(rows), batch=flags.batch or BATCH, normalize=normalizer, device=device,
-                          scale=later(flags.data, options), workers=decoding_workers(len(rows)))  # fmt: skip
+                          scale=resized_to(flags.data, options), workers=decoding_workers(len(rows)))  # fmt: skip
     batches = [(views[0].to(dtype), labels) for views, labels, _ in stream]
     shape = list(batches[0][0].shape[1:])
-    return batches, {**images.describe(), "part": flags.part, "of": len(part), "normalize": said, "shape": shape}
+    return batches, {**images.describe(), "part": flags.part, "of": len(part), "normalize": source, "shape": shape}
 
 
-def later(word: str | None, options: dict[str, Any]) -> int | None:
-    """The size that batches are brought to: the published data sets come at their own, which --size then changes."""
+def resized_to(word: str | None, options: dict[str, Any]) -> int | None:
+    """The size to which batches are resized: published data sets load at their own size, which --size then changes."""
     from reslab.images.data.load import WORDS
 
     size = options.get("size")
@@ -48,56 +48,54 @@ def later(word: str | None, options: dict[str, Any]) -> int | None:
     return size if word in WORDS else None
 
 
-def chosen(model: str, run: Run | None, word: str | None, options: dict[str, Any]) -> Any:
-    """The data set that --data names, or the run's own."""
+def load_images(model: str, run: Run | None, word: str | None, options: dict[str, Any]) -> Any:
+    """The data set that --data names, or that of the run."""
     from reslab.images.data import load
     from reslab.images.train import stored_data
 
     if word is not None:
         if Path(word).suffix.lower() in TEXTS:
-            raise UsageError(f"{model} takes images, and {word} is a file of texts")
-        return load(word, **{k: v for k, v in options.items() if k != "size" or later(word, options) is None})
+            raise UsageError(f"{model} takes images, but {word} is a file of texts")
+        return load(word, **{k: v for k, v in options.items() if k != "size" or resized_to(word, options) is None})
     if run is None:
         raise UsageError(
-            f"{model}: say what to look at it with: ",
+            f"{model} needs data: give ",
             arg("data", "cifar10"),
-            ", a folder, a parquet file; or ",
+            ", a folder or a parquet file, or use ",
             arg("random", True),
         )
     if options:
         given = [part for key, value in options.items() for part in (arg(key, value), ", ")][:-1]
-        raise UsageError(f"{model} is a run folder and has its own data: leave out ", *given, ", or add ", arg("data"))
+        raise UsageError(f"{model} is a run folder and has its own data: remove ", *given, ", or add ", arg("data"))
     return stored_data(run)
 
 
 def sizes(images: Any, word: str, options: dict[str, Any]) -> dict[str, int]:
-    """What a net needs to know of the images: classes, channels, size."""
+    """The properties of the images that a net depends on: classes, channels, size."""
     channels, height, width = images.shape
-    size = later(word, options) or min(height, width)
+    size = resized_to(word, options) or min(height, width)
     return {"classes": len(images.classes), "channels": channels, "size": size}
 
 
 def normalization(loaded: Loaded, asked: Any, images: Any) -> tuple[Any, str]:
-    """The run's; else what is asked for; else what the model says; else ImageNet's (the data's for a net untrained)."""
+    """The run's; else the requested; else the model's own; else ImageNet's (the data's own for an untrained net)."""
     import torch
 
     from reslab.images.data import Normalize, measure
 
     if loaded.run:
         if asked:
-            raise UsageError(
-                f"{loaded.word} is a run folder and has its own normalization: leave out ", arg("normalize")
-            )
+            raise UsageError(f"{loaded.word} is a run folder and has its own normalization: remove ", arg("normalize"))
         return Normalize.from_dict(loaded.run.read_json("normalize.json", "mean", "std")), "the run's"
     if loaded.mean_std and not asked:
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in loaded.mean_std)
         if len(mean) not in (1, images.shape[0]):
-            raise UsageError(f"{loaded.word} takes images of {len(mean)} channels, those of {images.name} have "
+            raise UsageError(f"{loaded.word} takes images with {len(mean)} channels, but {images.name} has "
                              f"{images.shape[0]}")  # fmt: skip
         return Normalize(mean, std), "the model's own"
     mode: Any = asked or ("channel" if loaded.initial and loaded.spec else "imagenet")
     if mode == "imagenet" and not asked and images.shape[0] != 3:
-        channels = f"the images of {images.name} have {images.shape[0]}"
-        raise UsageError(f"ImageNet's mean is for 3 channels, {channels}: take ", arg("normalize", "channel"),
-                         " or pixel, as the model was trained")  # fmt: skip
+        channels = f"{images.shape[0]} channel{'s' * (images.shape[0] != 1)}"
+        raise UsageError(f"ImageNet's mean is for 3 channels, but {images.name} has {channels}; use ",
+                         arg("normalize", "channel"), " or pixel, whichever the model was trained with")  # fmt: skip
     return measure(images.train, mean=mode, std=mode == "imagenet"), mode

@@ -1,4 +1,4 @@
-"""What is looked at: a model, its merges, and the inputs that fit it."""
+"""The subject of a measurement: a model, its merges, and the inputs that fit it."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A model with what it is looked at with."""
+    """A model with its merges, inputs and settings."""
 
     loaded: Loaded
     merges: Any
@@ -33,11 +33,11 @@ class Subject:
 
     @property
     def needs_data(self) -> bool:
-        """Whether there is nothing to look at it with but what --data names."""
+        """Whether the model can only be measured with --data."""
         return self.loaded.run is None and self.loaded.example is None
 
     def first(self, n: int) -> "Subject":
-        """The same with the first n samples only."""
+        """The same subject with the first n samples only."""
         return replace(self, inputs=self.inputs.first(n))
 
 
@@ -45,28 +45,28 @@ def load(
     word: str, wanted: Wanted, options: dict[str, Any], *, net: str | None = None,
     net_options: dict[str, Any] | None = None, weights: bool | None = None, data: bool = True,
 ) -> tuple[Loaded, Any]:  # fmt: skip
-    """(the model that `word` names, the images that `wanted` names where the model is made for them; else None).
+    """(the model that `word` names; the images that `wanted` names if the model is built for them, else None).
 
-    Without `data` the shapes of a Hugging Face model are enough. Raises UsageError or ReslabError in one sentence.
+    Without `data`, a Hugging Face model is loaded as shapes only. Raises UsageError or ReslabError in one sentence.
     """
     inputs.check(wanted)
     images, sizes = None, {}
-    if word.startswith("net:") and data and wanted.data is not None:  # made for its data
-        images = pictures.chosen(word, None, wanted.data, options)
+    if word.startswith("net:") and data and wanted.data is not None:  # built for its data
+        images = pictures.load_images(word, None, wanted.data, options)
         sizes = pictures.sizes(images, wanted.data, options)
     loaded = models.load(word, net=net, options={**sizes, **(net_options or {})}, weights=weights, seed=wanted.seed,
                          shape_only=not data)  # fmt: skip
     return loaded, images
 
 
-def meet(
+def prepare(
     loaded: Loaded, wanted: Wanted, options: dict[str, Any], *, images: Any = None, modules: Sequence[str] = (),
     device: Any, precision: Precision = "fp32", data: bool = True,
 ) -> Subject:  # fmt: skip
-    """Put the model on the device, gather its inputs and find its merges; without `data` by an example of any numbers.
+    """Put the model on the device, gather its inputs and find its merges; without `data`, with a random example.
 
-    `options` are the data's (root, size, download), `images` the data set where it is loaded already, `modules` those
-    whose addition is hidden in a kernel. Raises UsageError or ReslabError before anything is measured.
+    `options` belong to the data (root, size, download), `images` is the data set if already loaded, and `modules` are
+    those whose addition is hidden in a kernel. Raises UsageError or ReslabError before anything is measured.
     """
     import torch
 
@@ -93,14 +93,14 @@ def meet(
 
 
 def check_weights(loaded: Loaded) -> None:
-    """Raise ReslabError for a weight that is no number."""
+    """Raise ReslabError if a weight is NaN."""
     for name, tensor in [*loaded.model.named_parameters(), *loaded.model.named_buffers()]:
         if tensor.is_floating_point() and tensor.isnan().any():
-            raise ReslabError(f"{loaded.word}: its weights hold NaN ({name}): nothing can be measured in it")
+            raise ReslabError(f"{loaded.word}: its weights contain NaN ({name}), so nothing can be measured")
 
 
 def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
-    """Raise where the model's answers are no numbers or not of the data's classes; without classes, without labels."""
+    """Raise if the outputs are not finite or do not match the data's classes; drop labels if there are no classes."""
     import torch
 
     from reslab.look.graph.example import as_it_was, call, rows, scores
@@ -109,29 +109,33 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
     with torch.no_grad(), as_it_was(loaded.model):
         answer = scores(call(loaded.model, rows(example, 0, 2)))
     if not answer.isfinite().all():
-        less = () if precision == "fp32" else (f"; {precision} may be too narrow for it: ", arg("precision", "fp32"))
-        raise ReslabError(f"{loaded.word} answers with NaN or infinite numbers: nothing can be measured", *less)
+        less = (
+            ()
+            if precision == "fp32"
+            else (f"; the range of {precision} may be too small for it: use ", arg("precision", "fp32"))
+        )
+        raise ReslabError(f"{loaded.word} returns NaN or infinite values, so nothing can be measured", *less)
     classes = len(found.data["classes"]) if labels is not None and "classes" in found.data else None
     if classes is None:
         return found
     if answer.dim() != 2:
         warnings.warn(
-            f"{loaded.word} gives no scores of classes, but {list(answer.shape[1:])} a sample: measured without labels",
+            f"{loaded.word} returns {list(answer.shape[1:])} per sample, not class scores: measured without labels",
             stacklevel=2,
         )
         return found.unlabelled()
     if answer.shape[1] != classes:
-        raise UsageError(f"{loaded.word} scores {answer.shape[1]} classes, {found.data['name']} has {classes}: the "
-                         "labels mean nothing to it; ", arg("labels", False), " measures without them")  # fmt: skip
+        raise UsageError(f"{loaded.word} has {answer.shape[1]} classes, but {found.data['name']} has {classes}, so the "
+                         "labels cannot be used; ", arg("labels", False), " measures without them")  # fmt: skip
     return found
 
 
 def hint(loaded: Loaded, example: Any, data: bool) -> str | Sentence:
-    """What may help where a model does not take an example."""
+    """What may help if a model does not accept an example."""
     if loaded.fake:
-        return Sentence("; its shapes alone do not do: leave out ", arg("weights", False))
+        return Sentence("; it cannot run with shapes alone: remove ", arg("weights", False))
     shape = tuple(getattr(example, "shape", ()))[1:]
     if loaded.shape is None or len(shape) != 3 or shape[1:] == loaded.shape[1:]:
         return ""
     how = arg("size", loaded.shape[1]) if data else arg("input", "x".join(map(str, loaded.shape)))
-    return Sentence(f"; it is meant for images of {loaded.shape[1]} pixels: ", how)
+    return Sentence(f"; it is made for images of {loaded.shape[1]} pixels: use ", how)

@@ -96,7 +96,7 @@ def test_a_run_brings_its_own_data(
     assert not run.has("results/look-gradients.json")  # the trained net's are another's
     assert Run("runs/look-my-run-initial").has("results/look-gradients.json")
     assert main(["look", "influence", "my run", "--size", "9"]) == 2
-    assert "leave out --size 9, or add --data" in capsys.readouterr().err
+    assert "remove --size 9, or add --data" in capsys.readouterr().err
     assert main(["look", "responses", "my run"]) == 0
     assert "next:   reslab look gradients 'my run'\n" in capsys.readouterr().out
 
@@ -161,8 +161,8 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
     ("code", "words", "said"),
     [
         (2, ["lesions", "own.py:example", "--metrics", "error"], "error needs labels, but the data have none"),
-        (2, ["influence", "own.py:odd_labels"], "its labels are [2], its example input has 3 samples"),
-        (2, ["influence", "own.py:empty"], "own.py:empty: its example input holds no sample"),
+        (2, ["influence", "own.py:odd_labels"], "its labels have shape [2], but its example input has 3 samples"),
+        (2, ["influence", "own.py:empty"], "own.py:empty: its example input has no samples"),
         (
             2,
             ["influence", "own.py:text"],
@@ -173,8 +173,12 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             ["influence", "own.py:plain"],
             "a branch with weights was found; responses, gradients and lesions can be looked at",
         ),
-        (2, ["influence", "own.py:bare"], "own.py:bare: say what to look at it with: --data cifar10, a folder"),
-        (2, ["merges", "own.py:bare"], "returns no example input: give its shape, such as --input 3x224x224"),
+        (2, ["influence", "own.py:bare"], "own.py:bare needs data: give --data cifar10, a folder or"),
+        (
+            2,
+            ["merges", "own.py:bare"],
+            "returns no example input; give the shape of an input, such as --input 3x224x224",
+        ),
         (2, ["merges", "own.py:bare", "--input", "3xx"], "such as 3x224x224, got '3xx'"),
         (2, ["merges", "own.py:bare", "--input", "5"], "Turn does not accept the example (float32 [2, 5] on cpu)"),
         (
@@ -185,15 +189,15 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (
             2,
             ["influence", "own.py:pictures", "--data", "digits", "--normalize", "none"],
-            "scores 7 classes, digits has 10: the labels mean nothing",
+            "has 7 classes, but digits has 10, so the labels cannot be used",
         ),
         (
             2,
             ["influence", "own.py:example", "--data", "words.txt"],
-            "own.py:example takes images, and words.txt is a file of",
+            "own.py:example takes images, but words.txt is a file of",
         ),
         (2, ["influence", "own.py:example", "--data", "digit"], "no data set, folder or file named 'digit'"),
-        (2, ["influence", "own.py:example", "--random", "--data", "digits"], "--random takes the place of data"),
+        (2, ["influence", "own.py:example", "--random", "--data", "digits"], "--random replaces the data"),
         (2, ["influence", "own.py:example", "--samples", "0"], "samples must be positive, got 0"),
         (2, ["influence", "own.py:example", "--samples", "1.5"], "must be a whole number, got 1.5"),
         (2, ["influence", "own.py:example", "--batch", "-1"], "batch must be positive, got -1"),
@@ -215,8 +219,8 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (2, ["influence"], "MODEL"),
         (2, ["responses"], "MODELS"),
         (2, ["lesion", "own.py:example"], "lesions"),
-        (1, ["influence", "own.py:nan_weights"], "own.py:nan_weights: its weights hold NaN (branch.weight)"),
-        (1, ["influence", "own.py:nan_input"], "some numbers are NaN or infinite; nothing can be measured with them"),
+        (1, ["influence", "own.py:nan_weights"], "own.py:nan_weights: its weights contain NaN (branch.weight)"),
+        (1, ["influence", "own.py:nan_input"], "some values are NaN or infinite; nothing can be measured with them"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -232,12 +236,12 @@ def test_what_cannot_be_is_one_sentence(
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("causal", [], "say which texts to look at it with: --data FILE"),
+        ("causal", [], "needs texts: give --data FILE"),
         ("causal", ["--data", "digits"], "digits: no such file of texts; there are .txt"),
         (
             "causal",
             ["--data", "{zoo}/words.txt", "--length", "65"],
-            "takes windows of up to 64 tokens, got --length 65",
+            "takes windows of at most 64 tokens, got --length 65",
         ),
         (
             "masked",
@@ -245,9 +249,13 @@ def test_what_cannot_be_is_one_sentence(
             "length must leave room for two tokens beside 2 special",
         ),
         ("causal", ["--random", "--length", "1"], "length must be two or more, got 1"),
-        ("vit", ["--data", "{zoo}/words.txt"], "takes images, and"),
-        ("vit", ["--random", "--input", "1x12x12"], "it is meant for images of 8 pixels: --size 8"),
-        ("vit", ["--data", "digits"], "ImageNet's mean is for 3 channels, the images of digits have 1"),
+        ("vit", ["--data", "{zoo}/words.txt"], "takes images, but"),
+        ("vit", ["--random", "--input", "1x12x12"], "it is made for images of 8 pixels: use --size 8"),
+        (
+            "vit",
+            ["--data", "digits"],
+            "ImageNet's mean is for 3 channels, but digits has 1 channel; use --normalize channel or pixel",
+        ),
     ],
 )
 def test_texts_that_do_not_serve_are_one_sentence(
@@ -263,7 +271,7 @@ def test_images_are_brought_to_a_size_and_normalized(own: Path, capsys: pytest.C
     torch.save(reslab.net("resnet8", channels=1, size=8).state_dict(), "w.pt")
     words = ["influence", "w.pt", "--net", "resnet8", "--data", "digits", "--samples", "20"]
     assert main(["look", *words]) == 2
-    assert "take --normalize channel or pixel, as the model was trained" in capsys.readouterr().err
+    assert "use --normalize channel or pixel, whichever the model was trained with" in capsys.readouterr().err
     found = look(capsys, *words, "--normalize", "pixel", "--size", "12", "--part", "train")
     assert (found["data"]["shape"], found["data"]["normalize"], found["data"]["part"]) == (
         [1, 12, 12],
@@ -282,7 +290,7 @@ def test_a_vision_model_says_its_own_normalization(zoo: Path, own: Path, capsys:
     assert look(capsys, *words, "--normalize", "none")["data"]["normalize"] == "none"
     Path("vit/preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2]}')
     assert main(["look", *words]) == 2
-    assert "vit takes images of 3 channels, those of digits have 1" in capsys.readouterr().err
+    assert "vit takes images with 3 channels, but digits has 1" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("always")

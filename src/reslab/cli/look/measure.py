@@ -59,7 +59,7 @@ def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: boo
     loaded, images = subjects.load(word, wanted, options, net=asked.net, net_options=given(flags.net),
                                   weights=asked.weights, data=data)  # fmt: skip
     run = folder(loaded, asked.out, several)
-    found = subjects.meet(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
+    found = subjects.prepare(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
                          precision=asked.precision, data=data)  # fmt: skip
     return Looked(**vars(found), run=run, again=again(word, flags))
 
