@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab.cli import doctor, evaluate, look, nets, qa, report, say, study, tables, train
+from reslab.cli import doctor, evaluate, guesses, look, nets, qa, report, say, study, tables, train
 from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError
 from reslab.progress import Lasting
@@ -58,7 +58,7 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     except BrokenPipeError:
         return 141  # the reader of a pipe left: nothing to say, and nowhere to say it
     except CycloptsError as error:
-        return failed(" ".join(str(error).split()), 2, debug)
+        return failed(guesses.sentence(error, app), 2, debug)
     except ReslabError as error:
         return failed(say.words(error), error.exit_code, debug)
     except MemoryError:

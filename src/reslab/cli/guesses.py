@@ -1,0 +1,175 @@
+"""What people type that is not here: a sentence that says what is. Shown only where every flag that it names exists."""
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
+
+CUTOFF = 0.8  # of difflib: below it a guess misleads more often than it helps
+
+MODULE = "`reslab.load(RUN)` in Python gives an nn.Module"
+FROM_WEIGHTS = (
+    "to start from a pretrained encoder, name it with --encoder",
+    "training starts from random weights; starting from trained ones is not available yet (`reslab look` and "
+    "`reslab eval` take trained weights)",
+)
+DEVICE = ("choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps",)
+TRACKING = (
+    "only TensorBoard is supported: --tensorboard; every number is also in metrics.jsonl in the run folder",
+    "every number of a training is in metrics.jsonl in its run folder; `reslab train --tensorboard` writes TensorBoard "
+    "events too",
+)
+RESUME = ("--resume continues the newest unfinished run; --out RUN --resume a certain one",)
+OUT = ("the folder or file of the results is set with --out",)
+BATCH = ("the batch size is set with --batch",)
+AUGMENT = ("it is not available; the augmentations are --augment, --flip and --color",)
+PRECISION = ("use --precision bf16 or --precision fp16",)
+ACCUMULATE = ("gradient accumulation is not available; --batch sets the examples per update",)
+SEED = ("the random seed is set with --seed",)
+TEST_SHARE = ("the share of rows kept for testing is set with --test-share",)
+VALIDATION = ("the validation part is set with --validation, as a share or a number of examples",)
+SEVERAL = ("a training runs on one device; `reslab study` runs several trainings in parallel (--jobs)",)
+QUIET = ("progress is written to standard error; add 2>/dev/null to hide it",)
+
+OPTIONS: dict[str, tuple[str, ...]] = {  # by name; the first sentence whose flags the command has is shown
+    **dict.fromkeys(("pretrained", "weights", "init-from", "from-pretrained", "checkpoint", "ckpt", "finetune",
+                     "from-checkpoint", "load"), FROM_WEIGHTS),
+    **dict.fromkeys(("gpu", "gpus", "cuda", "cpu", "mps", "use-gpu", "no-cuda", "accelerator"), DEVICE),
+    **dict.fromkeys(("wandb", "mlflow", "comet", "logger", "log-dir", "logdir", "use-wandb", "project"), TRACKING),
+    **dict.fromkeys(("lr-find", "find-lr", "auto-lr", "lr-finder"), (
+        "there is no search for a learning rate; the recipe sets one and --lr replaces it",)),
+    **dict.fromkeys(("resume-from", "resume-from-checkpoint", "continue"), RESUME),
+    **dict.fromkeys(("output", "output-dir", "save-dir", "save", "dir", "folder", "run-dir", "name"), OUT),
+    **dict.fromkeys(("batch-size", "batchsize", "bs", "train-batch-size"), BATCH),
+    **dict.fromkeys(("learning-rate", "learningrate", "base-lr"), ("the learning rate is set with --lr",)),
+    **dict.fromkeys(("num-epochs", "max-epochs", "n-epochs"), ("the number of epochs is set with --epochs",)),
+    **dict.fromkeys(("steps", "max-steps", "num-steps"), ("the number of updates is set with --iterations",)),
+    **dict.fromkeys(("wd", "l2"), ("weight decay is set with --weight-decay",)),
+    **dict.fromkeys(("optim", "opt", "adam", "adamw", "sgd"), ("the optimizer is set with --optimizer",)),
+    **dict.fromkeys(("scheduler", "lr-scheduler"), ("the learning-rate schedule is set with --schedule",)),
+    **dict.fromkeys(("warmup-epochs", "warmup-steps"), ("the warm-up is set with --warmup",)),
+    **dict.fromkeys(("dataset", "data-dir", "data-path", "train-dir"), ("the data are set with --data",)),
+    **dict.fromkeys(("model", "arch", "architecture", "backbone"), ("the net is set with --net",)),
+    **dict.fromkeys(("num-workers", "n-jobs"), ("the number of decoding processes is set with --workers",)),
+    **dict.fromkeys(("img-size", "image-size", "imgsz", "resolution"), ("the image size is set with --size",)),
+    **dict.fromkeys(("amp", "fp16", "bf16", "half", "mixed-precision"), PRECISION),
+    **dict.fromkeys(("mixup", "cutmix", "randaugment", "auto-augment", "aa", "hflip", "cutout"), AUGMENT),
+    **dict.fromkeys(("grad-accum", "accumulate", "gradient-accumulation-steps", "accum"), ACCUMULATE),
+    **dict.fromkeys(("clip-grad", "gradient-clipping", "max-norm", "clip-norm"), (
+        "gradients are clipped with --clip",)),
+    **dict.fromkeys(("early-stopping",), ("early stopping is set with --early-stop",)),
+    **dict.fromkeys(("random-state", "random-seed", "manual-seed"), SEED),
+    **dict.fromkeys(("test-size", "test-split"), TEST_SHARE),
+    **dict.fromkeys(("val", "val-split", "validation-split", "val-size"), VALIDATION),
+    **dict.fromkeys(("label", "label-column", "target-column", "y"), ("the column to predict is set with --target",)),
+    **dict.fromkeys(("num-classes", "nb-classes"), (
+        "the number of classes is set with --classes", "the number of classes is taken from the data")),
+    "dropout": ("the dropout is set with --sizes, such as --sizes dropout=0.3",
+                "these nets have no dropout; --stochastic-depth drops whole residual blocks"),
+    **dict.fromkeys(("depth", "layers", "width"), (
+        "the sizes of the net are set with --sizes, such as --sizes depth=6 width=128",
+        "the depth is part of the net's name, such as --net resnet56")),
+    **dict.fromkeys(("ddp", "distributed", "multi-gpu", "nproc"), SEVERAL),
+    **dict.fromkeys(("verbose", "v", "quiet", "q", "silent", "progress"), QUIET),
+    **dict.fromkeys(("log", "csv", "format"), ("results are printed as JSON with --json",)),
+}  # fmt: skip
+
+PREDICT = (
+    f"there is no `predict` for images yet; {MODULE}. For tables `reslab tables predict`, for questions `reslab qa ask`"
+)
+VERBS: dict[str, str] = {
+    **dict.fromkeys(("predict", "infer", "inference", "classify", "run"), PREDICT),
+    **dict.fromkeys(("export", "onnx", "convert", "ship", "deploy"), (
+        f"there is no `export` yet; {MODULE} for torch.export or torch.onnx")),
+    "serve": f"there is no `serve` yet; {MODULE}",
+    **dict.fromkeys(("test", "evaluate", "validate", "val", "score", "benchmark"), (
+        "measure a trained net: `reslab eval`")),
+    **dict.fromkeys(("finetune", "fine-tune", "transfer"), (
+        "training image classifiers from trained weights is not available yet; `reslab qa train --encoder NAME` starts "
+        "from a pretrained encoder")),
+    **dict.fromkeys(("slim", "prune", "cut", "compress", "shrink", "distill", "quantize"), (
+        "there is no `slim` yet; `reslab look lesions MODEL` measures what each block is worth")),
+    "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
+    **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
+    "resume": "resume a stopped training: `reslab train --resume`",
+    **dict.fromkeys(("list", "models", "model", "info", "summary"), "list and describe the nets: `reslab nets`"),
+    **dict.fromkeys(("plot", "show", "view", "page", "dashboard"), "write the page of a run: `reslab report RUN`"),
+    **dict.fromkeys(("inspect", "analyze", "analyse", "explain", "visualize"), (
+        "look inside a model: `reslab look all MODEL`")),
+    **dict.fromkeys(("check", "env", "device", "devices"), "show versions and devices: `reslab doctor`"),
+    "download": "data sets are downloaded where they are used: `reslab train --data cifar10 --download`",
+    "help": "see `reslab --help`",
+    "version": "see `reslab --version`",
+}  # fmt: skip
+
+
+def sentence(error: CycloptsError, app: App) -> str:
+    """One sentence for what the command line could not parse."""
+    chain = error.command_chain or ()
+    command = " ".join(("reslab", *chain))
+    if isinstance(error, UnknownOptionError):
+        word = (error.token.keyword or error.token.value).partition("=")[0]
+        if word.startswith("-") and not re.fullmatch(r"-[a-zA-Z]{2,}|-\d.*", word):
+            known = {name for one in error.argument_collection if one.parse for name in one.names}
+            return option(word, command, known, app)
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        return verb(error.unused_tokens[0], command, error.app or app, app)
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"`{command}` takes no argument {error.unused_tokens[0]!r}; see `{command} --help`"
+    return " ".join(str(error).split())
+
+
+def option(word: str, command: str, known: set[str], app: App) -> str:
+    """What to say of an option that the command does not have."""
+    name = word.lstrip("-").replace("_", "-").lower()
+    for text in OPTIONS.get(name.removeprefix("no-"), ()):
+        if set(flags_of(text)) <= known:
+            return f"`{command}` has no option {word}: {text}"
+    if near := difflib.get_close_matches(f"--{name}", sorted(known), n=1, cutoff=CUTOFF):
+        return f"`{command}` has no option {word}; did you mean {near[0]}?"
+    others = [" ".join(("reslab", *path)) for path, names in commands(app) if f"--{name}" in names]
+    if others:
+        several = ", ".join(f"`{other}`" for other in others[:3]) + ", ..." * (len(others) > 3)
+        return f"`{command}` has no option {word}; it is an option of {several}"
+    return f"`{command}` has no option {word}; see `{command} --help`"
+
+
+def flags_of(text: str) -> list[str]:
+    """The flags that a sentence gives for this command: not those in `the words of another command`."""
+    return re.findall(r"--[a-z][a-z-]*", re.sub(r"`[^`]*`|\(--[a-z]+\)", "", text))
+
+
+def verb(word: str, command: str, group: App, app: App) -> str:
+    """What to say of a command that does not exist."""
+    here = [name for name in group if not name.startswith("-")]
+    if command == "reslab look" and re.search(r"[:/.]", word):
+        return f"name an analysis before the model, such as `{command} all {word}` (available: {', '.join(here)})"
+    if word.startswith("-"):
+        return f"name a command before the option {word} (available: {', '.join(here)})"
+    if text := VERBS.get(word.lower()):
+        return f"`{command}` has no command {word!r}: {text}"
+    if near := difflib.get_close_matches(word.lower(), here, n=1, cutoff=CUTOFF):
+        return f"`{command}` has no command {word!r}; did you mean `{command} {near[0]}`?"
+    inside = [" ".join(("reslab", *path)) for path, _ in commands(app) if path[-1] == word and len(path) > 1]
+    if inside:
+        return f"`{command}` has no command {word!r}; did you mean {' or '.join(f'`{one}`' for one in inside)}?"
+    return f"`{command}` has no command {word!r} (available: {', '.join(here)})"
+
+
+def commands(app: App) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """Every command that does something, with the names of its options."""
+
+    def below(group: App, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+        for name in group:
+            if name.startswith("-"):
+                continue
+            if one := group[name]:
+                if one.default_command is None:
+                    yield from below(one, (*path, name))
+                else:
+                    collection = one.assemble_argument_collection()
+                    yield (*path, name), {flag for argument in collection for flag in argument.names}
+
+    return below(app, ())

@@ -1,0 +1,72 @@
+"""What people type that is not here gets a true sentence; every command and flag in it exists."""
+
+import re
+import shlex
+
+import pytest
+
+from reslab.cli import app, guesses, main
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("train --pretrained", "`reslab train` has no option --pretrained: training starts from random weights"),
+        ("train --weights a.pt", "`reslab train` has no option --weights: training starts from random weights"),
+        ("qa train --pretrained", "to start from a pretrained encoder, name it with --encoder"),
+        ("train --gpu 0", "choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps"),
+        ("train --gpu=0", "`reslab train` has no option --gpu: choose the device with --device"),
+        ("train --no-cuda", "`reslab train` has no option --no-cuda: choose the device with --device"),
+        ("nets --gpu", "`reslab nets` has no option --gpu; see `reslab nets --help`"),
+        ("train --wandb", "only TensorBoard is supported: --tensorboard"),
+        ("report runs/x --wandb", "`reslab train --tensorboard` writes TensorBoard events too"),
+        ("train --lr-find", "there is no search for a learning rate; the recipe sets one and --lr replaces it"),
+        ("train --resume-from x", "--resume continues the newest unfinished run; --out RUN --resume a certain one"),
+        ("train --batch_size 3", "has no option --batch_size: the batch size is set with --batch"),
+        ("tables train t.csv --dropout 1", "the dropout is set with --sizes, such as --sizes dropout=0.3"),
+        ("train --dropout 1", "these nets have no dropout; --stochastic-depth drops whole residual blocks"),
+        ("train --epoch 3", "`reslab train` has no option --epoch; did you mean --epochs?"),
+        ("eval --epochs 3", "--epochs; it is an option of `reslab train`, `reslab qa train`, `reslab qa compare`, ..."),
+        ("train --zzz", "`reslab train` has no option --zzz; see `reslab train --help`"),
+        ("train resnet50", "`reslab train` takes no argument 'resnet50'; see `reslab train --help`"),
+        ("predict runs/x", "there is no `predict` for images yet; `reslab.load(RUN)` in Python gives an nn.Module"),
+        ("export", "there is no `export` yet; `reslab.load(RUN)` in Python gives an nn.Module for torch.export"),
+        ("prune", "there is no `slim` yet; `reslab look lesions MODEL` measures what each block is worth"),
+        ("trian", "`reslab` has no command 'trian'; did you mean `reslab train`?"),
+        ("exprt", "`reslab` has no command 'exprt' (available: nets, train, eval, look,"),
+        ("merges x", "`reslab` has no command 'merges'; did you mean `reslab look merges`?"),
+        ("tables fit", "`reslab tables` has no command 'fit': train a net: `reslab train`, `reslab tables train`"),
+        ("look runs/x", "name an analysis before the model, such as `reslab look all runs/x` (available: merges,"),
+        ("--gpu", "name a command before the option --gpu (available: nets, train,"),
+    ],
+)
+def test_what_people_type(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    assert sentence in capsys.readouterr().err
+
+
+TEXTS = sorted({*guesses.VERBS.values(), *(text for texts in guesses.OPTIONS.values() for text in texts)})
+KNOWN = {" ".join(("reslab", *path)): names for path, names in guesses.commands(app)}
+GROUPS = {name.rpartition(" ")[0] for name in KNOWN if name.count(" ") > 1}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_command_in_a_sentence_exists(text: str) -> None:
+    """`reslab X Y --flag` names a command and an option of it; an option by itself is one of some command."""
+    for command in re.findall(r"`(reslab [^`]*)`", text):
+        words = shlex.split(command)
+        flags = {word for word in words if word.startswith("--")}
+        path = " ".join(word for word in words if re.fullmatch("[a-z]+", word))
+        if flags & {"--help", "--version"}:
+            assert path == "reslab"
+        elif flags:
+            assert flags <= KNOWN[next(name for name in KNOWN if command.startswith(name))]
+        else:
+            assert path in {*KNOWN, *GROUPS}
+    assert any(set(guesses.flags_of(text)) <= names for names in KNOWN.values())
+
+
+def test_no_row_stands_for_an_option_of_every_command() -> None:
+    """A row for a name that every command has would never be shown."""
+    every = set.intersection(*KNOWN.values())
+    assert not {f"--{name}" for name in guesses.OPTIONS} & every
