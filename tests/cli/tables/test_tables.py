@@ -176,7 +176,7 @@ def test_a_run_is_looked_at_by_its_test_rows(stand: Path, capsys: pytest.Capture
     assert stored["n"] == result["test"]["n"] == 24
     assert found
     assert main(["look", "merges", "run", "--no-weights"]) == 2
-    assert "run holds a net for tables: as it is initialized it is not looked at" in capsys.readouterr().err
+    assert "run holds a net for tables, which is only measured with its trained weights" in capsys.readouterr().err
 
 
 def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
