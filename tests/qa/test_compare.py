@@ -80,5 +80,5 @@ def test_a_damaged_file_of_features_is_made_anew(trial: Trial, tmp_path: Path) -
 
 @pytest.mark.parametrize(("heads", "seeds"), [([], 1), (["linear"], 0)])
 def test_nothing_to_compare(trial: Trial, heads: list[str], seeds: int, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"at least one head from one seed, got {len(heads)} and {seeds}"):
+    with pytest.raises(UsageError, match=f"at least one head and one seed, got {len(heads)} and {seeds}"):
         compare(tmp_path / "compared", replace(trial, seeds=seeds), heads, device="cpu")

@@ -131,11 +131,11 @@ def test_a_text_without_tokens_has_no_answer(colors: Path) -> None:
     [
         ("", "A boat.", 3, "the question is empty"),
         (["What?", " "], "A boat.", 3, "question 1 is empty"),
-        ([], "A boat.", 3, "there is no question"),
+        ([], "A boat.", 3, "give at least one question"),
         ("What?", "\n", 3, "the context is empty"),
         ("What?", {"a.txt": "A boat.", "b.txt": ""}, 3, r"context b.txt is empty"),
-        ("What?", [], 3, "there is no context to look in"),
-        ("What?", {}, 3, "there is no context to look in"),
+        ("What?", [], 3, "give at least one context"),
+        ("What?", {}, 3, "give at least one context"),
         ("What?", ["A boat.", None], 3, "context 1 must be a text, got NoneType"),
         ("What?", "A boat.", 0, "top must be from 1 to 20, got 0"),
         ("What?", "A boat.", 21, "top must be from 1 to 20, got 21"),
@@ -147,7 +147,7 @@ def test_what_cannot_be_answered(colors: Path, question: object, contexts: objec
 
 
 def test_a_question_too_long_for_a_window_is_cut_and_said(colors: Path) -> None:
-    with pytest.warns(UserWarning, match="question 1: it has 40 tokens: cut to the first 12"):
+    with pytest.warns(UserWarning, match="question 1: it has 40 tokens; truncated to the first 12"):
         (found,) = load(colors).ask("what " * 40, FILLING + "crimson", top=1)
     assert found.text == "crimson"
 
@@ -155,7 +155,7 @@ def test_a_question_too_long_for_a_window_is_cut_and_said(colors: Path) -> None:
 def test_windows_that_share_nearly_all(colors: Path, tmp_path: Path) -> None:
     """As trained with, on short questions; a longer one is cut rather than refused."""
     reader = load(changed(colors, tmp_path / "run", stride=23), precision="fp32")
-    with pytest.warns(UserWarning, match="cut to the first 1"):
+    with pytest.warns(UserWarning, match="truncated to the first 1"):
         (found,) = reader.ask("What color?", FILLING + "crimson", top=1)
     assert (found.text, found.start) == ("crimson", 120)
 
@@ -171,7 +171,7 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="precision must be auto, fp32 or bf16, got 'fp8'"):
         load(colors, precision="fp8")  # type: ignore[arg-type]
     Run(tmp_path / "image").write_json("spec.json", {"family": "resnet", "name": "resnet20"})
-    with pytest.raises(UsageError, match="holds resnet20, a net for images, and answers no questions"):
+    with pytest.raises(UsageError, match="holds resnet20, a net for images, which cannot answer questions"):
         load(tmp_path / "image")
 
 
@@ -182,12 +182,12 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
         ({"temperature": None}, "temperature must be positive, got None"),
         ({"rule": "squad3"}, "rule must be one of squad1, squad2, korquad, got 'squad3'"),
         ({"stride": 24}, "stride must be from 0 to less than length, got 24 of 24"),
-        ({"length": 48}, "length 48 is more than the net's 24"),
+        ({"length": 48}, "length 48 exceeds the net's 24"),
         ({"treshold": 0.5}, "unknown field 'treshold'; did you mean 'threshold'"),
         ({"threshold": "low"}, "threshold must be a number, got 'low'"),
         ({"rule": ["squad1"]}, "rule must be one of squad1, squad2, korquad, got ['squad1']"),
         ({"rule": "squad2", "threshold": float("nan")}, "NaN is no JSON"),
-        ({"threshold": 0.5}, "a threshold belongs to squad2, not to squad1"),
+        ({"threshold": 0.5}, "a threshold needs the rule squad2, got squad1"),
         ({"ece": "low"}, "ece must be a number, got 'low'"),
     ],
 )
@@ -237,7 +237,7 @@ def test_saved_alone(colors: Path, tmp_path: Path) -> None:
         first.save(saved)
     shutil.rmtree(tmp_path / "run")
     assert load(saved).ask("What color?", texts) == expected
-    with pytest.raises(ReslabError, match=r"has lost its weights\.safetensors since it was loaded"):
+    with pytest.raises(ReslabError, match=r"no longer has weights\.safetensors"):
         first.save(tmp_path / "again")
 
 
@@ -382,7 +382,7 @@ def test_a_tokenizer_of_another_net(colors: Path, tmp_path: Path) -> None:
     tokenizer.add_tokens(["boat"])
     tokenizer.save(str(path))
     reader = load(tmp_path / "run")
-    with pytest.raises(ReslabError, match="the tokenizer gives token 11, but the encoder knows 11: they do not belong"):
+    with pytest.raises(ReslabError, match="it gives token 11, but the encoder has only 11 tokens"):
         reader.ask("What color?", "A crimson boat.")
 
 

@@ -153,15 +153,15 @@ def test_thresholds_at_the_edges() -> None:
 
 
 def test_what_cannot_be_scored() -> None:
-    with pytest.raises(UsageError, match="question c has no answer, which squad1 cannot score: take squad2"):
+    with pytest.raises(UsageError, match="question c has no answer, which squad1 cannot score; use squad2"):
         evaluate(SQUAD2, GIVEN, rule="squad1")
-    with pytest.raises(UsageError, match="no rule named 'squad'; there are squad1, squad2, korquad; did you mean"):
+    with pytest.raises(UsageError, match="no rule named 'squad'; available: squad1, squad2, korquad; did you mean"):
         evaluate(SQUAD2, GIVEN, rule="squad")
     with pytest.raises(UsageError, match="no questions"):
         evaluate([], {}, rule="squad1")
-    with pytest.raises(UsageError, match="needs the probabilities of no answer, and the rule squad2"):
+    with pytest.raises(UsageError, match="needs the probabilities of no answer and the rule squad2"):
         evaluate(SQUAD2, GIVEN, rule="squad2", threshold=0.5)
-    with pytest.raises(UsageError, match="question e has no probability of no answer"):
+    with pytest.raises(UsageError, match="the probability of no answer is missing for question e"):
         evaluate(SQUAD2, GIVEN, rule="squad2", no_answer=dict.fromkeys("abcd", 0.0), threshold=0.5)
     with pytest.raises(UsageError, match="by must be exact or f1, got 'em'"):
         best_threshold(SQUAD2, GIVEN, CHANCE, by="em")

@@ -79,7 +79,7 @@ def test_a_window_without_the_answer_points_at_the_beginning() -> None:
 def test_windows_of_an_answer_that_none_holds_are_not_trained_on() -> None:
     long = cut("two three four five six seven eight", answer="two three four five six seven", length=10)
     assert not long.known.any()
-    with pytest.raises(UsageError, match="no window holds an answer: there is nothing to train on"):
+    with pytest.raises(UsageError, match="no window holds an answer, so there is nothing to train on"):
         made(long)
 
 
@@ -108,5 +108,5 @@ def test_parts_that_are_not_there_are_not_evaluated(part: str) -> None:
 
 
 def test_norms_are_not_averaged() -> None:
-    with pytest.raises(UsageError, match="precise_bn is for nets with BatchNorm"):
+    with pytest.raises(UsageError, match="precise_bn needs BatchNorm"):
         made(cut("one two")).average_norms(torch.nn.Linear(1, 1))

@@ -164,7 +164,7 @@ def test_bad_questions_are_counted_and_training_goes_on(begin: Begin, facts: Pat
     facts.write_text(json.dumps(data))
     run = begin(tmp_path / "run", facts, iterations=1)
     assert learned(run)["problems"] == {"misplaced answer": 1, "duplicate id": 1, "empty question": 1}
-    with pytest.raises(UsageError, match="question Ada Where: 'Paris' at 1000 lies outside its context"):
+    with pytest.raises(UsageError, match="question Ada Where: 'Paris' at 1000 is outside its context"):
         begin(tmp_path / "strict", facts, reading={"strict": True})
     assert not (tmp_path / "strict").exists()
 
@@ -181,7 +181,7 @@ def test_strict_stops_where_a_window_cuts_an_answer(begin: Begin, facts: Path, t
     assert counts == {"answer in no window": 1} or not counts  # as the article may be in the test part
     if counts:
         strict = begin(tmp_path / "strict", facts, reading={"strict": True, "share": 0.1})
-        with pytest.raises(UsageError, match=r"its answer of .* tokens is whole in no window"):
+        with pytest.raises(UsageError, match=r"its answer of .* tokens is complete in no window"):
             learned(strict)
         assert not strict.folder.exists()
 
@@ -210,7 +210,7 @@ def test_a_stranger_s_folder_is_not_written_into(begin: Begin, tmp_path: Path) -
 
 def test_what_cannot_begin_leaves_no_folder(begin: Begin, bert: tuple[Path, Any], tmp_path: Path) -> None:
     run = begin(tmp_path / "run", encoder=bert[0], tokenizer=bert[1], net={"length": 65})
-    with pytest.raises(UsageError, match="length must be at most the 64 tokens that the encoder takes, got 65"):
+    with pytest.raises(UsageError, match="length must be at most 64, the encoder's limit, got 65"):
         learned(run)
     assert not run.folder.exists()
 

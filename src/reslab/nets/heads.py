@@ -34,8 +34,8 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.span = Wide(hidden, num_labels)
-        self.answerable = Wide(2 * hidden, 1) if answerable else None
+        self.span = Float32Linear(hidden, num_labels)
+        self.answerable = Float32Linear(2 * hidden, 1) if answerable else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """Start and end scores, (B, L, 2)."""
@@ -69,15 +69,15 @@ def zeroed(x: Tensor, mask: Tensor) -> Tensor:
     return x.masked_fill(~mask[..., None], 0)
 
 
-class Wide(nn.Linear):
+class Float32Linear(nn.Linear):
     """A linear layer computed in float32 or better, even under autocast: in bfloat16 one score in 100 is a tie."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return F.linear(wide(x), wide(self.weight), None if self.bias is None else wide(self.bias))
+            return F.linear(float32(x), float32(self.weight), None if self.bias is None else float32(self.bias))
 
 
-def wide(x: Tensor) -> Tensor:
+def float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

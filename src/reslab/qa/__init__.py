@@ -1,9 +1,9 @@
-"""Answer questions: train a net on questions about texts, judge it, and let it read.
+"""Answer questions: train a net on questions about texts, evaluate it, and use it as a reader.
 
-reader = reslab.qa.load("runs/squad-sds")         # the folder of a training
-reader.ask("Who wrote it?", [text, another])      # the best answers: text, probability, where it stands
+reader = reslab.qa.load("runs/squad-sds")         # the folder of a finished training
+reader.ask("Who wrote it?", [text, another])      # the best answers: text, probability, position
 reader.ask(["Who?", "When?"], {"a.txt": text})    # many questions at once, many texts, of any length
-reader.save("reader")                             # a folder that loads alone
+reader.save("reader")                             # a self-contained folder
 """
 
 from reslab.qa.reader import Answer, Reader, load

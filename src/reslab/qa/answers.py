@@ -1,4 +1,4 @@
-"""Answers out of scores: the best spans of every window, merged over windows and documents, with probabilities."""
+"""From scores to answers: the best spans of each window, merged over windows and documents, with probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from reslab.errors import ReslabError, UsageError
 from reslab.qa.data.question import Question
 from reslab.qa.data.windows import WindowBatch
 
-BEST = 20  # candidates of a window, and of a question after merging: as in BERT's run_squad
-MAX_TOKENS = 30  # of an answer, likewise
+BEST = 20  # candidates per window, and per question after merging, as in BERT's run_squad
+MAX_TOKENS = 30  # in an answer, as in run_squad
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """The k best spans of each of W windows, best first; score -inf where a window has fewer."""
+    """The k best spans of each of W windows, best first; score -inf if a window has fewer."""
 
     question: np.ndarray  # (W,) int64
     start: np.ndarray  # (W, k) int64: characters of the question's context, [start, end)
     end: np.ndarray  # (W, k) int64
-    score: np.ndarray  # (W, k) float64: start's logit plus end's
+    score: np.ndarray  # (W, k) float64: start logit plus end logit
     null: np.ndarray  # (W,) float64: the same sum at token 0, [CLS]: no answer in this window
-    answerable: np.ndarray | None  # (W,) float64: the logit of an answerability output
+    answerable: np.ndarray | None  # (W,) float64: logit of the answerability output
 
     @staticmethod
     def join(parts: Sequence["Spans"]) -> "Spans":
-        """All windows of `parts`, one after another."""
+        """The windows of all `parts`, concatenated."""
         widest = max(part.score.shape[1] for part in parts)
 
         def column(name: str, empty: float) -> np.ndarray:
@@ -60,12 +60,12 @@ class Ranked:
     """The candidates for one question, best first; their probabilities and `no_answer` sum to 1."""
 
     candidates: tuple[Candidate, ...]
-    null: float  # the score of "no answer", comparable with the candidates'; -inf where it is not allowed
+    null: float  # the score of "no answer", comparable to the candidates'; -inf if not allowed
     no_answer: float  # its probability
 
     @property
     def best(self) -> Candidate | None:
-        """The best candidate; None where "no answer" is more probable."""
+        """The best candidate; None if "no answer" is more probable."""
         first = self.candidates[0] if self.candidates else None
         return first if first and first.probability >= self.no_answer else None
 
@@ -76,21 +76,21 @@ def best_spans(
 ) -> Spans:
     """The `top` best spans of at most `most` tokens in each window, exactly, from start and end logits (B, L, 2).
 
-    Only tokens of the context begin or end one. Where several tokens stand for the same characters (the bytes of one
-    sign), the first begins and the last ends it, as in the targets: so no span comes twice from one window. Not all L x
-    `most` pairs are sorted: each of the `top` best pairs begins at one of the `top` tokens whose own best pair is best.
-    Raises ReslabError for scores that are NaN or infinite (-inf is allowed: no answer there).
+    Spans start and end at tokens of the context. If several tokens represent the same characters (the bytes of one
+    character), a span starts at the first and ends at the last, as in the targets, so no window gives a span twice. Not
+    all L x `most` pairs are sorted: each of the `top` best pairs starts at one of the `top` tokens with the best pairs.
+    Raises ReslabError for scores that are NaN or +inf (-inf means that no answer is allowed there).
     """
     if top < 1 or most < 1:
         raise UsageError(f"top and most must be positive, got {top} and {most}")
     if not (span < torch.inf).all():
-        raise ReslabError("the net's scores are NaN or infinite: its training diverged, or its weights are damaged")
+        raise ReslabError("the net's scores are NaN or infinite; its training diverged, or its weights are damaged")
     L = span.shape[1]
     null = span[:, 0].double().sum(dim=1)
     begins, ends = edges(windows)
     start = span[..., 0].float().masked_fill(~begins, -torch.inf)
     end = F.pad(span[..., 1].float().masked_fill(~ends, -torch.inf), (0, most - 1), value=-torch.inf)
-    reach = start + F.max_pool1d(end[:, None], most, stride=1)[:, 0]  # (B, L): the best pair that begins here
+    reach = start + F.max_pool1d(end[:, None], most, stride=1)[:, 0]  # (B, L): score of the best pair that starts here
     first = reach.topk(min(top, L), dim=1).indices  # (B, k)
     last = first[..., None] + torch.arange(most, device=span.device)  # (B, k, most)
     pairs = start.gather(1, first)[..., None] + end.gather(1, last.flatten(1)).view_as(last)
@@ -108,7 +108,7 @@ def best_spans(
 
 
 def edges(windows: WindowBatch) -> tuple[Tensor, Tensor]:
-    """Which tokens may begin and which may end an answer, bool (B, L) each."""
+    """Which tokens may start and which may end an answer, bool (B, L) each."""
     context, offsets = windows.context, windows.offsets
     begins, ends = context.clone(), context.clone()
     begins[:, 1:] &= ~context[:, :-1] | (offsets[:, 1:, 0] != offsets[:, :-1, 0])
@@ -122,12 +122,12 @@ def rank(
 ) -> list[Ranked]:  # fmt: skip
     """The candidates of each of `count` questions: the `best` of all its windows, with probabilities.
 
-    `group`: for questions put to many documents, each a Question of its own: which of the `count` it belongs to. The
-    same characters of the same document, seen in two windows, are one candidate with the better of its two scores (not
-    their sum: how windows happen to overlap is no evidence). `no_answer`: whether "no answer" competes: by the windows'
-    answerability, of which the highest counts, else by [CLS], of which the lowest does: one window that holds an answer
-    is enough. Probabilities are a softmax of score / `temperature` over the candidates and "no answer". Without any
-    candidate "no answer" has probability 1.
+    `group`: if a question is asked about several documents, each pair is one Question; `group` maps it to one of the
+    `count` questions. The same characters seen in two windows are one candidate with the higher of the two scores (not
+    their sum, since overlap is no evidence). `no_answer`: whether "no answer" is a candidate. Its score comes from the
+    highest answerability of the windows, or without that output from the lowest [CLS] score, because one window with an
+    answer is enough. Probabilities are the softmax of score / `temperature` over the candidates and "no answer".
+    Without candidates "no answer" has probability 1.
     """
     if not temperature > 0:
         raise UsageError(f"temperature must be positive, got {temperature}")
@@ -156,7 +156,7 @@ def rank(
 
 
 def merged(spans: Spans, of: np.ndarray, best: int) -> tuple[np.ndarray, np.ndarray]:
-    """(flat indices into the (W, k) arrays, the group of each): by group, best first, at most `best` of each."""
+    """(flat indices into the (W, k) arrays, their groups): by group, best first, at most `best` per group."""
     k = spans.score.shape[1]
     score, start, end = spans.score.reshape(-1), spans.start.reshape(-1), spans.end.reshape(-1)
     question, owner = np.repeat(spans.question, k), np.repeat(of, k)
@@ -177,7 +177,7 @@ def softmax(scores: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def predictions(questions: Sequence[Question], ranked: Sequence[Ranked]) -> tuple[dict[str, str], dict[str, float]]:
-    """What `scores.evaluate` takes: each question's best text whether or not it is likely, and P("no answer")."""
+    """The input of `scores.evaluate`: each question's best text, however improbable, and P("no answer")."""
     texts, null = {}, {}
     for question, one in zip(questions, ranked, strict=True):
         first = one.candidates[0] if one.candidates else None

@@ -1,4 +1,4 @@
-"""How sure one may be of an answer: temperature scaling, and what `statistics.reliability` is measured on."""
+"""Calibration of answers: temperature scaling, and the inputs of `statistics.reliability`."""
 
 import math
 from collections.abc import Sequence
@@ -13,36 +13,38 @@ from reslab.qa.data.question import Question
 from reslab.qa.scores import score
 
 TINY = 1e-300
-LIMITS = 0.01, 100.0  # of a temperature; beyond it the fit has no end: every row right, or worse than chance
+LIMITS = 0.01, 100.0  # of a temperature; the fit diverges if every row is right, or if rows are worse than chance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Temperature:
-    """What scores are divided by before the softmax, and the mean negative log-likelihood (nats) it was fitted on."""
+    """The divisor of scores before the softmax, and the fitted mean negative log-likelihood (nats)."""
 
     temperature: float
     before: float  # at temperature 1
     after: float
     n: int
-    at_limit: bool  # the best lies beyond LIMITS
+    at_limit: bool  # the optimum is outside LIMITS
 
 
 def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
-    """The T for which the best column's probability, softmax(scores / T), says best how often it is right.
+    """The T for which the best column's probability in softmax(scores / T) best matches how often it is right.
 
-    scores: (N, K), -inf where a row has fewer than K; correct: bool (N,), whether the best is right. T minimizes the
-    mean of -log p where it is and -log(1 - p) where not. (Guo et al. 2017, section 4.2, take the whole softmax's
-    likelihood; of answers several may be right, or none, and that fit leaves the best one's probability too low.) Fit
-    on a dev part, measure `reliability` on another. Raises UsageError for no rows, or scores NaN or infinite.
+    scores: (N, K), -inf if a row has fewer than K; correct: bool (N,), whether the best column is right. T minimizes
+    the mean of -log p for right rows and -log(1 - p) for wrong ones. (Guo et al. 2017, section 4.2, use the likelihood
+    of the whole softmax; but several answers or none may be right, and then p comes out too low.) Fit on a dev part,
+    measure `reliability` on another. Raises UsageError if there are no rows, or for scores that are NaN or +inf.
     """
     scores, correct = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=bool)
     if scores.ndim != 2 or not len(scores) or correct.shape != scores.shape[:1]:
         raise UsageError(f"scores must be (N, K) and correct (N,), N at least 1; got {scores.shape}, {correct.shape}")
     top = scores.max(axis=1, keepdims=True)
     if not np.isfinite(top).all() or np.isnan(scores).any():
-        raise UsageError("every row needs a finite score, and none may be NaN or infinite")
+        raise UsageError("every row needs a finite score, and no score may be NaN or +inf")
     below = np.sort(scores - top, axis=1)[:, :-1]  # of all but the best
-    chosen = np.isfinite(below).any(axis=1)  # a candidate alone is certain at any temperature: nothing to fit
+    chosen = np.isfinite(below).any(
+        axis=1
+    )  # a single candidate is certain at any temperature, so there is nothing to fit
     below, hits = below[chosen], correct[chosen]
 
     def loss(log_temperature: float) -> float:
@@ -73,14 +75,14 @@ def rows(ranked: Sequence[Ranked]) -> np.ndarray:
 
 
 def fit(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> Temperature:
-    """The temperature of ranked answers. Questions without candidates and "no answer" are left out."""
+    """The temperature of ranked answers. Questions with neither candidates nor "no answer" are skipped."""
     kept = [k for k, one in enumerate(ranked) if one.candidates or np.isfinite(one.null)]
     _, correct = outcomes([questions[k] for k in kept], [ranked[k] for k in kept], rule=rule)
     return fit_temperature(rows([ranked[k] for k in kept]), correct)
 
 
 def outcomes(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """(confidence, correct) of each question's most probable answer, "no answer" among them, for `reliability`."""
+    """(confidence, correct) of each question's most probable answer, which may be "no answer", for `reliability`."""
     confidence, correct = np.zeros(len(ranked)), np.zeros(len(ranked), dtype=bool)
     for row, (question, one) in enumerate(zip(questions, ranked, strict=True)):
         best = one.best

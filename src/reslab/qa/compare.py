@@ -1,4 +1,4 @@
-"""Heads compared: each trained from several seeds on the same windows of the same encoder, frozen or trained too."""
+"""Compare heads: train each from several seeds on the same windows and encoder, which is frozen or trained too."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ from reslab.train.folder import configure, finished, pick_device
 from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.tune import Choice, make_step, native_bf16
 
-WARM, TIMED = 1, 5  # steps of each head, in turn
+WARM, TIMED = 1, 5  # steps of each head, interleaved
 STEPS, DONE = "results/steps.json", "results/compare.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What all heads share."""
+    """The settings that all heads share."""
 
     data: QuestionData
     word: str
@@ -41,7 +41,7 @@ class Trial:
     tokenizer: Any
     recipe: Recipe
     seeds: int = 3
-    rates: Mapping[str, float] = field(default_factory=dict)  # learning rates of heads that do not take the recipe's
+    rates: Mapping[str, float] = field(default_factory=dict)  # learning rates of heads that differ from the recipe's
 
     def recipe_of(self, head: str, seed: int) -> Recipe:
         return change(self.recipe, seed=seed, lr=self.rates.get(head, self.recipe.lr))
@@ -51,13 +51,13 @@ def compare(
     folder: Path | str, trial: Trial, heads: Sequence[str], *, device: str = "auto", rows: Rows = quiet,
     command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Train every head from every seed, each in a folder of its own; a finished one is not trained again.
+    """Train every head from every seed, each in a separate folder; finished runs are not trained again.
 
-    All in one precision: bf16 where the device computes it itself, unless the recipe names one. The result, also in
-    results/compare.json, is written anew after each run, over the seeds so far: seed 0 of all heads comes first.
+    All use one precision: the recipe's, or by default bf16 if the device supports it natively. The result, also in
+    results/compare.json, is rewritten after each run, over the seeds so far; seed 0 of all heads comes first.
     """
     if trial.seeds < 1 or not heads:
-        raise UsageError(f"compare at least one head from one seed, got {len(heads)} and {trial.seeds}")
+        raise UsageError(f"need at least one head and one seed, got {len(heads)} and {trial.seeds}")
     out, place = Run(folder), pick_device(device)
     out.make()
     precision = trial.recipe.precision
@@ -79,7 +79,7 @@ def compare(
                     out.write_json(STEPS, steps)
             progress = rows(run.folder.name)
             train(run.folder, data=trial.data, parts=parts, features=features, device=device, progress=progress)
-            run.path("last.pt").unlink(missing_ok=True)  # the encoder is in it once more
+            run.path("last.pt").unlink(missing_ok=True)  # it holds another copy of the encoder
         env = environment(str(place), torch.get_num_threads())
         out.write_json(DONE, table(trial, heads, runs, steps, command=command, env=env))
     return out.read_json(DONE)
@@ -101,7 +101,7 @@ def cut(trial: Trial, part: str) -> Windows:
 def shared_features(
     out: Run, trial: Trial, parts: dict[str, Windows], place: torch.device, progress: Progress
 ) -> dict[str, Features] | None:
-    """What the frozen encoder gives for all windows, computed once and kept in features.safetensors."""
+    """The output of the frozen encoder for all windows, computed once and stored in features.safetensors."""
     if trial.spec.train_last != 0:
         return None
     about = {"data": trial.data.fingerprint, "encoder": str(trial.spec.encoder), "reading": str(trial.reading),
@@ -113,7 +113,7 @@ def shared_features(
                 if file.metadata() == about:
                     return {part: Features(file.get_tensor(part), bounds_of(parts[part])) for part in PARTS}
         except SafetensorError:
-            pass  # cut short: computed anew
+            pass  # truncated: computed again
     net = build_qa(replace(trial.spec, head="linear", layers=None))
     found = frozen_features(net, parts, trial.recipe, place, progress=progress)
     if found is not None:
@@ -127,9 +127,9 @@ def times(
     trial: Trial, heads: Sequence[str], parts: dict[str, Windows], features: dict[str, Features] | None,
     place: torch.device,
 ) -> dict[str, float]:  # fmt: skip
-    """Milliseconds of one training step of each head, without the update: the median, the heads in turn.
+    """Median milliseconds per training step of each head, without the update; the heads are timed in turn.
 
-    On a CPU those that the processor spent, so that others at work on it do not count.
+    On a CPU this is process time, so that other processes do not count.
     """
     task = QATask(parts, trial.recipe, place, rule=trial.reading.rule, features=features)
     batch, choice = next(task.batches(0, 1)), Choice(precision=trial.recipe.precision)

@@ -1,4 +1,4 @@
-"""What a frozen encoder gives, computed once: a head then trains on it alone, many times faster."""
+"""The output of a frozen encoder, computed once; training a head on it is many times faster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from reslab.train.tune import Choice
 
 @dataclass(frozen=True)
 class Features:
-    """The encoder's vectors of every window's tokens, one window after another, in bfloat16: (T, hidden)."""
+    """The encoder's vectors of all windows' tokens, concatenated, in bfloat16: (T, hidden)."""
 
     values: Tensor
     bounds: np.ndarray  # (W + 1,) int64
@@ -39,7 +39,7 @@ def compute(
     choice: Choice,
     progress: Steps | None = None,
 ) -> Features:
-    """The features of all windows. In bfloat16: the head begins with a matrix product, which rounds as much."""
+    """The features of all windows, in bfloat16: the head starts with a matrix product that rounds as much."""
     fits(encoder, windows)
     sizes, bounds = windows.sizes(np.arange(len(windows))), bounds_of(windows)
     values = torch.empty(int(bounds[-1]), encoder.hidden, dtype=torch.bfloat16)
@@ -59,18 +59,25 @@ def compute(
 
 
 def fits(encoder: Encoder | Pretrained, windows: Windows) -> None:
-    """Raise ReslabError for tokens that the encoder has no vector for: the tokenizer is another one's."""
+    """Raise ReslabError for tokens that the encoder has no vector for: the tokenizer does not match it."""
     table = encoder.model.get_input_embeddings() if isinstance(encoder, Pretrained) else encoder.tokens
-    frame = windows.frame
-    used = (windows.asked.ids, windows.contexts.ids, frame.before, frame.between, frame.after, np.array([frame.pad]))
+    template = windows.template
+    used = (
+        windows.asked.ids,
+        windows.contexts.ids,
+        template.before,
+        template.between,
+        template.after,
+        np.array([template.pad]),
+    )
     highest = max(int(ids.max(initial=0)) for ids in used)
     if highest >= table.num_embeddings:
         raise ReslabError(
-            f"the tokenizer gives token {highest}, but the encoder knows {table.num_embeddings}: they do not belong "
-            "together"
+            f"the tokenizer does not match the encoder: it gives token {highest}, but the encoder has only "
+            f"{table.num_embeddings} tokens"
         )
 
 
 def bounds_of(windows: Windows) -> np.ndarray:
-    """Where each window's tokens begin among all, and where the last one's end: (W + 1,)."""
+    """Where each window's tokens start in the concatenation, and the total: (W + 1,)."""
     return np.concatenate([[0], np.cumsum(windows.sizes(np.arange(len(windows))))])

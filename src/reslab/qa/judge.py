@@ -1,4 +1,4 @@
-"""What a net's answers are worth on the test part, with threshold and temperature found on the dev part."""
+"""Scores of a net's answers on the test part, with threshold and temperature fitted on the dev part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from reslab.statistics import Reliability, reliability
 
 @dataclass(frozen=True, kw_only=True)
 class Weighed:
-    """The answers to some questions, and what they are worth."""
+    """The answers to some questions, and their scores."""
 
     evaluation: Evaluation
     reliability: Reliability
-    predictions: dict[str, str]  # "" above the threshold: what the official scripts score alike
+    predictions: dict[str, str]  # "" above the threshold; the official scripts give the same scores
     no_answer: dict[str, float]  # probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Scores of the test part, and of the dev part, on which threshold and temperature were fitted."""
+    """Scores of the test part, and of the dev part on which threshold and temperature were fitted."""
 
     evaluation: Evaluation
     dev: Evaluation
@@ -36,7 +36,7 @@ class Judged:
 def weigh(
     questions: Sequence[Question], spans: Spans, *, rule: str, temperature: float, threshold: float | None
 ) -> Weighed:
-    """Score the answers. By squad2 without a threshold, "no answer" is said where it is the most probable."""
+    """Score the answers. With squad2 and no threshold, "no answer" is predicted if it is the most probable."""
     empty = RULES[rule].empty
     ranked = rank(spans, len(questions), no_answer=empty, temperature=temperature)
     texts, null = predictions(questions, ranked)
@@ -53,7 +53,7 @@ def weigh(
 def judge(
     dev: Sequence[Question], dev_spans: Spans, test: Sequence[Question], test_spans: Spans, *, rule: str
 ) -> Judged:
-    """Fit the temperature on dev, and by squad2 the threshold of "no answer"; then score the test part once."""
+    """Fit the temperature (with squad2 also the "no answer" threshold) on dev, then score the test part once."""
     empty = RULES[rule].empty
     fitted = fit(dev, rank(dev_spans, len(dev), no_answer=empty), rule=rule)
     T, threshold = fitted.temperature, None

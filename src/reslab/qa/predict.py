@@ -1,4 +1,4 @@
-"""A net's answers to all windows of some questions."""
+"""The answers of a net in all windows of some questions."""
 
 import torch
 
@@ -11,7 +11,7 @@ from reslab.train.tune import Choice
 
 
 def inputs(found: WindowBatch, features: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-    """A batch of windows as the net's arguments. [CLS] may be pointed at too: it stands for no answer."""
+    """A batch of windows as the net's arguments. [CLS] is allowed as an answer, too: it means "no answer"."""
     context = found.context.clone()
     context[:, 0] = True
     given = {"mask": found.mask, "context": context, "ids": found.ids, "types": found.types}
@@ -28,7 +28,7 @@ def predict(
     features: Features | None = None,
     progress: Steps | None = None,
 ) -> Spans:
-    """The best spans of every window. The net is put into eval mode and left as it was."""
+    """The best spans of every window, in eval mode; the net's mode is restored afterwards."""
     if features is None:
         fits(net.encoder, windows)
     was, done = net.training, 0

@@ -1,4 +1,4 @@
-"""A trained net as a reader: questions and texts in, answers with their places and probabilities out."""
+"""A trained net as a reader: it takes questions and texts and returns answers with positions and probabilities."""
 
 import shutil
 import warnings
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.heads import Wide
+from reslab.nets.heads import Float32Linear
 from reslab.nets.weights import insert, read_state
 from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
@@ -28,17 +28,17 @@ from reslab.train.folder import pick_device
 from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
-SPECIAL = 4  # tokens around question and context, at most: RoBERTa's
+SPECIAL = 4  # special tokens around question and context, at most (RoBERTa)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A piece of a text: text == contexts[document][start:end]. Or "no answer": text is "", document None."""
+    """A part of a text: text == contexts[document][start:end]. For "no answer", text is "" and document None."""
 
     text: str
-    score: float  # start's logit plus end's
+    score: float  # start logit plus end logit
     probability: float  # among all candidates for this question, calibrated
-    document: int | str | None = None  # which text: its index, or its name in a mapping
+    document: int | str | None = None  # index of the text, or its name in a mapping
     start: int = 0  # characters
     end: int = 0
 
@@ -68,12 +68,12 @@ class Reader:
         self, question: str | list[str] | tuple[str, ...], contexts: Texts, *, top: int = 3,
         no_answer: bool | None = None, progress: Steps | None = None,
     ) -> list[Answer] | list[list[Answer]]:  # fmt: skip
-        """The `top` best answers in all the contexts together, best first; of several questions a list each.
+        """The `top` best answers in all contexts together, best first; for several questions, a list of such lists.
 
-        Contexts may be of any length. `no_answer`: whether the net may say that there is none (by default where it
-        learned to, by squad2); where it does, an Answer "" comes first, and the best of the texts after it. The
-        probabilities are those of all candidates, not of the `top` alone. Raises UsageError for an empty question or
-        context, or none.
+        Contexts may have any length. `no_answer`: whether "no answer" is allowed (default: if the net was trained with
+        the rule squad2); if it is predicted, an Answer "" comes first, followed by the best answers of the texts. The
+        probabilities are over all candidates, not only the `top`. Raises UsageError if there is no question or context,
+        or an empty one.
         """
         asked = listed(question, "question")
         documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts, "contexts")))
@@ -92,7 +92,7 @@ class Reader:
         return answers[0] if isinstance(question, str) else answers
 
     def answers(self, found: Ranked, documents: Mapping[Any, str], top: int, allowed: bool) -> list[Answer]:
-        """What was found for one question, as answers in the documents; "no answer" first where it is the answer."""
+        """The candidates of one question as answers in the documents; "no answer" comes first if it is predicted."""
         threshold = self.settings.threshold
         above = found.best is None if threshold is None else found.no_answer > threshold
         silent = (allowed and above) or not found.candidates
@@ -105,9 +105,10 @@ class Reader:
         return answers
 
     def spans(self, questions: Sequence[Question], *, progress: Steps | None = None) -> Spans:
-        """The best spans of every window of the questions' contexts. Warns of a question that is cut."""
+        """The best spans of every window of the questions' contexts. Warns about questions that are truncated."""
         length, report = self.settings.length, Report()
-        stride = max(0, min(self.settings.stride, length - SPECIAL - 3))  # a token for the question, two of the context
+        # Leave room for one token of the question and two of the context.
+        stride = max(0, min(self.settings.stride, length - SPECIAL - 3))
         most = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
         cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=most, report=report)
         for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
@@ -117,11 +118,12 @@ class Reader:
     def calibrate(
         self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Steps | None = None
     ) -> Judged:
-        """Fit the temperature (and by squad2 the threshold) on the questions without `share` of them, kept for judging.
+        """Fit the temperature (with squad2 also the threshold) on these questions, and measure it on a held-out share.
 
-        For texts of another kind than those trained on. `share` is held out in whole articles drawn by `seed`, and says
-        what the fit is worth: `.before.ece` and `.after.ece` are the expected calibration errors there. The settings
-        are the reader's from now on, and written to the run's qa.json. Raises UsageError where they cannot be split.
+        Use it for texts of another kind than the training texts. `share` of the questions, in whole articles sampled
+        with `seed`, is held out: `.before.ece` and `.after.ece` are the expected calibration errors on it. The reader
+        uses the new settings from now on and writes them to the run's qa.json. Raises UsageError if the questions
+        cannot be split.
         """
         fit, held = split_articles(questions, share=share, seed=seed)
         spans = [self.spans(part, progress=progress) for part in (fit, held)]
@@ -132,12 +134,14 @@ class Reader:
         return found
 
     def save(self, folder: Path | str) -> Path:
-        """Write a folder that loads alone: spec, weights, tokenizer, settings. Raises UsageError where files lie."""
+        """Write a self-contained folder: spec, weights, tokenizer, settings. Raises UsageError if it is not empty."""
         folder = Path(folder)
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise UsageError(f"{folder} is not an empty folder; name a new one")
+            raise UsageError(f"{folder} is not an empty folder; choose another one")
         if not self.run.has(WEIGHTS):
-            raise ReslabError(f"{self.run.folder} has lost its {WEIGHTS} since it was loaded; restore it")
+            raise ReslabError(
+                f"{self.run.folder} no longer has {WEIGHTS}, which was there when it was loaded; restore it"
+            )
         parts = [TOKENIZER, *([SHAPE] if self.run.path(SHAPE).is_dir() else [])]
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -153,20 +157,20 @@ class Reader:
 def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] = "auto") -> Reader:
     """The reader of a finished training, or of a folder that `Reader.save` wrote.
 
-    For inference only: the head folded, in bf16 where the device computes that itself and `precision` says nothing
-    else. Nothing is unpickled. Raises UsageError where it is no such folder, ReslabError where it is damaged.
+    For inference only: the head is folded, and with precision "auto" bf16 is used if the device supports it natively.
+    Nothing is unpickled. Raises UsageError if the folder is not a finished training, ReslabError if it is damaged.
     """
     where = Run(run)
     spec = read_qa_spec(where)
     if not where.has(WEIGHTS) or not where.has(SETTINGS):
-        raise UsageError(f"{run} answers no questions yet: its training is not finished")
+        raise UsageError(f"{run} cannot answer questions yet: its training is not finished")
     settings = read_settings(where, most=spec.length)
     place = pick_device(device)
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision must be auto, fp32 or bf16, got {precision!r}")
     fast = native_bf16(place) if precision == "auto" else precision == "bf16"
     state = read_state(where.path(WEIGHTS))
-    with torch.random.fork_rng(devices=[]):  # weights that are replaced at once take no random numbers of others
+    with torch.random.fork_rng(devices=[]):  # must not advance the global random state
         net = build_qa(spec, shape=where.path(SHAPE))
     insert(net, state)
     choice = Choice(precision="bf16" if fast else "fp32")
@@ -177,26 +181,26 @@ def ready(net: QANet, device: torch.device, choice: Choice) -> QANet:
     """The net for inference."""
     net.head = net.head.fold()
     net.eval().requires_grad_(False)
-    if choice.precision == "bf16":  # as autocast does it for every batch, once
+    if choice.precision == "bf16":  # autocast would convert the weights again for every batch
         for module in net.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d) and not isinstance(module, Wide):
+            if isinstance(module, nn.Linear | nn.Conv1d) and not isinstance(module, Float32Linear):
                 module.to(torch.bfloat16)
     return net.to(device)
 
 
 def listed(texts: str | Iterable[str], what: str) -> list[str]:
-    """One text or several, as a list. Raises UsageError for what is neither."""
+    """One text or several, as a list. Raises UsageError for anything else."""
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise UsageError(f"{what} must be a text or a list of texts, got {type(texts).__name__}")
     return [texts] if isinstance(texts, str) else list(texts)
 
 
 def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None:
-    """Raise UsageError for what cannot be answered."""
+    """Raise UsageError for invalid questions, documents or `top`."""
     if type(top) is not int or not 1 <= top <= BEST:
         raise UsageError(f"top must be from 1 to {BEST}, got {top!r}")
     if not asked or not documents:
-        raise UsageError(f"there is no {'context to look in' if asked else 'question'}")
+        raise UsageError(f"give at least one {'context' if asked else 'question'}")
     for what, texts in (("question", dict(enumerate(asked))), ("context", documents)):
         for name, text in texts.items():
             if not isinstance(text, str):
@@ -206,5 +210,5 @@ def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None
 
 
 def readable(text: str) -> str:
-    """The text with half characters replaced one for one, so that every offset stays."""
+    """The text with lone surrogates replaced one for one, so that offsets do not change."""
     return SURROGATES.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""What a trained net's folder holds for reading texts, beside spec and weights: qa.json and the tokenizer."""
+"""Files of a trained net's folder besides spec and weights: qa.json and the tokenizer."""
 
 import math
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ WEIGHTS, TOKENIZER, SHAPE, SETTINGS = "weights.safetensors", "tokenizer", "encod
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a net reads and how sure it may be: qa.json, written at the end of training and by `calibrate`."""
+    """How a net reads texts and how it is calibrated: qa.json, written by training and by `calibrate`."""
 
-    rule: str  # of scores.RULES
-    length: int  # tokens of a window
+    rule: str  # a key of scores.RULES
+    length: int  # tokens per window
     stride: int  # tokens that neighboring windows share
     temperature: float = 1.0
-    threshold: float | None = None  # of the probability of "no answer", above which it is the answer (squad2)
-    ece: float | None = None  # expected calibration error, on other questions than the temperature was fitted on
+    threshold: float | None = None  # squad2: "no answer" is predicted if its probability is above it
+    ece: float | None = None  # expected calibration error, on questions not used to fit the temperature
 
     def check(self) -> None:
         """Raise UsageError for what cannot be."""
@@ -37,7 +37,7 @@ class Settings:
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise UsageError(f"{name} must be a number, got {value!r}")
         if self.threshold is not None and not RULES[self.rule].empty:
-            raise UsageError(f"a threshold belongs to squad2, not to {self.rule}")
+            raise UsageError(f"a threshold needs the rule squad2, got {self.rule}")
 
 
 def read_settings(run: Run, *, most: int) -> Settings:
@@ -45,7 +45,7 @@ def read_settings(run: Run, *, most: int) -> Settings:
     try:
         settings: Settings = make(Settings, run.read_json(SETTINGS), "its content")
         if settings.length > most:
-            raise UsageError(f"length {settings.length} is more than the net's {most}")
+            raise UsageError(f"length {settings.length} exceeds the net's {most}")
     except UsageError as error:
         raise ReslabError(f"{run.path(SETTINGS)} is damaged: {error}; restore a copy of it") from error
     return settings

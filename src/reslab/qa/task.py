@@ -1,4 +1,4 @@
-"""The task of finding answers, for the one training loop: windows in, start and end positions out."""
+"""Finding answers as a task for the training loop: from windows to start and end positions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,12 +21,12 @@ from reslab.train.order import batch_indices, shuffled
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 
-GROUP = 16  # batches whose windows are sorted by length, so that little is padding
-BUCKETS = 32  # a stream of its own beside the order's
+GROUP = 16  # batches whose windows are sorted by length, to reduce padding
+BUCKETS = 32  # a random stream separate from the order's
 
 
 class QATask:
-    """Name the tokens at which an answer begins and ends: cross-entropy of both; no answer points at [CLS]."""
+    """Predict the start and end tokens of an answer: cross-entropy of both; "no answer" is [CLS]."""
 
     unit = "windows"
 
@@ -41,16 +41,16 @@ class QATask:
     ) -> None:
         self.parts, self.recipe, self.device, self.rule = parts, recipe, device, rule
         self.features = features or {}
-        self.spans: dict[str, Spans] = {}  # of "validation" and "test", as last evaluated
+        self.spans: dict[str, Spans] = {}  # of "validation" and "test", from the last evaluation
         train = parts["train"]
         self.known = np.flatnonzero(train.known)
         self.examples = len(self.known)
         if not self.examples:
-            raise UsageError("no window holds an answer: there is nothing to train on")
+            raise UsageError("no window holds an answer, so there is nothing to train on")
         self.sizes = train.sizes(self.known)
 
     def rows(self, iteration: int) -> list[int]:
-        """The windows of one iteration: of GROUP batches of the endless stream those of like length together."""
+        """The windows of one iteration; among GROUP batches of the stream, windows of similar length share a batch."""
         batch, seed = self.recipe.batch, self.recipe.seed
         group, place = divmod(iteration, GROUP)
         drawn = batch_indices(self.examples, batch=GROUP * batch, iteration=group, seed=seed).numpy()
@@ -68,14 +68,14 @@ class QATask:
             yield Batch(x=x, y=y, index=torch.as_tensor(rows), iteration=i)
 
     def loss(self, out: Scores, y: Tensor) -> Tensor:
-        """The mean of start's and end's cross-entropy; with an answerability output its binary one beside it."""
+        """The mean cross-entropy of start and end, plus the binary cross-entropy of an answerability output."""
         span = F.cross_entropy(out.span.transpose(1, 2).flatten(0, 1), y.flatten())
         if out.answerable is None:
             return span
         return span + F.binary_cross_entropy_with_logits(out.answerable, (y[:, 0] > 0).to(out.answerable))
 
     def wrong(self, out: Scores, y: Tensor) -> Tensor:
-        """Windows whose best start or best end is another token."""
+        """Number of windows whose predicted start or end is wrong."""
         return (out.span.argmax(dim=1) != y).any(dim=1).sum()
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
@@ -88,10 +88,10 @@ class QATask:
         spans = self.spans[part] = predict(net, windows, device=self.device, choice=choice, features=features)
         questions, empty = windows.questions, RULES[self.rule].empty
         texts, null = predictions(questions, rank(spans, len(questions), no_answer=empty))
-        # Along training each part has the threshold that is best for it: a curve, not a result.
+        # During training each part uses its own best threshold: this is for curves, not a result.
         threshold = best_threshold(questions, texts, null).threshold if empty else None
         found = evaluate(questions, texts, rule=self.rule, no_answer=null if empty else None, threshold=threshold)
         return {"error": 100 - found.exact, "exact": found.exact, "f1": found.f1, "n": found.n}
 
     def average_norms(self, net: nn.Module) -> None:
-        raise UsageError("precise_bn is for nets with BatchNorm, and these have none")
+        raise UsageError("precise_bn needs BatchNorm, which nets for questions do not have")

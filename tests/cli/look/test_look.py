@@ -236,8 +236,8 @@ def test_what_cannot_be_is_one_sentence(
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("causal", [], "needs texts: give --data FILE"),
-        ("causal", ["--data", "digits"], "digits: no such file of texts; there are .txt"),
+        ("causal", [], "say which texts to look at it with: --data FILE"),
+        ("causal", ["--data", "digits"], "no such file of texts: digits; supported types: .txt"),
         (
             "causal",
             ["--data", "{zoo}/words.txt", "--length", "65"],
@@ -246,7 +246,7 @@ def test_what_cannot_be_is_one_sentence(
         (
             "masked",
             ["--data", "{zoo}/words.txt", "--length", "3"],
-            "length must leave room for two tokens beside 2 special",
+            "length must leave room for two tokens and 2 special",
         ),
         ("causal", ["--random", "--length", "1"], "length must be two or more, got 1"),
         ("vit", ["--data", "{zoo}/words.txt"], "takes images, but"),

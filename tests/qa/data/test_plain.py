@@ -36,17 +36,17 @@ def test_each_form_gives_the_same_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "kind", "said"),
     [
-        ("a.csv", "x", UsageError, "a.csv is no file of texts: take .txt"),
+        ("a.csv", "x", UsageError, "a.csv; supported types: .txt"),
         ("a.txt", " \n", UsageError, "a.txt holds no text"),
         ("a.json", "{", ReslabError, "a.json is damaged"),
-        ("a.json", '{"data": 1}', UsageError, "a.json is not of SQuAD's form"),
+        ("a.json", '{"data": 1}', UsageError, "a.json is not in SQuAD's format"),
         (
             "a.jsonl",
             '{"text": "x"}\n{"txt": 1}',
             UsageError,
             'a.jsonl, line 2 has no "text"; name its key with column',
         ),
-        ("a.jsonl", '{"text": 1}', UsageError, 'line 1: "text" is no text, but int'),
+        ("a.jsonl", '{"text": 1}', UsageError, 'line 1: "text" must be a string, got int'),
         ("a.jsonl", "{", ReslabError, "a.jsonl, line 1 is damaged"),
         ("a.parquet", "x", ReslabError, "a.parquet is damaged"),
         ("a.txt", b"\xff\xfe", ReslabError, "a.txt is not UTF-8 text: invalid start byte at byte 0"),
@@ -64,7 +64,7 @@ def test_a_wrong_file_is_one_sentence(
 def test_columns_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"review": ["good"], "n": [1]}), tmp_path / "a.parquet")
     assert load_texts(tmp_path / "a.parquet", column="review").texts == ("good",)
-    with pytest.raises(UsageError, match="no column 'text': name one of review, n with column"):
+    with pytest.raises(UsageError, match="no column 'text'; name one of review, n with column"):
         load_texts(tmp_path / "a.parquet")
     with pytest.raises(UsageError, match=r"column 'n' of .* holds int64, no text"):
         load_texts(tmp_path / "a.parquet", column="n")
@@ -78,9 +78,9 @@ def test_windows_by_hand() -> None:
     assert windows(["abcdefg"], encode, length=3, count=1, seed=0).tolist() == [[10, 11, 12]]
     joined = windows(["aa", "bb"], encode, length=5, count=1, seed=0, between=[9]).tolist()[0]
     assert joined in ([10, 10, 9, 11, 11], [11, 11, 9, 10, 10])
-    with pytest.raises(UsageError, match="the texts have 2 tokens, too few for one window of 3: take a smaller length"):
+    with pytest.raises(UsageError, match="the texts have 2 tokens, too few for one window of 3; use a smaller length"):
         windows(["ab"], encode, length=3, count=1, seed=0)
-    with pytest.raises(UsageError, match="room for two tokens beside 2 special ones, got 3"):
+    with pytest.raises(UsageError, match="room for two tokens and 2 special ones, got 3"):
         windows(["ab"], encode, length=3, count=1, seed=0, before=[1], after=[2])
 
 

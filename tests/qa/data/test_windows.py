@@ -102,7 +102,7 @@ def test_batches_pad_to_their_longest(plain: Any) -> None:
 def test_only_context_tokens_have_spans(plain: Any) -> None:
     found = windows([find("a b", "a")], plain)
     for start, end in ((3, 4), (5, 4), (4, 6), (0, 0)):
-        with pytest.raises(IndexError, match="are not of the context in window 0"):
+        with pytest.raises(IndexError, match="are outside the context in window 0"):
             found.span(0, start, end)
 
 
@@ -119,7 +119,7 @@ def test_answers_that_no_window_holds(plain: Any) -> None:
     assert [(problem.kind, problem.id) for problem in report.problems] == [
         ("answer without tokens", "dropped"), ("answer in no window", "long"), ("answer in no window", "border"),
     ]  # fmt: skip
-    assert "its answer of 5 tokens is whole in no window of 4 tokens of context that share 0" in (
+    assert "its answer of 5 tokens is complete in no window of 4 context tokens that share 0" in (
         report.problems[-2].sentence
     )
     assert not found.start.any()
@@ -139,15 +139,15 @@ def test_long_questions_are_cut_and_told(plain: Any) -> None:
     report = Report()
     found = windows([find("a b", "b", question="who who who who", id="x")], plain, max_question=2, report=report)
     assert found.batch([0]).ids[0, :7].tolist() == [1, 4, 4, 2, 6, 7, 2]
-    assert report.problems == [("long question", "x", "it has 4 tokens: cut to the first 2")]
+    assert report.problems == [("long question", "x", "it has 4 tokens; truncated to the first 2")]
 
 
 def test_no_room(plain: Any) -> None:
-    with pytest.raises(UsageError, match="stride 4 must be at least 0 and less than the 4 tokens of context that len"):
+    with pytest.raises(UsageError, match="stride must be at least 0 and less than the 4 context tokens that len"):
         windows([find("a b", "b")], plain, length=9, stride=4)
-    with pytest.raises(UsageError, match="less than the 0 tokens"):
+    with pytest.raises(UsageError, match="less than the 0 context tokens"):
         windows([find("a b", "b")], plain, length=4, stride=0)
-    with pytest.raises(UsageError, match="dict gives no character offsets: take a fast tokenizer"):
+    with pytest.raises(UsageError, match="dict gives no character offsets; use a fast tokenizer"):
         windows([find("a b", "b")], {})
 
 

@@ -136,5 +136,5 @@ def test_what_cannot_be_built_is_said(change: dict, sentence: str) -> None:
 
 
 def test_more_tokens_than_positions_are_refused() -> None:
-    with pytest.raises(UsageError, match="windows of 13 tokens do not fit this encoder of length 12"):
+    with pytest.raises(UsageError, match="windows of 13 tokens do not fit this encoder; use windows of at most 12"):
         make()(torch.zeros(1, 13, dtype=torch.long))

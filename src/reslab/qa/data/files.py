@@ -1,4 +1,4 @@
-"""Questions as files hold them: SQuAD's JSON, JSON lines, parquet, the hub. Only their form is checked here."""
+"""Read questions from SQuAD's JSON, JSON lines, parquet or the hub. Only their format is checked here."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,28 +14,28 @@ OPTIONAL = ("is_impossible", "title")
 
 
 class Record(NamedTuple):
-    """One question as its file holds it; nothing says yet that its answers stand in its context."""
+    """One question as stored in its file; the positions of its answers are not checked yet."""
 
     id: str
     question: str
     context: str
     answers: tuple[tuple[str, int], ...]  # text, answer_start
-    impossible: bool | None  # None: the file does not say
-    columnar: bool  # answers as {"text": [], "answer_start": []}, whose empty lists say "unanswerable"
+    impossible: bool | None  # None: not in the file
+    columnar: bool  # answers as {"text": [], "answer_start": []}, where empty lists mean "unanswerable"
     title: str
 
 
 def records(path: Path) -> Iterator[Record]:
-    """The questions of a .json of SQuAD's form, a .jsonl or a .parquet.
+    """The questions of a .json in SQuAD's format, a .jsonl or a .parquet.
 
-    Raises UsageError for a file that is not there or of another form, naming the key that it lacks; ReslabError for a
+    Raises UsageError for a file that is missing or of another format, naming the missing key, and ReslabError for a
     damaged one.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: no such file of questions; they come as {', '.join(FORMS)} or hf:NAME")
+        raise UsageError(f"no such file of questions: {path}; give a {', '.join(FORMS)} file or hf:NAME")
     readers = {".json": nested, ".jsonl": lines, ".parquet": rows}
     if path.suffix.lower() not in readers:
-        raise UsageError(f"{path} is no file of questions: they come as {', '.join(FORMS)} or hf:NAME")
+        raise UsageError(f"unsupported type of question file: {path} (supported: {', '.join(FORMS)}, hf:NAME)")
     try:
         yield from readers[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
@@ -45,20 +45,20 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def nested(path: Path) -> Iterator[Record]:
-    """SQuAD's form: {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}."""
+    """SQuAD's format: {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # -sig: editors leave a byte order mark
         if not text.strip():
-            raise ReslabError(f"{path} is empty: there are no questions in it")
+            raise ReslabError(f"{path} is empty")
         whole = json.loads(text)
     except UnicodeDecodeError:
-        raise  # `records` says where
+        raise  # `records` reports it
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
-        hint = "; a record in each line is a .jsonl" if str(error).startswith("Extra data") else ""
+        hint = "; name it .jsonl if each line is a record" if str(error).startswith("Extra data") else ""
         raise ReslabError(f"{path} is damaged: {error}{hint}") from error
     if not isinstance(whole, dict):
         raise UsageError(
-            f'{path} holds {kind(whole)}, not SQuAD\'s {{"data": [...]}}; records one below another are a .jsonl'
+            f'{path} holds {kind(whole)}, not SQuAD\'s {{"data": [...]}}; name it .jsonl if each line is a record'
         )
     for a, article in enumerate(take(whole, "data", list, f"{path}")):
         where = f"{path}: data[{a}]"
@@ -72,7 +72,7 @@ def nested(path: Path) -> Iterator[Record]:
 
 
 def lines(path: Path) -> Iterator[Record]:
-    """JSON lines: in each {"id", "question", "context", "answers"}; "title" and "is_impossible" where known."""
+    """JSON lines with {"id", "question", "context", "answers"}; "title" and "is_impossible" are optional."""
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
@@ -101,12 +101,15 @@ def rows(path: Path) -> Iterator[Record]:
 
 
 def hub(name: str) -> dict[str, Iterable[Record]]:
-    """The splits of the hub's data set `name`. Raises UsageError for one of another form, ReslabError if not had."""
+    """The splits of the hub's data set `name`.
+
+    Raises UsageError for one of another format, ReslabError if it cannot be loaded.
+    """
     datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
-    except Exception as error:  # hub, network, file system, its own: `datasets` raises nearly anything
-        raise ReslabError(f"the data set hf:{name} cannot be loaded: {first_line(error)}") from error
+    except Exception as error:  # hub, network, file system: `datasets` raises nearly anything
+        raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error
     for split in splits:
         lacking(splits[split].column_names, f"hf:{name}", splits[split].column_names)
 
@@ -120,11 +123,11 @@ def hub(name: str) -> dict[str, Iterable[Record]]:
 def lacking(columns: list[str], where: str, names: list[str]) -> None:
     for column in COLUMNS:
         if column not in columns:
-            raise UsageError(f"{where} lacks the column {column!r}; it has {', '.join(names)}{nearest(column, names)}")
+            raise UsageError(f"{where} has no column {column!r}; it has {', '.join(names)}{nearest(column, names)}")
 
 
 def record(item: Any, where: str, *, context: str | None = None, title: str = "") -> Record:
-    """A question's object; `context` and `title` where an object around it holds them."""
+    """The record of a question's object; `context` and `title` if an enclosing object holds them."""
     id = take(item, "id", (str, int), where)
     given = take(item, "answers", (list, dict), where)
     return Record(
@@ -142,7 +145,9 @@ def columnar(given: dict[str, Any], where: str) -> tuple[tuple[str, int], ...]:
     texts = take(given, "text", list, f"{where}.answers")
     starts = take(given, "answer_start", list, f"{where}.answers")
     if len(texts) != len(starts):
-        raise UsageError(f"{where}.answers has {len(texts)} text but {len(starts)} answer_start: they go in pairs")
+        raise UsageError(
+            f"{where}.answers has {len(texts)} text but {len(starts)} answer_start; they must come in pairs"
+        )
     pairs = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     return listed(pairs, where)
 
@@ -156,11 +161,11 @@ def listed(given: list[Any], where: str) -> tuple[tuple[str, int], ...]:
 
 
 def take(item: Any, key: str, wanted: type | tuple[type, ...], where: str) -> Any:
-    """item[key], of the wanted type. Raises UsageError with one sentence otherwise."""
+    """item[key], if it has the wanted type. Raises UsageError otherwise."""
     if not isinstance(item, dict):
         raise UsageError(f"{where} is {kind(item)}, not an object with the key {key!r}")
     if key not in item:
-        raise UsageError(f"{where} lacks the key {key!r}; it has {', '.join(map(str, item)) or 'none'}")
+        raise UsageError(f"{where} has no key {key!r}; it has {', '.join(map(str, item)) or 'none'}")
     value = item[key]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = " or ".join(NAMES[one] for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
@@ -169,7 +174,7 @@ def take(item: Any, key: str, wanted: type | tuple[type, ...], where: str) -> An
 
 
 def optional(item: dict[str, Any], key: str, wanted: type, where: str) -> Any:
-    """item[key], or None where it is absent or null."""
+    """item[key], or None if it is absent or null."""
     return take(item, key, wanted, where) if item.get(key) is not None else None
 
 

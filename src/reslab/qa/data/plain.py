@@ -1,4 +1,4 @@
-"""Texts from a file, and windows of tokens cut from them; the tokenizer comes as a function of a text."""
+"""Load texts from a file and cut them into windows of tokens."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from reslab.extras import need
 from reslab.train.order import shuffled
 
 FORMS = Sentence(".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (", arg("column"), ")")
-IGNORED = -100  # the label where nothing is asked
-SHARE = 0.15  # of the tokens that are hidden from a masked language model (BERT, section 3.1)
+IGNORED = -100  # label of positions without a target
+SHARE = 0.15  # of the tokens that are masked for a masked language model (BERT, section 3.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +32,19 @@ class Texts:
 
 
 def load_texts(path: Path | str, *, column: str | None = None) -> Texts:
-    """The paragraphs of a .txt, contexts of a .json of SQuAD's form, texts of a .jsonl, a column of a .parquet.
+    """The paragraphs of a .txt, contexts of a .json in SQuAD's format, texts of a .jsonl, a column of a .parquet.
 
     `column` (default "text") is the key of a .jsonl and the column of a .parquet. Raises UsageError for a file that
-    is not there, of another form or without texts, ReslabError for a damaged one.
+    is missing, of another format or without texts, ReslabError for a damaged one.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UsageError(f"{path}: no such file of texts; there are ", FORMS)
+        raise UsageError(f"no such file of texts: {path}; supported types: ", FORMS)
     readers: dict[str, Callable[[Path, str], Iterable[Any]]] = {
         ".txt": paragraphs, ".md": paragraphs, ".json": contexts, ".jsonl": lines, ".parquet": cells,
     }  # fmt: skip
     if path.suffix.lower() not in readers:
-        raise UsageError(f"{path} is no file of texts: take ", FORMS)
+        raise UsageError(f"unsupported type of text file: {path}; supported types: ", FORMS)
     try:
         found = [text.strip() for text in readers[path.suffix.lower()](path, column or "text") if text]
     except UnicodeDecodeError as error:
@@ -59,21 +59,21 @@ def load_texts(path: Path | str, *, column: str | None = None) -> Texts:
 
 
 def paragraphs(path: Path, column: str) -> Iterator[str]:
-    """What empty lines divide; where there are none, every line."""
+    """Paragraphs separated by empty lines; without empty lines, every line."""
     whole = path.read_text(encoding="utf-8").replace("\r\n", "\n")
     parts = [part for part in whole.split("\n\n") if part.strip()]
     yield from parts if len(parts) > 1 else whole.split("\n")
 
 
 def contexts(path: Path, column: str) -> Iterator[str]:
-    """The contexts of SQuAD's form: {"data": [{"paragraphs": [{"context": ...}]}]}."""
+    """The contexts in SQuAD's format: {"data": [{"paragraphs": [{"context": ...}]}]}."""
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
         yield from [paragraph["context"].strip() for article in articles for paragraph in article["paragraphs"]]
     except json.JSONDecodeError as error:
         raise ReslabError(f"{path} is damaged: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is not of SQuAD's form: data, its paragraphs, their context") from error
+        raise UsageError(f"{path} is not in SQuAD's format: data with paragraphs, each with a context") from error
 
 
 def lines(path: Path, column: str) -> Iterator[str]:
@@ -88,7 +88,7 @@ def lines(path: Path, column: str) -> Iterator[str]:
         except (KeyError, TypeError) as error:
             raise UsageError(f'{path}, line {number} has no "{column}"; name its key with ', arg("column")) from error
         if not isinstance(text, str):
-            raise UsageError(f'{path}, line {number}: "{column}" is no text, but {type(text).__name__}')
+            raise UsageError(f'{path}, line {number}: "{column}" must be a string, got {type(text).__name__}')
         yield text
 
 
@@ -99,11 +99,11 @@ def cells(path: Path, column: str) -> Iterator[str]:
         schema = pq.read_schema(path)
         if column not in schema.names:
             raise UsageError(
-                f"{path} has no column {column!r}: name one of {', '.join(schema.names)} with ", arg("column")
+                f"{path} has no column {column!r}; name one of {', '.join(schema.names)} with ", arg("column")
             )
         kind = schema.field(column).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise UsageError(f"column {column!r} of {path} holds {kind}, no text: name another with ", arg("column"))
+            raise UsageError(f"column {column!r} of {path} holds {kind}, not text; name another with ", arg("column"))
         yield from pq.read_table(path, columns=[column])[column].to_pylist()
     except pa.ArrowException as error:
         raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
@@ -115,12 +115,12 @@ def windows(
 ) -> Tensor:  # fmt: skip
     """Up to `count` windows of `length` tokens, int64 (n, length), none padded.
 
-    The texts, in an order drawn by `seed` and joined by the tokens `between`, are cut into pieces; each gets the tokens
-    `before` and `after` it. Only as many texts are encoded as are needed. Raises UsageError where they fill no window.
+    The texts are shuffled with `seed`, joined by the tokens `between`, and cut into pieces that get the tokens `before`
+    and `after`. Only as many texts are encoded as needed. Raises UsageError if they do not fill a window.
     """
     room = length - len(before) - len(after)
     if room < 2:
-        raise UsageError(f"length must leave room for two tokens beside {length - room} special ones, got {length}")
+        raise UsageError(f"length must leave room for two tokens and {length - room} special ones, got {length}")
     if count < 1:
         raise UsageError(f"samples must be positive, got {count}")
     found: list[list[int]] = []
@@ -134,20 +134,20 @@ def windows(
             break
     if not found:
         raise UsageError(
-            f"the texts have {len(rest)} tokens, too few for one window of {length}: take a smaller ", arg("length")
+            f"the texts have {len(rest)} tokens, too few for one window of {length}; use a smaller ", arg("length")
         )
     return torch.tensor(found, dtype=torch.int64)
 
 
 def next_tokens(ids: Tensor) -> Tensor:
-    """The labels of a causal language model, (N, L): at each place the token that follows, nothing at the last."""
+    """The labels of a causal language model, (N, L): the next token at each position, none at the last."""
     return torch.cat([ids[:, 1:], torch.full_like(ids[:, :1], IGNORED)], dim=1)
 
 
 def hidden(ids: Tensor, *, mask: int, special: Sequence[int], seed: int, share: float = SHARE) -> tuple[Tensor, Tensor]:
-    """(ids with a share of their tokens replaced by `mask`, labels: what stood there), for a masked language model.
+    """(ids with a share of the tokens replaced by `mask`, labels with the original tokens), for masked language models.
 
-    In every window the same number of tokens, one at least, drawn by `seed`; never a special one.
+    Every window has the same number of masked tokens, at least one, sampled with `seed`; special tokens are kept.
     """
     plain = ~torch.isin(ids, torch.tensor(list(special), dtype=ids.dtype))
     draw = torch.rand(ids.shape, generator=torch.Generator().manual_seed(seed)).masked_fill(~plain, 2.0)

@@ -1,4 +1,4 @@
-"""Questions about texts: a word becomes three parts, split by article."""
+"""Load questions about texts by name or path, in three parts split by article."""
 
 import bisect
 import hashlib
@@ -25,19 +25,19 @@ __all__ = [
 ]
 
 SPLITS = {"test": ("test",), "dev": ("dev", "validation", "valid", "val")}
-DEV = 0.1  # of the questions, in whole articles
+DEV = 0.1  # share of the questions, in whole articles
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionData:
-    """Three parts with no article in two of them: `dev` picks thresholds and temperatures, `test` is only reported."""
+    """Three parts without common articles: `dev` selects thresholds and temperatures, `test` is only reported."""
 
     name: str
     train: tuple[Question, ...]
     dev: tuple[Question, ...]
     test: tuple[Question, ...]
     about: str
-    fingerprint: str  # sha256, hex, of all that is asked and answered, in order
+    fingerprint: str  # sha256, hex, of all questions, contexts and answers in order
     report: Report
 
     def describe(self) -> dict[str, Any]:
@@ -47,12 +47,12 @@ class QuestionData:
 
 
 def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool = False) -> QuestionData:
-    """The questions that `word` names: a file (.json as SQuAD's, .jsonl, .parquet), a folder of them, or hf:NAME.
+    """The questions that `word` names: a file (.json like SQuAD's, .jsonl, .parquet), a folder of them, or hf:NAME.
 
-    A folder's files begin with train, dev (or validation, valid, val), test. Where there are only two, the second is
-    the test part, as SQuAD's public dev set is what people report. A part that is missing is split off the training
-    questions: `share` of them, in whole articles drawn by `seed`. Problems are counted in `report`; `strict` raises the
-    first. Raises UsageError where nothing can be read so, ReslabError for damaged files.
+    The names of a folder's files start with train, dev (or validation, valid, val) and test. If there are only two
+    parts, the second is the test part, since results are commonly reported on SQuAD's public dev set. Missing parts are
+    split off the training questions: `share` of them, in whole articles sampled with `seed`. Problems are counted in
+    `report`; `strict` raises the first. Raises UsageError if there are no questions, ReslabError for damaged files.
     """
     report = Report(strict)
     if word.startswith("hf:"):
@@ -65,16 +65,16 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
         parts = _parts({file.name: records(file) for file in files}, str(folder), report)
     else:
         parts = {"train": read_questions(word, report=report)}
-    own = f": its own {' and '.join(parts)} questions" if len(parts) > 1 else ""
+    own = f": with {' and '.join(parts)} questions" if len(parts) > 1 else ""
     about = [f"{Path(word).name}{own}"]
     if "test" not in parts and "dev" in parts:
         parts["test"] = parts.pop("dev")
-        about.append("the dev questions are the test part")
+        about.append("the dev questions are used as the test part")
     missing = [part for part in ("test", "dev") if part not in parts]
     texts = len({question.context for question in parts["train"]})
     if texts <= len(missing):
-        raise UsageError(f"{word} has {texts} context(s), too few to split off a {' and a '.join(missing)} part: give "
-                         "more, or a folder with files of those names")  # fmt: skip
+        raise UsageError(f"{word} has {texts} context(s), too few to split off a {' and a '.join(missing)} part; "
+                         "give more, or a folder with files of these names")  # fmt: skip
     for part in missing:
         parts["train"], parts[part] = split_articles(parts["train"], share=share, seed=seed)
         about.append(f"{part} part split off by article ({share:.0%}, seed {seed})")
@@ -82,33 +82,33 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
 
 
 def read_questions(path: Path | str, *, report: Report | None = None) -> tuple[Question, ...]:
-    """The questions of one file that can be used; what is wrong with the others is in `report`."""
+    """The usable questions of one file; problems of the others go to `report`."""
     path = Path(path).expanduser()
     found = checked(records(path), Report() if report is None else report)
     if not found:
-        raise UsageError(f"{path} holds no question that can be used")
+        raise UsageError(f"{path} holds no usable question")
     return found
 
 
 def _parts(found: Mapping[str, Iterable[Record]], word: str, report: Report) -> dict[str, tuple[Question, ...]]:
-    """The parts that the files or splits `found` make, by how their names begin."""
+    """The parts made of the files or splits `found`, by the beginning of their names."""
     parts = {}
     for part, starts in (("train", ("train",)), *SPLITS.items()):
         names = [name for name in found if name.lower().startswith(starts)]
         if names:
             parts[part] = checked((one for name in names for one in found[name]), report)
     if not parts.get("train"):
-        raise UsageError(f"{word} has no training questions under a name that begins with train: {', '.join(found)}")
+        raise UsageError(f"{word} has no training questions: no name starts with train ({', '.join(found)})")
     return {part: questions for part, questions in parts.items() if questions}
 
 
 def split_articles(
     questions: Sequence[Question], *, share: float = DEV, seed: int = 0
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """(the rest, about `share` of the questions): whole articles drawn by `seed`, none in both; order kept.
+    """(the rest, about `share` of the questions): whole articles sampled with `seed`, none in both; order is kept.
 
-    An article is its title; where there are not two titles, every context counts as one. Which articles are drawn does
-    not depend on the questions' order. Raises UsageError where there are not two contexts either.
+    Questions with the same title belong to one article; if there are fewer than two titles, each context is an article.
+    The sampled articles do not depend on the order of the questions. Raises UsageError for fewer than two contexts.
     """
     if not 0 < share < 1:
         raise UsageError(f"share must be between 0 and 1, got {share}")
@@ -116,8 +116,8 @@ def split_articles(
     sizes = Counter(groups)
     names = sorted(sizes)
     if len(names) < 2:
-        raise UsageError(f"{len(names)} context(s) cannot be split into two parts: give a dev file of its own")
-    drawn = [names[k] for k in shuffled(len(names), seed).tolist()][:-1]  # one stays, whatever the share
+        raise UsageError(f"{len(names)} context(s) cannot be split into two parts; give a separate dev file")
+    drawn = [names[k] for k in shuffled(len(names), seed).tolist()][:-1]  # at least one stays in the rest
     taken = [0]
     for name in drawn:
         taken.append(taken[-1] + sizes[name])
@@ -134,7 +134,7 @@ def _articles(questions: Sequence[Question]) -> list[str]:
     """The article of each question; articles that share a context are one."""
     named = len({question.title for question in questions}) > 1
     keys = [question.title or question.context if named else question.context for question in questions]
-    first: dict[str, str] = {}  # context -> the article it was first met in
+    first: dict[str, str] = {}  # context -> the first article with it
     root = {key: key for key in keys}
 
     def find(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Questions and contexts as tokens, each distinct text once, with the exact characters that each token stands for."""
+"""Tokenize questions and contexts, each distinct text once, with the exact characters of each token."""
 
 import contextlib
 import re
@@ -12,18 +12,18 @@ import numpy as np
 from reslab.errors import UsageError
 from reslab.qa.data.question import Question, Report
 
-CHUNK = 2048  # texts given to the tokenizer at once: its own objects take some hundred bytes a token
+CHUNK = 2048  # texts per tokenizer call: its objects take hundreds of bytes per token
 JOINED = re.compile(
     "[\u200d\ufe0e\ufe0f\u1160-\u11ff\ud7b0-\ud7ff]"
 )  # zero width joiner, variants; jamo after the first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """N texts as tokens, one after another."""
+class Tokens:
+    """The tokens of N texts, concatenated."""
 
     ids: np.ndarray  # (T,) int32
-    offsets: np.ndarray  # (T, 2) int32: characters [a, b) of its text, without white space at either end
+    offsets: np.ndarray  # (T, 2) int32: characters [a, b) of its text, without surrounding white space
     bounds: np.ndarray  # (N + 1,) int64: text k has tokens bounds[k] to bounds[k + 1]
 
     @property
@@ -38,8 +38,8 @@ class Encoded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
-    """What the tokenizer puts around a pair of texts: special tokens, and the type of every token."""
+class TokenTemplate:
+    """The special tokens around a pair of texts, and the type of every token."""
 
     before: np.ndarray  # (n,) int32: [CLS]
     between: np.ndarray  # [SEP]; RoBERTa has two
@@ -58,14 +58,14 @@ class Frame:
 
 def encode(
     questions: Sequence[Question], tokenizer: Any, max_question: int, report: Report
-) -> tuple[Encoded, np.ndarray, Encoded, np.ndarray, Frame]:
-    """(distinct questions, which is whose, distinct contexts, which is whose, frame).
+) -> tuple[Tokens, np.ndarray, Tokens, np.ndarray, TokenTemplate]:
+    """(distinct questions, row of each question, distinct contexts, row of each context, template).
 
-    Raises UsageError for a tokenizer that gives no character offsets.
+    Raises UsageError for a tokenizer without character offsets.
     """
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not hasattr(backend, "encode_batch") or not hasattr(backend, "post_processor"):
-        raise UsageError(f"{type(tokenizer).__name__} gives no character offsets: take a fast tokenizer")
+        raise UsageError(f"{type(tokenizer).__name__} gives no character offsets; use a fast tokenizer")
     asked_rows: dict[str, int] = {}
     context_rows: dict[str, int] = {}
     asked_of = np.array([asked_rows.setdefault(one.question, len(asked_rows)) for one in questions], dtype=np.int32)
@@ -74,16 +74,16 @@ def encode(
     with whole(backend):
         contexts = tokens(list(context_rows), backend)
         asked = tokens(list(asked_rows), backend)
-        frame = frame_of(backend, pad)
+        template = template_of(backend, pad)
     for q in np.flatnonzero(asked.counts[asked_of] > max_question).tolist():
         many = int(asked.counts[asked_of[q]])
-        report.add("long question", questions[q].id, f"it has {many} tokens: cut to the first {max_question}")
-    return shortened(asked, max_question), asked_of, contexts, context_of, frame
+        report.add("long question", questions[q].id, f"it has {many} tokens; truncated to the first {max_question}")
+    return shortened(asked, max_question), asked_of, contexts, context_of, template
 
 
 @contextlib.contextmanager
 def whole(backend: Any) -> Iterator[None]:
-    """Without the truncation and the padding that a tokenizer may have been saved with; they come back."""
+    """Inside, the tokenizer's truncation and padding are off; they are restored afterwards."""
     truncation, padding = backend.truncation, backend.padding
     backend.no_truncation()
     backend.no_padding()
@@ -96,7 +96,7 @@ def whole(backend: Any) -> Iterator[None]:
             backend.enable_padding(**padding)
 
 
-def tokens(texts: list[str], backend: Any) -> Encoded:
+def tokens(texts: list[str], backend: Any) -> Tokens:
     ids, offsets, counts = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.int32)], [0]
     for k in range(0, len(texts), CHUNK):
         chunk = texts[k : k + CHUNK]
@@ -104,14 +104,14 @@ def tokens(texts: list[str], backend: Any) -> Encoded:
             ids.append(np.array(found.ids, dtype=np.int32))
             offsets.append(tight(text, np.array(found.offsets, dtype=np.int32).reshape(-1, 2)))
             counts.append(len(ids[-1]))
-    return Encoded(ids=np.concatenate(ids), offsets=np.concatenate(offsets), bounds=np.cumsum(counts))
+    return Tokens(ids=np.concatenate(ids), offsets=np.concatenate(offsets), bounds=np.cumsum(counts))
 
 
 def tight(text: str, offsets: np.ndarray) -> np.ndarray:
-    """Offsets without white space at either end, and with the marks that belong to a token's last character.
+    """Offsets without surrounding white space, and with the combining marks of a token's last character.
 
-    Byte-level and SentencePiece tokens hold the space before a word; BERT's drop the accent of a decomposed letter, and
-    of a letter that is composed first (NFC) `tokenizers` gives the first character alone.
+    Byte-level and SentencePiece tokens include the space before a word; BERT's drop the accent of a decomposed letter,
+    and for a letter that is composed first (NFC) `tokenizers` reports only the first character.
     """
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     found = set(text)
@@ -124,37 +124,37 @@ def tight(text: str, offsets: np.ndarray) -> np.ndarray:
     marks = [] if text.isascii() else [ord(c) for c in found if unicodedata.combining(c) or JOINED.match(c)]
     if marks and len(a):
         mark = np.append(np.isin(codes, marks), False)
-        after = np.append(a[1:], len(codes))  # no further than where the next token begins
+        after = np.append(a[1:], len(codes))  # at most up to the next token
         while (short := (a < b) & (b < after) & mark[b]).any():
             b += short
     return np.stack([a, b], axis=1)
 
 
-def shortened(encoded: Encoded, most: int) -> Encoded:
-    """Every text cut to its first `most` tokens."""
+def shortened(encoded: Tokens, most: int) -> Tokens:
+    """Every text truncated to its first `most` tokens."""
     counts = encoded.counts
     place = np.arange(len(encoded.ids)) - np.repeat(encoded.bounds[:-1], counts)
     kept = place < most
     bounds = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
-    return Encoded(ids=encoded.ids[kept], offsets=encoded.offsets[kept], bounds=bounds)
+    return Tokens(ids=encoded.ids[kept], offsets=encoded.offsets[kept], bounds=bounds)
 
 
-def frame_of(backend: Any, pad: int) -> Frame:
-    """What stands around a pair, read off one."""
+def template_of(backend: Any, pad: int) -> TokenTemplate:
+    """The template, from the tokens of a sample pair."""
     found = backend.encode("a", "b")
     owner = np.array([2 if s is None else s for s in found.sequence_ids])
     ids, types = np.array(found.ids, dtype=np.int32), np.array(found.type_ids, dtype=np.int32)
     one, two = np.flatnonzero(owner == 0), np.flatnonzero(owner == 1)
     if not len(one) or not len(two) or one[-1] > two[0]:
-        raise UsageError("the tokenizer does not join a pair of texts, the first before the second")
+        raise UsageError("the tokenizer does not put the first text of a pair before the second")
     pieces = [slice(0, one[0]), slice(one[0], one[-1] + 1), slice(one[-1] + 1, two[0]),
               slice(two[0], two[-1] + 1), slice(two[-1] + 1, len(ids))]  # fmt: skip
     kinds = np.array([types[piece][0] if len(types[piece]) else 0 for piece in pieces], dtype=np.int32)
-    return Frame(before=ids[pieces[0]], between=ids[pieces[2]], after=ids[pieces[4]], kinds=kinds, pad=pad)
+    return TokenTemplate(before=ids[pieces[0]], between=ids[pieces[2]], after=ids[pieces[4]], kinds=kinds, pad=pad)
 
 
 def pad_of(backend: Any, tokenizer: Any) -> int:
-    """The id that fills a batch up; 0 where the tokenizer has none: what it stands for is masked anyway."""
+    """The padding token's id; 0 if the tokenizer has none, since padding is masked anyway."""
     known = getattr(tokenizer, "pad_token_id", None)
     if known is None and backend.padding is not None:
         known = backend.padding["pad_id"]

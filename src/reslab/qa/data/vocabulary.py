@@ -1,4 +1,4 @@
-"""A tokenizer of our own, trained on texts: nothing downloaded, no unknown words, any script."""
+"""A tokenizer trained on the given texts: no download, no unknown words, any script."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.extras import need
 
-BYTES = 256  # the alphabet: every text can be written in it
+BYTES = 256  # the alphabet: it can represent every text
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
-ALONE = r" ?[\p{Hangul}\p{Han}\p{Hiragana}\p{Katakana}\p{P}\p{S}]"  # with the space before it
+ALONE = r" ?[\p{Hangul}\p{Han}\p{Hiragana}\p{Katakana}\p{P}\p{S}]"  # with the preceding space
 
 
 def build_vocabulary(texts: Iterable[str], *, size: int = 8000, lower: bool = True) -> Any:
     """A byte-level BPE tokenizer of at most `size` tokens, as a PreTrainedTokenizerFast: [CLS] one [SEP] other [SEP].
 
-    Bytes (Radford et al. 2019), so that no character is unknown: a WordPiece vocabulary of this size knows too few
-    Korean syllables, and one unknown syllable hides its whole word. Signs, Korean syllables, Chinese and Japanese
-    characters stay alone: a token that joined a noun and its particle could not give the noun as an answer. Composed
-    and decomposed letters (NFC, NFD) give the same tokens; with `lower`, capitals and small letters too. Offsets are
-    those of the text as given. The same texts in the same order give the same vocabulary. Raises UsageError without the
-    extra `text`, for too small a size, or where there is no text.
+    It uses bytes (Radford et al. 2019), so that no character is unknown: a WordPiece vocabulary of this size knows too
+    few Korean syllables, and one unknown syllable makes its whole word unknown. Symbols, Korean syllables, Chinese and
+    Japanese characters are never joined: a token made of a noun and its particle could not give the noun as an answer.
+    Composed and decomposed letters (NFC, NFD) give the same tokens; with `lower`, upper and lower case do, too. Offsets
+    refer to the original text. The same texts in the same order give the same vocabulary. Raises UsageError without
+    the extra `text`, for too small a size, or without any text.
     """
     for package in ("tokenizers", "transformers"):
         need(package, extra="text", why="building a vocabulary")
@@ -30,7 +30,7 @@ def build_vocabulary(texts: Iterable[str], *, size: int = 8000, lower: bool = Tr
         raise UsageError(
             f"a vocabulary must hold more than {BYTES} bytes and {len(SPECIAL)} special tokens, got {size}"
         )
-    texts = list(dict.fromkeys(texts))  # a context that many questions share counts once
+    texts = list(dict.fromkeys(texts))  # a context shared by many questions counts once
     if not any(text.strip() for text in texts):
         raise UsageError("there is no text to build a vocabulary from")
     backend = Tokenizer(models.BPE())

@@ -1,4 +1,4 @@
-"""Windows of tokens over long contexts, [CLS] question [SEP] context [SEP]: packed, and unpacked a batch at a time."""
+"""Windows of tokens over long contexts, [CLS] question [SEP] context [SEP], stored packed and unpacked by batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from reslab.errors import UsageError
 from reslab.qa.data.question import Question, Report
-from reslab.qa.data.tokens import Encoded, Frame, encode
+from reslab.qa.data.tokens import Tokens, TokenTemplate, encode
 
-CPU_TOKENS = 2048  # of a batch: what stays in the cache; four times as many took 1.4 times as long in bf16
+CPU_TOKENS = 2048  # per batch: they fit in the cache; four times as many took 1.4 times as long in bf16
 GPU_TOKENS = 32768
-MAX_QUESTION = 64  # tokens of a question that are kept, as in BERT's run_squad
+MAX_QUESTION = 64  # longest question in tokens, as in BERT's run_squad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,12 @@ class WindowBatch:
 
     ids: Tensor  # (B, L) int64
     mask: Tensor  # (B, L) bool: not padding
-    types: Tensor  # (B, L) int64: which of the pair, as the tokenizer numbers them
-    context: Tensor  # (B, L) bool: may begin or end an answer: tokens of the context that stand for any of its text
+    types: Tensor  # (B, L) int64: token types, as the tokenizer numbers them
+    context: Tensor  # (B, L) bool: tokens of the context with any text, which may start or end an answer
     offsets: Tensor  # (B, L, 2) int64: [a, b) in characters of the context; 0 outside it
-    start: Tensor  # (B,) int64: the answer's first token; 0 where the window does not hold the whole answer
-    end: Tensor  # (B,) int64: its last token; 0 likewise
-    question: Tensor  # (B,) int64: which question
+    start: Tensor  # (B,) int64: the answer's first token; 0 if the window does not hold the whole answer
+    end: Tensor  # (B,) int64: its last token, or 0
+    question: Tensor  # (B,) int64: index of the question
 
     def to(self, device: torch.device) -> "WindowBatch":
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
@@ -36,7 +36,7 @@ class WindowBatch:
 
 
 class Span(NamedTuple):
-    """A piece of a context: context[start:end] == text."""
+    """A part of a context: context[start:end] == text."""
 
     text: str
     start: int
@@ -45,29 +45,29 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """W windows. Tokens are stored once a question and once a context (int32), however many windows show them."""
+    """W windows. The tokens of each question and each context are stored once (int32), not in every window."""
 
     questions: tuple[Question, ...]
     length: int
-    frame: Frame
-    asked: Encoded  # the distinct questions, cut to their first tokens
-    contexts: Encoded  # the distinct contexts
+    template: TokenTemplate
+    asked: Tokens  # the distinct questions, truncated
+    contexts: Tokens  # the distinct contexts
     asked_of: np.ndarray  # (Q,) int32: row of `asked` of each question
     context_of: np.ndarray  # (Q,) int32: row of `contexts` of each question
-    question: np.ndarray  # (W,) int32: which question a window belongs to; windows of one stand together, in order
-    first: np.ndarray  # (W,) int32: the first token of the context that it shows
-    count: np.ndarray  # (W,) int32: how many it shows
-    start: np.ndarray  # (W,) int32: target, in the window's own tokens; 0 where it does not hold the whole answer
+    question: np.ndarray  # (W,) int32: the question of each window; windows of a question are adjacent, in order
+    first: np.ndarray  # (W,) int32: first token of the context in the window
+    count: np.ndarray  # (W,) int32: number of context tokens in the window
+    start: np.ndarray  # (W,) int32: target, as a token of the window; 0 if it does not hold the whole answer
     end: np.ndarray  # (W,) int32
-    known: np.ndarray  # (W,) bool: False where the question has an answer but no window holds it: not to be trained on
+    known: np.ndarray  # (W,) bool: False if the question has an answer that no window holds: not for training
 
     def __len__(self) -> int:
         return len(self.question)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, length: int | None = None, multiple: int = 8) -> WindowBatch:
-        """The windows `rows`, padded to `length`, or without it to the longest one's, up to a multiple of `multiple`.
+        """The windows `rows`, padded to `length`, or by default to the longest one, rounded up to `multiple`.
 
-        Raises UsageError where one is longer than `length`.
+        Raises UsageError if one is longer than `length`.
         """
         rows = np.asarray(rows, dtype=np.int64)
         used = self.sizes(rows)
@@ -75,10 +75,10 @@ class Windows:
         if length is not None and longest > length:
             raise UsageError(f"a window of {longest} tokens does not fit into length {length}")
         L = length or min(self.length, -(-longest // multiple) * multiple)
-        ids = np.full((len(rows), L), self.frame.pad, dtype=np.int64)
+        ids = np.full((len(rows), L), self.template.pad, dtype=np.int64)
         types, context = np.zeros((len(rows), L), dtype=np.int64), np.zeros((len(rows), L), dtype=bool)
         offsets = np.zeros((len(rows), L, 2), dtype=np.int64)
-        before, between, after = self.frame.before, self.frame.between, self.frame.after
+        before, between, after = self.template.before, self.template.between, self.template.after
         for b, w in enumerate(rows):
             q = self.question[w]
             asked = self.asked.ids_of(self.asked_of[q])
@@ -87,7 +87,7 @@ class Windows:
             ids[b, : used[b]] = np.concatenate([before, asked, between, self.contexts.ids[shown], after])
             head = len(before) + len(asked) + len(between)
             here = slice(head, head + self.count[w])
-            types[b, : used[b]] = self.frame.types(len(asked), self.count[w])
+            types[b, : used[b]] = self.template.types(len(asked), self.count[w])
             offsets[b, here] = self.contexts.offsets[shown]
             context[b, here] = offsets[b, here, 1] > offsets[b, here, 0]
         mask = np.arange(L) < used[:, None]
@@ -97,13 +97,13 @@ class Windows:
         return WindowBatch(**{name: torch.from_numpy(column) for name, column in whole.items()})
 
     def sizes(self, rows: np.ndarray) -> np.ndarray:
-        """Tokens of each of the windows `rows`, special ones counted, int64: to put those of one length together."""
+        """Number of tokens of each window in `rows`, with special ones, int64."""
         asked = self.asked.counts[self.asked_of[self.question[rows]]]
-        return asked + self.count[rows] + self.frame.special
+        return asked + self.count[rows] + self.template.special
 
     def groups(self, device: torch.device) -> list[np.ndarray]:
-        """All windows for inference, those of like length together and the longest first: memory runs out at once or
-        not at all. As many in a group as the device reads fastest: CPU_TOKENS or GPU_TOKENS, padding counted.
+        """Groups of windows for inference, sorted by length; the longest come first, so that memory runs out at once
+        or not at all. A group has up to CPU_TOKENS or GPU_TOKENS tokens, with padding, which is fastest.
         """
         tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
         sizes = self.sizes(np.arange(len(self)))
@@ -115,43 +115,43 @@ class Windows:
         return found
 
     def span(self, row: int, start: int, end: int) -> Span:
-        """The text from token `start` to token `end` (its last) of window `row`, as it stands in the context.
+        """The text of the context from token `start` to token `end` (inclusive) of window `row`.
 
-        Raises IndexError for a token that is not of the context.
+        Raises IndexError for a token outside the context.
         """
         q = int(self.question[row])
         head = self.head(q)
         if not head <= start <= end < head + self.count[row]:
-            raise IndexError(f"tokens {start} to {end} are not of the context in window {row}")
+            raise IndexError(f"tokens {start} to {end} are outside the context in window {row}")
         base = self.contexts.bounds[self.context_of[q]] + self.first[row] - head
         a, b = int(self.contexts.offsets[base + start, 0]), int(self.contexts.offsets[base + end, 1])
         return Span(self.questions[q].context[a:b], a, b)
 
     def head(self, question: int) -> int:
-        """How many tokens stand before the context in every window of a question."""
-        return len(self.frame.before) + len(self.frame.between) + int(self.asked.counts[self.asked_of[question]])
+        """Number of tokens before the context in every window of a question."""
+        return len(self.template.before) + len(self.template.between) + int(self.asked.counts[self.asked_of[question]])
 
 
 def windows(
     questions: Sequence[Question], tokenizer: Any, *, length: int = 384, stride: int = 128,
     max_question: int = MAX_QUESTION, report: Report | None = None,
 ) -> Windows:  # fmt: skip
-    """Every context cut into windows of at most `length` tokens that begin with its question.
+    """Cut every context into windows of at most `length` tokens that start with the question.
 
-    Neighboring windows share `stride` tokens of the context (as transformers counts it, not BERT's step). `tokenizer`:
-    a fast one of transformers, or a tokenizers.Tokenizer. In `report`: "long question" (cut to `max_question` tokens),
-    "answer in no window" (longer than a window, or than what two share where it crosses their border), "answer without
-    tokens", "inexact" (tokens cannot give its exact text; the nearest that cover it are the target). Raises UsageError
-    where `length` leaves no room.
+    Neighboring windows share `stride` tokens of the context (as in transformers, unlike BERT's step). `tokenizer`:
+    a fast tokenizer of transformers, or a tokenizers.Tokenizer. Reported: "long question" (truncated to `max_question`
+    tokens), "answer in no window" (it fits in no window, nor in the overlap of two), "answer without tokens", "inexact"
+    (no tokens give its exact text; the nearest that cover it are the target). Raises UsageError if `length` leaves no
+    room for the context.
     """
     report = Report() if report is None else report
-    asked, asked_of, contexts, context_of, frame = encode(questions, tokenizer, max_question, report)
-    rooms = length - frame.special - asked.counts[asked_of]  # (Q,): tokens of context in a window
+    asked, asked_of, contexts, context_of, template = encode(questions, tokenizer, max_question, report)
+    rooms = length - template.special - asked.counts[asked_of]  # (Q,): tokens of context in a window
     tightest = int(rooms.min(initial=length))
     if tightest <= stride or stride < 0:
         raise UsageError(
-            f"stride {stride} must be at least 0 and less than the {max(tightest, 0)} tokens of context that "
-            f"length {length} leaves beside the longest question"
+            f"stride must be at least 0 and less than the {max(tightest, 0)} context tokens that length {length} "
+            f"leaves with the longest question, got {stride}"
         )
     tokens = contexts.counts[context_of]
     steps = rooms - stride
@@ -170,22 +170,22 @@ def windows(
     placed = covering[:, 0] >= 0
     for q in np.flatnonzero(placed & ~has_window).tolist():
         size = int(covering[q, 1] - covering[q, 0]) + 1
-        report.add("answer in no window", questions[q].id, f"its answer of {size} tokens is whole in no window "
-                   f"of {int(rooms[q])} tokens of context that share {stride}: not trained on")  # fmt: skip
-    heads = len(frame.before) + len(frame.between) + asked.counts[asked_of][question]
+        report.add("answer in no window", questions[q].id, f"its answer of {size} tokens is complete in no window "
+                   f"of {int(rooms[q])} context tokens that share {stride}; not used for training")  # fmt: skip
+    heads = len(template.before) + len(template.between) + asked.counts[asked_of][question]
     packed = {
         "asked_of": asked_of, "context_of": context_of, "question": question, "first": first, "count": count,
         "start": np.where(holds, a - first + heads, 0), "end": np.where(holds, b - first + heads, 0),
     }  # fmt: skip
-    return Windows(questions=tuple(questions), length=length, frame=frame, asked=asked, contexts=contexts,
+    return Windows(questions=tuple(questions), length=length, template=template, asked=asked, contexts=contexts,
                    known=(impossible | has_window)[question],
                    **{name: column.astype(np.int32) for name, column in packed.items()})  # fmt: skip
 
 
-def cover(question: Question, contexts: Encoded, row: int, report: Report) -> tuple[int, int]:
-    """(first, last) of the context's tokens that cover the answer; (-1, -1) where there is no answer or none do.
+def cover(question: Question, contexts: Tokens, row: int, report: Report) -> tuple[int, int]:
+    """(first, last) context token that cover the answer; (-1, -1) if there is no answer or no such tokens.
 
-    Of several gold answers the first that tokens give exactly, else the first that they cover.
+    Of several gold answers: the first that tokens give exactly, otherwise the first that they cover.
     """
     placed = [answer for answer in question.answers if answer.start >= 0]
     offsets = contexts.offsets_of(row)
@@ -204,5 +204,5 @@ def cover(question: Question, contexts: Encoded, row: int, report: Report) -> tu
         report.add("inexact", question.id, loose[2])
         return loose[:2]
     if placed:
-        report.add("answer without tokens", question.id, f"no token stands for {placed[0].text!r}: not trained on")
+        report.add("answer without tokens", question.id, f"no token covers {placed[0].text!r}; not used for training")
     return -1, -1

@@ -1,1 +1,1 @@
-"""The net that answers questions: an encoder and a head."""
+"""The net for questions: an encoder and a head."""

@@ -1,4 +1,4 @@
-"""A small residual encoder of texts, trained from nothing: a transformer whose every addition is a Residual.
+"""A small text encoder, trained from scratch: a transformer in which every addition is a Residual.
 
 Vaswani et al. 2017 (arXiv 1706.03762), with the norm before each branch (Xiong et al. 2020, arXiv 2002.04745).
 """
@@ -18,19 +18,19 @@ from reslab.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
-    """All that defines an encoder; plain data, stored as JSON."""
+    """Everything that defines an encoder; plain data, stored as JSON."""
 
-    vocab: int  # how many tokens its tokenizer knows
+    vocab: int  # number of tokens of its tokenizer
     hidden: int = 128
     layers: int = 4
     heads: int = 4
-    mlp: int = 4  # the MLP is this many times as wide as hidden
-    length: int = 512  # the most tokens that it takes: it has so many positions
+    mlp: int = 4  # width of the MLP as a multiple of hidden
+    length: int = 512  # largest number of tokens: the number of positions
     types: int = 2  # question and context
     dropout: float = 0.1
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be built."""
+        """Raise UsageError if it cannot be built."""
         for key in ("vocab", "hidden", "layers", "heads", "mlp", "length", "types"):
             value = getattr(self, key)
             if type(value) is not int or value < 1:
@@ -42,7 +42,7 @@ class EncoderSpec:
 
 
 class Encoder(nn.Module):
-    """Embeddings, layers, norm. Token ids (B, L) to vectors (B, L, hidden); what stands in padding changes no other."""
+    """Embeddings, layers, norm. Token ids (B, L) to vectors (B, L, hidden); padding does not affect other tokens."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
@@ -66,20 +66,19 @@ class Encoder(nn.Module):
         return self.spec.length
 
     def forward(self, ids: Tensor, mask: Tensor | None = None, types: Tensor | None = None) -> Tensor:
-        """`mask` (B, L): the real tokens; `types` (B, L): 0 in the question, 1 in the context. None: all, all 0.
+        """`mask` (B, L): the real tokens; `types` (B, L): 0 in the question, 1 in the context (default: 0).
 
-        Raises UsageError for more tokens than the encoder has positions.
+        Raises UsageError for more tokens than positions.
         """
         length = ids.shape[1]
         if length > self.longest:
             raise UsageError(
-                f"windows of {length} tokens do not fit this encoder of length {self.longest}: "
-                f"cut them into windows of at most {self.longest}"
+                f"windows of {length} tokens do not fit this encoder; use windows of at most {self.longest}"
             )
         types = torch.zeros_like(ids) if types is None else types
         places = self.positions(torch.arange(length, device=ids.device))
         x = self.dropout(self.tokens(ids) + self.types(types) + places)
-        seen = None if mask is None else mask.bool()[:, None, None, :]  # by every head and query
+        seen = None if mask is None else mask.bool()[:, None, None, :]  # for every head and query
         for layer in self.layers:
             if self.checkpointing and layer.training:
                 x = checkpoint(layer, x, seen, use_reentrant=False)
@@ -92,16 +91,16 @@ class Encoder(nn.Module):
         return len(self.layers)
 
     def trainable(self, last: int) -> Sequence[nn.Module]:
-        """The last layers, and the norm after them. Raises UsageError for more layers than there are."""
+        """The `last` layers and the norm after them. Raises UsageError for more layers than there are."""
         return [*last_of(self.layers, last), self.norm] if last else []
 
     def checkpoint(self, on: bool) -> None:
-        """Keep each layer's input only and compute the layer again in the backward pass: less memory, more time."""
+        """Whether to keep only each layer's input and recompute the layer in the backward pass, to save memory."""
         self.checkpointing = on
 
 
 class EncoderLayer(nn.Module):
-    """x + attention(x), then x + MLP(x). (B, L, hidden) to the same."""
+    """x + attention(x), then x + MLP(x). (B, L, hidden) to the same shape."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class EncoderLayer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token gathers from all that are `seen`, a mask (B, 1, 1, L); None: from all."""
+    """Self-attention to the tokens in the mask `seen` (B, 1, 1, L); None: to all tokens."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
@@ -140,7 +139,7 @@ class Attention(nn.Module):
 
 
 def last_of(layers: nn.ModuleList, last: int) -> Sequence[nn.Module]:
-    """The last layers. Raises UsageError for more than there are."""
+    """The `last` layers. Raises UsageError for more than there are."""
     if last > len(layers):
         raise UsageError(f"train_last must be at most the encoder's {len(layers)} layers, got {last}")
     return list(layers)[len(layers) - last :]
@@ -153,8 +152,8 @@ def initialize(encoder: Encoder) -> None:
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
-    # Each of the 2 * layers branches adds to the stream: so scaled, what they add together has the same variance at
-    # any depth (GPT-2, Radford et al. 2019, section 2.3).
+    # Each of the 2 * layers branches adds to the stream; scaled like this, their sum has the same variance at any depth
+    # (GPT-2, Radford et al. 2019, section 2.3).
     scale = 1 / math.sqrt(2 * len(encoder.layers))
     for block in encoder.modules():
         if isinstance(block, Residual):

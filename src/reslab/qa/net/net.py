@@ -1,4 +1,4 @@
-"""A net that answers questions: an encoder and a head, from a spec that the run folder stores."""
+"""The net for questions, an encoder and a head, built from a spec that the run folder stores."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,25 +19,25 @@ LAYERS = {"linear": 0, "sds": 5, "tokens": 5, "bilstm": 1}  # sds: as published
 
 @dataclass(frozen=True, kw_only=True)
 class QASpec:
-    """All that defines a net for questions; plain data, stored as JSON."""
+    """Everything that defines a net for questions; plain data, stored as JSON."""
 
     name: str
-    encoder: EncoderSpec | str  # ours, or a folder of transformers or a name on the Hugging Face hub
+    encoder: EncoderSpec | str  # reslab's, or a transformers folder or a name on the Hugging Face Hub
     head: HeadName = "sds"
-    layers: int | None = None  # of the head; None: LAYERS
+    layers: int | None = None  # of the head; None: as in LAYERS
     length: int = 512  # tokens of a window, question and context together
-    train_last: int | None = None  # how many of the encoder's last layers are trained; None: all of it; 0: frozen
-    answerable: bool = False  # whether the head says if there is an answer at all, as SQuAD 2 asks
+    train_last: int | None = None  # number of the encoder's last layers to train; None: whole encoder; 0: frozen
+    answerable: bool = False  # whether the head predicts if there is an answer at all, as in SQuAD 2
 
     family: ClassVar[str] = "qa"
 
     @property
     def depth(self) -> int:
-        """Residual layers of the head."""
+        """Number of residual layers in the head."""
         return LAYERS[self.head] if self.layers is None else self.layers
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be built."""
+        """Raise UsageError if it cannot be built."""
         if self.head not in LAYERS:
             raise UsageError(
                 f"head must be one of {', '.join(LAYERS)}, got {self.head!r}{nearest(str(self.head), LAYERS)}"
@@ -49,7 +49,7 @@ class QASpec:
             if type(value) is not int or value < least:
                 raise UsageError(f"{key} must be a whole number of at least {least}, got {value!r}")
         if self.head == "linear" and self.layers:
-            raise UsageError(f"the linear head has no layers, got {self.layers}; take another head or leave layers out")
+            raise UsageError(f"the linear head has no layers, got {self.layers}; choose another head or omit layers")
         if not isinstance(self.answerable, bool):
             raise UsageError(f"answerable must be true or false, got {self.answerable!r}")
         if isinstance(self.encoder, EncoderSpec):
@@ -71,10 +71,10 @@ def build_head(spec: QASpec, hidden: int) -> Head:
 
 
 class QANet(nn.Module):
-    """Encoder, then head. forward(ids, mask, types, context) gives Scores; all (B, L), or None as the two say.
+    """Encoder, then head. forward(ids, mask, types, context) gives Scores; the arguments are (B, L) or None.
 
-    `train_last` k: the encoder's last k layers are trained (None: all of it). The rest gets no gradient and stays in
-    eval mode, train() or not: dropout in what does not learn would be noise.
+    `train_last` k: only the encoder's last k layers are trained (None: all). The rest gets no gradient and stays in
+    eval mode even after train(), since dropout in frozen layers would only add noise.
     """
 
     def __init__(self, encoder: nn.Module, head: Head, *, train_last: int | None = None) -> None:
@@ -93,7 +93,7 @@ class QANet(nn.Module):
         self, ids: Tensor | None = None, mask: Tensor | None = None, types: Tensor | None = None,
         context: Tensor | None = None, *, features: Tensor | None = None,
     ) -> Scores:  # fmt: skip
-        """`features` (B, L, hidden): what the encoder gave for the same windows before, in place of ids and types."""
+        """`features` (B, L, hidden): stored outputs of the encoder for these windows, instead of ids and types."""
         x = self.encoder(ids, mask, types) if features is None else features.to(self.head.span.weight.dtype)
         return self.head.scores(x, mask, context)
 
@@ -108,7 +108,7 @@ class QANet(nn.Module):
     def rate_layers(self) -> list[list[nn.Parameter]]:
         """All parameters from the input to the head, for layer_decay: embeddings, each layer of the encoder, the head.
 
-        What the encoder has after its last layer counts with that. Raises UsageError where its layers cannot be told.
+        Modules after the encoder's last layer count with that layer. Raises UsageError if its layers are not found.
         """
         depth = self.encoder.depth
         layers = [list(module.parameters()) for module in self.encoder.trainable(depth)]
@@ -118,20 +118,20 @@ class QANet(nn.Module):
         return [embeddings, *layers, list(self.head.parameters())]
 
     def checkpoint(self, on: bool = True) -> None:
-        """Gradient checkpointing in the encoder's layers that are trained."""
+        """Switch gradient checkpointing in the trained layers of the encoder."""
         self.encoder.checkpoint(on)
 
 
 def parameters(net: nn.Module) -> tuple[int, int]:
-    """(all parameters, those that are trained)."""
+    """(number of parameters, number of trained parameters)."""
     return sum(p.numel() for p in net.parameters()), sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
 def build_qa(spec: QASpec, *, shape: Path | str | None = None) -> QANet:
-    """The net of a spec; its spec is net.spec. Only an encoder of transformers has weights yet.
+    """The net of a spec, with net.spec. Only an encoder from transformers gets pretrained weights.
 
-    `shape`: a folder with that encoder's config.json, from which it is built without weights: of a net whose own are
-    loaded next. Raises UsageError where the window is longer than the encoder takes, and as `pretrained` does.
+    `shape`: a folder with that encoder's config.json, to build it without weights if they are loaded next. Raises
+    UsageError if the window is longer than the encoder allows, and the errors of `pretrained`.
     """
     spec.check()
     encoder: Encoder | Pretrained
@@ -140,25 +140,23 @@ def build_qa(spec: QASpec, *, shape: Path | str | None = None) -> QANet:
     else:
         encoder = pretrained(spec.encoder) if shape is None else pretrained(shape, weights=False)
     if encoder.longest is not None and spec.length > encoder.longest:
-        raise UsageError(
-            f"length must be at most the {encoder.longest} tokens that the encoder takes, got {spec.length}"
-        )
+        raise UsageError(f"length must be at most {encoder.longest}, the encoder's limit, got {spec.length}")
     net = QANet(encoder, build_head(spec, encoder.hidden), train_last=spec.train_last)
     net.spec = spec  # type: ignore[assignment]
     return net
 
 
 def to_dict(spec: QASpec) -> dict[str, Any]:
-    """The spec as JSON-ready data; `from_dict` gives it back."""
+    """The spec as JSON-ready data; `from_dict` restores it."""
     return {"family": spec.family, **asdict(spec), "layers": spec.depth}
 
 
 def from_dict(data: dict[str, Any]) -> QASpec:
-    """The spec that `to_dict` wrote. Raises UsageError for a net of another family, naming an unknown field."""
+    """The spec that `to_dict` wrote. Raises UsageError for another family or an unknown field."""
     values = dict(data)
     family = values.pop("family", None)
     if family != QASpec.family:
-        raise UsageError(f"this is no net for questions, but of family {family!r}")
+        raise UsageError(f"this is not a net for questions: its family is {family!r}")
     if isinstance(values.get("encoder"), dict):
         values["encoder"] = make(EncoderSpec, values["encoder"], "an encoder's spec")
     spec: QASpec = make(QASpec, values, "a spec for questions")
@@ -166,10 +164,13 @@ def from_dict(data: dict[str, Any]) -> QASpec:
 
 
 def read_qa_spec(run: Run) -> QASpec:
-    """The spec of a run folder's net. Raises UsageError where there is none or an image net's, ReslabError: damaged."""
+    """The spec of a run folder's net.
+
+    Raises UsageError if there is none or it is an image net's, ReslabError if it is damaged.
+    """
     data = run.read_json("spec.json")
     if data.get("family") in ("resnet", "vgg"):
-        raise UsageError(f"{run.folder} holds {data.get('name')}, a net for images, and answers no questions")
+        raise UsageError(f"{run.folder} holds {data.get('name')}, a net for images, which cannot answer questions")
     try:
         return from_dict(data)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Any encoder of transformers, called as ours is: (ids, mask, types) to vectors. Nothing is unpickled, no code run."""
+"""Any encoder of transformers, called like reslab's: (ids, mask, types) to vectors. No unpickling, no remote code."""
 
 import inspect
 import os
@@ -19,7 +19,7 @@ from reslab.qa.net.encoder import last_of
 class Pretrained(nn.Module):
     """A model of AutoModel's (BERT, RoBERTa, ELECTRA, XLM-R, DeBERTa, ...). Token ids (B, L) to (B, L, hidden).
 
-    Its pooler, which reads the first token only, is left out. Raises UsageError for an encoder with a decoder.
+    Its pooler, which uses only the first token, is removed. Raises UsageError for an encoder with a decoder.
     """
 
     model: Any  # transformers' nn.Module
@@ -28,14 +28,14 @@ class Pretrained(nn.Module):
         super().__init__()
         config = model.config
         if getattr(config, "is_encoder_decoder", False):
-            raise UsageError(f"{type(model).__name__} has a decoder too; take an encoder, such as BERT or RoBERTa")
+            raise UsageError(f"{type(model).__name__} has a decoder; use an encoder such as BERT or RoBERTa")
         if "add_pooling_layer" in inspect.signature(type(model).__init__).parameters:
             model.pooler = None
         if hasattr(config, "use_cache"):
-            config.use_cache = False  # of a decoder that is read as an encoder
+            config.use_cache = False  # for a decoder used as an encoder
         self.model = model
         taken = inspect.signature(model.forward).parameters
-        # RoBERTa takes types and knows but one, which the types of a question and its context are not.
+        # RoBERTa accepts types but has only one, so question and context types cannot be given.
         self.takes_types = "token_type_ids" in taken and getattr(config, "type_vocab_size", 0) > 1
 
     @property
@@ -44,16 +44,16 @@ class Pretrained(nn.Module):
 
     @property
     def longest(self) -> int | None:
-        """The most tokens that it takes; None where its positions are not a table."""
+        """Largest number of tokens; None if positions are not a table."""
         for name, module in self.model.named_modules():
             if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-                # RoBERTa counts from behind the number of its padding token.
+                # RoBERTa's positions start after its padding index.
                 before = 0 if module.padding_idx is None else module.padding_idx + 1
                 return module.num_embeddings - before
         return None
 
     def forward(self, ids: Tensor, mask: Tensor | None = None, types: Tensor | None = None) -> Tensor:
-        """`mask` (B, L): the real tokens; `types` (B, L): 0 in the question, 1 in the context, where it has them."""
+        """`mask` (B, L): the real tokens; `types` (B, L): 0 in the question, 1 in the context (if used)."""
         given = {"input_ids": ids}
         if mask is not None:
             given["attention_mask"] = mask.long()
@@ -66,7 +66,7 @@ class Pretrained(nn.Module):
         return getattr(self.model.config, "num_hidden_layers", 0)
 
     def trainable(self, last: int) -> Sequence[nn.Module]:
-        """The last layers. Raises UsageError where the model's layers cannot be told."""
+        """The `last` layers. Raises UsageError if the model's layers are not found."""
         if not last:
             return []
         count = getattr(self.model.config, "num_hidden_layers", None)
@@ -74,17 +74,17 @@ class Pretrained(nn.Module):
             if isinstance(module, nn.ModuleList) and len(module) == count:
                 return last_of(module, last)
         raise UsageError(
-            f"train_last: the layers of {type(self.model).__name__} cannot be told; train all (None) or none (0)"
+            f"train_last: the layers of {type(self.model).__name__} are not recognized; train all (None) or none (0)"
         )
 
     def checkpoint(self, on: bool) -> None:
-        """Keep each layer's input only and compute the layer again in the backward pass: less memory, more time.
+        """Whether to keep only each layer's input and recompute the layer in the backward pass: less memory, more time.
 
-        Raises UsageError for a model that cannot.
+        Raises UsageError if the model does not support it.
         """
         if not self.model.supports_gradient_checkpointing:
-            raise UsageError(f"{type(self.model).__name__} has no gradient checkpointing; leave it off")
-        new = hasattr(self.model, "activation_checkpointing_enable")  # transformers gave it a new name within 5
+            raise UsageError(f"{type(self.model).__name__} does not support gradient checkpointing; switch it off")
+        new = hasattr(self.model, "activation_checkpointing_enable")  # transformers 5 renamed it
         name = "activation_checkpointing" if new else "gradient_checkpointing"
         if on:
             getattr(self.model, f"{name}_enable")({"use_reentrant": False})
@@ -93,13 +93,13 @@ class Pretrained(nn.Module):
 
 
 def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
-    """The encoder in a folder, or of that name on the Hugging Face hub, in float32.
+    """The encoder in a folder, or with this name on the Hugging Face Hub, in float32.
 
-    Without `weights`, its shape alone, from its config.json, initialized from torch's current random state. Warns of
-    weights that its files lack. Raises UsageError where transformers is not installed, there is no such folder or the
-    encoder does not serve, ReslabError where it cannot be read.
+    Without `weights`, it is built from config.json and initialized from torch's current random state. Warns about
+    missing weights. Raises UsageError if transformers is not installed, there is no such folder or the encoder
+    is not usable, ReslabError if it cannot be read.
     """
-    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a server is asked to convert what is not safetensors
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # otherwise a server is asked to convert other formats
     transformers = need("transformers", extra="text", why=f"the encoder {name}")
     where, missing = location(name), []
     with loading(where, f"the encoder {where}"), quiet(transformers):
@@ -112,5 +112,7 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
             config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
             model = transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
     if missing:
-        warnings.warn(f"{where} lacks {len(missing)} of its tensors, which are random: {missing[0]}, ...", stacklevel=2)
+        warnings.warn(
+            f"{where} has no values for {len(missing)} tensors, which are random: {missing[0]}, ...", stacklevel=2
+        )
     return Pretrained(model)
