@@ -66,7 +66,7 @@ def test_columns_are_named(tmp_path: Path) -> None:
     assert load_texts(tmp_path / "a.parquet", column="review").texts == ("good",)
     with pytest.raises(UsageError, match="no column 'text'; name one of review, n with column"):
         load_texts(tmp_path / "a.parquet")
-    with pytest.raises(UsageError, match=r"column 'n' of .* holds int64, no text"):
+    with pytest.raises(UsageError, match=r"column 'n' of .* holds int64, not text"):
         load_texts(tmp_path / "a.parquet", column="n")
     with pytest.raises(UsageError, match=r"nowhere.txt: no such file of texts"):
         load_texts(tmp_path / "nowhere.txt")
