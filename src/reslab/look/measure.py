@@ -30,13 +30,13 @@ def loss(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
 
 def kl(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
     """KL(intact || changed) in nats: how far the predicted probabilities moved."""
-    p, q = (F.log_softmax(rows(s, labels).float(), dim=-1) for s in (whole, scores))
+    p, q = (F.log_softmax(score_rows(s, labels).float(), dim=-1) for s in (whole, scores))
     return (p.exp() * (p - q)).sum(dim=-1)
 
 
 def drift(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
     """|changed - intact| / |intact|: how far the output moved; for models without a classifier."""
-    p, q = (rows(s, labels).float() for s in (whole, scores))
+    p, q = (score_rows(s, labels).float() for s in (whole, scores))
     return (q - p).norm(dim=-1) / p.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
 
 
@@ -94,7 +94,7 @@ def items(scores: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
     return scores[asked], found
 
 
-def rows(scores: Tensor, labels: Tensor | None) -> Tensor:
+def score_rows(scores: Tensor, labels: Tensor | None) -> Tensor:
     """Scores as (M, K), only of the labelled items if the labels match the scores."""
     if labels is not None and scores.shape[:-1] == labels.shape:
         return scores[labels != IGNORED]

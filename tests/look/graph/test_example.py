@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look import find
-from reslab.look.graph.example import as_it_was, batch_size, call, each, repeated, rows, scores, swapped, tensors
+from reslab.look.graph.example import as_it_was, batch_size, call, each, repeated, rows, scores, tensors, with_tensor
 
 
 class Block(nn.Module):
@@ -150,14 +150,14 @@ def test_batches_are_cut_and_repeated_by_their_first_dimension() -> None:
 
 def test_swapping_one_tensor_of_an_output() -> None:
     new = torch.full((2, 3), 7.0)
-    assert swapped(A, A, new) is new
-    pair = swapped(Pair(A, [B, A]), A, new)
+    assert with_tensor(A, A, new) is new
+    pair = with_tensor(Pair(A, [B, A]), A, new)
     assert isinstance(pair, Pair)
     assert (pair.a is new, pair.b[0] is B, pair.b[1] is new) == (True, True, True)
     answer = Answer(B, A, 3)
-    assert swapped(answer, A, new).logits is new
+    assert with_tensor(answer, A, new).logits is new
     assert answer.logits is A
-    assert tensors(swapped({"x": (A,), "n": 1}, A, new))[0] is new
+    assert tensors(with_tensor({"x": (A,), "n": 1}, A, new))[0] is new
 
 
 class Keeps(nn.Module):

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
 from reslab.look.edit.edits import Change, Edit, keep
-from reslab.look.graph.example import as_it_was, first_of, slow_attention, swapped
+from reslab.look.graph.example import as_it_was, first_of, slow_attention, with_tensor
 from reslab.look.graph.merges import Merge, plain
 from reslab.look.graph.sites import ADDING, Modules, Product, Site, combine, name_of, operands, target_of
 
@@ -175,7 +175,7 @@ class Acting(TorchFunctionMode):
                 out = edit.whole(changed, 1, lambda new, out=None: torch.add(*new, out=out))
             elif changed[0] is not pair[0] or changed[1] is not pair[1]:
                 out = changed[0] + changed[1]
-            return swapped(output, given, (edit.out or identity)(out))
+            return with_tensor(output, given, (edit.out or identity)(out))
 
         return before, after
 

@@ -120,22 +120,22 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
         return x
 
     def out(h: Tensor) -> Tensor:
-        x, now = table(held.pop(), mask), table(h.detach(), mask)
+        x, now = vectors(held.pop(), mask), vectors(h.detach(), mask)
         added = now - x
         before, after, step = length(x), length(now), length(added)
-        means.add("influence", turn(before, after, step), torch.ones_like(step, dtype=torch.bool))
+        means.add("influence", rotation(before, after, step), torch.ones_like(step, dtype=torch.bool))
         means.add("ratio", step / before, before != 0)
         if not downhill or not torch.is_grad_enabled():
             return h
         if not h.requires_grad:  # the first merge: the gradient starts here
             h = h.detach().requires_grad_().clone()  # a copy, because the next op may be in place
-        h.register_hook(lambda gradient: against(means, added, step, table(gradient.detach(), mask)))
+        h.register_hook(lambda gradient: add_cosine(means, added, step, vectors(gradient.detach(), mask)))
         return h
 
     return Edit(skip=skip, out=out)
 
 
-def turn(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
+def rotation(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
     """1 - cos of the angle between x and h, from the lengths of x, h and the step h - x.
 
     Uses the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
@@ -145,7 +145,7 @@ def turn(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
     return torch.where(scale == 0, (step > 0).to(step), found)  # two zero vectors have no angle, but nothing moved
 
 
-def against(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
+def add_cosine(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
     """Add cos(F, dL/dh); the gradient is first rescaled so that its squares neither underflow nor overflow."""
     most = torch.linalg.vector_norm(gradient, torch.inf, dim=1)
     gradient = gradient / most.where(most != 0, 1)[:, None]
@@ -157,7 +157,7 @@ def length(rows: Tensor) -> Tensor:
     return torch.linalg.vector_norm(rows, dim=1)
 
 
-def table(value: Tensor, mask: Tensor | None) -> Tensor:
+def vectors(value: Tensor, mask: Tensor | None) -> Tensor:
     """One row per item of the means: (N, L, H) by tokens, other values by samples; at least float32."""
     wide = value.to(torch.promote_types(value.dtype, torch.float32))
     if value.dim() != 3:

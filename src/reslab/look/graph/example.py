@@ -72,21 +72,21 @@ def tensors(value: Any) -> list[Tensor]:
     return []
 
 
-def swapped(value: Any, old: Tensor, new: Tensor) -> Any:
+def with_tensor(value: Any, old: Tensor, new: Tensor) -> Any:
     """A module's output with `new` in place of `old`; everything else is unchanged."""
     if value is old:
         return new
     if isinstance(value, Mapping):
         changed: Any = copy.copy(value)  # transformers' outputs are mappings with attributes
         for key, item in value.items():
-            changed[key] = swapped(item, old, new)
+            changed[key] = with_tensor(item, old, new)
         return changed
     if isinstance(value, tuple | list):
-        items = [swapped(item, old, new) for item in value]
+        items = [with_tensor(item, old, new) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{name: swapped(getattr(value, name), old, new) for name in names})
+        return dataclasses.replace(value, **{name: with_tensor(getattr(value, name), old, new) for name in names})
     return value
 
 

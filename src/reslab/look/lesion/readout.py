@@ -125,7 +125,7 @@ def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch]
 
     @contextlib.contextmanager
     def change() -> Iterator[None]:
-        with swapped(means), acting(model, merges, {merge.index: silence() for merge in later}):
+        with with_buffers(means), acting(model, merges, {merge.index: silence() for merge in later}):
             yield
 
     return Trial(f"read out before merge {later[0].index} ({later[0].module or 'the model'})", change)
@@ -165,7 +165,7 @@ def averages(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch]
 
 
 @contextlib.contextmanager
-def swapped(pairs: Averages) -> Iterator[None]:
+def with_buffers(pairs: Averages) -> Iterator[None]:
     """Inside, the buffers hold the new values."""
     own = [(buffer, buffer.clone()) for buffer, _ in pairs]
     try:

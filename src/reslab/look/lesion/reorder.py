@@ -124,7 +124,7 @@ def place(model: nn.Module, path: str, module: nn.Module) -> None:
 def moves(model: nn.Module, blocks: Blocks, example: Example) -> bool:
     """Whether swapping two blocks really changes the order they run in: a forward may also keep them elsewhere."""
     a, b = blocks.pairs[0]
-    order = swapped(len(blocks.paths), [(a, b)])
+    order = order_after(len(blocks.paths), [(a, b)])
     with arranged(model, blocks, order):
         try:
             calls = record_calls(model, [blocks.paths[a], blocks.paths[b]], example)
@@ -134,7 +134,7 @@ def moves(model: nn.Module, blocks: Blocks, example: Example) -> bool:
     return [each.path for each in calls] == [blocks.paths[a], blocks.paths[b]]
 
 
-def swapped(n: int, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+def order_after(n: int, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     """The order 0 to n - 1 after these swaps, applied one after another."""
     order = list(range(n))
     for a, b in pairs:
@@ -145,7 +145,7 @@ def swapped(n: int, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
 def shuffled(blocks: Blocks, swaps: int, coin: Random) -> tuple[int, ...]:
     """The order after this many random swaps; a pair may be swapped more than once."""
     # Only random() is guaranteed to give the same numbers in every Python version.
-    return swapped(len(blocks.paths), [blocks.pairs[int(coin.random() * len(blocks.pairs))] for _ in range(swaps)])
+    return order_after(len(blocks.paths), [blocks.pairs[int(coin.random() * len(blocks.pairs))] for _ in range(swaps)])
 
 
 def kendall_tau(order: Sequence[int]) -> float:

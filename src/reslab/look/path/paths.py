@@ -101,7 +101,7 @@ def paths(
         for piece in exact:
             parts, whole, method = spectrum(model, piece, entry, usable, loss, method)
             totals.add(parts, whole)
-            done = told(progress, done, total)
+            done = report_step(progress, done, total)
         sums, generator = [0.0] * len(counts), random.Random(seed)
         for piece in singles:
             n = batch_size(piece[0])
@@ -109,7 +109,7 @@ def paths(
                 for many in portions(sample, max(1, chunk // n)):
                     taken = sample_paths(lengths, k, n, many, generator)
                     sums[k] += float(path_norms(model, piece, entry, usable, loss, taken).double().sum())
-                done = told(progress, done, total)
+                done = report_step(progress, done, total)
     return summary(totals, counts, [s / (totals.n * sample) for s in sums] if sample else [], sample, entry, method)
 
 
@@ -168,7 +168,7 @@ def portions(total: int, size: int) -> Iterator[int]:
         yield min(size, total - start)
 
 
-def told(progress: Progress | None, done: int, total: int) -> int:
+def report_step(progress: Progress | None, done: int, total: int) -> int:
     if progress:
         progress(done + 1, total)
     return done + 1
