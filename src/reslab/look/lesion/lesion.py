@@ -24,7 +24,7 @@ from reslab.look.measure import Batch, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
-class Silenced:
+class DisabledMerge:
     """One merge disabled."""
 
     merge: int
@@ -34,7 +34,7 @@ class Silenced:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class RandomMerges:
     """k merges sampled at random and disabled together, repeatedly: each metric's value in every repeat."""
 
     k: int
@@ -51,7 +51,7 @@ class Reordered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class SkippedLayer:
     """One layer whose input and output have the same shape, skipped together with its normalization: out = in."""
 
     layer: int
@@ -69,10 +69,10 @@ class Lesions:
     whole: Values
     method: Method  # how the lesions were computed; the numbers are the same
     why: str  # the reason if each lesion needed its own pass
-    single: tuple[Silenced, ...]
-    random: tuple[Drawn, ...]
+    single: tuple[DisabledMerge, ...]
+    random: tuple[RandomMerges, ...]
     reorder: tuple[Reordered, ...]
-    layers: tuple[LeftOut, ...]
+    layers: tuple[SkippedLayer, ...]
     notes: tuple[str, ...]  # what was skipped, and why
 
 
@@ -135,11 +135,11 @@ def lesions(
         method=how,
         why=why,
         single=tuple(
-            Silenced(merge=merge.index, module=merge.module, kind=merge.kind, values=values[lesion])
+            DisabledMerge(merge=merge.index, module=merge.module, kind=merge.kind, values=values[lesion])
             for merge, lesion in zip(reachable, alone, strict=True)
         ),
         random=tuple(
-            Drawn(k=k, values={name: tuple(values[lesion][name] for lesion in drawn[k]) for name in asked})
+            RandomMerges(k=k, values={name: tuple(values[lesion][name] for lesion in drawn[k]) for name in asked})
             for k in drawn
         ),
         reorder=tuple(
@@ -147,7 +147,7 @@ def lesions(
             for (n, order), each in zip(orders, changed, strict=False)
         ),
         layers=tuple(
-            LeftOut(layer=layer.index, module=layer.module, kind=layer.kind, values=each)
+            SkippedLayer(layer=layer.index, module=layer.module, kind=layer.kind, values=each)
             for layer, each in zip(left, changed[len(orders) :], strict=True)
         ),
         notes=tuple(remarks(merges, blocks)),
