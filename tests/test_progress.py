@@ -93,6 +93,16 @@ def test_a_resumed_training_counts_from_where_it_starts(clock: Clock, capsys: py
     ]
 
 
+def test_the_next_piece_of_a_phase_counts_from_its_own_start(clock: Clock) -> None:
+    """A second column of 10 texts, read after the first: 8 in 8 s, so 1 s is left."""
+    row = words.Row("run")
+    for done, seconds in ((1, 0), (10, 50), (1, 1), (10 - 1, 8)):
+        clock.now += seconds
+        row.step(done, 10, Phase("reading texts"))
+    assert row.detail == "reading texts, about 1 s left"
+    assert (row.began, row.first) == (151, 1)
+
+
 def test_rows_of_several_trainings(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """A finished one has its last line before the next begins."""
     with board() as rows:
