@@ -1,5 +1,7 @@
 """From a table to parts: rows set aside, class weights, batch sizes, fingerprints."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,11 @@ from reslab.tables.training import Parts, batch_for, fingerprint, make_parts, se
 )
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_parts_are_disjoint_and_whole_and_every_class_keeps_a_row(groups: Any, share: float, seed: int) -> None:
-    classes = np.array(groups)
-    if all(round(share * n) == 0 or n == 1 for n in np.bincount(classes)):
+    """Of each class its share rounded down or up, of all rows in classes of two or more the share itself."""
+    classes, part = np.array(groups), Fraction(share).limit_denominator(10**6)
+    counts = [groups.count(k) for k in sorted(set(groups))]
+    total = round(part * sum(n for n in counts if n > 1))
+    if total == 0:
         with pytest.raises(UsageError, match=r"too few to set .* aside of each: give more rows"):
             set_aside(len(classes), share, seed=seed, groups=classes)
         return
@@ -27,10 +32,38 @@ def test_parts_are_disjoint_and_whole_and_every_class_keeps_a_row(groups: Any, s
     assert sorted([*kept, *held]) == list(range(len(classes)))
     assert set(classes[kept]) == set(classes)
     for k in set(groups):
-        n = groups.count(k)
-        assert (classes[held] == k).sum() == min(n - 1, round(share * n))
+        n, aside = groups.count(k), (classes[held] == k).sum()
+        assert min(math.floor(part * n), n - 1) <= aside <= min(math.ceil(part * n), n - 1)
+    assert len(held) <= total
+    assert len(held) == total or part > 0.5  # with more, the last row of a class may be wanted
     again = set_aside(len(classes), share, seed=seed, groups=classes)
     assert np.array_equal(again[0], kept)
+
+
+def test_rare_classes_reach_the_part_that_is_set_aside() -> None:
+    """400 rows, half of them in classes of two: 20 % are 80 rows, 40 of the two large classes and 40 rare ones."""
+    classes = np.array([*[0] * 100, *[1] * 100, *np.repeat(np.arange(2, 102), 2)])
+    held = set_aside(400, 0.2, seed=0, groups=classes)[1]
+    assert len(held) == 80
+    assert [(classes[held] == k).sum() for k in (0, 1)] == [20, 20]
+    rare = classes[held][classes[held] > 1]
+    assert len(set(rare)) == len(rare) == 40
+    others = classes[set_aside(400, 0.2, seed=1, groups=classes)[1]]
+    assert set(others) != set(classes[held])  # the seed says which
+
+
+def test_many_classes_of_three_rows() -> None:
+    classes = np.repeat(np.arange(100), 3)
+    kept, held = set_aside(300, 0.2, seed=0, groups=classes)
+    assert (len(kept), len(held)) == (240, 60)
+    assert len(set(classes[held])) == 60
+
+
+def test_a_class_of_one_row_stays_in_training() -> None:
+    """Of 10 rows in a class and 10 alone in theirs, 20 % of the former: 2 rows."""
+    classes = np.array([*[0] * 10, *range(1, 11)])
+    held = set_aside(20, 0.2, seed=0, groups=classes)[1]
+    assert classes[held].tolist() == [0, 0]
 
 
 def test_so_many_rows_or_a_share() -> None:
@@ -42,8 +75,8 @@ def test_so_many_rows_or_a_share() -> None:
             set_aside(100, share, seed=0)
     with pytest.raises(UsageError, match="3 rows are too few to set 10 % aside: give more rows"):
         set_aside(3, 0.1, seed=0)
-    with pytest.raises(UsageError, match="4 rows of 2 classes are too few to set 20 % aside of each: do without"):
-        set_aside(4, 0.2, seed=0, groups=np.array([0, 0, 1, 1]), cure="do without")
+    with pytest.raises(UsageError, match="2 rows of 1 classes are too few to set 20 % aside of each: do without"):
+        set_aside(2, 0.2, seed=0, groups=np.array([0, 0]), cure="do without")
     with pytest.raises(UsageError, match="1 row is too few"):
         set_aside(1, 0.2, seed=0)
 

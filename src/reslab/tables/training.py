@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.order import shuffled
 from reslab.train.recipe import IMAGES, Recipe
+from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
 
 SPLIT = 7  # a stream of its own beside the order's
@@ -69,31 +71,31 @@ def make_parts(
 def set_aside(
     n: int, share: float, *, seed: int, groups: np.ndarray | None = None, cure: str = "give more rows"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows that stay, rows set aside) of 0..n-1, both in their order; of `groups` (N,) each so many.
+    """(rows that stay, rows set aside) of 0..n-1, each sorted; of `groups` (N,) the same share of each.
 
-    `share` below 1 is a share, else so many rows; the last row of a group stays. Raises UsageError where there are too
-    few, saying the `cure`.
+    `share`: below 1 a share, else a number of rows. Some of the groups too small for a whole row give one, sampled at
+    random, so that the share holds for all rows; a group of one row stays (see `quotas`). Raises UsageError where there
+    are too few rows, with the `cure`.
     """
-    part = share if share < 1 else share / n
+    part = Fraction(share).limit_denominator(10**6) if share < 1 else Fraction(round(share), n)
     if not 0 < part < 1:
         raise UsageError(f"the part set aside must be a share below 1, or fewer than the {n} rows, got {share:g}")
-    every = [np.arange(n)] if groups is None else [np.flatnonzero(groups == value) for value in np.unique(groups)]
-    aside: list[np.ndarray] = []
-    for k, rows in enumerate(every):
-        order = rows[shuffled(len(rows), seed, k, SPLIT).numpy()]
-        aside.append(order[: min(len(rows) - 1, round(part * len(rows)))])
-    held = np.sort(np.concatenate(aside))
-    if not len(held):
-        of = "" if groups is None else f" of {len(every)} classes"
-        several = f"{n} rows{of} are" if n > 1 else "1 row is"
-        raise UsageError(f"{several} too few to set {100 * part:.3g} % aside{of and ' of each'}: ", cure)
-    return np.setdiff1d(np.arange(n), held), held
+    _, labels, counts = np.unique(np.zeros(n) if groups is None else groups, return_inverse=True, return_counts=True)
+    several = counts[counts > 1]  # the sizes of the groups that can be split
+    quota = quotas(counts.tolist(), part, total=round(part * int(several.sum())),
+                   ties=shuffled(len(counts), seed, SPLIT).tolist())  # fmt: skip
+    if not any(quota):
+        of = "" if groups is None else f" of {len(counts)} classes"
+        many = f"{n} rows{of} are" if n > 1 else "1 row is"
+        raise UsageError(f"{many} too few to set {100 * float(part):.3g} % aside{of and ' of each'}: ", cure)
+    kept, held = stratified(torch.from_numpy(labels), quota, seed=seed, stream=(SPLIT,))
+    return kept.numpy(), held.numpy()
 
 
 def train_net(
     parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, progress: Progress = silent
 ) -> Training:
-    """Train the spec's net in a run folder, going on from its last checkpoint. The seed is the recipe's."""
+    """Train the spec's net in a run folder, resuming from its last checkpoint. The seed is the recipe's."""
     torch.random.default_generator.manual_seed(recipe.seed)
     if device.type != "cpu":  # a device that is not used keeps its random state
         torch.manual_seed(recipe.seed)

@@ -1,4 +1,8 @@
-"""One fixed split of a data set that comes without one."""
+"""Rows set aside by class: the fixed test part of images that come without one, the parts of a table."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -7,25 +11,45 @@ from reslab.errors import UsageError
 from reslab.train.order import shuffled
 
 SPLIT_SEED = 0  # never an option: everyone's 80/20 split of the same images is the same
+FIFTH = Fraction(1, 5)
 
 
-def stratified(labels: Tensor, *, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Rows to train on and rows to test on, each sorted: a fifth of every class, as near as whole images go.
+def fixed_split(labels: Tensor, *, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows to test on, each sorted: a fifth of every class, at least one of each.
 
-    The test part is a fifth of all, rounded up; what rounding leaves over goes to the classes
-    that lose most by it. Raises UsageError where a class has fewer than two images.
+    The test part is a fifth of all, rounded up; it is larger where many classes have fewer than five images. Raises
+    UsageError where a class has fewer than two images.
     """
     counts = torch.bincount(labels, minlength=len(classes)).tolist()
     for name, count in zip(classes, counts, strict=True):
         if count < 2:
             raise UsageError(f"class {name!r} has {count} image(s): splitting off a test part needs two or more")
-    quota = [max(1, count // 5) for count in counts]
-    left_over = -(-len(labels) // 5) - sum(quota)
-    neediest = sorted(range(len(counts)), key=lambda k: (-(counts[k] % 5), k))
-    for k in [k for k in neediest if counts[k] >= 5][: max(0, left_over)]:
+    quota = quotas(counts, FIFTH, total=math.ceil(FIFTH * len(labels)), least=1, ties=range(len(counts)))
+    return stratified(labels, quota, seed=SPLIT_SEED)
+
+
+def quotas(counts: Sequence[int], share: Fraction, *, total: int, ties: Sequence[int], least: int = 0) -> list[int]:
+    """How many rows of each class to set aside: its share, as near as whole rows go, and `total` in all.
+
+    Each class gives its share rounded down, then one row more each of those that lose most by the rounding, until there
+    are `total`; which of equals is said by their order in `ties`. So of 100 classes of two rows and a share of 0.2, 40
+    give one row. The last row of a class is never set aside: a class of one row is not split, and what it cannot give
+    no other class gives. `least`: rows of every class that has two or more, whatever its share.
+    """
+    quota = [min(max(least, math.floor(share * count)), max(0, count - 1)) for count in counts]
+    lost = [share * count - given for count, given in zip(counts, quota, strict=True)]
+    able = [k for k in ties if lost[k] > 0 and quota[k] + 1 < counts[k]]
+    for k in sorted(able, key=lambda k: -lost[k])[: max(0, total - sum(quota))]:
         quota[k] += 1
-    test = torch.zeros(len(labels), dtype=torch.bool)
+    return quota
+
+
+def stratified(
+    labels: Tensor, quota: Sequence[int], *, seed: int, stream: tuple[int, ...] = ()
+) -> tuple[Tensor, Tensor]:
+    """(rows that stay, rows set aside), each sorted: quota[k] rows of class k, sampled at random by seed."""
+    aside = torch.zeros(len(labels), dtype=torch.bool)
     for k, take in enumerate(quota):
         rows = torch.nonzero(labels == k).flatten()
-        test[rows[shuffled(len(rows), SPLIT_SEED, k)[:take]]] = True
-    return torch.nonzero(~test).flatten(), torch.nonzero(test).flatten()
+        aside[rows[shuffled(len(rows), seed, k, *stream)[:take]]] = True
+    return torch.nonzero(~aside).flatten(), torch.nonzero(aside).flatten()

@@ -12,7 +12,7 @@ from reslab.images.sources.folder import load_folder
 from reslab.images.sources.hub import load_hub
 from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
 from reslab.images.sources.parquet import load_parquet
-from reslab.train.split import stratified
+from reslab.train.split import fixed_split
 
 MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB; 14,000 images of 224 x 224 fill it
 CIFARS = {spec.name: spec for spec in (CIFAR10, CIFAR100)}
@@ -67,7 +67,7 @@ def _digits() -> ImageData:
     labels = torch.from_numpy(digits.target).to(torch.int64)
     classes = tuple("0123456789")
     everything = Pixels(pixels=pixels, labels=labels)
-    train, test = (everything.subset(rows) for rows in stratified(labels, classes=classes))
+    train, test = (everything.subset(rows) for rows in fixed_split(labels, classes=classes))
     return ImageData(
         name="digits",
         train=train,

@@ -13,7 +13,7 @@ from reslab.images.data.decode import header
 from reslab.images.data.images import Encoded, ImageData, Part, Shape, fingerprint
 from reslab.images.data.read import read_images
 from reslab.images.sources.encoded import Sources
-from reslab.train.split import stratified
+from reslab.train.split import fixed_split
 
 SAMPLE = 512  # headers read to choose a size
 LARGE_SIDE = 128  # median shorter side from which images count as photographs
@@ -35,7 +35,7 @@ class Listing:
 
     def split(self, classes: tuple[str, ...]) -> tuple["Listing", "Listing"]:
         """The fixed stratified split: four fifths for training, one fifth for testing."""
-        train, test = stratified(self.labels, classes=classes)
+        train, test = fixed_split(self.labels, classes=classes)
         return (
             replace(self, rows=self.rows[train], labels=self.labels[train]),
             replace(self, rows=self.rows[test], labels=self.labels[test]),
