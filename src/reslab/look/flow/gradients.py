@@ -34,7 +34,7 @@ class LayerGradient:
     index: int  # position in the order of the pass
     module: str
     norm: str | None  # the normalization after which signal and activation are taken; None: the layer's own output
-    call: int  # from 0, if the module runs several times in a pass; the gradient of its weights is the sum of all calls
+    call: int  # counts from 0 if the module runs several times in a pass; its weights have the gradient of all calls
     kind: str
     shape: tuple[int, ...]  # of one sample's activation
     merge: int | None  # the merge whose branch contains it

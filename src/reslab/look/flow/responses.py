@@ -27,7 +27,7 @@ class LayerResponse:
     index: int  # position in the order of the pass
     module: str
     norm: str | None  # the normalization after which the response is taken; None: the layer's own output
-    call: int  # from 0, if the module runs several times in a pass
+    call: int  # counts from 0 if the module runs several times in a pass
     kind: str
     kernel: tuple[int, ...]
     shape: tuple[int, ...]  # of one sample's response
