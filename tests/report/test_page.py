@@ -179,7 +179,7 @@ def test_a_cut_last_line_of_metrics_is_left_out(make_run: MakeRun) -> None:
     metrics.write_text(metrics.read_text() + '{"event":"train","iteration":484,"er')
     assert Page(write(folder)).figures["errors"] == whole
     metrics.write_text('{"event":"tra\n' + metrics.read_text())
-    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 1 is damaged and left out"):
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 1 is damaged and skipped"):
         assert Page(write(folder)).figures["errors"] == whole
 
 

@@ -100,8 +100,22 @@ def test_zeros_have_no_direction() -> None:
     (step,) = influence(Turn(), [(torch.zeros(2, 2), None)], loss=second).merges
     assert (step.influence, step.ratio, step.cosine) == (0, None, None)
     (step,) = influence(Turn(), [(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), None)], loss=second).merges
-    assert step.influence == pytest.approx(SQUARE / 2)
+    assert step.influence == pytest.approx(SQUARE)  # of the one row that has a direction
     assert (step.ratio, step.cosine) == (pytest.approx(1), pytest.approx(1))
+
+    class Shift(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Linear(2, 2)
+            self.f.weight.data, self.f.bias.data = torch.zeros(2, 2), torch.ones(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.f(x)
+
+    (step,) = influence(Shift(), [(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), None)]).merges
+    assert step.influence == pytest.approx(0)  # (0, 0) to (1, 1) is no turn
+    (step,) = influence(Shift(), [(torch.zeros(2, 2), None)]).merges
+    assert (step.influence, step.ratio) == (1, None)
 
 
 def test_tokens_count_one_by_one_and_padding_not_at_all() -> None:
@@ -117,10 +131,13 @@ def test_tokens_count_one_by_one_and_padding_not_at_all() -> None:
 
     x = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]])
     (step,) = influence(Reader(), [({"x": x}, None)]).merges
-    assert step.influence == pytest.approx(SQUARE * 2 / 3)
+    assert step.influence == pytest.approx(SQUARE)
     masked = {"x": x, "attention_mask": torch.tensor([[1, 1, 0]])}
     (step,) = influence(Reader(), [(masked, None)]).merges
-    assert step.influence == pytest.approx(SQUARE / 2)
+    assert step.influence == pytest.approx(SQUARE)
+    x = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [math.nan, 0.0]]])  # padding would be seen
+    (step,) = influence(Reader(), [({**masked, "x": x}, None)]).merges
+    assert step.influence == pytest.approx(SQUARE)
 
 
 @pytest.mark.parametrize("options", [{}, {"shortcut": "B"}, {"activation": "pre"}])

@@ -208,6 +208,25 @@ def test_one_pass_a_lesion_where_the_batch_cannot_grow(how: str, why: str) -> No
         lesions(model, [(x, None)], ks=(), swaps=(), method="growing")
 
 
+def test_each_end_of_a_growing_pass_is_verified() -> None:
+    """A model that treats only the rows of its second lesion differently: the first agrees, the second does not."""
+
+    class Third(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = scales(1, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.blocks(x)
+            return torch.cat([y[:4], 3 * y[4:]])  # two samples: copies 0 and 1 are right, copy 2 is not
+
+    x = torch.randn(2, 2).double()
+    found = lesions(Third(), [(x, None)], ks=(), swaps=())
+    assert found.method == "naive"
+    assert "blocks.1) disabled, a growing pass does not give the result of a single pass" in found.why
+    assert [each.values["drift"] for each in found.single] == pytest.approx([1 / 2, 2 / 3])
+
+
 def test_what_fails_later_is_seen_too() -> None:
     """A model that mixes its samples only where they are long: the batches before it are measured again."""
 

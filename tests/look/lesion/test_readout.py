@@ -134,6 +134,20 @@ def test_renorm_measures_the_last_batchnorm_again() -> None:
     assert plain.depths[0].values["loss"] != pytest.approx(by_hand, rel=1e-2)
 
 
+def test_renorm_forgets_how_often_a_trained_net_was_updated() -> None:
+    """BatchNorm counts its batches: averages measured again are of these batches alone, whatever training counted."""
+    torch.manual_seed(0)
+    net = reslab.net("cifar_resnet20", stages=(1, 1), widths=(4, 8), activation="pre")
+    x, y = torch.randn(16, 3, 8, 8), torch.arange(16) % 10
+    fresh = readout(net, [(x, y)], renorm=True)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.num_batches_tracked.fill_(1000)
+    trained = readout(net, [(x, y)], renorm=True)
+    assert trained.depths[0] == fresh.depths[0]
+    assert {int(m.num_batches_tracked) for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {1000}
+
+
 def test_renorm_is_the_mean_over_batches_of_any_split() -> None:
     """Equal batches: their means' mean is the whole's mean; so a norm that only shifts reads the same."""
     torch.manual_seed(0)

@@ -197,6 +197,8 @@ def test_effective_range() -> None:
     assert effective_range([0, 1, 8, 8, 1, 0], level=0.8) == (2, 3)
     assert effective_range([1, 0, 0]) == (0, 0)
     assert effective_range([0, 0]) == (0, 1)
+    assert effective_range([1, 1, 1, 1], level=0.5) == (0, 1)  # the first of three as short
+    assert effective_range([3, 0, 3, 1], level=0.4) == (0, 0)
 
 
 @pytest.mark.filterwarnings("ignore")

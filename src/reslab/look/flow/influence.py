@@ -26,7 +26,9 @@ class Step:
 
     index: int
     module: str
-    influence: float  # 1 - mean cos(x, h): 0 if the branch does not change the direction
+    influence: (
+        float  # 1 - mean cos(x, h): 0 if the branch does not change the direction; x or h always zero: 1 if moved
+    )
     ratio: float | None  # mean |F| / |x|; None if x was always zero
     cosine: float | None  # mean cos(F, dL/dh): negative is a step downhill; None without a loss or gradient
 
@@ -102,6 +104,8 @@ class Means:
 
 def step(merge: Merge, means: Means) -> Step:
     found = {name: means.mean(name) for name in ("influence", "ratio", "cosine")}
+    if found["influence"] is None:  # x or h was always zero
+        found["influence"] = means.mean("moved")
     for name, value in found.items():
         if value is not None and not math.isfinite(value):
             raise ReslabError(
@@ -123,7 +127,9 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
         x, now = vectors(held.pop(), mask), vectors(h.detach(), mask)
         added = now - x
         before, after, step = length(x), length(now), length(added)
-        means.add("influence", rotation(before, after, step), torch.ones_like(step, dtype=torch.bool))
+        directed = (before != 0) & (after != 0)
+        means.add("influence", rotation(before, after, step), directed)
+        means.add("moved", (step > 0).to(step), torch.ones_like(directed))
         means.add("ratio", step / before, before != 0)
         if not downhill or not torch.is_grad_enabled():
             return h
@@ -140,9 +146,7 @@ def rotation(before: Tensor, after: Tensor, step: Tensor) -> Tensor:
 
     Uses the law of cosines, which keeps small angles that 1 - x.h / (|x||h|) would round away.
     """
-    scale = before * after
-    found = (step.square() - (after - before).square()) / (2 * scale)
-    return torch.where(scale == 0, (step > 0).to(step), found)  # two zero vectors have no angle, but nothing moved
+    return (step.square() - (after - before).square()) / (2 * before * after)
 
 
 def add_cosine(means: Means, added: Tensor, step: Tensor, gradient: Tensor) -> None:
