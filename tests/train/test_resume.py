@@ -310,7 +310,7 @@ class Evil:
 def test_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "net": Evil()}, tmp_path / "last.pt")
-    with pytest.raises(ReslabError, match="is damaged"):
+    with pytest.raises(ReslabError, match="which can run code and are not loaded; restore a copy"):
         read_last(Run(tmp_path))
     assert not (tmp_path / "evil").exists()
 

@@ -1,30 +1,23 @@
 """Load weights: files of reslab, and other checkpoints matched to reslab's nets. Nothing is ever unpickled."""
 
-import json
-import pickle
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning, Sentence, UsageError, arg
 from reslab.nets.catalog import Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
 from reslab.run import Run
+from reslab.stored.files import named
+from reslab.stored.tensors import read_inside, read_saved, read_tensors
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which checkpoints of others hold the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
 OTHER_FAMILIES = {"qa": "a net for questions; use `reslab qa`", "table": "a net for tables; use `reslab tables`"}
-REFUSED = re.compile(
-    "Unsupported (global|class)|Trying to call reduce"
-)  # torch's messages about objects that are not allowed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +42,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     Raises UsageError for a missing file, ReslabError for one that is damaged or holds pickled objects.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ReslabError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # on damaged bytes torch raises nearly anything: IndexError, struct.error, ...
-        if isinstance(error, pickle.UnpicklingError) and REFUSED.search(str(error)):
-            raise ReslabError(
-                f"{path} holds pickled Python objects, which can run code and are not loaded; "
-                "save only the weights: torch.save(model.state_dict(), FILE)"
-            ) from error
-        raise ReslabError(f"{path} is damaged or not a checkpoint") from error
+    state = read_tensors(path) if path.suffix == ".safetensors" else read_saved(path)
     return plain_names(unwrap(state, path))
 
 
@@ -164,13 +142,22 @@ def insert(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) 
 
 
 def spec_inside(path: Path) -> Spec | None:
-    """The spec stored inside a weights.safetensors of reslab; None for any other file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("reslab")
-    except (SafetensorError, OSError):
+    """The spec stored inside a weights.safetensors of reslab; None for any other file. Raises as `read_spec` does."""
+    data = read_inside(path, "reslab")
+    if data is None:
         return None
-    return from_dict(json.loads(text)) if text else None
+    refuse_another_family(data, str(path))
+    try:
+        return from_dict(data)
+    except UsageError as error:
+        raise ReslabError(f"the spec in {named(path)} is damaged: {error}; restore a copy of the file") from error
+
+
+def refuse_another_family(data: dict[str, Any], where: str) -> None:
+    """Raise UsageError for the spec of a net for questions or tables."""
+    family = data.get("family")
+    if isinstance(family, str) and family in OTHER_FAMILIES:
+        raise UsageError(f"{where} holds {data.get('name')}, {OTHER_FAMILIES[family]}")
 
 
 def read_spec(run: Run) -> Spec:
@@ -179,9 +166,7 @@ def read_spec(run: Run) -> Spec:
     Raises UsageError if there is none or the net is for questions or tables, ReslabError if it is damaged.
     """
     data = run.read_json("spec.json")
-    family = data.get("family")
-    if isinstance(family, str) and family in OTHER_FAMILIES:
-        raise UsageError(f"{run.folder} holds {data.get('name')}, {OTHER_FAMILIES[family]}")
+    refuse_another_family(data, str(run.folder))
     try:
         return from_dict(data)
     except UsageError as error:

@@ -1,5 +1,6 @@
 """Compare heads: train each from several seeds on the same windows and encoder, which is frozen or trained too."""
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -8,10 +9,9 @@ from statistics import median
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.progress import Progress, Rows, quiet
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows, windows
@@ -22,6 +22,7 @@ from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
 from reslab.run import Run, environment
 from reslab.statistics import mean, std
+from reslab.stored.tensors import read_metadata, read_tensors
 from reslab.train.folder import configure, finished, pick_device
 from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.tune import Choice, make_step, native_bf16
@@ -107,13 +108,10 @@ def shared_features(
     about = {"data": trial.data.fingerprint, "encoder": str(trial.spec.encoder), "reading": str(trial.reading),
              "length": str(trial.spec.length), "precision": trial.recipe.precision}  # fmt: skip
     path = out.path("features.safetensors")
-    if path.exists():
-        try:
-            with safe_open(path, "pt") as file:
-                if file.metadata() == about:
-                    return {part: Features(file.get_tensor(part), bounds_of(parts[part])) for part in PARTS}
-        except SafetensorError:
-            pass  # truncated: computed again
+    with contextlib.suppress(ReslabError, KeyError):  # not there yet, or truncated: computed again
+        if read_metadata(path) == about:
+            tensors = read_tensors(path)
+            return {part: Features(tensors[part], bounds_of(parts[part])) for part in PARTS}
     net = build_qa(replace(trial.spec, head="linear", layers=None))
     found = frozen_features(net, parts, trial.recipe, place, progress=progress)
     if found is not None:

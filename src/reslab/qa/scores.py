@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import UsageError, nearest
 from reslab.qa.data.question import Question
 from reslab.run import write_aside
 from reslab.statistics import bootstrap, wilson
+from reslab.stored.files import MissingFile
+from reslab.stored.read import read_json
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only, as in the official scripts
@@ -217,12 +219,10 @@ def write_predictions(path: Path, values: Mapping[str, str] | Mapping[str, float
 
 def read_predictions(path: Path) -> dict[str, str]:
     """The predictions of a file in the official form. Raises UsageError for another one, ReslabError: damaged."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file of predictions")
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ReslabError(f"{path} is damaged: {error}") from error
+        found: dict[str, str] = read_json(path, object)
+    except MissingFile as error:
+        raise UsageError(f"{path}: no such file of predictions") from error
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise UsageError(f"{path} holds no predictions: they are one object, {{question id: answer text}}")
     return found

@@ -1,18 +1,18 @@
 """Numbers as a reader wants them: the filters of the templates, and the sentences beside the figures."""
 
-import math
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 from reslab import statistics
+from reslab.stored.bounds import LARGEST
 
 NONE = "–"
 GAP = "\u00a0"  # a number and its unit stay on one line
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """A finite int or float; JSON's NaN, null and booleans are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A finite int or float; null, booleans and whole numbers of hundreds of digits are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def percent(value: Any, digits: int = 2) -> str:

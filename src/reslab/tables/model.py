@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 from torch import nn
 
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.nets.weights import insert, match, read_state
 from reslab.progress import Progress, silent
 from reslab.run import Run, write_aside
+from reslab.stored.files import MissingFile
+from reslab.stored.tensors import read_tensors
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target import Target
@@ -144,14 +145,15 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
     about, target = run.read_json(ENCODER), run.read_json(TARGET)
     path = run.path(ARRAYS)
     try:
-        encoder, known = Encoder.from_dict(about, load_file(path), device), Target.from_dict(target)
+        arrays = {name: tensor.numpy() for name, tensor in read_tensors(path, what="is damaged").items()}
+        encoder, known = Encoder.from_dict(about, arrays, device), Target.from_dict(target)
         values = known.mean if known.kind == "numbers" else known.classes
         if values is None or len(values) != known.outputs:
             raise ReslabError(f"a target of {known.kind} with {known.outputs} outputs has other values")
         return encoder, known
-    except FileNotFoundError as error:
+    except MissingFile as error:
         raise ReslabError(f"{path} is missing; restore a copy of it, or train anew") from error
-    except (SafetensorError, ReslabError, ValueError, KeyError, TypeError) as error:
+    except (ReslabError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
 
 

@@ -2,9 +2,8 @@
 
 import io
 import json
-import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import torch
 from safetensors.torch import save
@@ -12,8 +11,33 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError
 from reslab.run import Run, write_aside
+from reslab.stored.files import MissingFile
+from reslab.stored.numbers import Count
+from reslab.stored.tensors import read_saved
+from reslab.stored.typed import Mistyped, typed
 
 FORMAT = 1
+CURE = "restore a copy of it, or delete it to train from the start"
+
+
+class Checkpoint(TypedDict, total=False):
+    """What last.pt holds, but for the tensors; the parts that these come from know them."""
+
+    format: Required[int]
+    iteration: Required[Count]
+    seconds: Required[float]
+    epoch_error: Required[float | None]
+    net: Required[dict[str, Any]]
+    optimizer: Required[dict[str, Any]]
+    ema: dict[str, Any] | None
+    schedule: Required[dict[str, Any]]
+    best: dict[str, Any]
+    waited: Count
+    sums: Required[Any]
+    skipped: Required[list[str]]
+    choice: Required[dict[str, Any]]
+    generators: Required[dict[str, Any]]
+    threads: Count
 
 
 def write_last(run: Run, state: dict[str, Any]) -> Path:
@@ -26,18 +50,17 @@ def write_last(run: Run, state: dict[str, Any]) -> Path:
 def read_last(run: Run) -> dict[str, Any] | None:
     """The state to resume from, or None before the first checkpoint. Raises ReslabError for a damaged file."""
     path = run.path("last.pt")
-    if not path.exists():
-        return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ReslabError(
-            f"{path} is damaged (truncated, or not a checkpoint of reslab); "
-            "restore a copy of it, or delete it to train from the start"
-        ) from error
+        state = read_saved(path, what=f"is damaged (truncated, or not a checkpoint of reslab); {CURE}", cure=CURE)
+    except MissingFile:
+        return None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ReslabError(f"{path} is not a checkpoint of this version of reslab; delete it to train from the start")
-    return state
+    try:
+        typed(Checkpoint, state)
+        return state
+    except Mistyped as error:
+        raise ReslabError(f"{path} is damaged: {error}; {CURE}") from error
 
 
 def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:

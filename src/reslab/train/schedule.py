@@ -71,5 +71,10 @@ class Schedule:
         return {key: getattr(self, key) for key in ("warm", "left_at", "best", "waited", "plateaus")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        for key, value in state.items():
+        """Go on from what `state` gave. Raises ValueError for another type of thing."""
+        for key, now in self.state().items():
+            value = state[key]
+            whole = isinstance(now, bool | int)
+            if type(value) is not type(now) if whole else not isinstance(value, int | float | None):
+                raise ValueError(f"{key} of the schedule is {value!r}")
             setattr(self, key, value)

@@ -33,7 +33,7 @@ class Training:
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved = read_last(run)
         self.blocks = RandomDepth(net, recipe)
-        self.choice = Choice(**saved["choice"]) if saved else self.choose(net, progress)
+        self.choice = Choice.stored(saved["choice"]) if saved else self.choose(net, progress)
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
         self.optimizer = make_optimizer(self.net, recipe)
@@ -211,14 +211,14 @@ class Training:
             self.optimizer.load_state_dict(saved["optimizer"])
             if self.ema:
                 self.ema.load_state_dict(saved["ema"])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            self.schedule.restore(saved["schedule"])
+            self.sums.copy_(saved["sums"])
+            set_generators(saved["generators"], self.task.device)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ReslabError(f"{self.run.path('last.pt')} is of another net or recipe than this folder's") from error
-        self.schedule.restore(saved["schedule"])
         self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
         self.best, self.waited = saved.get("best", {}), saved.get("waited", 0)
-        self.sums.copy_(saved["sums"])
         self.skipped = dict.fromkeys(saved["skipped"])
-        set_generators(saved["generators"], self.task.device)
         self.run.forget_after(self.iteration)
         self.run.log(event="resume", iteration=self.iteration, threads=torch.get_num_threads())
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reslab.errors import UsageError
+from reslab.nets.specs import make
 from reslab.progress import Progress, Steps, in_phase, silent
 from reslab.train.recipe import Recipe
 
@@ -19,6 +21,13 @@ GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plai
 COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
 Inputs = Tensor | dict[str, Tensor]  # what a net is called with
 LOSS = Callable[[Any, Tensor], Tensor]
+
+
+def known(choice: "Choice") -> None:
+    """Raise UsageError for a word that no step is run with."""
+    for key, words in (("precision", ("fp32", "bf16")), ("memory_format", ("NCHW", "NHWC", ""))):
+        if getattr(choice, key) not in words:
+            raise UsageError(f"{key} must be one of {', '.join(words)}, got {getattr(choice, key)!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,12 @@ class Choice:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def stored(cls, values: dict[str, Any]) -> "Choice":
+        """What `as_dict` gave. Raises UsageError for a field that is unknown or of another type."""
+        found: Choice = make(cls, values, "the choice of a step", check=known)
+        return found
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Run the net in bf16 where that was chosen; weights and loss stay fp32."""

@@ -5,6 +5,7 @@ from typing import Any
 from reslab.report import words
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, items
+from reslab.report.words import is_number
 
 POINTS = 1000  # of the rows that the run stored
 TARGETS = 4  # of several targets so many are drawn
@@ -13,14 +14,15 @@ BINS = 41
 
 def residuals(found: Facts, *, columns: list[Any]) -> list[Facts]:
     """A figure for each target."""
-    true, predicted = items(found.get("true")), items(found.get("predicted"))
-    if not true or len(true) != len(predicted):
+    both = zip(items(found.get("true")), items(found.get("predicted")), strict=False)
+    rows = [(a, b) for a, b in both if all(map(is_number, [*a, *b]))]  # a prediction may have been infinite
+    many = len(rows[0][0]) if rows else 0
+    if not many or any(len(side) != many for row in rows for side in row):
         return []
-    many = len(true[0])
     names = [str(name) for name in columns] if len(columns) == many else [str(k) for k in range(many)]
     figures = []
     for k in range(min(many, TARGETS)):
-        pairs = [(a[k], b[k]) for a, b in zip(true, predicted, strict=True)]
+        pairs = [(a[k], b[k]) for a, b in rows]
         figures.append(of_one(pairs, names[k], "residuals" if many == 1 else f"residuals-{k}"))
     return figures
 
@@ -53,11 +55,12 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
 
 def histogram(errors: list[float]) -> Facts:
     """Counts of the errors; the outermost hundredth on either side is pooled into the first and last bar."""
-    edge = max(abs(errors[len(errors) // 100]), abs(errors[-1 - len(errors) // 100])) or 1.0
+    edge = max(abs(errors[len(errors) // 100]), abs(errors[-1 - len(errors) // 100]))
+    edge = edge if edge > 1e-200 else 1.0
     width = 2 * edge / BINS
     counts = [0] * BINS
     for error in errors:
-        counts[min(max(int((error + edge) / width), 0), BINS - 1)] += 1
+        counts[int(min(max((error + edge) / width, 0), BINS - 1))] += 1
     middles = [charts.finite(-edge + (k + 0.5) * width) for k in range(BINS)]
     half = width / 2
     bars = {

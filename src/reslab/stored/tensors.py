@@ -1,0 +1,125 @@
+"""Files of tensors: safetensors, and those of torch.save, which are never unpickled. Every fault is a sentence."""
+
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import ReslabError
+from reslab.stored.files import named, parse_json, unreadable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
+ALONE = "save only the weights: torch.save(model.state_dict(), FILE)"
+NO_CHECKPOINT = "is damaged or not a checkpoint"
+
+
+def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "Tensor"]:
+    """The tensors of a .safetensors by name, on the CPU; the one place where such a file is opened for its tensors.
+
+    Raises MissingFile where there is none, ReslabError where it cannot be read or holds tensors that no net has.
+    """
+    from safetensors.torch import load_file
+
+    must_open(path)
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged bytes make it raise nearly anything
+        raise ReslabError(f"{named(path)} {what}") from error
+    refuse_odd(found, path)
+    return found
+
+
+def read_saved(path: Path | str, *, what: str = NO_CHECKPOINT, cure: str = ALONE) -> Any:
+    """What torch.save wrote, tensors and plain data alone, on the CPU. Raises as `read_tensors` does."""
+    import torch
+
+    must_open(path)
+    try:
+        with warnings.catch_warnings():  # of storages and layouts that are refused below
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # IndexError, struct.error, ...
+        if isinstance(error, pickle.UnpicklingError) and REFUSED.search(str(error)):
+            raise ReslabError(
+                f"{named(path)} holds pickled Python objects, which can run code and are not loaded; {cure}"
+            ) from error
+        raise ReslabError(f"{named(path)} {what}") from error
+    refuse_odd(found, path)
+    return found
+
+
+def read_metadata(path: Path | str) -> dict[str, str] | None:
+    """The words in the head of a .safetensors; None where the file is none. Raises MissingFile, or ReslabError."""
+    from safetensors import safe_open
+
+    must_open(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            found: dict[str, str] = file.metadata() or {}
+            return found
+    except Exception:
+        return None
+
+
+def read_inside(path: Path | str, key: str) -> dict[str, Any] | None:
+    """The object that the head of a .safetensors holds as JSON under `key`; None where it has none."""
+    text = (read_metadata(path) or {}).get(key)
+    if not text:
+        return None
+    where = f"the {key} in the head of {named(path)}"
+    found = parse_json(text, where)
+    if not isinstance(found, dict):
+        raise ReslabError(f"{where} is damaged: it is no object; restore a copy of the file")
+    return found
+
+
+def must_open(path: Path | str) -> None:
+    """Raise MissingFile or ReslabError where the file cannot be opened: the libraries' own words are often untrue."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        unreadable(path, error)
+    if not os.path.isfile(path):
+        raise ReslabError(f"cannot read {named(path)}: it is no regular file")
+
+
+def refuse_odd(found: Any, path: Path | str) -> None:
+    """Raise ReslabError for a tensor that no net of ours has: sparse, without data, quantized or complex."""
+    import torch
+
+    for name, tensor in inside(found, torch.Tensor):
+        what = ""
+        if tensor.layout != torch.strided:
+            what = "sparse"
+        elif tensor.device.type == "meta":
+            what = "without data (on the meta device)"
+        elif tensor.is_quantized:
+            what = "quantized"
+        elif tensor.is_complex():
+            what = "complex"
+        if what:
+            raise ReslabError(f"{named(path)}: the tensor {named(name)} is {what}; save plain ones, of real numbers")
+
+
+def inside(value: Any, kind: type, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every tensor within mappings and lists, with the way to it; what lies too deep for a checkpoint is left alone."""
+    waiting = [(name, value, 0)]
+    while waiting:
+        name, value, deep = waiting.pop()
+        if isinstance(value, kind):
+            yield name, value
+        elif deep < 8 and isinstance(value, Mapping):
+            waiting += [(f"{name}.{key}".lstrip("."), one, deep + 1) for key, one in value.items()]
+        elif deep < 8 and isinstance(value, list | tuple):
+            waiting += [(f"{name}[{k}]", one, deep + 1) for k, one in enumerate(value)]
