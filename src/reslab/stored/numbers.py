@@ -4,8 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-LARGEST = 1e200  # of what is measured
-MOST = 2**53  # of what is counted: every float and every browser tells such numbers apart
+from reslab.stored.bounds import LARGEST, MOST
 
 Whole = Annotated[int, Meta(ge=-MOST, le=MOST)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]

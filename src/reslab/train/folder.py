@@ -7,6 +7,7 @@ import torch
 
 from reslab.errors import UsageError, arg
 from reslab.run import Run
+from reslab.stored.files import read_text
 from reslab.train.recipe import Recipe, read
 
 DONE = "results/train.json"
@@ -53,4 +54,4 @@ def configure(recipe: Recipe) -> None:
 
 def first_comment(run: Run) -> str:
     """The command that made the folder: it heads the recipe."""
-    return run.path("recipe.toml").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return read_text(run.path("recipe.toml")).partition("\n")[0].removeprefix("# ")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.errors import UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.images.data.images import Encoded, Part, Pixels
 from reslab.images.data.read import read_images
 
@@ -48,8 +48,14 @@ class Normalize:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Normalize":
-        """From the output of `as_dict`, or from tensors under the same two keys."""
-        mean, std = (torch.as_tensor(stored[key], dtype=torch.float32) for key in ("mean", "std"))
+        """From the output of `as_dict`, or from tensors under the same two keys. Raises ReslabError if ragged."""
+        try:
+            mean, std = (torch.as_tensor(stored[key], dtype=torch.float32) for key in ("mean", "std"))
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ReslabError(f"the run's normalize.json is damaged: {error}; restore a copy of it") from error
+        if mean.dim() != 3 or std.dim() != 3 or len(mean) != len(std) or 0 in (*mean.shape, *std.shape):
+            shapes = f"{tuple(mean.shape)} and {tuple(std.shape)}"
+            raise ReslabError(f"the run's normalize.json is damaged: mean and std are {shapes}; restore a copy of it")
         return cls(mean, std)
 
 

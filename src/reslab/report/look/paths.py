@@ -7,8 +7,8 @@ from reslab.report.folder import Facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis, shaded
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import ADDITIVE, section
-from reslab.report.look.words import large, numbers, small, told, trend
-from reslab.report.words import GAP, is_number, listed, number, percent
+from reslab.report.look.words import large, numbers, power, small, told, trend
+from reslab.report.words import GAP, is_number, listed, percent
 
 BARS = 80  # more lengths than these are drawn as a filled line
 COMMON = (0.025, 0.975)  # between these quantiles lie the lengths of 95 % of all paths
@@ -120,7 +120,7 @@ def paths_found(look: Look) -> list[str]:
     said = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high}."]
     slope = trend(list(enumerate(items(result.get("sampled")))))
     if slope:
-        way = f"falls by a factor of {number(10 ** -slope[0])}" if slope[0] < 0 else "does not fall but grows"
+        way = f"falls by a factor of {power(-slope[0])}" if slope[0] < 0 else "does not fall but grows"
         said.append(f"With each additional block the gradient of one path {way} (fitted over all lengths).")
     for key, what in (("effective", "count × norm"), ("effective_exact", "the exact norms |G|")):
         span, share = items(result.get(key)), result.get(f"{key}_share")

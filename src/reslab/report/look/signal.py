@@ -10,7 +10,7 @@ from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
 from reslab.report.look.training import along_training, training_found
-from reslab.report.look.words import Said, median, numbers, small, told
+from reslab.report.look.words import Said, median, numbers, power, small, told
 from reslab.report.words import is_number, listed, number
 
 Value = Callable[[Facts], Any]
@@ -220,8 +220,3 @@ def healthy(what: str, health: Facts, layers: int, *, brief: bool = False) -> st
     text += f"{layers} layers towards the {flow}"
     text += f"; the largest is {small(float(ratio))} times the smallest" if is_number(ratio) else ""
     return f"{text}{f'; {zeros} layers have exactly zero' if zeros else ''}."
-
-
-def power(exponent: float) -> str:
-    """10 to this power."""
-    return small(10**exponent) if abs(exponent) < 300 else f"10^{exponent:.0f}"

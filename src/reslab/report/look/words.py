@@ -111,6 +111,11 @@ def small(value: Any) -> str:
     return f"{head}{GAP}×{GAP}{power_of_ten(int(power))}".replace("-", "−")
 
 
+def power(exponent: float) -> str:
+    """10 to this power."""
+    return small(10**exponent) if abs(exponent) < 200 else f"10^{exponent:.0f}"
+
+
 def aligned(values: Sequence[Any]) -> Callable[[Any], str]:
     """How to say each number of a column: all with as many decimals as the largest needs for three digits."""
     known = [abs(value) for value in numbers(values)]

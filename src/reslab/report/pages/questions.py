@@ -72,7 +72,7 @@ def reliability(found: Facts, *, noun: str = "answers", right: str = "match exac
     points = {
         "type": "scatter", "mode": "lines+markers", "name": noun, "x": confidence, "y": accuracy,
         "cliponaxis": False,  # whole circles at 100 %
-        "marker": {"size": [6 + 18 * (one["n"] / found["n"]) ** 0.5 for one in bins], "color": "@residual2"},
+        "marker": {"size": [6 + 18 * (one["n"] / (found["n"] or 1)) ** 0.5 for one in bins], "color": "@residual2"},
         "line": {"color": "@residual2", "width": 1.2}, "customdata": [one["n"] for one in bins],
         "hovertemplate": f"confidence %{{x:.1f}} %<br>right %{{y:.1f}} %<br>%{{customdata:,}} {noun}<extra></extra>",
     }  # fmt: skip

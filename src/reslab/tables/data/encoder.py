@@ -177,7 +177,7 @@ class TableEncoder:
                     raise TypeError(f"column {k} is not whole")
                 columns.append(Coded(owner, part, made))
             return cls(dict(data["kinds"]), tuple(columns))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReslabError(f"this is no table encoder, or it is damaged: {error}") from error
 
 

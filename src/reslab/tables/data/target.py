@@ -1,5 +1,6 @@
 """What a table's rows are asked for: a class, several labels, or numbers; as a net learns it and back."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,6 +13,7 @@ from reslab.tables.data.cells import objects, parse_numbers
 from reslab.tables.data.kinds import FEW
 from reslab.tables.data.target_values import values_of
 
+DTYPES = re.compile(r"object|[<>|=]?([biu][1248]|f[248]|U\d{1,5})")
 TargetKind = Literal["classes", "labels", "numbers"]
 
 
@@ -146,10 +148,19 @@ class Target:
         try:
             arrays = {key: np.array(data[key], dtype=np.float64) for key in ("mean", "std") if key in data}
             if "classes" in data:
-                arrays["classes"] = np.array(data["classes"]["values"], dtype=np.dtype(data["classes"]["dtype"]))
+                arrays["classes"] = np.array(data["classes"]["values"], dtype=dtype_of(data["classes"]["dtype"]))
+            if data["kind"] not in get_args(TargetKind) or any(array.ndim != 1 for array in arrays.values()):
+                raise ValueError(f"kind {data['kind']!r}, or its values are no list")
             return cls(kind=data["kind"], outputs=data["outputs"], flat=data["flat"], **arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ReslabError(f"this is no table's target, or it is damaged: {error}") from error
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The dtype that `to_dict` named. Raises ValueError for one that no target has."""
+    if not DTYPES.fullmatch(name):
+        raise ValueError(f"its classes have the dtype {name!r}")
+    return np.dtype(name)
 
 
 def find_target_kind(values: Any) -> TargetKind:

@@ -1,0 +1,226 @@
+"""Damaged files: each ends in a result or in a sentence, never in an error that no part of reslab expected.
+
+The files are real ones, of tests/golden/folders; what is done to them is drawn: bytes flipped, cut and doubled, values
+of other types, keys left out, 3,000 brackets, numbers of 400 digits, half characters.
+"""
+
+import json
+import shutil
+import struct
+import tomllib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reslab.errors import ReslabError
+from reslab.nets import read_spec, read_state
+from reslab.nets.weights import spec_inside
+from reslab.qa.net.net import read_qa_spec
+from reslab.qa.settings import read_settings
+from reslab.report import look
+from reslab.report.page import write
+from reslab.run import Run
+from reslab.tables.model import read_table_spec
+from reslab.train.recipe import read
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
+FAST, SLOW = 200, 5000
+NESTED, GONE = "3,000 brackets", "left out"
+ODD: tuple[Any, ...] = (
+    None, True, 0, -1, 3, 1.5, -1e-320, 1e308, 10**400, 2**63, float("nan"), float("inf"), "", "x", "\ud800", "é" * 300,
+    "a\x00b", [], [1], [[]], [None], {}, {"a": 1}, {"\udfff": "\n"}, NESTED, GONE,
+)  # fmt: skip
+Change = Callable[[bytes], bytes]
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value in JSON's data, the whole first."""
+    yield way
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(one, (*way, key))
+
+
+def changed(value: Any, way: tuple[Any, ...], odd: Any) -> Any:
+    """The data with another value at the end of the way, or without it."""
+    if not way:
+        return odd
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    if odd is GONE and len(way) == 1:
+        del copy[way[0]]
+    else:
+        copy[way[0]] = changed(value[way[0]], way[1:], odd)
+    return copy
+
+
+def as_json(value: Any) -> bytes:
+    text = json.dumps(value).replace(json.dumps(NESTED), "[" * 3000 + "]" * 3000)
+    return text.encode()
+
+
+def as_toml(values: Any) -> bytes:
+    """Flat TOML, as a recipe is; a key may hold what TOML has not."""
+    if not isinstance(values, dict):
+        return as_json(values)
+    return b"\n".join(f"{key} = ".encode(errors="replace") + as_json(value) for key, value in values.items())
+
+
+@st.composite
+def damaged(draw: st.DrawFn, data: bytes, value: Any, spell: Callable[[Any], bytes]) -> bytes:
+    """The file with something wrong: three times in four a value of it, else its bytes."""
+    if draw(st.integers(0, 3)):
+        ways = WAYS.setdefault(id(value), list(places(value)))
+        return spell(changed(value, draw(st.sampled_from(ways)), draw(st.sampled_from(ODD))))
+    bits = bytearray(data)
+    for place, bit in draw(st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 7)), max_size=4)):
+        bits[place] ^= 1 << bit
+    low, high = sorted(draw(st.tuples(st.integers(0, len(data)), st.integers(0, len(data)))))
+    how = draw(st.sampled_from(("keep", "cut", "drop", "double")))
+    return {"keep": bytes(bits), "cut": bytes(bits[:high]), "drop": bytes(bits[:low] + bits[high:]),
+            "double": bytes(bits[:high] + bits[low:])}[how]  # fmt: skip
+
+
+WAYS: dict[int, list[tuple[Any, ...]]] = {}
+
+
+def lines(values: Any) -> bytes:
+    return b"".join(as_json(one) + b"\n" for one in values) if isinstance(values, list) else as_json(values)
+
+
+def headed(value: Any) -> bytes:
+    """A .safetensors whose head says this."""
+    head = as_json(value)
+    return struct.pack("<Q", len(head)) + head + TENSORS
+
+
+def head_of(path: Path) -> Any:
+    data = path.read_bytes()
+    return json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+
+
+def page_of(folder: Path) -> None:
+    write(folder, out=folder / "page.html")
+
+
+def of_recipe(folder: Path) -> None:
+    read(folder / "recipe.toml")
+    page_of(folder)
+
+
+def of_images(folder: Path) -> None:
+    read_spec(Run(folder))
+    page_of(folder)
+
+
+def of_questions(folder: Path) -> None:
+    read_qa_spec(Run(folder))
+    page_of(folder)
+
+
+def of_tables(folder: Path) -> None:
+    read_table_spec(Run(folder))
+    page_of(folder)
+
+
+def of_metrics(folder: Path) -> None:
+    Run(folder).metrics()
+    page_of(folder)
+    look.write(folder, out=folder / "look.html")
+    Run(folder).forget_after(20)
+
+
+def of_head(folder: Path) -> None:
+    spec_inside(folder / "weights.safetensors")
+    read_state(folder / "weights.safetensors")
+
+
+def of_settings(folder: Path) -> None:
+    read_settings(Run(folder), most=512)
+
+
+WEIGHTS = GOLDEN / "images-finished" / "weights.safetensors"
+TENSORS = WEIGHTS.read_bytes()[8 + struct.unpack("<Q", WEIGHTS.read_bytes()[:8])[0] :]
+CASES: dict[str, tuple[str, str, Callable[[Path], None]]] = {  # a format: the folder, its file, what reads it
+    "recipe": ("images-finished", "recipe.toml", of_recipe),
+    "spec of images": ("images-finished", "spec.json", of_images),
+    "spec of questions": ("questions-finished", "spec.json", of_questions),
+    "spec of tables": ("tables-finished", "spec.json", of_tables),
+    "metrics": ("images-finished", "metrics.jsonl", of_metrics),
+    "study": ("study", "study.json", page_of),
+    "results of images": ("images-finished", "results/train.json", page_of),
+    "results of questions": ("questions-finished", "results/train.json", page_of),
+    "results of tables": ("tables-finished", "results/train.json", page_of),
+    "data of tables": ("tables-finished", "data.json", page_of),
+    "settings of questions": ("questions-finished", "qa.json", of_settings),
+    "head of weights": ("images-finished", "weights.safetensors", of_head),
+    **{f"look {verb}": ("looked", f"results/look-{verb}.json", page_of) for verb in look.folder.VERBS},
+}  # fmt: skip
+
+
+def parsed(path: Path) -> tuple[Any, Callable[[Any], bytes]]:
+    """The data of a file, and how they are spelled again."""
+    if path.suffix == ".toml":
+        return tomllib.loads(path.read_text()), as_toml
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()], lines
+    if path.suffix == ".safetensors":
+        return head_of(path), headed
+    return json.loads(path.read_text()), as_json
+
+
+def sentence(read_it: Callable[[Path], None], folder: Path) -> str:
+    """How it ends: in a sentence on one line, or "" for a result. Any other error passes through."""
+    try:
+        read_it(folder)
+    except ReslabError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def fuzz(name: str, cases: int, tmp_path: Path) -> None:
+    """Damage the file of one format so many times; anything but a result or a sentence passes through."""
+    source, file, read_it = CASES[name]
+    folder = tmp_path / "run"
+    shutil.copytree(GOLDEN / "looked", folder)
+    shutil.copytree(GOLDEN / source, folder, dirs_exist_ok=True)
+    data = (folder / file).read_bytes()
+    value, spell = parsed(folder / file)
+    WAYS.clear()
+    read_it(folder)
+    ends: Counter[str] = Counter()
+
+    @settings(max_examples=cases, derandomize=True, deadline=None, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(damaged(data, value, spell))
+    def once(content: bytes) -> None:
+        (folder / file).write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lines that are left out
+            ends[sentence(read_it, folder)] += 1
+
+    once()
+    assert len(ends) > 3 or name == "metrics", ends
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without the library that draws their figures, 4 MB each, and no waiting for the disk."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
+    monkeypatch.setattr("os.fsync", lambda file: None)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_damaged_file_ends_in_a_sentence(name: str, tmp_path: Path) -> None:
+    fuzz(name, FAST if not name.startswith(("look", "data", "settings")) else 50, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_damaged_files_end_in_a_sentence(name: str, tmp_path: Path) -> None:
+    fuzz(name, SLOW, tmp_path)
