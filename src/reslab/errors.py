@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+CUTOFF = 0.75  # of difflib: below it a guess misleads more often than it helps
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -118,5 +120,5 @@ def first_line(error: BaseException) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'resnet56'?` for the known word nearest to `word`, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=CUTOFF)
     return f"; did you mean {found[0]!r}?" if found else ""

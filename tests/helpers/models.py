@@ -1,5 +1,7 @@
 """Small models of others, made on the spot: nothing is fetched."""
 
+import contextlib
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,25 @@ def nan_weights():
 def nan_input(): return Turn(), x * float("nan")
 def infinite(): return Turn(), x * 1e38 * 3
 def plain(): return nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), x, torch.tensor([0, 1, 0])
+def leaves():
+    raise SystemExit(3)
+class Leaver(Turn):
+    def forward(self, x):
+        raise SystemExit(0)
+def leaver(): return Leaver(), x
 def pictures(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))
 """
+
+
+def peer(name: str) -> Any:
+    """A library of others, or a skip that says why; a mismatched torchvision breaks on import in many ways."""
+    try:
+        if name != "transformers":
+            with contextlib.suppress(ImportError):
+                importlib.import_module("torchvision_cpu")  # the peers' environment mends torchvision with it
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError, OSError) as error:
+        pytest.skip(f"{name} is not installed or does not work beside this torch: {error}")
 
 
 @pytest.fixture

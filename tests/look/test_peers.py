@@ -1,12 +1,11 @@
 """How many merges others' models have (facts.md, section 4). Skips what is not installed: torchvision and timm have
 no build beside CPU torch here; run with them in the peers' environment."""
 
-import contextlib
-import importlib
 from typing import Any
 
 import pytest
 import torch
+from models import peer
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
@@ -41,17 +40,6 @@ TRANSFORMERS: dict[str, tuple[dict[str, Any], int]] = {
     "bart": ({"d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4,
               "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "vocab_size": 50}, 13),
 }  # fmt: skip
-
-
-def peer(name: str) -> Any:
-    """A library of others, or a skip that says why; a mismatched torchvision breaks on import in many ways."""
-    try:
-        if name != "transformers":
-            with contextlib.suppress(ImportError):
-                importlib.import_module("torchvision_cpu")  # the peers' environment mends torchvision with it
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError, OSError) as error:
-        pytest.skip(f"{name} is not installed or does not work beside this torch: {error}")
 
 
 @pytest.mark.parametrize(("name", "count"), TORCHVISION.items())

@@ -64,10 +64,13 @@ def test_any_depth_of_the_two_rules() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("resnet57", {}, "CIFAR depths are 6n+2, such as 56 and 62; did you mean 'resnet56'?"),
-        ("resnet57", {"block": "bottleneck"}, "CIFAR depths are 9n+2, such as 56 and 65"),
-        ("resnet2", {}, "such as 8 and 14"),
-        ("resnet0", {}, "such as 8 and 14"),
+        ("resnet57", {}, "152; CIFAR depths are 6n+2, such as resnet56 and resnet62"),
+        ("resnet57", {"block": "bottleneck"}, "CIFAR depths are 9n+2, such as resnet56 and resnet65"),
+        ("resnet2", {}, "such as resnet8 and resnet14"),
+        ("resnet0", {}, "such as resnet8 and resnet14"),
+        ("plain51", {}, "such as cifar_plain50 and plain56"),
+        ("resnext50", {}, "no net named 'resnext50': reslab builds ResNets, their plain twins and VGGs"),
+        ("wide_resnet50_2", {}, "take timm's and torchvision's nets, such as timm:resnet18"),
         ("renset50", {}, "no net named 'renset50'; did you mean 'resnet50'?"),
         ("resnet50_v3", {}, "did you mean 'resnet50_v2'?"),
         ("", {}, "no net named ''"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from models import peer
 from torch import nn
 
 import reslab
@@ -142,8 +143,25 @@ def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
     ("word", "options", "said"),
     [
         ("", {}, "an empty word names no model"),
-        ("runs/min", {}, "no run folder, checkpoint file or Hugging Face folder is called so; did you mean runs/mine?"),
-        ("resnet20", {}, "would be hf:resnet20; did you mean net:resnet20?"),
+        (
+            "runs/min",
+            {},
+            "checkpoint file or Hugging Face folder named 'runs/min'; did you mean runs/mine?",
+        ),
+        ("resnet20", {}, "folder named 'resnet20'; did you mean net:resnet20?"),
+        ("resnet51", {}, "folder named 'resnet51'; on the Hugging Face Hub: hf:resnet51"),
+        ("wide_resnet50_2", {}, "named 'wide_resnet50_2'; in timm or torchvision: timm:wide_resnet50_2"),
+        ("hf:", {}, "hf: is not a name on the Hugging Face Hub; write hf:NAME or hf:OWNER/NAME"),
+        ("hf:..", {}, "hf:.. is not a name on the Hugging Face Hub"),
+        ("hf:/etc", {}, "hf:/etc is not a name on the Hugging Face Hub"),
+        ("hf:a/b/c", {}, "hf:a/b/c is not a name on the Hugging Face Hub"),
+        ("hf:a..b", {}, "hf:a..b is not a name on the Hugging Face Hub"),
+        ("hf:runs", {}, "hf:runs is also a file or folder here, which would be read in place of the Hub's"),
+        ("timm:hf-hub:timm/resnet18", {}, "timm:hf-hub:timm/resnet18 is not a model's name; write timm:NAME, such as"),
+        ("timm:local-dir:/etc", {}, "timm:local-dir:/etc is not a model's name"),
+        ("timm:../resnet18", {}, "timm:../resnet18 is not a model's name"),
+        ("torchvision:a/b", {}, "torchvision:a/b is not a model's name; write torchvision:NAME"),
+        ("own.py:leaves", {}, "own.py, line 34: it called sys.exit(3) in place of returning"),
         ("net:resnet21", {}, "no net named 'resnet21'"),
         ("runs", {}, "runs holds runs and is none: name one, such as runs/mine"),
         (".", {}, ". is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)"),
@@ -191,3 +209,55 @@ def test_transformers_are_an_extra(own: Path, monkeypatch: pytest.MonkeyPatch) -
     Path("theirs/config.json").write_text("{}")
     with pytest.raises(UsageError, match=r"theirs is a Hugging Face .* transformers: pip install 'reslab\[text\]'"):
         load("theirs")
+
+
+def test_a_model_leaves_torch_and_python_as_they_were(own: Path) -> None:
+    """reslab.model: the random state of torch, sys.path and sys.modules."""
+    Path("neighbor.py").write_text("from dataclasses import dataclass\nfrom torch import nn\nWIDTH = 5\n")
+    Path("mine.py").write_text(
+        "from __future__ import annotations\nimport torch\nfrom dataclasses import dataclass\nimport neighbor\n"
+        "@dataclass\nclass Size:\n    width: int = neighbor.WIDTH\n"
+        "def make():\n    torch.rand(3)\n    return neighbor.nn.Linear(Size().width, 2)\n"
+    )
+    state, path, modules = torch.get_rng_state(), list(sys.path), set(sys.modules)
+    assert reslab.model("mine.py:make").in_features == 5
+    reslab.model("net:resnet8")
+    assert torch.get_rng_state().equal(state)
+    assert sys.path == path
+    assert not {"mine", "neighbor"} & (set(sys.modules) - modules)
+
+
+def test_two_folders_with_modules_of_one_name(own: Path) -> None:
+    for folder, width in (("a", 3), ("b", 4)):
+        Path(folder).mkdir()
+        Path(folder, "shape.py").write_text(f"WIDTH = {width}")
+        Path(folder, "net.py").write_text(
+            "import shape\nfrom torch import nn\nmake = lambda: nn.Linear(shape.WIDTH, 1)"
+        )
+    assert [reslab.model(f"{folder}/net.py:make").in_features for folder in "ab"] == [3, 4]
+
+
+def test_model_takes_every_kind_of_word(own: Path, zoo: Path) -> None:
+    """A run, a checkpoint, a net of ours, a Hugging Face folder, your own file."""
+    run = make_run("runs/mine")
+    assert (reslab.model("runs/mine").head.bias == 1).all()
+    assert not (reslab.model("runs/mine", weights=False).head.bias == 1).any()
+    torch.save(reslab.net("resnet8").state_dict(), "w.pt")
+    assert reslab.model("w.pt", net="resnet8").spec.name == "resnet8"
+    assert reslab.model(str(run.path("weights.safetensors"))).spec.size == 8
+    assert reslab.model("net:resnet8", shortcut="B").spec.shortcut == "B"
+    one, two, other = (reslab.model("net:resnet8", seed=seed).head.weight for seed in (1, 1, 2))
+    assert one.equal(two)
+    assert not one.equal(other)
+    assert type(reslab.model(str(zoo / "bert"))).__name__ == "BertModel"
+    assert type(reslab.model("own.py:bare")).__name__ == "Turn"
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_model_takes_the_names_of_other_libraries(library: str) -> None:
+    peer(library)
+    found = load(f"{library}:resnet18")
+    assert (found.kind, found.shape, found.initial) == ("images", (3, 224, 224), True)
+    assert sum(p.numel() for p in reslab.model(f"{library}:resnet18").parameters()) == 11_689_512  # facts.md, option B
+    with pytest.raises(UsageError, match=f"{library} has no model 'renset18'; did you mean 'resnet18'"):
+        load(f"{library}:renset18")

@@ -10,6 +10,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab.cli import doctor, evaluate, guesses, look, nets, qa, report, say, study, tables, train
+from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError
 from reslab.progress import Lasting
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     """Run one command, which prints to `out`, and turn every error into one sentence."""
     try:
-        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        app(expanded(words), exit_on_error=False, print_error=False, result_action="return_value")
         out.flush()
         if out.error:  # it did not end the work; now it is all that is left to say
             raise out.error
@@ -61,6 +62,8 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
         return failed(guesses.sentence(error, app), 2, debug)
     except ReslabError as error:
         return failed(say.words(error), error.exit_code, debug)
+    except SystemExit as error:  # of a model's own code: none of ours raises it
+        return failed(f"code that was run called sys.exit({error.code!r}); nothing more was done", 1, debug)
     except MemoryError:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
     except OSError as error:

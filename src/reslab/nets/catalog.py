@@ -34,6 +34,11 @@ CHOICES = {
     "head": ("imagenet", "cifar"),
 }
 NAME = re.compile(r"(?P<cifar>cifar_)?(?P<kind>resnet|plain)(?P<depth>\d{1,9})(?P<version>_v1\.5|_v2)?")
+ELSEWHERE = (  # how the names of families of other libraries begin
+    "resnext", "wide_resnet", "wideresnet", "wrn", "preresnet", "preact", "se_resnet", "seresnet", "res2net", "resnest",
+    "resnetv2", "densenet", "mobilenet", "efficientnet", "convnext", "inception", "googlenet", "alexnet", "regnet",
+    "squeezenet", "shufflenet", "mnasnet", "vit", "deit", "swin", "mixer", "cait",
+)  # fmt: skip
 VGG_NAME = re.compile(r"(?P<cifar>cifar_)?vgg(?P<depth>\d{1,9})(?P<bn>_bn)?")
 
 
@@ -65,6 +70,9 @@ def spec(name: str, **options: Any) -> Spec:
     elif match := NAME.fullmatch(name):
         base = resnet_spec(name, match, options.get("block"))
     else:
+        if elsewhere(name):
+            raise UsageError(f"no net named {name!r}: reslab builds ResNets, their plain twins and VGGs; reslab.model "
+                             "and `reslab look` take timm's and torchvision's nets, such as timm:resnet18")  # fmt: skip
         raise UsageError(f"no net named {name!r}{nearest(name, names())}; `reslab nets` lists all names")
     known = {field.name for field in fields(base)}
     for key, value in options.items():
@@ -73,6 +81,16 @@ def spec(name: str, **options: Any) -> Spec:
         if isinstance(value, list):
             options[key] = tuple(value)
     return checked(replace(base, **options))
+
+
+def elsewhere(name: str) -> bool:
+    """Whether a name begins as a family of other libraries does: the nearest of ours would be another net."""
+    return name.lower().startswith(ELSEWHERE)
+
+
+def cifar_name(kind: str, depth: int) -> str:
+    """The name of a CIFAR net: cifar_resnet50 where resnet50 is ImageNet's."""
+    return f"{'cifar_' if depth in IMAGENET else ''}{kind}{depth}"
 
 
 def resnet_spec(name: str, match: re.Match[str], block: str | None) -> ResNetSpec:
@@ -88,10 +106,10 @@ def resnet_spec(name: str, match: re.Match[str], block: str | None) -> ResNetSpe
     per_block = 9 if block == "bottleneck" else 6
     n, rest = divmod(depth - 2, per_block)
     if rest or n < 1:
-        below = max(n, 1) * per_block + 2
+        below, known = max(n, 1) * per_block + 2, ", ".join(map(str, IMAGENET))
         raise UsageError(
-            f"no net named {name!r}: CIFAR depths are {per_block}n+2, such as {below} and {below + per_block}"
-            f"{nearest(name, names())}"
+            f"no net named {name!r}: ImageNet depths are {known}; CIFAR depths are {per_block}n+2, "
+            f"such as {cifar_name(match['kind'], below)} and {cifar_name(match['kind'], below + per_block)}"
         )
     return ResNetSpec(
         name=name, stages=(n, n, n), widths=(16, 32, 64), block="bottleneck" if per_block == 9 else "basic",

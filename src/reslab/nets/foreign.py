@@ -10,7 +10,7 @@ from typing import Any
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line, nearest
 from reslab.extras import need
-from reslab.nets.hub import loading, quiet
+from reslab.nets.hub import library_name, loading, quiet
 
 IMAGENET_SHAPE = (3, 224, 224)
 HEADS = {  # the end of an architecture's name: the transformers class that loads it, and the kind of its inputs
@@ -24,6 +24,7 @@ HEADS = {  # the end of an architecture's name: the transformers class that load
 
 def zoo(library: str, name: str, weights: bool | None) -> dict[str, Any]:
     """A model of timm or torchvision: model, shape, mean_std, notes for `Loaded`; initialized unless `weights`."""
+    library_name(library, name)
     need(library, why=f"{library}:{name}")
     try:
         found = timm_model(name, bool(weights)) if library == "timm" else torchvision_model(name, bool(weights))

@@ -9,13 +9,36 @@ from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line
 
-HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+PART = r"[A-Za-z0-9_][\w.-]*"
+HUB_NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
+LIBRARY_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm's end in their weights: resnet18.a1_in1k
+
+
+def hub_name(name: str) -> str:
+    """A name on the Hugging Face Hub, checked before a library sees it: they read local folders of the same name.
+
+    Raises UsageError for what is no such name, and for one that is a file or folder here.
+    """
+    if not HUB_NAME.fullmatch(name) or ".." in name or len(name) > 200:
+        raise UsageError(f"hf:{name} is not a name on the Hugging Face Hub; write hf:NAME or hf:OWNER/NAME")
+    if Path(name).exists():
+        raise UsageError(f"hf:{name} is also a file or folder here, which would be read in place of the Hub's; for the "
+                         "one here leave out hf:, for the Hub's change the working folder")  # fmt: skip
+    return name
+
+
+def library_name(library: str, name: str) -> str:
+    """A model's name in timm or torchvision, checked before the library sees it: timm's may point elsewhere."""
+    if not LIBRARY_NAME.fullmatch(name):
+        raise UsageError(f"{library}:{name} is not a model's name; write {library}:NAME, such as {library}:resnet18, "
+                         "and for the Hugging Face Hub hf:NAME")  # fmt: skip
+    return name
 
 
 def location(name: Path | str) -> str:
     """The folder, or the name on the hub, as transformers takes it. Raises UsageError for what can be neither."""
     folder = Path(name).expanduser()
-    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name)):
+    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name) or ".." in name):
         raise UsageError(f"the encoder {name}: no such folder")
     return str(folder) if folder.is_dir() else str(name)
 

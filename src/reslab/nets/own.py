@@ -1,8 +1,10 @@
-"""A user's own Python file, run."""
+"""A user's own Python file, run: FILE.py:FUNCTION."""
 
+import contextlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +12,44 @@ from reslab.errors import ReslabError, UsageError, first_line, nearest
 
 
 def run_function(file: Path, function: str) -> Any:
-    """Run the user's file and call its function. Raises ReslabError that names the line where it fails."""
-    described = importlib.util.spec_from_file_location(file.stem, file)
+    """Run the user's file and call its function. Raises ReslabError that names the line where it fails.
+
+    `sys.path` and `sys.modules` are left as they were; what the file imported from its folder stays with the model.
+    """
+    name = file.stem if file.stem not in sys.modules else f"{file.stem}_file"
+    described = importlib.util.spec_from_file_location(name, file)
     assert described is not None  # it ends in .py
     assert described.loader is not None
     module = importlib.util.module_from_spec(described)
-    sys.path.insert(0, str(file.resolve().parent))  # it may import its neighbors
     try:
-        described.loader.exec_module(module)
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        if function not in known:
-            raise UsageError(f"{file} has no function {function!r}{nearest(function, known)}")
-        return getattr(module, function)()
+        with importable(file.resolve().parent):
+            sys.modules[name] = module  # dataclasses look their module up there
+            described.loader.exec_module(module)
+            known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            if function not in known:
+                raise UsageError(f"{file} has no function {function!r}{nearest(function, known)}")
+            return getattr(module, function)()
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                   if Path(frame.filename).resolve() == file.resolve()]  # fmt: skip
         line = f", line {places[-1]}" if places else ""
+        if isinstance(error, SystemExit):
+            raise ReslabError(f"{file}{line}: it called sys.exit({error.code!r}) in place of returning") from error
         raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Let modules be imported from the folder; forget them afterwards, as another folder may have the same names."""
+    path, modules = list(sys.path), dict(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
     finally:
-        sys.path.remove(str(file.resolve().parent))
+        sys.path[:] = path
+        for name in sys.modules.keys() - modules.keys():
+            origin = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(origin).is_relative_to(folder) and "site-packages" not in Path(origin).parts:
+                del sys.modules[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
+from reslab.nets.hub import HUB_NAME, hub_name
 from reslab.nets.own import run_function
 from reslab.run import Run, slug
 from reslab.stored.files import MissingFile, named
@@ -24,7 +25,7 @@ WORDS = Sentence(
     "FILE.py:FUNCTION, your own Python file, which is run: the function returns the model, or (model, example input), "
     "or (model, example input, labels)",
 )
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+CUTOFF = 0.8  # of difflib, for names that are guessed at
 Kind = Literal["images", "causal", "masked", "encoder", "own"]
 
 
@@ -120,15 +121,15 @@ def load(
         return Loaded(word=word, name=slug(f"{origin}-{rest}"), kind="images", initial=not weights,
                       **foreign.zoo(origin, rest, weights))  # fmt: skip
     if origin == "hf" or (path.is_dir() and (path / "config.json").is_file()):
-        return hugging(word, rest if origin == "hf" else str(path), weights is not False, shape_only)
+        return hugging(word, hub_name(rest) if origin == "hf" else str(path), weights is not False, shape_only)
     if file.endswith(".py"):
         return own(word, Path(file).expanduser(), function)
     if path.suffix == ".py" and path.is_file():
         raise UsageError(f"{word}: say which of its functions returns the model, such as {word}:make")
     if path.is_dir():
         return of_run(word, path, weights)
-    if HUB_NAME.fullmatch(word) and not path.parent.is_dir() and path.parent.name != "runs":
-        return hugging(word, word, weights is not False, shape_only)
+    if "/" in word and HUB_NAME.fullmatch(word) and not path.parent.is_dir() and path.parent.name != "runs":
+        return hugging(word, hub_name(word), weights is not False, shape_only)
     raise UsageError(unknown(word, path))
 
 
@@ -233,10 +234,12 @@ def own(word: str, file: Path, function: str) -> Loaded:
 def unknown(word: str, path: Path) -> str:
     """What was tried for a word that names nothing, and the nearest names."""
     from reslab.nets import names
+    from reslab.nets.catalog import elsewhere
 
     runs = [str(spec.parent) for spec in Path("runs").glob("**/spec.json")]
-    near = difflib.get_close_matches(word, runs, n=1, cutoff=0.5)
-    near += [f"net:{name}" for name in difflib.get_close_matches(word, names(), n=1, cutoff=0.6)]
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    hub = "" if "/" in word or path.suffix else f"; one of the Hugging Face hub would be hf:{word}"
-    return f"{word}: no run folder, checkpoint file or Hugging Face folder is called so{hub}{hint}"
+    near = difflib.get_close_matches(word, runs, n=1, cutoff=CUTOFF)
+    same = [name for name in names() if re.findall(r"\d+", name) == re.findall(r"\d+", word)]  # 51 layers are not 50
+    near += [f"net:{name}" for name in difflib.get_close_matches(word, same, n=1, cutoff=CUTOFF) if not elsewhere(word)]
+    others = f"; in timm or torchvision: timm:{word}" if elsewhere(word) else f"; on the Hugging Face Hub: hf:{word}"
+    hint = f"; did you mean {' or '.join(near)}?" if near else "" if "/" in word or path.suffix else others
+    return f"no run folder, checkpoint file or Hugging Face folder named {word!r}{hint}"

@@ -185,8 +185,8 @@ def read(name: str | Path, **changes: Any) -> Recipe:
 
     Raises UsageError for an unknown recipe, key or value, ReslabError for a damaged file.
     """
-    file = files("reslab.train.recipes").joinpath(f"{name}.toml")
-    source = file if file.is_file() else Path(name)
+    ours = str(name) in names()  # a name alone: no path leads into the package
+    source = files("reslab.train.recipes").joinpath(f"{name}.toml") if ours else Path(name)
     if isinstance(source, Path) and source.is_dir():
         raise UsageError(unknown_recipe(name))
     try:

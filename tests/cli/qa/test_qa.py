@@ -118,7 +118,7 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["train", "--data", "facts.json", "--questions", "0"], 2, "questions must be positive, got 0"),
         (["train", "--data", "facts.json", "--vocabulary", "20"], 2, "a vocabulary must hold more than 256 bytes"),
         (["train", "--data", "facts.json", "--hidden", "30"], 2, "hidden must be a multiple of its heads"),
-        (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe named 'qa-slow'; did you mean"),
+        (["train", "--data", "facts.json", "--recipe", "qa-slow"], 2, "no recipe named 'qa-slow' (available: "),
         (["train", "--data", "facts.json", "--recipe", "fast-cifar"], 2, "is for images only, got"),
         (["train", "--data", "unanswered.json", "--rule", "squad1"], 2, "has no answer, which squad1 cannot judge"),
         (["train", "--data", "facts.json", "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),

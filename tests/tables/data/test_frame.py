@@ -126,7 +126,7 @@ def test_rows_and_columns_are_taken() -> None:
     frame = read_frame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     assert same(frame.take([2, 0])["b"], ["z", "x"])
     assert frame.without("a").names == ("b",)
-    with pytest.raises(UsageError, match="no column 'aa'; did you mean 'a'"):
+    with pytest.raises(UsageError, match="no column 'aa'; the table has a, b"):
         frame.without("aa")
 
 

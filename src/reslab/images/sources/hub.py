@@ -8,6 +8,7 @@ from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, assemble
 from reslab.images.sources.encoded import HubCells, Rows
 from reslab.images.sources.parquet import IMAGE_NAMES, LABEL_NAMES, classes_of, labels_of
+from reslab.nets.hub import hub_name
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -17,6 +18,7 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
 
     Raises UsageError if it holds no labeled images, ReslabError if it cannot be loaded.
     """
+    hub_name(name)
     datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reslab.errors import ReslabError, UsageError, first_line, nearest
 from reslab.extras import need
+from reslab.nets.hub import hub_name
 
 FORMS = (".json", ".jsonl", ".parquet")
 COLUMNS = ("id", "question", "context", "answers")
@@ -105,6 +106,7 @@ def hub(name: str) -> dict[str, Iterable[Record]]:
 
     Raises UsageError for one of another format, ReslabError if it cannot be loaded.
     """
+    hub_name(name)
     datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
