@@ -7,7 +7,8 @@ from reslab.run import Run
 
 def write_card(run: Run, result: dict[str, Any]) -> None:
     """Write what was trained on which data, the errors, and how to use and reproduce the net."""
-    data, env = run.read_json("data.json"), run.read_json("env.json")
+    data = run.read_json("data.json", "name", "about", "fingerprint")
+    env = run.read_json("env.json", "device_name", "device", "threads", "torch", "reslab")
     choice = result["choice"]
     run.write_text(
         "README.md",

@@ -28,6 +28,7 @@ from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.tune import Choice, make_step, native_bf16
 
 WARM, TIMED = 1, 5  # steps of each head, interleaved
+NEEDED = ("exact", "f1", "ece", "parameters", "trained_parameters", "head_parameters")  # of each run's result
 STEPS, DONE = "results/steps.json", "results/compare.json"
 
 
@@ -153,7 +154,7 @@ def table(
     """The finished runs by head: mean and standard deviation over seeds."""
     rows = []
     for head in heads:
-        done = [run.read_json("results/train.json") for (name, _), run in runs.items()
+        done = [run.read_json("results/train.json", *NEEDED) for (name, _), run in runs.items()
                 if name == head and finished(run.folder)]  # fmt: skip
         row: dict[str, Any] = {"head": head, "seeds": len(done), "lr": trial.recipe_of(head, 0).lr,
                                "step_milliseconds": steps.get(head)}  # fmt: skip

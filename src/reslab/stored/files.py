@@ -85,12 +85,16 @@ def parsed(parse: Callable[[Any], Any], text: Any, where: str, *, cure: str = RE
 
 def depth(value: Any) -> int:
     """How many lists and objects lie inside one another, counted to just above DEEPEST."""
-    level, deep = [value], -1
+    level, deep = held_in([[value]]), 0
     while level and deep <= DEEPEST:
-        level = [one for each in level if isinstance(each, dict | list)
-                 for one in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
-        deep += 1
+        level, deep = held_in(level), deep + 1
     return deep
+
+
+def held_in(values: list[Any]) -> list[Any]:
+    """The lists and objects directly within lists and objects."""
+    each = (one.values() if isinstance(one, dict) else one for one in values)
+    return [inner for one in each for inner in one if isinstance(inner, dict | list)]
 
 
 def parse_json(text: str, where: str, *, cure: str = RESTORE) -> Any:

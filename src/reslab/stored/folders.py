@@ -46,11 +46,19 @@ class Reading(TypedDict, total=False):
     strict: bool
 
 
+class Options(TypedDict, total=False):
+    """What the data of images were loaded with."""
+
+    root: str
+    size: Count | None
+    memory: Number
+
+
 class Data(TypedDict, total=False):
     """data.json, and what a result says of its data."""
 
     word: str
-    options: Object
+    options: Options
     name: str
     about: str
     fingerprint: str | None
@@ -161,6 +169,8 @@ class Event(TypedDict, total=False):
     f1: Number
     lr: Number
     n: Count
+    examples_per_second: Number
+    images_per_second: Number
     best: Count
     threads: Whole
     precision: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reslab.errors import UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
 from reslab.images.task import ImageTask, set_aside
@@ -28,6 +28,7 @@ from reslab.train.recipe import Recipe, change, read, write
 from reslab.train.tune import choose
 
 KINDS = ("plain", "residual")
+KEPT = ("parameters", "train_error", "train_error_eval", "test_error", "seconds", "iterations", "test_n")  # of a result
 
 
 def degradation(
@@ -162,27 +163,21 @@ def gather(
     skipped: dict[str, None] = {}
     for folder in sorted(folders):
         run = Run(folder)
-        result, net = run.read_json("results/train.json"), read_spec(run)
+        result, net = run.read_json("results/train.json", *KEPT, "seed", "skipped", "drops"), read_spec(run)
+        if empty := [key for key in KEPT if result[key] is None]:
+            raise ReslabError(f"{run.path('results/train.json')} has no {empty[0]}: delete {folder} to train it again")
         who = {"net": net.name, "kind": "plain" if net.name.startswith("plain") else "residual", "depth": net.depth,
                "seed": result["seed"]}  # fmt: skip
-        keys = (
-            "parameters",
-            "train_error",
-            "train_error_eval",
-            "test_error",
-            "seconds",
-            "iterations",
-            "test_n",
-        )
         speed = result.get("examples_per_second", result.get("images_per_second"))  # its name in older runs
-        kept = {**{key: result[key] for key in keys}, "examples_per_second": speed}
+        kept = {**{key: result[key] for key in KEPT}, "examples_per_second": speed}
         skipped.update(dict.fromkeys(result["skipped"]))
         # The training error is of the last epoch: of a run shorter than one, of the images that it came to.
         train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)
         runs.append({**who, "folder": folder.name, "train_n": train_n, **kept})
         events = run.metrics()
-        train = [[e["iteration"], e["error"]] for e in events if e["event"] == "train"]
-        test = [[e["iteration"], e["error"]] for e in events if e["event"] == "eval" and e["part"] == "test"]
+        errors = [e for e in events if "iteration" in e and "error" in e]
+        train = [[e["iteration"], e["error"]] for e in errors if e["event"] == "train"]
+        test = [[e["iteration"], e["error"]] for e in errors if e["event"] == "eval" and e.get("part") == "test"]
         curves.append({**who, "train": train, "test": test})
     table = summarize(runs)
     return {

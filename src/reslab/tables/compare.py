@@ -100,7 +100,7 @@ def one(
     else:
         result = train(folder)
     test = {key: value for key, value in result["test"].items() if isinstance(value, float)}
-    spent = run.read_json(clock)["seconds"] if run.has(clock) else result["seconds"]
+    spent = run.read_json(clock, "seconds")["seconds"] if run.has(clock) else result["seconds"]
     return {**test, "parameters": result["parameters"], "epochs": result["epochs"], "seconds": spent}
 
 

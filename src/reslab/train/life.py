@@ -152,7 +152,7 @@ def account(work: Work, training: Training) -> dict[str, Any]:
     seconds = time.perf_counter() - training.began
     examples = training.iteration * training.recipe.batch
     return {
-        "data": work.run.read_json("data.json")["name"], "iterations": training.iteration,
+        "data": work.run.read_json("data.json", "name")["name"], "iterations": training.iteration,
         "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "seed": training.recipe.seed,
         "seconds": round(seconds, 2), "examples_per_second": round(examples / max(seconds, 1e-9), 2),
         "choice": training.choice.as_dict(), "command": work.command,
