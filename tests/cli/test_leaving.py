@@ -60,7 +60,7 @@ def test_the_list_leaves_out_what_an_option_is_not_for(
     assert main(["nets", "--shortcut", "C"]) == 0
     out = capsys.readouterr().out
     assert "resnet20" in out
-    assert "1 of 2 nets do not take this and are left out: vgg11 has no option 'shortcut'" in out
+    assert "1 of 2 nets do not accept these options and are omitted: vgg11 has no option 'shortcut'" in out
     assert main(["nets", "--init", "foo"]) == 2
 
 

@@ -112,6 +112,6 @@ def test_a_setting_switched_off_is_another_study(tmp_path: Path) -> None:
 def test_broken_images_are_said() -> None:
     recipe, run = read("digits", **QUICK), {"seed": 0, "iterations": 4}
     assert caveats([run], load("digits"), recipe, skipped=["a.png: cut", "b.png"])[-1] == (
-        "Broken training images left out: 2 (such as a.png: cut)."
+        "Broken training images skipped: 2 (such as a.png: cut)."
     )
     assert not any("Broken" in line for line in caveats([run], load("digits"), recipe, skipped=[]))

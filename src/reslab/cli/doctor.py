@@ -1,4 +1,4 @@
-"""reslab doctor: what is here, what is fast, what is broken and how to mend it."""
+"""reslab doctor: versions, device and speed of this machine; known problems and how to fix them."""
 
 import platform
 import subprocess
@@ -19,7 +19,7 @@ CURE = (
 
 
 def doctor(*, json: Json = False) -> None:
-    """Say versions, device, precision and threads, and name known faults with their cure."""
+    """Show versions, device, precision and threads; report known problems and how to fix them."""
     facts, faults = look()
     if json:
         say.as_json({"facts": facts, "faults": faults})
@@ -27,9 +27,9 @@ def doctor(*, json: Json = False) -> None:
     for key, value in facts.items():
         print(f"{key:<14} {value}")
     for fault in faults:
-        print(f"\nfault: {fault}")
+        print(f"\nproblem: {fault}")
     if not faults:
-        print("\nno fault found. Next: reslab study degradation")
+        print("\nno known problem found. Next: reslab study degradation")
 
 
 def look() -> tuple[dict[str, Any], list[str]]:

@@ -1,4 +1,4 @@
-"""reslab eval: how often a trained net errs."""
+"""reslab eval: the error of a trained net."""
 
 import warnings
 from dataclasses import replace
@@ -19,27 +19,33 @@ def evaluate(
     model: Annotated[Path, Parameter(help="A run folder, or a checkpoint file with --net and --data.")],
     /,
     *,
-    net: Annotated[str | None, Parameter(help="The net a checkpoint file is of.")] = None,
-    data: Annotated[str | None, Parameter(help="By default the run's own.")] = None,
-    part: Annotated[Literal["test", "train"], Parameter(help="Which images.")] = "test",
-    crops: Annotated[Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirrors.")] = 1,
+    net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None,
+    data: Annotated[str | None, Parameter(help="Data to evaluate on (default: the run's own).")] = None,
+    part: Annotated[Literal["test", "train"], Parameter(help="Which part of the data to use.")] = "test",
+    crops: Annotated[
+        Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirror images.")
+    ] = 1,
     scales: Annotated[
         list[str] | None,
-        Parameter(help="Fully convolutional, shorter sides averaged over.", negative=(), consume_multiple=True),
+        Parameter(
+            help="Fully convolutional evaluation, averaged over these lengths of the shorter side.",
+            negative=(),
+            consume_multiple=True,
+        ),
     ] = None,
     normalize: Annotated[
         Literal["pixel", "channel", "imagenet", "none"] | None,
-        Parameter(help="For a checkpoint file: what it was trained with."),
+        Parameter(help="For a checkpoint file: the normalization it was trained with."),
     ] = None,
     precise_bn: Annotated[
-        bool, Parameter(help="First average BN statistics over the training images.", negative=())
+        bool, Parameter(help="First average the BatchNorm statistics over the training images.", negative=())
     ] = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Top-1 and top-5 error with its 95 % interval; into the run's page: errors by class and the confusion matrix."""
+    """Measure the test error with a 95 % interval; add per-class errors and the confusion matrix to the run's page."""
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.task import average_norms
     from reslab.train.folder import pick_device
@@ -108,7 +114,7 @@ def gather(
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")
     if net is None or data is None:
-        raise UsageError(f"{model} is a file: say which net it is of and which data to take, with --net and --data")
+        raise UsageError(f"{model} is a checkpoint file: name its net with --net and the data with --data")
     images = load(data, **options)
     channels, height, width = images.shape
     sizes = {"classes": len(images.classes), "channels": channels, "size": min(height, width)}

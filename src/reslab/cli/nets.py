@@ -13,16 +13,16 @@ from reslab.nets.listing import listing
 
 
 def nets(
-    name: Annotated[str | None, Parameter(help="A net to draw stage by stage.")] = None,
+    name: Annotated[str | None, Parameter(help="A net to show stage by stage.")] = None,
     /,
     *,
-    classes: Annotated[int | None, Parameter(help="Outputs.")] = None,
-    channels: Annotated[int | None, Parameter(help="Of the input image.")] = None,
+    classes: Annotated[int | None, Parameter(help="Number of classes.")] = None,
+    channels: Annotated[int | None, Parameter(help="Channels of the input image.")] = None,
     size: Annotated[int | None, Parameter(help="Side of the input image in pixels.")] = None,
     net: NetFlags | None = None,
     json: Json = False,
 ) -> None:
-    """List the networks with depth, parameters, multiply-adds and receptive field, or draw one of them."""
+    """List the networks with depth, parameters, multiply-adds and receptive field, or show one stage by stage."""
     sizes = {"classes": classes, "channels": channels, "size": size}
     options = {**given(net), **{key: value for key, value in sizes.items() if value is not None}}
     if name is not None:
@@ -38,8 +38,11 @@ def nets(
          f"{r['receptive_field']} px") for r in rows
     ])  # fmt: skip
     if refusals:
-        print(f"{len(refusals)} of {len(rows) + len(refusals)} nets do not take this and are left out: {refusals[0]}")
-    print("plain50 is resnet50 without shortcuts; any CIFAR depth 6n+2 can be named. Next: reslab nets resnet50")
+        print(
+            f"{len(refusals)} of {len(rows) + len(refusals)} nets do not accept these options "
+            f"and are omitted: {refusals[0]}"
+        )
+    print("plain50 is resnet50 without shortcuts; every CIFAR depth 6n+2 has a name. Next: reslab nets resnet50")
 
 
 def count_all(options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[UsageError]]:

@@ -11,52 +11,54 @@ from cyclopts import Parameter, Token
 from reslab.train.recipe import IMAGES, Recipe
 
 RECIPE_HELP = {
-    "batch": "Images (windows of a text, rows of a table) a batch.",
-    "epochs": "Passes over the training part; replaces iterations.",
-    "iterations": "Updates; replaces epochs.",
+    "batch": "Examples per batch (images, windows of text or table rows).",
+    "epochs": "Passes over the training part; replaces --iterations.",
+    "iterations": "Number of weight updates; replaces --epochs.",
     "optimizer": "SGD with momentum, or AdamW.",
     "lr": "Learning rate (the highest of the schedule).",
-    "layer_decay": "Rate of a layer as a share of the layer's above it; 1: all the same.",
-    "momentum": "Of SGD.",
-    "nesterov": "Nesterov's momentum.",
-    "weight_decay": "L2 penalty.",
-    "decay_all": "Decay norms and biases too, as the paper does.",
-    "clip": "Largest norm of the gradient; 0: no clipping.",
-    "label_smoothing": "Share of the target spread over all classes.",
-    "ema": "Decay of an average of the weights; 0: none.",
-    "stochastic_depth": "Chance that a mini-batch leaves out the last residual block; earlier blocks less.",
-    "active_blocks": "Train exactly so many residual blocks a mini-batch, drawn anew each time.",
-    "schedule": "How the learning rate changes.",
-    "drops": "Where `steps` divides the rate: iterations, or shares of the run.",
-    "drop_factor": "By how much a drop divides the rate.",
-    "patience": "Epochs that `plateau` waits for a better error.",
-    "warmup": "Iterations (or share) over which the rate rises.",
-    "warmup_lr": "Rate held until the training error is below --warmup-error.",
-    "warmup_error": "Percent; see --warmup-lr.",
-    "warmup_depth": "Least depth of net that --warmup-lr is for.",
-    "validation": "Training images or rows (or a share of them) set aside for validation.",
-    "augment": "Shift by a padded crop, random scale and crop, or none.",
-    "pad": "Pixels that `crop` pads.",
-    "flip": "Mirror half of the training images.",
-    "color": "AlexNet's color augmentation, for `scale`.",
-    "shortest": "Least shorter side of `scale`, in pixels.",
-    "longest": "Greatest shorter side of `scale`, in pixels.",
-    "mean": "What is subtracted.",
-    "std": "Divide by the standard deviation of each channel.",
-    "early_stop": "Stop after so many evaluations of the validation part with none better, and keep the best net.",
-    "precision": "auto tries what is fastest here.",
-    "memory_format": "auto tries what is fastest here.",
-    "compile": "auto tries it for runs long enough to repay it.",
-    "checkpointing": "Compute an encoder's layers again going back: less memory, more time.",
-    "deterministic": "Only deterministic algorithms.",
-    "threads": "CPU threads; 0: PyTorch's choice.",
-    "workers": "Processes that decode images.",
+    "layer_decay": "Multiply the learning rate by this for each layer further from the head; "
+    "1: the same rate everywhere.",
+    "momentum": "Momentum of SGD.",
+    "nesterov": "Use Nesterov momentum.",
+    "weight_decay": "Weight decay (L2 penalty).",
+    "decay_all": "Apply weight decay to norms and biases too, as the paper does.",
+    "clip": "Clip the gradient to this norm; 0: no clipping.",
+    "label_smoothing": "Label smoothing: share of the target spread evenly over all classes.",
+    "ema": "Decay of the exponential moving average of the weights; 0: no averaging.",
+    "stochastic_depth": "Probability of dropping the last residual block (stochastic depth); earlier "
+    "blocks are dropped less often.",
+    "active_blocks": "Train exactly this many residual blocks per mini-batch, sampled at random each time; 0: all.",
+    "schedule": "Learning rate schedule.",
+    "drops": "Where the `steps` schedule divides the rate: iterations, or shares of the run.",
+    "drop_factor": "Factor by which the learning rate is divided at each drop.",
+    "patience": "Epochs without improvement before the `plateau` schedule divides the rate.",
+    "warmup": "Iterations (or share of the run) over which the rate rises.",
+    "warmup_lr": "Learning rate used until the training error falls below --warmup-error.",
+    "warmup_error": "Training error in percent that ends --warmup-lr.",
+    "warmup_depth": "Use --warmup-lr only for nets at least this deep.",
+    "validation": "Number (or share) of training examples set aside for validation.",
+    "augment": "Augmentation: `crop` (padded crop), `scale` (random scale and crop) or `none`.",
+    "pad": "Pixels of padding for `crop`.",
+    "flip": "Mirror half of the training images at random.",
+    "color": "AlexNet's color augmentation (with `scale`).",
+    "shortest": "Smallest length of the shorter side, in pixels (`scale` augmentation).",
+    "longest": "Largest length of the shorter side, in pixels (`scale` augmentation).",
+    "mean": "Which mean to subtract from the images: per pixel, per channel, ImageNet's, or none.",
+    "std": "Divide the images by each channel's standard deviation.",
+    "early_stop": "Stop after this many validation evaluations without improvement and keep the best net; 0: never.",
+    "precision": "Numeric precision; auto measures which is fastest on this machine.",
+    "memory_format": "Memory format; auto measures which is fastest on this machine.",
+    "compile": "torch.compile; auto tries it when the run is long enough to repay the compilation.",
+    "checkpointing": "Recompute the encoder's layers in the backward pass: less memory, more time.",
+    "deterministic": "Use only deterministic algorithms.",
+    "threads": "Number of CPU threads; 0: PyTorch's default.",
+    "workers": "Number of processes that decode images; 0: decode in the main process.",
     "evaluate_every": "Epochs between evaluations.",
     "checkpoint_seconds": "Seconds between checkpoints.",
-    "look": "Iterations between looks at the norms of weights and gradients; 0: none.",
-    "tensorboard": "Write TensorBoard events too (extra `track`).",
-    "precise_bn": "At the end, average BN statistics over the training images.",
-    "seed": "Of initialization, order and augmentation.",
+    "look": "Log the norms of weights and gradients every this many iterations; 0: never.",
+    "tensorboard": "Also write TensorBoard events (extra `track`).",
+    "precise_bn": "After training, average the BatchNorm statistics over all training images.",
+    "seed": "Random seed for initialization, data order and augmentation.",
 }
 
 
@@ -110,15 +112,31 @@ else:
 @dataclass(frozen=True, kw_only=True)
 class _NetFlags:
     shortcut: Annotated[
-        Literal["A", "A-both", "B", "C", "none"] | None, Parameter(help="Option A, B or C; none: plain.")
+        Literal["A", "A-both", "B", "C", "none"] | None,
+        Parameter(help="Shortcut option A, B or C; none: the plain net."),
     ] = None
-    block: Annotated[Literal["basic", "bottleneck"] | None, Parameter(help="Two 3x3, or 1x1-3x3-1x1.")] = None
-    activation: Annotated[Literal["post", "pre"] | None, Parameter(help="conv-BN-ReLU, or BN-ReLU-conv (v2).")] = None
-    stride_on: Annotated[Literal["1x1", "3x3"] | None, Parameter(help="Of a bottleneck: the paper's, or v1.5.")] = None
-    stem: Annotated[Literal["imagenet", "cifar"] | None, Parameter(help="7x7 and pool, or one 3x3.")] = None
-    init: Annotated[str | None, Parameter(help="he, he-in, xavier, orthogonal, torch, normal:STD.")] = None
-    norm: Annotated[bool | None, Parameter(help="BatchNorm after convolutions.")] = None
-    zero_last_norm: Annotated[bool | None, Parameter(help="Start each branch's last BN at zero.")] = None
+    block: Annotated[
+        Literal["basic", "bottleneck"] | None, Parameter(help="Block of two 3x3 convolutions, or 1x1, 3x3, 1x1.")
+    ] = None
+    activation: Annotated[
+        Literal["post", "pre"] | None,
+        Parameter(help="Post-activation (conv, BN, ReLU) or pre-activation (BN, ReLU, conv; v2)."),
+    ] = None
+    stride_on: Annotated[
+        Literal["1x1", "3x3"] | None,
+        Parameter(help="Which convolution of a bottleneck has the stride: 1x1 (the paper) or 3x3 (v1.5)."),
+    ] = None
+    stem: Annotated[
+        Literal["imagenet", "cifar"] | None,
+        Parameter(help="Stem: 7x7 convolution and pooling (imagenet), or one 3x3 convolution (cifar)."),
+    ] = None
+    init: Annotated[
+        str | None, Parameter(help="Initialization: he, he-in, xavier, orthogonal, torch or normal:STD.")
+    ] = None
+    norm: Annotated[bool | None, Parameter(help="BatchNorm after each convolution.")] = None
+    zero_last_norm: Annotated[bool | None, Parameter(help="Initialize the last BatchNorm of each branch to zero.")] = (
+        None
+    )
 
 
 NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (each replaces the named net's own)")]
@@ -127,10 +145,14 @@ NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (each replaces th
 @dataclass(frozen=True, kw_only=True)
 class _DataFlags:
     root: Annotated[
-        Path | None, Parameter(help="Folder of the original files (default: $RESLAB_DATA or the cache).")
+        Path | None, Parameter(help="Folder of the original data files (default: $RESLAB_DATA or the cache).")
     ] = None
-    size: Annotated[int | None, Parameter(help="Side in pixels that images are brought to.", converter=whole)] = None
-    download: Annotated[bool, Parameter(help="Fetch the original files, checksum verified.", negative=())] = False
+    size: Annotated[
+        int | None, Parameter(help="Resize and center-crop images to this size in pixels.", converter=whole)
+    ] = None
+    download: Annotated[bool, Parameter(help="Download the original files; checksums are verified.", negative=())] = (
+        False
+    )
 
 
 DataFlags = Annotated[_DataFlags, Parameter(name="*", group="Data")]

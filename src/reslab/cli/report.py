@@ -14,7 +14,7 @@ def report(
     out: Annotated[Path | None, Parameter(help="The HTML file (default: report.html in the folder).")] = None,
     json: Json = False,
 ) -> None:
-    """Write what was measured as one self-contained HTML page; several runs are compared on one."""
+    """Write stored results as one self-contained HTML page; several runs are compared on one page."""
     from reslab.report import write, write_many
 
     page = (

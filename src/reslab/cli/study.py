@@ -16,7 +16,7 @@ from reslab.run import command_line, slug
 from reslab.statistics import plus_minus
 from reslab.train.recipe import read
 
-app = App(name="study", help="Run a whole experiment and write it as a page.", help_format="plaintext")
+app = App(name="study", help="Run a whole experiment and write a page with its results.", help_format="plaintext")
 
 
 @app.command
@@ -24,10 +24,12 @@ def degradation(
     *,
     data: Annotated[str, Parameter(help="As for `reslab train`.")] = "digits",
     depths: Annotated[list[int], Parameter(help="Depths to compare.", consume_multiple=True, negative=())] = [20, 56],  # noqa: B006
-    seeds: Annotated[int, Parameter(help="Runs of every net, seeds counted up from --seed.")] = 3,
-    recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
+    seeds: Annotated[int, Parameter(help="Runs per net; seeds count up from --seed.")] = 3,
+    recipe: Annotated[
+        str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
-    jobs: Annotated[int, Parameter(help="Trainings at a time; 0: one a core, or one on an accelerator.")] = 0,
+    jobs: Annotated[int, Parameter(help="Trainings in parallel; 0: one per core, or one on an accelerator.")] = 0,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,

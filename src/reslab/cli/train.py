@@ -20,9 +20,13 @@ def train(
     net: Annotated[str | None, Parameter(help="Name of a net; `reslab nets` lists them (default: resnet20).")] = None,
     data: Annotated[
         str | None,
-        Parameter(help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file, hf:NAME."),
+        Parameter(
+            help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file or hf:NAME."
+        ),
     ] = None,
-    recipe: Annotated[str | None, Parameter(help="Name or TOML file; by default the data's own.")] = None,
+    recipe: Annotated[
+        str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -31,7 +35,7 @@ def train(
     recipe_flags: RecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train a net. The same command goes on where it was stopped; finished, it does nothing."""
+    """Train a net. Run the same command again to resume; if the run is already finished, nothing happens."""
     run, loaded = None, None
     if resume:
         asked = {"net": net, "data": data, "recipe": recipe, **given(net_flags), **data_options(data_flags)}
@@ -62,7 +66,9 @@ def train(
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return
-    print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
+    print(
+        f"{run.folder} is already finished; nothing to do" if before else f"trained {result['net']} on {result['data']}"
+    )
     print(
         f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in {result['choice']['precision']}), "
         f"training error {say.percent(result['train_error'])}, {result['iterations']} iterations, "
@@ -82,6 +88,6 @@ def work(run: Run, data: Any, device: str) -> dict[str, Any]:
 
 
 def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
-    """The data's flags, with what the recipe needs of the loading."""
+    """The data's flags, with the loading options that the recipe needs."""
     # For `scale` every size is decoded anew from the file, so nothing is kept decoded.
     return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}

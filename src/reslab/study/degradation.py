@@ -75,7 +75,8 @@ def degradation(
                 )
                 folders.append(run.folder)
     how = f"{recipe.precision} {recipe.memory_format}"
-    say(f"{len(folders)} runs, {jobs} at a time, {recipe.threads or 'PyTorch-chosen'} threads each, {how}")
+    threads = "1 thread" if recipe.threads == 1 else f"{recipe.threads or 'PyTorch-chosen'} threads"
+    say(f"{len(folders)} runs, {jobs} in parallel, {threads} each, {how}")
     train_all(folders, jobs=jobs, device=device, rows=rows)
     result = gather(study, folders, data=loaded, recipe=recipe, command=command, device=device)
     study.write_json("study.json", result)
@@ -148,7 +149,8 @@ def settle(
                     steps=recipe.length(task.examples))  # fmt: skip
     torch.set_num_threads(before)
     if choice.milliseconds:
-        say(f"fastest here: {choice} ({', '.join(f'{k} {v:.0f} ms' for k, v in choice.milliseconds.items())})")
+        times = ", ".join(f"{way} {ms:.0f} ms" for way, ms in choice.milliseconds.items())
+        say(f"fastest on this machine: {choice} ({times})")
     recipe = change(recipe, precision=choice.precision, memory_format=choice.memory_format,
                     compile="on" if choice.compile else "off")  # fmt: skip
     study.write_text("recipe.toml", write(recipe))
@@ -231,7 +233,7 @@ def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe, *, skip
         lines.append("One seed a net: a difference between two nets has no spread to be held against.")
     if skipped:
         some = f"such as {skipped[0]}" if len(skipped) > 1 else skipped[0]
-        lines.append(f"Broken training images left out: {len(skipped)} ({some}).")
+        lines.append(f"Broken training images skipped: {len(skipped)} ({some}).")
     if recipe.precision == "bf16":
         lines.append("For all nets, in training and for every error given here, convolutions ran in bf16 (weights, "
                      "norms' statistics and loss in fp32).")  # fmt: skip

@@ -56,9 +56,9 @@ def test_what_is_kept_and_what_it_replaces(own: Path, capsys: pytest.CaptureFixt
     assert run.has("look.html")
     assert len(run.read_json("results/look-merges.json")["merges"]) == 1
     assert main(["look", "influence", "own.py:labelled", "--samples", "1"]) == 0
-    assert f"in place of those of {seen['when'].replace('T', ' ')} (n = 3)" in capsys.readouterr().out
+    assert f"(replaces those of {seen['when'].replace('T', ' ')} (n = 3))" in capsys.readouterr().out
     assert main(["look", "influence", "own.py:example", "--out", "runs/look-own-labelled"]) == 2
-    assert "holds what was seen in another model (word " in capsys.readouterr().err
+    assert "holds results of another model (word " in capsys.readouterr().err
 
 
 def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +70,7 @@ def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.Ca
     assert [layer["module"] for layer in found["responses"]["layers"]] == ["0", "2"]
     assert main(["look", "all", "own.py:plain"]) == 0
     out = capsys.readouterr().out
-    assert f"paths: left out: {why}" in out
+    assert f"paths: skipped: {why}" in out
     assert "report: runs/look-own-plain/look.html\n" in out
 
 
@@ -117,7 +117,7 @@ def test_twins_side_by_side_fit_their_data(own: Path, capsys: pytest.CaptureFixt
     assert "report: both/look.html" in capsys.readouterr().out
     assert sorted(path.name for path in Path("both").iterdir()) == ["look.html", "net-plain8", "net-resnet8"]
     assert main(["look", "gradients", "net:resnet8", "--data", "digits", "--size", "16"]) == 2
-    assert "holds what was seen in another model (size 8 there, 16 now)" in capsys.readouterr().err
+    assert "holds results of another model (size 8 there, 16 now)" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")  # others' deprecations
@@ -140,8 +140,8 @@ def test_language_models_get_the_labels_they_learned(zoo: Path, own: Path, capsy
 def test_merges_need_no_data_and_no_weights(zoo: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["look", "merges", str(zoo / "causal"), "--no-weights"]) == 0
     out = capsys.readouterr().out
-    assert "GPT2LMHeadModel: 4 residual merges" in out
-    assert "0-3 cuttable: nothing follows the addition" in out
+    assert "GPT2LMHeadModel: 4 residual connections" in out
+    assert "0-3 removable: nothing follows the addition" in out
     assert out.endswith("--no-weights --data DATA\n")
     assert main(["look", "merges", "net:cifar_vgg11_bn"]) == 0
     assert "no residual connection was recognized in VGG: no sum of a skip" in capsys.readouterr().out
@@ -207,7 +207,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             ["influence", "own.py:example", "--device", "quantum"],
             "device 'quantum' is not available on this",
         ),
-        (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; name a folder with --out"),
+        (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; choose a folder with --out"),
         (2, ["influence", "own.py:example", "--out", "."], ". is not empty and holds no results of `reslab look`"),
         (
             2,
@@ -305,7 +305,7 @@ def test_a_result_is_kept_where_its_page_cannot_be_drawn(own: Path, capsys: pyte
     assert main(["look", "readout", "own.py:labelled", "--out", "out"]) == 0
     told = capsys.readouterr()
     assert "results: out/results/look-readout.json" in told.out
-    assert "warning: there is no page: cannot write out/look.html" in told.err
+    assert "warning: the page was not written: cannot write out/look.html" in told.err
 
 
 def test_stopped_with_ctrl_c(own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

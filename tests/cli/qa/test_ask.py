@@ -92,12 +92,12 @@ def test_standard_input(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["What?", "--context"], "there is no text to look in: name files, folders or - after --context"),
+        (["What?", "--context"], "there is no text to search: name files, folders or - after --context"),
         (["What?", "--context", "gone.txt"], "gone.txt: no such file or folder"),
         (["What?", "--context", "bare"], "bare holds no .txt files; name others one by one"),
-        (["What?", "--context", "empty.txt"], "there is no text to look in: empty.txt is empty"),
+        (["What?", "--context", "empty.txt"], "there is no text to search: empty.txt is empty"),
         (["What?", "--context", "empty.txt", "blank.txt"],
-         "there is no text to look in: empty.txt, blank.txt are empty"),
+         "there is no text to search: empty.txt, blank.txt are empty"),
         (["--context", "boats.txt"], 'there is no question: reslab qa ask RUN "Who wrote it?" --context FILE'),
         ([" ", "--context", "boats.txt"], "the question is empty"),
         (["What?", "--context", "boats.txt", "--top", "99"], "top must be from 1 to 20, got 99"),
@@ -128,7 +128,7 @@ def test_no_context_no_text_no_run(colors: Path, here: Path, capsys: pytest.Capt
 def test_empty_files_among_others_are_left_out(colors: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("more/empty.txt").touch()
     assert main(["qa", "ask", str(colors), "What color?", "--context", "more"]) == 0
-    assert "warning: empty files left out: 1 (more/empty.txt)" in capsys.readouterr().err
+    assert "warning: empty files ignored: 1 (more/empty.txt)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"next:   reslab qa ask {folder} QUESTION --context FILE" in said
     assert "F1" in (folder / "report.html").read_text()
     assert trained("--head", "tokens", "--layers", "1") == 0
-    assert f"{folder} is finished: nothing to do" in capsys.readouterr().out
+    assert f"{folder} is already finished; nothing to do" in capsys.readouterr().out
 
     assert main(["qa", "eval", str(folder), "--json"]) == 0
     result, stored = told(capsys), json.loads((folder / "results" / "train.json").read_text())
@@ -135,7 +135,7 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
             2,
             "mine.json has no prediction for any question",
         ),
-        (["compare", "--data", "facts.json", "--encoder", "small"], 2, "takes an encoder that has read before"),
+        (["compare", "--data", "facts.json", "--encoder", "small"], 2, "needs a pretrained encoder"),
         (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x"], 2, "rates are given as HEAD=RATE"),
         (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x=1"], 2, "there is no head 'x'"),
     ],

@@ -90,13 +90,13 @@ def test_from_a_file_to_predictions(here: Path, capsys: pytest.CaptureFixture[st
     assert "(95 % interval " in out
     assert "n = 24)" in out  # a fifth of 120
     assert "expected calibration error" in out
-    assert "mattered most, by what shuffling them costs in accuracy: " in out
+    assert "most important columns (accuracy lost by shuffling): " in out
     assert f"next:   reslab tables predict {folder} FILE" in out
     assert "Predicting pays" in (folder / "report.html").read_text()
 
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
     assert trained() == 0
-    assert capsys.readouterr().out.startswith(f"{folder} is finished: nothing to do\naccuracy ")
+    assert capsys.readouterr().out.startswith(f"{folder} is already finished; nothing to do\naccuracy ")
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
     assert main(["tables", "predict", str(folder), "people.csv", "--keep", "id", "--json"]) == 0
@@ -218,7 +218,7 @@ def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "2 × gated" in Path("both/report.html").read_text()
     capsys.readouterr()
     assert trained("--members", "2", "--seed", "5", "--out", "both") == 0
-    assert capsys.readouterr().out.startswith("both is finished: nothing to do")
+    assert capsys.readouterr().out.startswith("both is already finished; nothing to do")
     for words, sentence in (
         (["--members", "3"], "both already contains 2 members, not 3; choose another folder with --out"),
         (["--members", "2", "--lr", "1"], "both/s0 already contains a run with different settings (lr"),

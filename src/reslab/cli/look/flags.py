@@ -14,40 +14,46 @@ from reslab.subject.inputs import Wanted
 INPUT_HELP = {
     "data": "Images as for `reslab train`, by default the run's own. For language models and encoders texts: "
     "a .txt, .json (SQuAD's form), .jsonl or .parquet file.",
-    "part": "Which images.",
-    "samples": "How many, drawn by --seed (default: 1000 images, 100 windows).",
-    "batch": "Samples in a pass (default: 100 images, 10 windows). It bounds the memory: of --samples, only the "
-    "inputs themselves are held.",
-    "normalize": "What a model that is no run was trained with (default: what it says itself, or imagenet).",
-    "labels": "--no-labels where the labels are not those the model learned.",
-    "column": "Of a .parquet or .jsonl with texts (default: text).",
-    "length": "Tokens in a window of text (default: 128, or what the model takes).",
-    "random": "Random inputs in place of data.",
+    "part": "Which part of the data to use.",
+    "samples": "Number of samples, drawn at random (default: 1000 images or 100 windows).",
+    "batch": "Samples per pass (default: 100 images or 10 windows). Controls memory use.",
+    "normalize": "Normalization of a model not trained with reslab (default: the model's own, or imagenet).",
+    "labels": "Use --no-labels if the data's labels differ from the classes the model was trained on.",
+    "column": "Column with the texts of a .parquet or .jsonl file (default: text).",
+    "length": "Tokens per window of text (default: 128, or the model's maximum).",
+    "random": "Use random inputs instead of data.",
     "input": "Shape of a random input, such as 3x224x224.",
-    "seed": "Of samples, masked words, initialization, draws.",
+    "seed": "Random seed for the samples, masked words, initialization and random draws.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ModelFlags:
-    net: Annotated[str | None, Parameter(help="The net that a checkpoint file is of.")] = None
+    net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None
     weights: Annotated[
         bool | None,
-        Parameter(help="timm:, torchvision: with trained weights, fetched once; --no-weights: any as initialized."),
+        Parameter(
+            help="Load pretrained weights (downloaded once) for timm: and torchvision: models; --no-weights uses "
+            "random initialization."
+        ),
     ] = None
     merge: Annotated[
         list[str] | None,
-        Parameter(help="A module that is a merge, its addition hidden in a kernel; may be repeated.", negative=()),
+        Parameter(
+            help="Treat this module as a residual connection (its addition is hidden in a kernel); may be repeated.",
+            negative=(),
+        ),
     ] = None
     out: Annotated[
         Path | None,
         Parameter(
-            help="Folder of the results (default: the run, or runs/look-NAME); of several models one in it for each."
+            help="Folder of the results (default: the run's folder, or runs/look-NAME); several "
+            "models get one subfolder each."
         ),
     ] = None
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="Of weights and images.")] = "fp32"
-    threads: Annotated[int, Parameter(help="CPU threads; 0: PyTorch's choice.", converter=whole)] = 0
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="Precision of weights and inputs.")] = "fp32"
+    threads: Annotated[int, Parameter(help="Number of CPU threads; 0: PyTorch's default.", converter=whole)] = 0
 
 
 ModelFlags = Annotated[_ModelFlags, Parameter(name="*", group="Model")]

@@ -1,4 +1,4 @@
-"""Where the results of `reslab look` lie, and what is said of them: look.json, results/look-VERB.json, the page."""
+"""Where the results of `reslab look` are stored: look.json, results/look-VERB.json, the page."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ def folder(loaded: Loaded, out: Path | None, several: bool) -> Run:
     if not run.folder.exists() or (own is not None and run.folder.resolve() == own.folder.resolve()):
         return run
     if not run.folder.is_dir():
-        raise UsageError(f"{run.folder} is a file; name a folder with --out")
+        raise UsageError(f"{run.folder} is a file; choose a folder with --out")
     if not run.has("look.json"):
         if any(run.folder.iterdir()):
             raise UsageError(
-                f"{run.folder} is not empty and holds no results of `reslab look`; name another with --out"
+                f"{run.folder} is not empty and holds no results of `reslab look`; choose another folder with --out"
             )
         return run
     unlike = differing(run.read_json("look.json", "model")["model"], loaded.describe())
     if unlike:
-        raise UsageError(f"{run.folder} holds what was seen in another model ({unlike}); name another with --out")
+        raise UsageError(f"{run.folder} holds results of another model ({unlike}); choose another folder with --out")
     return run
 
 
@@ -62,7 +62,7 @@ def keep(subject: Any, verb: str, found: Any, *, seconds: float, **settings: Any
     if not before:
         return f"results: {run.path(name)}"
     of = f" (n = {before['n']})" if before.get("n") else ""
-    return f"results: {run.path(name)}, in place of those of {before.get('when', 'before').replace('T', ' ')}{of}"
+    return f"results: {run.path(name)} (replaces those of {before.get('when', 'an earlier run').replace('T', ' ')}{of})"
 
 
 def draw(runs: Sequence[Run], out: Path | None = None) -> str | None:
@@ -72,5 +72,5 @@ def draw(runs: Sequence[Run], out: Path | None = None) -> str | None:
     try:
         return str(pages.write([run.folder for run in runs], out=out))
     except ReslabError as error:  # what was measured is stored all the same
-        warnings.warn(f"there is no page: {words(error).partition(';')[0]}", stacklevel=2)
+        warnings.warn(f"the page was not written: {words(error).partition(';')[0]}", stacklevel=2)
         return None

@@ -1,4 +1,4 @@
-"""The main numbers of what was seen in a model, in a few lines; the page has the rest."""
+"""The main results of `reslab look` in a few lines; the page has the rest."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -10,21 +10,22 @@ FEW = 5  # lines of the most telling
 
 
 def merges(found: Any) -> None:
-    """Every merge as a row; below, why branches can be cut or not."""
+    """Every residual connection as a row; below, why its block can be removed or not."""
     if found:
         rows = [
             (f"{'  ' * m.depth}{m.index}", place(m.module), m.kind, size(m.before), size(m.shape),
              f"{m.params:,}", say.millions(m.macs // found.batch), "yes" if m.cuttable else "no") for m in found
         ]  # fmt: skip
-        say.table(("merge", "module", "kind", "from", "to", "parameters", "MACs", "cuttable"), rows,
-                  title=f"{found.model}: {len(found)} residual merges (MACs of one sample)")  # fmt: skip
+        say.table(("block", "module", "kind", "from", "to", "parameters", "MACs", "removable"), rows,
+                  title=f"{found.model}: {len(found)} residual connections (MACs per sample)")  # fmt: skip
         reasons: dict[str, list[int]] = {}
         for m in found:
-            reasons.setdefault(f"{'cuttable' if m.cuttable else 'not cuttable'}: {m.why}", []).append(m.index)
+            reasons.setdefault(f"{'removable' if m.cuttable else 'not removable'}: {m.why}", []).append(m.index)
         for why, indices in reasons.items():
             print(f"{spans(indices)} {why}")
     if found.sums:
-        print(f"sums of equal sides, which are no merges: {', '.join(place(m.path) for m in found.sums)}")
+        sums = ", ".join(place(m.path) for m in found.sums)
+        print(f"sums of two equal sides, not counted as residual connections: {sums}")
     for note in found.notes:
         print(note)
 
@@ -49,57 +50,58 @@ def gradients(found: Any) -> None:
 
 def lesions(found: Any) -> None:
     name = found.metrics[0]
-    print(f"whole model: {values(found.whole)}, n = {found.n} ({found.method}{': ' + found.why if found.why else ''})")
+    print(f"intact model: {values(found.whole)}, n = {found.n} ({found.method}{': ' + found.why if found.why else ''})")
     for title, rows in (("one branch silenced", found.single), ("one layer left out", found.layers)):
         worst = sorted(rows, key=lambda row: -row.values[name])
         if worst:
             middle = figure(name, median(row.values[name] for row in rows))
-            print(f"{title}: median {name} {middle}; those that matter most:")
+            print(f"{title}: median {name} {middle}; largest effects:")
         for row in worst[:FEW]:
-            at = f"merge {row.merge}" if hasattr(row, "merge") else f"layer {row.layer}"
+            at = f"block {row.merge}" if hasattr(row, "merge") else f"layer {row.layer}"
             print(f"  {at} ({place(row.module)}, {row.kind}): {values(row.values)}")
     for drawn in found.random:
         seen = drawn.values[name]
-        print(f"{drawn.k} branches at random: median {name} {figure(name, median(seen))}, "
-              f"{figure(name, min(seen))} to {figure(name, max(seen))} in {len(seen)} draws")  # fmt: skip
+        print(f"{blocks(drawn.k)} disabled: median {name} {figure(name, median(seen))} "
+              f"(range {figure(name, min(seen))} to {figure(name, max(seen))}, {len(seen)} draws)")  # fmt: skip
     remarks(found)
 
 
 def paths(found: Any) -> None:
-    print(f"{sum(found.counts):.4g} paths of lengths 0 to {found.merges}, gradient at {found.at}, n = {found.n}; "
-          f"|sum of G_k - G| / |G| at most {found.deviation:.1g}")  # fmt: skip
+    print(f"{sum(found.counts):.4g} paths of 0 to {found.merges} blocks, gradient at {found.at}, n = {found.n}; "
+          f"check: |sum of G_k - G| / |G| at most {found.deviation:.1g}")  # fmt: skip
     first, last = found.effective_exact
     print(
-        f"95 % of the exact |G_k| lie in lengths {first} to {last}: {100 * found.effective_exact_share:.4g} % of paths"
+        f"Exact: 95 % of the gradient norm comes from lengths {first} to {last} "
+        f"({100 * found.effective_exact_share:.2g} % of all paths)"
     )
     if found.effective:
         first, last = found.effective
-        print(f"95 % of count x norm of drawn paths ({found.sampled_paths} a sample) in lengths {first} to {last}: "
-              f"{100 * found.effective_share:.4g} % of paths")  # fmt: skip
+        print(f"Estimated from {found.sampled_paths} sampled paths per length: 95 % of the gradient norm comes from "
+              f"lengths {first} to {last} ({100 * found.effective_share:.2g} % of all paths)")  # fmt: skip
 
 
 def influence(found: Any) -> None:
     ordered = sorted(found.merges, key=lambda step: step.influence)
     downhill = [step for step in found.merges if step.cosine is not None]
-    print(f"block influence 1 - cos(x, h), n = {found.n}; least:")
+    print(f"block influence 1 - cos(x, h), n = {found.n}; smallest:")
     for step in ordered[:FEW]:
         ratio = "" if step.ratio is None else f", |F|/|x| {step.ratio:.3f}"
-        print(f"  merge {step.index} ({place(step.module)}): {step.influence:.4f}{ratio}")
+        print(f"  block {step.index} ({place(step.module)}): {step.influence:.4f}{ratio}")
     if downhill:
         many = sum(step.cosine < 0 for step in downhill)
-        print(f"the branch steps downhill, cos(F, dL/dh) < 0, in {many} of {len(downhill)} blocks")
+        print(f"{many} of {len(downhill)} blocks move along the negative gradient: cos(F, dL/dh) < 0")
 
 
 def readout(found: Any) -> None:
     name = found.metrics[0]
     depths = found.depths
     places = sorted({0, *(round(i * (len(depths) - 1) / (FEW + 1)) for i in range(FEW + 2))})
-    print(f"answers read at each of {len(depths)} depths, n = {found.n}:")
+    print(f"answers read out at each of {len(depths)} depths, n = {found.n}:")
     for depth in (depths[i] for i in places):
         after = (
-            "before the first merge"
+            "before the first block"
             if depth.module is None
-            else f"after merge {depth.depth - 1} ({place(depth.module)})"
+            else f"after block {depth.depth - 1} ({place(depth.module)})"
         )
         print(f"  {after}: {values(depth.values)}")
     best = min(depths, key=lambda depth: depth.values[name])
@@ -118,6 +120,10 @@ def values(metrics: dict[str, float]) -> str:
 
 def figure(name: str, value: float) -> str:
     return say.percent(100 * value) if name == "error" else f"{value:.4g}"
+
+
+def blocks(many: int) -> str:
+    return "1 random block" if many == 1 else f"{many} random blocks"
 
 
 def size(shape: Sequence[int]) -> str:

@@ -15,20 +15,20 @@ from reslab.errors import ReslabError
 from reslab.nets.words import WORDS
 
 app = App(name="look", help_format="plaintext", help=(
-    f"Look inside any residual network.\n\nMODEL is {say.words(WORDS)}.\n\nA model that is no run of ours needs "
-    "--data (or --random), but for `merges`. Results go into the run's folder, or into runs/look-NAME."
+    f"Look inside any residual network.\n\nMODEL is {say.words(WORDS)}.\n\nModels not trained with reslab need "
+    "--data (or --random), except for `merges`. Results are stored in the run's folder, or in runs/look-NAME."
 ))  # fmt: skip
 
 Word = Annotated[str, Parameter(help="See `reslab look --help`.")]
 Metrics = Annotated[
     list[Literal["error", "loss", "kl", "drift"]] | None,
-    Parameter(help="By default error, loss and KL; without labels drift.", negative=(), consume_multiple=True),
+    Parameter(help="Default: error, loss and KL; without labels: drift.", negative=(), consume_multiple=True),
 ]
 
 
 @app.command
 def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
-    """List the residual additions: kind, shapes, cost, and whether the branch can be cut for good. Needs no data.
+    """List every residual connection and whether its block can be removed; needs no data.
 
     With --no-weights a Hugging Face model is not even fetched: its config.json is enough.
     """
@@ -53,7 +53,7 @@ def responses(
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """How strongly each layer responds (He et al. 2015, Figure 7); several models side by side."""
+    """Measure how strongly each layer responds (He et al. 2015, Figure 7); several models side by side."""
     side_by_side(models, flags, "responses", json)
 
 
@@ -61,12 +61,13 @@ def responses(
 def gradients(
     *models: Annotated[str, Parameter(help="One model or several; see `reslab look --help`.", required=True)],
     training: Annotated[
-        bool | None, Parameter(help="BatchNorm takes each batch's own statistics (default: for untrained models).")
+        bool | None,
+        Parameter(help="Let BatchNorm use each batch's own statistics (default: only for untrained models)."),
     ] = None,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Norms of gradients by layer, the signal forward, and whether they are healthy; several models side by side."""
+    """Measure gradient norms and the forward signal by layer, and judge their health; several models side by side."""
     side_by_side(models, flags, "gradients", json, training=training)
 
 
@@ -77,24 +78,33 @@ def lesions(
     *,
     ks: Annotated[
         list[int] | None,
-        Parameter(help="How many branches at once (default: some, 1 to all).", consume_multiple=True, negative=()),
+        Parameter(
+            help="How many blocks to disable at once (default: several numbers from 1 to all).",
+            consume_multiple=True,
+            negative=(),
+        ),
     ] = None,
     swaps: Annotated[
-        list[int] | None, Parameter(help="How many pairs of blocks swapped.", consume_multiple=True, negative=())
+        list[int] | None, Parameter(help="How many pairs of blocks to swap.", consume_multiple=True, negative=())
     ] = None,
-    repeats: Annotated[int, Parameter(help="Of what is drawn at random.", converter=whole)] = 10,
+    repeats: Annotated[int, Parameter(help="Number of random draws.", converter=whole)] = 10,
     metrics: Metrics = None,
-    layers: Annotated[bool | None, Parameter(help="Leave out single layers too (default: without merges).")] = None,
+    layers: Annotated[
+        bool | None, Parameter(help="Disable single layers too (default: only in models without residual connections).")
+    ] = None,
     method: Annotated[
-        Literal["auto", "growing", "naive"], Parameter(help="All lesions in one growing pass, or one by one.")
+        Literal["auto", "growing", "naive"], Parameter(help="All lesions in one growing pass, or one pass per lesion.")
     ] = "auto",
     chunk: Annotated[
-        int | None, Parameter(help="Most rows of the grown batch: bounds memory (default: --batch).", converter=whole)
+        int | None,
+        Parameter(
+            help="Maximum batch size during the growing pass (limits memory; default: --batch).", converter=whole
+        ),
     ] = None,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Silence each block alone, several at random, and swap blocks: what becomes of the error (Veit et al. 2016)?"""
+    """Disable each block in turn, several at random, or swap blocks, and measure the error (Veit et al. 2016)."""
     show(meet(model, flags), "lesions", json, ks=ks, swaps=swaps, repeats=repeats, metrics=metrics, layers=layers,
          method=method, chunk=chunk)  # fmt: skip
 
@@ -105,15 +115,18 @@ def paths(
     /,
     *,
     sample: Annotated[
-        int, Parameter(help="Paths drawn of each length for each sample, as published; 0: none.", converter=whole)
+        int,
+        Parameter(
+            help="Paths to sample per length and sample, as published; 0: only the exact method.", converter=whole
+        ),
     ] = DRAWN,
     chunk: Annotated[
-        int, Parameter(help="Most rows, copies times samples, at once: bounds memory.", converter=whole)
+        int, Parameter(help="Maximum number of rows (copies times samples) per pass (limits memory).", converter=whole)
     ] = 256,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """What paths of each length bring of the gradient: exactly, and by drawing some.
+    """How much of the gradient flows through paths of each length: exact, and estimated by sampling paths.
 
     Each path drawn costs a backward pass: by default of 64 images or 16 windows, not of 1000 or 100.
     """
@@ -122,7 +135,7 @@ def paths(
 
 @app.command
 def influence(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
-    """How much each block turns and scales what passes it, and whether its step goes downhill."""
+    """How much each block rotates and rescales its input, and whether its update follows the negative gradient."""
     show(meet(model, flags), "influence", json)
 
 
@@ -132,17 +145,19 @@ def readout(
     /,
     *,
     metrics: Metrics = None,
-    renorm: Annotated[bool, Parameter(help="Measure BatchNorm's averages anew at each depth.", negative=())] = False,
+    renorm: Annotated[
+        bool, Parameter(help="Measure the BatchNorm statistics again at each depth.", negative=())
+    ] = False,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """What the model would answer at each depth, through its own head."""
+    """What the model would answer at each depth, read out through its own head."""
     show(meet(model, flags), "readout", json, metrics=metrics, renorm=renorm)
 
 
 @app.command(name="all")
 def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
-    """All of it, on one page. What a model does not allow is left out, and said."""
+    """Run every analysis and write one page. Analyses that do not apply to the model are skipped, with a note."""
     subject = meet(model, flags)
     told: dict[str, Any] = {"merges": subject.merges.as_dict()}
     failed: list[ReslabError] = []
@@ -155,7 +170,7 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
             failed.append(error)
             told[verb] = {"left_out": say.words(error)}
             if not json:
-                print(f"\n{verb}: left out: {say.words(error)}")
+                print(f"\n{verb}: skipped: {say.words(error)}")
             continue
         told[verb] = found
         if not json:

@@ -28,7 +28,7 @@ MANY = 300_000  # characters of all texts together, from which progress is shown
 def ask(
     run: Annotated[Path, Parameter(help="Run folder of a finished `reslab qa train`, or a saved reader.")],
     /,
-    *questions: Annotated[str, Parameter(help="One question or several, each in quotes.")],
+    *questions: Annotated[str, Parameter(help="One or more questions, each in quotes.")],
     context: Annotated[
         list[str], Parameter(help="Text files, folders of .txt files, - for stdin.", consume_multiple=True, negative=())
     ],
@@ -36,16 +36,21 @@ def ask(
     stdin: Annotated[
         bool, Parameter(name=STDIN, help="Of --context: read stdin.", negative=(), show_default=False)
     ] = False,
-    top: Annotated[int, Parameter(help="How many answers are shown, 1 to 20.", converter=whole)] = 3,
+    top: Annotated[int, Parameter(help="How many answers to show, 1 to 20.", converter=whole)] = 3,
     no_answer: Annotated[
         bool | None,
-        Parameter(negative="--always-answer", help="May it say that there is none? Default: where it learned to."),
+        Parameter(
+            negative="--always-answer",
+            help='Allow "no answer" (default: if the model was trained with unanswerable questions).',
+        ),
     ] = None,
-    precision: Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="auto: bf16 where native.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Parameter(help="Numeric precision; auto: bf16 where the processor has it.")
+    ] = "auto",
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Answer questions out of texts of any length, with the place of each answer and how sure it is."""
+    """Answer questions from texts of any length, with the position and probability of each answer."""
     if not questions:
         raise UsageError(f'there is no question: reslab qa ask {run} "Who wrote it?" --context FILE')
     texts = read([*context, *([STDIN] if stdin else [])])
@@ -68,7 +73,7 @@ def ask(
 
 
 def read(places: Sequence[str]) -> dict[str, str]:
-    """The texts of files, of folders' .txt files and of standard input, by name; an empty one is left out, and said."""
+    """The texts of files, folders' .txt files and standard input, by name; empty ones are ignored with a warning."""
     texts, empty = {}, []
     for place in places:
         for name in [place] if place == STDIN else files(Path(place)):
@@ -84,12 +89,12 @@ def read(places: Sequence[str]) -> dict[str, str]:
             else:
                 empty.append("standard input" if name == STDIN else name)
     if not places:
-        raise UsageError("there is no text to look in: name files, folders or - after --context")
+        raise UsageError("there is no text to search: name files, folders or - after --context")
     if not texts:
-        raise UsageError(f"there is no text to look in: {', '.join(empty[:3])} {'are' if empty[1:] else 'is'} empty")
+        raise UsageError(f"there is no text to search: {', '.join(empty[:3])} {'are' if empty[1:] else 'is'} empty")
     if empty:
         more = ", ..." if empty[3:] else ""
-        warnings.warn(f"empty files left out: {len(empty)} ({', '.join(empty[:3])}{more})", stacklevel=2)
+        warnings.warn(f"empty files ignored: {len(empty)} ({', '.join(empty[:3])}{more})", stacklevel=2)
     return texts
 
 

@@ -18,21 +18,26 @@ from reslab.train.recipe import read
 def compare(
     *,
     data: Annotated[str, Parameter(help=DATA)],
-    encoder: Annotated[str, Parameter(help="A folder of transformers, or a name on the hub.")],
-    heads: Annotated[list[Head] | None, Parameter(help="By default all.", consume_multiple=True, negative=())] = None,
-    seeds: Annotated[int, Parameter(help="Trainings of each head.")] = 3,
+    encoder: Annotated[str, Parameter(help="An encoder of transformers: a folder or a name on the Hugging Face Hub.")],
+    heads: Annotated[
+        list[Head] | None, Parameter(help="Heads to compare (default: all).", consume_multiple=True, negative=())
+    ] = None,
+    seeds: Annotated[int, Parameter(help="Trainings per head.")] = 3,
     rates: Annotated[
         list[str] | None,
-        Parameter(help="Learning rates of some heads: linear=3e-3.", consume_multiple=True, negative=()),
+        Parameter(help="Learning rates of single heads, such as linear=3e-3.", consume_multiple=True, negative=()),
     ] = None,
-    frozen: Annotated[bool, Parameter(negative="--fine-tune", help="Train heads alone, or the encoder too.")] = True,
+    frozen: Annotated[
+        bool,
+        Parameter(negative="--fine-tune", help="Train only the heads (--frozen), or the encoder too (--fine-tune)."),
+    ] = True,
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-DATA-frozen or -tuned).")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     reading: ReadingFlags | None = None,
     recipe_flags: TextRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train every head from every seed on the same windows, and compare exact match and F1."""
+    """Train every head with every seed on the same windows and compare exact match and F1."""
     from reslab.progress import board
     from reslab.qa.compare import Trial
     from reslab.qa.compare import compare as compare_heads
@@ -42,7 +47,7 @@ def compare(
 
     if encoder == SMALL:
         raise UsageError(
-            "compare takes an encoder that has read before: a folder of transformers, or a name on the hub"
+            "compare needs a pretrained encoder: a folder of transformers or a name on the Hugging Face Hub"
         )
     flags = reading or _Reading()
     recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))

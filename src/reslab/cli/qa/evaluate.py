@@ -1,4 +1,4 @@
-"""reslab qa eval: what answers are worth."""
+"""reslab qa eval: scores of a trained reader, or of a file of predictions."""
 
 import sys
 from dataclasses import asdict
@@ -17,16 +17,22 @@ from reslab.run import Run, command_line, slug
 
 
 def evaluate(
-    model: Annotated[Path | None, Parameter(help="A run folder; without one, --predictions and --data.")] = None,
+    model: Annotated[
+        Path | None, Parameter(help="A run folder; or leave it out and give --predictions with --data.")
+    ] = None,
     /,
     *,
-    data: Annotated[str | None, Parameter(help=f"By default the run's own test part. {DATA}")] = None,
-    rule: Annotated[Rule | None, Parameter(help="By default the run's own, or what the questions ask for.")] = None,
-    predictions: Annotated[Path | None, Parameter(help="Judge this JSON, {id: text}, in place of a net.")] = None,
+    data: Annotated[str | None, Parameter(help=f"{DATA} Default: the test part of the run's own questions.")] = None,
+    rule: Annotated[
+        Rule | None, Parameter(help="Scoring rules (default: those of the run, or those that fit the questions).")
+    ] = None,
+    predictions: Annotated[
+        Path | None, Parameter(help="Score this JSON file of predictions, {id: text}, instead of a net.")
+    ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Exact match and F1 by the rules of SQuAD 1.1, SQuAD 2.0 or KorQuAD; predictions in their official form."""
+    """Compute exact match and F1 by the rules of SQuAD 1.1, SQuAD 2.0 or KorQuAD; write official predictions."""
     if (model is None) == (predictions is None):
         raise UsageError("name a run folder, or a file of --predictions with its --data")
     if predictions is not None:
@@ -39,7 +45,7 @@ def evaluate(
         return
     print(f"{model or predictions} on {result['data']['name']}, {result['part']} questions\n{scores(result)}")
     if result["missing"]:
-        print(f"warning: {result['missing']} questions have no prediction: they score 0")
+        print(f"warning: {result['missing']} questions have no prediction and score 0")
     if model:
         print(f"expected calibration error {100 * result['ece']:.1f} %")
         if result["predictions"]:

@@ -27,35 +27,46 @@ ENCODER = "A folder of transformers, a name on the hub, or small: one of our own
 class _Reading:
     rule: Annotated[
         Rule | None,
-        Parameter(help="How answers are judged (default: korquad for Korean, squad2 where some have none, squad1)."),
+        Parameter(
+            help="Scoring rules (default: korquad for Korean, squad2 if some questions have no answer, else squad1)."
+        ),
     ] = None
     length: Annotated[
-        int | None, Parameter(help="Tokens of a window, question and context together (384).", converter=whole)
+        int | None, Parameter(help="Tokens per window, question and context together (default: 384).", converter=whole)
     ] = None
     stride: Annotated[
         int | None,
-        Parameter(help="Tokens that neighboring windows share (a third of --length, at most 128).", converter=whole),
+        Parameter(
+            help="Tokens shared by neighboring windows (default: a third of --length, at most 128).", converter=whole
+        ),
     ] = None
     questions: Annotated[
-        int | None, Parameter(help="So many training questions only, drawn by chance.", converter=whole)
+        int | None, Parameter(help="Use only this many randomly chosen training questions.", converter=whole)
     ] = None
-    strict: Annotated[bool | None, Parameter(help="Stop at the first bad question.", negative=())] = None
+    strict: Annotated[bool | None, Parameter(help="Stop at the first invalid question.", negative=())] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Net:
-    head: Annotated[Head | None, Parameter(help="What stands on the encoder (sds).")] = None
-    layers: Annotated[int | None, Parameter(help="Of the head.", converter=whole)] = None
+    head: Annotated[Head | None, Parameter(help="Head on top of the encoder (default: sds).")] = None
+    layers: Annotated[int | None, Parameter(help="Number of layers of the head.", converter=whole)] = None
     train_last: Annotated[
         int | None,
-        Parameter(help="How many last layers of the encoder are trained; 0: frozen (all).", converter=whole),
+        Parameter(help="Train only the last N layers of the encoder; 0: frozen (default: all).", converter=whole),
     ] = None
     answerable: Annotated[
-        bool | None, Parameter(help="Say apart from the span whether there is an answer (default: by squad2).")
+        bool | None,
+        Parameter(
+            help="Add a separate output that predicts whether the question is answerable (default: with squad2)."
+        ),
     ] = None
-    vocabulary: Annotated[int | None, Parameter(help="Of a small encoder: tokens (8000).", converter=whole)] = None
-    hidden: Annotated[int | None, Parameter(help="Of a small encoder: width (128).", converter=whole)] = None
-    encoder_layers: Annotated[int | None, Parameter(help="Of a small encoder (4).", converter=whole)] = None
+    vocabulary: Annotated[
+        int | None, Parameter(help="Vocabulary size of a small encoder (default: 8000).", converter=whole)
+    ] = None
+    hidden: Annotated[int | None, Parameter(help="Width of a small encoder (default: 128).", converter=whole)] = None
+    encoder_layers: Annotated[
+        int | None, Parameter(help="Number of layers of a small encoder (default: 4).", converter=whole)
+    ] = None
 
 
 ReadingFlags = Annotated[_Reading, Parameter(name="*", group="Questions")]
@@ -66,7 +77,9 @@ def train(
     *,
     data: Annotated[str | None, Parameter(help=DATA)] = None,
     encoder: Annotated[str | None, Parameter(help=f"{ENCODER} Default: small.")] = None,
-    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: qa, qa-frozen or qa-small).")] = None,
+    recipe: Annotated[
+        str | None, Parameter(help="Name of a recipe or a TOML file (default: qa, qa-frozen or qa-small).")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -75,7 +88,7 @@ def train(
     recipe_flags: TextRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train a net that answers questions. The same command goes on where it was stopped; finished, it does nothing."""
+    """Train a net that answers questions. Run the same command again to resume; a finished run stays as it is."""
     from reslab.train.folder import finished, pick_device
 
     pick_device(device)  # before a folder is made
@@ -100,7 +113,9 @@ def train(
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return
-    print(f"{run.folder} is finished: nothing to do" if before else f"trained {result['net']} on {result['data']}")
+    print(
+        f"{run.folder} is already finished; nothing to do" if before else f"trained {result['net']} on {result['data']}"
+    )
     print(scores(result["test"]) + f"; expected calibration error {100 * result['ece']:.1f} %")
     print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")
     print(f"report: {page}\nnext:   reslab qa ask {quote(str(run.folder))} QUESTION --context FILE")

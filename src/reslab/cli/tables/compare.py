@@ -19,22 +19,23 @@ def compare(
     /,
     *,
     target: Annotated[
-        list[str], Parameter(help="The column to predict, or several.", consume_multiple=True, negative=())
+        list[str], Parameter(help="Column or columns to predict.", consume_multiple=True, negative=())
     ],
     nets: Annotated[
         list[str] | None,
-        Parameter(help="gated gated-plain gated-block mlp resnet trees published (all but the last).",
+        Parameter(help="gated, gated-plain, gated-block, mlp, resnet, trees, published (default: all but the last).",
                   consume_multiple=True, negative=()),
     ] = None,
-    seeds: Annotated[int, Parameter(help="Trainings of each net; a seed cuts the table too.", converter=whole)] = 3,
-    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
+    seeds: Annotated[int, Parameter(help="Trainings per net; each seed also splits the table "
+        "differently.", converter=whole)] = 3,
+    recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     table: TableFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Train several nets from several seeds on the same rows, and compare what they score on the test rows."""
+    """Train several nets with several seeds on the same rows and compare their scores on the test rows."""
     from reslab.progress import board
     from reslab.report import write
     from reslab.tables.compare import TREES
@@ -68,7 +69,7 @@ def compare(
     ]
     say.table(["net", *scores, "parameters", "seconds"], rows)
     several = f"{seeds} seed{'s' * (seeds > 1)}"
-    print(f"mean ± standard deviation over {several}; each seed cuts the table anew, for all nets alike")
+    print(f"mean ± standard deviation over {several}; each seed splits the table differently, the same for all nets")
     trained = [one["net"] for one in result["nets"] if one["net"] != TREES]
     print(f"report: {page}" + (f"\nnext:   reslab report {quote(str(folder / trained[0]))}-s0" if trained else ""))
 

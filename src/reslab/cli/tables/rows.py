@@ -1,4 +1,4 @@
-"""reslab tables eval and predict: a trained model of a table meets other rows."""
+"""reslab tables eval and predict: a trained model on other rows."""
 
 import sys
 from collections import Counter
@@ -26,12 +26,12 @@ def evaluate(
     *,
     target: Annotated[
         list[str] | None,
-        Parameter(help="The column that holds it (default: the run's own).", consume_multiple=True, negative=()),
+        Parameter(help="Column that holds the target (default: the run's own).", consume_multiple=True, negative=()),
     ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """The scores of a trained model on other rows, with intervals."""
+    """Score a trained model on other rows, with intervals."""
     from reslab.report.figures.scores import main_line
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.metrics import MAIN, confusion, judged
@@ -68,15 +68,21 @@ def predict(
     file: Annotated[str, Parameter(help=f"Rows to predict: {FILE}")],
     /,
     *,
-    out: Annotated[Path, Parameter(help="Where predictions go: .csv or .parquet.")] = Path("predictions.csv"),
+    out: Annotated[Path, Parameter(help="File to write the predictions to: .csv or .parquet.")] = Path(
+        "predictions.csv"
+    ),
     keep: Annotated[
         list[str] | None,
-        Parameter(help="Columns of the file to write beside them, such as an id.", consume_multiple=True, negative=()),
+        Parameter(
+            help="Columns of the input to copy beside the predictions, such as an id.",
+            consume_multiple=True,
+            negative=(),
+        ),
     ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Predict rows: the class, the labels or the numbers, and the probability of each class or label."""
+    """Predict rows: classes, labels or numbers, with the probability of each class or label."""
     from reslab.tables.data.files import read_file
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.model import load

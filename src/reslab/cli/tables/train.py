@@ -22,42 +22,51 @@ FILE = ".csv, .tsv, .parquet or .jsonl, each also with .gz."
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    test: Annotated[str | None, Parameter(help="A file of test rows; without it they are drawn by chance.")] = None
-    test_share: Annotated[float | None, Parameter(help="Of the rows that are drawn for testing (0.2).")] = None
+    test: Annotated[str | None, Parameter(help="File of test rows; without it, test rows are sampled at random.")] = (
+        None
+    )
+    test_share: Annotated[float | None, Parameter(help="Share of the rows to sample for testing (default: 0.2).")] = (
+        None
+    )
     kind: Annotated[
         Literal["classes", "labels", "numbers"] | None,
-        Parameter(help="Of the target: one class, several labels, or numbers. Default: found by its values."),
+        Parameter(help="Kind of the target: classes, labels (several per row) or numbers (default: from its values)."),
     ] = None
     kinds: Annotated[
         list[str] | None,
         Parameter(
-            help="Of columns, where what is found is not meant: NAME=number, category, categories, date, text, skip.",
+            help="Correct the guessed kind of a column: NAME=number, category, categories, date, text or skip.",
             consume_multiple=True,
             negative=(),
         ),
     ] = None
     text: Annotated[
         str | None,
-        Parameter(help="A folder of a transformers encoder, whose vectors of texts are read too (extra: text)."),
+        Parameter(help="Folder of a transformers encoder; its vectors of the text columns are used too (extra: text)."),
     ] = None
     class_weight: Annotated[
         list[str] | None,
-        Parameter(help="balanced, or CLASS=WEIGHT of some classes.", consume_multiple=True, negative=()),
+        Parameter(
+            help="Class weights: balanced, or CLASS=WEIGHT for single classes.", consume_multiple=True, negative=()
+        ),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Net:
-    net: Annotated[str | None, Parameter(help="gated (default), gated-plain, gated-block, published, mlp, resnet.")] = (
-        None
-    )
+    net: Annotated[
+        str | None, Parameter(help="gated (default), gated-plain, gated-block, published, mlp or resnet.")
+    ] = None
     sizes: Annotated[
         list[str] | None,
-        Parameter(help="Of the net, changed: depth=6 width=128 dropout=0.3.", consume_multiple=True, negative=()),
+        Parameter(
+            help="Change sizes of the net, such as depth=6 width=128 dropout=0.3.", consume_multiple=True, negative=()
+        ),
     ] = None
     members: Annotated[
         int | None,
-        Parameter(help="So many nets, from --seed and the seeds after it, their predictions averaged (1).",
+        Parameter(help="Train this many nets, with --seed and the seeds after it, and average "
+            "their predictions (default: 1).",
                   converter=whole),
     ] = None  # fmt: skip
 
@@ -71,9 +80,9 @@ def train(
     /,
     *,
     target: Annotated[
-        list[str] | None, Parameter(help="The column to predict, or several.", consume_multiple=True, negative=())
+        list[str] | None, Parameter(help="Column or columns to predict.", consume_multiple=True, negative=())
     ] = None,
-    recipe: Annotated[str | None, Parameter(help="Name or TOML file (default: tables).")] = None,
+    recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-sSEED).")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -82,7 +91,7 @@ def train(
     recipe_flags: TableRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train a net on a table. The same command goes on where it was stopped; finished, it does nothing."""
+    """Train a net on a table. Run the same command again to resume; if the run is finished, nothing happens."""
     from reslab.progress import board, shown
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
@@ -116,7 +125,9 @@ def train(
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), "columns": found, **result})
         return
-    print(f"{run.folder} is finished: nothing to do" if before else f"trained {named(result)} on {result['data']}")
+    print(
+        f"{run.folder} is already finished; nothing to do" if before else f"trained {named(result)} on {result['data']}"
+    )
     tell_result(result)
     print(f"report: {page}\nnext:   reslab tables predict {quote(str(run.folder))} FILE")
 
@@ -131,9 +142,9 @@ def made(
     from reslab.train.recipe import change
 
     if file is None:
-        raise UsageError("say which table to train on: reslab tables train FILE --target NAME")
+        raise UsageError("name the table and its target: reslab tables train FILE --target NAME")
     if table.test is not None and table.test_share is not None:
-        raise UsageError("--test names a file of test rows, --test-share draws some: give one of them")
+        raise UsageError("--test names a file of test rows and --test-share samples some: give only one of them")
     if twice := [name for name in target if target.count(name) > 1]:
         raise UsageError(f"the target {twice[0]!r} is named twice")
     reading = Reading(
@@ -195,11 +206,11 @@ def tell_columns(found: Sequence[dict[str, Any]]) -> None:
         ["column", "kind", "read as"], [(one["name"], one["kind"], one["became"]) for one in found[:SHOWN]], left=3
     )
     if len(found) > SHOWN:
-        print(f"and {len(found) - SHOWN:,} columns more; the page names them all\n")
+        print(f"and {len(found) - SHOWN:,} more columns; the page lists them all\n")
 
 
 def tell_result(result: dict[str, Any]) -> None:
-    """The main number, how sure it may be, and what mattered."""
+    """The main score, the calibration error and the most important columns."""
     from reslab.report.figures.scores import loss_text, main_line, name_of, ranked
 
     test, main = result["test"], result["main"]
@@ -208,5 +219,5 @@ def tell_result(result: dict[str, Any]) -> None:
         print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")
     top = ranked(result["importance"])[:3]
     said = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)
-    print(f"mattered most, by what shuffling them costs in {name_of(main)}: {said}")
+    print(f"most important columns ({name_of(main)} lost by shuffling): {said}")
     print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")
