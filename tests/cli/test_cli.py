@@ -94,8 +94,8 @@ def test_train_eval_report_and_again(capsys: pytest.CaptureFixture[str], own_fol
         (["train", "--lrr", "1"], "--lr"),
         (["train", "--lr", "abc"], "abc"),
         (["train", "--lr", "-1"], "lr must be"),
-        (["train", "--epochs", "1", "--iterations", "5"], "one of them"),
-        (["train", "--net", "vgg11"], "32 pixels"),
+        (["train", "--epochs", "1", "--iterations", "5"], "give either epochs or iterations"),
+        (["train", "--net", "vgg11"], "size must be at least 32, got 8"),
         (["train", "--device", "quantum"], "quantum"),
         (["train", "--resume"], "no unfinished run"),
         (["eval", "nowhere"], "nowhere"),
@@ -124,7 +124,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_recipe_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--out", "r"]) == 0
     assert main([*TRAIN, "--lr", "0.2", "--out", "r"]) == 2
-    assert "lr 0.05 there, 0.2 asked" in capsys.readouterr().err
+    assert "lr: 0.05 there, 0.2 requested" in capsys.readouterr().err
     assert main([*TRAIN, "--net", "plain8", "--out", "r"]) == 2
 
 
@@ -135,7 +135,7 @@ def test_a_foreign_checkpoint_needs_net_and_data(own_folder: Path, capsys: pytes
 
     torch.save({"state_dict": net("resnet8", channels=1, size=8).state_dict()}, own_folder / "w.pt")
     assert main(["eval", "w.pt"]) == 2
-    assert "--net and --data" in capsys.readouterr().err
+    assert "name its net with --net and the data with --data" in capsys.readouterr().err
     assert main(["eval", "w.pt", "--net", "resnet8", "--data", "digits", "--normalize", "pixel", "--json"]) == 0
     # stem and 3 blocks of two layers: 7 convolutions with 4 tensors of BatchNorm each, and the head's two
     assert json.loads(capsys.readouterr().out)["match"] == "37 tensors matched by name"

@@ -47,7 +47,7 @@ def prepare(
         raise UsageError(arg("early_stop"), " needs a validation part, as the test part must not steer training: set ",
                          arg("validation", 0.1))  # fmt: skip
     if recipe.checkpointing:
-        raise UsageError(arg("checkpointing"), " is for text encoders; leave it out")
+        raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
     warn_of_doubtful_settings(recipe, data)
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
     return prepare_run(

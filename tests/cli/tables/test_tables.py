@@ -256,7 +256,7 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["train"], 2, "say which table to train on: reslab tables train FILE --target NAME"),
+        (["train"], 2, "name the table and its target: reslab tables train FILE --target NAME"),
         (["train", "people.csv"], 2, "name the column to predict, with --target"),
         (["train", "none.csv", "--target", "pays"], 2, "there is no file none.csv"),
         (["train", "people.txt", "--target", "pays"], 2, "people.txt is of no kind that can be read here"),
@@ -296,7 +296,7 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--class-weight", "yes=-1"], 2, "the weight of class 'yes' must be a number above 0, got -1"),
         ([*TRAIN, "--members", "0"], 2, "members must be at least 1, got 0"),
         ([*TRAIN, "--test-share", "1.5"], 2, "the test part must be a share between 0 and 1, got 1.5"),
-        ([*TRAIN, "--test-share", "0.5", "--test", "people.csv"], 2, "give one of them"),
+        ([*TRAIN, "--test-share", "0.5", "--test", "people.csv"], 2, "give only one of them"),
         ([*TRAIN, "--test", "strange.csv"], 2, "is 'perhaps', which training had not; its classes are"),
         ([*TRAIN, "--test", "short.csv"], 2, "the table lacks the columns 'town', 'tags', 'note'"),
         ([*TRAIN, "--recipe", "tabels"], 2, "no recipe named 'tabels'; did you mean 'tables'?"),
