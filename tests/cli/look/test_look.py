@@ -215,7 +215,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             "sample must be zero or more and chunk positive, got -1",
         ),
         (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is named twice; there is nothing to"),
-        (2, ["responses", "own.py:example", "gone"], "gone: no run folder, checkpoint file or Hugging Face folder"),
+        (2, ["responses", "own.py:example", "gone"], "checkpoint file or Hugging Face folder named 'gone'"),
         (2, ["influence"], "MODEL"),
         (2, ["responses"], "MODELS"),
         (2, ["lesion", "own.py:example"], "lesions"),
@@ -236,7 +236,7 @@ def test_what_cannot_be_is_one_sentence(
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("causal", [], "say which texts to look at it with: --data FILE"),
+        ("causal", [], "needs texts: give --data FILE"),
         ("causal", ["--data", "digits"], "no such file of texts: digits; supported types: .txt"),
         (
             "causal",
