@@ -12,7 +12,7 @@ Nothing heavy is imported until a name is used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reslab.version import __version__
 
@@ -37,12 +37,14 @@ ROOMS = ("look", "qa", "tables")  # public modules
 __all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "model", "net", "qa", "spec", "tables"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in HOME:
-        return getattr(import_module(HOME[name]), name)
-    if name in ROOMS:
-        return import_module(f"reslab.{name}")
-    raise AttributeError(f"module 'reslab' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker would take every name for known
+
+    def __getattr__(name: str) -> object:
+        if name in HOME:
+            return getattr(import_module(HOME[name]), name)
+        if name in ROOMS:
+            return import_module(f"reslab.{name}")
+        raise AttributeError(f"module 'reslab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -4,16 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reslab.nets.catalog import Spec, build, from_dict, names, net, spec, to_dict
+    from reslab.nets.catalog import Net, Spec, build, from_dict, names, net, spec, to_dict
     from reslab.nets.counts import Counts, Layer, count, layers
+    from reslab.nets.matched import Match
+    from reslab.nets.options import NetOptions
     from reslab.nets.resnet import ResNet, ResNetSpec
     from reslab.nets.vgg import VGG, VGGSpec
-    from reslab.nets.weights import Match, insert, load, match, read_spec, read_state
+    from reslab.nets.weights import insert, load, match, read_spec, read_state
 
 HOME = {  # public name: its module here
     "Counts": "counts",
     "Layer": "counts",
-    "Match": "weights",
+    "Match": "matched",
+    "Net": "catalog",
+    "NetOptions": "options",
     "ResNet": "resnet",
     "ResNetSpec": "resnet",
     "Spec": "catalog",
@@ -39,6 +43,8 @@ __all__ = [
     "Counts",
     "Layer",
     "Match",
+    "Net",
+    "NetOptions",
     "ResNet",
     "ResNetSpec",
     "Spec",

@@ -3,17 +3,17 @@
 import re
 import warnings
 from dataclasses import asdict, fields, replace
-from typing import Any
-
-from torch import nn
+from typing import Any, Unpack, overload
 
 from reslab import blocks
 from reslab.errors import ReslabWarning, UsageError, arg, nearest
+from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
 from reslab.nets.specs import make
 from reslab.nets.vgg import VGG, VGGSpec
 
 Spec = ResNetSpec | VGGSpec
+Net = ResNet | VGG
 
 IMAGENET = {  # depth: block, blocks in each stage (2015, Table 1)
     18: ("basic", (2, 2, 2, 2)),
@@ -52,6 +52,12 @@ def names() -> list[str]:
     return out + [f"cifar_vgg{depth}_bn" for depth in VGGS]
 
 
+@overload
+def spec(name: ResNetName, **options: Unpack[ResNetOptions]) -> ResNetSpec: ...
+@overload
+def spec(name: VGGName, **options: Unpack[VGGOptions]) -> VGGSpec: ...
+@overload
+def spec(name: str, **options: Unpack[NetOptions]) -> Spec: ...
 def spec(name: str, **options: Any) -> Spec:
     """The spec of the net `name`, with any of its fields changed: spec("resnet56", classes=100).
 
@@ -148,7 +154,11 @@ def checked(spec: Spec) -> Spec:
     return spec
 
 
-def build(spec: Spec) -> nn.Module:
+@overload
+def build(spec: ResNetSpec) -> ResNet: ...
+@overload
+def build(spec: VGGSpec) -> VGG: ...
+def build(spec: Spec) -> Net:
     """The net of a spec, initialized from torch's current random state. Warns if the stem does not suit the size."""
     checked(spec)
     if isinstance(spec, VGGSpec):
@@ -172,7 +182,13 @@ def build(spec: Spec) -> nn.Module:
     return ResNet(spec)
 
 
-def net(name: str, **options: Any) -> nn.Module:
+@overload
+def net(name: ResNetName, **options: Unpack[ResNetOptions]) -> ResNet: ...
+@overload
+def net(name: VGGName, **options: Unpack[VGGOptions]) -> VGG: ...
+@overload
+def net(name: str, **options: Unpack[NetOptions]) -> Net: ...
+def net(name: str, **options: Any) -> Net:
     """The net `name`, ready to train: net("resnet56", classes=10, shortcut="A"). Its spec is net.spec."""
     return build(spec(name, **options))
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from reslab import blocks
 from reslab.errors import UsageError
+from reslab.nets.matched import Match
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,8 @@ class ResNetSpec:
 
 class ResNet(nn.Module):
     """stem, stages of blocks, global average pool, one linear layer. (N, channels, H, W) to (N, classes)."""
+
+    match: Match  # how the weights of a run or a checkpoint went in; only nets of `reslab.load` have it
 
     def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from reslab import blocks
 from reslab.errors import UsageError
+from reslab.nets.matched import Match
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ class VGGSpec:
 
 class VGG(nn.Module):
     """Stages of 3x3 convolutions, then the head. (N, channels, H, W) to (N, classes)."""
+
+    match: Match  # how the weights of a run or a checkpoint went in; only nets of `reslab.load` have it
 
     def __init__(self, spec: VGGSpec) -> None:
         super().__init__()

@@ -2,15 +2,18 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning, Sentence, UsageError, arg
-from reslab.nets.catalog import Spec, build, from_dict
+from reslab.nets.catalog import Net, Spec, build, from_dict
 from reslab.nets.catalog import spec as find_spec
+from reslab.nets.matched import Match
+from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
+from reslab.nets.resnet import ResNet, ResNetSpec
+from reslab.nets.vgg import VGG, VGGSpec
 from reslab.run import Run
 from reslab.stored.files import named
 from reslab.stored.tensors import read_inside, read_saved, read_tensors
@@ -18,21 +21,6 @@ from reslab.stored.tensors import read_inside, read_saved, read_tensors
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which checkpoints of others hold the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
 OTHER_FAMILIES = {"qa": "a net for questions; use `reslab qa`", "table": "a net for tables; use `reslab tables`"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Match:
-    """How a checkpoint's tensors were matched to a net's."""
-
-    how: str  # "by name" or "by order and shape"
-    pairs: tuple[tuple[str, str], ...]  # (our name, theirs)
-    missing: tuple[str, ...] = ()  # ours without a match (strict=False only)
-    unused: tuple[str, ...] = ()  # theirs without a match (strict=False only)
-    warning: str | None = None
-
-    def __str__(self) -> str:
-        left = f"; {len(self.missing)} missing, {len(self.unused)} unused" if self.missing or self.unused else ""
-        return f"{len(self.pairs)} tensors matched {self.how}{left}" + (f"; {self.warning}" if self.warning else "")
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -173,7 +161,17 @@ def read_spec(run: Run) -> Spec:
         raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error
 
 
-def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> nn.Module:
+@overload
+def load(source: Path | str, net: ResNetName, **options: Unpack[ResNetOptions]) -> ResNet: ...
+@overload
+def load(source: Path | str, net: VGGName, **options: Unpack[VGGOptions]) -> VGG: ...
+@overload
+def load(source: Path | str, net: ResNetSpec) -> ResNet: ...
+@overload
+def load(source: Path | str, net: VGGSpec) -> VGG: ...
+@overload
+def load(source: Path | str, net: str | Spec | None = None, **options: Unpack[NetOptions]) -> Net: ...
+def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> Net:
     """A trained net in eval mode, from a run folder, or from a checkpoint file and the name or spec of its net.
 
     load("runs/digits-resnet20-digits-s0"); load("resnet20.th", "resnet20", shortcut="A-both"). A run's
@@ -206,5 +204,5 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> n
     found = insert(module, state)
     if found.warning:
         warnings.warn(ReslabWarning(f"{file}: ", found.warning), stacklevel=2)
-    module.match = found  # type: ignore[assignment]
+    module.match = found
     return module.eval()

@@ -4,7 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
@@ -16,6 +16,8 @@ from reslab.stored.read import held, read_toml
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from reslab.nets.options import NetOptions
 
 WORDS = Sentence(
     "a run folder; a checkpoint file, with ",
@@ -71,7 +73,7 @@ class Loaded:
 
 
 def model(
-    word: str, *, net: str | None = None, weights: bool | None = None, seed: int = 0, **options: Any
+    word: str, *, net: str | None = None, weights: bool | None = None, seed: int = 0, **options: "Unpack[NetOptions]"
 ) -> "nn.Module":  # fmt: skip
     """The model that a word names, on the CPU: see WORDS.
 
@@ -86,7 +88,7 @@ def model(
     import torch
 
     with torch.random.fork_rng():
-        return load(word, net=net, options=options, weights=weights, seed=seed).model
+        return load(word, net=net, options=dict(options), weights=weights, seed=seed).model
 
 
 def load(

@@ -1,0 +1,18 @@
+"""How a checkpoint's tensors were matched to a net's."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How a checkpoint's tensors were matched to a net's."""
+
+    how: str  # "by name" or "by order and shape"
+    pairs: tuple[tuple[str, str], ...]  # (our name, theirs)
+    missing: tuple[str, ...] = ()  # ours without a match (strict=False only)
+    unused: tuple[str, ...] = ()  # theirs without a match (strict=False only)
+    warning: str | None = None
+
+    def __str__(self) -> str:
+        left = f"; {len(self.missing)} missing, {len(self.unused)} unused" if self.missing or self.unused else ""
+        return f"{len(self.pairs)} tensors matched {self.how}{left}" + (f"; {self.warning}" if self.warning else "")
