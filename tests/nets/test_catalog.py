@@ -107,7 +107,7 @@ def test_errors_name_what_is_wrong(name: str, options: dict, said: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"family": "vit"}, "family 'vit'; known: resnet, vgg"),
+        ({"family": "vit"}, "a net's spec cannot have the family 'vit'; known: resnet, vgg"),
         ({"shortcuts": "A"}, "unknown field 'shortcuts'; did you mean 'shortcut'?"),
         ({"shortcut": "D"}, "shortcut must be one of"),  # would have built option A, silently
         ({"block": "wide"}, "block must be one of basic, bottleneck"),

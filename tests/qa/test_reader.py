@@ -171,7 +171,7 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="precision must be auto, fp32 or bf16, got 'fp8'"):
         load(colors, precision="fp8")  # type: ignore[arg-type]
     Run(tmp_path / "image").write_json("spec.json", {"family": "resnet", "name": "resnet20"})
-    with pytest.raises(UsageError, match="holds resnet20, a net for images, which cannot answer questions"):
+    with pytest.raises(UsageError, match="holds resnet20, a net for images, not for questions"):
         load(tmp_path / "image")
 
 

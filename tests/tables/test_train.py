@@ -41,7 +41,7 @@ def test_a_run_holds_all_and_predicts(begin: Begin, file: Path, tmp_path: Path) 
     held = "spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetensors encoder.json target.json"
     assert set(held.split()) <= {path.name for path in run.folder.iterdir()}
     about = run.read_json("data.json")
-    assert [about[part] for part in ("train", "validation", "test")] == [39, 9, 12]
+    assert [about[part] for part in ("train", "validation", "test")] == [38, 10, 12]
     with run.path("predictions.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     frame = read_frame(file)

@@ -8,15 +8,15 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.errors import UsageError
+from reslab.nets.specs import FAMILIES
 from reslab.run import Run
 
 Resume = Annotated[bool, Parameter(help="Resume the newest unfinished run, or the one in --out.", negative=())]
-FAMILIES = {"resnet": "images", "vgg": "images", "qa": "qa", "table": "tables"}  # the family of a spec -> who trains it
 MEMBERS = "members.json"  # of a folder that holds several nets of one table
 
 
-def to_resume(wing: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
-    """The run folder to resume in: `out`, or the newest unfinished one of "images", "qa" or "tables" under runs/.
+def to_resume(use: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
+    """The run folder to resume in: `out`, or the newest unfinished one of a net for "images", "questions" or "tables".
 
     `settings`: what was given beside --resume, by name, None where it was not. Raises UsageError where anything was,
     and where there is no such run.
@@ -25,18 +25,18 @@ def to_resume(wing: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
     names = ["the file"] if given.pop("FILE", None) is not None else []
     if names := names + [word for word in say.flags(given) if word.startswith("--")]:
         raise UsageError(f"--resume uses the settings stored in the run folder; leave out {', '.join(names)}")
-    run = Run(out) if out else newest(wing)
-    if not (run.has("spec.json") or (wing == "tables" and run.has(MEMBERS))):
+    run = Run(out) if out else newest(use)
+    if not (run.has("spec.json") or (use == "tables" and run.has(MEMBERS))):
         raise UsageError(f"{run.folder} is not a run folder: nothing to resume")
     return run
 
 
-def newest(wing: str) -> Run:
-    """The newest unfinished run under runs/ of that wing; of a member of several nets the folder that holds them."""
+def newest(use: str) -> Run:
+    """The newest unfinished run under runs/ of such a net; for a member of several nets, the folder that holds them."""
     from reslab.train.folder import finished
 
     found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
-    found = [folder for folder in found if wing_of(folder) == wing]
+    found = [folder for folder in found if use_of(folder) == use]
     if not found:
         raise UsageError("there is no unfinished run under runs/")
     run = Run(max(found, key=lambda folder: folder.stat().st_mtime))
@@ -44,6 +44,6 @@ def newest(wing: str) -> Run:
     return above if above.has(MEMBERS) else run
 
 
-def wing_of(folder: Path) -> str:
-    """Which command trains the run in a folder; a family that is unknown is left to that for images to name."""
+def use_of(folder: Path) -> str:
+    """What the net of a run folder is for; one of an unknown family is left to the command for images to name."""
     return FAMILIES.get(Run(folder).read_json("spec.json").get("family", ""), "images")

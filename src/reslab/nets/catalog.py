@@ -9,7 +9,7 @@ from reslab import blocks
 from reslab.errors import ReslabWarning, UsageError, arg, nearest
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
-from reslab.nets.specs import make
+from reslab.nets.specs import of_family
 from reslab.nets.vgg import VGG, VGGSpec
 
 Spec = ResNetSpec | VGGSpec
@@ -200,11 +200,5 @@ def to_dict(spec: Spec) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> Spec:
     """The spec that `to_dict` wrote. Raises UsageError for an unknown family or field."""
-    families: dict[str, type[Spec]] = {"resnet": ResNetSpec, "vgg": VGGSpec}
-    values = dict(data)
-    family = values.pop("family", None)
-    if not isinstance(family, str) or family not in families:
-        raise UsageError(f"a net's spec has the unknown family {family!r}; known: {', '.join(families)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    found: Spec = make(families[family], values, "a net's spec", check=checked)
+    found: Spec = of_family(data, {"resnet": ResNetSpec, "vgg": VGGSpec}, "a net's spec", check=checked)
     return found

@@ -1,13 +1,52 @@
-"""Turn a stored spec of any family into its dataclass."""
+"""Turn a stored spec of any family into its dataclass, and read that of a run folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from reslab.errors import ReslabError, UsageError, nearest
+from reslab.run import Run
 from reslab.stored.typed import Mistyped, short, typed
 
+S = TypeVar("S")
 LARGEST = 2**31 - 1  # of a net's sizes: beyond it no tensor has an index
+FAMILIES = {"resnet": "images", "vgg": "images", "qa": "questions", "table": "tables"}  # what their nets are for
+COMMANDS = {"questions": "; use `reslab qa`", "tables": "; use `reslab tables`"}
+
+
+def read_stored(run: Run, use: str, parse: Callable[[dict[str, Any]], S]) -> S:
+    """The spec of a run folder whose net is for `use`: "images", "questions" or "tables".
+
+    Raises UsageError if the folder has none or its net is for something else, ReslabError if it is damaged.
+    """
+    return parse_stored(run.read_json("spec.json"), use, parse, where=f"{run.folder}", file=f"{run.path('spec.json')}")
+
+
+def parse_stored(data: dict[str, Any], use: str, parse: Callable[[dict[str, Any]], S], *, where: str, file: str) -> S:
+    """The spec that stored data describe; `where` they were found and in which `file`, for `read_stored`'s errors."""
+    family = data.get("family")
+    other = FAMILIES.get(family, use) if isinstance(family, str) else use
+    if other != use:
+        hint = COMMANDS.get(other, "")
+        raise UsageError(f"{where} holds {data.get('name')}, a net for {other}, not for {use}{hint}")
+    try:
+        return parse(data)
+    except UsageError as error:
+        raise ReslabError(f"{file} is damaged: {error}; restore a copy of it") from error
+
+
+def of_family(
+    data: Mapping[str, Any], kinds: Mapping[str, Any], what: str, *, check: Callable[[Any], Any] | None = None
+) -> Any:
+    """The dataclass, of `kinds` by family, that a stored spec describes.
+
+    Raises UsageError for another family, and as `make` does.
+    """
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    family = values.pop("family", None)
+    if not isinstance(family, str) or family not in kinds:
+        raise UsageError(f"{what} cannot have the family {short(family)}; known: {', '.join(kinds)}")
+    return make(kinds[family], values, what, check=check or itself)
 
 
 def itself(made: Any) -> None:

@@ -13,6 +13,7 @@ from reslab.nets.catalog import spec as find_spec
 from reslab.nets.matched import Match
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 from reslab.nets.resnet import ResNet, ResNetSpec
+from reslab.nets.specs import parse_stored, read_stored
 from reslab.nets.vgg import VGG, VGGSpec
 from reslab.run import Run
 from reslab.stored.files import named
@@ -20,7 +21,6 @@ from reslab.stored.tensors import read_inside, read_saved, read_tensors
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which checkpoints of others hold the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel and DDP, compile, Lightning
-OTHER_FAMILIES = {"qa": "a net for questions; use `reslab qa`", "table": "a net for tables; use `reslab tables`"}
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -134,31 +134,12 @@ def spec_inside(path: Path) -> Spec | None:
     data = read_inside(path, "reslab")
     if data is None:
         return None
-    refuse_another_family(data, str(path))
-    try:
-        return from_dict(data)
-    except UsageError as error:
-        raise ReslabError(f"the spec in {named(path)} is damaged: {error}; restore a copy of the file") from error
-
-
-def refuse_another_family(data: dict[str, Any], where: str) -> None:
-    """Raise UsageError for the spec of a net for questions or tables."""
-    family = data.get("family")
-    if isinstance(family, str) and family in OTHER_FAMILIES:
-        raise UsageError(f"{where} holds {data.get('name')}, {OTHER_FAMILIES[family]}")
+    return parse_stored(data, "images", from_dict, where=str(path), file=f"the spec in {named(path)}")
 
 
 def read_spec(run: Run) -> Spec:
-    """The spec of the image net of a run folder.
-
-    Raises UsageError if there is none or the net is for questions or tables, ReslabError if it is damaged.
-    """
-    data = run.read_json("spec.json")
-    refuse_another_family(data, str(run.folder))
-    try:
-        return from_dict(data)
-    except UsageError as error:
-        raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error
+    """The spec of a run folder whose net is for images. Raises as `read_stored` does."""
+    return read_stored(run, "images", from_dict)
 
 
 @overload

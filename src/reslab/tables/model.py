@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from torch import nn
 
 from reslab.errors import ReslabError, UsageError, arg
+from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, match, read_state
 from reslab.progress import Progress, silent
 from reslab.run import Run, write_aside
@@ -211,11 +212,5 @@ def filled(spec: TableSpec, state: Mapping[str, torch.Tensor]) -> nn.Module:
 
 
 def read_table_spec(run: Run) -> TableSpec:
-    """The spec of a run folder's net. Raises UsageError where it is of another family, ReslabError: damaged."""
-    data = run.read_json("spec.json", "family")
-    if data.get("family") != TableSpec.family:
-        raise UsageError(f"{run.folder} holds {data.get('name')}, which is no net for tables")
-    try:
-        return from_dict(data)
-    except UsageError as error:
-        raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error
+    """The spec of a run folder whose net is for tables. Raises as `read_stored` does."""
+    return read_stored(run, "tables", from_dict)

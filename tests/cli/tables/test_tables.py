@@ -364,7 +364,7 @@ def test_mistakes_of_training(
         (["predict", "cut", "people.csv"], 1, "cut/weights.safetensors"),
         (["predict", "odd", "people.csv"], 1, "odd/encoder.json is damaged"),
         (["predict", "none", "people.csv"], 1, "none/members.json is damaged: it names no members"),
-        (["predict", "other", "people.csv"], 2, "other holds resnet20, which is no net for tables"),
+        (["predict", "other", "people.csv"], 2, "other holds resnet20, a net for images, not for tables"),
         (["eval", "people.csv", "people.csv"], 2, "people.csv is not a run folder"),
     ],
 )

@@ -95,7 +95,7 @@ def train(
     loaded = None
     if resume:
         asked_for = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
-        run = to_resume("qa", out, {**asked_for, **given(recipe_flags)})
+        run = to_resume("questions", out, {**asked_for, **given(recipe_flags)})
     else:
         if data is None:
             raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")

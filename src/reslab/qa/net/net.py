@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import UsageError, nearest
 from reslab.nets.heads import BiLSTMHead, ConvSDSHead, Head, LinearHead, Scores, TokenConvHead
-from reslab.nets.specs import make
+from reslab.nets.specs import make, of_family, read_stored
 from reslab.qa.net.encoder import Encoder, EncoderSpec
 from reslab.qa.net.pretrained import Pretrained, pretrained
 from reslab.run import Run
@@ -154,24 +154,12 @@ def to_dict(spec: QASpec) -> dict[str, Any]:
 def from_dict(data: dict[str, Any]) -> QASpec:
     """The spec that `to_dict` wrote. Raises UsageError for another family or an unknown field."""
     values = dict(data)
-    family = values.pop("family", None)
-    if family != QASpec.family:
-        raise UsageError(f"this is not a net for questions: its family is {family!r}")
     if isinstance(values.get("encoder"), dict):
         values["encoder"] = make(EncoderSpec, values["encoder"], "an encoder's spec")
-    spec: QASpec = make(QASpec, values, "a spec for questions")
+    spec: QASpec = of_family(values, {QASpec.family: QASpec}, "a spec for questions")
     return spec
 
 
 def read_qa_spec(run: Run) -> QASpec:
-    """The spec of a run folder's net.
-
-    Raises UsageError if there is none or it is an image net's, ReslabError if it is damaged.
-    """
-    data = run.read_json("spec.json")
-    if data.get("family") in ("resnet", "vgg"):
-        raise UsageError(f"{run.folder} holds {data.get('name')}, a net for images, which cannot answer questions")
-    try:
-        return from_dict(data)
-    except UsageError as error:
-        raise ReslabError(f"{run.path('spec.json')} is damaged: {error}; restore a copy of it") from error
+    """The spec of a run folder whose net is for questions. Raises as `read_stored` does."""
+    return read_stored(run, "questions", from_dict)

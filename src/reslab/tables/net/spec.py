@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from reslab.errors import UsageError, nearest
-from reslab.nets.specs import make
+from reslab.nets.specs import of_family
 
 NetName = Literal["gated", "mlp", "resnet"]
 NETS = ("gated", "mlp", "resnet")
@@ -149,9 +149,5 @@ def to_dict(spec: TableSpec) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> TableSpec:
     """The spec that `to_dict` wrote. Raises UsageError for a net of another family, naming an unknown field."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    family = values.pop("family", None)
-    if family != TableSpec.family:
-        raise UsageError(f"this is no net for tables, but of family {family!r}")
-    spec: TableSpec = make(TableSpec, values, "a spec for tables")
+    spec: TableSpec = of_family(data, {TableSpec.family: TableSpec}, "a spec for tables")
     return spec
