@@ -1,5 +1,6 @@
 """The estimators among scikit-learn's tools: pickled, searched, stopped, resumed, with tables of any library."""
 
+import contextlib
 import io
 import json
 import os
@@ -21,7 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 
-from reslab.errors import UsageError
+from reslab.cli import say
+from reslab.errors import Argument, ReslabWarning, UsageError
 from reslab.tables import ResidualClassifier, ResidualRegressor, load
 from reslab.train.training import Training
 
@@ -97,7 +99,9 @@ def test_targets_of_any_library(flats: Any, large: Any) -> None:
 def test_numbers_one_or_several(flats: Any) -> None:
     y = np.array(flats["size"])
     for target, shape in ((y, (60,)), (np.stack([y, -y], axis=1), (60, 2))):
-        found = ResidualRegressor(**{**FAST, "recipe": {"epochs": 40, "lr": 1e-2}}).fit(flats, target)
+        copied = pytest.warns(ReslabWarning, match="'size': .*the target") if target is y else contextlib.nullcontext()
+        with copied:
+            found = ResidualRegressor(**{**FAST, "recipe": {"epochs": 40, "lr": 1e-2}}).fit(flats, target)
         assert found.predict(flats).shape == shape
         assert found.score(flats, target) > 0.8
     with pytest.raises(UsageError, match="a target of numbers has no probabilities"):
@@ -301,10 +305,54 @@ def classifier_parts(flats: Any, large: Any) -> Any:
 
 def test_what_was_odd_is_kept(flats: Any, large: Any) -> None:
     odd = {**flats, "one": [1.0] * 60, "far": [float("inf"), *range(59)]}
-    model = classifier().fit(odd, large)
+    with pytest.warns(ReslabWarning) as caught:
+        model = classifier().fit(odd, large)
+    assert [str(one.message) for one in caught] == model.problems_
+    assert {Path(one.filename).name for one in caught} == {"test_estimator.py"}
     assert model.problems_[0] == "column 'one': constant ('1' in every row): left out"
     assert any(line.startswith("column 'far': 1 of ") for line in model.problems_)
     assert pickle.loads(pickle.dumps(model)).problems_ == model.problems_
+
+
+def test_what_is_odd_at_predict_is_warned_of_and_kept(flats: Any, large: Any, tmp_path: Path) -> None:
+    """As the command line does; the loaded model alike."""
+    model = classifier().fit(flats, large)
+    assert model.problems_ == []
+    odd = {**flats, "size": [float("inf"), *flats["size"][1:]], "city": ["Atlantis", *flats["city"][1:]]}
+    for _ in range(2):  # the last prediction's only
+        with pytest.warns(ReslabWarning) as caught:
+            model.predict(odd)
+        assert len(model.problems_) == 2
+        assert [str(one.message) for one in caught] == model.problems_
+        assert {Path(one.filename).name for one in caught} == {"test_estimator.py"}
+    assert any("such as 'Atlantis'" in line for line in model.problems_)
+    loaded = load(model.save(tmp_path / "kept"))
+    with pytest.warns(ReslabWarning) as again:
+        loaded.predict_proba(odd)
+    assert [str(one.message) for one in again] == [str(one.message) for one in caught]
+    assert {Path(one.filename).name for one in again} == {"test_estimator.py"}
+    model.predict_proba(flats)
+    assert model.problems_ == []
+
+
+def test_a_copy_of_the_target_is_warned_of_and_its_advice_works(flats: Any, large: Any) -> None:
+    odd = {**flats, "copy": [{"yes": "big", "no": "small"}[one] for one in large]}
+    with pytest.warns(ReslabWarning, match='leave it out with kinds={"copy": "skip"}') as caught:
+        model = classifier().fit(odd, large)
+    (line,) = (one.message.sentence for one in caught if "copy" in str(one.message))
+    assert str(line) in model.problems_
+    (argument,) = (part for part in line.parts if isinstance(part, Argument))
+    assert say.argument(argument) == "--kinds copy=skip"
+    assert classifier(kinds=argument.value).fit(odd, large).problems_ == []
+    numbers = np.arange(60.0)
+    with pytest.warns(ReslabWarning, match="says the same as the target"):
+        ResidualRegressor(**FAST).fit({**flats, "twice": 2 * numbers + 1}, numbers)
+
+
+def test_joined_labels_are_warned_of(flats: Any) -> None:
+    tags = np.tile(np.array(["drama|crime", "drama|love", "love|crime"], dtype=object), 20)
+    with pytest.warns(ReslabWarning, match="make columns of 0 and 1 of them, as MultiLabelBinarizer does"):
+        classifier().fit(flats, tags)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """scikit-learn estimators: residual networks for mixed tables, with scikit-learn's manners."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,7 @@ from reslab.tables.inputs import read_table, read_target
 from reslab.tables.manners import ABOUT, check_words, take_up, train_or_leave, untouched
 from reslab.tables.model import MEMBERS, TableModel, write_member
 from reslab.tables.net.spec import to_dict
+from reslab.tables.split import tell_copies, tell_joined
 from reslab.tables.state import from_state, to_state
 from reslab.tables.training import (
     FEW,
@@ -53,8 +54,8 @@ class Residual(BaseEstimator):
     and training goes on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds,
     whose predictions are averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and
     a run folder in the end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose:
-    show the progress, on standard error. Weights of single samples are not offered. After `fit`, `problems_` says what
-    was odd about the columns.
+    show the progress, on standard error. Weights of single samples are not offered. What is odd about
+    a table is warned of at fit and at predict, and kept in `problems_`: fit's, then those of the last prediction.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -79,19 +80,27 @@ class Residual(BaseEstimator):
                 parts = self.cut(frame, values, seed, place, progress, report)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
-        self.problems_ = list(dict.fromkeys(report.lines()))
+        self.problems_ = self.fit_problems_ = report.warn(stacklevel=3)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Of each row its class, its labels as 0 and 1, or its numbers: shaped as y was."""
-        return self.fitted().predict(self.read(X))
+        return self.answer(TableModel.predict, X)
 
     def save(self, folder: Path | str) -> Path:
         """Write a folder that `reslab.tables.load` reads: spec, encoder, weights; nothing pickled."""
         return self.fitted().save(folder)
 
-    def read(self, X: Any) -> Frame:
-        return read_table(self, X, tuple(self.fitted().members[0].encoder.kinds))
+    def read(self, X: Any, report: Report | None = None) -> Frame:
+        return read_table(self, X, tuple(self.fitted().members[0].encoder.kinds), report)
+
+    def answer(self, how: Callable[..., np.ndarray], X: Any) -> np.ndarray:
+        """What the model says of X, with a warning of what is odd about X."""
+        report = Report()
+        frame = self.read(X, report)
+        found = how(self.model_, frame, report=report)
+        self.problems_ = [*self.fit_problems_, *report.warn(stacklevel=4)]
+        return found
 
     def seed(self) -> int:
         """Drawn from `random_state`; where that is None and the folder holds a training, that one's goes on."""
@@ -100,18 +109,17 @@ class Residual(BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def cut(
-        self,
-        frame: Frame,
-        y: np.ndarray,
-        seed: int,
-        place: torch.device,
-        progress: Progress,
+        self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, progress: Progress,
         report: Report | None = None,
-    ) -> Parts:
+    ) -> Parts:  # fmt: skip
         """Train and validation parts, as the net reads them."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
+        groups = values if self.target_.kind == "classes" else None
+        if report is not None:
+            tell_joined(y, "y", report, cure="make columns of 0 and 1 of them, as MultiLabelBinarizer does")
+            skipped = [name for name, kind in (self.kinds or {}).items() if kind == "skip" and name in frame.names]
+            tell_copies(frame.without(*skipped), y, groups, report)
         if self.validation and len(frame) >= FEW:
-            groups = values if self.target_.kind == "classes" else None
             cure = Sentence("give more rows, or set ", arg("validation", 0))
             rows["train"], rows["validation"] = set_aside(
                 len(frame), self.validation, seed=seed, groups=groups, cure=cure
@@ -217,7 +225,7 @@ class ResidualClassifier(ClassifierMixin, Residual):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class in the order of classes_, or of each label: (N, K)."""
-        return self.fitted().predict_proba(self.read(X))
+        return self.answer(TableModel.predict_proba, X)
 
     def find_target(self, y: np.ndarray) -> Target:
         check_classification_targets(y)

@@ -60,19 +60,26 @@ class TableModel:
         """Of each row the class, (N,); the labels as 0 and 1, (N, K); or the numbers, (N,) or (N, K).
 
         `data`: a path, a pandas, polars or pyarrow table, an array, or a mapping of columns. Unseen categories and
-        the like are counted in `report`. Raises UsageError for missing columns, naming them.
+        the like are counted in `report`, without one warned of. Raises UsageError for missing columns, naming them.
         """
-        return self.target.decode(self.scores(data, report=report))
+        own = Report()
+        found = self.target.decode(self.scores(data, report=own if report is None else report))
+        own.warn(stacklevel=3)
+        return found
 
     def predict_proba(self, data: Any, *, report: Report | None = None) -> np.ndarray:
         """The probability of each class or label, (N, K). Raises UsageError for a target of numbers."""
         if self.target.kind == "numbers":
             raise UsageError("a target of numbers has no probabilities: take predict")
-        return self.scores(data, report=report)
+        own = Report()
+        found = self.scores(data, report=own if report is None else report)
+        own.warn(stacklevel=3)
+        return found
 
     def scores(self, data: Any, *, report: Report | None = None, progress: Progress = silent) -> np.ndarray:
         """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
-        return self.of_tables(self.tables(data if isinstance(data, Frame) else read_frame(data), report, progress))
+        frame = data if isinstance(data, Frame) else read_frame(data, report=report)
+        return self.of_tables(self.tables(frame, report, progress))
 
     def tables(self, frame: Frame, report: Report | None = None, progress: Progress = silent) -> list[Table]:
         """The frame as each member reads it."""

@@ -9,6 +9,8 @@ from reslab.tables.data.frame import EXACT, Frame, Report
 from reslab.tables.data.kinds import missing, separator_of, split, written_numbers
 from reslab.tables.data.target import TargetKind, find_target_kind
 
+APART = Sentence(arg("kind", "labels"), " takes them apart")
+
 
 def split_target(
     frame: Frame, target: Sequence[str], word: str, kind: TargetKind | None = None
@@ -51,12 +53,12 @@ def joined(column: np.ndarray) -> np.ndarray:
     return labels
 
 
-def tell_joined(values: np.ndarray, name: str, report: Report) -> None:
+def tell_joined(values: np.ndarray, name: str, report: Report, *, cure: str | Sentence = APART) -> None:
     """Report a target whose classes look like several labels in one string."""
     texts = values.tolist() if values.dtype == object else []
     if all(isinstance(value, str) for value in texts) and (mark := separator_of(texts, sure=True)):
         report.add("joined", name, Sentence(f"its classes look like several labels joined by {mark}: ",
-                   arg("kind", "labels"), " takes them apart"))  # fmt: skip
+                   cure))  # fmt: skip
 
 
 def as_given(column: np.ndarray) -> np.ndarray:

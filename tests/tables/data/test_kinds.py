@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reslab.errors import UsageError
+from reslab.errors import Argument, UsageError
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.kinds import find_kinds, iso_date, read_as, separator_of
 
@@ -71,7 +71,10 @@ def test_numbers_as_strings_are_said() -> None:
     assert find_kinds(frame, report=report) == {"age": "category"}
     (line,) = report.lines()
     assert "but 'unknown' is none" in line
-    assert 'kinds={"age": "number"}' in line
+    assert 'with such cells empty, kinds={"age": "number"} makes it numbers' in line
+    (argument,) = (part for part in line.parts if isinstance(part, Argument))
+    empty = read_frame({"age": [str(k) for k in range(99)] + [None]})
+    assert find_kinds(empty, argument.value) == {"age": "number"}  # what it advises is not refused
 
 
 def test_numbers_as_people_write_them() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reslab.errors import Sentence, UsageError, nearest
+from reslab.errors import ReslabWarning, Sentence, UsageError, nearest
 from reslab.tables.data.cells import DAY, column_of, parse_numbers
 from reslab.tables.data.files import read_file
 
@@ -35,6 +36,13 @@ class Report:
     def lines(self) -> Iterator[Sentence]:
         """One line a problem, to be shown."""
         return (Sentence(f"column {problem.column!r}: ", problem.sentence) for problem in self.problems)
+
+    def warn(self, *, stacklevel: int) -> list[str]:
+        """Warn of each line once, in words for Python; the lines as text. `stacklevel` is that of the caller."""
+        lines = list(dict.fromkeys(self.lines()))
+        for line in lines:
+            warnings.warn(ReslabWarning(line), stacklevel=stacklevel)
+        return list(map(str, lines))
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,7 +110,8 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
     others = [text for text in some if not _is_number(text)]
     if report is not None and len(distinct) > FEW and len(others) <= (1 - NEARLY) * len(some):
         but = f", but {others[0][:40]!r} is none" if others else ""
-        report.add("numbers as strings", name, Sentence(f"strings that are numbers{but}: taken as a category; ",
+        cure = "with such cells empty, " if others else ""  # as a number, such a cell would be refused
+        report.add("numbers as strings", name, Sentence(f"strings that are numbers{but}: taken as a category; {cure}",
                    arg("kinds", {name: "number"}), " makes it numbers"))  # fmt: skip
     return "category"
 
