@@ -157,3 +157,11 @@ def test_doctor_names_the_torchvision_fault(
     monkeypatch.setattr(doctor, "installed", lambda name: "0.28.0" if name == "torchvision" else None)
     assert main(["doctor"]) == 0
     assert "different builds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["report"], ["eval"], ["look", "all"], ["tables", "predict", "rows.csv"]])
+def test_a_name_that_no_file_can_have_is_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "n" * 300]) in (1, 2)
+    said = capsys.readouterr().err
+    assert "unexpected" not in said
+    assert said.count("\n") == 1

@@ -14,6 +14,7 @@ from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError
 from reslab.progress import Lasting
+from reslab.stored.files import unreadable
 from reslab.version import __version__
 
 app = App(
@@ -68,13 +69,23 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
     except OSError as error:
         if error is not out.error:
-            return failed(unforeseen(error), 1, debug)
+            return refused(error, debug)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "the disk is full" if full else error.strerror or str(error)
         return failed(f"cannot write the output: {why}", 1, debug)
     except Exception as error:
         return failed(unforeseen(error), 1, debug)
     return 0
+
+
+def refused(error: OSError, debug: bool) -> int:
+    """A path that the system refuses before any reader of ours asks for it: too long, or in a closed folder."""
+    if error.filename and error.errno in (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM):
+        try:
+            unreadable(str(error.filename), error)
+        except ReslabError as said:
+            return failed(str(said), said.exit_code, debug)
+    return failed(unforeseen(error), 1, debug)
 
 
 def unforeseen(error: Exception) -> str:
