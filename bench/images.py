@@ -74,7 +74,7 @@ class PerImage(Dataset[Any]):
 
 
 def rate(batches: Iterator[Any], images: int) -> float:
-    """Images a second, from asking for the second batch: starting workers is not counted against anyone."""
+    """Images per second, measured from the second batch, so that starting workers does not count."""
     first = next(batches)
     assert tuple((first.x if hasattr(first, "x") else first[0]).shape) == (BATCH, 3, 32, 32)
     start = time.perf_counter()

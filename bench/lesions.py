@@ -134,7 +134,7 @@ def main() -> None:
         if times is not grown:
             ratios = [[a[i] / b[i] for a, b in zip(grown, times, strict=True)] for i in (0, 1)]
             said = [f"{statistics.median(r):.2f}x ({min(r):.2f} to {max(r):.2f})" for r in ratios]
-            print(f"  growing against this: CPU {said[0]}, clock {said[1]}; claim: 0.65x")
+            print(f"  grown batch relative to this: CPU {said[0]}, clock {said[1]}; claim: 0.65x")
 
 
 if __name__ == "__main__":

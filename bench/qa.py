@@ -1,5 +1,5 @@
-"""The claims: on a CPU with native bf16 `ask` answers at least 2x the questions a second of a plain loop over
-transformers' AutoModelForQuestionAnswering, with equal answers; and training takes at least 2x the steps a second.
+"""The claims: on a CPU with native bf16 `ask` answers at least 2x the questions per second of a plain loop over
+transformers' AutoModelForQuestionAnswering, with equal answers; and training takes at least 2x the steps per second.
 
 Asking: questions about one long text. Theirs is what people write without a pipeline (transformers removed it in 5.3):
 each window by itself, unpadded, through the eager fp32 model; then the 20 best starts with the 20 best ends, as in
@@ -169,7 +169,7 @@ def told(seen: dict[str, list[float]], unit: str, per: int = 1) -> None:
         rate = per / statistics.median(seconds)
         ratios = [a / b for a, b in zip(first, seconds, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}, n = {len(seconds)}"
-        print(f"  {name:<31} {rate:7.3f} {unit} a second of CPU, {statistics.median(ratios):.2f}x ({spread})")
+        print(f"  {name:<31} {rate:7.3f} {unit}/s of CPU time, {statistics.median(ratios):.2f}x ({spread})")
 
 
 def main() -> None:
@@ -200,7 +200,7 @@ def main() -> None:
         same = [sum(a[1:] == b[1:] for a, b in zip(theirs, found, strict=True)) for found in (ours, half)]
         worst = max(abs(a[0] - b[0]) for a, b in zip(theirs, ours, strict=True))
         print(f"  equal answers: fp32 {same[0]} of {len(asked)} (scores differ by at most {worst:.0e}), bf16 {same[1]}")
-        print(f"training, {args.batch} windows a step:")
+        print(f"training, {args.batch} windows per step:")
         steps = training(run, peer, questions[:400], args.batch, length, Path(folder) / "steps")
         told(timed(steps, args.rounds, repeats=2), "steps")
 

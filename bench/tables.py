@@ -1,4 +1,4 @@
-"""The claim: rows a second, trained and predicted, against the same network written naively and scikit-learn's MLP.
+"""The claim: rows per second, trained and predicted, against the same network written naively and scikit-learn's MLP.
 
 A table of 20 numbers and 30 categories, generated. Ours: TableTask's batches, columns embedded together, AdamW in one
 pass. Naive: the same weights and steps with a loop over columns, a list of columns indexed one by one, and AdamW as
@@ -155,7 +155,7 @@ def compare(rounds: int, rows: int) -> None:
     torch.testing.assert_close(
         net(**parts.tables["train"].batch(some)), plain(*table.batch(some)), rtol=1e-4, atol=1e-5
     )
-    plain = Naive(build_table(net.spec))  # weights of its own: each side trains alone
+    plain = Naive(build_table(net.spec))  # separate weights: each side is trained alone
     numbers = np.stack([frame[f"n{k}"] for k in range(NUMBERS)], axis=1)
     words = np.stack([frame[f"c{k}"] for k in range(CATEGORIES)], axis=1)
     columns = np.hstack(
@@ -188,7 +188,7 @@ def compare(rounds: int, rows: int) -> None:
         for name, found in times.items():
             ratios = [slow / fast for fast, slow in zip(times["ours"], found, strict=True)]
             print(
-                f"{what:<10}{name:<20}{rows / statistics.median(found):>9,.0f} rows a second; ours is "
+                f"{what:<10}{name:<20}{rows / statistics.median(found):>9,.0f} rows/s; reslab is "
                 f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}, n = {rounds})"
             )
 

@@ -39,7 +39,7 @@ def stepper(net: torch.nn.Module, choice: Choice, x: torch.Tensor, y: torch.Tens
 
 
 def timed(step: Callable[[], None], steps: int) -> float:
-    """Seconds a step over a few steps."""
+    """Seconds per step, over a few steps."""
     begin = time.perf_counter()
     for _ in range(steps):
         step()
@@ -69,7 +69,7 @@ def main() -> None:
     print(f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.net}, batch 128")
     for name, values in seen.items():
         low, middle, high = min(values), statistics.median(values), max(values)
-        print(f"{name:<28} {1000 * middle:7.1f} ms a step ({1000 * low:.1f} to {1000 * high:.1f}, n = {len(values)})")
+        print(f"{name:<28} {1000 * middle:7.1f} ms/step ({1000 * low:.1f} to {1000 * high:.1f}, n = {len(values)})")
     slow, fast = seen.values()
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     print(f"auto is {statistics.median(ratios):.2f}x as fast ({min(ratios):.2f} to {max(ratios):.2f}); claim: 1.8x")

@@ -136,4 +136,4 @@ def test_the_guide_of_tables_says_what_comes_out(
     shown = {" ".join(line.split()) for line in said.out.splitlines()}
     assert {" ".join(line.split()) for line in table.splitlines()[2:-1]} <= shown
     assert float(re.search(r"^accuracy ([\d.]+) %", said.out, re.MULTILINE)[1]) > 75
-    assert "column 'town': 1 of 12 rows hold values" in said.err
+    assert "column 'town': 1 of 12 rows has a value" in said.err

@@ -254,7 +254,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"net": "gatd"}, "no preset 'gatd' of nets for tables; did you mean 'gated'"),
     ({"sizes": {"widht": 3}}, "widht"),
-    ({"kinds": {"sise": "number"}}, "there is no column 'sise'; did you mean 'size'"),
+    ({"kinds": {"sise": "number"}}, "no column named 'sise'; did you mean 'size'"),
     ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
     ({"recipe": {"seed": 3}}, "set random_state of the estimator"),
     ({"recipe": {"validation": 0.1}}, "set validation of the estimator"),
@@ -283,7 +283,7 @@ def test_what_cannot_be_learned_from(flats: Any, large: Any) -> None:
         with pytest.raises(UsageError, match=sentence):
             classifier().fit(X, y)
     found = classifier().fit(flats, large)
-    with pytest.raises(UsageError, match="the table lacks the columns 'size', 'lift'"):
+    with pytest.raises(UsageError, match="missing columns: 'size', 'lift'"):
         found.predict({name: column for name, column in flats.items() if name not in ("size", "lift")})
 
 
@@ -358,8 +358,8 @@ def test_joined_labels_are_warned_of(flats: Any) -> None:
 @pytest.mark.parametrize(
     ("X", "y", "sentence"),
     [
-        ([[1.5, 2], [3.5]] * 30, None, "the rows of this list are of unequal lengths"),
-        (None, [["a", "b"], ["c"]] * 30, "y holds lists: make columns of 0 and 1 of them"),
+        ([[1.5, 2], [3.5]] * 30, None, "the rows of this list have different lengths"),
+        (None, [["a", "b"], ["c"]] * 30, "y holds lists; convert them to columns of 0 and 1"),
         (None, np.array([1, "a"] * 30, dtype=object), "y mixes strings and other values"),
     ],
 )

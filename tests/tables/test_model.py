@@ -61,10 +61,10 @@ def test_columns_in_any_order_and_what_is_unknown_is_told(saved: Path, flats: An
     strange = {**flats, "city": ["Lima"] * 60, "more": [1] * 60}
     model.predict(strange, report=report)
     assert sorted(report.lines()) == [
-        "column 'city': 60 of 60 rows hold values that training had too seldom or never, such as 'Lima': taken as "
-        "unknown", "column 'more': training had no such column: ignored",
+        "column 'city': 60 of 60 rows have values never or rarely seen in training (e.g. 'Lima'); treated as "
+        "unknown", "column 'more': not in the training table; ignored",
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="the table lacks the column 'size'"):
+    with pytest.raises(UsageError, match="missing column: 'size'"):
         model.predict({name: column for name, column in flats.items() if name != "size"})
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_written_over(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     model.save(tmp_path / "kept")
     for taken in (saved, tmp_path / "kept", saved / "members.json"):
-        with pytest.raises(UsageError, match="is not an empty folder; name a new one"):
+        with pytest.raises(UsageError, match="is not an empty folder; choose another one"):
             model.save(taken)
 
 

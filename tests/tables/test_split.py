@@ -53,15 +53,15 @@ def test_numbers_as_people_write_them_are_a_target() -> None:
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [
-        ([1.5, None, 2.5], "the target 'y' has no value in row 1 of t.csv: leave such rows out"),
+        ([1.5, None, 2.5], "the target 'y' has no value in row 1 of t.csv; remove such rows"),
         (["a", None, None], r"the target 'y' has no value in row 1 of t.csv \(and 1 more\)"),
-        ([1.5, float("-inf"), 2.5], "the target 'y' is infinite in row 1 of t.csv: leave such rows out"),
+        ([1.5, float("-inf"), 2.5], "the target 'y' is infinite in row 1 of t.csv; remove such rows"),
     ],
 )
 def test_what_is_missing_is_said(y: list[Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         split_target(read_frame({"x": [1, 2, 3], "y": y}), ["y"], "t.csv")
-    with pytest.raises(UsageError, match=r"t.csv: there is no column 'z'; the table has x, y"):
+    with pytest.raises(UsageError, match=r"t.csv: no column named 'z'; the table has x, y"):
         split_target(read_frame({"x": [1, 2, 3], "y": y}), ["z"], "t.csv")
 
 
@@ -69,7 +69,7 @@ def test_classes_beyond_2_to_the_53_are_refused() -> None:
     """They would be one class."""
     frame = read_frame({"x": [1.0, 2, 3, 4], "y": [2**53 + 1, 2**53, 2**53 + 1, 2**53]})
     _, values = split_target(frame, ["y"], "t.csv")
-    with pytest.raises(UsageError, match=r"2\*\*53 or more.* make strings of them"):
+    with pytest.raises(UsageError, match=r"2\*\*53 or more.* convert them to strings"):
         groups_of(values, None)
     assert groups_of(values, "numbers") is None
     assert split_target(read_frame({"x": [1, 2], "y": [1e300, 2e300]}), ["y"], "t.csv")[1].tolist() == [1e300, 2e300]
@@ -89,5 +89,5 @@ def test_joined_labels_are_taken_apart_where_asked_and_else_hinted_at() -> None:
     tell_joined(np.tile(values, 2), "tags", report)
     tell_joined(np.array(["a", "b"], dtype=object), "letters", report)
     assert list(report.lines()) == [
-        "column 'tags': its classes look like several labels joined by |: kind=\"labels\" takes them apart"
+        "column 'tags': its classes look like several labels joined by |: kind=\"labels\" separates them"
     ]

@@ -112,7 +112,7 @@ def test_an_estimator_with_vectors(bert: tuple[Path, Any], flats: Any, large: An
     model = load(kept, device="cpu")
     reader.cache_clear()
     away = shutil.move(bert[0], tmp_path / "away")
-    with pytest.raises(UsageError, match=r"bert is missing, and it reads the texts: restore it there, or name its new"):
+    with pytest.raises(UsageError, match=r"bert is missing; restore it there, or write its new"):
         model.predict(flats)
     about = json.loads((kept / "encoder.json").read_text())
     about["texts"]["folder"] = str(away)
@@ -121,7 +121,7 @@ def test_an_estimator_with_vectors(bert: tuple[Path, Any], flats: Any, large: An
     reader.cache_clear()
     with (Path(away) / "model.safetensors").open("ab") as file:
         file.write(b"\0")
-    with pytest.raises(ReslabError, match="holds another encoder of texts than the one trained with"):
+    with pytest.raises(ReslabError, match="holds a different text encoder than the one used in training"):
         load(kept, device="cpu").predict(flats)
     about["texts"] = {"folder": 3}
     (kept / "encoder.json").write_text(json.dumps(about))

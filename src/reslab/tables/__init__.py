@@ -1,4 +1,4 @@
-"""Tables: the gated residual network on mixed columns, as scikit-learn estimators and as run folders.
+"""Residual networks for tables with mixed columns, as scikit-learn estimators and as run folders.
 
 from reslab.tables import ResidualClassifier
 ResidualClassifier().fit(frame, y).predict_proba(frame)

@@ -1,4 +1,4 @@
-"""Nets compared on one table: each trained from several seeds, and scikit-learn's boosted trees beside them."""
+"""Compare nets on one table, each trained from several seeds, with scikit-learn's boosted trees as a baseline."""
 
 import time
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from reslab.train.recipe import Recipe, change
 
 NETS = ("gated", "gated-plain", "gated-block", "mlp", "resnet")
 TREES = "trees"  # scikit-learn's HistGradientBoosting
-TOPICS = 64  # numbers that the trees are given of each text: its tf-idf by truncated SVD
-MOST = 254  # values of a category that they take
+TOPICS = 64  # numbers per text for the trees: truncated SVD of its tf-idf
+MOST = 254  # largest number of values of a category for the trees
 DONE = "results/compare-tables.json"
 
 
@@ -36,21 +36,21 @@ def compare(
     folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] | None = None,
     seeds: int = 3, device: str = "auto", fit_batch: bool = False, rows: Rows = quiet, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Train every net from every seed, which also cuts the table: mean and standard deviation of the test scores.
+    """Train every net from every seed (which also splits the table); mean and standard deviation of the test scores.
 
-    All nets have the same rows, columns, recipe and early stopping; the trees the same rows and columns, and stop early
-    too. Each net is trained in a folder of its own; a finished one is not trained again. The result, also in
-    results/compare-tables.json, is written anew after each. nets: NETS and trees, unless these cannot predict the
-    target; fit_batch: the batch is what `batch_for` says, as where a net is trained alone.
+    All nets use the same rows, columns, recipe and early stopping; the trees use the same rows and columns, and early
+    stopping, too. Each net is trained in a separate folder; finished ones are not trained again. The result, also in
+    results/compare-tables.json, is rewritten after each. nets: by default NETS, and trees if they can predict the
+    target; fit_batch: choose the batch with `batch_for`, as for a net trained alone.
 
-    Raises UsageError for a net that is not known, before any is trained.
+    Raises UsageError for an unknown net, before any is trained.
     """
     if seeds < 1 or (nets is not None and not nets):
-        raise UsageError(f"compare at least one net from one seed, got {len(nets or NETS)} and {seeds}")
+        raise UsageError(f"need at least one net and one seed, got {len(nets or NETS)} and {seeds}")
     known = [*PRESETS, TREES]
     if strange := [net for net in nets or () if net not in known]:
-        hint = nearest(strange[0], known) or f"; there are {', '.join(known)}"
-        raise UsageError(f"there is no net {strange[0]!r} to compare{hint}")
+        hint = nearest(strange[0], known) or f"; available: {', '.join(known)}"
+        raise UsageError(f"no net named {strange[0]!r} to compare{hint}")
     out, place = Run(folder), pick_device(device)
     out.make()
     stored = out.read_json(DONE) if out.has(DONE) else {}
@@ -87,7 +87,7 @@ def one(
     out: Run, net: str, seed: int, word: str, reading: Reading, data: TableData, recipe: Recipe, device: str,
     progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """One net's test scores, parameters and seconds; those of the CPU where it trains on one, else of the clock."""
+    """One net's test scores, parameters and seconds (process time on a CPU, otherwise wall time)."""
     folder = out.path(f"{net}-s{seed}")
     run = prepare(folder, word=word, reading=reading, data=data, preset=net, recipe=change(recipe, seed=seed))
     clock = "results/clock.json"
@@ -105,12 +105,12 @@ def one(
 
 
 def one_answer(target: Target) -> bool:
-    """Whether trees can predict it: one class or one number."""
+    """Whether trees can predict the target: one class or one number."""
     return target.kind == "classes" or (target.kind == "numbers" and target.outputs == 1)
 
 
 def boosted(data: TableData, parts: Parts, seed: int) -> dict[str, Any]:
-    """The test scores of scikit-learn's HistGradientBoosting, stopped early by the validation rows."""
+    """The test scores of scikit-learn's HistGradientBoosting, with early stopping on the validation rows."""
     began = time.process_time()
     columns, categorical = features(parts, seed)
     y = {part: values if parts.target.kind == "classes" else values[:, 0] for part, values in parts.targets.items()}
@@ -127,7 +127,7 @@ def boosted(data: TableData, parts: Parts, seed: int) -> dict[str, Any]:
 
 
 def features(parts: Parts, seed: int) -> tuple[dict[str, np.ndarray], list[int]]:
-    """(of each part (N, F): z-scores, categories' codes, TOPICS numbers a column of bags; which are categories)."""
+    """(per part (N, F): z-scores, category codes, TOPICS numbers per column of bags; indices of the categories)."""
     found: dict[str, list[np.ndarray]] = {part: [] for part in parts.tables}
     sizes = parts.tables["train"].sizes
     for part, table in parts.tables.items():

@@ -1,4 +1,4 @@
-"""scikit-learn estimators: residual networks for mixed tables, with scikit-learn's manners."""
+"""scikit-learn estimators: residual networks for mixed tables, with scikit-learn's interface."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from reslab.progress import Progress, shown, silent
 from reslab.run import Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
+from reslab.tables.fit_context import ABOUT, check_words, start_or_resume, train_or_leave, untouched
 from reslab.tables.inputs import read_table, read_target
-from reslab.tables.manners import ABOUT, check_words, take_up, train_or_leave, untouched
 from reslab.tables.model import MEMBERS, TableModel, write_member
 from reslab.tables.net.spec import to_dict
 from reslab.tables.split import tell_copies, tell_joined
@@ -41,29 +41,29 @@ from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe, change, read, refuse_images
 from reslab.train.session import alone
 
-DERIVED = ("target_", "spec_", "columns_")  # of the model: they are not pickled beside it
+DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickled
 
 
-class Residual(BaseEstimator):
-    """What classifier and regressor share.
+class TableEstimator(BaseEstimator):
+    """The common base of classifier and regressor.
 
-    net: of nets.table.PRESETS; sizes: what to change in it, such as {"depth": 6}. kinds: of columns, by name, where
-    what is found by itself is not meant. recipe: a recipe's name or file, or changes of the one called "tables", such
-    as {"epochs": 20}. text: the folder of a transformers encoder, whose vectors of texts go beside the bags of their
-    words; it must stay there to predict. validation: share of the rows for early stopping; of fewer than 40 rows none,
-    and training goes on to its end. class_weight: "balanced", or of each class. members: nets, from as many seeds,
-    whose predictions are averaged. folder: where training keeps its state, to go on there exactly if it is stopped, and
-    a run folder in the end. device: auto, cpu, cuda, mps. random_state: an integer repeats a training exactly. verbose:
-    show the progress, on standard error. Weights of single samples are not offered. What is odd about
-    a table is warned of at fit and at predict, and kept in `problems_`: fit's, then those of the last prediction.
+    net: a key of tables.net.spec.PRESETS; sizes: changes to it, such as {"depth": 6}. kinds: kinds of columns, by name,
+    to correct wrong guesses. recipe: name or file of a recipe, or changes to the recipe "tables", such as
+    {"epochs": 20}. text: folder of a transformers encoder, whose vectors are added to the bags of words of texts; it is
+    also needed to predict. validation: share of the rows for early stopping; with fewer than 40 rows there is none, and
+    training runs to its end. class_weight: "balanced", or a weight per class. members: number of nets, with different
+    seeds, whose predictions are averaged. folder: where training stores its state, to be resumed exactly, and finally a
+    run folder. device: auto, cpu, cuda, mps. random_state: an integer makes training reproducible. verbose: show
+    progress on standard error. Sample weights are not supported. Problems of a table are warned about at fit and at
+    predict, and stored in `problems_`: those of fit, then those of the last prediction.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train on the rows of X (N, F): a pandas, polars or pyarrow table, an array, or a mapping of columns.
 
-        y: classes of any type, an indicator matrix of labels, or numbers. The process's random states stay as they are.
-        Raises UsageError, a ValueError, for what cannot be learned from, naming the column or the row; on Ctrl-C
-        KeyboardInterrupt, on SIGTERM SystemExit.
+        y: classes of any type, an indicator matrix of labels, or numbers. Global random states do not change.
+        Raises UsageError, a ValueError, for invalid data, naming the column or the row; KeyboardInterrupt on Ctrl-C,
+        SystemExit on SIGTERM.
         """
         if y is None:
             raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -71,7 +71,7 @@ class Residual(BaseEstimator):
         check_words(self)
         frame = read_table(self, X, None, report)
         if len(frame) < 2:
-            raise UsageError("X has n_samples=1: from one row there is nothing to learn")
+            raise UsageError("X has n_samples=1, which is not enough to train on")
         values, seed = read_target(y, len(frame)), self.seed()
         place = pick_device(self.device)
         with untouched(place):
@@ -84,7 +84,7 @@ class Residual(BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Of each row its class, its labels as 0 and 1, or its numbers: shaped as y was."""
+        """The class of each row, its labels as 0 and 1, or its numbers, with the shape of y."""
         return self.answer(TableModel.predict, X)
 
     def save(self, folder: Path | str) -> Path:
@@ -95,7 +95,7 @@ class Residual(BaseEstimator):
         return read_table(self, X, tuple(self.fitted().members[0].encoder.kinds), report)
 
     def answer(self, how: Callable[..., np.ndarray], X: Any) -> np.ndarray:
-        """What the model says of X, with a warning of what is odd about X."""
+        """The model's predictions for X; warns about problems of X."""
         report = Report()
         frame = self.read(X, report)
         found = how(self.model_, frame, report=report)
@@ -103,7 +103,7 @@ class Residual(BaseEstimator):
         return found
 
     def seed(self) -> int:
-        """Drawn from `random_state`; where that is None and the folder holds a training, that one's goes on."""
+        """A seed from `random_state`; if that is None and the folder holds a training, that training's seed."""
         if self.random_state is None and self.folder is not None and self.run_of(0).has(ABOUT):
             return int(self.run_of(0).read_json(ABOUT, "recipe")["recipe"]["seed"])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -112,7 +112,7 @@ class Residual(BaseEstimator):
         self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, progress: Progress,
         report: Report | None = None,
     ) -> Parts:  # fmt: skip
-        """Train and validation parts, as the net reads them."""
+        """Training and validation parts, encoded for the net."""
         values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
         groups = values if self.target_.kind == "classes" else None
         if report is not None:
@@ -133,7 +133,7 @@ class Residual(BaseEstimator):
         )  # fmt: skip
 
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:
-        """The recipe, of a batch that makes about STEPS of an epoch unless it says another."""
+        """The recipe; unless it sets the batch, `batch_for` chooses one."""
         changes = dict(self.recipe) if isinstance(self.recipe, Mapping) else {}
         for key, instead in (("seed", "random_state"), ("validation", "validation")):
             if key in changes:
@@ -149,7 +149,7 @@ class Residual(BaseEstimator):
         return recipe
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
-        """The members, one after the other, in `folder` or in one that is gone afterwards."""
+        """Train the members one by one, in `folder` or in a temporary folder."""
         spec, models = spec_of(parts, self.net, self.sizes or {}), []
         for k in range(self.members):
             recipe = self.recipe_of(parts, (seed + k) % 2**31)
@@ -160,7 +160,7 @@ class Residual(BaseEstimator):
                     run.make()
                 else:
                     run = self.run_of(k)
-                    take_up(run, {"data": fingerprint(parts), "net": to_dict(spec), "recipe": asdict(recipe)})
+                    start_or_resume(run, {"data": fingerprint(parts), "net": to_dict(spec), "recipe": asdict(recipe)})
                     stack.enter_context(alone(run))
                 training = train_or_leave(parts, spec, recipe=recipe, run=run, device=place, progress=progress)
                 models.append(model_of(parts, spec, training))
@@ -172,7 +172,7 @@ class Residual(BaseEstimator):
         return TableModel(members, self.target_, device=place, choice=models[0].choice)
 
     def run_of(self, member: int) -> Run:
-        """Where a member's training keeps its state, in `folder`."""
+        """The run folder of a member's training, in `folder`."""
         where = Path(self.folder)
         return Run(where if self.members == 1 else where / f"s{member}")
 
@@ -194,7 +194,7 @@ class Residual(BaseEstimator):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Plain data, JSON and arrays: no net is pickled, and nothing whose class may change."""
+        """Plain data, JSON and arrays: neither nets nor classes that may change are pickled."""
         state = dict(super().__getstate__())
         if "model_" in state:
             state["model_"] = to_state(state["model_"])
@@ -210,8 +210,8 @@ class Residual(BaseEstimator):
         super().__setstate__(state)
 
 
-class ResidualClassifier(ClassifierMixin, Residual):
-    """Names the class of each row; or all labels of a row, where y is an indicator matrix (N, K)."""
+class ResidualClassifier(ClassifierMixin, TableEstimator):
+    """Predicts the class of each row, or all its labels if y is an indicator matrix (N, K)."""
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
@@ -239,8 +239,8 @@ class ResidualClassifier(ClassifierMixin, Residual):
         return tags
 
 
-class ResidualRegressor(RegressorMixin, Residual):
-    """Predicts a number a row, or several where y is (N, K)."""
+class ResidualRegressor(RegressorMixin, TableEstimator):
+    """Predicts one number per row, or several if y is (N, K)."""
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,

@@ -1,4 +1,4 @@
-"""Which columns mattered: the net's own masks, and what predictions lose when a column's values are shuffled."""
+"""Column importance: the net's masks, and how much worse predictions get if a column is shuffled."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from reslab.tables.metrics import MAIN, scores
 from reslab.tables.model import TableModel
 from reslab.tables.task import CPU_ROWS
 
-ROWS = 2000  # at most, drawn by chance
-FEWEST = 100  # of a table so wide that more would take longer than training
+ROWS = 2000  # at most, sampled at random
+FEWEST = 100  # for tables so wide that more rows would take longer than training
 WORK = 4e8  # rows * shuffles * columns read
 REPEATS = 3  # shuffles of a column
 
@@ -23,12 +23,12 @@ def importance(
     model: TableModel, frame: Frame, y: np.ndarray, *, rows: int | None = None, repeats: int | None = None,
     seed: int = 0, progress: Steps | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Both, of every column that the model reads, on (up to) `rows` rows of a part it was not trained on:
-    2,000 unless said, fewer of tables of hundreds of columns, which are shuffled once from about 1,150 on.
+    """Both importances of every column that the model uses, on up to `rows` rows of a part not used for training.
 
-    "permutation": by how much the main score is worse when the column's values are shuffled among the rows: mean over
-    `repeats`, and sample standard deviation (None of one). "mask": the mean of the column's masks over rows and layers,
-    in (0, 1); None for nets without. `y`: encoded for classes and labels, in its own unit for numbers, (N,) or (N, K).
+    Default rows: 2,000, fewer for hundreds of columns; from about 1,150 columns on, each is shuffled only once.
+    "permutation": how much worse the main score gets if the column is shuffled among the rows: mean over `repeats`,
+    and sample standard deviation (None for one repeat). "mask": the column's mean mask over rows and layers, in (0, 1);
+    None for nets without masks. `y`: encoded for classes and labels, in original units for numbers, (N,) or (N, K).
     """
     draws = np.random.default_rng(seed)
     wide = len(model.columns) ** 2
@@ -58,7 +58,7 @@ def importance(
 
 @torch.inference_mode()
 def mask_means(model: TableModel, tables: list[Table]) -> dict[str, float]:
-    """The mean mask of each column, over rows, layers and members; of a column read in several ways their mean."""
+    """The mean mask of each column, over rows, layers and members, and over the parts that a column has."""
     sums: dict[str, list[float]] = {}
     for member, table in zip(model.members, tables, strict=True):
         if not (member.spec.attention and member.spec.depth > 1):

@@ -1,4 +1,4 @@
-"""What scikit-learn's users hand over: X as a Frame and y as an array, checked as scikit-learn checks them."""
+"""Inputs of the estimators: X as a Frame and y as an array, validated as in scikit-learn."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +17,11 @@ from reslab.tables.data.target_values import values_of
 def read_table(
     estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None, report: Report | None = None
 ) -> Frame:
-    """X as a Frame; its names and width are kept in the estimator in `fit` (`trained` None), and checked afterwards.
+    """X as a Frame; in `fit` (`trained` None) the estimator stores its column names and width, later they are checked.
 
-    trained: the names of the columns in training. Columns without names, here or there, are taken by their place.
+    trained: the column names in training. If columns have no names, here or in training, they are matched by position.
     """
-    sparse = hasattr(X, "nnz")  # one kind of sparse matrix is a dict
+    sparse = hasattr(X, "nnz")  # one type of sparse matrix is a dict
     if isinstance(X, str | Path) or (isinstance(X, Mapping) and not sparse) or is_records(X):
         frame = read_frame(X, report=report)
         if trained is None:
@@ -43,24 +43,24 @@ def is_records(X: Any) -> bool:
 
 
 def rows_of(X: Any) -> Any:
-    """A list of rows as an array in which numbers beside strings stay numbers, and None is no string."""
+    """A list of rows as an array; numbers next to strings stay numbers, and None stays None."""
     if not isinstance(X, list | tuple) or not all(isinstance(row, list | tuple) for row in X):
         return X
     if len(set(map(len, X))) > 1:
-        raise UsageError("the rows of this list are of unequal lengths")
+        raise UsageError("the rows of this list have different lengths")
     kinds = {type(value) for row in X for value in row}
     return np.array(X, dtype=object) if kinds & {str, type(None)} else X
 
 
 def by_place(frame: Frame, trained: tuple[str, ...]) -> Frame:
-    """The frame's columns under the names that they had in training."""
+    """The frame with the column names of training."""
     if len(trained) != len(frame.names):
         raise UsageError(f"X has {len(frame.names)} features, but training had {len(trained)}")
     return Frame(dict(zip(trained, frame.columns.values(), strict=True)))
 
 
 def read_target(y: Any, rows: int) -> np.ndarray:
-    """y as an array (N,) or (N, K), finite, as many rows as X has; a column becomes (N,), with a warning."""
+    """y as a finite array (N,) or (N, K) with as many rows as X; a column (N, 1) becomes (N,), with a warning."""
     import narwhals.stable.v2 as nw
 
     table = nw.from_native(y, pass_through=True, allow_series=True)
@@ -70,7 +70,7 @@ def read_target(y: Any, rows: int) -> np.ndarray:
         y = y.to_pylist()
     rows_of_y = y if isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype.hasobject) else []
     if len({len(one) for one in rows_of_y if isinstance(one, LISTS)}) > 1:
-        raise UsageError("y holds lists: make columns of 0 and 1 of them with sklearn.preprocessing."
+        raise UsageError("y holds lists; convert them to columns of 0 and 1 with sklearn.preprocessing."
                          "MultiLabelBinarizer")  # fmt: skip
     array: np.ndarray = check_array(
         y, dtype=None, ensure_2d=False, ensure_all_finite=True, input_name="y", allow_nd=True
@@ -80,9 +80,9 @@ def read_target(y: Any, rows: int) -> np.ndarray:
     if len(array) != rows:
         raise UsageError(f"Found input variables with inconsistent numbers of samples: X has {rows}, y {len(array)}")
     if array.dtype == object and not any(isinstance(value, str) for value in array.flat):
-        values_of(array)  # says which row is missing
+        values_of(array)  # reports missing rows
         plain = np.array(array.tolist())  # numbers of pandas' nullable types come as objects
         return plain if plain.dtype.kind in "biuf" and plain.shape == array.shape else array
     if array.dtype == object and len({isinstance(value, str) for value in array.flat}) > 1:
-        raise UsageError("y mixes strings and other values: make all of them strings")
+        raise UsageError("y mixes strings and other values; convert all of them to strings")
     return array

@@ -12,7 +12,7 @@ from reslab.statistics import bootstrap, reliability
 
 Kind = Literal["classes", "labels", "numbers"]
 RESAMPLES = 200
-MAIN = {"classes": "accuracy", "labels": "f1", "numbers": "rmse"}  # the first number of a result
+MAIN = {"classes": "accuracy", "labels": "f1", "numbers": "rmse"}  # the main score of a result
 
 
 def judged(kind: Kind, y: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def of_classes(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     chosen = predicted.argmax(axis=1)
     shares = np.clip(predicted, 1e-15, None)
     present = np.bincount(y, minlength=predicted.shape[1])
-    two = predicted.shape[1] == 2  # of two classes the second's curve says it all
+    two = predicted.shape[1] == 2  # for two classes, the second class's curve is enough
     return {
         "accuracy": float((chosen == y).mean()),
         "balanced_accuracy": float(np.mean([(chosen[y == k] == k).mean() for k in np.flatnonzero(present)])),
@@ -53,7 +53,7 @@ def of_labels(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     shares = np.clip(np.where(y, predicted, 1 - predicted), 1e-15, None)
     return {
         "f1": float(2 * hits / asked) if asked else None,  # micro
-        "accuracy": float((chosen == y).all(axis=1).mean()),  # every label right
+        "accuracy": float((chosen == y).all(axis=1).mean()),  # all labels right
         "auc": auc(y, predicted),
         "log_loss": float(-np.log(shares).mean()),
     }
@@ -71,9 +71,9 @@ def of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
 
 
 def auc(y: np.ndarray, predicted: np.ndarray) -> float | None:
-    """The mean over columns of the area under the ROC curve; None where none of them has both values.
+    """The mean over columns of the area under the ROC curve; None if no column has both values.
 
-    By ranks (Mann and Whitney 1947): the share of pairs whose true row has the higher value, a tie counting a half.
+    By ranks (Mann and Whitney 1947): the share of pairs in which the positive row has the higher value; a tie is 1/2.
     """
     y = y.astype(bool)
     ones = y.sum(axis=0)
@@ -97,7 +97,7 @@ SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], dict[str, float | None]]
 
 
 def confusion(y: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
-    """Rows: the true class; columns: the one named."""
+    """Rows: true class; columns: predicted class."""
     found: list[list[int]] = metrics.confusion_matrix(
         y, predicted.argmax(axis=1), labels=np.arange(predicted.shape[1])
     ).tolist()
@@ -105,6 +105,6 @@ def confusion(y: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
 
 
 def residuals(y: np.ndarray, predicted: np.ndarray, *, most: int = 2000) -> dict[str, Any]:
-    """True and predicted values (N, T) of (up to) `most` rows, evenly taken, for a picture."""
+    """True and predicted values (N, T) of up to `most` evenly spaced rows, for a figure."""
     rows = np.unique(np.linspace(0, len(y) - 1, min(most, len(y))).astype(int))
     return {"true": y[rows].tolist(), "predicted": predicted[rows].tolist()}

@@ -1,4 +1,4 @@
-"""A trained model of a table: rows in, predictions out; one net, or the average of several."""
+"""A trained model of a table, from rows to predictions: one net, or the average of several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ MEMBERS = "members.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One net, and how it reads a table."""
+    """One net and its table encoder."""
 
     spec: TableSpec
     encoder: Encoder
@@ -42,7 +42,7 @@ class Member:
 
 
 class TableModel:
-    """Predicts a target from the columns it was trained on; `load` makes one of a run folder."""
+    """Predicts a target from the columns it was trained on; `load` creates it from a run folder."""
 
     def __init__(
         self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None
@@ -53,14 +53,14 @@ class TableModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it reads."""
+        """The names of the columns that it uses."""
         return self.members[0].encoder.needed
 
     def predict(self, data: Any, *, report: Report | None = None) -> np.ndarray:
-        """Of each row the class, (N,); the labels as 0 and 1, (N, K); or the numbers, (N,) or (N, K).
+        """The class of each row, (N,); its labels as 0 and 1, (N, K); or its numbers, (N,) or (N, K).
 
         `data`: a path, a pandas, polars or pyarrow table, an array, or a mapping of columns. Unseen categories and
-        the like are counted in `report`, without one warned of. Raises UsageError for missing columns, naming them.
+        the like are counted in `report`; without it they are warned about. Raises UsageError for missing columns, naming them.
         """
         own = Report()
         found = self.target.decode(self.scores(data, report=own if report is None else report))
@@ -70,7 +70,7 @@ class TableModel:
     def predict_proba(self, data: Any, *, report: Report | None = None) -> np.ndarray:
         """The probability of each class or label, (N, K). Raises UsageError for a target of numbers."""
         if self.target.kind == "numbers":
-            raise UsageError("a target of numbers has no probabilities: take predict")
+            raise UsageError("a target of numbers has no probabilities; use predict")
         own = Report()
         found = self.scores(data, report=own if report is None else report)
         own.warn(stacklevel=3)
@@ -82,7 +82,7 @@ class TableModel:
         return self.of_tables(self.tables(frame, report, progress))
 
     def tables(self, frame: Frame, report: Report | None = None, progress: Progress = silent) -> list[Table]:
-        """The frame as each member reads it."""
+        """The frame encoded for each member."""
         made: dict[int, Table] = {}
         for member in self.members:
             if id(member.encoder) not in made:
@@ -118,10 +118,10 @@ class TableModel:
         return Inside(net).eval(), {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def save(self, folder: Path | str) -> Path:
-        """Write a folder that `load` reads. Raises UsageError where files lie."""
+        """Write a folder that `load` reads. Raises UsageError if it is not empty."""
         run = Run(folder)
         if run.folder.exists() and not (run.folder.is_dir() and not any(run.folder.iterdir())):
-            raise UsageError(f"{folder} is not an empty folder; name a new one")
+            raise UsageError(f"{folder} is not an empty folder; choose another one")
         if len(self.members) == 1:
             write_member(run, self.members[0], self.target)
             return run.folder
@@ -133,7 +133,7 @@ class TableModel:
 
 
 def write_encoder(run: Run, encoder: Encoder, target: Target) -> None:
-    """How a run folder's table is read: JSON, and arrays as safetensors."""
+    """Write how a run folder's table is encoded: JSON, and arrays as safetensors."""
     about, arrays = encoder.to_dict()
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_aside(run.path(ARRAYS), lambda file: file.write(save(whole)))
@@ -149,7 +149,7 @@ def write_member(run: Run, member: Member, target: Target) -> None:
 
 
 def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
-    """What `write_encoder` wrote; texts are read on the device. Raises ReslabError for damaged files."""
+    """The encoder and target that `write_encoder` wrote; text encoders run on `device`. Raises ReslabError."""
     about, target = run.read_json(ENCODER), run.read_json(TARGET)
     path = run.path(ARRAYS)
     try:
@@ -166,7 +166,7 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
 
 
 def members_of(run: Run) -> list[Run]:
-    """The run folders of an ensemble's members; of any other run that one. Raises ReslabError where it is damaged."""
+    """The run folders of an ensemble's members, or the run itself if it is none. Raises ReslabError if damaged."""
     if not run.has(MEMBERS):
         return [run]
     names = run.read_json(MEMBERS, "members")["members"]
@@ -178,7 +178,7 @@ def members_of(run: Run) -> list[Run]:
 def load(run: Path | str, *, device: str = "auto") -> TableModel:
     """The model of a finished training, an ensemble's folder, or one that `save` wrote. Nothing is unpickled.
 
-    Raises UsageError where it is no such folder, ReslabError where it is damaged.
+    Raises UsageError if the folder is not one of these, ReslabError if it is damaged.
     """
     place, members = pick_device(device), []
     for folder in members_of(Run(run)):
@@ -188,7 +188,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
                 raise ReslabError(
                     f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train anew in another ", arg("folder")
                 )
-            raise UsageError(f"{folder.folder} predicts nothing yet: its training is not finished")
+            raise UsageError(f"{folder.folder} cannot predict yet: its training is not finished")
         encoder, target = read_encoder(folder, place)
         if spec.outputs != target.outputs:
             raise ReslabError(
@@ -209,7 +209,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
 
 
 def filled(spec: TableSpec, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The spec's net with these weights. Raises UsageError where they are of another net, before it takes memory."""
+    """The spec's net with these weights. Raises UsageError, before allocating memory, if they do not match."""
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"):
             match(build_table(spec), state)

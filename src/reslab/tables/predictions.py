@@ -1,4 +1,4 @@
-"""Predictions as a file: CSV, or parquet where pyarrow is installed."""
+"""Write predictions to a file: CSV, or parquet if pyarrow is installed."""
 
 import csv
 import io
@@ -19,9 +19,9 @@ def table_of(
     target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
     columns: Sequence[str] = (),
 ) -> dict[str, list[Any]]:  # fmt: skip
-    """Columns: the row in its file, the true value where it is known, the prediction, each class's probability.
+    """Columns: row number in the file, true value if known, prediction, probability of each class.
 
-    columns: what several targets are called.
+    columns: names of several target columns.
     """
     decoded = target.decode(scores)
     found: dict[str, list[Any]] = {"row": (np.arange(len(scores)) if rows is None else rows).tolist()}
@@ -48,7 +48,7 @@ def by_name(what: str, names: list[str], values: np.ndarray) -> dict[str, list[A
 
 
 def cell(value: Any) -> Any:
-    """A list, which a CSV cannot hold, as the joined strings that are read as one."""
+    """The value for a CSV cell; a list becomes a joined string, which is read as a list again."""
     return "|".join(map(str, value)) if isinstance(value, LISTS) else value
 
 
@@ -56,13 +56,13 @@ def write_predictions(
     path: Path, target: Target, scores: np.ndarray, *, known: Any = None, rows: np.ndarray | None = None,
     columns: Sequence[str] = (), kept: Mapping[str, list[Any]] | None = None,
 ) -> Path:  # fmt: skip
-    """Write them whole or not at all, behind the columns `kept`.
+    """Write the predictions atomically, after the columns `kept`.
 
-    Raises UsageError for a file that is neither .csv nor .parquet, and where a kept column has the name of one of ours.
+    Raises UsageError for a file that is neither .csv nor .parquet, or if a kept column has the name of an output.
     """
     found = table_of(target, scores, known=known, rows=rows, columns=columns)
     if twice := [name for name in kept or {} if name in found]:
-        raise UsageError(f"column {twice[0]!r} cannot be kept: predictions have a column of that name")
+        raise UsageError(f"column {twice[0]!r} cannot be kept: predictions have a column with the same name")
     found = {**(kept or {}), **found}
     if path.suffix == ".csv":
         text = io.StringIO(newline="")

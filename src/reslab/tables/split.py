@@ -1,4 +1,4 @@
-"""A table's frame without its target, and the target's values; what gives the target away is said."""
+"""Separate a table from its target, and report columns that give the target away."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from reslab.tables.data.frame import EXACT, Frame, Report
 from reslab.tables.data.kinds import missing, separator_of, split, written_numbers
 from reslab.tables.data.target import TargetKind, find_target_kind
 
-APART = Sentence(arg("kind", "labels"), " takes them apart")
+APART = Sentence(arg("kind", "labels"), " separates them")
 
 
 def split_target(
@@ -17,15 +17,15 @@ def split_target(
 ) -> tuple[Frame, np.ndarray]:
     """The frame without its target, and the target's values: (N,) of one column, (N, K) of several.
 
-    Numbers written like 1,234 are numbers; strings like red|blue are several labels where the kind says so, an
-    empty cell none. Raises UsageError for a column that is not there, or that lacks a value.
+    Numbers written like 1,234 are numbers; with kind "labels", strings like red|blue are several labels, and an empty
+    cell has none. Raises UsageError for a missing column or a missing value.
     """
     try:
         columns, rest = [frame[name] for name in target], frame.without(*target)
     except UsageError as error:
         raise UsageError(f"{word}: ", error) from error
     if not rest.names:
-        raise UsageError(f"{word} has no column but the target")
+        raise UsageError(f"{word} has no columns besides the target")
     if kind == "labels" and len(columns) == 1 and any(isinstance(value, str) for value in columns[0]):
         return rest, joined(columns[0])
     for name, column in zip(target, columns, strict=True):
@@ -37,15 +37,15 @@ def split_target(
 
 
 def refuse(what: str, rows: np.ndarray, word: str) -> None:
-    """Raise UsageError where any of the rows (N,) is marked, naming the first."""
+    """Raise UsageError if any of the rows, bool (N,), is marked, naming the first."""
     where = np.flatnonzero(rows)
     if len(where):
         more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
-        raise UsageError(f"{what} row {where[0]} of {word}{more}: leave such rows out")
+        raise UsageError(f"{what} row {where[0]} of {word}{more}; remove such rows")
 
 
 def joined(column: np.ndarray) -> np.ndarray:
-    """Of each string its labels, as an object array of tuples; of an empty cell none."""
+    """The labels of each string, as an object array of tuples; none for an empty cell."""
     texts = ["" if value is None else str(value) for value in column]
     mark = separator_of(texts)
     labels = np.empty(len(column), dtype=object)
@@ -54,7 +54,7 @@ def joined(column: np.ndarray) -> np.ndarray:
 
 
 def tell_joined(values: np.ndarray, name: str, report: Report, *, cure: str | Sentence = APART) -> None:
-    """Report a target whose classes look like several labels in one string."""
+    """Report a target whose classes look like several joined labels."""
     texts = values.tolist() if values.dtype == object else []
     if all(isinstance(value, str) for value in texts) and (mark := separator_of(texts, sure=True)):
         report.add("joined", name, Sentence(f"its classes look like several labels joined by {mark}: ",
@@ -62,7 +62,7 @@ def tell_joined(values: np.ndarray, name: str, report: Report, *, cure: str | Se
 
 
 def as_given(column: np.ndarray) -> np.ndarray:
-    """Whole numbers as int64, and strings that are written numbers as numbers."""
+    """Whole numbers as int64, and strings that represent numbers as numbers."""
     if column.dtype == object and isinstance(column[0], str):
         numbers = written_numbers(column)
         column = column if numbers is None else numbers
@@ -71,19 +71,19 @@ def as_given(column: np.ndarray) -> np.ndarray:
 
 
 def groups_of(values: np.ndarray, kind: TargetKind | None) -> np.ndarray | None:
-    """Of a target of classes each row's class, as a number; None for others."""
+    """Each row's class as a number, for a target of classes; otherwise None."""
     if (kind or find_target_kind(values)) != "classes":
         return None
     if values.dtype == np.float64 and np.abs(values).max() >= EXACT:
-        raise UsageError("the target has whole numbers of 2**53 or more, which are read to 16 digits: make strings of "
-                         "them where they are classes, or say ", arg("kind", "numbers"))  # fmt: skip
+        raise UsageError("the target has whole numbers of 2**53 or more, which are read to 16 digits; convert them to "
+                         "strings if they are classes, otherwise use ", arg("kind", "numbers"))  # fmt: skip
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
 def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, report: Report) -> None:
-    """Report columns that are the target under another name: one value a class and one class a value, or its multiple.
+    """Report columns that duplicate the target: one value per class and vice versa, or a linear function of it.
 
-    Of classes that stand in two rows or more on average; of fewer any column of ids would be one.
+    Only if classes have two rows or more on average; otherwise any column of ids would be reported.
     """
     if groups is None and (values.ndim > 1 or values.dtype.kind not in "fi" or np.ptp(values) == 0):
         return
@@ -91,12 +91,12 @@ def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, rep
         return
     for name, column in frame.columns.items():
         if same_classes(column, groups) if groups is not None else same_numbers(column, values):
-            report.add("copy", name, Sentence("it says the same as the target: if it is not known before the target "
-                       "is, leave it out with ", arg("kinds", {name: "skip"})))  # fmt: skip
+            report.add("copy", name, Sentence("it has the same information as the target; if it is unknown before the "
+                       "target, leave it out with ", arg("kinds", {name: "skip"})))  # fmt: skip
 
 
 def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:
-    """Whether each value belongs to one class and each class to one value."""
+    """Whether values and classes correspond one to one."""
     known: dict[object, int] = {}
     of: dict[int, object] = {}
     return all(known.setdefault(value, group) == group and of.setdefault(group, value) == value
@@ -104,7 +104,7 @@ def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:
 
 
 def same_numbers(column: np.ndarray, values: np.ndarray) -> bool:
-    """Whether one is a multiple of the other plus a constant."""
+    """Whether one is a linear function of the other."""
     if column.dtype != np.float64 or len(column) < 4 or not np.isfinite(column).all():
         return False
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""A trained model as plain data, JSON and arrays: so an estimator is pickled without its nets."""
+"""A trained model as plain data, JSON and arrays, so that estimators are pickled without nets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def to_state(model: TableModel) -> dict[str, Any]:
 
 
 def from_state(state: Mapping[str, Any]) -> TableModel:
-    """The model that `to_state` described; on the CPU where its device is not there."""
+    """The model that `to_state` described; on the CPU if its device is not available."""
     try:
         device = pick_device(state["device"])
     except UsageError:

@@ -1,4 +1,4 @@
-"""The task of predicting a column from others, for the one training loop."""
+"""Predicting a column from the others, as a task for the training loop."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,15 +16,15 @@ from reslab.train.order import batch_indices
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 
-TILE = 32  # rows: the last batch is filled up, as odd rows are multiplied otherwise, to other last bits
-CPU_ROWS, GPU_ROWS = 1024, 65536  # rows of a batch for inference: on a CPU what stays in the cache
+TILE = 32  # rows: the last batch is padded, since odd sizes are multiplied differently, which changes the last bits
+CPU_ROWS, GPU_ROWS = 1024, 65536  # rows per batch in inference: on a CPU they fit in the cache
 
 
 class TableTask:
-    """Classes by cross-entropy, several labels by a binary one each, numbers by their squared error.
+    """Loss: cross-entropy for classes, binary cross-entropy for labels, squared error for numbers.
 
-    `targets` of each part: int64 (N,) for "classes", float32 (N, K) for "labels" and for "numbers" (standardized).
-    `weights`, (K,): of each class; the loss is the mean over rows of weight * loss.
+    `targets` per part: int64 (N,) for "classes", float32 (N, K) for "labels" and for "numbers" (standardized).
+    `weights` (K,): class weights; the loss is the mean over rows of weight * loss.
     """
 
     unit = "rows"
@@ -51,7 +51,7 @@ class TableTask:
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
         if self.kind == "classes":
-            # Over the rows, not over their weights: else a batch of light rows only would count as much as any other.
+            # Divided by the rows, not by their weights: a batch of low-weight rows must count less.
             smoothing = self.recipe.label_smoothing
             return F.cross_entropy(out, y, weight=self.weights, label_smoothing=smoothing, reduction="sum") / len(y)
         if self.kind == "labels":
@@ -59,7 +59,7 @@ class TableTask:
         return F.mse_loss(out, y)
 
     def wrong(self, out: Tensor, y: Tensor) -> Tensor:
-        """Rows whose class is another, or one of whose labels is; of numbers the share of variance unexplained."""
+        """Number of rows with a wrong class or any wrong label; for numbers, the unexplained variance."""
         if self.kind == "classes":
             return (out.argmax(dim=1) != y).sum()
         if self.kind == "labels":
@@ -67,7 +67,7 @@ class TableTask:
         return ((out - y) ** 2).mean(dim=1).sum()
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
-        """Error (%: as `wrong` counts) and loss, with the class weights; not on the training part."""
+        """Error (%, as counted by `wrong`) and loss, with class weights; not on the training part."""
         if part not in self.parts or part == "train":
             return None
         out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
@@ -79,14 +79,14 @@ class TableTask:
         return {"error": 100 * missed.item(), "loss": loss.item(), "n": len(y)}
 
     def average_norms(self, net: nn.Module) -> None:
-        raise UsageError("precise_bn is for images; leave it out")
+        raise UsageError("precise_bn is for images only; leave it out")
 
 
 @torch.inference_mode()
 def outputs(net: nn.Module, table: Table, *, device: torch.device, choice: Choice) -> Tensor:
-    """What the net gives for every row, float32 (N, outputs), on the device. The net is left as it was.
+    """The net's outputs for every row, float32 (N, outputs), on the device. The net's mode is restored.
 
-    On a CPU a row's numbers are the same to the last bit whichever rows stand beside it.
+    On a CPU the outputs of a row are bit-identical whatever the other rows are.
     """
     size = CPU_ROWS if device.type == "cpu" else GPU_ROWS
     was = net.training

@@ -1,7 +1,7 @@
-"""Texts as frozen vectors of a pretrained encoder; and an encoder of tables that puts them beside its own columns.
+"""Texts as frozen vectors of a pretrained encoder, and a table encoder that adds them to its columns.
 
-A text's vector is the mean of the last layer's over its tokens, of length 1 (Reimers and Gurevych 2019,
-"Sentence-BERT", arXiv 1908.10084, section 3). The bags of its words stay: rare words often tell rows apart.
+A text's vector is the mean of the last layer over its tokens, normalized to length 1 (Reimers and Gurevych 2019,
+"Sentence-BERT", arXiv 1908.10084, section 3). The bags of words are kept: rare words often distinguish rows.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.kinds import as_strings
 from reslab.train.tune import native_bf16
 
-LENGTH = 256  # tokens: longer texts are cut
-CHUNK = 2048  # texts given to the tokenizer at once
-TOKENS = {"cpu": 4096, "cuda": 131072}  # of a batch
-REMEMBERED = 50_000  # texts: 75 MB of vectors of 384 numbers
+LENGTH = 256  # tokens: longer texts are truncated
+CHUNK = 2048  # texts per tokenizer call
+TOKENS = {"cpu": 4096, "cuda": 131072}  # per batch
+REMEMBERED = 50_000  # texts: 75 MB for vectors of 384 numbers
 CPU = torch.device("cpu")
-FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # of an encoder: weights, shape, words
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # of an encoder: weights, configuration, vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:
-    """Which encoder reads which columns; plain data, stored in encoder.json."""
+    """The text encoder and the columns it encodes; plain data, stored in encoder.json."""
 
     folder: str
     fingerprint: str  # of the folder's files
@@ -45,20 +45,20 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A TableEncoder, and the vectors of its texts where an encoder of those was named; the same manners."""
+    """A TableEncoder, plus vectors of its texts if a text encoder was given; the same interface."""
 
     table: TableEncoder
     texts: Texts | None = None
-    device: torch.device = CPU  # where texts are read
+    device: torch.device = CPU  # where the text encoder runs
 
     @classmethod
     def fit(
         cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, text: str | Path | None = None,
         device: torch.device | None = None, report: Report | None = None,
     ) -> "Encoder":  # fmt: skip
-        """Fitted on a training frame; `text`: the folder of a transformers encoder, for every column of texts.
+        """Fit on a training frame; `text`: folder of a transformers encoder, for all columns of texts.
 
-        Raises UsageError where no column holds texts, or the folder is none, and as TableEncoder.fit does.
+        Raises UsageError if no column holds texts or the folder does not exist, and the errors of TableEncoder.fit.
         """
         table, device = TableEncoder.fit(frame, kinds, report=report), device or CPU
         if text is None:
@@ -69,7 +69,7 @@ class Encoder:
                              "does by its kind, 'text'")  # fmt: skip
         folder = Path(text).expanduser().resolve()
         if not folder.is_dir():
-            raise UsageError(f"the encoder of texts {text}: no such folder")
+            raise UsageError(f"no such folder: {text} (text encoder)")
         mark = fingerprint_of(str(folder))
         width = reader(str(folder), mark, str(device)).width
         return cls(table, Texts(folder=str(folder), fingerprint=mark, columns=columns, width=width), device)
@@ -85,9 +85,9 @@ class Encoder:
     def transform(
         self, frame: Frame, *, report: Report | None = None, progress: Progress = silent, reading: bool = True
     ) -> Table:
-        """The frame as a Table. Without `reading` the vectors are left out, as if all were missing.
+        """The frame as a Table. Without `reading` all vectors of texts are missing.
 
-        Raises UsageError where the encoder of texts is missing, ReslabError where it is another one.
+        Raises UsageError if the text encoder is missing, ReslabError if it is a different one.
         """
         table, about = self.table.transform(frame, report=report), self.texts
         if about is None:
@@ -106,7 +106,7 @@ class Encoder:
     def from_dict(
         cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], device: torch.device | None = None
     ) -> "Encoder":
-        """The encoder that `to_dict` wrote. Raises ReslabError where the data are none or are damaged."""
+        """The encoder that `to_dict` wrote. Raises ReslabError for damaged data."""
         table, texts = TableEncoder.from_dict(data, arrays), None
         try:
             if "texts" in data:
@@ -117,7 +117,7 @@ class Encoder:
 
 
 class Reader:
-    """Makes vectors of texts, and remembers the last ones: shuffled or repeated columns are read once."""
+    """Computes vectors of texts and caches the last ones, so that repeated or shuffled texts are encoded once."""
 
     def __init__(self, folder: str, device: torch.device) -> None:
         self.net = pretrained(Path(folder)).eval().requires_grad_(False).to(device)
@@ -129,7 +129,7 @@ class Reader:
         self.known: dict[str, np.ndarray] = {}
 
     def vectors(self, texts: Iterable[str | None], progress: Progress = silent) -> np.ndarray:
-        """float32 (N, width), of length 1; NaN where there is no text."""
+        """Vectors of length 1, float32 (N, width); NaN for missing texts."""
         texts = list(texts)
         found = {text: self.known[text] for text in texts if text in self.known}
         new = [text for text in dict.fromkeys(texts) if text is not None and text not in found]
@@ -158,7 +158,7 @@ class Reader:
 
     @torch.inference_mode()
     def batch(self, ids: list[list[int]]) -> np.ndarray:
-        """Vectors of texts' tokens, a batch; 0 for a text without any."""
+        """Vectors of one batch of tokenized texts; 0 for a text without tokens."""
         lengths = torch.tensor([len(one) for one in ids])
         padded = torch.full((len(ids), max(1, int(lengths.max()))), self.tokenizer.pad_token_id or 0)
         for row, one in zip(padded, ids, strict=True):
@@ -173,17 +173,17 @@ class Reader:
 
 @lru_cache(maxsize=1)
 def reader(folder: str, fingerprint: str, device: str) -> Reader:
-    """The encoder in a folder. Raises UsageError where it is gone, ReslabError where it is not of this fingerprint."""
+    """The encoder in a folder. Raises UsageError if it is missing, ReslabError if its fingerprint differs."""
     if not Path(folder).is_dir():
-        raise UsageError(f"{folder} is missing, and it reads the texts: restore it there, or name its new place in "
+        raise UsageError(f"the text encoder {folder} is missing; restore it there, or write its new path to "
                          "encoder.json")  # fmt: skip
     if fingerprint_of(folder) != fingerprint:
-        raise ReslabError(f"{folder} holds another encoder of texts than the one trained with: restore that one")
+        raise ReslabError(f"{folder} holds a different text encoder than the one used in training; restore that one")
     return Reader(folder, torch.device(device))
 
 
 def fingerprint_of(folder: str) -> str:
-    """Of an encoder's files, their names and what they hold."""
+    """SHA-256 (hex) of the names and contents of an encoder's files."""
     digest = hashlib.sha256()
     for path in sorted({path for kind in FILES for path in Path(folder).glob(kind)}):
         with path.open("rb") as file:

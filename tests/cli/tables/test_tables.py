@@ -259,18 +259,18 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         (["train"], 2, "name the table and its target: reslab tables train FILE --target NAME"),
         (["train", "people.csv"], 2, "name the column to predict, with --target"),
         (["train", "none.csv", "--target", "pays"], 2, "there is no file none.csv"),
-        (["train", "people.txt", "--target", "pays"], 2, "people.txt is of no kind that can be read here"),
+        (["train", "people.txt", "--target", "pays"], 2, "unsupported file type: people.txt"),
         (["train", "empty.csv", "--target", "pays"], 2, "empty.csv: the table has no rows"),
         (["train", "nothing.csv", "--target", "pays"], 2, "nothing.csv is empty"),
         (["train", "ragged.csv", "--target", "pays"], 1, "cannot read ragged.csv"),
         (["train", "broken.parquet", "--target", "pays"], 1, "broken.parquet is no parquet file, or is damaged"),
-        (["train", "people.csv", "--target", "pay"], 2, "there is no column 'pay'; did you mean 'pays'?"),
+        (["train", "people.csv", "--target", "pay"], 2, "no column named 'pay'; did you mean 'pays'?"),
         (["train", "people.csv", "--target", "pays", "pays"], 2, "the target 'pays' is named twice"),
         (["train", "people.csv", "--target", "town"], 2, "the target 'town' has no value in row"),
         (["train", "people.csv", "--target", "same"], 2, "people.csv, 'same': the target has only one class, 7"),
-        (["train", "people.csv", "--target", "note", "--kind", "numbers"], 2, "a target of numbers holds what is none"),
+        (["train", "people.csv", "--target", "note", "--kind", "numbers"], 2, "a target of numbers has"),
         (["train", "constant.csv", "--target", "pays"], 2, "every column is constant, empty or skipped ('"),
-        (["train", "only.csv", "--target", "pays"], 2, "only.csv has no column but the target"),
+        (["train", "only.csv", "--target", "pays"], 2, "only.csv has no columns besides the target"),
         (["train", "three.csv", "--target", "pays"], 2, "3 rows of 2 classes are too few to set 20 % aside of each"),
         (["train", "names.csv", "--target", "id"], 2, "say --kind numbers where the target is a number"),
         (
@@ -281,10 +281,10 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         (
             ["train", "people.csv", "--target", "xyz"],
             2,
-            "people.csv: there is no column 'xyz'; the table has id, age",
+            "people.csv: no column named 'xyz'; the table has id, age",
         ),
         ([*TRAIN, "--kinds", "town"], 2, "--kinds takes NAME=VALUE, got 'town'"),
-        ([*TRAIN, "--kinds", "twon=skip"], 2, "there is no column 'twon'; did you mean 'town'?"),
+        ([*TRAIN, "--kinds", "twon=skip"], 2, "no column named 'twon'; did you mean 'town'?"),
         ([*TRAIN, "--kinds", "town=categry"], 2, "column 'town' cannot be 'categry'"),
         ([*TRAIN, "--kinds", "note=number"], 2, "column 'note' is of kind 'number', but row 0 is"),
         ([*TRAIN, "--sizes", "dept=2"], 2, "'dept'"),
@@ -297,8 +297,8 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--members", "0"], 2, "members must be at least 1, got 0"),
         ([*TRAIN, "--test-share", "1.5"], 2, "the test part must be a share between 0 and 1, got 1.5"),
         ([*TRAIN, "--test-share", "0.5", "--test", "people.csv"], 2, "give only one of them"),
-        ([*TRAIN, "--test", "strange.csv"], 2, "is 'perhaps', which training had not; its classes are"),
-        ([*TRAIN, "--test", "short.csv"], 2, "the table lacks the columns 'town', 'tags', 'note'"),
+        ([*TRAIN, "--test", "strange.csv"], 2, "is 'perhaps', which was not in training; its classes are"),
+        ([*TRAIN, "--test", "short.csv"], 2, "missing columns: 'town', 'tags', 'note'"),
         ([*TRAIN, "--recipe", "tabels"], 2, "no recipe named 'tabels'; did you mean 'tables'?"),
         ([*TRAIN, "--recipe", "fast-cifar"], 2, "is for images only, got"),
         ([*TRAIN, "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
@@ -346,20 +346,20 @@ def test_mistakes_of_training(
     [
         (["predict", "run", "none.csv"], 2, "there is no file none.csv"),
         (["predict", "run", "empty.csv"], 2, "empty.csv: the table has no rows"),
-        (["predict", "run", "short.csv"], 2, "short.csv: the table lacks the columns 'tags', 'note'"),
+        (["predict", "run", "short.csv"], 2, "short.csv: missing columns: 'tags', 'note'"),
         (["predict", "run", "word.csv"], 2, "word.csv: column 'age' is of kind 'number', but row 1 is 'old'"),
         (["predict", "run", "people.csv", "--out", "people.csv"], 2, "--out people.csv is the table itself"),
         (["predict", "run", "people.csv", "--out", "p.xlsx"], 2, "written as .csv or .parquet, got 'p.xlsx'"),
         (["predict", "run", "people.csv", "--out", "run"], 2, "written as .csv or .parquet, got 'run'"),
         (["predict", "run", "people.csv", "--out", "people.csv/p.csv"], 1, "a file is in the place of a folder"),
-        (["predict", "run", "people.csv", "--keep", "ids"], 2, "there is no column 'ids'; did you mean 'id'?"),
+        (["predict", "run", "people.csv", "--keep", "ids"], 2, "no column named 'ids'; did you mean 'id'?"),
         (["predict", "run", "taken.csv", "--keep", "row"], 2, "column 'row' cannot be kept"),
         (["predict", "run", "people.csv", "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
-        (["eval", "run", "untold.csv"], 2, "there is no column 'pays'"),
-        (["eval", "run", "strange.csv"], 2, "row 1 of the target is 'perhaps', which training had not"),
+        (["eval", "run", "untold.csv"], 2, "no column named 'pays'"),
+        (["eval", "run", "strange.csv"], 2, "row 1 of the target is 'perhaps', which was not in training"),
         (["eval", "run", "people.csv", "--target", "town"], 2, "the target 'town' has no value in row"),
         (["eval", "saved", "people.csv"], 2, "saved does not say which column it predicts: name it with --target"),
-        (["predict", "unfinished", "people.csv"], 2, "unfinished predicts nothing yet: its training is not finished"),
+        (["predict", "unfinished", "people.csv"], 2, "unfinished cannot predict yet: its training is not finished"),
         (["predict", "lost", "people.csv"], 1, "lost/weights.safetensors is missing; restore a copy of it"),
         (["predict", "cut", "people.csv"], 1, "cut/weights.safetensors"),
         (["predict", "odd", "people.csv"], 1, "odd/encoder.json is damaged"),
@@ -404,9 +404,9 @@ def test_what_is_odd_is_told_once_with_counts(stand: Path, capsys: pytest.Captur
     write("odd.csv", rows, [*NAMES, "color"])
     assert main(["tables", "predict", "run", "odd.csv"]) == 0
     said = capsys.readouterr().err
-    assert "column 'town': 3 of 20 rows hold values that training had too seldom or never, such as 'Quell'" in said
+    assert "column 'town': 3 of 20 rows have values never or rarely seen in training (e.g. 'Quell')" in said
     assert said.count("'town'") == 1
-    assert "column 'color': training had no such column: ignored" in said
+    assert "column 'color': not in the training table; ignored" in said
 
 
 def test_scores_are_told_where_nothing_can_be_stored(stand: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -445,8 +445,8 @@ def test_the_target_may_stand_in_a_file_to_predict(stand: Path, capsys: pytest.C
     """It is no strange column; another is."""
     write("more.csv", [[*row, 1] for row in people(20)], [*NAMES, "more"])
     assert main(["tables", "predict", "run", "more.csv"]) == 0
-    warned = [line for line in capsys.readouterr().err.splitlines() if "training had no such column" in line]
-    assert warned == ["warning: column 'more': training had no such column: ignored"]
+    warned = [line for line in capsys.readouterr().err.splitlines() if "not in the training table" in line]
+    assert warned == ["warning: column 'more': not in the training table; ignored"]
     assert main(["tables", "predict", "run", "more.csv", "--keep", "pays"]) == 0
     assert [row["pays"] for row in read("predictions.csv")] == [row[-1] for row in people(20)]
 
@@ -454,6 +454,6 @@ def test_the_target_may_stand_in_a_file_to_predict(stand: Path, capsys: pytest.C
 def test_a_column_that_is_the_target_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("people.csv", [[*row, row[-1].upper()] for row in people(120)], [*NAMES, "again"])
     assert trained() == 0
-    assert "warning: column 'again': it says the same as the target" in capsys.readouterr().err
+    assert "warning: column 'again': it has the same information as the target" in capsys.readouterr().err
     assert trained("--kinds", "again=skip", "id=skip", "--out", "other") == 0
     assert "says the same" not in capsys.readouterr().err

@@ -79,8 +79,8 @@ def test_infinities_are_counted() -> None:
     report, frame = Report(), read_frame({"n": [0.5, 1.5, INF, -INF, INF, NAN]})
     table = TableEncoder.fit(frame, report=report).transform(frame.take([0, 2]), report=report)
     assert list(report.lines()) == [
-        "column 'n': 3 of 6 values are infinite: taken as the largest or the smallest",
-        "column 'n': 1 of 2 values are infinite: taken as the largest or the smallest",
+        "column 'n': 3 of 6 values are infinite; replaced by the largest or smallest number",
+        "column 'n': 1 of 2 values are infinite; replaced by the largest or smallest number",
     ]
     assert table.numbers is not None
     assert torch.equal(table.numbers[1], torch.tensor([[table.numbers[1, 0, 0], 10.0]]))
@@ -98,8 +98,8 @@ def test_categories_by_hand() -> None:
     table = encoder.transform(read_frame({"c": ["d", None, "b", "e", "d"]}), report=report)
     assert table.batch(range(5))["codes"].flatten().tolist() == [0, 1, 2, 0, 0]
     (line,) = report.lines()
-    assert line == ("column 'c': 3 of 5 rows hold values that training had too seldom or never, such as 'd': "
-                    "taken as unknown")  # fmt: skip
+    assert line == ("column 'c': 3 of 5 rows have values never or rarely seen in training (e.g. 'd'); "
+                    "treated as unknown")  # fmt: skip
 
 
 def test_a_missing_category_that_training_had_not_is_unknown() -> None:
@@ -227,13 +227,13 @@ def test_order_does_not_matter_and_more_columns_are_said() -> None:
     encoder, report = TableEncoder.fit(read_frame(MIXED)), Report()
     other = {"more": [1] * 60, **dict(reversed(MIXED.items()))}
     assert_same(encoder.transform(read_frame(MIXED)), encoder.transform(read_frame(other), report=report))
-    assert list(report.lines()) == ["column 'more': training had no such column: ignored"]
+    assert list(report.lines()) == ["column 'more': not in the training table; ignored"]
 
 
 def test_what_transform_refuses() -> None:
     encoder = TableEncoder.fit(read_frame(MIXED))
     frame = read_frame(MIXED)
-    with pytest.raises(UsageError, match=r"lacks the columns 'text', 'c'$"):
+    with pytest.raises(UsageError, match=r"missing columns: 'text', 'c'$"):
         encoder.transform(frame.without("text", "c", "same"))
     wrong = Frame({**frame.columns, "n": read_frame({"n": ["1", "two"] * 30})["n"]})
     with pytest.raises(UsageError, match="column 'n' is of kind 'number', but row 1 is 'two'"):
@@ -256,7 +256,7 @@ def test_a_column_of_rare_values_is_said() -> None:
     report = Report()
     encoder = TableEncoder.fit(read_frame({"id": [f"A{k}" for k in range(30)], "n": range(30)}), report=report)
     assert encoder.sizes["categories"] == (1,)
-    assert list(report.lines()) == ["column 'id': no value stands in 2 rows or more: all are taken as unknown"]
+    assert list(report.lines()) == ["column 'id': no value occurs in 2 rows or more; all are treated as unknown"]
 
 
 def test_vectors_stand_beside() -> None:

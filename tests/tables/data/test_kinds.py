@@ -61,7 +61,7 @@ def test_constant_and_empty_columns_are_left_out_and_said() -> None:
     assert list(report.lines()) == [
         "column 'same': constant ('5' in every row): left out",
         "column 'word': constant ('a' in every row): left out",
-        "column 'none': empty: left out",
+        "column 'none': empty; ignored",
     ]
 
 
@@ -104,7 +104,7 @@ def test_dates_in_other_forms_are_said(values: list[str], said: str | None) -> N
     assert find_kinds(read_frame({"day": values}), report=report)["day"] != "date"
     assert [line for line in report.lines() if "dates such as" in line] == (
         [] if said is None
-        else [f"column 'day': dates such as {said} are not read as dates: write them like 2024-02-29"]
+        else [f"column 'day': dates such as {said} are not recognized; write dates like 2024-02-29"]
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_overrides() -> None:
     ("kinds", "sentence"),
     [
         ({"agee": "number"}, "no column 'agee'; did you mean 'age'"),
-        ({"age": "numbers"}, "cannot be 'numbers': the kinds are .*; did you mean 'number'"),
+        ({"age": "numbers"}, "cannot be 'numbers'; the kinds are .*; did you mean 'number'"),
         ({"word": "number"}, "column 'word' is of kind 'number', but row 1 is 'three'"),
         ({"word": "date"}, "column 'word' is of kind 'date', but row 0 is '2'"),
         ({"age": "date"}, "column 'age' is of kind 'date', but row 0 is 1.0"),
@@ -143,11 +143,11 @@ def test_strange_dates_are_missing_and_said() -> None:
     report = Report()
     column = read_frame({"d": ["2024-02-29", "soon", None]})["d"]
     assert np.isnat(read_as("date", "d", column, report)).tolist() == [False, True, True]
-    assert list(report.lines()) == ["column 'd': 1 values are no ISO dates, such as 'soon': taken as missing"]
+    assert list(report.lines()) == ["column 'd': 1 values are not ISO dates (e.g. 'soon'); treated as missing"]
 
 
 def test_how_dates_are_written_is_said() -> None:
-    with pytest.raises(UsageError, match=r"row 0 is '29/02/2024': dates are written like 2024-02-29"):
+    with pytest.raises(UsageError, match=r"row 0 is '29/02/2024'; write dates like 2024-02-29"):
         find_kinds(read_frame({"day": ["29/02/2024"] * 3}), {"day": "date"})
 
 

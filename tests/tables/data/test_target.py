@@ -111,7 +111,7 @@ def test_the_kind_of_a_target(y: list, kind: str) -> None:
 @pytest.mark.parametrize(
     ("y", "kind", "sentence"),
     [
-        ([1.0, NAN, NAN], "numbers", r"the target is missing \(NaN\) in row 1 \(and in 1 more\): leave such rows out"),
+        ([1.0, NAN, NAN], "numbers", r"the target is missing \(NaN\) in row 1 \(and in 1 more\); remove such rows"),
         (["a", None], "classes", r"the target is missing \(NaN\) in row 1: leave"),
         ([["a"], None], "labels", "the target is missing"),
         ([1.0, float("inf")], "numbers", "the target is infinite in row 1"),
@@ -120,18 +120,18 @@ def test_the_kind_of_a_target(y: list, kind: str) -> None:
         (np.array([4, 4]), "classes", "the target has only one class, 4:"),
         ([1.5, 2.0], "classes", "Unknown label type: row 0 of the target is 1.5"),
         (["a", 1], "classes", "mixes strings and numbers"),
-        ([[1, 2], [3, 4]], "classes", "a target of classes is one column, got 2"),
-        ([[0, 1], [0, 3]], "labels", "row 1 of label 1 is 3: columns of labels hold 0 and 1"),
-        (["a", "b"], "labels", "a target of labels is a list a row"),
+        ([[1, 2], [3, 4]], "classes", "a target of classes must be one column, got 2"),
+        ([[0, 1], [0, 3]], "labels", "row 1 of label 1 is 3, but columns of labels must hold 0 and 1"),
+        (["a", "b"], "labels", "a target of labels must be one list per row"),
         ([[], []], "labels", "no row of the target has a label"),
-        (["1,000", "b"], "numbers", "a target of numbers holds what is none: 'b' in row 1"),
-        (np.array([["1", "2"], ["3", "x"]]), "numbers", "a target of numbers holds what is none: 'x' in row 1"),
-        ([["a"], ["b", "c"]], "numbers", "a target of numbers holds what is none: .* in row 0"),
+        (["1,000", "b"], "numbers", "a target of numbers has 'b' in row 1"),
+        (np.array([["1", "2"], ["3", "x"]]), "numbers", "a target of numbers has 'x' in row 1"),
+        ([["a"], ["b", "c"]], "numbers", "a target of numbers has .* in row 0"),
         ([], None, r"got shape \(0,\)"),
         (np.zeros((2, 2, 2)), None, r"got shape \(2, 2, 2\)"),
         (np.array([1j, 2]), None, "strings, booleans or numbers, not complex128"),
-        ([1, 2], "class", "a target is of kind classes, labels, numbers, not 'class'"),
-        (np.array([b"a", b"b"], dtype=object), None, "a class is a string, a boolean or a whole number, not bytes"),
+        ([1, 2], "class", "must be one of classes, labels, numbers, got 'class'"),
+        (np.array([b"a", b"b"], dtype=object), None, "a class must be .* or a whole number, got bytes"),
     ],
 )
 def test_what_cannot_be_learnt(y: Any, kind: Any, sentence: str) -> None:
@@ -141,7 +141,7 @@ def test_what_cannot_be_learnt(y: Any, kind: Any, sentence: str) -> None:
 
 def test_what_training_had_not() -> None:
     with pytest.raises(
-        UsageError, match="row 1 of the target is 'c', which training had not; its classes are 'a', 'b'"
+        UsageError, match="row 1 of the target is 'c', which was not in training; its classes are 'a', 'b'"
     ):
         Target.fit(["a", "b"]).encode(["a", "c"])
     with pytest.raises(UsageError, match="row 0 of the target has the label 'c'"):
@@ -159,7 +159,7 @@ def test_weights_of_classes() -> None:
     assert target.weights({"b": 3}, codes).tolist() == [1, 3]
     assert Target.fit([1, 2]).weights({"2": 3}, codes).tolist() == [1, 3]  # as a JSON file says it
     for given, sentence in (
-        ("even", "are 'balanced' or a weight of each class, not 'even'"),
+        ("even", "must be 'balanced' or a mapping of classes to weights, got 'even'"),
         ({"c": 1}, "a weight for the class 'c'"),
         ({"a": 0}, "must be a number above 0, got 0"),
         ({"a": "2"}, "must be a number above 0, got '2'"),

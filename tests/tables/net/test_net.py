@@ -367,5 +367,5 @@ def test_a_batch_that_does_not_fit_is_said(change: Callable[..., dict[str, Tenso
 
 
 def test_a_batch_with_more_than_the_net_takes_is_said() -> None:
-    with pytest.raises(UsageError, match="the batch holds vectors, but the net was built for a table without"):
+    with pytest.raises(UsageError, match="the batch has vectors, but the net was built for a table without them"):
         make("gated", vectors=(), columns=())(**batch(4))

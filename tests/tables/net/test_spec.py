@@ -40,9 +40,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"attention": 1}, "attention must be true or false, got 1"),
     ({"columns": ("a", "b")}, "columns must name all 6 columns or none, got 2 names"),
     ({"columns": ("a", "b", "c", "d", "e", 6)}, "each name in columns must be a text, got 6"),
-    ({"reread": False}, "attention masks what is read again: it needs reread"),
+    ({"reread": False}, "attention masks what is reread, so it needs reread"),
     ({"reread": False, "attention": False, "drop_path": 0.1}, "without reread it must be 0, got 0.1"),
-    ({"net": "mlp"}, "reread is of the gated net, and this net is 'mlp'"),
+    ({"net": "mlp"}, "reread needs the gated net, but this net is 'mlp'"),
     ({"numbers": 0, "categories": (), "bags": ()}, "needs at least one column"),
     ({"widht": 3}, "the unknown field 'widht'; did you mean 'width'"),
 ]

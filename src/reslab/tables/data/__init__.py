@@ -1,1 +1,1 @@
-"""Tables: a file becomes a frame, a frame becomes numbers and categories."""
+"""From a file to a frame, and from a frame to numbers, categories and bags."""

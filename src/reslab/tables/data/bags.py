@@ -1,4 +1,4 @@
-"""Weighted bags of indices, one after another in flat arrays."""
+"""Weighted bags of indices, concatenated in flat arrays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Bags:
-    """Bag k is ids[starts[k] : starts[k + 1]] with the weights of those places."""
+    """Bag k is ids[starts[k] : starts[k + 1]] with the weights at the same positions."""
 
     ids: np.ndarray  # int32 (T,)
     weights: np.ndarray  # float32 (T,)
@@ -24,14 +24,14 @@ class Bags:
 
     @classmethod
     def joined(cls, parts: list["Bags"]) -> "Bags":
-        """All bags of the parts, one part after another."""
+        """The bags of all parts, concatenated."""
         lengths = [np.diff(part.starts) for part in parts]
         return cls.of(*(np.concatenate(arrays) for arrays in
                         ([part.ids for part in parts], [part.weights for part in parts], lengths)))  # fmt: skip
 
 
 def rows_of(column: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-    """Of an object column each row's place (N,) among its distinct values, and those, as first met."""
+    """The index (N,) of each row's value among the distinct values, and these in order of appearance."""
     distinct = list(dict.fromkeys(column))
     place = {value: k for k, value in enumerate(distinct)}
     return np.fromiter(map(place.__getitem__, column), np.int64, len(column)), distinct

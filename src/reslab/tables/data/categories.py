@@ -1,4 +1,4 @@
-"""Categories of a table as indices: single ones, and several at once as bags."""
+"""Encode categories as indices, and lists of categories as bags."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from reslab.tables.data.cells import objects, parse_numbers, text_of
 
 
 class Unseen(NamedTuple):
-    """Values that the vocabulary has not: in how many rows, and one of them."""
+    """Values that are not in the vocabulary: number of rows, and an example."""
 
     rows: int
     example: str | None
@@ -20,19 +20,18 @@ class Unseen(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Values by falling frequency. Index 0: unknown, or rare in training; 1: missing, where training had missing ones.
+    """Values by decreasing frequency. Index 0: unknown, or rare in training; 1: missing, if training had any.
 
-    Values are compared as stripped text, numbers by their value: 3, 3.0 and, where training held numbers, "3.0" are
-    one.
+    Values are compared as stripped text, numbers by value: 3, 3.0 and, if training had numbers, "3.0" are equal.
     """
 
     values: tuple[str, ...]
     missing: bool
-    numeric: bool = False  # training held numbers
+    numeric: bool = False  # training had numbers
 
     @classmethod
     def fit(cls, column: np.ndarray, *, rare: int) -> "Vocabulary":
-        """Of a column of float64, or of str or None; values in fewer than `rare` rows are left to the unknown."""
+        """Fit on a column of float64, or of str or None; values in fewer than `rare` rows count as unknown."""
         counts = _counts(column)
         gone = counts.pop(None, 0)
         kept = _frequent(counts, rare)
@@ -48,7 +47,7 @@ class Vocabulary:
         return {None: int(self.missing), **{value: first + k for k, value in enumerate(self.values)}}
 
     def encode(self, column: np.ndarray) -> tuple[np.ndarray, Unseen]:
-        """int32 (N,), and what was unknown."""
+        """Indices, int32 (N,), and the unknown values."""
         known = self.lookup()
         row, distinct = _distinct(column)
         texts = [self._text(value) for value in distinct]
@@ -68,18 +67,18 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True)
 class ListCode:
-    """Lists of values as bags: of n different values each has the weight 1 / n. Indices as Vocabulary has them.
+    """Lists of values as bags: each of n different values has the weight 1 / n. Indices as in Vocabulary.
 
-    A missing list is the bag of index 1 (or 0, where training had none missing); an empty list is an empty bag.
+    A missing list is the bag of index 1 (0 if training had no missing lists); an empty list is an empty bag.
     """
 
     values: tuple[str, ...]
     missing: bool
-    mark: str  # what joins lists that are strings; "": nothing
+    mark: str  # separator of lists stored as strings; "": none
 
     @classmethod
     def fit(cls, column: np.ndarray, *, rare: int, mark: str) -> "ListCode":
-        """Of a column of str, tuple of str, or None. A value counts once a row."""
+        """Fit on a column of str, tuple of str, or None. A value counts once per row."""
         counts: Counter[Any] = Counter()
         for value, n in Counter(column).items():
             for part in _parts(value, mark):
@@ -92,7 +91,7 @@ class ListCode:
         return 1 + self.missing + len(self.values)
 
     def encode(self, column: np.ndarray) -> tuple[np.ndarray, Bags, Unseen]:
-        """Each row's bag (N,), the bags of the distinct lists, and what was unknown."""
+        """Index of each row's bag (N,), the bags of the distinct lists, and the unknown values."""
         known = Vocabulary(values=self.values, missing=self.missing).lookup()
         row, distinct = rows_of(column)
         lists = [(None,) if value is None else _parts(value, self.mark) for value in distinct]
@@ -105,7 +104,7 @@ class ListCode:
 
 
 def _parts(value: str | tuple[str, ...] | None, mark: str) -> tuple[str, ...]:
-    """The different values of a list, in their order; none for None."""
+    """The different values of a list, in order; empty for None."""
     if value is None:
         return ()
     parts: Iterable[str] = value if isinstance(value, tuple) else value.split(mark) if mark else (value,)
@@ -124,7 +123,7 @@ def _distinct(column: np.ndarray) -> tuple[np.ndarray, list[Any]]:
 
 
 def _counts(column: np.ndarray) -> "Counter[Any]":
-    """How many rows have each text; None: missing."""
+    """Number of rows per text; None: missing."""
     counts: Counter[Any] = Counter()
     row, distinct = _distinct(column)
     for value, n in zip(distinct, np.bincount(row, minlength=len(distinct)).tolist(), strict=True):

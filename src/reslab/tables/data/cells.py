@@ -1,4 +1,4 @@
-"""The cells of a table: one column of any values becomes a numpy array of one of four types."""
+"""Convert a column of any values to a numpy array of one of four types."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ DAY = np.timedelta64(1, "D")
 
 
 def column_of(name: object, values: Any) -> np.ndarray:
-    """One column of any one-dimensional values, as Frame has it. Raises UsageError naming the column and row."""
+    """A column for a Frame from any one-dimensional values. Raises UsageError naming the column and row."""
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(object), None)
     if isinstance(values, np.ndarray):
@@ -42,7 +42,7 @@ def column_of(name: object, values: Any) -> np.ndarray:
 
 
 def text_of(value: Any) -> str:
-    """A number as text by its value, so that 3 and 3.0 are one; anything else as it stands, stripped."""
+    """A number as text by its value, so that 3 and 3.0 are equal; anything else as a stripped string."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, SCALARS):
         return str(value).strip()
     number = float(value)
@@ -50,7 +50,7 @@ def text_of(value: Any) -> str:
 
 
 def absent(value: Any) -> bool:
-    """Whether this says that there is no value: None, NaN, NaT, pandas' NA, a blank string."""
+    """Whether the value is missing: None, NaN, NaT, pandas' NA, a blank string."""
     if isinstance(value, str):
         return not value or value.isspace()
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -59,7 +59,7 @@ def absent(value: Any) -> bool:
 
 
 def _of_objects(name: str, values: list[Any]) -> np.ndarray:
-    """Python objects as the one type that holds them all; numbers among strings become strings."""
+    """Python objects as the one type that can hold all of them; numbers among strings become strings."""
     kinds = set(map(type, values))
     if kinds <= {str}:
         return objects(None if not value or value.isspace() else value for value in values)
@@ -104,7 +104,7 @@ def objects(values: Iterable[Any]) -> np.ndarray:
 
 
 def parse_numbers(column: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """The strings of a column as numbers, NaN where missing, and the first row that is none (NaN there).
+    """The strings of a column as numbers, NaN if missing, and the first row that is not a number (NaN there).
 
     "1,234.5" is 1234.5, "12 %" is 12, "$5" is 5.
     """
@@ -123,7 +123,7 @@ def _number(text: str | None) -> float | None:
 
 
 def utc(moment: datetime) -> datetime:
-    """The moment in UTC, without a zone; as it stands if it had none."""
+    """The time in UTC, without a time zone; unchanged if it had none."""
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
@@ -141,21 +141,21 @@ def _tuple(values: Iterable[Any]) -> tuple[str, ...]:
     inner = [value for value in values if not absent(value)]
     for value in inner:
         if isinstance(value, (*LISTS, Mapping, bytes)):
-            raise ValueError("a list may hold strings and numbers only")
+            raise ValueError("a list may only hold strings and numbers")
     return tuple(map(text_of, inner))
 
 
 def _refuse(where: str, value: Any) -> None:
-    """Raises UsageError for a value that has no place in a table."""
+    """Raise UsageError for a value that a table cannot hold."""
     if isinstance(value, Mapping):
-        raise UsageError(f"{where}: a nested record {str(value)[:60]}: make its fields columns of their own")
+        raise UsageError(f"{where}: a nested record {str(value)[:60]}; make a column of each of its fields")
     if isinstance(value, bytes | bytearray):
-        raise UsageError(f"{where}: bytes, not text: decode it (files must be UTF-8)")
+        raise UsageError(f"{where}: bytes instead of text; decode them (files must be UTF-8)")
     if isinstance(value, complex | np.complexfloating):
         raise UsageError(f"{where}: a complex number. Complex data not supported")
     if isinstance(value, LISTS):
-        raise UsageError(f"{where}: a list, where other rows hold single values")
-    if type(value).__name__ in ("Interval", "Period"):  # of pandas: its cut and to_period; taken as text
+        raise UsageError(f"{where}: a list, but other rows hold single values")
+    if type(value).__name__ in ("Interval", "Period"):  # from pandas.cut and to_period; treated as text
         return
     if value is not None and not isinstance(value, (str, *SCALARS, *DATES, bool, np.bool_)):
-        raise UsageError(f"{where}: {type(value).__name__} is no type of a table's values")
+        raise UsageError(f"{where}: {type(value).__name__} is not a supported type of value")

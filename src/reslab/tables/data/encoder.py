@@ -1,4 +1,4 @@
-"""Tables: an encoder fitted on a training frame turns frames of its columns into Tables of arrays."""
+"""An encoder, fitted on a training frame, turns frames with the same columns into Tables of arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,13 +21,13 @@ __all__ = ["Table", "TableEncoder"]
 
 Code = NumberCode | Vocabulary | ListCode | TextCode
 CODES = {"number": NumberCode, "category": Vocabulary, "categories": ListCode, "text": TextCode}
-ORDER = (NumberCode, Vocabulary, (ListCode, TextCode))  # of a table's columns: numbers, categories, bags
+ORDER = (NumberCode, Vocabulary, (ListCode, TextCode))  # order of a table's columns: numbers, categories, bags
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """One column of the table, made of the frame's column `owner`, or of a `part` of it: a date has several."""
+    """One column of the table, from the frame's column `owner`, or from a `part` of it (a date has several)."""
 
     owner: str
     part: str
@@ -40,7 +40,7 @@ class Coded:
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
-    """How each column becomes numbers, indices or bags. `kinds`: of every column it was fitted on, skipped ones too."""
+    """How each column becomes numbers, indices or bags. `kinds`: of every training column, including skipped ones."""
 
     kinds: dict[str, Kind]
     columns: tuple[Coded, ...]  # numbers, categories, bags
@@ -50,11 +50,11 @@ class TableEncoder:
         cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, rare: int = 2, buckets: int = 2**15,
         ngrams: int = 2, report: Report | None = None,
     ) -> "TableEncoder":  # fmt: skip
-        """Fitted on a training frame; `kinds` overrides what `find_kinds` finds.
+        """Fit on a training frame; `kinds` overrides the result of `find_kinds`.
 
-        rare: values, and n-grams of texts, in fewer rows are unknown: what stands in one row has only its one target to
-        be learnt from, and so unknown's vector is trained. buckets, ngrams: of texts (TextCode).
-        Raises UsageError where nothing can be learnt from, and as find_kinds does.
+        rare: values and n-grams in fewer rows map to unknown. With the default of 2, values seen in one row map to
+        unknown, which also trains its vector. buckets, ngrams: for texts (TextCode).
+        Raises UsageError if there is no usable column, and the errors of find_kinds.
         """
         for name, value in (("rare", rare), ("buckets", buckets), ("ngrams", ngrams)):
             if type(value) is not int or value < 1:
@@ -77,21 +77,21 @@ class TableEncoder:
                 coded += _coded_date(owner, column, rare)
         if not coded:
             names = ", ".join(map(repr, found))
-            raise UsageError(f"every column is constant, empty or skipped ({names}): there is nothing to learn from")
+            raise UsageError(f"every column is constant, empty or skipped ({names}), so there is nothing to learn from")
         for one in coded:
             if report is not None and isinstance(one.code, Vocabulary | ListCode) and not one.code.values:
-                report.add("rare", one.owner, f"no value stands in {rare} rows or more: all are taken as unknown")
+                report.add("rare", one.owner, f"no value occurs in {rare} rows or more; all are treated as unknown")
         ordered = [one for types in ORDER for one in coded if isinstance(one.code, types)]
         return cls(found, tuple(ordered))
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Of each of the table's columns the frame's column that it is made of."""
+        """The frame's column that each of the table's columns is made of."""
         return tuple(one.owner for one in self.columns)
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The columns that a frame must have, in the order of the training frame."""
+        """The columns that a frame needs, in the order of the training frame."""
         return tuple(name for name, kind in self.kinds.items() if kind != "skip")
 
     @property
@@ -107,18 +107,18 @@ class TableEncoder:
         }
 
     def transform(self, frame: Frame, *, report: Report | None = None) -> Table:
-        """The frame as a Table, on the CPU. Columns may stand in any order.
+        """The frame as a Table, on the CPU. Columns may have any order.
 
-        Raises UsageError naming all columns that are missing, or the row and value that is of another type. In the
-        report: columns that training had not (ignored), values that it had not (unknown), infinities.
+        Raises UsageError naming all missing columns, or the row and value of a wrong type. Reported: columns that were
+        not in training (ignored), values that were not (treated as unknown), and infinite values.
         """
         report = Report() if report is None else report
         absent = [name for name in self.needed if name not in frame.columns]
         if absent:
-            raise UsageError(f"the table lacks the column{'s' * (len(absent) > 1)} {', '.join(map(repr, absent))}")
+            raise UsageError(f"missing column{'s' * (len(absent) > 1)}: {', '.join(map(repr, absent))}")
         for name in frame.names:
             if name not in self.kinds:
-                report.add("extra", name, "training had no such column: ignored")
+                report.add("extra", name, "not in the training table; ignored")
         read = {name: read_as(self.kinds[name], name, frame[name], report) for name in self.needed}
         n, sizes = len(frame), self.sizes
         numbers = np.empty((n, sizes["numbers"], 2), np.float32)
@@ -138,8 +138,9 @@ class TableEncoder:
             else:
                 bags.append(one.code.encode(column))
             if unseen.rows and not one.part:
-                report.add("unseen", one.owner, f"{unseen.rows} of {n} rows hold values that training had too seldom "
-                           f"or never, such as {str(unseen.example)[:40]!r}: taken as unknown")  # fmt: skip
+                what = f"{unseen.rows} of {n} rows {'has a value' if unseen.rows == 1 else 'have values'}"
+                report.add("unseen", one.owner, f"{what} never or rarely seen in training "
+                           f"(e.g. {str(unseen.example)[:40]!r}); treated as unknown")  # fmt: skip
         return Table(
             rows=n, numbers=torch.from_numpy(numbers) if sizes["numbers"] else None,
             codes=torch.from_numpy(codes) if sizes["categories"] else None, **pooled(bags), sizes=sizes,
@@ -147,7 +148,7 @@ class TableEncoder:
         )  # fmt: skip
 
     def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """JSON-ready data, and arrays for safetensors; `from_dict` gives the encoder back."""
+        """JSON-ready data, and arrays for safetensors; `from_dict` restores the encoder."""
         names = {code: name for name, code in CODES.items()}
         columns: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
@@ -161,7 +162,7 @@ class TableEncoder:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "TableEncoder":
-        """The encoder that `to_dict` wrote. Raises ReslabError where the data are none or are damaged."""
+        """The encoder that `to_dict` wrote. Raises ReslabError for damaged data."""
         try:
             if data["format"] != FORMAT:
                 raise ReslabError(f"this table encoder has format {data['format']!r}: this reslab reads {FORMAT}")
@@ -174,7 +175,7 @@ class TableEncoder:
                 own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{k}.")}
                 made = code(**state, **own)
                 if owner not in data["kinds"] or not all(_is_of(getattr(made, f.name), f.type) for f in fields(code)):
-                    raise TypeError(f"column {k} is not whole")
+                    raise TypeError(f"column {k} is incomplete")
                 columns.append(Coded(owner, part, made))
             return cls(dict(data["kinds"]), tuple(columns))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -182,14 +183,14 @@ class TableEncoder:
 
 
 def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a field's value is of its declared type; a whole number is a float, too."""
+    """Whether a field's value has its declared type; integers count as floats."""
     if kind == tuple[str, ...]:
         return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
     return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _coded_date(owner: str, column: np.ndarray, rare: int) -> list[Coded]:
-    """A date's days since 1970 as a number, and of month, weekday and hour those that vary, as categories."""
+    """A date as days since 1970, and those of month, weekday and hour that vary, as categories."""
     coded = [Coded(owner, "day", NumberCode.fit(_part_of_date(column, "day")))]
     for part in ("month", "weekday", "hour"):
         values = _part_of_date(column, part)
@@ -199,10 +200,12 @@ def _coded_date(owner: str, column: np.ndarray, rare: int) -> list[Coded]:
 
 
 def _part_of_date(column: np.ndarray, part: str) -> np.ndarray:
-    """float64 (N,), NaN where missing: days since 1970, month 1-12, weekday 0-6 from Monday on, hour 0-23."""
+    """float64 (N,), NaN if missing: days since 1970, month 1-12, weekday 0-6 (from Monday), hour 0-23."""
     if part == "day":
         return (column - np.datetime64(0, "us")) / DAY
-    unit, shift, cycle = {"month": ("M", 0, 12), "weekday": ("D", 3, 7), "hour": ("h", 0, 24)}[part]  # from a Thursday
+    unit, shift, cycle = {"month": ("M", 0, 12), "weekday": ("D", 3, 7), "hour": ("h", 0, 24)}[
+        part
+    ]  # 1970 began on a Thursday
     count = column.astype(f"datetime64[{unit}]").astype(np.int64)
     return np.where(np.isnat(column), np.nan, (count + shift) % cycle + (part == "month"))
 
@@ -211,5 +214,7 @@ def _report_infinite(report: Report | None, owner: str, column: np.ndarray) -> N
     count = int(np.isinf(column).sum())
     if count and report is not None:
         report.add(
-            "infinite", owner, f"{count} of {len(column)} values are infinite: taken as the largest or the smallest"
+            "infinite",
+            owner,
+            f"{count} of {len(column)} values are infinite; replaced by the largest or smallest number",
         )

@@ -1,4 +1,4 @@
-"""Tables in files: what pyarrow or json makes of them, with one sentence for whatever is wrong."""
+"""Read tables from files with pyarrow or json; every error is one sentence."""
 
 import gzip
 import json
@@ -11,28 +11,28 @@ from reslab.errors import ReslabError, UsageError, first_line
 from reslab.extras import need
 
 KINDS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how such files begin
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of such files
 LARGEST = 2**31 - 1  # bytes of one block, for pyarrow's CSV reader
 
 
 def read_file(path: Path) -> Any:
     """A pyarrow table (.csv, .tsv, .parquet) or a list of dicts (.jsonl); .gz is unpacked.
 
-    Raises UsageError for a file that is not there, of another kind or empty, ReslabError for a damaged one.
+    Raises UsageError for a file that is missing, empty or of another type, ReslabError for a damaged one.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes[-1:] == [".gz"]
     kind = KINDS.get("".join(suffixes[-2:-1] if packed else suffixes[-1:]))
     if kind is None:
-        raise UsageError(f"{path} is of no kind that can be read here: {', '.join(KINDS)}, each also with .gz")
+        raise UsageError(f"unsupported file type: {path} (supported: {', '.join(KINDS)}, each also with .gz)")
     if not path.is_file():
-        raise UsageError(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}")
+        raise UsageError(f"{path} is a folder; give a file" if path.is_dir() else f"no such file: {path}")
     try:
         data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise ReslabError(f"cannot read {path}: {error}") from error
     if not data.strip():
-        raise UsageError(f"{path} is empty: no rows, no columns")
+        raise UsageError(f"{path} is empty")
     if kind == "jsonl":
         return _read_lines(path, data)
     return _read_parquet(path, data) if kind == "parquet" else _read_csv(path, data, tabs=kind == "tsv")
@@ -63,10 +63,10 @@ def _read_parquet(path: Path, data: bytes) -> Any:
 def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
     pa, csv = _pyarrow(), _pyarrow("pyarrow.csv")
     if data[:2] in UTF16:
-        raise ReslabError(f"{path} is UTF-16: save it as UTF-8")
+        raise ReslabError(f"{path} is UTF-16; save it as UTF-8")
     mark = "\t" if tabs else _mark(data.partition(b"\n")[0])
     parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True)
-    # One block: a column's type is found in the first block, and a word in a later one would be an error.
+    # One block: pyarrow infers types from the first block, and a string in a later one would be an error.
     block = min(max(len(data), 2**20), LARGEST)
 
     def read(threads: bool, point: str = ".") -> Any:
@@ -79,7 +79,7 @@ def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
 
     try:
         table = read(threads=True)
-        if mark != ",":  # 3,5 for three and a half goes with ; and tabs
+        if mark != ",":  # decimal commas (3,5) occur with ; and tabs
             table = max(table, read(threads=True, point=","), key=numbers)
         if table.column_names and any(map(pa.types.is_binary, table.schema.types)):  # names are decoded only here
             raise _not_utf8(path, data)
@@ -95,7 +95,7 @@ def _read_csv(path: Path, data: bytes, *, tabs: bool) -> Any:
 
 
 def _mark(header: bytes) -> str:
-    """What stands between the names of a header: the most frequent of , ; | and tabs outside quotes."""
+    """The separator of a header: the most frequent of , ; | and tabs outside quotes."""
     bare = re.sub(rb'"[^"]*("|$)', b"", header)
     return max(",;\t|", key=lambda mark: bare.count(mark.encode()))
 
@@ -107,8 +107,8 @@ def _not_utf8(path: Path, data: bytes) -> ReslabError:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         around = data[max(0, error.start - 10) : error.end + 10].decode("latin-1")
-        return ReslabError(f"{path}, line {line} is no UTF-8: {around!r}; save it as UTF-8")
-    return ReslabError(f"{path} holds bytes that are no text")
+        return ReslabError(f"{path}, line {line} is not UTF-8: {around!r}; save it as UTF-8")
+    return ReslabError(f"{path} contains bytes that are not text")
 
 
 def _pyarrow(name: str = "pyarrow") -> Any:

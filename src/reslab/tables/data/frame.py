@@ -1,4 +1,4 @@
-"""Any table becomes a Frame: named columns of four types, whatever it came from."""
+"""Convert any table to a Frame: named columns of four types."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from reslab.errors import ReslabWarning, Sentence, UsageError, nearest
 from reslab.tables.data.cells import DAY, column_of, parse_numbers
 from reslab.tables.data.files import read_file
 
-EXACT = 2.0**53  # whole numbers up to here are exact as float64
+EXACT = 2.0**53  # whole numbers up to this are exact as float64
 INDEX = re.compile(r"__index_level_\d+__")  # a pandas index, as pandas writes it to parquet
 
 
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Report:
-    """What was odd about a table and what was done about it: one problem a column and kind, not one a row."""
+    """Problems of a table and how they were handled: one per column and kind, not per row."""
 
     problems: list[Problem] = field(default_factory=list)
 
@@ -34,7 +34,7 @@ class Report:
         self.problems.append(Problem(kind, column, sentence))
 
     def lines(self) -> Iterator[Sentence]:
-        """One line a problem, to be shown."""
+        """One line per problem, to be shown."""
         return (Sentence(f"column {problem.column!r}: ", problem.sentence) for problem in self.problems)
 
     def warn(self, *, stacklevel: int) -> list[str]:
@@ -54,7 +54,7 @@ class Frame:
     object of str or None: strings and categoricals; booleans as "True" and "False". Blank strings are missing.
     datetime64[us]: dates and times, in UTC where they had a zone; NaT where missing.
     object of tuple[str, ...] or None: lists.
-    Rows are counted from 0 in every sentence.
+    Row numbers in messages start at 0.
     """
 
     columns: dict[str, np.ndarray]
@@ -65,7 +65,7 @@ class Frame:
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.columns:
             has = f"; the table has {', '.join(self.names[:10])}{', ...' * (len(self.names) > 10)}"
-            raise UsageError(f"there is no column {name!r}{nearest(name, self.columns) or has}")
+            raise UsageError(f"no column named {name!r}{nearest(name, self.columns) or has}")
         return self.columns[name]
 
     @property
@@ -73,28 +73,28 @@ class Frame:
         return tuple(self.columns)
 
     def take(self, rows: Any) -> "Frame":
-        """The rows of these indices, or of this mask or slice."""
+        """The rows with these indices, or of a mask or slice."""
         return Frame({name: column[rows] for name, column in self.columns.items()})
 
     def without(self, *names: str) -> "Frame":
-        """All columns but these. Raises UsageError for one that is not there."""
+        """All columns except these. Raises UsageError for an unknown column."""
         for name in names:
             self[name]
         return Frame({name: column for name, column in self.columns.items() if name not in names})
 
     @classmethod
     def of(cls, columns: Iterable[tuple[Any, np.ndarray]], *, report: Report | None = None) -> "Frame":
-        """The frame of these columns, checked. Raises UsageError where there are none, or no rows, or a name twice."""
+        """The frame of these columns. Raises UsageError without columns or rows, or for duplicate names."""
         kept: dict[str, np.ndarray] = {}
         for given, column in columns:
             name = str(given)
             if INDEX.fullmatch(name):
                 if report is not None:
-                    report.add("index", name, "a pandas index, no column: left out")
+                    report.add("index", name, "a pandas index, not a column; ignored")
                 continue
             if not name.strip():
                 if report is not None:
-                    report.add("index", name, "it has no name, as a pandas index in a CSV file: left out")
+                    report.add("index", name, "it has no name, like a pandas index in a CSV file; ignored")
                 continue
             if name in kept:
                 raise UsageError(f"two columns are named {name!r}: rename one of them")
@@ -114,11 +114,11 @@ Columns = Iterator[tuple[Any, np.ndarray]]
 
 
 def read_frame(source: Any, *, report: Report | None = None) -> Frame:
-    """The frame of a table: a path, a table of pandas, polars or pyarrow, a numpy array, a dict, a list of dicts.
+    """The frame of a path, a pandas, polars or pyarrow table, a numpy array, a dict, or a list of dicts.
 
     Paths: .csv, .tsv, .parquet (these need the extra `data`) and .jsonl, each also with .gz. A numpy array is (N, F);
     its columns become x0, x1, ... A dict has columns by name; a list holds dicts, or rows that are lists.
-    Raises UsageError for what is no table (naming the column, the row or the line), ReslabError for a damaged file.
+    Raises UsageError for anything else (naming the column, the row or the line), ReslabError for a damaged file.
     """
     if isinstance(source, Frame):
         return source
@@ -140,12 +140,12 @@ def _columns(source: Any, report: Report | None) -> Columns:
     if isinstance(source, list | tuple) and all(isinstance(record, Mapping) for record in source):
         return of_records(source)
     if hasattr(source, "nnz") and hasattr(source, "toarray"):
-        raise UsageError("a sparse matrix is no table here: make it dense with .toarray()")
+        raise UsageError("sparse matrices are not supported; make it dense with .toarray()")
     return _of_frame(source, report) or _of_array(source)
 
 
 def _of_frame(source: Any, report: Report | None) -> Columns | None:
-    """The columns of a table of pandas, polars or pyarrow; None for any other thing."""
+    """The columns of a pandas, polars or pyarrow table; None for anything else."""
     import narwhals.stable.v2 as nw
     from narwhals.exceptions import DuplicateError
 
@@ -154,7 +154,7 @@ def _of_frame(source: Any, report: Report | None) -> Columns | None:
     except DuplicateError as error:
         raise UsageError(_twice(source)) from error
     if isinstance(table, nw.LazyFrame):
-        raise UsageError("this table is lazy: call .collect() first")
+        raise UsageError("this table is lazy; call .collect() first")
     if not isinstance(table, nw.DataFrame):
         return None
     return ((series.name, _of_series(series.name, series, report)) for series in table.iter_columns())
@@ -179,16 +179,16 @@ def _series(name: Any, values: Any) -> np.ndarray:
 
 
 def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarray:
-    """The fast ways first: whole arrays of numbers, booleans and times; all others value by value."""
+    """A column from a series: numbers, booleans and times as arrays, other values one by one."""
     import narwhals.stable.v2 as nw
 
     kind = series.dtype
-    if kind.is_integer():  # not by a cast: some refuse what is beyond 2**53
+    if kind.is_integer():  # without a cast, which may fail beyond 2**53
         numbers = np.asarray(series.fill_null(0).to_numpy()).astype(np.float64)
         numbers[np.asarray(series.is_null().to_numpy(), dtype=bool)] = np.nan
         if report is not None and (np.abs(numbers) > EXACT).any():
-            report.add("rounded", str(name), "whole numbers beyond 2**53, read to 16 digits: make them strings if they "
-                       "are names of things")  # fmt: skip
+            report.add("rounded", str(name), "whole numbers beyond 2**53 are read to 16 digits; convert them to "
+                       "strings if they are identifiers")  # fmt: skip
         return numbers
     if kind.is_float():
         return np.asarray(series.cast(nw.Float64()).to_numpy(), dtype=np.float64)
@@ -204,7 +204,7 @@ def _of_array(source: Any) -> Columns:
     if isinstance(source, list | tuple):
         return _of_rows(source)
     if not hasattr(source, "__array__"):
-        raise UsageError(f"a {type(source).__name__} is no table: give a path, a DataFrame, an array or a dict")
+        raise UsageError(f"a {type(source).__name__} is not a table; give a path, a DataFrame, an array or a dict")
     array = source if isinstance(source, np.ndarray) else np.asarray(source)
     if array.dtype.names:
         return ((name, column_of(name, array[name])) for name in array.dtype.names)
@@ -216,7 +216,7 @@ def _of_array(source: Any) -> Columns:
     columns = ((f"x{k}", column_of(f"x{k}", array[:, k])) for k in range(array.shape[1]))
     if array.dtype.kind != "U":
         return columns
-    # An array of strings has no other type to give: columns in which every string is a number are numbers.
+    # An array of strings cannot hold numbers: columns in which all strings are numbers become numbers.
     return ((name, numbers if wrong is None else column)
             for name, column in columns for numbers, wrong in [parse_numbers(column)])  # fmt: skip
 
@@ -226,13 +226,13 @@ def _of_rows(rows: Sequence[Any]) -> Columns:
     try:
         columns = list(zip(*rows, strict=True))
     except ValueError as error:
-        raise UsageError("the rows of this list are of unequal lengths") from error
+        raise UsageError("the rows of this list have different lengths") from error
     except TypeError as error:
         raise UsageError("Expected 2D array, got a list of single values. Reshape your data: [[1], [2]]") from error
     return ((f"x{k}", column_of(f"x{k}", list(column))) for k, column in enumerate(columns))
 
 
 def of_records(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns of a list of dicts, in the order first met; a key that a record has not is missing there."""
+    """The columns of a list of dicts, in order of appearance; absent keys are missing values."""
     for name in dict.fromkeys(key for record in records for key in record):
         yield name, column_of(name, [record.get(name) for record in records])

@@ -1,4 +1,4 @@
-"""What the columns of a table are: numbers, categories, several categories at once, dates, texts, or nothing."""
+"""The kinds of a table's columns: number, category, categories (several per row), date, text, or skip."""
 
 import re
 from collections import Counter
@@ -14,10 +14,10 @@ from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.words import count_words
 
 Kind = Literal["number", "category", "categories", "date", "text", "skip"]
-FEW = 25  # distinct values of a category of numbers, and of one whose values are long
-NEARLY = 0.95  # the share that makes "nearly all"
-LOOK = 2_000  # distinct strings are enough to tell texts and lists
-MARKED = re.compile(r"[,%$€£¥]")  # what no plain number holds
+FEW = 25  # largest number of distinct values of a numeric category, or of one with long values
+NEARLY = 0.95  # the share that counts as nearly all
+LOOK = 2_000  # distinct strings are enough to recognize texts and lists
+MARKED = re.compile(r"[,%$€£¥]")  # characters that plain numbers do not have
 DATE = re.compile(r"\s*(\d{4}([/.-])\d{1,2}\2\d{1,2}|\d{1,2}([/.-])\d{1,2}\3(\d{4}|\d\d))(?![\d./-])")  # any order
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE)
 
@@ -25,19 +25,19 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\
 def find_kinds(
     frame: Frame, kinds: Mapping[str, str] | None = None, *, report: Report | None = None
 ) -> dict[str, Kind]:
-    """The kind of each column, as `kinds` says or by its values.
+    """The kind of each column, from `kinds` or by its values.
 
-    Numbers: `number` with more than 25 distinct values, or where not all are whole, or where values hardly repeat
-    (fewer than two rows a value); else `category`. Strings: `date` where at least 95 % are ISO dates, `categories`
-    where they hold lists joined by | or ;, as numbers where all are written like 1,234 or 12 % or $5, `text` with
-    more than 25 distinct values of 4 or more words on average, or of 2 where they hardly repeat; else `category`.
-    Constant and empty columns: `skip`, in the report.
-    Raises UsageError for an override of a column that is not there, of an unknown kind, or that the values forbid.
+    Numbers: `number` if there are more than 25 distinct values, if not all are whole, or if values hardly repeat
+    (fewer than two rows per value); otherwise `category`. Strings: `date` if at least 95 % are ISO dates, `categories`
+    if they hold lists joined by | or ;, treated as numbers if all are written like 1,234 or 12 % or $5, `text` with
+    more than 25 distinct values of 4 or more words on average (2 if they hardly repeat); otherwise `category`.
+    Constant and empty columns: `skip`, and reported.
+    Raises UsageError if `kinds` names an unknown column or kind, or one that the values do not allow.
     """
     for name, kind in (kinds or {}).items():
         frame[name]
         if kind not in get_args(Kind):
-            raise UsageError(f"column {name!r} cannot be {kind!r}: the kinds are {', '.join(get_args(Kind))}"
+            raise UsageError(f"column {name!r} cannot be {kind!r}; the kinds are {', '.join(get_args(Kind))}"
                              f"{nearest(kind, get_args(Kind))}")  # fmt: skip
     found: dict[str, Kind] = {}
     for name, column in frame.columns.items():
@@ -50,7 +50,7 @@ def find_kinds(
 
 
 def missing(column: np.ndarray) -> np.ndarray:
-    """bool (N,): where a column of a Frame has no value."""
+    """bool (N,): the rows in which a column of a Frame has no value."""
     if column.dtype == object:
         return np.equal(column, np.array(None, dtype=object)).astype(bool)
     return np.isnat(column) if column.dtype.kind == "M" else np.isnan(column)
@@ -62,7 +62,7 @@ def _kind(name: str, column: np.ndarray, report: Report | None) -> Kind:
     if len(values) < 2 and (len(values) == 0 or len(present) == len(column)):
         what = "empty" if not len(values) else f"constant ({text_of(values[0])[:40]!r} in every row)"
         if report is not None:
-            report.add("constant", name, f"{what}: left out")
+            report.add("constant", name, f"{what}; ignored")
         return "skip"
     if column.dtype.kind == "M":
         return "date"
@@ -72,7 +72,7 @@ def _kind(name: str, column: np.ndarray, report: Report | None) -> Kind:
 
 
 def _kind_of_numbers(values: np.ndarray, rows: int) -> Kind:
-    """Of distinct values in so many rows."""
+    """The kind of these distinct values in `rows` rows."""
     if len(values) > FEW or 2 * len(values) > rows:
         return "number"
     finite = values[np.isfinite(values)]
@@ -80,7 +80,7 @@ def _kind_of_numbers(values: np.ndarray, rows: int) -> Kind:
 
 
 def _some_distinct(present: np.ndarray) -> np.ndarray:
-    """The distinct values, or some of them where there are too many to matter."""
+    """The distinct values, or some of them if there are many."""
     if present.dtype == object:
         return objects(set(present))
     some = np.unique(present[:10_000])
@@ -109,10 +109,10 @@ def _kind_of_strings(name: str, counts: "Counter[Any]", report: Report | None) -
         return "text"
     others = [text for text in some if not _is_number(text)]
     if report is not None and len(distinct) > FEW and len(others) <= (1 - NEARLY) * len(some):
-        but = f", but {others[0][:40]!r} is none" if others else ""
+        but = f", but {others[0][:40]!r} is not" if others else ""
         cure = "with such cells empty, " if others else ""  # as a number, such a cell would be refused
-        report.add("numbers as strings", name, Sentence(f"strings that are numbers{but}: taken as a category; {cure}",
-                   arg("kinds", {name: "number"}), " makes it numbers"))  # fmt: skip
+        report.add("numbers as strings", name, Sentence(f"strings that are numbers{but}; treated as a category; {cure}",
+                   arg("kinds", {name: "number"}), " makes them numbers"))  # fmt: skip
     return "category"
 
 
@@ -120,11 +120,11 @@ def _tell_dates(name: str, some: list[str], report: Report | None) -> None:
     if report is None or sum(bool(DATE.match(text)) for text in some) < NEARLY * len(some):
         return
     strange = next(text for text in some if iso_date(text) is None)
-    report.add("dates", name, f"dates such as {strange[:40]!r} are not read as dates: write them like 2024-02-29")
+    report.add("dates", name, f"dates such as {strange[:40]!r} are not recognized; write dates like 2024-02-29")
 
 
 def written_numbers(column: np.ndarray) -> np.ndarray | None:
-    """float64: strings that are numbers as people write them, such as 1,234 or 12 % or $5; None: not all are."""
+    """Strings such as 1,234 or 12 % or $5 as float64; None if not all are such numbers."""
     first = next((text for text in column if text is not None), "")
     if not _is_number(first):
         return None
@@ -138,9 +138,9 @@ def _is_number(text: str) -> bool:
 
 
 def separator_of(texts: list[str], *, sure: bool = False) -> str:
-    """What joins the lists of these strings: | or ; (or, unless it must be `sure`, a comma); "" for nothing.
+    """The separator of lists in these strings: | or ; (or a comma, unless `sure`); "" for none.
 
-    Sure: the parts are short, and either nearly all strings hold it or there are far fewer parts than strings.
+    Sure: the parts are short, and nearly all strings have the separator or there are far fewer parts than strings.
     """
     for mark in "|;" if sure else "|;,":
         holding = [text for text in texts if mark in text]
@@ -155,12 +155,12 @@ def separator_of(texts: list[str], *, sure: bool = False) -> str:
 
 
 def split(text: str, mark: str) -> tuple[str, ...]:
-    """The parts of a joined list, stripped, without empty ones."""
+    """The stripped non-empty parts of a joined list."""
     return tuple(part for part in map(str.strip, text.split(mark) if mark else [text]) if part)
 
 
 def iso_date(text: str) -> datetime | None:
-    """An ISO date or time (2024-02-29, 2024-02-29 12:30, 2024-02-29T12:30:00Z), in UTC where it has a zone."""
+    """An ISO date or time (2024-02-29, 2024-02-29 12:30, 2024-02-29T12:30:00Z), in UTC if it has a time zone."""
     if not ISO.fullmatch(text.strip()):
         return None
     try:
@@ -170,13 +170,13 @@ def iso_date(text: str) -> datetime | None:
 
 
 def read_as(kind: Kind, name: str, column: np.ndarray, report: Report | None = None) -> np.ndarray:
-    """A frame's column as its kind needs it. Raises UsageError naming the first row that cannot be so read.
+    """A frame's column converted for its kind. Raises UsageError naming the first row that cannot be converted.
 
     number: float64. date: datetime64[us]. text: object of str or None. category: float64, or object of str or None.
     categories: object of str, tuple of str, or None.
     """
     empty = missing(column)
-    if empty.all():  # an empty column has no type of its own
+    if empty.all():  # an empty column has no type
         if kind in ("number", "date"):
             return np.full(len(column), np.nan if kind == "number" else np.datetime64("NaT", "us"))
         return objects([None] * len(column))
@@ -197,7 +197,7 @@ def read_as(kind: Kind, name: str, column: np.ndarray, report: Report | None = N
 
 
 def as_strings(column: np.ndarray) -> np.ndarray:
-    """Numbers and dates as strings; None where missing."""
+    """Numbers and dates as strings; None if missing."""
     if column.dtype == object:
         return column
     if column.dtype.kind == "M":
@@ -225,10 +225,10 @@ def _dates(name: str, column: np.ndarray, wrong: UsageError, report: Report | No
     known = {text: None if text is None else iso_date(text) for text in set(column)}
     bad = {text for text, moment in known.items() if text is not None and moment is None}
     if len(bad) == sum(text is not None for text in known):
-        raise UsageError(f"{wrong}: dates are written like 2024-02-29") from None
+        raise UsageError(f"{wrong}; write dates like 2024-02-29") from None
     if bad and report is not None:
         count = sum(text in bad for text in column)
-        report.add("no date", name, f"{count} values are no ISO dates, such as {min(bad)[:40]!r}: taken as missing")
+        report.add("no date", name, f"{count} values are not ISO dates (e.g. {min(bad)[:40]!r}); treated as missing")
     return np.array([known[text] for text in column], dtype="datetime64[us]")
 
 

@@ -14,13 +14,13 @@ from reslab.tables.data.bags import Bags
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """The rows of a table as tensors, on one device; None where it has no such columns.
+    """The rows of a table as tensors, on one device; None if it has no such columns.
 
-    numbers float32 (N, Fn, 2): Gauss rank and z-score, NaN where missing. codes int32 (N, Fc).
-    bags int32 (N, Fb): each one's place in the pool of bags, which `ids`, `weights` and `starts` hold in a row.
-    vectors float32 (N, sum of widths), NaN where missing.
-    sizes: `numbers`, `categories`, `bags`, `vectors` and `columns`, as a TableSpec takes them. owners: of each of these
-    columns the one of the frame that it was made of.
+    numbers float32 (N, Fn, 2): Gaussian rank and z-score, NaN if missing. codes int32 (N, Fc).
+    bags int32 (N, Fb): index of each bag in the pool of bags, stored in `ids`, `weights` and `starts`.
+    vectors float32 (N, sum of widths), NaN if missing.
+    sizes: `numbers`, `categories`, `bags`, `vectors` and `columns`, as a TableSpec takes them. owners: the frame's
+    column that each of these columns was made of.
     """
 
     rows: int
@@ -45,14 +45,14 @@ class Table:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def to(self, device: torch.device | str) -> "Table":
-        """The same table on a device, where its batches are then gathered."""
+        """The same table on a device, where batches are then gathered."""
         return replace(self, **{name: tensor.to(device) for name, tensor in self._tensors().items()})  # type: ignore[arg-type]
 
     def batch(self, rows: Any, device: torch.device | str | None = None) -> dict[str, Tensor]:
-        """The rows of these indices (B,), in their order, as a net takes them; `device`: the table's unless named.
+        """The rows with these indices (B,), in order, as a net's arguments; `device`: by default the table's.
 
         numbers (B, Fn, 2), codes int64 (B, Fc), bag_ids int64 (T,), bag_weights (T,), bag_offsets int64 (B * Fb,) row
-        by row, vectors (B, widths); those that the table has.
+        by row, vectors (B, widths); only those that the table has.
         """
         rows = torch.as_tensor(rows, dtype=torch.int64, device=self.device)
         found: dict[str, Tensor] = {}
@@ -73,7 +73,7 @@ class Table:
         return found if device is None else {name: tensor.to(device) for name, tensor in found.items()}
 
     def shuffled(self, owner: str, order: Any) -> "Table":
-        """The table with all that was made of the frame's column `owner` from other rows: row k from order[k]."""
+        """The table with all columns made of the frame's column `owner` permuted: row k is from order[k]."""
         rows = torch.as_tensor(order, dtype=torch.int64, device=self.device)
         sizes, changed, first = self.sizes, {}, 0
         widths = {"numbers": [1] * sizes["numbers"], "codes": [1] * len(sizes["categories"]),
@@ -89,9 +89,9 @@ class Table:
         return replace(self, **changed)
 
     def with_vectors(self, columns: Mapping[str, np.ndarray]) -> "Table":
-        """The table with frozen vectors (N, width) of more columns, by the name of the column they were made of.
+        """The table with additional frozen vectors (N, width), by the name of the column they were made of.
 
-        Raises UsageError where there are not as many as rows.
+        Raises UsageError if their number differs from the rows.
         """
         vectors = [] if self.vectors is None else [self.vectors]
         for name, array in columns.items():
@@ -105,7 +105,7 @@ class Table:
 
 
 def pooled(columns: list[tuple[np.ndarray, Bags]]) -> dict[str, Tensor | None]:
-    """Columns of bags, each with its rows' places (N,), in one pool: a Table's bags, ids, weights and starts."""
+    """Columns of bags, each with row indices (N,), as one pool: a Table's bags, ids, weights and starts."""
     if not columns:
         return dict.fromkeys(("bags", "ids", "weights", "starts"))
     first = np.cumsum([0, *(len(bags) for _, bags in columns)])

@@ -1,4 +1,4 @@
-"""What a table's rows are asked for: a class, several labels, or numbers; as a net learns it and back."""
+"""The target of a table (a class, several labels, or numbers), encoded for the net and decoded."""
 
 import re
 from collections.abc import Mapping
@@ -27,40 +27,40 @@ class Target:
     """
 
     kind: TargetKind
-    outputs: int  # K or T: how many numbers the net must give
+    outputs: int  # K or T: number of outputs of the net
     classes: np.ndarray | None = None
     mean: np.ndarray | None = None  # float64 (T,)
-    std: np.ndarray | None = None  # float64 (T,); 1 where all are equal
+    std: np.ndarray | None = None  # float64 (T,); 1 if all are equal
     flat: bool = True  # numbers were (N,), not (N, T)
 
     @classmethod
     def fit(cls, y: Any, kind: TargetKind | None = None) -> "Target":
-        """Of the training rows' target: an array or list (N,) or (N, K), a list of lists of labels, a Series, a Frame.
+        """Fit on the training target: an array or list (N,) or (N, K), a list of lists of labels, a Series, a Frame.
 
-        kind None: `find_target_kind` says. Raises UsageError for a missing or infinite value, naming its row, for a
-        single class, and for a kind that the values cannot be.
+        kind None: chosen by `find_target_kind`. Raises UsageError for a missing or infinite value, naming its row, for
+        a single class, and for a kind that does not suit the values.
         """
         values, names = values_of(y)
         kind = find_target_kind(values) if kind is None else kind
         if kind not in get_args(TargetKind):
-            raise UsageError(f"a target is of kind {', '.join(get_args(TargetKind))}, not {kind!r}")
+            raise UsageError(f"the kind of a target must be one of {', '.join(get_args(TargetKind))}, got {kind!r}")
         if kind == "numbers":
             numbers = _numbers(values)
             mean, std = numbers.mean(axis=0), numbers.std(axis=0)
-            std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # below this it is rounding
+            std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # below this it is a rounding error
             return cls(kind=kind, outputs=len(mean), mean=mean, std=std, flat=values.ndim == 1)
         if kind == "labels":
             classes = _labels(values, names)
             if not len(classes):
-                raise UsageError("no row of the target has a label: there is nothing to learn")
+                raise UsageError("no row of the target has a label, so there is nothing to learn")
             return cls(kind=kind, outputs=len(classes), classes=classes)
         classes = _classes(_flat(values))
         if len(classes) < 2:
-            raise UsageError(f"the target has only one class, {_list(classes)[0]!r}: there is nothing to learn")
+            raise UsageError(f"the target has only one class, {_list(classes)[0]!r}, so there is nothing to learn")
         return cls(kind=kind, outputs=len(classes), classes=classes)
 
     def encode(self, y: Any) -> np.ndarray:
-        """The target of these rows as the net learns it. Raises UsageError for what `fit` had not, naming the row."""
+        """The encoded target of these rows. Raises UsageError for values that were not in `fit`, naming the row."""
         values, _ = values_of(y)
         if self.kind == "numbers":
             numbers = _numbers(values)
@@ -75,7 +75,7 @@ class Target:
         codes = np.array([known.get(value, -1) for value in distinct], np.int64)[row]
         if (codes < 0).any():
             first = int(np.argmax(codes < 0))
-            raise UsageError(f"row {first} of the target is {distinct[row[first]]!r}, which training had not; its "
+            raise UsageError(f"row {first} of the target is {distinct[row[first]]!r}, which was not in training; its "
                              f"classes are {', '.join(map(repr, list(known)[:10]))}")  # fmt: skip
         return codes
 
@@ -90,18 +90,18 @@ class Target:
             for label in labels:
                 if label not in known:
                     raise UsageError(
-                        f"row {row} of the target has the label {label!r}, which training had not: leave such rows out"
+                        f"row {row} of the target has the label {label!r}, which was not in training; remove such rows"
                     )
                 encoded[row, known[label]] = 1
         return encoded
 
     def unscaled(self, encoded: np.ndarray) -> np.ndarray:
-        """Standardized numbers (N, T) in the target's own unit."""
+        """Standardized numbers (N, T) in the target's original units."""
         return encoded * self.std + self.mean
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
-        """Of each row the class of the largest score, (N,); the labels with a score above 1/2 as 0 and 1, (N, K); or
-        the numbers, in their own unit, in the form `fit` was given: (N,) or (N, T)."""
+        """The class with the largest score in each row, (N,); the labels with a score above 1/2 as 0 and 1, (N, K);
+        or the numbers in original units, with the shape given to `fit`: (N,) or (N, T)."""
         if self.kind == "numbers":
             return scores[:, 0] if self.flat else scores
         if self.kind == "labels":
@@ -110,15 +110,15 @@ class Target:
         return self.classes[scores.argmax(axis=1)]
 
     def weights(self, given: str | Mapping[Any, float], encoded: np.ndarray) -> np.ndarray:
-        """float64 (K,): the weight of each class. "balanced": N / (K * its rows); a mapping: 1 where it says nothing.
+        """float64 (K,): the weight of each class. "balanced": N / (K * its rows); a mapping: 1 for other classes.
 
-        Raises UsageError for a target of another kind, an unknown class, or a weight that is no number above 0.
+        Raises UsageError for a target of another kind, an unknown class, or a weight that is not a positive number.
         """
         if self.kind != "classes":
-            raise UsageError(f"class weights are for a target of classes, not of {self.kind}")
+            raise UsageError(f"class weights need a target of classes, not of {self.kind}")
         if isinstance(given, str):
             if given != "balanced":
-                raise UsageError(f"class weights are 'balanced' or a weight of each class, not {given!r}")
+                raise UsageError(f"class weights must be 'balanced' or a mapping of classes to weights, got {given!r}")
             return len(encoded) / (self.outputs * np.bincount(encoded, minlength=self.outputs).clip(1))
         known = {value: k for k, value in enumerate(_list(self.classes))}
         texts = {str(value): k for value, k in known.items()}  # a file's keys are strings
@@ -126,14 +126,14 @@ class Target:
         for value, weight in given.items():
             place = known.get(value, texts.get(str(value)))
             if place is None:
-                raise UsageError(f"there is a weight for the class {value!r}, and the target has no such class")
+                raise UsageError(f"there is a weight for the class {value!r}, but the target has no such class")
             if not isinstance(weight, int | float | np.number) or not 0 < weight < np.inf:
                 raise UsageError(f"the weight of class {value!r} must be a number above 0, got {weight!r}")
             weights[place] = weight
         return weights
 
     def to_dict(self) -> dict[str, Any]:
-        """The target as JSON-ready data; `from_dict` gives it back."""
+        """The target as JSON-ready data; `from_dict` restores it."""
         data: dict[str, Any] = {"kind": self.kind, "outputs": self.outputs, "flat": self.flat}
         if self.classes is not None:
             kind = self.classes.dtype
@@ -144,7 +144,7 @@ class Target:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Target":
-        """The target that `to_dict` wrote. Raises ReslabError where the data are none."""
+        """The target that `to_dict` wrote. Raises ReslabError for damaged data."""
         try:
             arrays = {key: np.array(data[key], dtype=np.float64) for key in ("mean", "std") if key in data}
             if "classes" in data:
@@ -164,7 +164,7 @@ def dtype_of(name: str) -> np.dtype:
 
 
 def find_target_kind(values: Any) -> TargetKind:
-    """labels: lists, or several columns of 0 and 1. classes: strings, booleans, few whole numbers. Else numbers."""
+    """labels: lists, or several columns of 0 and 1; classes: strings, booleans, few whole numbers; else numbers."""
     values, _ = values_of(values)
     if values.ndim == 2:
         return "labels" if values.dtype.kind in "bfiu" and np.isin(values, (0, 1)).all() else "numbers"
@@ -178,12 +178,14 @@ def _flat(values: np.ndarray) -> np.ndarray:
     """The one column of classes."""
     if values.ndim == 2 and values.shape[1] != 1:
         raise UsageError(
-            f"a target of classes is one column, got {values.shape[1]}: several columns of 0 and 1 are labels"
+            f"a target of classes must be one column, got {values.shape[1]}; several columns of 0 and 1 are labels"
         )
     values = values.reshape(-1)
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
         row = int(np.argmax(values != np.floor(values)))
-        raise UsageError(f"Unknown label type: row {row} of the target is {values[row]}, which is a number, no class")
+        raise UsageError(
+            f"Unknown label type: row {row} of the target is {values[row]}, which is a number, not a class"
+        )
     return values
 
 
@@ -191,11 +193,13 @@ def _classes(values: np.ndarray) -> np.ndarray:
     _, distinct = _distinct(values)
     for value in distinct:
         if not isinstance(value, str | bool | int | float):
-            raise UsageError(f"a class is a string, a boolean or a whole number, not {type(value).__name__}: {value!r}")
+            raise UsageError(
+                f"a class must be a string, a boolean or a whole number, got {type(value).__name__}: {value!r}"
+            )
     try:
         return np.array(sorted(distinct), dtype=values.dtype)
     except TypeError as error:
-        raise UsageError("the target mixes strings and numbers: make all of them strings") from error
+        raise UsageError("the target mixes strings and numbers; convert all of them to strings") from error
 
 
 def _labels(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
@@ -203,7 +207,7 @@ def _labels(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
         _zero_one(values)
         return np.array(names, dtype=object) if names else np.arange(values.shape[1])
     if not all(isinstance(labels, tuple) for labels in values):
-        raise UsageError("a target of labels is a list a row, or several columns of 0 and 1")
+        raise UsageError("a target of labels must be one list per row, or several columns of 0 and 1")
     return np.array(sorted({label for labels in values for label in labels}), dtype=object)
 
 
@@ -215,7 +219,7 @@ def _zero_one(values: np.ndarray) -> np.ndarray:
     if wrong.any():
         row, column = np.argwhere(wrong)[0].tolist()
         value = values.tolist()[row][column]
-        raise UsageError(f"row {row} of label {column} is {value!r}: columns of labels hold 0 and 1")
+        raise UsageError(f"row {row} of label {column} is {value!r}, but columns of labels must hold 0 and 1")
     return values.astype(np.float32)
 
 
@@ -226,17 +230,17 @@ def _numbers(values: np.ndarray) -> np.ndarray:
         numbers, row = parse_numbers(objects(str(one) if isinstance(one, str | tuple) else one for one in cells))
         if row is not None:
             where, value = row // (values.size // len(values)), values.ravel()[row]
-            raise UsageError(f"a target of numbers holds what is none: {str(value)[:40]!r} in row {where}")
+            raise UsageError(f"a target of numbers has {str(value)[:40]!r} in row {where}, which is not a number")
         values = numbers.reshape(values.shape)
     numbers = values.astype(np.float64).reshape(len(values), -1)
     if np.abs(numbers).max() > 1e150:
         row = int(np.argmax(np.abs(numbers).max(axis=1)))
-        raise UsageError(f"row {row} of the target is {numbers[row].tolist()}: beyond 1e150 nothing can be learnt")
+        raise UsageError(f"row {row} of the target is {numbers[row].tolist()}; values must not exceed 1e150")
     return numbers
 
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-    """Each row's place among the distinct values, and those as Python's own."""
+    """Index of each row's value among the distinct values, and these as Python objects."""
     if values.dtype == object:
         row, distinct = rows_of(values)
         return row, [value.item() if isinstance(value, np.generic) else value for value in distinct]

@@ -1,4 +1,4 @@
-"""A target's values from any form: an array, checked."""
+"""A target's values, from any type, as a validated array."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def values_of(y: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _of_frame(column: np.ndarray) -> np.ndarray:
-    """A frame has no integers and no booleans: what was one becomes it again."""
+    """Restore integers and booleans, which a frame does not have."""
     if column.dtype.kind == "f" and np.isfinite(column).all() and (column == np.floor(column)).all():
         return column.astype(np.int64) if np.abs(column).max(initial=0) < 2**53 else column
     if column.dtype == object and set(column) <= {"True", "False"}:
@@ -42,7 +42,7 @@ def _of_frame(column: np.ndarray) -> np.ndarray:
 
 
 def _of_list(values: list[Any]) -> np.ndarray:
-    """(N,), (N, K) of rows of as many numbers, or lists of labels as an object array (N,)."""
+    """(N,), or (N, K) for rows of K numbers, or lists of labels as an object array (N,)."""
     if any(isinstance(value, LISTS) for value in values):
         rows = [list(value) if isinstance(value, LISTS) else [] for value in values]
         numbers = all(isinstance(one, int | float | np.number | np.bool_) for row in rows for one in row)
@@ -51,14 +51,14 @@ def _of_list(values: list[Any]) -> np.ndarray:
         return column_of("target", values)
     array = np.array(values)
     mixed = array.dtype.kind == "U" and not all(isinstance(value, str) for value in values)
-    return np.array(values, dtype=object) if mixed else array  # numpy makes strings of numbers among strings
+    return np.array(values, dtype=object) if mixed else array  # numpy converts numbers among strings to strings
 
 
 def _check(values: np.ndarray) -> None:
-    """Raises UsageError naming the first row that is missing, infinite, or no value of a target."""
+    """Raise UsageError naming the first row that is missing, infinite, or of an unsupported type."""
     kind = values.dtype.kind
     if kind not in "bfiuUO":
-        raise UsageError(f"a target holds strings, booleans or numbers, not {values.dtype}")
+        raise UsageError(f"a target must hold strings, booleans or numbers, not {values.dtype}")
     if kind == "f":
         bad = ~np.isfinite(values)
     elif kind == "O":
@@ -70,4 +70,4 @@ def _check(values: np.ndarray) -> None:
         infinite = kind == "f" and not np.isnan(values[rows[0]]).any()
         what = "infinite" if infinite else "missing (NaN)"
         more = f" (and in {len(rows) - 1} more)" if len(rows) > 1 else ""
-        raise UsageError(f"the target is {what} in row {rows[0]}{more}: leave such rows out")
+        raise UsageError(f"the target is {what} in row {rows[0]}{more}; remove such rows")

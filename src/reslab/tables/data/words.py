@@ -1,4 +1,4 @@
-"""Texts of a table as weighted bags of hashed n-grams: the same numbers on every machine, nothing to download."""
+"""Texts of a table as weighted bags of hashed n-grams: the same on every machine, without downloads."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))  # odd numb
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text in lower case; a run of a script without spaces gives its pairs of characters.
+    """The words of a text in lower case; runs of a script without spaces give pairs of characters.
 
     "Nice dress!" -> nice, dress; "日本語" -> 日本, 本語.
     """
@@ -35,22 +35,22 @@ def _pairs(run: str) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """How many words a text has, two characters of a script without spaces counting as one."""
+    """Number of words in a text; two characters of a script without spaces count as one."""
     return sum(-(-len(word) // 2) if LONG.match(word) else 1 for word in WORD.findall(text))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextCode:
-    """n-grams of 1 .. `ngrams` tokens, each hashed into one of `buckets`, those of at least `rare` rows kept.
+    """n-grams of 1 .. `ngrams` tokens, each hashed into one of `buckets`; those in at least `rare` rows are kept.
 
     A bag's weights are (1 + ln count) * idf, of length 1; idf = 1 + ln((1 + n) / (1 + df)) of the n training texts.
-    Index 0 is "none": a missing text, or one in which nothing is known. Of scripts without spaces a 2-gram is three
-    characters. Buckets that training had not have no index: only what was learnt takes room in the net.
+    Index 0 is "none": a missing text, or one without known n-grams. In scripts without spaces a 2-gram is three
+    characters. Buckets that did not occur in training have no index and take no memory in the net.
     """
 
     buckets: int
     ngrams: int
-    slot: np.ndarray  # int32 (buckets,): the index of each bucket, 0 where training had it too seldom
+    slot: np.ndarray  # int32 (buckets,): the index of each bucket, 0 if it was rare in training
     idf: np.ndarray  # float32 (size,)
 
     @classmethod
@@ -69,7 +69,7 @@ class TextCode:
         return len(self.idf)
 
     def encode(self, column: np.ndarray) -> tuple[np.ndarray, Bags]:
-        """Each row's bag (N,), and the bags of the distinct texts."""
+        """Index of each row's bag (N,), and the bags of the distinct texts."""
         row, distinct = rows_of(column)
         owner, bucket, count = _grams(["" if text is None else text for text in distinct], self.buckets, self.ngrams)
         index = self.slot[bucket]
@@ -85,7 +85,7 @@ class TextCode:
 
 
 def _grams(texts: list[str], buckets: int, ngrams: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all texts the distinct (text, bucket), sorted, and how often: three arrays of equal length."""
+    """The distinct (text, bucket) pairs of all texts, sorted, and their counts: three arrays of equal length."""
     words = [tokens(text) for text in texts]
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     known = {word: zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in set(chain.from_iterable(words))}

@@ -1,1 +1,1 @@
-"""The nets for tables, from a spec."""
+"""Nets for tables, built from a spec."""

@@ -10,15 +10,13 @@ from reslab.errors import UsageError
 from reslab.tables.net.numbers import LinearNumbers, PiecewiseNumbers
 from reslab.tables.net.values import Bags, Categories, normal, starts
 
-BAG_STD = (
-    0.001  # a word that no training row has taught says next to nothing; at 0.3 rare ones are noise to learn by heart
-)
+BAG_STD = 0.001  # untrained words have almost no effect; at 0.3 rare words would be memorized
 
 
 class Vectors(nn.Module):
-    """e = W v of each column's vector: (N, sum of widths) to (N, Fv, E); one product where all widths are equal.
+    """e = W v of each column's vector: (N, sum of widths) to (N, Fv, E); one product if all widths are equal.
 
-    In place of a missing vector, of NaN, a vector of its column is learned.
+    A missing vector (NaN) is replaced by a learned vector of its column.
     """
 
     firsts: Tensor
@@ -45,11 +43,11 @@ class Vectors(nn.Module):
 class Columns(nn.Module):
     """All columns of a batch as X (N, F, E), in the order numbers, categories, bags, vectors; then Dropout.
 
-    `normalize`: BatchNorm of every number of the numbers' and the categories' e. Not of the others': a bag that has
-    taught nothing yet is near zero, and shall stay so.
+    `normalize`: BatchNorm of the numbers' and the categories' e. Not of the others: an untrained bag is near zero and
+    should stay there.
 
-    `number_embedding` "linear" gives two columns of X a number, "piecewise" one. owners (F,): of each column of X
-    the column of the table it belongs to, counted in that order.
+    `number_embedding` "linear" gives two columns of X per number, "piecewise" one. owners (F,): the table's
+    column that each column of X belongs to, counted in that order.
     """
 
     owners: Tensor
@@ -86,14 +84,14 @@ class Columns(nn.Module):
         self, numbers: Tensor | None = None, codes: Tensor | None = None, bag_ids: Tensor | None = None,
         bag_weights: Tensor | None = None, bag_offsets: Tensor | None = None, vectors: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Raises UsageError where the batch lacks a family of columns, or has one that the net was not built with."""
+        """Raises UsageError if the batch lacks a family of columns, or has one that the net was not built for."""
         given = {"numbers": [numbers], "codes": [codes], "bags": [bag_ids, bag_weights, bag_offsets]}
         parts = []
         for name, batch in {**given, "vectors": [vectors]}.items():
             found = [tensor for tensor in batch if tensor is not None]
             if name not in self.families:
                 if found:
-                    raise UsageError(f"the batch holds {name}, but the net was built for a table without")
+                    raise UsageError(f"the batch has {name}, but the net was built for a table without them")
                 continue
             if len(found) < len(batch):
                 raise UsageError(f"the batch lacks {name}, but the net was built for a table with them")
@@ -112,5 +110,5 @@ class Columns(nn.Module):
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """(N, F1, E), (N, F2, E), ... as one; one alone is not copied."""
+    """(N, F1, E), (N, F2, E), ... as one; a single one is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

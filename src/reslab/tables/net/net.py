@@ -1,4 +1,4 @@
-"""Nets for tables: from a spec to columns, which make X (N, F, E) of a batch, and a body, which reads X."""
+"""Nets for tables, from a spec: columns turn a batch into X (N, F, E), and a body maps X to outputs."""
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,11 @@ from reslab.tables.net.values import Direct
 
 
 class TableNet(nn.Module):
-    """columns: a batch to X (N, F, E); body: X to (N, outputs). The batch's tensors are the keywords (data.tables).
+    """columns: a batch to X (N, F, E); body: X to (N, outputs). The batch's tensors are keywords (data/table.py).
 
-    direct, where the net has one, adds to the outputs what each value of a bag says by itself, so that the residual is
-    left to the body. A body that learns thousands of words through a few numbers each learns the rare ones by heart.
-    Where bags travel flat, rows of a batch cannot be cut or repeated: `look` measures on what is `Inside`.
+    direct, if the net has it, adds the direct effect of each value of a bag to the outputs, so that the body only
+    models the rest. A body that represents thousands of words by a few numbers each would memorize the rare ones.
+    Since bags are flat, rows of a batch cannot be selected or repeated; `look` therefore measures on `Inside`.
     """
 
     def __init__(self, spec: TableSpec, columns: Columns, body: nn.Module, direct: Direct | None = None) -> None:
@@ -25,14 +25,14 @@ class TableNet(nn.Module):
 
     @property
     def owners(self) -> Tensor:
-        """(F,): of each column of X the column of spec.columns that it belongs to."""
+        """(F,): the column of spec.columns that each column of X belongs to."""
         return self.columns.owners
 
     def forward(
         self, numbers: Tensor | None = None, codes: Tensor | None = None, bag_ids: Tensor | None = None,
         bag_weights: Tensor | None = None, bag_offsets: Tensor | None = None, vectors: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Raises UsageError where the batch does not fit the spec."""
+        """Raises UsageError if the batch does not fit the spec."""
         out: Tensor = self.body(self.columns(numbers, codes, bag_ids, bag_weights, bag_offsets, vectors))
         if self.direct is not None:
             out = out + self.direct(bag_ids, bag_weights, bag_offsets)
@@ -40,7 +40,7 @@ class TableNet(nn.Module):
 
     @torch.no_grad()
     def read(self, **batch: Tensor) -> dict[str, Tensor]:
-        """What a batch is to the net `Inside`: x (N, F, E), and with a direct path said (N, outputs)."""
+        """A batch as the arguments of `Inside`: x (N, F, E), and with a direct path said (N, outputs)."""
         found = {"x": self.columns(**batch)}
         if self.direct is not None:
             found["said"] = self.direct(batch["bag_ids"], batch["bag_weights"], batch["bag_offsets"])
@@ -48,12 +48,12 @@ class TableNet(nn.Module):
 
     @torch.no_grad()
     def masks(self, **batch: Tensor) -> Tensor:
-        """How much each layer after the first reads of each column, in eval mode: (N, depth - 1, F), each in (0, 1).
+        """The weight of each column in each layer after the first, in eval mode: (N, depth - 1, F), each in (0, 1).
 
-        Raises UsageError where the net has no masks.
+        Raises UsageError if the net has no masks.
         """
         if not isinstance(self.body, GatedNet):
-            raise UsageError(f"{self.spec.net!r} is no gated net: it has no column masks")
+            raise UsageError(f"{self.spec.net!r} is not a gated net: it has no column masks")
         training = self.training
         self.eval()
         try:
@@ -63,9 +63,9 @@ class TableNet(nn.Module):
 
 
 class Inside(nn.Module):
-    """A net for tables after its columns: X (N, F, E), and of a net with a direct path what words say (N, outputs).
+    """A net for tables after its columns, from X (N, F, E) and, with a direct path, its outputs (N, outputs).
 
-    `look` measures on it: of both inputs rows can be cut and repeated, which those of flat bags cannot.
+    `look` measures on it: rows of both inputs can be selected and repeated, which is impossible with flat bags.
     """
 
     def __init__(self, net: TableNet) -> None:
@@ -78,7 +78,7 @@ class Inside(nn.Module):
 
 
 def build_table(spec: TableSpec) -> TableNet:
-    """The net of a spec, from torch's current random state. Raises UsageError for what cannot be."""
+    """The net of a spec, initialized from torch's current random state. Raises UsageError for an invalid spec."""
     spec.check()
     decay = [spec.bag_decay * size / spec.rows for size in spec.bags] if spec.rows else []
     columns = Columns(

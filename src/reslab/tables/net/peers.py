@@ -1,4 +1,4 @@
-"""The gated network's peers, which read the same X (N, F, E): an MLP, and the ResNet for tables.
+"""Baselines of the gated network on the same X (N, F, E): an MLP, and the ResNet for tables.
 
 Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data" (arXiv 2106.11959), section 3.
 """
@@ -23,8 +23,8 @@ def mlp(inputs: int, *, width: int, depth: int, outputs: int, dropout: float) ->
 def resnet(inputs: int, *, width: int, inner: int, depth: int, outputs: int, dropout: float) -> nn.Sequential:
     """h = Linear(vec X); depth times h <- h + branch(h); Linear(ReLU(BatchNorm(h))).
 
-    branch: Dropout(Linear(Dropout(ReLU(Linear(BatchNorm(h)))))), of `inner` numbers inside. In training a batch has
-    two rows or more, as BatchNorm asks.
+    branch: Dropout(Linear(Dropout(ReLU(Linear(BatchNorm(h)))))), of `inner` numbers inside. In training, BatchNorm
+    needs batches of two rows or more.
     """
     layers = nn.Sequential()
     layers.add_module("flatten", nn.Flatten())

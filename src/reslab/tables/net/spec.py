@@ -1,4 +1,4 @@
-"""What a net for tables is made of, as plain data: the spec, its presets, and what can be built."""
+"""The spec of a net for tables as plain data, its presets, and its validation."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
@@ -25,7 +25,7 @@ PLAIN = {**SHARED, "attention": False, "reread": False}
 PRESETS: dict[str, dict[str, Any]] = {
     "published": {
         **GATED, "embedding": 64, "embedding_std": 0.02, "normalize": False, "number_embedding": "linear", "width": 512,
-        "inner": 1024, "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # wherever it has a dropout; embeddings have none
+        "inner": 1024, "depth": 18, "dropout": 0.5, "drop_path": 0.5,  # in every dropout; embeddings have none
         "direct": False, "bag_decay": 0.0,
     },
     "gated": GATED,
@@ -38,37 +38,37 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TableSpec:
-    """All that defines a net for tables; plain data, stored as JSON. `table_spec` fills one in from a preset."""
+    """Everything that defines a net for tables; plain data, stored as JSON. `table_spec` fills it in from a preset."""
 
     name: str
     net: NetName
-    numbers: int = 0  # how many columns of numbers
-    categories: tuple[int, ...] = ()  # of each column the size of its vocabulary, index 0 counted
-    bags: tuple[int, ...] = ()  # of each multi-valued or text column, likewise
-    vectors: tuple[int, ...] = ()  # of each column of frozen vectors its width
+    numbers: int = 0  # number of numeric columns
+    categories: tuple[int, ...] = ()  # size of each column's vocabulary, including index 0
+    bags: tuple[int, ...] = ()  # the same for each multi-valued or text column
+    vectors: tuple[int, ...] = ()  # width of each column of frozen vectors
     columns: tuple[str, ...] = ()  # names, in the order numbers, categories, bags, vectors; or none
     outputs: int
     embedding: int  # E
-    embedding_std: float  # of its weights as they begin
+    embedding_std: float  # of its weights at initialization
     width: int  # H
     inner: int  # I: between the two linear layers of a block
     depth: int  # layers, blocks, or the MLP's hidden layers
     dropout: float
-    normalize: bool  # BatchNorm of numbers' and categories' part of X
+    normalize: bool  # BatchNorm of the numbers' and categories' part of X
     embedding_dropout: float  # on X
-    drop_path: float  # on the branches that read X again
+    drop_path: float  # on the branches that reread X
     attention: bool  # column masks
-    reread: bool  # whether each layer reads X again
+    reread: bool  # whether each layer rereads X
     number_embedding: Literal["linear", "piecewise"]
     bins: int  # of the piecewise embedding
-    rows: int = 0  # of training; the more, the less the values in bags are pulled to 0; 0: they are not
-    bag_decay: float = 0.0  # how hard the vectors of bags are pulled to 0, for one value a row of training
-    direct: bool = False  # whether values in bags also speak straight to the outputs
+    rows: int = 0  # training rows; the more, the weaker the regularization of bags; 0: none
+    bag_decay: float = 0.0  # L2 regularization of the vectors of bags, for one value per training row
+    direct: bool = False  # whether values in bags also have a direct path to the outputs
 
     family: ClassVar[str] = "table"
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be built."""
+        """Raise UsageError if it cannot be built."""
         for key, known in (("net", NETS), ("number_embedding", NUMBER_EMBEDDINGS)):
             value = getattr(self, key)
             if value not in known:
@@ -109,11 +109,11 @@ class TableSpec:
 
     def check_rereading(self) -> None:
         if self.net != "gated" and self.reread:
-            raise UsageError(f"reread is of the gated net, and this net is {self.net!r}: set it to false")
+            raise UsageError(f"reread needs the gated net, but this net is {self.net!r}; set it to false")
         if not self.reread and self.attention:
-            raise UsageError("attention masks what is read again: it needs reread")
+            raise UsageError("attention masks what is reread, so it needs reread")
         if not self.reread and self.drop_path:
-            raise UsageError(f"drop_path drops what is read again: without reread it must be 0, got {self.drop_path}")
+            raise UsageError(f"drop_path drops rereading branches; without reread it must be 0, got {self.drop_path}")
 
 
 def is_number(value: object) -> bool:
@@ -134,20 +134,20 @@ def several(name: str, value: Any) -> tuple:
 def table_spec(preset: str, **fields: Any) -> TableSpec:
     """A preset's spec for a table: table_spec("gated", numbers=3, categories=(4, 9), outputs=2), any size changed.
 
-    Raises UsageError for a preset or field that does not exist, naming the nearest one, and as `check` does.
+    Raises UsageError for an unknown preset or field, with the nearest one, and the errors of `check`.
     """
     if preset not in PRESETS:
-        known = nearest(str(preset), PRESETS) or f"; there are {', '.join(PRESETS)}"
-        raise UsageError(f"no preset {preset!r} of nets for tables{known}")
+        known = nearest(str(preset), PRESETS) or f"; available: {', '.join(PRESETS)}"
+        raise UsageError(f"no preset named {preset!r}{known}")
     return from_dict({"family": TableSpec.family, "name": preset, **PRESETS[preset], **fields})
 
 
 def to_dict(spec: TableSpec) -> dict[str, Any]:
-    """The spec as JSON-ready data; `from_dict` gives it back."""
+    """The spec as JSON-ready data; `from_dict` restores it."""
     return {"family": spec.family, **asdict(spec)}
 
 
 def from_dict(data: dict[str, Any]) -> TableSpec:
-    """The spec that `to_dict` wrote. Raises UsageError for a net of another family, naming an unknown field."""
+    """The spec that `to_dict` wrote. Raises UsageError for another family or an unknown field."""
     spec: TableSpec = of_family(data, {TableSpec.family: TableSpec}, "a spec for tables")
     return spec

@@ -1,4 +1,4 @@
-"""Columns of categories and of bags as vectors: one table of vectors a family, whatever the number of columns."""
+"""Embed categories and bags as vectors, with one table of vectors per family for all columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PACE, VARIANCE = 7.0, 3.0  # of what speaks straight to the outputs: of learning it, and of its prior
+PACE, VARIANCE = 7.0, 3.0  # of the direct path: scale of its learning rate, and variance of its prior
 
 
 def normal(*shape: int, std: float) -> nn.Parameter:
-    """As embeddings begin: normal."""
+    """Parameters with normal initialization."""
     return nn.Parameter(torch.empty(shape).normal_(std=std))
 
 
 def starts(sizes: Sequence[int]) -> Tensor:
-    """Where each column's part of the common table begins."""
+    """The start of each column in the common table."""
     return torch.tensor([0, *sizes[:-1]]).cumsum(0)
 
 
@@ -37,9 +37,8 @@ class Categories(nn.Module):
 class Bags(nn.Module):
     """e = the weighted sum of the vectors in a bag, one table for all columns: to (N, Fb, E). An empty bag is 0.
 
-    ids and weights (T,) of all bags one after the other, offsets (N * Fb,) where each begins, row by row.
-    decay: of each column how hard its vectors are pulled to 0; in training its product with them is added to their
-    gradient, as L2 regularization does.
+    ids and weights (T,) of all bags, concatenated; offsets (N * Fb,): the start of each, row by row.
+    decay: L2 regularization of each column's vectors; in training decay * vectors is added to their gradient.
     """
 
     starts: Tensor
@@ -56,7 +55,7 @@ class Bags(nn.Module):
 
     def forward(self, ids: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
         n, columns = len(offsets) // len(self.starts), len(self.starts)
-        if columns > 1:  # each index is within its own column's vocabulary
+        if columns > 1:  # each index refers to its column's vocabulary
             lengths = F.pad(offsets, (0, 1), value=len(ids)).diff()
             ids = ids + self.starts.repeat(n).repeat_interleave(lengths, output_size=len(ids))
         table = L2.apply(self.table, self.decay) if self.training and self.decays else self.table
@@ -65,9 +64,9 @@ class Bags(nn.Module):
 
 
 class L2(torch.autograd.Function):
-    """The weights as they are; their gradient gains decay * weights, as if decay / 2 * their squares were in the loss.
+    """The identity on weights; it adds decay * weights to their gradient, like decay / 2 * their squares in the loss.
 
-    In the module, as its strength is the column's own, and AdamW's decay would not be weighed against the gradient.
+    In the module, since each column has its own decay, and AdamW's decay is not balanced against the gradient.
     """
 
     @staticmethod
@@ -82,11 +81,11 @@ class L2(torch.autograd.Function):
 
 
 class Direct(nn.Module):
-    """What the values in bags say by themselves: the weighted sum of a number per value and output, (N, outputs).
+    """The direct effect of values in bags: the weighted sum of one number per value and output, (N, outputs).
 
-    They begin at 0, and after `rows` of training a normal prior of their VARIANCE keeps them small, as in logistic or
-    ridge regression. What is learnt is 1 / PACE of them, so that one rate suits them and the net beside them: a word's
-    say in a class may have to grow to 3, where a weight of the net moves by hundredths.
+    The numbers start at 0, and a normal prior with VARIANCE, given `rows` training rows, keeps them small, as in
+    logistic or ridge regression. The parameters are 1 / PACE of them, so that one learning rate suits both them and the
+    net: a word's class weight may need to reach 3, while weights of the net change by hundredths.
     """
 
     def __init__(self, sizes: Sequence[int], outputs: int, *, rows: int) -> None:

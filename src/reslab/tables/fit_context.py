@@ -1,4 +1,4 @@
-"""What an estimator's fit owes its surroundings: its folder, the signals, torch's random state."""
+"""Side effects of fit and how they are undone: its folder, the signals, torch's random state."""
 
 import json
 import signal
@@ -20,11 +20,11 @@ from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
-ABOUT = "table.json"  # in a folder to go on in: what is trained there
+ABOUT = "table.json"  # in a folder that can be resumed: the settings of its training
 
 
 def check_words(estimator: Any) -> None:
-    """Raise UsageError for a parameter of the wrong type: nothing is read before `fit`, as scikit-learn has it."""
+    """Raise UsageError for invalid parameters: validated in fit, since scikit-learn's constructors must not."""
     for name in ("sizes", "kinds"):
         value = getattr(estimator, name)
         if value is not None and not isinstance(value, Mapping):
@@ -40,8 +40,8 @@ def check_words(estimator: Any) -> None:
         raise UsageError(f"validation must be a share below 1 or a number of rows, got {part!r}")
 
 
-def take_up(run: Run, about: dict[str, Any]) -> None:
-    """Begin or go on in a folder. Raises UsageError where another training, or something else, lies there."""
+def start_or_resume(run: Run, about: dict[str, Any]) -> None:
+    """Start or resume in a folder. Raises UsageError if it contains anything but the same training."""
     about = json.loads(json.dumps(about))
     if run.has(ABOUT):
         there = run.read_json(ABOUT)
@@ -58,7 +58,7 @@ def take_up(run: Run, about: dict[str, Any]) -> None:
 def train_or_leave(
     parts: Parts, spec: TableSpec, *, recipe: Recipe, run: Run, device: torch.device, progress: Progress
 ) -> Training:
-    """Train; stopped by a signal, leave by what no search over parameters takes for a failed fit."""
+    """Train; if a signal stops it, raise what no hyperparameter search takes for a failed fit."""
     try:
         training = train_net(parts, spec, recipe=recipe, run=run, device=device, progress=progress)
         if not training.asked:
@@ -67,13 +67,13 @@ def train_or_leave(
     except Interrupted as error:
         number = error.exit_code - 128
     if number == signal.SIGINT:
-        raise KeyboardInterrupt("training stopped; with a folder the same fit goes on from there")
+        raise KeyboardInterrupt("training stopped; with a folder, the same fit resumes from there")
     raise SystemExit(128 + number)
 
 
 @contextmanager
 def untouched(device: torch.device) -> Iterator[None]:
-    """Inside, torch is seeded and set as a recipe says; afterwards it is as it was."""
+    """Inside, torch may be seeded and configured by a recipe; its state is restored afterwards."""
     devices = range(torch.cuda.device_count()) if device.type == "cuda" else []
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     strict, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
