@@ -252,7 +252,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
-    ({"net": "gatd"}, "no preset 'gatd' of nets for tables; did you mean 'gated'"),
+    ({"net": "gatd"}, "no preset named 'gatd'; did you mean 'gated'"),
     ({"sizes": {"widht": 3}}, "widht"),
     ({"kinds": {"sise": "number"}}, "no column named 'sise'; did you mean 'size'"),
     ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
@@ -309,7 +309,7 @@ def test_what_was_odd_is_kept(flats: Any, large: Any) -> None:
         model = classifier().fit(odd, large)
     assert [str(one.message) for one in caught] == model.problems_
     assert {Path(one.filename).name for one in caught} == {"test_estimator.py"}
-    assert model.problems_[0] == "column 'one': constant ('1' in every row): left out"
+    assert model.problems_[0] == "column 'one': constant ('1' in every row); ignored"
     assert any(line.startswith("column 'far': 1 of ") for line in model.problems_)
     assert pickle.loads(pickle.dumps(model)).problems_ == model.problems_
 

@@ -152,5 +152,5 @@ def test_of_a_folder_that_is_none(tmp_path: Path) -> None:
 
 def test_numbers_have_no_probabilities(flats: Any) -> None:
     found = ResidualRegressor(**FAST).fit(flats, flats["size"])
-    with pytest.raises(UsageError, match="take predict"):
+    with pytest.raises(UsageError, match="use predict"):
         found.model_.predict_proba(flats)

@@ -126,7 +126,7 @@ def test_rows_and_columns_are_taken() -> None:
     frame = read_frame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     assert same(frame.take([2, 0])["b"], ["z", "x"])
     assert frame.without("a").names == ("b",)
-    with pytest.raises(UsageError, match="no column 'aa'; the table has a, b"):
+    with pytest.raises(UsageError, match="no column named 'aa'; the table has a, b"):
         frame.without("aa")
 
 
@@ -136,7 +136,7 @@ WRONG: list[tuple[Any, str]] = [
     (np.ones((2, 2)) * 1j, "'x0' holds complex numbers. Complex data not supported"),
     (np.ones((3, 0)), r"0 feature\(s\) \(shape=\(3, 0\)\) while a minimum of 1 is required."),
     (np.ones((0, 2)), "no rows, only columns: x0, x1"),
-    ([[1, 2], [3]], "unequal lengths"),
+    ([[1, 2], [3]], "different lengths"),
     ([1, 2], "Reshape your data"),
     ([], "no rows"),
     ({}, "no columns"),
@@ -151,7 +151,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"a": [10**400]}, "column 'a', row 0: .* too large"),
     ({"a": [1j, 1]}, "column 'a', row 0: a complex number"),
     ({"a": [object()]}, "column 'a', row 0: object is not a supported type"),
-    (3, "a int is no table"),
+    (3, "a int is not a table"),
 ]
 
 
@@ -299,7 +299,7 @@ def test_a_truncated_parquet_and_an_absent_file(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-100])
     with pytest.raises(ReslabError, match=r"a.parquet is no parquet file, or is damaged"):
         read_frame(tmp_path / "a.parquet")
-    with pytest.raises(UsageError, match=re.escape(f"there is no file {tmp_path / 'b.csv'}")):
+    with pytest.raises(UsageError, match=re.escape(f"no such file: {tmp_path / 'b.csv'}")):
         read_frame(tmp_path / "b.csv")
     (tmp_path / "c.csv").mkdir()
     with pytest.raises(UsageError, match="is a folder; give a file"):

@@ -59,8 +59,8 @@ def test_constant_and_empty_columns_are_left_out_and_said() -> None:
     frame = read_frame({"same": [5] * 3, "word": ["a"] * 3, "none": [None] * 3, "n": [1.5, 2, 3]})
     assert find_kinds(frame, report=report) == {"same": "skip", "word": "skip", "none": "skip", "n": "number"}
     assert list(report.lines()) == [
-        "column 'same': constant ('5' in every row): left out",
-        "column 'word': constant ('a' in every row): left out",
+        "column 'same': constant ('5' in every row); ignored",
+        "column 'word': constant ('a' in every row); ignored",
         "column 'none': empty; ignored",
     ]
 
@@ -70,8 +70,8 @@ def test_numbers_as_strings_are_said() -> None:
     frame = read_frame({"age": [str(k) for k in range(99)] + ["unknown"]})
     assert find_kinds(frame, report=report) == {"age": "category"}
     (line,) = report.lines()
-    assert "but 'unknown' is none" in line
-    assert 'with such cells empty, kinds={"age": "number"} makes it numbers' in line
+    assert "but 'unknown' is not" in line
+    assert 'with such cells empty, kinds={"age": "number"} makes them numbers' in line
     (argument,) = (part for part in line.parts if isinstance(part, Argument))
     empty = read_frame({"age": [str(k) for k in range(99)] + [None]})
     assert find_kinds(empty, argument.value) == {"age": "number"}  # what it advises is not refused
@@ -117,7 +117,7 @@ def test_overrides() -> None:
 @pytest.mark.parametrize(
     ("kinds", "sentence"),
     [
-        ({"agee": "number"}, "no column 'agee'; did you mean 'age'"),
+        ({"agee": "number"}, "no column named 'agee'; did you mean 'age'"),
         ({"age": "numbers"}, "cannot be 'numbers'; the kinds are .*; did you mean 'number'"),
         ({"word": "number"}, "column 'word' is of kind 'number', but row 1 is 'three'"),
         ({"word": "date"}, "column 'word' is of kind 'date', but row 0 is '2'"),

@@ -57,7 +57,7 @@ def test_what_cannot_be_built_is_said(fields: dict[str, Any], said: str) -> None
 
 
 def test_presets_and_families_that_are_not() -> None:
-    with pytest.raises(UsageError, match="no preset 'gatd' of nets for tables; did you mean 'gated'"):
+    with pytest.raises(UsageError, match="no preset named 'gatd'; did you mean 'gated'"):
         table_spec("gatd", numbers=1, outputs=1)
     with pytest.raises(UsageError, match="a spec for tables cannot have the family 'qa'; known: table"):
         from_dict({"family": "qa"})
