@@ -265,7 +265,7 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
     ({"recipe": 3}, "a recipe's name or a dict of changes, got 3"),
     ({"validation": -0.5}, "a share below 1 or a number of rows, got -0.5"), ({"validation": 2.5}, "got 2.5"),
     ({"validation": 60}, "fewer than the 60 rows, got 60"),
-    ({"class_weight": "balanced?"}, "not 'balanced\\?'"),
+    ({"class_weight": "balanced?"}, "got 'balanced\\?'"),
     ({"class_weight": {"maybe": 2}}, "a weight for the class 'maybe'"),
     ({"device": "cuda:99"}, "device 'cuda:99' is not available on this machine"),
 ])  # fmt: skip

@@ -258,7 +258,7 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
     [
         (["train"], 2, "name the table and its target: reslab tables train FILE --target NAME"),
         (["train", "people.csv"], 2, "name the column to predict, with --target"),
-        (["train", "none.csv", "--target", "pays"], 2, "there is no file none.csv"),
+        (["train", "none.csv", "--target", "pays"], 2, "no such file: none.csv"),
         (["train", "people.txt", "--target", "pays"], 2, "unsupported file type: people.txt"),
         (["train", "empty.csv", "--target", "pays"], 2, "empty.csv: the table has no rows"),
         (["train", "nothing.csv", "--target", "pays"], 2, "nothing.csv is empty"),
@@ -276,7 +276,7 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         (
             ["train", "endless.csv", "--target", "pays"],
             2,
-            "the target 'pays' is infinite in row 1 of endless.csv: leave",
+            "the target 'pays' is infinite in row 1 of endless.csv; remove",
         ),
         (
             ["train", "people.csv", "--target", "xyz"],
@@ -289,10 +289,10 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--kinds", "note=number"], 2, "column 'note' is of kind 'number', but row 0 is"),
         ([*TRAIN, "--sizes", "dept=2"], 2, "'dept'"),
         ([*TRAIN, "--sizes", "depth=two"], 2, "depth must be a whole number of at least 1, got 'two'"),
-        ([*TRAIN, "--net", "gatd"], 2, "no preset 'gatd' of nets for tables; did you mean 'gated'"),
+        ([*TRAIN, "--net", "gatd"], 2, "no preset named 'gatd'; did you mean 'gated'"),
         ([*TRAIN, "--kind", "class"], 2, 'Invalid value "class" for --kind'),
         ([*TRAIN, "--class-weight", "even"], 2, "--class-weight takes NAME=VALUE, got 'even'"),
-        ([*TRAIN, "--class-weight", "maybe=2"], 2, "there is a weight for the class 'maybe', and the target has no"),
+        ([*TRAIN, "--class-weight", "maybe=2"], 2, "there is a weight for the class 'maybe', but the target has no"),
         ([*TRAIN, "--class-weight", "yes=-1"], 2, "the weight of class 'yes' must be a number above 0, got -1"),
         ([*TRAIN, "--members", "0"], 2, "members must be at least 1, got 0"),
         ([*TRAIN, "--test-share", "1.5"], 2, "the test part must be a share between 0 and 1, got 1.5"),
@@ -344,7 +344,7 @@ def test_mistakes_of_training(
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["predict", "run", "none.csv"], 2, "there is no file none.csv"),
+        (["predict", "run", "none.csv"], 2, "no such file: none.csv"),
         (["predict", "run", "empty.csv"], 2, "empty.csv: the table has no rows"),
         (["predict", "run", "short.csv"], 2, "short.csv: missing columns: 'tags', 'note'"),
         (["predict", "run", "word.csv"], 2, "word.csv: column 'age' is of kind 'number', but row 1 is 'old'"),
