@@ -150,7 +150,7 @@ def test_what_cannot_be_is_said(bert: tuple[Path, Any], flats: Any, tmp_path: Pa
     frame = read_frame(flats)
     with pytest.raises(UsageError, match="no column holds texts: leave it out"):
         Encoder.fit(frame.without("says"), text=bert[0])
-    with pytest.raises(UsageError, match="no such folder: .*nowhere"):
+    with pytest.raises(UsageError, match=r"no such folder: .*nowhere"):
         Encoder.fit(frame, text=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReslabError, match="cannot be loaded"):
