@@ -60,7 +60,7 @@ class TableModel:
         """The class of each row, (N,); its labels as 0 and 1, (N, K); or its numbers, (N,) or (N, K).
 
         `data`: a path, a pandas, polars or pyarrow table, an array, or a mapping of columns. Unseen categories and
-        the like are counted in `report`, or warned about without it. Raises UsageError for missing columns, naming them.
+        the like go to `report`, or are warned about without it. Raises UsageError for missing columns, naming them.
         """
         own = Report()
         found = self.target.decode(self.scores(data, report=own if report is None else report))
