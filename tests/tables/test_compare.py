@@ -60,7 +60,7 @@ def test_labels_are_refused_for_trees(tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "two.csv"
     file.write_text("x,a,b\n" + "".join(f"{k},{k % 2},{k % 3 == 0:d}\n" for k in range(60)), encoding="utf-8")
     reading, recipe = Reading(target=("a", "b")), change(read("tables"), epochs=1)
-    for nets, said in ((["mlp", "trees"], "trees predict one class or one number; leave them out of --nets"),
+    for nets, said in ((["mlp", "trees"], "trees predict one class or one number; leave them out of nets"),
                        (["mlp", "tree"], "no net named 'tree' to compare; did you mean 'trees'?")):  # fmt: skip
         with pytest.raises(UsageError, match=re.escape(said)):
             compare(tmp_path / "run", str(file), reading, recipe, nets=nets, seeds=1)

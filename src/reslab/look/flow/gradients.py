@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.flow.health import Health, assess
@@ -175,7 +175,7 @@ def backward(loss: Tensor) -> None:
     except RuntimeError as error:
         if "memory" in str(error):
             raise
-        raise ReslabError(f"the backward pass failed: {str(error).splitlines()[0][:300]}") from error
+        raise ReslabError(f"the backward pass failed: {first_line(error)[:300]}") from error
 
 
 def layer_rows(

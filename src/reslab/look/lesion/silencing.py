@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, arg
+from reslab.errors import ReslabError, arg, first_line
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, batch_size, call, rows, scores, tensors
@@ -54,7 +54,7 @@ def measured(
             by_growing(model, batches, sums, merges, lesions, most=most, steps=steps)
             return Measured(sums, "growing", "")
         except GrowthError as error:
-            why = str(error).splitlines()[0]
+            why = first_line(error)
             if method == "growing":
                 raise ReslabError(f"a growing pass is not possible: {why}; use ", arg("method", "naive")) from error
             steps.done = began
