@@ -1,6 +1,7 @@
 """The MODEL word of `reslab look` -> a model: ours, a checkpoint, Hugging Face's, timm's, torchvision's, your own."""
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +76,18 @@ class Loaded:
 def model(
     word: str, *, net: str | None = None, weights: bool | None = None, seed: int = 0, **options: "Unpack[NetOptions]"
 ) -> "nn.Module":  # fmt: skip
-    """The model that a word names, on the CPU: see WORDS.
+    """The model that a word names, on the CPU. The words, as in `reslab look --help`:
 
-        reslab.model("timm:resnet18")               # as initialized, by the seed
-        reslab.model("timm:resnet18", weights=True) # the library's own trained weights, downloaded once
-        reslab.model("net:resnet56", shortcut="B")  # a net of ours
-        reslab.model("w.th", net="resnet20")        # a checkpoint
+        reslab.model("runs/cifar")                   # a run folder: its trained net; weights=False: as it started
+        reslab.model("w.th", net="resnet20")         # a checkpoint file of weights
+        reslab.model("net:resnet56", shortcut="B")   # a net of ours, as initialized by the seed
+        reslab.model("hf:google/vit-base-patch16-224")  # Hugging Face, or the path of such a folder (safetensors only)
+        reslab.model("timm:resnet18")                # timm or torchvision: as initialized, where it is installed
+        reslab.model("torchvision:resnet18", weights=True)  # with its trained weights, downloaded once
+        reslab.model("mine.py:make")                 # your own file, which is run: what its function returns
 
     `net` and `options` (shortcut, norm, ...) describe a checkpoint's net, `options` a net of ours. torch's random
-    state is left as it was. Raises UsageError or ReslabError in one sentence.
+    state, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one sentence.
     """
     import torch
 
@@ -103,7 +107,7 @@ def load(
     """
     import torch
 
-    options, path = options or {}, Path(word).expanduser()
+    options, path = options or {}, Path(os.path.expanduser(word))  # of an unknown user: as it stands
     torch.manual_seed(seed)
     origin, _, rest = word.partition(":")
     file, _, function = word.rpartition(":")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError, arg, nearest
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.cifar import CIFAR10, CIFAR100, load_cifar
 from reslab.images.sources.folder import load_folder
@@ -30,12 +30,16 @@ def load(
     memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now.
     Raises UsageError if the word names no usable data set, ReslabError if reading fails.
     """
-    root = (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
+    if word == "digits" and size is None:
+        return _digits()
+    try:
+        root = (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
+    except RuntimeError as error:
+        raise UsageError("the home folder is not known (HOME is not set); name the folder of the data with ",
+                         arg("root")) from error  # fmt: skip
     if word in WORDS:
         if size is not None:
             raise UsageError(f"{word} has a fixed size; size applies only to folders, parquet files and hf:NAME")
-        if word == "digits":
-            return _digits()
         if word in CIFARS:
             return load_cifar(CIFARS[word], root=root, may_download=download)
         return load_mnist(MNISTS[word], root=root, may_download=download)
