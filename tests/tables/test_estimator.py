@@ -325,7 +325,7 @@ def test_what_is_odd_at_predict_is_warned_of_and_kept(flats: Any, large: Any, tm
         assert len(model.problems_) == 2
         assert [str(one.message) for one in caught] == model.problems_
         assert {Path(one.filename).name for one in caught} == {"test_estimator.py"}
-    assert any("such as 'Atlantis'" in line for line in model.problems_)
+    assert any("e.g. 'Atlantis'" in line for line in model.problems_)
     loaded = load(model.save(tmp_path / "kept"))
     with pytest.warns(ReslabWarning) as again:
         loaded.predict_proba(odd)
@@ -345,7 +345,7 @@ def test_a_copy_of_the_target_is_warned_of_and_its_advice_works(flats: Any, larg
     assert say.argument(argument) == "--kinds copy=skip"
     assert classifier(kinds=argument.value).fit(odd, large).problems_ == []
     numbers = np.arange(60.0)
-    with pytest.warns(ReslabWarning, match="says the same as the target"):
+    with pytest.warns(ReslabWarning, match="same information as the target"):
         ResidualRegressor(**FAST).fit({**flats, "twice": 2 * numbers + 1}, numbers)
 
 

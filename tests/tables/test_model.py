@@ -35,6 +35,7 @@ def targets(flats: Any, large: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*the same information as the target")  # its targets are columns
 @pytest.mark.parametrize("what", ["classes", "whole", "booleans", "labels", "numbers", "several"])
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_round_trip(what: str, members: int, flats: Any, large: Any, tmp_path: Path) -> None:
@@ -150,6 +151,7 @@ def test_of_a_folder_that_is_none(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.*the same information as the target")  # its targets are columns
 def test_numbers_have_no_probabilities(flats: Any) -> None:
     found = ResidualRegressor(**FAST).fit(flats, flats["size"])
     with pytest.raises(UsageError, match="use predict"):

@@ -91,8 +91,8 @@ def tell_copies(frame: Frame, values: np.ndarray, groups: np.ndarray | None, rep
         return
     for name, column in frame.columns.items():
         if same_classes(column, groups) if groups is not None else same_numbers(column, values):
-            report.add("copy", name, Sentence("it has the same information as the target; if it is unknown before the "
-                       "target, leave it out with ", arg("kinds", {name: "skip"})))  # fmt: skip
+            report.add("copy", name, Sentence("it has the same information as the target; if it is not known before "
+                       "the target, leave it out with ", arg("kinds", {name: "skip"})))  # fmt: skip
 
 
 def same_classes(column: np.ndarray, groups: np.ndarray) -> bool:

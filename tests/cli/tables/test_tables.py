@@ -86,7 +86,7 @@ def test_from_a_file_to_predictions(here: Path, capsys: pytest.CaptureFixture[st
                  "town category one of 2 values, or missing", "tags categories several of 3 values",
                  "same skip left out", "trained gated on people.csv"):  # fmt: skip
         assert line in lines
-    assert err.count("warning: column 'same': constant ('7' in every row): left out") == 1
+    assert err.count("warning: column 'same': constant ('7' in every row); ignored") == 1
     assert "(95 % interval " in out
     assert "n = 24)" in out  # a fifth of 120
     assert "expected calibration error" in out

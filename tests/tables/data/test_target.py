@@ -171,5 +171,5 @@ def test_weights_of_classes() -> None:
 
 
 def test_damaged_data_are_said() -> None:
-    with pytest.raises(ReslabError, match="no table's target, or it is damaged"):
+    with pytest.raises(ReslabError, match="not a table's target, or it is damaged"):
         Target.from_dict({"kind": "classes"})

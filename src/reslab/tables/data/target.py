@@ -153,7 +153,7 @@ class Target:
                 raise ValueError(f"kind {data['kind']!r}, or its values are no list")
             return cls(kind=data["kind"], outputs=data["outputs"], flat=data["flat"], **arrays)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ReslabError(f"this is no table's target, or it is damaged: {error}") from error
+            raise ReslabError(f"it is not a table's target, or it is damaged: {error}") from error
 
 
 def dtype_of(name: str) -> np.dtype:
