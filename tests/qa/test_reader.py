@@ -186,7 +186,7 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
         ({"treshold": 0.5}, "unknown field 'treshold'; did you mean 'threshold'"),
         ({"threshold": "low"}, "threshold must be a number, got 'low'"),
         ({"rule": ["squad1"]}, "rule must be one of squad1, squad2, korquad, got ['squad1']"),
-        ({"rule": "squad2", "threshold": float("nan")}, "NaN is no JSON"),
+        ({"rule": "squad2", "threshold": float("nan")}, "NaN is not JSON"),
         ({"threshold": 0.5}, "a threshold needs the rule squad2, got squad1"),
         ({"ece": "low"}, "ece must be a number, got 'low'"),
     ],

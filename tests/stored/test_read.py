@@ -40,11 +40,11 @@ def test_stored_folders_are_of_the_types_that_the_records_say(path: Path) -> Non
 def test_a_file_that_is_not_there_or_is_a_folder(read: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere\.json: no such file"):
         read(tmp_path / "nowhere.json")
-    with pytest.raises(UsageError, match="no file has a name so long"):
+    with pytest.raises(UsageError, match="the name is too long"):
         read(tmp_path / ("n" * 300))
-    with pytest.raises(UsageError, match=r"a\\x00b: no file can be called so"):
+    with pytest.raises(UsageError, match=r"a\\x00b is not a valid file name"):
         read("a\x00b")
-    with pytest.raises(ReslabError, match=r"cannot read .*: a folder stands in its place") as caught:
+    with pytest.raises(ReslabError, match=r"cannot read .*: it is a folder") as caught:
         read(tmp_path)
     assert not isinstance(caught.value, UsageError)
 
@@ -70,10 +70,10 @@ def test_a_file_without_permission(read: Any, tmp_path: Path, monkeypatch: pytes
     [
         (b"\xff\xfe{}", "byte 0 is not UTF-8"),
         (b"{", "Expecting property name"),
-        (b"[" * 3000 + b"]" * 3000, "it is nested more than 100 deep"),
-        (b"[" * 200000, "it is nested more than 100 deep"),
-        (b'{"seconds": NaN}', "NaN is no JSON"),
-        (b'{"seconds": -Infinity}', "-Infinity is no JSON"),
+        (b"[" * 3000 + b"]" * 3000, "it is nested more than 100 levels deep"),
+        (b"[" * 200000, "it is nested more than 100 levels deep"),
+        (b'{"seconds": NaN}', "NaN is not JSON"),
+        (b'{"seconds": -Infinity}', "-Infinity is not JSON"),
         (b'{"seconds": 1e999}', r"\.seconds must be a number of at most 1e\+200, got Infinity"),
         (b'{"iterations": 1' + b"0" * 400 + b"}", r"\.iterations must be a whole number of at most"),
         (b'{"iterations": 1' + b"0" * 5000 + b"}", "Exceeds the limit"),
@@ -143,7 +143,7 @@ def test_one_reader_of_metrics_names_a_line_of_the_wrong_type(tmp_path: Path) ->
 def test_the_words_in_a_head_of_weights(word: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"a": torch.zeros(2)}, path, metadata={"reslab": word})
-    with pytest.raises(ReslabError, match=r"the reslab in the head of .*weights\.safetensors is damaged"):
+    with pytest.raises(ReslabError, match=r"the reslab in the metadata of .*weights\.safetensors is damaged"):
         load(path)
     save_file({"a": torch.zeros(2)}, path)
     assert read_inside(path, "reslab") is None

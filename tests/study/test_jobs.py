@@ -142,7 +142,7 @@ def test_a_stop_leaves_every_child_a_checkpoint(number: signal.Signals, pngs: Pa
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    assert (parent.returncode, said) == (128 + number, "stopped; the same command goes on from there\n")
+    assert (parent.returncode, said) == (128 + number, "stopped; run the same command again to resume\n")
     for run in runs:
         saved = torch.load(run.path("last.pt"), weights_only=True)["iteration"]
         assert saved >= run.metrics()[-1]["iteration"] > 0

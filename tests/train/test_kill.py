@@ -139,7 +139,7 @@ def test_the_command_saves_and_leaves_when_asked(
     saved = torch.load(run.path("last.pt"), weights_only=True)["iteration"]
     assert 0 < saved < 150
     assert said.splitlines()[-1] == (
-        f"reslab: stopped at iteration {saved} of 150; the same command goes on from there"
+        f"reslab: stopped at iteration {saved} of 150; run the same command again to resume"
     )
     train(run.folder, data=digits, device="cpu")
     whole = prepare(tmp_path / "whole", net=spec("resnet8"), data=digits, word="digits", recipe=read(recipe))

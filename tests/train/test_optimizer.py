@@ -34,7 +34,7 @@ def test_layer_decay_by_hand() -> None:
 
 
 def test_a_net_without_layers_is_refused() -> None:
-    with pytest.raises(UsageError, match="layer_decay needs a net that tells its layers, and ResNet does not"):
+    with pytest.raises(UsageError, match=r"layer_decay needs a net with rate_layers\(\), which ResNet does not have"):
         make_optimizer(reslab.net("cifar_resnet20"), change(BASE, layer_decay=0.9))
 
 

@@ -1,9 +1,9 @@
-"""How far long work is: one protocol for all that reports, one display for each place where someone reads it.
+"""Progress of long work: one protocol for whatever reports it, one display for each place where it is shown.
 
     with shown("digits-resnet8", unit="images") as progress:
         progress(3, 40, "loss 1.2000")
 
-A display never ends the work: a full disk, a closed pipe or a closed terminal only lose what was to be shown.
+A display never ends the work: with a full disk, a closed pipe or a closed terminal, only the output is lost.
 """
 
 from reslab.progress.display import board, quiet, shown

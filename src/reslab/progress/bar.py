@@ -12,7 +12,7 @@ from reslab.progress.stream import lasting
 
 
 class Bar(Display):
-    """rich's bars on standard error; `close` gives the terminal back as it was, the cursor shown."""
+    """rich's bars on standard error; `close` restores the terminal and shows the cursor."""
 
     every = 0.1
 

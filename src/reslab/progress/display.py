@@ -1,4 +1,4 @@
-"""Where progress is shown: a bar in a terminal, a line in a pipe or file, an updated output in a notebook."""
+"""Show progress: a bar in a terminal, lines in a pipe or file, an updated output in a notebook."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from reslab.progress.stream import lasting
 
 
 class Display:
-    """Draws rows at most every `every` seconds, the start of a phase at once, the last state when it is closed."""
+    """Draws rows at most every `every` seconds; the start of a phase at once, the last state when closed."""
 
     every = 10.0
 
@@ -54,13 +54,13 @@ class Display:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Draw what has not been drawn, and let go."""
+        """Draw what has not been drawn yet and end the display."""
         with self.lock:
             self.catch_up(list(self.waiting))
 
 
 class Lines(Display):
-    """Lines on standard error. Where the first step takes longer than `every` seconds, a line says so."""
+    """Lines on standard error. If the first step takes longer than `every` seconds, a line says so."""
 
     def __init__(self, unit: str = "", every: float | None = None) -> None:
         super().__init__(unit, every)
@@ -123,7 +123,7 @@ def chosen(unit: str = "") -> Display:
 
         try:
             return Bar(unit)
-        except LiveError:  # a bar of the caller's own is on the screen
+        except LiveError:  # the caller shows a bar already
             return Lines(unit)
     return Lines(unit)
 
@@ -146,5 +146,5 @@ def shown(name: str, *, unit: str = "") -> Iterator[Progress]:
 
 
 def quiet(name: str) -> Progress:
-    """Rows of which nothing is shown."""
+    """Progress that is not shown."""
     return silent

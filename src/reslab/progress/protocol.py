@@ -1,11 +1,11 @@
-"""What long work calls to report how far it is."""
+"""What long work calls to report its progress."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Phase(str):
-    """A note that begins a phase of the work, such as "timing precision": rate and time left are counted anew."""
+    """A note that begins a phase of the work, such as "timing precision": rate and time left start over."""
 
 
 class Progress(Protocol):
@@ -24,5 +24,5 @@ def silent(done: int, total: int, note: str = "", /) -> None:
 
 
 def in_phase(progress: Progress, name: str) -> Steps:
-    """What a measurement that reports (done, total) alone is given: its steps are the phase `name`."""
+    """For a measurement that reports only (done, total): its steps are the phase `name`."""
     return lambda done, total: progress(done, total, Phase(name))

@@ -1,4 +1,4 @@
-"""One piece of work that is under way, and the words for it: count, rate, time left."""
+"""One piece of work and its progress in words: count, rate, time left."""
 
 import time
 
@@ -11,12 +11,12 @@ class Row:
     """How far one piece of work is. Rate and time left are measured from the start of its phase."""
 
     def __init__(self, name: str, unit: str = "") -> None:
-        self.name, self.unit = name, unit  # unit: what a step is, where the rate is to be shown ("samples")
+        self.name, self.unit = name, unit  # unit: what a step is ("samples"), to show the rate
         self.done, self.total, self.note = 0, 0, ""
         self.began, self.now, self.first = clock(), clock(), 0
 
     def step(self, done: int, total: int, note: str = "") -> bool:
-        """Take a report; whether it begins a phase."""
+        """Take a report; returns whether it begins a phase."""
         begins = isinstance(note, Phase) and (not isinstance(self.note, Phase) or note != self.note)
         again = begins or done < self.done  # the same phase of the next piece counts from its own start
         self.done, self.total, self.note, self.now = done, total, note, clock()

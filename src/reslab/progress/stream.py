@@ -4,9 +4,9 @@ from typing import Any, TextIO, cast
 
 
 class Lasting:
-    """A text stream whose writes do not raise where the disk is full or the reader is gone; all else is the stream's.
+    """A text stream whose writes do not raise if the disk is full or the reader is gone; otherwise the stream itself.
 
-    `error` is the first failure: whoever must know whether everything was written asks at the end.
+    `error` is the first failure, for a caller that must know whether everything was written.
     """
 
     def __init__(self, stream: Any) -> None:

@@ -56,7 +56,7 @@ def read_tokenizer(run: Run) -> Any:
     path = run.path(TOKENIZER) / "tokenizer.json"
     tokenizers = need("tokenizers", extra="text", why="reading texts")
     if not path.is_file():
-        raise ReslabError(f"{path} is missing; restore a copy of it, or train anew in another ", arg("folder"))
+        raise ReslabError(f"{path} is missing; restore a copy of it, or train again in another ", arg("folder"))
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

@@ -1,1 +1,1 @@
-"""One reader of stored files: text, then JSON or TOML, then typed; every fault is one sentence."""
+"""The one reader of stored files: bytes to JSON or TOML to typed records; every fault is reported in one sentence."""

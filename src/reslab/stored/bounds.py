@@ -1,4 +1,4 @@
-"""How large a stored number may be: so small that no sum of them overflows."""
+"""How large a stored number may be: small enough that no sum of them overflows."""
 
-LARGEST = 1e200  # of what is measured
-MOST = 2**53  # of what is counted: every float and every browser tells such numbers apart
+LARGEST = 1e200  # of a measured value
+MOST = 2**53  # of a count: floats, also a browser's, represent every integer below

@@ -1,4 +1,4 @@
-"""What the files of a run folder hold that say what is trained, on what, and how it goes: their keys and types.
+"""Keys and types of a run folder's files: the net's spec, the data, the environment, the log.
 
 Every key may be absent unless it is Required: folders of earlier versions lack some, those of later ones have more.
 """
@@ -28,7 +28,7 @@ class Target(TypedDict, total=False):
 
 
 class Reading(TypedDict, total=False):
-    """How questions or a table are read; the wings make their own dataclass of it."""
+    """How questions or a table are read; each family turns it into its own dataclass."""
 
     target: list[str]
     kind: str | None
@@ -47,7 +47,7 @@ class Reading(TypedDict, total=False):
 
 
 class Options(TypedDict, total=False):
-    """What the data of images were loaded with."""
+    """The options with which image data were loaded."""
 
     root: str
     size: Count | None
@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
 
 
 class Data(TypedDict, total=False):
-    """data.json, and what a result says of its data."""
+    """data.json, and the data entry of a result."""
 
     word: str
     options: Options
@@ -90,7 +90,7 @@ class Env(TypedDict, total=False):
 
 
 class Spec(TypedDict, total=False):
-    """What every family's spec.json has; the rest is its dataclass's."""
+    """The keys that spec.json has in every family; the rest are those of the spec's dataclass."""
 
     family: str
     name: str
@@ -142,13 +142,13 @@ class Encoder(TypedDict, total=False):
 
 
 class Seeded(TypedDict, total=False):
-    """What is asked of a recipe alone."""
+    """The one key of a recipe that pages need."""
 
     seed: Required[Seed]
 
 
 class Estimator(TypedDict, total=False):
-    """table.json of an estimator that goes on in a folder."""
+    """table.json of an estimator that can resume in a folder."""
 
     recipe: Seeded
 

@@ -1,4 +1,4 @@
-"""What `reslab look` leaves in a folder: look.json and results/look-VERB.json, their keys and types."""
+"""Keys and types of the files that `reslab look` writes: look.json and results/look-VERB.json."""
 
 from typing import Any, Required, TypedDict
 
@@ -163,7 +163,7 @@ class Layer(TypedDict, total=False):
 
 
 class Sum(TypedDict, total=False):
-    """A merge as responses and gradients measure it."""
+    """A merge, as measured by responses and gradients."""
 
     index: Required[Whole]
     module: str

@@ -1,4 +1,4 @@
-"""Numbers as stored files have them: within what floats and counts can be, so that no sum of them overflows."""
+"""Types of stored numbers, bounded so that no sum of them overflows."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The files of a folder as records: every file through here, every fault one sentence that names file, field, value."""
+"""Read a folder's files as typed records; every fault is one sentence that names file, field and value."""
 
 import warnings
 from pathlib import Path
@@ -10,17 +10,17 @@ from reslab.stored.typed import Mistyped, typed
 
 
 def read_json(path: Path | str, kind: Any = dict[str, Any]) -> Any:
-    """What a JSON file holds, as `kind` says (records.py). Raises MissingFile, or ReslabError for a damaged file."""
+    """The content of a JSON file as a `kind` (records.py). Raises MissingFile, or ReslabError for a damaged file."""
     return held(kind, parse_json(read_text(path), named(path)), path)
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
-    """What a TOML file holds. Raises as `read_json` does."""
+    """The content of a TOML file. Raises as `read_json` does."""
     return parse_toml(read_bytes(path), named(path))
 
 
 def held(kind: Any, value: Any, path: Path | str) -> Any:
-    """The value as `kind`, or ReslabError: the file of this path is damaged."""
+    """The value as a `kind`. Raises ReslabError, which says that the file is damaged."""
     try:
         return typed(kind, value)
     except Mistyped as error:
@@ -30,8 +30,8 @@ def held(kind: Any, value: Any, path: Path | str) -> Any:
 def read_events(path: Path | str) -> list[dict[str, Any]]:
     """Every complete line of a metrics.jsonl, in order; damaged lines are skipped with a warning.
 
-    A last line truncated by a crash is skipped silently. Raises MissingFile, or ReslabError where the file cannot
-    be read.
+    A last line truncated by a crash is skipped silently. Raises MissingFile, or ReslabError if the file cannot be
+    read.
     """
     from reslab.stored.folders import Event
 

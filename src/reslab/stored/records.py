@@ -1,4 +1,4 @@
-"""Which file of a folder holds what: the one list of all stored files that are JSON."""
+"""The type of every stored JSON file: the one list of them."""
 
 from fnmatch import fnmatch
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from reslab.stored import folders, looks, results, studies
 from reslab.stored.numbers import Number
 
-KINDS: dict[str, Any] = {  # a file of a folder -> what it holds; the first that fits
+KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
     "spec.json": folders.Spec,
     "data.json": folders.Data,
     "env.json": folders.Env,
@@ -28,5 +28,5 @@ KINDS: dict[str, Any] = {  # a file of a folder -> what it holds; the first that
 
 
 def kind_of(name: str) -> Any:
-    """What a file of a folder, named from the folder on, holds; any object where it is none of ours."""
+    """The type of a file, named relative to its folder; any object for a file that reslab does not write."""
     return next((kind for pattern, kind in KINDS.items() if fnmatch(name, pattern)), folders.Object)

@@ -1,4 +1,4 @@
-"""What results/train.json and results/eval*.json of a run folder hold: their keys and types, as in folders.py."""
+"""Keys and types of results/train.json and results/eval*.json in a run folder, as in folders.py."""
 
 from typing import Required, TypedDict
 
@@ -25,7 +25,7 @@ class Part(TypedDict, total=False):
 
 
 class Scores(TypedDict, total=False):
-    """What predictions are worth: of tables, or of questions in percent."""
+    """Scores of predictions: of tables, or of questions in percent."""
 
     n: Count
     accuracy: Number
@@ -53,7 +53,7 @@ class Temperature(TypedDict, total=False):
 
 
 class Column(TypedDict, total=False):
-    """How much a column mattered."""
+    """The importance of one column."""
 
     column: Required[str]
     permutation: Number

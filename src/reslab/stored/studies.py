@@ -1,4 +1,4 @@
-"""What study.json and the comparisons of heads and nets hold: their keys and types, as in folders.py."""
+"""Keys and types of study.json and of the comparisons of heads and nets, as in folders.py."""
 
 from typing import TypedDict
 

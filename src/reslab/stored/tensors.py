@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors, and those of torch.save, which are never unpickled. Every fault is a sentence."""
+"""Read safetensors and torch.save files, without unpickling objects; every fault is reported in one sentence."""
 
 import os
 import pickle
@@ -20,9 +20,9 @@ NO_CHECKPOINT = "is damaged or not a checkpoint"
 
 
 def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "Tensor"]:
-    """The tensors of a .safetensors by name, on the CPU; the one place where such a file is opened for its tensors.
+    """The tensors of a .safetensors file by name, on the CPU; only here are such files opened for their tensors.
 
-    Raises MissingFile where there is none, ReslabError where it cannot be read or holds tensors that no net has.
+    Raises MissingFile if there is none, ReslabError if it cannot be read or holds tensors that no net has.
     """
     from safetensors.torch import load_file
 
@@ -38,7 +38,7 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
 
 
 def read_saved(path: Path | str, *, what: str = NO_CHECKPOINT, cure: str = ALONE) -> Any:
-    """What torch.save wrote, tensors and plain data alone, on the CPU. Raises as `read_tensors` does."""
+    """What torch.save wrote, on the CPU; only tensors and plain data are loaded. Raises as `read_tensors` does."""
     import torch
 
     must_open(path)
@@ -59,7 +59,7 @@ def read_saved(path: Path | str, *, what: str = NO_CHECKPOINT, cure: str = ALONE
 
 
 def read_metadata(path: Path | str) -> dict[str, str] | None:
-    """The words in the head of a .safetensors; None where the file is none. Raises MissingFile, or ReslabError."""
+    """The metadata of a .safetensors file; None if it is not one. Raises MissingFile, or ReslabError."""
     from safetensors import safe_open
 
     must_open(path)
@@ -72,30 +72,30 @@ def read_metadata(path: Path | str) -> dict[str, str] | None:
 
 
 def read_inside(path: Path | str, key: str) -> dict[str, Any] | None:
-    """The object that the head of a .safetensors holds as JSON under `key`; None where it has none."""
+    """The object stored as JSON under `key` in the metadata of a .safetensors file; None if there is none."""
     text = (read_metadata(path) or {}).get(key)
     if not text:
         return None
-    where = f"the {key} in the head of {named(path)}"
+    where = f"the {key} in the metadata of {named(path)}"
     found = parse_json(text, where)
     if not isinstance(found, dict):
-        raise ReslabError(f"{where} is damaged: it is no object; restore a copy of the file")
+        raise ReslabError(f"{where} is damaged: it is not an object; restore a copy of the file")
     return found
 
 
 def must_open(path: Path | str) -> None:
-    """Raise MissingFile or ReslabError where the file cannot be opened: the libraries' own words are often untrue."""
+    """Raise MissingFile or ReslabError if the file cannot be opened: the libraries' own messages are often wrong."""
     try:
         with open(path, "rb") as file:
             file.read(1)
     except (OSError, ValueError) as error:
         unreadable(path, error)
     if not os.path.isfile(path):
-        raise ReslabError(f"cannot read {named(path)}: it is no regular file")
+        raise ReslabError(f"cannot read {named(path)}: it is not a regular file")
 
 
 def refuse_odd(found: Any, path: Path | str) -> None:
-    """Raise ReslabError for a tensor that no net of ours has: sparse, without data, quantized or complex."""
+    """Raise ReslabError for a tensor that no net here has: sparse, without data, quantized or complex."""
     import torch
 
     for name, tensor in inside(found, torch.Tensor):
@@ -109,11 +109,11 @@ def refuse_odd(found: Any, path: Path | str) -> None:
         elif tensor.is_complex():
             what = "complex"
         if what:
-            raise ReslabError(f"{named(path)}: the tensor {named(name)} is {what}; save plain ones, of real numbers")
+            raise ReslabError(f"{named(path)}: the tensor {named(name)} is {what}; save dense tensors of real numbers")
 
 
 def inside(value: Any, kind: type, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every tensor within mappings and lists, with the way to it; what lies too deep for a checkpoint is left alone."""
+    """Every tensor within mappings and lists, with its path; anything nested too deep for a checkpoint is ignored."""
     waiting = [(name, value, 0)]
     while waiting:
         name, value, deep = waiting.pop()

@@ -1,4 +1,4 @@
-"""Parsed data held against the type they should have: msgspec checks, one sentence says what is wrong where."""
+"""Check parsed data against their type: msgspec checks, one sentence says what is wrong and where."""
 
 import json
 import re
@@ -25,11 +25,11 @@ SHOWN = 60  # characters of a value
 
 
 class Mistyped(ReslabError):  # noqa: N818 - what it says
-    """Data of another type than they should have; the sentence names field and value, not the file."""
+    """Data have the wrong type; the sentence names field and value, not the file."""
 
 
 def typed(kind: Any, value: Any) -> Any:
-    """The value as `kind`: a dataclass is made, all else is checked and stays as it is, with the keys it does not know.
+    """The value as a `kind`: a dataclass is built; all else is checked and stays as it is, unknown keys included.
 
     Raises Mistyped: `.test.accuracy must be a number, got 'high'`.
     """
@@ -42,7 +42,7 @@ def typed(kind: Any, value: Any) -> Any:
     except UnicodeError as error:  # a lone surrogate among the keys or the words
         raise Mistyped(f"it holds half a character: {error}") from error
     except (RecursionError, OverflowError) as error:
-        raise Mistyped(f"it is beyond what can be read: {error}") from error
+        raise Mistyped(f"it cannot be read: {error}") from error
     return made if is_dataclass(kind) else value
 
 
@@ -63,9 +63,7 @@ def sentence(message: str, kind: Any, value: Any) -> str:
     if what.startswith("Invalid enum value"):
         known = choices(kind, steps)
         return (
-            f"{subject} must be one of {', '.join(known)}{shown}"
-            if known
-            else f"{subject} has a word that is unknown{shown}"
+            f"{subject} must be one of {', '.join(known)}{shown}" if known else f"{subject} has an unknown value{shown}"
         )
     limit = re.match(r"Expected `(\w+)` (>=|<=|>|<) (\S+)", what)
     if limit:
@@ -80,7 +78,7 @@ def sentence(message: str, kind: Any, value: Any) -> str:
 
 
 def at(value: Any, steps: list[Any], where: str) -> Iterator[tuple[str, Any]]:
-    """The values at a path, each with its own path: `...` stands for any key of an object."""
+    """The values at a path, each with its full path; `...` matches any key of an object."""
     if not steps:
         yield where, value
         return
@@ -95,13 +93,13 @@ def at(value: Any, steps: list[Any], where: str) -> Iterator[tuple[str, Any]]:
 
 
 def is_named(value: Any, name: str) -> bool:
-    """Whether msgspec calls a value's type so."""
+    """Whether msgspec uses this name for the value's type."""
     names = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null", dict: "object", list: "array"}
     return names.get(type(value), "array" if isinstance(value, tuple) else name) == name
 
 
 def short(value: Any) -> str:
-    """A value as JSON has it, cut where it is long; of a list or an object what it is."""
+    """A value as JSON, shortened if it is long; a list or an object by its size."""
     if isinstance(value, dict | list | tuple):
         return f"an object of {len(value)}" if isinstance(value, dict) else f"a list of {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**SHOWN:
@@ -111,7 +109,7 @@ def short(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value as Python has it, cut where it is long."""
+    """A value's Python repr, shortened if it is long."""
     try:
         text = repr(value)
     except ValueError:  # a whole number of thousands of digits
@@ -120,7 +118,7 @@ def brief(value: Any) -> str:
 
 
 def choices(kind: Any, steps: list[Any]) -> tuple[str, ...]:
-    """The words that a field may be, found by its path."""
+    """The allowed words of a field, found by its path."""
     for step in steps:
         kind = inner(kind, step)
     return tuple(map(str, words)) if (words := next((typing.get_args(one) for one in members(kind)
@@ -128,7 +126,7 @@ def choices(kind: Any, steps: list[Any]) -> tuple[str, ...]:
 
 
 def inner(kind: Any, step: Any) -> Any:
-    """The type of what lies in a field, or in a list or an object."""
+    """The type of a field, or of the elements of a list or an object."""
     for one in members(kind):
         if isinstance(step, str) and step != "..." and hasattr(one, "__annotations__"):
             return typing.get_type_hints(one).get(step)

@@ -1,7 +1,7 @@
 """The degradation problem and its cure (He et al. 2015, sections 1 and 4.2; Figures 4 and 6).
 
-Plain and residual twins of several depths, trained alike on the same batches in the same order, over several
-seeds: does depth hurt the plain net's TRAINING error, and does it help the residual one?
+Plain and residual nets of several depths and seeds are trained in the same way on the same batches in the same order.
+Does depth hurt the plain net's TRAINING error, and does it help the residual one?
 """
 
 import datetime
@@ -24,6 +24,7 @@ from reslab.statistics import mean, std
 from reslab.study.jobs import fair_jobs, train_all
 from reslab.study.verdict import verdicts
 from reslab.train.folder import configure, pick_device
+from reslab.train.life import shown
 from reslab.train.recipe import Recipe, change, read, write
 from reslab.train.tune import choose
 
@@ -46,11 +47,11 @@ def degradation(
     rows: Rows = quiet,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Train every twin that is not yet trained under `out` and write study.json there; its content.
+    """Train every net that is not yet trained under `out`; returns the content of study.json, written there.
 
     The seeds count up from the recipe's. `options` go to the data's loading, `net_options` to every net's spec (the
-    plain ones stay without shortcuts). Runs are folders under `out` and are never run twice. Raises UsageError for
-    settings that make no study.
+    plain ones stay without shortcuts). Runs are folders under `out`; a finished one is not run again. Raises UsageError
+    for settings that do not make a study.
     """
     net_options, depths = net_options or {}, sorted(set(depths))
     check(depths, seeds, net_options)
@@ -60,7 +61,7 @@ def degradation(
     jobs = jobs or fair_jobs(len(depths) * seeds * len(KINDS))
     recipe = settle(study, recipe, loaded, depths, jobs=jobs, device=device, net_options=net_options, say=say)
     folders = []
-    for depth in reversed(depths):  # the longest first: the shorter ones fill the gaps at the end
+    for depth in reversed(depths):  # the slowest first: the faster ones fill the gaps at the end
         for seed in range(recipe.seed, recipe.seed + seeds):
             for kind in KINDS:
                 name = f"{'resnet' if kind == 'residual' else kind}{depth}"
@@ -84,7 +85,7 @@ def degradation(
 
 
 def resnet(name: str, **options: Any) -> ResNetSpec:
-    """The spec of one twin: the plain one is without shortcuts, whatever option the residual one's are of."""
+    """The spec of one net; a plain one has no shortcuts, whatever `options` say."""
     if name.startswith("plain"):
         options = {key: value for key, value in options.items() if key != "shortcut"}
     found = spec(name, **options)
@@ -101,16 +102,16 @@ def check(depths: Sequence[int], seeds: int, net_options: dict[str, Any]) -> Non
         raise UsageError(
             "the study compares nets with and without shortcuts: ", arg("shortcut"), " must be A, A-both, B or C"
         )
-    # `resnet` names what is wrong with a depth; ImageNet's nets have four stages, CIFAR's three.
+    # `resnet` explains what is wrong with a depth. ImageNet's nets have four stages, CIFAR's three.
     if len({len(resnet(f"resnet{depth}", **net_options).stages) for depth in depths}) > 1:
         raise UsageError(f"the depths {', '.join(map(str, depths))} are of two families; compare within one")
 
 
 def refuse_another(study: Run) -> None:
-    """Raise UsageError where the folder holds something that is no study."""
+    """Raise UsageError if the folder holds something other than a study."""
     if study.has("study.json") or (study.has("recipe.toml") and not study.has("spec.json")):
         return
-    # What a study that was killed before it kept its recipe may have left.
+    # What a study may have left that was killed before it stored its recipe.
     known = ("results", ".recipe.toml.")
     if study.folder.is_dir() and not all(path.name.startswith(known) for path in study.folder.iterdir()):
         raise UsageError(f"{study.folder} is not empty and not a study folder; choose another ", arg("folder"))
@@ -120,20 +121,22 @@ def settle(
     study: Run, recipe: Recipe, data: ImageData, depths: Sequence[int], *, jobs: int, device: str,
     net_options: dict[str, Any], say: Callable[[str], None],
 ) -> Recipe:  # fmt: skip
-    """Decide once, for all twins alike, what the recipe leaves to the machine: precision, layout, threads.
+    """Decide once, for all nets, what the recipe leaves open: precision, memory format, threads.
 
-    The decision is kept in the study's folder, so that going on later compares like with like.
+    The decision is stored in the study's folder, so that a resumed study uses the same settings.
     """
     with explained(study.folder):
-        study.folder.mkdir(parents=True, exist_ok=True)  # now: a folder that cannot be written is said before any work
+        study.folder.mkdir(parents=True, exist_ok=True)  # now, to report a folder that cannot be written
     if study.has("recipe.toml"):
         kept = read(study.path("recipe.toml"))
         wanted = {k: v for k, v in asdict(recipe).items() if v != "auto" and k != "threads"}
-        differ = [f"{k} {getattr(kept, k)!r} there, {v!r} asked" for k, v in wanted.items() if getattr(kept, k) != v]
+        old = {k: getattr(kept, k) for k in wanted}
+        differ = [f"{k}: {shown(old[k])} there, {shown(wanted[k])} requested" for k in wanted if old[k] != wanted[k]]
         if differ:
             raise UsageError(
-                f"{study.folder} holds another study ({'; '.join(differ[:3])}); choose another ", arg("folder")
-            )
+                f"{study.folder} already contains a study with different settings ({'; '.join(differ[:3])}); "
+                "choose another ", arg("folder"),
+            )  # fmt: skip
         return kept
     place = pick_device(device)
     if not recipe.threads and place.type == "cpu":
@@ -173,7 +176,7 @@ def gather(
         speed = result.get("examples_per_second", result.get("images_per_second"))  # its name in older runs
         kept = {**{key: result[key] for key in KEPT}, "examples_per_second": speed}
         skipped.update(dict.fromkeys(result["skipped"]))
-        # The training error is of the last epoch: of a run shorter than one, of the images that it came to.
+        # The training error is that of the last epoch; of a run shorter than one, of the images it used.
         train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)
         runs.append({**who, "folder": folder.name, "train_n": train_n, **kept})
         events = run.metrics()
@@ -201,7 +204,7 @@ def gather(
 
 
 def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation (n - 1) over seeds of every net; None for the deviation of one run."""
+    """Mean and standard deviation (n - 1) over seeds of every net; with one run, the deviation is None."""
     table = []
     for kind in KINDS:
         for depth in sorted({run["depth"] for run in runs}):
@@ -230,7 +233,7 @@ def caveats(runs: list[dict[str, Any]], data: ImageData, recipe: Recipe, *, skip
         "figures; the table also gives it for the final weights in evaluation mode.",
     ]
     if seeds == 1:
-        lines.append("One seed a net: a difference between two nets has no spread to be held against.")
+        lines.append("One seed per net: the spread over seeds, against which to compare a difference, is unknown.")
     if skipped:
         some = f"such as {skipped[0]}" if len(skipped) > 1 else skipped[0]
         lines.append(f"Broken training images skipped: {len(skipped)} ({some}).")

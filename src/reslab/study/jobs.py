@@ -1,4 +1,4 @@
-"""Several trainings side by side, one process each: small nets leave most of a machine idle."""
+"""Train several nets in parallel, each in its own process: one small net leaves most of a machine idle."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from reslab.train.workers import usable_cores
 
 
 def fair_jobs(runs: int) -> int:
-    """How many trainings to run at once: one a core on a CPU, one on an accelerator (its memory is unknown)."""
+    """How many trainings to run at once: one per core on a CPU, one on an accelerator (its memory is unknown)."""
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         return 1
     return max(1, min(runs, usable_cores()))
@@ -29,9 +29,9 @@ def fair_jobs(runs: int) -> int:
 def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows: Rows = quiet) -> None:
     """Train every run folder that is not finished, `jobs` at a time, in order.
 
-    SIGINT or SIGTERM stops the children: each saves and leaves, then Interrupted is raised; at the second they leave
-    at once. Raises ReslabError with the first failure, after the others have been stopped at their next step;
-    everything finished stays finished.
+    SIGINT or SIGTERM stops the children: each saves and exits, then Interrupted is raised; on a second signal they exit
+    at once. Raises ReslabError for the first failure, after the others have been stopped at their next step. What is
+    finished stays finished.
     """
     if jobs < 1:
         raise UsageError(f"jobs must be positive, got {jobs}")
@@ -73,14 +73,14 @@ def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows:
                 child.wait()
             raise
         if asked.asked:
-            raise Interrupted("stopped; the same command goes on from there", asked.asked)
+            raise Interrupted("stopped; run the same command again to resume", asked.asked)
     if failed:
         folder, last, code = failed[0]
         raise ReslabError(f"{folder.name}: {last or f'the process ended with code {code}'}")
 
 
 def follow(child: "subprocess.Popen[str]", progress: Progress) -> str:
-    """Pass a child's progress on until it ends; the last line it wrote that is not progress."""
+    """Pass on a child's progress until it ends; returns the last line that was not progress."""
     last = ""
     assert child.stdout is not None
     for line in child.stdout:
@@ -94,26 +94,26 @@ def start(folder: Path, device: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "reslab.study.jobs", str(folder), device, str(os.getpid())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,  # else Ctrl-C would reach it twice, the second time without leave to save
+        start_new_session=True,  # otherwise Ctrl-C would reach it twice: the second stops it before it has saved
     )  # fmt: skip
 
 
 def stop(running: dict[Path, "subprocess.Popen[str]"]) -> None:
-    """Ask every child to save and leave."""
+    """Ask every child to save and exit."""
     for child in list(running.values()):
         if child.poll() is None:
             child.terminate()
 
 
 def leave_with(parent: int) -> None:
-    """Save and leave when the parent is killed: nobody would hear this process, and its folder would stay locked."""
+    """Save and exit if the parent is killed: no one would read this process's output, and it would keep the lock."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def child_main(folder: str, device: str) -> int:
-    """What a child process does: train one folder; an error is its last line."""
+    """What a child process does: train one folder; an error is the last line it prints."""
     from reslab.images.train import train
 
     display = to_parent()

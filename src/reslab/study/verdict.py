@@ -1,11 +1,11 @@
-"""From numbers to words: what a comparison of runs shows, with the statistic that says so."""
+"""Verdicts: what a comparison of runs shows, and the test it is based on."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from reslab.statistics import LEVEL, Difference, compare_counts, compare_rates, holm, mean, p_text, plus_minus, std
 
-ALPHA = 1 - LEVEL  # below this probability, corrected for all verdicts of the study, a difference is called shown
+ALPHA = 1 - LEVEL  # a difference counts as shown if p, corrected for all verdicts of the study, is below this
 
 
 def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def verdicts(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def asked(
     question: str, a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], part: str, *, worse: bool
 ) -> dict[str, Any]:
-    """Is the error of runs `a` above that of `b` (`worse`), or below it? What was measured, not yet what it shows."""
+    """Is the error of runs `a` above that of `b` (`worse`), or below it? Only what was measured; `judged` concludes."""
     errors_a, errors_b = ([run[f"{part}_error"] for run in runs] for runs in (a, b))
     found = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
     sentence = (
@@ -37,9 +37,9 @@ def asked(
 
 
 def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> Difference:
-    """Are two sets of error rates (%), each counted among `images`, the same?
+    """Tests whether two sets of error rates (%), each counted over `images` images, differ.
 
-    Two seeds or more a side: Welch's t test on arcsine roots. One seed a side: a z test over images.
+    Two or more seeds per side: Welch's t test on arcsine roots. One seed per side: a z test over images.
     """
     if min(len(a), len(b)) < 2:
         return compare_counts(a[0], b[0], images=images)
@@ -47,7 +47,7 @@ def compare(a: Sequence[float], b: Sequence[float], *, images: int) -> Differenc
 
 
 def judged(questions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each question with its answer: "yes" or "no" where Holm's correction over all of them leaves p below ALPHA."""
+    """Each question with its answer: "yes" or "no" if p, after Holm's correction over all of them, is below ALPHA."""
     corrected = holm([each["found"].p for each in questions])
     return [answered(each, p, len(questions)) for each, p in zip(questions, corrected, strict=True)]
 

@@ -21,7 +21,7 @@ CURE = "restore a copy of it, or delete it to train from the start"
 
 
 class Checkpoint(TypedDict, total=False):
-    """What last.pt holds, but for the tensors; the parts that these come from know them."""
+    """What last.pt holds besides tensors, which the part that restores them checks itself."""
 
     format: Required[int]
     iteration: Required[Count]

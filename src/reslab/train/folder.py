@@ -14,12 +14,12 @@ DONE = "results/train.json"
 
 
 def finished(folder: Path | str) -> bool:
-    """Whether a run folder holds a result and the weights it is of; without them training resumes from last.pt."""
+    """Whether a run folder holds a result and its weights; if not, training resumes from last.pt."""
     return Run(folder).has(DONE) and Run(folder).has("weights.safetensors")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device to train on: CUDA, MPS or the CPU where "auto". Raises UsageError for one that is not there."""
+    """The device to train on; "auto": CUDA, else MPS, else the CPU. Raises UsageError for one that is not available."""
     if name == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(kind)
@@ -34,10 +34,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def read_recipe(run: Run) -> Recipe:
-    """The recipe of a run folder. Raises UsageError where it has none."""
+    """The recipe of a run folder. Raises UsageError if it has none."""
     if not run.has("recipe.toml"):
         raise UsageError(
-            f"{run.path('recipe.toml')} is missing; restore a copy of it, or train anew in another ", arg("folder")
+            f"{run.path('recipe.toml')} is missing; restore a copy of it, or train again in another ", arg("folder")
         )
     return read(run.path("recipe.toml"))
 
@@ -53,5 +53,5 @@ def configure(recipe: Recipe) -> None:
 
 
 def first_comment(run: Run) -> str:
-    """The command that made the folder: it heads the recipe."""
+    """The command that made the folder: the first line of the recipe."""
     return read_text(run.path("recipe.toml")).partition("\n")[0].removeprefix("# ")

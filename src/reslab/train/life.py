@@ -26,7 +26,7 @@ Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # (stored in the folder, req
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a family is given to do its part: a run folder that this process alone trains in."""
+    """What a family is given to do its part: a run folder in which only this process trains."""
 
     run: Run
     recipe: Recipe
@@ -47,13 +47,13 @@ class Family(Protocol):
         """Read the stored spec and settings. Raises UsageError or ReslabError, before anything is changed."""
 
     def load(self, work: Work) -> tuple[str, str]:
-        """(the data's word and fingerprint), the data loaded as they were stored unless they were given."""
+        """(the data's word, its fingerprint); the data are loaded with the stored settings unless they were given."""
 
     def build(self, work: Work) -> tuple[Task, nn.Module]:
         """The task and the net, from torch's current random state."""
 
     def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
-        """Evaluate what was trained and write its files; the result is what is returned and the `account`."""
+        """Evaluate the trained net and write its files; what is returned and `account` together make the result."""
 
 
 def prepare_run(
@@ -61,11 +61,11 @@ def prepare_run(
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
     without: Sequence[str] = (), command: str = "",
 ) -> Run:  # fmt: skip
-    """Make a run folder that says what to train on what and how; or find the one that says the same.
+    """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
-    `about`: for data.json. `stored`: what else, beside recipe and data, a run that is there must agree in. `fill`
-    writes what the family keeps beside spec, recipe and data, under the names `made`; `without`: keys that its recipes
-    leave out. Raises UsageError where the folder holds another run, naming what differs, or something else.
+    `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
+    family's other files, named in `made`; `without`: keys that its recipes omit. Raises UsageError if the folder holds
+    another run, naming what differs, or something else.
     """
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored())
@@ -113,8 +113,8 @@ def train_run(
 ) -> dict[str, Any]:
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
-    A finished run is not touched: its stored result comes back. Raises ReslabError where the data have changed,
-    Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results.
+    If the run is finished, its stored result is returned and nothing is written. Raises ReslabError if the data have
+    changed, Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results.
     """
     run = Run(folder)
     if finished(folder):
@@ -141,14 +141,14 @@ def train_run(
 
 
 def refuse_changed(run: Run, word: str, fingerprint: str, what: str) -> None:
-    """Raise ReslabError where the data are not those that the run's training started with."""
+    """Raise ReslabError if the data are not those that the run's training started with."""
     if fingerprint != run.read_json("data.json", "fingerprint")["fingerprint"]:
         raise ReslabError(f"the {what} {word!r} differ from those that {run.folder} started with; restore them to "
                           "resume, or choose another ", arg("folder"))  # fmt: skip
 
 
 def account(work: Work, training: Training) -> dict[str, Any]:
-    """What every result says of its training: data, length, time, speed and the command that made the run."""
+    """What every result records about its training: data, length, time, speed and the command that made the run."""
     seconds = time.perf_counter() - training.began
     examples = training.iteration * training.recipe.batch
     return {

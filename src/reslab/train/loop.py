@@ -15,7 +15,7 @@ from reslab.train.training import Training
 
 
 def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progress, depth: int = 0) -> Training:
-    """Train `net` to the end of the recipe, going on from the folder's last checkpoint where there is one.
+    """Train `net` to the end of the recipe, resuming from the folder's last checkpoint if there is one.
 
     Raises Interrupted after a checkpoint on SIGTERM or Ctrl-C, ReslabError for a loss that is not finite.
     """
@@ -50,7 +50,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
                 saved_at = time.perf_counter()
             if stop.asked and not last:
                 raise Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
-                                  "the same command goes on from there", stop.asked)  # fmt: skip
+                                  "run the same command again to resume", stop.asked)  # fmt: skip
             if last:
                 break
     progress(training.iteration, training.iteration, note)
@@ -66,7 +66,7 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
 
 
 def plan(training: Training) -> str:
-    """What is about to be done, and how long its steps will take where they have been timed."""
+    """What is about to be done and, if steps have been timed, how long it will take."""
     task, choice, left = training.task, training.choice, training.total - training.iteration
     begins = "training" if training.iteration == 0 else "resuming, with"
     batch = training.recipe.batch

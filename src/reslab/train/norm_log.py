@@ -1,4 +1,4 @@
-"""The norms of the weights and of their gradients along training, into metrics.jsonl: for `reslab look`."""
+"""Log the norms of weights and gradients during training to metrics.jsonl, for `reslab look`."""
 
 from torch import nn
 
@@ -7,12 +7,12 @@ from reslab.run import Run
 
 
 class NormLog:
-    """Called after the backward pass of each update; every so many updates, and at the first, writes one line.
+    """Called after the backward pass of each update; writes one line at the first and then every `every` updates.
 
     {"event": "gradients", "iteration", "gradients": [norm of dL/dW], "weights": [norm of W]}, one number for each
-    parameter of two or more dimensions, as the net names them; the line of the first update has their names too,
-    "layers". The gradients are those of the batch, before clipping; the weights those that they were taken at. Only
-    reads, and knows the iteration alone: training goes on with the same bits, resumed or not.
+    parameter of two or more dimensions, in the net's order; the line of the first update also has their names, as
+    "layers". Gradients are those of the batch before clipping, weights those before the update. It only reads and
+    keeps no state, so training is bit-identical with and without it, resumed or not.
     """
 
     def __init__(self, net: nn.Module, run: Run, every: int) -> None:
@@ -22,7 +22,7 @@ class NormLog:
         self.weights = [weight for _, weight in named]
 
     def __call__(self, iteration: int) -> None:
-        """`iteration` counts from 1. Waits for the device where it writes."""
+        """`iteration` counts from 1. When it writes, it waits for the device."""
         if not self.every or not self.weights or (iteration % self.every and iteration != 1):
             return
         gradients, weights = weight_norms(self.weights)

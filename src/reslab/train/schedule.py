@@ -71,7 +71,7 @@ class Schedule:
         return {key: getattr(self, key) for key in ("warm", "left_at", "best", "waited", "plateaus")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave. Raises ValueError for another type of thing."""
+        """Restore what `state` gave. Raises ValueError for a value of another type."""
         for key, now in self.state().items():
             value = state[key]
             whole = isinstance(now, bool | int)

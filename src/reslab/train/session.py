@@ -1,4 +1,4 @@
-"""A training session in a run folder: alone in it, seeded, and without a trace where it could not begin."""
+"""A training session in a run folder: locked, seeded, and cleaned up if training cannot start."""
 
 import contextlib
 import shutil
@@ -16,7 +16,7 @@ BEFORE = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json",
 
 @contextlib.contextmanager
 def alone(run: Run) -> Iterator[None]:
-    """Inside, nobody else trains in the folder; what a killed process left aside is gone."""
+    """Inside, no other process trains in the folder; temporary files of a killed one are removed."""
     with run.lock():
         sweep(run.folder, ALONE)
         yield
@@ -24,9 +24,9 @@ def alone(run: Run) -> Iterator[None]:
 
 @contextlib.contextmanager
 def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[str] = ()) -> Iterator[None]:
-    """Inside, a training is started or resumed, seeded. Where it cannot start, the folder is withdrawn.
+    """Inside, a training is started or resumed, with its seed. If it cannot start, the folder is removed.
 
-    `made`: files and folders that were made in it beside those of every run.
+    `made`: files and folders made in it besides those of every run.
     """
     run.write_json("env.json", environment(str(device), torch.get_num_threads()))
     torch.manual_seed(recipe.seed)

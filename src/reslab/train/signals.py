@@ -9,7 +9,7 @@ from reslab.errors import ReslabError
 
 
 class Interrupted(ReslabError):  # noqa: N818 - not an error: the user asked it to stop
-    """A training was stopped by a signal and saved all it needs to resume. Exit code: 128 + the signal's number."""
+    """A signal stopped the training, which saved all it needs to resume. Exit code: 128 + the signal's number."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)

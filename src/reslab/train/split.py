@@ -1,4 +1,4 @@
-"""Rows set aside by class: the fixed test part of images that come without one, the parts of a table."""
+"""Stratified splits: the fixed test part of image data that have none, and the parts of a table."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ FIFTH = Fraction(1, 5)
 
 
 def fixed_split(labels: Tensor, *, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Rows to train on and rows to test on, each sorted: a fifth of every class, at least one of each.
+    """(training rows, test rows), each sorted: a fifth of every class is for testing, at least one row of each.
 
-    The test part is a fifth of all, rounded up; it is larger where many classes have fewer than five images. Raises
-    UsageError where a class has fewer than two images.
+    The test part is a fifth of all rows, rounded up; larger if many classes have fewer than five images. Raises
+    UsageError if a class has fewer than two images.
     """
     counts = torch.bincount(labels, minlength=len(classes)).tolist()
     for name, count in zip(classes, counts, strict=True):
@@ -29,12 +29,12 @@ def fixed_split(labels: Tensor, *, classes: tuple[str, ...]) -> tuple[Tensor, Te
 
 
 def quotas(counts: Sequence[int], share: Fraction, *, total: int, ties: Sequence[int], least: int = 0) -> list[int]:
-    """How many rows of each class to set aside: its share, as near as whole rows go, and `total` in all.
+    """How many rows of each class to set aside: its share, rounded so that they add up to `total`.
 
-    Each class gives its share rounded down, then one row more each of those that lose most by the rounding, until there
-    are `total`; which of equals is said by their order in `ties`. So of 100 classes of two rows and a share of 0.2, 40
-    give one row. The last row of a class is never set aside: a class of one row is not split, and what it cannot give
-    no other class gives. `least`: rows of every class that has two or more, whatever its share.
+    Each class gives its share rounded down; then the classes that lost most by rounding give one more each, until there
+    are `total` rows; ties are broken by the order in `ties`. So with 100 classes of two rows and a share of 0.2, 40
+    classes give one row. The last row of a class is never set aside, and no other class makes up for it. `least`: rows
+    that every class with two or more rows gives at least.
     """
     quota = [min(max(least, math.floor(share * count)), max(0, count - 1)) for count in counts]
     lost = [share * count - given for count, given in zip(counts, quota, strict=True)]

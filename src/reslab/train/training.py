@@ -1,4 +1,4 @@
-"""One net being trained: all that changes from step to step, and how it is logged, saved and taken up again."""
+"""One net being trained: all that changes from step to step, and how it is logged, saved and resumed."""
 
 import time
 from dataclasses import replace
@@ -40,7 +40,7 @@ class Training:
         self.ema = AveragedModel(self.net, multi_avg_fn=self.average, use_buffers=True) if recipe.ema else None
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
-        self.epoch_error = float("nan")  # training error (%) of the last whole epoch (of a run shorter than one: its)
+        self.epoch_error = float("nan")  # training error (%) of the last full epoch; of a shorter run, of all of it
         self.best: dict[str, Any] = {}  # with early_stop: error (%) of the best net so far, its weights, its iteration
         self.waited = 0  # evaluations since then
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
@@ -51,14 +51,14 @@ class Training:
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
         self.norms = NormLog(self.net, run, recipe.look)
-        self.asked = 0  # the signal that came when nothing was left to do but the end
+        self.asked = 0  # a signal that came after the last step
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
     def choose(self, net: nn.Module, progress: Progress) -> Choice:
-        """Try how to run fastest on the first batch, and say so in the metrics."""
+        """Find the fastest way to run on the first batch, and log it in the metrics."""
         batch = next(iter(self.task.batches(0, 1)))
         net = net.to(self.task.device)
-        recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # no two steps are alike
+        recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # the net changes each step
         choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress)
         self.run.log(event="choice", iteration=0, **choice.as_dict())
         return choice
@@ -69,13 +69,13 @@ class Training:
 
     @property
     def kept(self) -> nn.Module:
-        """The net that is evaluated and saved: the average of the weights where the recipe keeps one."""
+        """The net that is evaluated and saved: the averaged one if the recipe keeps an average of the weights."""
         return self.ema.module if self.ema else self.net
 
     def average(self, averaged: Any, current: Any, count: Any) -> None:
-        """The recipe's average of weights of one type; a shorter one as long as there are few of them.
+        """Update the average of tensors of one type, with a smaller decay in the first iterations.
 
-        Counts and indices among the buffers are copied: the average of 5 and 5 may be 4.99, which is 4.
+        Integer buffers (counts, indices) are copied: the average of 5 and 5 may be 4.99, which is stored as 4.
         """
         if averaged[0].is_floating_point():
             decay = min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration))
@@ -85,7 +85,7 @@ class Training:
                 ours.copy_(theirs)
 
     def step(self, batch: Batch) -> None:
-        """One update by SGD on one batch; nothing here waits for the device but a look at the gradients."""
+        """One update on one batch; only logging the gradients' norms waits for the device."""
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
@@ -122,7 +122,7 @@ class Training:
         )  # fmt: skip
 
     def log(self) -> dict[str, float]:
-        """Write a line of training loss (mean) and error (%) since the last one; hear what the schedule says."""
+        """Log the mean training loss and error (%) since the last line, and report the error to the schedule."""
         loss, wrong, n = self.sums[0].tolist()
         since, then = self.speed_from
         now = time.perf_counter()
@@ -147,7 +147,7 @@ class Training:
             self.tracker.add(self.iteration, event)
 
     def close_epoch(self) -> None:
-        """Take the training error of the epoch that ends, and start the next one's; it steers without validation."""
+        """Store the training error of the ended epoch; without a validation part it drives the plateau schedule."""
         _, wrong, n = self.sums[1].tolist()
         self.epoch_error = 100 * wrong / max(n, 1)
         self.sums[1] = 0
@@ -155,7 +155,7 @@ class Training:
             self.log_rate_change(self.schedule.saw_epoch(self.epoch_error))
 
     def evaluate(self) -> None:
-        """Log the errors on the validation and the test part; only the first steer the schedule."""
+        """Log the errors on the validation and test parts; only the validation error drives the schedule."""
         with self.blocks.expected(self.kept):
             found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
@@ -167,7 +167,7 @@ class Training:
         self.evaluated = found
 
     def compare(self, found: dict[str, Any]) -> None:
-        """With early_stop: remember the best net so far; of equal errors, which few rows often give, the lower loss."""
+        """With early_stop: remember the best net so far; ties, frequent with few rows, are broken by loss."""
         if not self.recipe.early_stop:
             return
         self.waited += 1
@@ -179,18 +179,18 @@ class Training:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing left to do: the recipe's end, or no better net for so long."""
+        """Whether training is done: the recipe has ended, or early_stop evaluations brought no better net."""
         return self.iteration >= self.total or 0 < self.recipe.early_stop <= self.waited
 
     def keep_best(self) -> None:
-        """The best net in place of the last one."""
+        """Replace the last net by the best one."""
         if self.best and self.best["iteration"] != self.iteration:
             self.kept.load_state_dict(self.best["weights"])
             self.record(event="kept", best=self.best["iteration"], error=self.best["error"])
             self.evaluated = None  # it was of the last one
 
     def save(self) -> None:
-        """Write all that is needed to go on exactly from here."""
+        """Write all that is needed to resume exactly from here."""
         self.check()
         if not all(torch.isfinite(value).all() for value in self.net.state_dict().values()):
             self.bad.fill_(self.iteration - 1)  # the loss was still finite; the update was not
@@ -205,7 +205,7 @@ class Training:
         })  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` wrote."""
+        """Restore what `save` wrote."""
         try:
             self.net.load_state_dict(saved["net"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -224,16 +224,16 @@ class Training:
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW. Norms and biases are decayed as the paper does, or spared.
+    """SGD with momentum, or AdamW. Norms and biases are decayed as in the paper, or excluded (decay_norms).
 
-    With layer_decay, a net that tells its `rate_layers()` (lists of parameters, from the input to the head) is given
-    a lower rate in each layer further from the head; others are refused.
+    With layer_decay, layers further from the head get a lower rate; the net needs `rate_layers()`, lists of
+    parameters from the input to the head. Raises UsageError for a net without it.
     """
     layers: list[list[nn.Parameter]] = [list(net.parameters())]
     if recipe.layer_decay < 1:
         tell = getattr(net, "rate_layers", None)
         if tell is None:
-            raise UsageError(f"layer_decay needs a net that tells its layers, and {type(net).__name__} does not")
+            raise UsageError(f"layer_decay needs a net with rate_layers(), which {type(net).__name__} does not have")
         layers = tell()
     groups: list[dict[str, Any]] = []
     for above, layer in enumerate(reversed(layers)):
@@ -250,5 +250,5 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def sum_device(device: torch.device) -> torch.device:
-    """Where sums in float64 can be kept: MPS has none."""
+    """Where sums in float64 can be kept: MPS does not support it."""
     return torch.device("cpu") if device.type == "mps" else device

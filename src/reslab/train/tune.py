@@ -1,4 +1,4 @@
-"""How to run the step fastest here: precision, memory format, compiled or not, by trying them for some steps."""
+"""Find the fastest way to run a step here (precision, memory format, compiled or not) by timing some steps."""
 
 import copy
 import statistics
@@ -24,7 +24,7 @@ LOSS = Callable[[Any, Tensor], Tensor]
 
 
 def known(choice: "Choice") -> None:
-    """Raise UsageError for a word that no step is run with."""
+    """Raise UsageError for an unknown precision or memory format."""
     for key, words in (("precision", ("fp32", "bf16")), ("memory_format", ("NCHW", "NHWC", ""))):
         if getattr(choice, key) not in words:
             raise UsageError(f"{key} must be one of {', '.join(words)}, got {getattr(choice, key)!r}")
@@ -32,7 +32,7 @@ def known(choice: "Choice") -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a training runs with, and what was tried: milliseconds a step by combination."""
+    """What a training runs with, and what was tried: ms/step of each combination."""
 
     precision: str = "fp32"
     memory_format: str = "NCHW"  # "" where x is no image
@@ -47,7 +47,7 @@ class Choice:
 
     @classmethod
     def stored(cls, values: dict[str, Any]) -> "Choice":
-        """What `as_dict` gave. Raises UsageError for a field that is unknown or of another type."""
+        """From what `as_dict` gave. Raises UsageError for an unknown field or one of another type."""
         found: Choice = make(cls, values, "the choice of a step", check=known)
         return found
 
@@ -73,12 +73,12 @@ class Choice:
 
 
 def native_bf16(device: torch.device) -> bool:
-    """Whether the device computes bf16 itself; emulated, it is slower than fp32."""
+    """Whether the device computes bf16 natively; emulated bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False  # MPS: autocast to bf16 is not everywhere; ask for it with --precision bf16
+    return False  # MPS: not every version autocasts to bf16; request it with --precision bf16
 
 
 def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> list[Choice]:
@@ -123,7 +123,7 @@ def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:
 
 
 def race(choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS, progress: Steps) -> dict[str, float]:
-    """Median seconds per step of each choice, the steps taken in turn."""
+    """Median seconds per step of each choice; the choices take turns."""
     done, total = 0, (WARM + TIMED) * len(choices)
     progress(done, total)
     steps = {str(choice): make_step(choice, copy.deepcopy(net), x, y, loss) for choice in choices}

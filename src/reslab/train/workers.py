@@ -1,4 +1,4 @@
-"""Work done a step at a time by other processes, in order: the one place that builds a DataLoader."""
+"""Compute steps in worker processes and yield them in order: the one place that builds a DataLoader."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time in each period, as containers limit it
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's limit: microseconds of CPU time per period
 WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
 
@@ -33,12 +33,12 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
 
 
 def decoding_workers(images: int) -> int:
-    """Number of decoding workers: one per usable core up to 8, or 0 where there are too few images to gain by it."""
+    """Number of decoding workers: one per usable core up to 8, or 0 if there are too few images to benefit."""
     return min(usable_cores(), 8) if images >= WORTH_WORKERS else 0
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those of its affinity mask, fewer where the container's quota allows fewer."""
+    """Cores that this process may use: those of its affinity mask, or fewer if the container's quota is lower."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = QUOTA.read_text(encoding="ascii").split()

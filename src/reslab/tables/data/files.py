@@ -45,7 +45,7 @@ def _read_lines(path: Path, data: bytes) -> list[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise ReslabError(f"{path}, line {number} is no JSON: {error}") from error
+                raise ReslabError(f"{path}, line {number} is not JSON: {error}") from error
             if not isinstance(record, dict):
                 raise UsageError(f"{path}, line {number} is no record of columns and values: {str(record)[:60]}")
             records.append(record)
