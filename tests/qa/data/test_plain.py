@@ -48,6 +48,8 @@ def test_each_form_gives_the_same_texts(tmp_path: Path) -> None:
         ),
         ("a.jsonl", '{"text": 1}', UsageError, 'line 1: "text" must be a string, got int'),
         ("a.jsonl", "{", ReslabError, "a.jsonl, line 1 is damaged"),
+        ("a.json", "[" * 3000, ReslabError, "a.json is damaged: it is nested more than"),
+        ("a.jsonl", "[" * 3000, ReslabError, "a.jsonl, line 1 is damaged: it is nested more than"),
         ("a.parquet", "x", ReslabError, "a.parquet is damaged"),
         ("a.txt", b"\xff\xfe", ReslabError, "a.txt is not UTF-8 text: invalid start byte at byte 0"),
     ],

@@ -111,7 +111,7 @@ def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | 
     """The names of a ClassLabel, which `datasets` stores as JSON in the schema."""
     try:
         names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return tuple(str(name) for name in names) or None
 

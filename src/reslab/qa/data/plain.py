@@ -1,7 +1,6 @@
 """Load texts from a file and cut them into windows of tokens."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ from torch import Tensor
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line
 from reslab.extras import need
+from reslab.stored.files import parse_json
 from reslab.train.order import shuffled
 
 FORMS = Sentence(".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (", arg("column"), ")")
+CURE = "mend it"
 IGNORED = -100  # label of positions without a target
 SHARE = 0.15  # of the tokens that are masked for a masked language model (BERT, section 3.1)
 
@@ -67,11 +68,10 @@ def paragraphs(path: Path, column: str) -> Iterator[str]:
 
 def contexts(path: Path, column: str) -> Iterator[str]:
     """The contexts in SQuAD's format: {"data": [{"paragraphs": [{"context": ...}]}]}."""
+    whole = parse_json(path.read_text(encoding="utf-8"), f"{path}", cure=CURE)
     try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        articles = whole["data"]
         yield from [paragraph["context"].strip() for article in articles for paragraph in article["paragraphs"]]
-    except json.JSONDecodeError as error:
-        raise ReslabError(f"{path} is damaged: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is not in SQuAD's format: data with paragraphs, each with a context") from error
 
@@ -81,10 +81,9 @@ def lines(path: Path, column: str) -> Iterator[str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
+        record = parse_json(line, f"{path}, line {number}", cure=CURE)
         try:
-            text = json.loads(line)[column]
-        except json.JSONDecodeError as error:
-            raise ReslabError(f"{path}, line {number} is damaged: {error}") from error
+            text = record[column]
         except (KeyError, TypeError) as error:
             raise UsageError(f'{path}, line {number} has no "{column}"; name its key with ', arg("column")) from error
         if not isinstance(text, str):
