@@ -2,15 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
+WORKERS ?= 2  # processes that run tests, one torch thread each
 export PYTHONWARNINGS ?=
 
-.PHONY: help install demo test test-slow check bench clean
+.PHONY: help install demo test test-slow check golden hooks bench clean
 
 help:
 	@echo "make demo       the degradation study on the built-in digits, and a look inside, as a page (about 4 minutes)"
-	@echo "make test       ruff, mypy and the fast tests"
+	@echo "make test       ruff, mypy and the fast tests in two processes (WORKERS=8: in eight)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      ruff and mypy only"
+	@echo "make golden     write the golden files anew after a change of wording; read the diff"
+	@echo "make hooks      run ruff and mypy before each commit (pre-commit)"
 	@echo "make bench      the speed claims, ours and the peers in turn"
 	@echo "make clean      remove .venv, caches and runs/demo"
 
@@ -43,14 +46,25 @@ check: .venv/dev
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(strip $(WORKERS)) --dist worksteal --durations=10
 
 test-slow: .venv/dev
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow --durations=10
+
+golden: .venv/dev
+	$(BIN)/pytest -q -m "" --overwrite tests/cli/test_text.py
+	git diff --stat tests/golden
+
+hooks: .venv/dev
+	$(PIP) install -q pre-commit
+	$(BIN)/pre-commit install
 
 bench: .venv/dev
+	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/train_step.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/initialization.py
+	$(BIN)/python bench/precision.py
 	$(BIN)/python bench/find.py
 	$(BIN)/python bench/paths.py
 	$(BIN)/python bench/lesions.py

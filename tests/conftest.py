@@ -23,6 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--overwrite", action="store_true", help="write the files of tests/golden (and counts.json) anew")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """CPU seconds of this process and of all that it started: workers, and the commands that tests ran."""
+    with contextlib.suppress(ImportError):  # Windows has none
+        import resource
+
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        terminalreporter.write_line(f"CPU time: {sum(u.ru_utime + u.ru_stime for u in used):.0f} s")
+
+
 @pytest.fixture(scope="session")
 def overwrite(request: pytest.FixtureRequest) -> bool:
     """Whether to write golden files anew in place of comparing them."""

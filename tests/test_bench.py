@@ -1,5 +1,6 @@
-"""The benches of tables still run, on next to nothing: what they claim is measured elsewhere."""
+"""The benches still run, on next to nothing: what they claim is measured elsewhere."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,3 +20,34 @@ def test_runs_and_agrees_with_the_naive_side(name: str, said: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
+
+
+SMALL = {  # the least that each can do
+    "startup.py": "--rounds 1",
+    "train_step.py": "--net resnet8 --rounds 1 --steps 1",
+    "find.py": "--rounds 1",
+    "paths.py": "--net resnet8 --images 1 --paths 2 --rounds 1",
+    "lesions.py": "--images 20 --batch 20 --rounds 1",
+    "gradients.py": "--nets resnet20 --rounds 1",
+    "initialization.py": "--depths 8 --seeds 1 --batch 8",
+    "precision.py": "--net resnet8 --seeds 2 --epochs 1",
+    "qa_fold.py": "--rounds 1 --batch 1 --tokens 32",
+    "qa.py": "--rounds 1 --questions 1 --paragraphs 2 --batch 2 --length 256",
+    "images.py": "--peer-images 128",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_every_other_bench_runs(name: str, tmp_path: Path) -> None:
+    words = [sys.executable, str(BENCH / name), *SMALL[name].split()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_make_bench_runs_every_bench() -> None:
+    """peers_outputs.py needs torchvision and timm; results.py prints results, and measures nothing."""
+    listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
+    assert {path.name for path in BENCH.glob("*.py")} - listed == {"peers_outputs.py", "results.py"}
+    assert listed == {*SMALL, "tables.py", "tables_embed.py"}

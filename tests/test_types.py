@@ -4,10 +4,12 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import get_args, get_type_hints
 
 import pytest
 
+import reslab.nets
 from reslab.nets import ResNetSpec, VGGSpec, names
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 
@@ -53,3 +55,9 @@ def test_the_options_are_the_fields_of_the_spec(options: type, kind: type) -> No
     for key in set(taken) - {"stages", "widths"}:
         assert taken[key] == held[key], key
     assert set(taken) <= set(get_type_hints(NetOptions))
+
+
+@pytest.mark.parametrize("room", [reslab, reslab.look, reslab.nets])
+def test_completion_offers_the_public_names_alone(room: ModuleType) -> None:
+    """What an editor or a notebook shows after a dot: no internal module among the names."""
+    assert sorted(dir(room)) == sorted(room.__all__)
