@@ -1,4 +1,4 @@
-"""The report room: stored measurements in, one self-contained HTML page out. Nothing is measured here."""
+"""Draw stored measurements as one self-contained HTML page. Nothing is measured here."""
 
 from reslab.report.page import write, write_many
 

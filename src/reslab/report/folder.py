@@ -1,4 +1,4 @@
-"""What a run folder or a study folder holds, of the types that stored/records.py says; pages need not ask again."""
+"""The files of a run or study folder, checked against the types of stored/records.py, so pages can rely on them."""
 
 import os
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Points = list[tuple[float, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run folder. A file that is not there (yet) is an empty dict: its section is left out."""
+    """One run folder. A missing file is an empty dict; its section is omitted from the page."""
 
     folder: Path
     label: str
@@ -39,7 +39,7 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """run, questions, table, study, heads, nets or look; raises UsageError for a folder that is none of them."""
+    """run, questions, table, study, heads, nets or look. Raises UsageError for any other folder."""
     for name, found in (("study.json", "study"), ("results/compare.json", "heads"),
                         ("results/compare-tables.json", "nets")):  # fmt: skip
         if present(folder / name):
@@ -56,7 +56,7 @@ def kind(folder: Path) -> str:
 
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
-    """Everything the page of a run can use."""
+    """Everything that the page of a run can show."""
     if (found := kind(folder)) not in ("run", "questions", "table"):
         what = {"study": "a study folder", "heads": "a comparison", "nets": "a comparison"}.get(found, "no run of ours")
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
@@ -84,7 +84,7 @@ def _is_test(evaluation: Facts, data: Facts) -> bool:
 
 
 def read_json(path: Path) -> Facts:
-    """The object in a JSON file of a folder, {} where there is no file; raises ReslabError when it is damaged."""
+    """The object in a JSON file of a folder, {} if there is no file. Raises ReslabError if it is damaged."""
     from reslab.stored.records import kind_of
 
     name = f"results/{path.name}" if path.parent.name == "results" else path.name
@@ -119,8 +119,8 @@ def items(value: Any) -> list[Any]:
 def read_events(path: Path) -> list[Facts]:
     """The lines of metrics.jsonl as one history.
 
-    A resumed run goes on from its checkpoint and logs again what came after it, so a resume takes back
-    every later event; without this, curves would run backwards.
+    A resumed run starts from its checkpoint and logs the later iterations again, so a resume drops every later
+    event; otherwise curves would run backwards.
     """
     try:
         lines = read.read_events(path)

@@ -1,4 +1,4 @@
-"""One folder (or several runs) to one HTML page that needs nothing else: no server, no network."""
+"""Turn a folder, or several runs, into one HTML page that needs no server and no network."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +13,8 @@ from reslab.report.render import render, save
 def write(folder: Path, *, out: Path | None = None) -> Path:
     """Draw a run, a study or a comparison as one self-contained page, by default `<folder>/report.html`.
 
-    What `reslab look` saw in a model that is no run of ours is drawn as `<folder>/look.html`. Returns the path of the
-    page. Raises UsageError for a folder that is none of these, ReslabError for a damaged file or where the page cannot
-    be written.
+    Results of `reslab look` on any other model are drawn as `<folder>/look.html`. Returns the path of the page. Raises
+    UsageError for a folder of another kind, ReslabError if a file is damaged or the page cannot be written.
     """
     folder = Path(folder)
     kind = folders_.kind(folder)
@@ -25,12 +24,12 @@ def write(folder: Path, *, out: Path | None = None) -> Path:
     pages = {"study": studies.page, "run": images.page, "questions": questions.page, "heads": heads.page}
     pages |= {"table": tables.page, "nets": nets.page}
     page = pages[kind](folder)
-    page["beside"] = target.resolve().parent == folder.resolve()  # else links to pages in the folder lead nowhere
+    page["beside"] = target.resolve().parent == folder.resolve()  # if not, links would break
     return save(render(page), target)
 
 
 def write_many(folders: Iterable[Path], *, out: Path) -> Path:
-    """Draw several runs on one page, their curves in one frame; raises as `write` does."""
+    """Draw several runs on one page, with their curves in one plot. Raises as `write` does."""
     chosen = [Path(folder) for folder in folders]
     if not chosen:
         raise UsageError("no run folders to compare: name at least one")

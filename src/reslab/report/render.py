@@ -1,4 +1,4 @@
-"""A page's template filled, with the library that draws its figures, and written whole."""
+"""Fill a page's template, include the plotting library, and write the page atomically."""
 
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def _environment() -> Any:
-    import jinja2  # here, like plotly below: a command line that draws nothing should not wait for them
+    import jinja2  # here, like plotly below: a command that draws nothing should not wait for them
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -31,7 +31,7 @@ def _environment() -> Any:
 
 
 def render(page: dict[str, Any]) -> str:
-    """The page's template filled, with the figures' data and the library that draws them."""
+    """The page as HTML, with the figures' data and the library that draws them."""
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
@@ -41,5 +41,5 @@ def render(page: dict[str, Any]) -> str:
 
 
 def save(text: str, out: Path) -> Path:
-    """Write a page whole or not at all."""
+    """Write a page atomically: the whole page or nothing."""
     return write_aside(out, lambda file: file.write(text.encode(errors="replace")))  # names may hold lone surrogates

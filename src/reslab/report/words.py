@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: the filters of the templates, and the sentences beside the figures."""
+"""Format numbers for readers: the filters of the templates and of the sentences beside figures."""
 
 from collections.abc import Iterable
 from typing import Any, TypeGuard
@@ -48,7 +48,7 @@ def duration(seconds: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """Any stored value as words: for tables whose keys are not known beforehand."""
+    """Any stored value as text, for tables whose keys are not known in advance."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and abs(value) >= 10_000:
@@ -79,7 +79,7 @@ def ending(n: int) -> str:
 
 
 def cell(key: str, value: Any) -> str:
-    """A value of a table by its column: times and errors read alike all the way down."""
+    """A value of a table, formatted by its column, so that times and errors look the same in every row."""
     if key == "seconds":
         return duration(value)
     if is_number(value) and "error" in key:
@@ -88,14 +88,14 @@ def cell(key: str, value: Any) -> str:
 
 
 def plus_minus(mean: Any, std: Any, *, digits: int = 2) -> str:
-    """`8.41 ± 0.12`; one run alone has no std, and none is shown."""
+    """`8.41 ± 0.12`; a single run has no std, so none is shown."""
     if not is_number(mean):
         return NONE
     return statistics.plus_minus(mean, std if is_number(std) else None, digits=digits, gap=GAP)
 
 
 def tied(sentence: Any) -> str:
-    """A sentence whose numbers do not part from their units and signs at the end of a line."""
+    """A sentence in which no line breaks between a number and its unit or sign."""
     text = plain(sentence)
     for sign in ("%", "±", "=", "<"):
         text = text.replace(f" {sign}", f"{GAP}{sign}")
@@ -106,7 +106,7 @@ def statistic(facts: Any) -> str:
     """{"name": "Welch t", "value": 3.2, "p": 0.0004, "n": 5} -> `Welch t = 3.2, p < 0.001, n = 5`."""
     if not isinstance(facts, dict):
         return ""
-    if isinstance(facts.get("words"), str):  # said by the study itself
+    if isinstance(facts.get("words"), str):  # the study's own sentence
         return facts["words"]
     parts = []
     for key, value in facts.items():

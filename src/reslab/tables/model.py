@@ -160,7 +160,7 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
             raise ReslabError(f"a target of {known.kind} with {known.outputs} outputs has other values")
         return encoder, known
     except MissingFile as error:
-        raise ReslabError(f"{path} is missing; restore a copy of it, or train anew") from error
+        raise ReslabError(f"{path} is missing; restore a copy of it, or train again") from error
     except (ReslabError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
 
@@ -186,7 +186,8 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         if not folder.has(WEIGHTS):
             if folder.has(DONE):
                 raise ReslabError(
-                    f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train anew in another ", arg("folder")
+                    f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train again in another ",
+                    arg("folder"),
                 )
             raise UsageError(f"{folder.folder} cannot predict yet: its training is not finished")
         encoder, target = read_encoder(folder, place)

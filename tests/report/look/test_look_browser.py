@@ -37,7 +37,7 @@ def four(net: Callable[..., Facts]) -> Facts:
 def test_blocks_are_sorted_by_any_column(tab: Callable[..., Any], make_look: MakeLook, four: Facts) -> None:
     one = tab()
     page = one.open(look.write(make_look("four", four)))
-    column, order = head(page, "error without it"), head(page, "block")
+    column, order = head(page, "error if disabled"), head(page, "block")
     assert [order.get_attribute("aria-sort"), column.get_attribute("aria-sort")] == ["ascending", "none"]
     assert page.eval_on_selector_all(".network tbody tr", SHOWN) == [
         "stage", "block-0", "block-1", "stage", "block-2", "block-3",
@@ -78,7 +78,7 @@ def test_a_block_opens_by_mouse_keyboard_and_link(tab: Callable[..., Any], make_
     assert (
         page.locator("#block-0 td.n")
         .first.get_attribute("title")
-        .endswith(", error (%) without this block; the intact model: 16.8\u00a0%")
+        .endswith(", error (%) with this block disabled; the intact model: 16.8\u00a0%")
     )
     assert one.noise == []
 
@@ -123,7 +123,7 @@ def test_six_hundred_blocks_sort_at_once(
 ) -> None:
     one = tab()
     page = one.open(look.write(make_look("resnet1202", net((200, 200, 200)))))
-    head(page, "error without it").locator("button").click()
+    head(page, "error if disabled").locator("button").click()
     assert set(blocks(page)[:2]) == {200, 400}  # those that change the shape
     assert page.eval_on_selector(".network", "e => e.clientHeight") < 900  # scrolls in its own frame
     assert one.noise == []

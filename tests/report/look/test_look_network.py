@@ -97,7 +97,7 @@ def test_an_opened_block_tells_everything(make_look: MakeLook) -> None:
     assert told["shape"] == "16 × 32 × 32 → 32 × 16 × 16"
     assert told["kind"].startswith("projection")
     assert told["parameters of the branch"] == "18,688"
-    assert "adds in" in told
+    assert "added in module" in told
     assert "nested in the branch of block" not in told  # no block here does
     assert [row[0] for row in data["layers"]["rows"][9]] == ["stages.1.0.branch.conv1", "stages.1.0.branch.conv2"]
 

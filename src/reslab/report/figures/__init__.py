@@ -1,1 +1,1 @@
-"""What pages draw, as plotly figures and tables of HTML."""
+"""The figures and tables of pages, as plotly figures and HTML."""

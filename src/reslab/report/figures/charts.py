@@ -1,4 +1,4 @@
-"""Figures as plain dicts in plotly's own terms.
+"""Figures as plain dicts in plotly's format.
 
 A color is a name of the style sheet (`@plain3`, `@ink`), so one figure serves light, dark and print. User text
 goes only where templates/figures.js escapes it: name, text, ticktext, and the x and y of categories.
@@ -14,7 +14,7 @@ SHADES = 6  # a ramp in style.css: @plain0 .. @plain5
 HUES = 7  # colors for unordered things: @hue0 .. @hue6
 ITERATION: Plot = {"title": {"text": "iteration"}, "rangemode": "tozero"}  # the x axis of every curve
 STEPS = (0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
-POINTS = 600  # a line of a figure 700 pixels wide shows no more; 80 such lines stay under 1 MB
+POINTS = 600  # a figure 700 pixels wide shows no more points per line; 80 such lines stay under 1 MB
 
 
 def shade(ramp: str, rank: int, of: int) -> str:
@@ -23,20 +23,20 @@ def shade(ramp: str, rank: int, of: int) -> str:
 
 
 def finite(value: Any) -> float | int | None:
-    """A number short enough for a page, or None: JSON in a browser knows no NaN."""
+    """A number rounded for a page, or None: a browser's JSON has no NaN."""
     if not is_number(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.5g}")
 
 
 def thin(points: Sequence[Any], most: int = POINTS) -> list[Any]:
-    """Every k-th point, counted from the last, which always stays: these are stored values, not means."""
+    """Every k-th point, counted back from the last, which is always kept; values are not averaged."""
     step = -(-len(points) // most) or 1
     return list(points[::-1][::step][::-1])
 
 
 def line(name: str, points: Sequence[Any], color: str, *, width: float = 2, unit: str = " %", **more: Any) -> Plot:
-    """One curve over iterations; hover tells name, iteration, value."""
+    """One curve over iterations; hovering shows name, iteration and value."""
     kept = thin(points)
     return {
         "type": "scatter",
@@ -70,7 +70,7 @@ def drops(iterations: Sequence[Any]) -> list[Plot]:
 
 
 def ceiling(lines: Sequence[Sequence[Any]]) -> float:
-    """The top of an axis from 0: as in the paper, the first fall from chance is cut off, not the race."""
+    """The top of an axis from 0; as in the paper, only the first fall from chance level is cut off."""
     late = []
     for points in lines:
         start = points[-1][0] * 0.25 if points else 0
@@ -79,15 +79,15 @@ def ceiling(lines: Sequence[Sequence[Any]]) -> float:
 
 
 def rounded(top: float) -> float:
-    """The next round number from `top` on."""
+    """The next round number at or above `top`."""
     return next((step for step in STEPS if top <= step), top)
 
 
 def end_labels(ends: Sequence[tuple[str, Any, str]], *, top: float, height: int) -> list[Plot]:
-    """Each line's name at its right end, (text, value, color), moved apart no more than legible names need."""
+    """Each line's name at its right end, (text, value, color), moved apart just enough to be legible."""
     gap = 15 * top / max(height - 80, 1)
     known = sorted((e for e in ends if is_number(e[1])), key=lambda e: e[1])
-    piles: list[tuple[float, int]] = []  # (middle, labels) of neighbors that must share their room
+    piles: list[tuple[float, int]] = []  # (middle, labels) of neighbors that overlap
     for _, value, _ in known:
         middle, size = min(value, top), 1
         while piles and piles[-1][0] + piles[-1][1] * gap / 2 > middle - size * gap / 2:
@@ -104,20 +104,20 @@ def end_labels(ends: Sequence[tuple[str, Any, str]], *, top: float, height: int)
 
 
 def room(labels: Sequence[Plot]) -> dict[str, int]:
-    """The right margin that the end labels need."""
+    """The right margin for the end labels."""
     return {"r": 18 + 8 * max((len(label["text"]) for label in labels), default=0)}
 
 
 def clipped(text: str, most: int = 22) -> str:
-    """A name short enough for an axis, cut in its middle; hover and tables show it whole."""
+    """A name shortened in the middle to fit an axis; hover texts and tables show it in full."""
     return text if len(text) <= most else f"{text[: most // 2]}…{text[1 + most // 2 - most :]}"
 
 
 def plot(title: str, data: list[Plot], *, height: int = 340, **layout: Any) -> Plot:
-    """One panel. The title names the quantity and its unit, so the y axis needs no words of its own."""
+    """One panel. The title names the quantity and its unit, so the y axis has no title."""
     return {"title": title, "data": data, "layout": {"height": height, **layout}}
 
 
 def figure(name: str, plots: list[Plot], *, alt: str, caption: str, **more: Any) -> dict[str, Any]:
-    """Panels with the sentence that stands for them (`alt`) and the one under them (`caption`)."""
+    """Panels with a sentence for screen readers (`alt`) and one below them (`caption`)."""
     return {"id": name, "plots": plots, "alt": alt, "caption": caption, **more}

@@ -1,4 +1,4 @@
-"""Which classes are hard, and what they are mistaken for: from the confusion counts of results/eval.json."""
+"""Which classes are hard and what they are mistaken for, from the confusion counts of results/eval.json."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from reslab.report import words
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, Run
 
-LISTED = 50  # above this many classes a figure of each is a smear: the worst are listed instead
+LISTED = 50  # with more classes, bars for each would be illegible: the worst are listed instead
 WORST = 20
-CELLS = 200  # a heatmap of more cells a side is finer than the screen and would fill the page with zeros
+CELLS = 200  # a heatmap with more cells per side would be finer than the screen, and mostly zeros
 
 
 def _counts(run: Run) -> tuple[list[str], list[list[int]]]:
@@ -20,7 +20,7 @@ def _counts(run: Run) -> tuple[list[str], list[list[int]]]:
 
 
 def _by_error(run: Run) -> list[Facts]:
-    """One entry a class that was seen, the hardest first."""
+    """One entry per class that occurs, the hardest first."""
     names, rows = _counts(run)
     found = []
     for i, row in enumerate(rows):
@@ -34,7 +34,7 @@ def _by_error(run: Run) -> list[Facts]:
 
 
 def worst(run: Run) -> list[Facts]:
-    """The hardest classes, where there are too many to draw each."""
+    """The hardest classes, if there are too many to draw them all."""
     found = _by_error(run)
     return found[:WORST] if len(found) > LISTED else []
 
@@ -60,7 +60,7 @@ def by_class(run: Run) -> Facts | None:
         "hovertemplate": "<b>%{customdata[0]}</b><br>%{x:.2f} % (%{customdata[1]} of %{customdata[2]})<extra></extra>",
     }  # fmt: skip
     size: Facts = {"height": 70 + 24 * len(found), "margin": {"l": 8, "r": 40, "b": 8}}
-    # Places, not categories: plotly takes a class called "3" for the third, and two of one name for one.
+    # Positions, not categories: plotly reads a class named "3" as the third, and merges two of one name.
     ticks = {"tickvals": list(range(len(found))), "ticktext": [charts.clipped(c["name"]) for c in found]}
     axes: Facts = {
         "yaxis": {"showgrid": False, "range": [-0.6, len(found) - 0.4], **ticks},
@@ -72,7 +72,7 @@ def by_class(run: Run) -> Facts | None:
 
 
 def confusion(run: Run) -> Facts | None:
-    """Rows true, columns predicted; the diagonal in its own color, so that rare mistakes are seen beside it."""
+    """Rows true, columns predicted; the diagonal has another color, so that rare mistakes stay visible."""
     names, rows = _counts(run)
     if not rows:
         return None
@@ -85,14 +85,14 @@ def confusion(run: Run) -> Facts | None:
         cells |= {"texttemplate": "%{text}", "xgap": 1, "ygap": 1}
         axis |= {"tickvals": list(range(len(rows))), "ticktext": [charts.clipped(name) for name in names]}
     longest = max(map(len, names))
-    cell = 26 if len(rows) > 8 else min(72, 240 // len(rows))  # few classes fill a figure too
+    cell = 26 if len(rows) > 8 else min(72, 240 // len(rows))  # larger cells for few classes
     wide = max(40, 3 * cell // 2)
     upright = longest > 2 and (len(rows) > 8 or 8 * min(longest, 22) > wide)
     axes: Facts = {
         "xaxis": axis | {"side": "top", "title": {"text": "predicted"}, "tickangle": -90 if upright else 0},
         "yaxis": axis | {"autorange": "reversed", "title": {"text": "true"}},
     }
-    margin = 50 + 7 * min(longest, 20)  # what the names of the classes take beside the cells
+    margin = 50 + 7 * min(longest, 20)  # room for the class names
     side = cell * len(rows) if small else 560
     size: Facts = {"height": max(side + margin, 320 if len(rows) > 8 else 0), "margin": {"l": 8, "t": 8, "b": 8}}
     plot = charts.plot("", [cells], key="true \\ predicted", **size, **axes)
@@ -122,6 +122,6 @@ def _pooled_names(names: list[str], pool: int) -> list[str]:
 
 
 def _class_rows(run: Run) -> list[list[Any]]:
-    """The numbers behind a matrix that is too large for a table of its own."""
+    """One row per class, for a matrix too large to be shown as a table."""
     head = ["class", "images", "wrong", "error (%)", "most often predicted as"]
     return [head, *([c["name"], c["n"], c["wrong"], charts.finite(c["error"]), c["taken"]] for c in _by_error(run))]

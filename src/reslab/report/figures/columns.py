@@ -1,4 +1,4 @@
-"""Which columns mattered: what shuffling each costs, and how open the net's masks of it were."""
+"""Column importance: how much shuffling each column costs, and the net's mean masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from reslab.report import words
 from reslab.report.figures import charts, scores
 from reslab.report.folder import Facts
 
-LISTED = 30  # columns that are drawn; the numbers under the figure name them all
+LISTED = 30  # columns drawn; the numbers under the figure list them all
 
 
 def importance(found: Facts, main: str) -> Facts | None:
-    """Bars of the permutation drop with its spread, the most important on top; the masks beside them."""
+    """Bars of the permutation drop with its spread, the most important on top, and the masks beside them."""
     ranked = scores.ranked(found)
     if not ranked:
         return None
@@ -37,7 +37,7 @@ def importance(found: Facts, main: str) -> Facts | None:
     repeats = found.get("repeats")
     shuffles = "one shuffle" if repeats == 1 else f"mean and standard deviation of {repeats} shuffles"
     caption = (
-        f"By how much the test rows' {name} {'falls' if share else 'rises'} when a column's values are shuffled among "
+        f"How much the test rows' {name} {'falls' if share else 'rises'} when a column's values are shuffled among "
         f"{words.count(found.get('rows'))} rows: {shuffles}. "
         "If two columns carry the same information, neither looks important."
     )
@@ -53,7 +53,7 @@ def bars(
     title: str, shown: list[Facts], values: list[Any], color: str, unit: str, *,
     spread: Sequence[float | None] | None = None,
 ) -> Facts:  # fmt: skip
-    """One panel: places, not categories, since plotly takes a column called 3 for the third."""
+    """One panel, with positions instead of categories: plotly reads a column named 3 as the third."""
     names = [str(one["column"]) for one in shown]
     trace: Facts = {
         "type": "bar", "orientation": "h", "name": title, "y": list(range(len(shown))),

@@ -1,4 +1,4 @@
-"""Several nets or heads, each from several seeds: one line per name, one point per seed, a bar for the mean."""
+"""Compare nets or heads over several seeds: one line per name, one point per seed, a bar for the mean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from reslab.report.folder import Facts, items
 
 @dataclass(frozen=True)
 class Score:
-    """A score of a comparison's rows, as KEY, KEY_std and KEY_each; shown `factor` times."""
+    """A score in a comparison's rows (KEY, KEY_std and KEY_each), multiplied by `factor` for display."""
 
     key: str
     title: str
@@ -27,7 +27,7 @@ class Score:
 
 
 def table(rows: Sequence[Facts], *, name: str, columns: dict[str, str | Score]) -> Facts | None:
-    """A line a row: its name, and of each column the value, or a score's mean ± standard deviation."""
+    """One line per row: its name and each column's value, or a score's mean ± standard deviation."""
     body = []
     for row in rows:
         cells = [{"text": str(row.get(name)), "number": False}]
@@ -41,7 +41,7 @@ def table(rows: Sequence[Facts], *, name: str, columns: dict[str, str | Score]) 
 
 
 def around(values: list[float], *, share: bool) -> list[float]:
-    """An axis around the values: names a little apart are told apart; no bar is drawn that needs a zero."""
+    """An axis around the values, to show small differences; no bar is drawn that would need a zero."""
     if share:
         low, high = min(values, default=0.0), max(values, default=100.0)
         room = max(0.5, 0.2 * (high - low))
@@ -52,7 +52,7 @@ def around(values: list[float], *, share: bool) -> list[float]:
 
 
 def dots(rows: Sequence[Facts], scores: Sequence[Score], *, name: str, id: str, about: str) -> Facts | None:
-    """Each score's plot: of every seed a circle and of their mean a bar, a line a row."""
+    """A plot per score with one line per row: a circle for each seed and a bar for their mean."""
     if not rows:
         return None
     names = [str(row.get(name)) for row in rows]
@@ -79,7 +79,7 @@ def _plot(rows: Sequence[Facts], names: list[str], score: Score, *, key: str) ->
     mean = _marks("mean", means, shown, size=18, color="@residual3", symbol="line-ns-open", line={"width": 2.4})
     axes: Facts = {
         "xaxis": {"range": around([value for _, value in each], share=bool(score.unit))},
-        # A margin of its own: what plotly finds by drawing again and again it gives up on.
+        # A fixed margin: plotly finds one by drawing repeatedly, and may give up.
         "yaxis": {"type": "category", "autorange": "reversed", "automargin": False, "dtick": 1},
         "margin": {"l": 16 + 7 * max(map(len, names))},
     }

@@ -1,9 +1,9 @@
-"""A list of flat dicts as a table, whatever its keys are: a study decides what it tells."""
+"""A list of flat dicts as a table, whatever its keys: the study decides what it reports."""
 
 from reslab.report import words
 from reslab.report.folder import Facts
 
-# On a phone, what was found comes before what it took; a net's name and color tell its kind and depth.
+# On a phone, results come before costs; a net's name and color show its kind and depth.
 LAST = ("kind", "depth", "train_n", "test_n", "parameters", "seconds", "examples_per_second", "iterations", "folder")
 HEADS = {
     "train_mean": "train, last epoch (%)",

@@ -8,7 +8,7 @@ from reslab.report.folder import Facts, items
 from reslab.report.words import is_number
 
 POINTS = 1000  # of the rows that the run stored
-TARGETS = 4  # of several targets so many are drawn
+TARGETS = 4  # targets drawn, if there are several
 BINS = 41
 
 
@@ -54,7 +54,7 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
 
 
 def histogram(errors: list[float]) -> Facts:
-    """Counts of the errors; the outermost hundredth on either side is pooled into the first and last bar."""
+    """Counts of the errors; the outermost 1 % on either side is pooled into the first and last bar."""
     edge = max(abs(errors[len(errors) // 100]), abs(errors[-1 - len(errors) // 100]))
     edge = edge if edge > 1e-200 else 1.0
     width = 2 * edge / BINS

@@ -1,4 +1,4 @@
-"""Scores of tables in words: which are shares, how a number is written, which column mattered."""
+"""Format the scores of tables: which are shares, how numbers are written, which columns matter."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def name_of(score: Any, kind: Any = "") -> str:
 
 
 def text(score: Any, value: Any) -> str:
-    """0.8534 -> `85.34 %` for a share; any other score with four digits or all before the point."""
+    """0.8534 -> `85.34 %` for a share; any other score with four digits, or all digits before the point."""
     if not words.is_number(value):
         return words.NONE
     if score in SHARES:
@@ -42,20 +42,20 @@ def main_line(found: Facts, score: str) -> str:
 
 
 def loss_text(score: Any, value: Any) -> str:
-    """What a score loses without a column: `4.93 points`, or in the target's own unit."""
+    """How much a score loses without a column: `4.93 points`, or in the target's unit."""
     if not words.is_number(value):
         return words.NONE
     return f"{100 * value:.2f} points" if score in SHARES else f"{value:,.3g}"
 
 
 def ranked(importance: Facts) -> list[Facts]:
-    """The columns, the one that mattered most first."""
+    """The columns, the most important first."""
     known = [one for one in dicts(importance.get("columns")) if words.is_number(one.get("permutation"))]
     return sorted(known, key=lambda one: -one["permutation"])
 
 
 def columns(encoder: Facts, spec: Facts) -> list[Facts]:
-    """Each column of the table with its kind and what it became, as encoder.json and spec.json have it."""
+    """Each column of the table with its kind and how it is read, from encoder.json and spec.json."""
     sizes = {"bag": items(spec.get("bags"))[::-1], "category": items(spec.get("categories"))[::-1]}
     became: dict[str, list[str]] = {}
     for one in dicts(encoder.get("columns")):

@@ -1,4 +1,4 @@
-"""The pages of `reslab look`: what was seen inside a model, drawn."""
+"""The pages of `reslab look`."""
 
 from reslab.report.look.page import write
 

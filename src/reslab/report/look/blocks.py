@@ -1,4 +1,4 @@
-"""The network as the page shows it: its merges in order, each in its stage, with all that was measured of it.
+"""The network as the page shows it: its merges in order, each with its stage and all measurements.
 
 A model without merges is shown as its layers.
 """
@@ -26,7 +26,7 @@ class Block:
     shape: tuple[int, ...]  # of one sample
     depth: int
     facts: Facts  # as found
-    values: Values = field(default_factory=dict)  # what was measured, by the key of the network's columns
+    values: Values = field(default_factory=dict)  # measurements, by the key of the network's columns
 
     @property
     def marked(self) -> bool:
@@ -35,7 +35,7 @@ class Block:
 
 
 def blocks(look: Look) -> list[Block]:
-    """The merges of a model, or its layers where it has none."""
+    """The merges of a model, or its layers if it has none."""
     merges = look.merges
     if not merges:
         return layers(look)
@@ -96,7 +96,7 @@ def measures(look: Look) -> dict[Any, Values]:
 
 
 def staged(merges: list[Facts], batch: Any) -> dict[Any, int]:
-    """Each merge's stage: a stage ends where the shape changes; what lies in a branch is in its owner's."""
+    """Each merge's stage: a stage ends where the shape changes; a nested merge has the stage of its owner."""
     known = {each["index"]: each for each in merges}
     stages: dict[Any, int] = {}
     stage, last = -1, None
@@ -111,7 +111,7 @@ def staged(merges: list[Facts], batch: Any) -> dict[Any, int]:
 
 
 def owner(merge: Facts, known: dict[Any, Facts]) -> Facts:
-    """The outermost merge in whose branch it lies; itself where there is none."""
+    """The outermost merge whose branch contains it, or the merge itself."""
     met = {merge["index"]}
     while merge.get("parent") in known and merge["parent"] not in met:
         merge = known[merge["parent"]]
@@ -120,13 +120,13 @@ def owner(merge: Facts, known: dict[Any, Facts]) -> Facts:
 
 
 def sample_shape(shape: Any, batch: Any) -> tuple[int, ...]:
-    """A shape without the batch, where that comes first."""
+    """A shape without the batch dimension, if that is the first."""
     sides = tuple(shape) if isinstance(shape, list | tuple) else ()
     return sides[1:] if sides and sides[0] == batch else sides
 
 
 def color(block: Block, of: int) -> str:
-    """The shade of its stage; the last of the ramp is too near to ink to be told from it."""
+    """The shade of its stage; the ramp's last shade is not used, as it is too close to the text color."""
     return f"@residual{round(block.stage * (charts.SHADES - 2) / (of - 1)) if of > 1 else 2}"
 
 
@@ -135,13 +135,13 @@ def stages_of(found: list[Block]) -> int:
 
 
 def main_metric(look: Look, verb: str = "lesions") -> Metric | None:
-    """What the changed model is judged by first."""
+    """The first metric by which the changed model is judged."""
     found = metrics(look[verb])
     return found[0] if found else None
 
 
 def common(modules: list[str]) -> str:
-    """The path that all modules lie in, so that a list need not repeat it."""
+    """The common path of all modules, which a list need not repeat."""
     paths = [module.split(".") for module in modules]
     shared = []
     for names in zip(*paths, strict=False):

@@ -1,4 +1,4 @@
-"""What the figures of `look` are made of: bars by block, curves by depth, levels and shaded ranges."""
+"""Parts of the figures of `look`: bars by block, curves by depth, levels and shaded ranges."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ def bars(
     title: str, found: Sequence[Block], value: Value, *, unit: str = "", height: int = 300, key: str = "block",
     **layout: Any,
 ) -> Plot:  # fmt: skip
-    """One bar a block, shaded by stage; blocks that change the shape carry a triangle."""
+    """One bar per block, shaded by stage; blocks that change the shape are marked with a triangle."""
     of = stages_of(list(found))
     known = [(block, value(block)) for block in found]
     trace: Plot = {
@@ -34,7 +34,7 @@ def bars(
         "<extra></extra>",
     }
     data = [trace, *triangles(known)]
-    room = max(0.7, (8 - len(known)) / 2)  # few bars are no walls
+    room = max(0.7, (8 - len(known)) / 2)  # few bars stay narrow
     axis: Plot = {"title": {"text": key}, "range": [known[0][0].index - room, known[-1][0].index + room]}
     axis |= {"tickformat": "d"} | ({"dtick": 1} if len(known) < 12 else {})
     gap = 0.25 if len(known) < 90 else 0
@@ -47,7 +47,7 @@ def rows(known: Sequence[tuple[Block, Any]]) -> list[list[Any]]:
 
 
 def triangles(known: Sequence[tuple[Block, Any]]) -> list[Plot]:
-    """A mark over the bars of the blocks that change the shape: told apart without color."""
+    """A mark above the bars of the blocks that change the shape, visible without color."""
     marked = [(block.index, max(y, 0)) for block, y in known if block.marked and is_number(y)]
     if not marked:
         return []
@@ -93,7 +93,7 @@ def curve(
     name: str, points: Sequence[tuple[Any, Any]], ink: str, *, x: str, unit: str = "", marks: bool | None = None,
     width: float = 2, **more: Any,
 ) -> Plot:  # fmt: skip
-    """A line by depth, length or number; hover names it, with `x` saying what the x axis counts."""
+    """A line by depth, length or number; hovering names it; `x`: what the x axis counts."""
     line = charts.line(name, points, ink, width=width, unit=unit)
     line["hovertemplate"] = f"<b>%{{fullData.name}}</b><br>{x} %{{x}}<br>%{{y:.4~g}}{unit}<extra></extra>"
     if marks if marks is not None else len(points) <= 60:
@@ -107,7 +107,7 @@ def ink(rank: int, of: int, *, plain: bool = False) -> str:
 
 
 def log_axis(values: Sequence[Any]) -> Plot:
-    """A log axis with ticks that can be read: powers of ten over a wide range, plain numbers over a narrow one."""
+    """A log axis with legible ticks: powers of ten over a wide range, plain numbers over a narrow one."""
     known = [value for value in values if is_number(value) and value > 0]
     decades = math.log10(max(known) / min(known)) if known else 0
     low, high = (math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))) if known else (0, 1)

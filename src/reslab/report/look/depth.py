@@ -1,4 +1,4 @@
-"""By depth: how each block changes its input, and what the model would answer after it."""
+"""Figures by depth: how each block changes its input, and what the model would answer after it."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def steps(shown: list[Look], key: str, title: str) -> Plot | None:
 
 
 def said(look: Look) -> list[str]:
-    """What the blocks do, in words made of the numbers."""
+    """What the blocks do, in sentences."""
     found = [b for b in blocks(look) if is_number(b.values.get("influence:influence"))]
     if not found:
         return []
@@ -107,7 +107,7 @@ def readout(looks: list[Look]) -> Facts | None:
 
 
 def ahead(look: Look) -> list[Any]:
-    """The depths with shortcuts ahead that change what they carry."""
+    """The depths with projection shortcuts still ahead."""
     depths = dicts(look["readout"].get("depths"))
     return [d.get("depth") for d in depths if is_number(d.get("projections")) and d["projections"] > 0]
 
@@ -144,7 +144,7 @@ def answers(shown: list[Look], metric: Metric) -> Plot | None:
 
 
 def read_found(look: Look) -> list[str]:
-    """How soon the answer is reached."""
+    """How early the answer is reached, in sentences."""
     metric = next(iter(metrics(look["readout"])), None)
     depths = dicts(look["readout"].get("depths"))
     values = [metric.of(d.get("values")) for d in depths] if metric else []

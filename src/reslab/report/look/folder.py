@@ -1,4 +1,4 @@
-"""The results of `reslab look` in a folder, read into plain values: one Look per model."""
+"""Read the results of `reslab look` from a folder: one Look per model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ VERBS = ("merges", "lesions", "paths", "influence", "readout", "responses", "gra
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """The results of one model. One that is not there (yet) is an empty dict: its section is left out."""
+    """The results of one model. A missing result is an empty dict; its section is omitted from the page."""
 
     folder: Path
     label: str
-    model: Facts = field(default_factory=dict)  # what look.json says of it
+    model: Facts = field(default_factory=dict)  # from look.json
     seen: Facts = field(default_factory=dict)  # verb -> n, data, settings, command
     results: dict[str, Facts] = field(default_factory=dict)
     events: list[Facts] = field(default_factory=list)
@@ -28,14 +28,14 @@ class Look:
 
     @property
     def merges(self) -> list[Facts]:
-        """The residual additions in order; where they were not listed, those that something was measured at."""
+        """The residual connections in order; if they were not listed, those with a measurement."""
         found = dicts(self["merges"].get("merges")) or dicts(self["influence"].get("merges"))
         found = found or [{**each, "index": each.get("merge")} for each in dicts(self["lesions"].get("single"))]
         return [each for each in found if is_number(each.get("index"))]
 
     @property
     def layers(self) -> list[Facts]:
-        """The weighted layers in order, each with all that was measured of it."""
+        """The weighted layers in order, each with all its measurements."""
         joined: dict[Any, Facts] = {}
         for verb in ("responses", "gradients"):
             for each in dicts(self[verb].get("layers")):
@@ -49,7 +49,7 @@ class Look:
 
     @property
     def about(self) -> Facts:
-        """With what it was looked at: of the first verb that says it; merges need no data."""
+        """Data and settings of the measurements, from the first verb that has them; `merges` needs no data."""
         return next((told for verb in VERBS if (told := facts(self.seen.get(verb))).get("data")), {})
 
     @property
@@ -63,12 +63,12 @@ class Look:
 
 
 def has_results(folder: Path) -> bool:
-    """Whether `reslab look` left something in a folder."""
+    """Whether a folder holds results of `reslab look`."""
     return any((folder / "results" / f"look-{verb}.json").is_file() for verb in VERBS)
 
 
 def read_look(folder: Path, *, label: str | None = None) -> Look:
-    """Everything that was seen in a model. Raises UsageError where nothing was, ReslabError for a damaged file."""
+    """All results for a model. Raises UsageError if there are none, ReslabError for a damaged file."""
     if not has_results(folder):
         raise UsageError(f"{str(folder)!r} holds no results of `reslab look`; run `reslab look all` on it first")
     about = read_json(folder / "look.json")
@@ -85,7 +85,7 @@ def read_look(folder: Path, *, label: str | None = None) -> Look:
 
 
 def read_looks(folders: Sequence[Path]) -> list[Look]:
-    """Several models; those of one name are told apart by their folders."""
+    """Several models; models with the same name are labeled by their folders."""
     looks = [read_look(folder) for folder in folders]
     labels = [look.label for look in looks]
     names = [folder.resolve().name for folder in folders]

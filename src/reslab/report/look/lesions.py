@@ -1,4 +1,4 @@
-"""Single lesions: each block disabled alone, and layers as the contrast."""
+"""Single lesions: each block disabled alone, and each layer for contrast."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from reslab.report.look.papers import section
 from reslab.report.look.words import Metric, median, metrics, numbers, several, told
 from reslab.report.words import GAP, is_number, listed, ordinals
 
-NEAR = 5  # points of error: what the page calls near the intact model
-HARDLY = 0.9  # of the error of guessing: a model that errs so often has nothing to lose
+NEAR = 5  # points of error: a change that the page counts as small
+HARDLY = 0.9  # of the error of guessing: a model with a larger error has little to lose
 
 
 def lesions(looks: list[Look]) -> Facts | None:
@@ -24,13 +24,13 @@ def lesions(looks: list[Look]) -> Facts | None:
 
 
 def singles(look: Look) -> list[Block]:
-    """The blocks that were disabled alone; in a model without merges its layers."""
+    """The blocks that were disabled alone, or the layers of a model without merges."""
     metric = metrics(look["lesions"])[:1]
     return [block for block in blocks(look) if metric and is_number(block.values.get(f"without:{metric[0].key}"))]
 
 
 def layer_lesions(look: Look) -> list[Block]:
-    """Layers disabled in a model that has merges: the contrast within."""
+    """Layers disabled in a model that has merges, for contrast."""
     if not look.merges:
         return []
     found = []
@@ -63,7 +63,8 @@ def bar_figure(look: Look, found: list[Block], metric: Metric, name: str, word: 
     unit = f"{GAP}%" if metric.key == "error" else ""
     beside = level(whole, f"intact: {metric.text(whole)}") if metric.key in ("error", "loss") else {}
     top = top_of([*values, whole], percent=metric.key == "error")
-    title = f"{metric.title} without one {word}" if alone else f"{look.label}: without one {word}, {metric.title}"
+    title = f"{metric.title} with one {word} disabled"
+    title = title if alone else f"{look.label}: {title}"
     plot = bars(title, found, lambda b: metric.value(b.values.get(f"without:{metric.key}")), key=word, unit=unit,
                 yaxis={"range": top} if top else {}, **beside)  # fmt: skip
     marks = " ▼ marks blocks that change the shape." if any(block.marked for block in found) else ""
@@ -73,7 +74,7 @@ def bar_figure(look: Look, found: list[Block], metric: Metric, name: str, word: 
     caption = f"Each {word} {what}.{line}{marks}{stages}"
     known = [(y, b.index) for b, y in zip(found, values, strict=True) if is_number(y)]
     said = ", ".join(f"{word} {i} {metric.text(y)}" for y, i in sorted(known, reverse=True)[:3])
-    alt = f"Bars of {metric.title} without each of {several(len(found), word)} of {look.label}: intact "
+    alt = f"Bars of {metric.title} with each of {several(len(found), word)} of {look.label} disabled: intact "
     alt += f"{metric.text(whole)}, median {metric.text(median(values))}; the largest: {said}."
     return charts.figure(name, [plot], alt=alt, caption=caption)
 
@@ -93,7 +94,7 @@ def beside(figures: list[Facts]) -> Facts | None:
 
 
 def single_found(look: Look) -> list[str]:
-    """What the single lesions show, in words made of the numbers."""
+    """What the single lesions show, in sentences."""
     result, measured = look["lesions"], metrics(look["lesions"])
     found = singles(look)
     if not measured or not found:
@@ -118,13 +119,13 @@ def single_found(look: Look) -> list[str]:
 
 
 def chance(look: Look) -> float | None:
-    """The error of guessing in percent, where the classes are known."""
+    """The error of guessing in percent, if the number of classes is known."""
     classes = items(look.data.get("classes"))
     return 100 * (1 - 1 / len(classes)) if len(classes) > 1 else None
 
 
 def downsampling(found: list[Block], values: dict[int, Any], metric: Metric) -> list[str]:
-    """Whether the blocks that change the shape are the ones that hurt."""
+    """Whether the blocks that change the shape hurt most when disabled."""
     ranked = sorted((b for b in found if is_number(values[b.index])), key=lambda b: -values[b.index])
     places = [place for place, block in enumerate(ranked, 1) if block.marked]
     if not places or len(places) == len(ranked):
@@ -143,7 +144,7 @@ def downsampling(found: list[Block], values: dict[int, Any], metric: Metric) -> 
 
 
 def inner_found(look: Look, metric: Metric, middle: float | None, whole: float | None) -> list[str]:
-    """A layer against a block."""
+    """The cost of disabling a layer compared with a block."""
     values = [metric.value(b.values.get(f"without:{metric.key}")) for b in layer_lesions(look)]
     layer = median(values)
     if layer is None or middle is None or whole is None:

@@ -12,13 +12,13 @@ from reslab.report.look.papers import section
 from reslab.report.look.words import Metric, median, metrics, numbers, rank_correlation, told
 from reslab.report.words import GAP, is_number, listed
 
-Panel = tuple[Plot, str, str]  # with the words that stand for it, and those under it
+Panel = tuple[Plot, str, str]  # a plot with its alternative text and its caption
 RANDOM = "k blocks disabled at random: median and range over draws"
 ORDER = "pairs of blocks of one shape swapped: each dot is one draw, and disorder grows to the right"
 
 
 def many(looks: list[Look]) -> Facts | None:
-    """k blocks at random, and blocks in another order."""
+    """k random blocks disabled, and blocks in another order."""
     panels = [panel for panel in (at_random(looks), reordered(looks)) if panel]
     found = told(looks, lambda look: [*random_found(look), *order_found(look)])
     captions = [caption for _, _, caption in panels]
@@ -29,7 +29,7 @@ def many(looks: list[Look]) -> Facts | None:
 
 
 def drawn_at_random(look: Look, metric: Metric) -> list[tuple[int, float, float, float]]:
-    """(k, median, lowest, highest) of each random draw; k = 0 is the intact model."""
+    """(k, median, lowest, highest) over the random draws for each k; k = 0 is the intact model."""
     whole = metric.of(look["lesions"].get("whole"))
     points = [(0, whole, whole, whole)] if whole is not None else []
     for each in dicts(look["lesions"].get("random")):
@@ -74,12 +74,12 @@ def at_random(looks: list[Look]) -> Panel | None:
 
 
 def guessing(looks: list[Look], metric: Metric) -> Plot:
-    """A line at the error of guessing, where one model's classes are known."""
+    """A line at the error of guessing, if it is one model with a known number of classes."""
     return level(chance(looks[0]), "chance") if len(looks) == 1 and metric.key == "error" else {}
 
 
 def named_ends(ends: list[tuple[str, Any, str]], top: list[float] | None, of: int) -> Plot:
-    """Names at the ends of several lines; one line needs none."""
+    """Names at the ends of several lines; none for a single line."""
     if of < 2 or top is None:
         return {"margin": NARROW}
     labels = charts.end_labels(ends, top=top[1], height=320)
@@ -104,7 +104,7 @@ def order_points(look: Look, metric: Metric) -> list[tuple[float, float, Any]]:
 
 
 def reordered(looks: list[Look]) -> Panel | None:
-    """Error by how much of the blocks' order is left."""
+    """Error by how much of the blocks' order remains."""
     metric = next((m for look in looks for m in metrics(look["lesions"])[:1] if order_points(look, m)), None)
     if metric is None:
         return None

@@ -11,24 +11,24 @@ from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric, aligned, metrics, small
 from reslab.report.words import NONE, is_number, plain, short
 
-DRAWN = ("identity", "projection")  # what has a glyph of its own in templates/network.svg
-DEEPEST = 4  # levels of nesting that are indented; what lies deeper says so in its numbers
+DRAWN = ("identity", "projection")  # kinds with a glyph in templates/network.html.j2
+DEEPEST = 4  # levels of nesting that are indented; deeper ones show it in their numbers only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A measure beside the blocks."""
+    """A column of measurements beside the blocks."""
 
     key: str
     head: str
     about: str
-    text: Callable[[Any], str] | None = None  # by default with three digits
+    text: Callable[[Any], str] | None = None  # default: three digits
     base: float = 0  # where a bar begins
     signed: bool = False  # bars to both sides of the middle
 
 
 def network(look: Look, found: list[Block]) -> Facts | None:
-    """What the network's part of look.html.j2 shows, and what network.js opens."""
+    """What network.html.j2 shows, and the numbers that network.js opens."""
     if not found:
         return None
     columns = [c for c in columns_of(look, found) if any(is_number(block.values.get(c.key)) for block in found)]
@@ -56,7 +56,7 @@ def network(look: Look, found: list[Block]) -> Facts | None:
 
 
 def columns_of(look: Look, found: list[Block]) -> Iterator[Column]:
-    """Every measure that has a column, whether it was taken or not."""
+    """Every measure that has a column, measured or not."""
     lesions, single = look["lesions"], "block" if look.merges else "layer"
     whole = lesions.get("whole")
     for metric in metrics(lesions):
@@ -64,9 +64,9 @@ def columns_of(look: Look, found: list[Block]) -> Iterator[Column]:
             continue  # in the block's own numbers
         at = metric.of(whole) if metric.key in ("error", "loss") else None
         beside = f"; the intact model: {metric.text(at)}" if at is not None else ""
-        yield Column(key=f"without:{metric.key}", head=f"{metric.short} without it", text=stored(metric),
+        yield Column(key=f"without:{metric.key}", head=f"{metric.short} if disabled", text=stored(metric),
                      base=facts(whole).get(metric.key) or 0,
-                     about=f"{metric.title} without this {single}{beside}")  # fmt: skip
+                     about=f"{metric.title} with this {single} disabled{beside}")  # fmt: skip
     yield Column(key="influence:influence", head="influence", about="Block influence, 1 − cos(x, x + F)")
     yield Column(key="influence:ratio", head="|F| / |x|", about="Size of what the branch adds, relative to the skip")
     yield Column(key="influence:cosine", head="cos(F, ∇L)", signed=True,
@@ -93,7 +93,7 @@ def stored(metric: Metric) -> Callable[[Any], str] | None:
 
 
 def scaled(column: Column, found: list[Block]) -> list[str]:
-    """Each block's bar as look.css takes it: where it begins and ends, in percent of the cell."""
+    """Each block's bar for look.css: where it begins and ends, in percent of the cell."""
     values = [block.values.get(column.key) for block in found]
     sizes = [value - column.base if is_number(value) else 0.0 for value in values]
     most = max((abs(size) for size in sizes), default=0) or 1
@@ -145,7 +145,7 @@ Fact = Callable[[Block], str]
 
 
 def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
-    """What is said of a block when it is opened: a label, and how to say it."""
+    """The numbers shown for an opened block: label -> how to format the value."""
     merges = bool(look.merges)
     said: dict[str, Fact] = {}
 
@@ -160,7 +160,7 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
         said["kind"] = kind
         said["shape"] = lambda block: f"{sides(dropped(block.facts.get('before'), batch))} → {sides(block.shape)}"
         said["can it be removed?"] = cuttable
-        said["adds in"] = fact("path")
+        said["added in module"] = fact("path")
         said["nested in the branch of block"] = fact("parent")
         said["parameters of the branch"] = fact("params")
         said["parameters of the shortcut"] = fact("shortcut_params")
@@ -169,8 +169,8 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
     columns = [c for c in columns_of(look, found) if c.key != "params"]
     said |= {c.about: measure(c.key, c.text or small) for c in columns}
     for metric in metrics(look["lesions"]):
-        if f"{metric.title} without" not in " ".join(said):
-            said[f"{metric.title} without it"] = measure(f"without:{metric.key}", stored(metric) or small)
+        if f"{metric.title} with" not in " ".join(said):
+            said[f"{metric.title} with it disabled"] = measure(f"without:{metric.key}", stored(metric) or small)
     said["Standard deviation of the skip"] = measure("responses:skip", small)
     said["Standard deviation of the sum"] = measure("responses:out", small)
     said["Root mean square of the sum"] = measure("gradients:signal", small)
@@ -211,7 +211,7 @@ LAYER = {
 
 
 def layer_tables(look: Look, found: list[Block]) -> Facts:
-    """The layers of each merge's branch: one head, and rows by the merge's place on the page."""
+    """The layers of each merge's branch: one head, and rows by the merge's position on the page."""
     if not look.merges:
         return {}
     inside = layers_by_merge(look)

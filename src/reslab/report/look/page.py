@@ -1,4 +1,4 @@
-"""The results of `reslab look` as one page: the network with every measure beside it, then the figures."""
+"""The page of `reslab look`: the network with all measurements beside it, then the figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +30,9 @@ SECTIONS = (
 def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
     """Draw the results of `reslab look` in a folder as one self-contained page, by default `<folder>/look.html`.
 
-    Several folders are drawn beside one another, by default as look.html where the command runs. Returns the path of
-    the page. Raises UsageError for a folder without results, ReslabError for a damaged file or where the page cannot
-    be written.
+    Several folders are drawn side by side, by default as look.html in the current folder. Returns the path of the
+    page. Raises UsageError for a folder without results, ReslabError if a file is damaged or the page cannot be
+    written.
     """
     many = [folders] if isinstance(folders, str | Path) else list(folders)
     if not many:
@@ -66,7 +66,7 @@ def page_of(folders: Sequence[Path]) -> Facts:
 
 
 def meta(look: Look) -> str:
-    """The line under the title: on what, and how large."""
+    """The line under the title: the data and the model's size."""
     data, size = look.data, look.model.get("parameters")
     said = [f"On {data['name']}{f', {part} part' if (part := data.get('part')) else ''}"] if data.get("name") else []
     said += [f"{words.count(size)} parameters"] if words.is_number(size) else []
@@ -77,7 +77,7 @@ def meta(look: Look) -> str:
 
 
 def headline(look: Look, found: list[Block]) -> Facts:
-    """What stands out: the intact model, how many merges and paths, which blocks hurt most and least."""
+    """The main results: the intact model, numbers of merges and paths, which blocks hurt most and least."""
     metric, merges = main_metric(look) or main_metric(look, "readout"), look.merges
     return {
         "whole": whole(look, metric),
@@ -92,7 +92,7 @@ def headline(look: Look, found: list[Block]) -> Facts:
 
 
 def shape_of_it(look: Look) -> list[str]:
-    """Projections, nesting and paths, a sentence each where there is something to say."""
+    """Projections, nesting and paths, one sentence for each that the model has."""
     turns = sum(each.get("kind") == "projection" for each in look.merges)
     inside = sum(bool(each.get("depth")) for each in look.merges)
     counts = paths.counts(look)
@@ -109,7 +109,7 @@ def shape_of_it(look: Look) -> list[str]:
 
 
 def whole(look: Look, metric: Metric | None) -> Facts | None:
-    """The intact model by the first metric; its drift from itself would say nothing."""
+    """The intact model by the first metric that is not relative to itself."""
     stored = look["lesions"].get("whole")
     if not isinstance(stored, dict):
         stored = (dicts(look["readout"].get("depths")) or [{}])[-1].get("values")
@@ -157,12 +157,12 @@ def summary(look: Look) -> Facts:
 
 
 def notes(look: Look) -> list[str]:
-    """Remarks that the measures left for the reader, each once."""
+    """Notes of the measurements for the reader, each once."""
     found: list[Any] = [*items(look.model.get("notes"))]
     for verb in ("merges", "lesions"):
         found += items(look[verb].get("notes"))
     if sums := dicts(look["merges"].get("sums")):
-        found.append(f"{several(len(sums), 'sum')} with two equal sides, not counted as residual connections")
+        found.append(f"{several(len(sums), 'sum')} of two equal terms, not counted as residual connections")
     if look["lesions"].get("why") and look.merges:
-        found.append(f"each lesion was measured in a pass of its own: {look['lesions']['why']}")
+        found.append(f"each lesion was measured in a separate pass: {look['lesions']['why']}")
     return list(dict.fromkeys(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(str, found) if note))

@@ -1,4 +1,4 @@
-"""What the papers predict for each measure, in our words, with their sources."""
+"""What the papers predict for each measurement, paraphrased, with their sources."""
 
 from collections.abc import Sequence
 
@@ -89,7 +89,7 @@ EXPECT: dict[str, list[Facts]] = {
     ],
 }
 ADDITIVE = (
-    "Forward paths are not additive: a branch is not linear in its input, so a single path has no output of its own. "
+    "Forward paths are not additive: a branch is not linear in its input, so a single path has no output. "
     "Gradient paths are exactly additive: the gradient is the sum over all paths."
 )
 
@@ -97,7 +97,7 @@ ADDITIVE = (
 def section(
     name: str, title: str, *, found: Sequence[Said], figures: Sequence[Facts | None], **more: object
 ) -> Facts | None:
-    """One part of the page: what to expect, what was found, the figures; None where there is nothing to draw."""
+    """One section of the page: what to expect, what was found, the figures; None if there is nothing to draw."""
     drawn = [figure for figure in figures if figure]
     if not drawn:
         return None

@@ -1,4 +1,4 @@
-"""Path lengths: how many paths, the gradient of one, and of all paths of a length together, exactly."""
+"""Path lengths: how many paths, the gradient of one path, and the exact gradient of all paths of a length."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ COMMON = (0.025, 0.975)  # between these quantiles lie the lengths of 95 % of al
 
 
 def paths(looks: list[Look]) -> Facts | None:
-    """As published: count, norm, product. Exactly: the gradient of all paths of each length."""
+    """As published: count, norm, product; and exact: the gradient of all paths of each length."""
     shown = [look for look in looks if counts(look)]
     found = told(looks, lambda look: paths_found(look) if look in shown else [])
     figures = [draw(look, alone=len(looks) == 1) for look in shown for draw in (published, exact)]
@@ -23,7 +23,7 @@ def paths(looks: list[Look]) -> Facts | None:
 
 
 def counts(look: Look) -> list[int]:
-    """Paths of each length: whole numbers that may be too large for a float."""
+    """Number of paths of each length; these integers may be too large for a float."""
     found = items(look["paths"].get("counts"))
     return found if found and all(isinstance(n, int) and n >= 0 for n in found) and sum(found) else []
 
@@ -50,7 +50,7 @@ def panel(title: str, values: list[Any], color: str, *, unit: str = "", log: boo
 
 
 def published(look: Look, *, alone: bool) -> Facts | None:
-    """Figure 6 of Veit et al.: how many paths, what one of them carries, and the product."""
+    """Figure 6 of Veit et al.: the number of paths, the gradient of one path, and their product."""
     result, color = look["paths"], ink(0, 1)
     sampled, product = numbers(items(result.get("sampled"))), items(result.get("product"))
     span = shaded(result.get("effective"), "95 %")
@@ -74,16 +74,16 @@ def published(look: Look, *, alone: bool) -> Facts | None:
 
 
 def exact(look: Look, *, alone: bool) -> Facts | None:
-    """|G_k|, cancellation included, and the part of the gradient that it makes."""
+    """|G_k|, cancellation included, and its share of the gradient."""
     result, color = look["paths"], "@other2"
     norms, share = items(result.get("exact")), items(result.get("share"))
     span = result.get("effective_exact")
     plots = []
     if numbers(norms):
-        plots.append(panel("|G|: all paths of a length together", norms, color, **shaded(span, "95 %")))
+        plots.append(panel("|G|: sum over all paths of a length", norms, color, **shaded(span, "95 %")))
     if numbers(share):
         percents = [100 * y if is_number(y) else None for y in share]
-        plots.append(panel("part of the gradient (%)", percents, color, unit=f"{GAP}%", **shaded(span, "")))
+        plots.append(panel("share of the gradient (%)", percents, color, unit=f"{GAP}%", **shaded(span, "")))
     if not plots:
         return None
     caption = "Exact, including cancellation" if alone else f"{look.label}, exact, including cancellation"
@@ -92,18 +92,18 @@ def exact(look: Look, *, alone: bool) -> Facts | None:
     caption += "Shaded: the shortest range of lengths that holds 95 % of the norms."
     most = max(range(len(norms)), key=lambda k: norms[k] if is_number(norms[k]) else -1) if numbers(norms) else 0
     alt = f"Exact path spectrum of {look.label}: the norm is largest at length {most}; "
-    alt += f"all lengths sum to the gradient up to {small(result.get('deviation'))} of it."
+    alt += f"all lengths sum to the gradient with a relative deviation of {small(result.get('deviation'))}."
     name = "paths-exact" if alone else f"paths-exact-{slug(look)}"
     return charts.figure(name, plots, alt=alt, caption=caption)
 
 
 def slug(look: Look) -> str:
-    """A name for an id, whatever the model is called."""
+    """A valid HTML id from any model's name."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in look.label)[:40]
 
 
 def quantile(parts: list[float], level: float) -> int:
-    """The first length up to which this part of all paths lies."""
+    """The length that this share of all paths does not exceed."""
     held = 0.0
     for k, part in enumerate(parts):
         held += part
@@ -113,7 +113,7 @@ def quantile(parts: list[float], level: float) -> int:
 
 
 def paths_found(look: Look) -> list[str]:
-    """What the paths show, in words made of the numbers."""
+    """What the paths show, in sentences."""
     result, parts = look["paths"], shares(look)
     n = len(parts) - 1
     low, high = (quantile(parts, level) for level in COMMON)
@@ -143,5 +143,5 @@ def paths_found(look: Look) -> list[str]:
 
 
 def rare(value: float) -> str:
-    """A percentage with enough digits to be more than zero."""
+    """A percentage with enough digits not to show as zero."""
     return percent(value, 2) if value >= 0.01 or value == 0 else f"{value:.2g}{GAP}%"

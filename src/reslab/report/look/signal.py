@@ -1,4 +1,4 @@
-"""Layer by layer: how strongly each responds, and how large its gradient is, also during training."""
+"""Figures by layer: its response and its gradient, also during training."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from reslab.report.look.words import Said, median, numbers, power, small, told
 from reslab.report.words import is_number, listed, number
 
 Value = Callable[[Facts], Any]
-OUTLYING = 12  # times the median: a linear axis that holds such a layer shows nothing of the others
+OUTLYING = 12  # times the median: a linear axis up to such a layer would hide the others
 
 
 def colors(looks: Sequence[Look]) -> dict[str, str]:
@@ -28,7 +28,7 @@ def colors(looks: Sequence[Look]) -> dict[str, str]:
 
 
 def shown(look: Look, verb: str) -> list[Facts]:
-    """The layers of the figures: shortcuts and the layer that gives the answer are left out."""
+    """The layers in the figures: all but shortcuts and the output layer."""
     return [each for each in dicts(look[verb].get("layers")) if not (each.get("shortcut") or each.get("head"))]
 
 
@@ -67,7 +67,7 @@ def lines(
 
 
 def responses(looks: list[Look]) -> Facts | None:
-    """Figure 7 of He et al.: standard deviations in order and sorted; beside them what merges add to what."""
+    """Figure 7 of He et al.: standard deviations in layer order and sorted; then those of skip, branch and sum."""
     found = [look for look in looks if shown(look, "responses")]
     std: Value = lambda each: each.get("std")  # noqa: E731
     all_of_them = numbers([std(each) for look in found for each in shown(look, "responses")])
@@ -93,7 +93,7 @@ def responses(looks: list[Look]) -> Facts | None:
 
 
 def response_found(found: Sequence[Look]) -> list[str]:
-    """Medians, and whether plain nets respond more and deeper ones less."""
+    """The medians, and whether plain nets have larger and deeper nets smaller responses."""
     medians = {look.label: median([each.get("std") for each in shown(look, "responses")]) for look in found}
     each = [f"{number(value)} in {label}" if len(found) > 1 else number(value) for label, value in medians.items()
             if value is not None]  # fmt: skip
@@ -155,13 +155,13 @@ JUDGED = {"activations": "Gradient by the responses", "weights": "Gradient by th
 
 
 def relative(each: Facts) -> float | None:
-    """The weights' gradient as a share of the weights."""
+    """Norm of the weights' gradient relative to that of the weights."""
     top, bottom = each.get("weight"), each.get("weight_size")
     return top / bottom if is_number(top) and is_number(bottom) and bottom > 0 else None
 
 
 def gradients(looks: list[Look]) -> Facts | None:
-    """Norms by layer on log axes with the verdicts, and along training where that was sampled."""
+    """Norms by layer on log axes with verdicts, and during training if those were recorded."""
     found = [look for look in looks if shown(look, "gradients")]
     plots = [plot for _, title, value in HEALTH
              if (plot := lines(found, "gradients", title, value, log=True, fits=True, height=280))]  # fmt: skip
@@ -181,7 +181,7 @@ def gradients(looks: list[Look]) -> Facts | None:
 
 
 def fitted(look: Look, verb: str, title: str, layers: int) -> list[Plot]:
-    """The line through the logarithms, as health.py fitted it."""
+    """The line that health.py fitted to the logarithms."""
     key = next(key for key, name, _ in HEALTH if name == title)
     health = look[verb].get(key)
     if not isinstance(health, dict) or not is_number(health.get("slope")) or not is_number(health.get("start")):
@@ -195,7 +195,7 @@ def fitted(look: Look, verb: str, title: str, layers: int) -> list[Plot]:
 
 
 def gradient_found(look: Look, *, brief: bool = False) -> list[str]:
-    """The verdicts, in words made of the stored trends."""
+    """The verdicts on the stored trends, in sentences."""
     result = look["gradients"]
     mode = "training" if result.get("training") else "eval"
     loss = f", where the loss is {small(result['loss'])}" if is_number(result.get("loss")) else ""

@@ -1,4 +1,4 @@
-"""A study's look inside: its deepest residual net beside the deepest plain net that learned; the responses of all."""
+"""Results of `look` in a study: its deepest residual net, the deepest plain net that learned, all nets' responses."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from reslab.report.look.paths import paths
 from reslab.report.look.signal import responses
 from reslab.report.words import is_number, percent
 
-LEARNED = 50.0  # % of training error: a plain net above it has nothing to lose, and shows nothing
+LEARNED = 50.0  # % of training error: a plain net above it has not learned, so its lesions show nothing
 
 
 def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
-    """What study.html.j2 shows of the runs that `reslab look` has seen; None where it has seen none."""
+    """What study.html.j2 shows of the runs with results of `reslab look`; None if there are none."""
     seen = [run for run in runs if isinstance(run.get("folder"), str) and has_results(place(folder, run))]
     pair = twins(seen)
     looks = [read(folder, run) for run in pair]
@@ -33,9 +33,9 @@ def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
 
 
 def twins(runs: Sequence[Facts]) -> list[Facts]:
-    """The deepest residual run of the lowest seed, and of its seed the deepest plain run that learned.
+    """The deepest residual run (lowest seed) and the deepest plain run of that seed that learned.
 
-    Where none learned, the plain run of its depth.
+    If none learned, the plain run of the same depth.
     """
     known = [run for run in runs if is_number(run.get("depth"))]
     residual = sorted((run for run in known if run.get("kind") == "residual"), key=order)[:1]
@@ -54,7 +54,7 @@ def learned(run: Facts) -> bool:
 
 
 def why(runs: Sequence[Facts], pair: Sequence[Facts]) -> str:
-    """Why a shallower plain net stands beside the residual one; "" where its twin does."""
+    """Why the plain net shown is shallower than the residual one; "" if it is not."""
     if len(pair) < 2 or pair[1]["depth"] == pair[0]["depth"]:
         return ""
     passed = [run for run in runs if run.get("kind") == "plain" and run.get("seed") == pair[0].get("seed")
@@ -71,10 +71,10 @@ def order(run: Facts) -> tuple[float, float]:
 
 
 def place(folder: Path, run: Facts) -> Path:
-    return folder / Path(run["folder"]).name  # a run of the study lies in its folder, whatever the file says
+    return folder / Path(run["folder"]).name  # a run of the study is in its folder, whatever path the file has
 
 
 def read(folder: Path, run: Facts) -> Look:
-    """Under its net's name."""
+    """The run's results, labeled with its net's name."""
     found = read_look(place(folder, run))
     return replace(found, label=str(run.get("net") or found.label))

@@ -10,11 +10,11 @@ from reslab.report.look.folder import Look
 from reslab.report.look.words import median, numbers, small
 from reslab.report.words import count, is_number
 
-CELLS = 200  # a heatmap of more rows or columns is finer than the screen
+CELLS = 200  # a heatmap with more rows or columns would be finer than the screen
 
 
 def sampled(look: Look) -> list[tuple[int, list[float | None]]]:
-    """(iteration, each layer's |dL/dW| / |W|) of what was sampled, in order; None where it is not known or zero."""
+    """(iteration, each layer's |dL/dW| / |W|) of each sample, in order; None if unknown or zero."""
     found = []
     for event in look.events:
         iteration, tops, bottoms = event.get("iteration"), items(event.get("gradients")), items(event.get("weights"))
@@ -28,13 +28,13 @@ def sampled(look: Look) -> list[tuple[int, list[float | None]]]:
 
 
 def layer_names(look: Look, layers: int) -> list[str]:
-    """As the first sample names them."""
+    """The layers' names, from the first sample."""
     names = next((items(e.get("layers")) for e in look.events if e.get("event") == "gradients" and e.get("layers")), [])
     return [str(name) for name in names] if len(names) == layers else [f"layer {i}" for i in range(1, layers + 1)]
 
 
 def along_training(look: Look) -> Facts | None:
-    """Median and range over layers by iteration, and every layer as a map."""
+    """Median and range over layers by iteration, and a heatmap of all layers."""
     points = sampled(look)
     if len(points) < 2:
         return None
@@ -62,7 +62,7 @@ def spread(points: list[tuple[int, list[float | None]]]) -> Plot:
 
 
 def heat(look: Look, points: list[tuple[int, list[float | None]]]) -> Plot:
-    """Every layer's norm by iteration, as shades."""
+    """Every layer's norm by iteration, as a heatmap."""
     layers = len(points[-1][1])
     kept = [(i, row) for i, row in charts.thin(points, CELLS) if len(row) == layers]
     names, each = layer_names(look, layers), -(-layers // CELLS) or 1
@@ -83,7 +83,7 @@ def heat(look: Look, points: list[tuple[int, list[float | None]]]) -> Plot:
 
 
 def training_found(look: Look) -> list[str]:
-    """Whether the norms spread or meet along training."""
+    """Whether the layers' norms diverge or converge during training."""
     points = sampled(look)
     if len(points) < 2:
         return []

@@ -1,4 +1,4 @@
-"""How measures of `look` are written: metrics with units, large counts, and plain statistics for sentences."""
+"""Format the measurements of `look`: metrics with units, large counts, and simple statistics for sentences."""
 
 import math
 import statistics
@@ -22,7 +22,7 @@ DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 @dataclass(frozen=True)
 class Said:
-    """Something that was found, and in which of several models."""
+    """A finding, and which of several models it is about."""
 
     text: str
     who: str = ""
@@ -33,7 +33,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Metric:
-    """One of the metrics that a changed model was measured by."""
+    """One of the metrics measured on a changed model."""
 
     key: str
 
@@ -47,17 +47,17 @@ class Metric:
 
     @property
     def short(self) -> str:
-        """For the head of a column."""
+        """For a column heading."""
         return "KL" if self.key == "kl" else clipped(self.key, 16)
 
     def value(self, stored: Any) -> float | None:
-        """As it is drawn: errors in percent."""
+        """The value as drawn: errors in percent."""
         if not is_number(stored):
             return None
         return 100 * stored if self.key == "error" else stored
 
     def of(self, values: Any) -> float | None:
-        """This metric among several, as it is drawn."""
+        """This metric's value out of several, as drawn."""
         return self.value(values.get(self.key)) if isinstance(values, dict) else None
 
     def text(self, drawn: Any) -> str:
@@ -74,21 +74,21 @@ class Metric:
 
 
 def metrics(result: dict[str, Any]) -> list[Metric]:
-    """Those of a result, the one that says most first."""
+    """The metrics of a result, the most informative first."""
     names = [str(name) for name in items(result.get("metrics"))]
     order = ("error", "loss", "drift")
     return [Metric(name) for name in sorted(names, key=lambda n: order.index(n) if n in order else len(order))]
 
 
 def told(looks: Sequence[Any], find: Callable[[Any], list[str]]) -> list[Said]:
-    """What was found in each model: of one its sentences, of several a paragraph each under its name."""
+    """The findings for each model: sentences for one model; for several, a paragraph each under its name."""
     if len(looks) == 1:
         return [Said(sentence) for sentence in find(looks[0])]
     return [Said(" ".join(sentences), look.label) for look in looks if (sentences := find(look))]
 
 
 def large(count: int | float) -> str:
-    """18014398509481984 -> `1.8 × 10¹⁶`; whole numbers may be too large for a float."""
+    """18014398509481984 -> `1.8 × 10¹⁶`; integers may be too large for a float."""
     if count < 100_000:
         return f"{count:,}"
     power = math.floor(math.log10(count) + 1e-12)
@@ -102,7 +102,7 @@ def power_of_ten(exponent: int) -> str:
 
 
 def small(value: Any) -> str:
-    """3.4e-07 -> `3.4 × 10⁻⁷`; what three digits can say stays as it is."""
+    """3.4e-07 -> `3.4 × 10⁻⁷`; a number that three digits can show stays as it is."""
     if is_number(value) and 1e3 <= abs(value) < 1e5:
         return f"{value:,.0f}".replace("-", "−")
     if not is_number(value) or value == 0 or 1e-4 <= abs(value) < 1e3:
@@ -117,14 +117,14 @@ def power(exponent: float) -> str:
 
 
 def aligned(values: Sequence[Any]) -> Callable[[Any], str]:
-    """How to say each number of a column: all with as many decimals as the largest needs for three digits."""
+    """A formatter for a column's numbers: all with as many decimals as the largest needs for three digits."""
     known = [abs(value) for value in numbers(values)]
     most = max(known, default=0)
     if most == 0 or not 1e-3 <= most < 1e5:
         return small
     places = max(0, 2 - math.floor(math.log10(most)))
     if statistics.median(value for value in known if value) * 10**places < 1:
-        return small  # a few are so large that most would be rounded away
+        return small  # a few are so large that most others would be rounded to zero
     zero = f"{0:.{places}f}"
 
     def text(value: Any) -> str:
@@ -149,7 +149,7 @@ def several(count: int, noun: str) -> str:
 
 
 def rank_correlation(pairs: Sequence[tuple[Any, Any]]) -> float | None:
-    """Spearman's; None where it means nothing."""
+    """Spearman's rank correlation; None if undefined."""
     known = [(x, y) for x, y in pairs if is_number(x) and is_number(y)]
     if len(known) < 3 or min(len(set(side)) for side in zip(*known, strict=True)) < 2:
         return None
@@ -158,14 +158,14 @@ def rank_correlation(pairs: Sequence[tuple[Any, Any]]) -> float | None:
 
 
 def ranks(values: list[float]) -> list[float]:
-    """Places from 1; equal values share the mean of theirs."""
+    """Ranks from 1; equal values get their mean rank."""
     ordered = sorted(values)
     first = {value: ordered.index(value) for value in values}
     return [first[value] + (values.count(value) + 1) / 2 for value in values]
 
 
 def trend(points: Sequence[tuple[float, Any]]) -> tuple[float, float] | None:
-    """Least squares through log10 of what is positive: (slope, height at 0)."""
+    """Least squares fit to log10 of the positive values: (slope, intercept)."""
     known = [(x, math.log10(y)) for x, y in points if is_number(y) and y > 0]
     if len(known) < 3:
         return None

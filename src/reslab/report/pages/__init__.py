@@ -1,1 +1,1 @@
-"""One page a family or study."""
+"""One page for each family, and for studies."""

@@ -1,4 +1,4 @@
-"""The page of heads compared: one point per seed, and the table."""
+"""The page that compares heads: one point per seed, and the table."""
 
 from pathlib import Path
 

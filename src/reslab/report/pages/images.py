@@ -31,7 +31,7 @@ def page(folder: Path) -> Facts:
 
 
 def page_of_many(folders: list[Path]) -> Facts:
-    """What runs.html.j2 shows: the curves of several runs in one frame, and a table to compare them."""
+    """What runs.html.j2 shows: the curves of several runs in one plot, and a table to compare them."""
     names = [folder.resolve().name for folder in folders]
     twice = len(set(names)) < len(names)
     labels = [f"{f.resolve().parent.name}/{n}" if twice else n for f, n in zip(folders, names, strict=True)]
@@ -50,9 +50,9 @@ def page_of_many(folders: list[Path]) -> Facts:
 
 
 def _result(run: Run) -> Facts:
-    """The headline: an evaluation where there is one (it has an interval), else the end of training, else so far."""
+    """The headline: an evaluation if there is one (it has an interval), else the end of training or the last so far."""
     seen, main = run.evaluation, run.train.get("main")
-    if main:  # of a table: the best net, judged once
+    if main:  # of a table: the best net, evaluated once
         test = facts(run.train.get("test"))
         return {"score": scores.name_of(main), "text": scores.text(main, test.get(main)), "n": test.get("n"),
                 "how": scores.interval(main, facts(test.get("intervals")).get(main)), "done": True}  # fmt: skip
@@ -73,24 +73,24 @@ def _result(run: Run) -> Facts:
 
 
 def measured_in(found: Facts) -> str:
-    """` in bf16`: the same weights err a little differently in another precision."""
+    """` in bf16`: errors differ slightly between precisions."""
     return f" in {found['precision']}" if found.get("precision") else ""
 
 
 def _skipped(run: Run) -> dict[str, Any]:
-    """Images that could not be read, with the reason where one was logged."""
+    """Images that could not be read, with the reason if one was logged."""
     found = dict.fromkeys(map(str, run.train.get("skipped") or []))
     return found | {str(e.get("name")): e.get("reason") for e in run.named("skipped")}
 
 
 def _lr_drops(run: Run) -> list[Any]:
-    """Where the learning rate changed: as logged, and as the finished run sums up."""
+    """Iterations at which the learning rate changed, from the log and from the result."""
     found = [*(e.get("iteration") for e in run.named("lr")), *(run.train.get("drops") or [])]
     return sorted({x for x in found if words.is_number(x)})
 
 
 def _errors(run: Run) -> Facts | None:
-    """Training thin, test bold, validation dashed."""
+    """Curves of the error: training thin, test bold, validation dashed."""
     parts: dict[str, tuple[Points, Facts]] = {
         "training": (run.points("train", "error"), {"width": 1.1}),
         "validation": (run.points("eval", "error", part="validation"), {"width": 1.8, "dash": "dash"}),
@@ -146,14 +146,14 @@ def losses(run: Run) -> Facts | None:
 
 
 def chosen(run: Run) -> Facts:
-    """The precision and memory format of a run: from its result, or while it goes on from its log."""
+    """The precision and memory format of a run, from its result or, before it is finished, its log."""
     logged = next(({k: v for k, v in e.items() if k not in ("event", "iteration")} for e in run.named("choice")), {})
     stored = run.train.get("choice")
     return stored if isinstance(stored, dict) else logged
 
 
 def choice(run: Run) -> Facts | None:
-    """How long a step took in each precision and memory format that was tried."""
+    """The time per step in each precision and memory format that was tried."""
     found = chosen(run)
     tried = found.get("milliseconds")
     if not isinstance(tried, dict) or not tried:
@@ -179,7 +179,7 @@ def choice(run: Run) -> Facts | None:
 
 
 def _overlay(runs: list[Run]) -> Facts | None:
-    """Every run's training (thin) and test (bold) error in one frame."""
+    """Every run's training (thin) and test (bold) error in one plot."""
     lines = [(r, r.points("train", "error"), r.points("eval", "error", part="test")) for r in runs]
     lines = [found for found in lines if found[1] or found[2]]
     if not lines:

@@ -1,4 +1,4 @@
-"""The page of nets for tables compared: one point per seed, and the table."""
+"""The page that compares nets for tables: one point per seed, and the table."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from reslab.report.figures.scores import SHARES, name_of
 from reslab.report.folder import Facts, dicts, facts, read_json
 from reslab.report.words import is_number
 
-SHOWN = {"accuracy": ("accuracy", "auc"), "f1": ("f1", "auc"), "rmse": ("rmse", "mae")}  # of each main score
+SHOWN = {"accuracy": ("accuracy", "auc"), "f1": ("f1", "auc"), "rmse": ("rmse", "mae")}  # title of each main score
 
 
 def page(folder: Path) -> Facts:

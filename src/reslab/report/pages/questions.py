@@ -31,7 +31,7 @@ def page(folder: Path) -> Facts:
 
 
 def so_far(run: Run) -> Facts:
-    """The last evaluation of a training that goes on."""
+    """The last evaluation of an unfinished training."""
     found = [event for event in run.named("eval") if event.get("part") == "test"]
     return found[-1] if found else {}
 
@@ -64,14 +64,14 @@ def scores(run: Run) -> Facts | None:
 
 
 def reliability(found: Facts, *, noun: str = "answers", right: str = "match exactly") -> Facts | None:
-    """How often answers of each confidence are right: on the diagonal, confidence says what it promises."""
+    """How often answers of each confidence are right; on the diagonal, confidence matches accuracy."""
     bins = [one for one in dicts(found.get("bins")) if one.get("n")]
     if not bins or not words.is_number(found.get("ece")):
         return None
     confidence, accuracy = ([charts.finite(100 * one[key]) for one in bins] for key in ("confidence", "accuracy"))
     points = {
         "type": "scatter", "mode": "lines+markers", "name": noun, "x": confidence, "y": accuracy,
-        "cliponaxis": False,  # whole circles at 100 %
+        "cliponaxis": False,  # room for whole circles at 100 %
         "marker": {"size": [6 + 18 * (one["n"] / (found["n"] or 1)) ** 0.5 for one in bins], "color": "@residual2"},
         "line": {"color": "@residual2", "width": 1.2}, "customdata": [one["n"] for one in bins],
         "hovertemplate": f"confidence %{{x:.1f}} %<br>right %{{y:.1f}} %<br>%{{customdata:,}} {noun}<extra></extra>",

@@ -1,7 +1,7 @@
 """The page of a study: verdicts, curves by kind and depth, the final table.
 
-The shapes are the degradation study's; each section looks for its own keys and stays away where they are missing,
-so a study of another shape still gets a page.
+The keys are those of the degradation study. A section whose keys are missing is omitted, so a study with other keys
+still gets a page.
 """
 
 from pathlib import Path
@@ -48,13 +48,13 @@ def page(folder: Path) -> Facts:
 
 
 def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:
-    """Figures 4 and 6 of He et al. 2015: a panel a kind, a shade a depth, training thin, test bold, one y axis."""
+    """Figures 4 and 6 of He et al. 2015: one panel per kind, one shade per depth, training thin, test bold."""
     curves = [c for c in curves if c.get("train") or c.get("test")]
     if not curves:
         return None
     every = [c[part] for c in curves for part in ("train", "test") if c.get(part)]
     top = charts.ceiling(every)
-    kinds: dict[str, dict[str, list[Facts]]] = {}  # kind -> net -> one curve a seed
+    kinds: dict[str, dict[str, list[Facts]]] = {}  # kind -> net -> one curve per seed
     for curve in sorted(curves, key=lambda c: c.get("depth") or 0):
         kinds.setdefault(str(curve.get("kind", "all")), {}).setdefault(str(curve.get("net")), []).append(curve)
     ordered = sorted(kinds.items(), key=lambda item: item[0] != "plain")
@@ -95,7 +95,7 @@ def _panel(kind: str, nets: dict[str, list[Facts]], *, top: float, drops: list[A
 
 
 def _over_seeds(seeds: list[list[Any]]) -> tuple[list[Any], list[Any]]:
-    """(iteration, mean) and, of two seeds or more, (iteration, lowest, highest), where every seed was looked at."""
+    """(iteration, mean) and, for two seeds or more, (iteration, lowest, highest), where every seed has a value."""
     seen = [{x: y for x, y in points if words.is_number(y)} for points in seeds]
     shared = sorted(set.intersection(*map(set, seen))) if seen else []
     values = [(x, [s[x] for s in seen]) for x in shared]
@@ -116,7 +116,7 @@ def _alt(kind: str, nets: dict[str, list[Facts]]) -> str:
 
 
 def _by_depth(rows: list[Facts]) -> Facts | None:
-    """Final error by depth, a line a kind: the degradation itself in two small panels."""
+    """Final error by depth, one line per kind: the degradation problem in two small panels."""
     columns = [("train_eval", "training error, evaluation mode (%)"), ("test", "test error (%)")]
     if not any(words.is_number(r.get("train_eval_mean")) for r in rows):
         columns[0] = ("train", "training error, last epoch (%)")
@@ -157,7 +157,7 @@ def _dots(rows: list[Facts], key: str, title: str) -> charts.Plot | None:
         data.append(trace)
         ends.append((kind, own[-1][f"{key}_mean"], color))
     depths = sorted({r["depth"] for r in rows})
-    wide = depths[-1] > 8 * depths[0]  # 20 to 1202 layers: only a log axis tells the shallow ones apart
+    wide = depths[-1] > 8 * depths[0]  # 20 to 1202 layers: only a log axis separates the shallow ones
     xaxis = {"tickvals": depths, "title": {"text": "layers"}, "type": "log" if wide else "linear", "showgrid": False}
     labels = charts.end_labels(ends, top=top, height=280)
     more = {"annotations": labels, "margin": charts.room(labels), "yaxis": {"range": [0, top]}}

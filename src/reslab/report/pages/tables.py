@@ -1,4 +1,4 @@
-"""The page of a net for tables: what its predictions are worth, what they rest on, and how it got there."""
+"""The page of a net for tables: how good its predictions are, which columns matter, how it was trained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ CURVES = {
 
 
 def page(folder: Path) -> Facts:
-    """What tabular.html.j2 shows; of an ensemble the curves of its first member."""
+    """What tabular.html.j2 shows; for an ensemble, with the curves of its first member."""
     members = [folder / str(name) for name in items(read_json(folder / "members.json").get("members"))]
     run = replace(read_run(members[0] if members else folder), folder=folder, label=folder.resolve().name)
     result = read_json(folder / "results" / "train.json")
@@ -45,7 +45,7 @@ def page(folder: Path) -> Facts:
         "template": "tabular.html.j2",
         "title": f"Predicting {words.listed(targets) if targets else 'a column'}",
         "run": seen,
-        "spec": {key: value for key, value in run.spec.items() if key not in SIZES},  # the table of columns has them
+        "spec": {key: value for key, value in run.spec.items() if key not in SIZES},  # shown in the table of columns
         "net": f"{len(members)} × {run.spec.get('name')}" if members else run.spec.get("name"),
         "kind": kind,
         "main": main,
@@ -67,7 +67,7 @@ def page(folder: Path) -> Facts:
 
 
 def how_read(reading: Facts) -> Facts:
-    """Where the test rows came from, and which settings were given instead of guessed."""
+    """The source of the test rows, and the settings that were given instead of guessed."""
     drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, sampled at random (seed {reading.get('split')})"
     told = {
         "test rows": reading.get("test_word") or drawn,
@@ -91,19 +91,19 @@ def confused(result: Facts, target: Facts) -> Facts:
 
 
 def most_frequent(result: Facts) -> float | None:
-    """The share of test rows, in percent, that are of the most frequent class: what knowing nothing gets."""
+    """The accuracy, in percent of the test rows, of always predicting the most frequent class."""
     sums = [sum(row) for row in items(result.get("confusion"))]
     return 100 * max(sums) / sum(sums) if sum(sums) else None
 
 
 def best(run: Run) -> list[int]:
-    """The iteration whose net was kept."""
+    """The iteration of the best net, in a list; empty if it is the last one."""
     found = run.train.get("best")
     return [found] if isinstance(found, int) and found != run.train.get("iterations") else []
 
 
 def errors(run: Run, kind: str) -> Facts | None:
-    """Training thin, validation bold."""
+    """Curves of the error: training thin, validation bold."""
     parts = {
         "training": (run.points("train", "error"), "@residual0", 1.1),
         "validation": (run.points("eval", "error", part="validation"), "@residual3", 2.6),
@@ -128,7 +128,7 @@ def losses(run: Run) -> Facts | None:
 
 
 def curves(run: Run, name: str, title: str, parts: Facts, unit: str, height: int) -> Facts | None:
-    """One panel of curves by iteration; a dotted line where the net that was kept was found."""
+    """One panel of curves by iteration; a dotted line marks the best net, which was kept."""
     known = {part: found for part, found in parts.items() if found[0]}
     if not known:
         return None
