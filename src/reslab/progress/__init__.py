@@ -6,7 +6,7 @@
 A display never ends the work: with a full disk, a closed pipe or a closed terminal, only the output is lost.
 """
 
-from reslab.progress.display import board, quiet, shown
+from reslab.progress.choose import board, quiet, shown
 from reslab.progress.parent import to_parent
 from reslab.progress.protocol import Phase, Progress, Rows, Steps, in_phase, silent
 from reslab.progress.stream import Lasting
