@@ -31,7 +31,7 @@ from reslab.cli import app, guesses, main
         ("train resnet50", "`reslab train` takes no argument 'resnet50'; see `reslab train --help`"),
         ("predict runs/x", "there is no `predict` for images yet; `reslab.load(RUN)` in Python gives an nn.Module"),
         ("export", "there is no `export` yet; `reslab.load(RUN)` in Python gives an nn.Module for torch.export"),
-        ("prune", "there is no `slim` yet; `reslab look lesions MODEL` measures what each block is worth"),
+        ("prune", "there is no `slim` yet; `reslab look lesions MODEL` measures how much each block matters"),
         ("trian", "`reslab` has no command 'trian'; did you mean `reslab train`?"),
         ("exprt", "`reslab` has no command 'exprt' (available: nets, train, eval, look,"),
         ("merges x", "`reslab` has no command 'merges'; did you mean `reslab look merges`?"),

@@ -32,7 +32,7 @@ def test_a_run_folder_goes_into_the_home_folder(
     capsys.readouterr()
     assert main(["train", *quick, "--out=~/run"]) == 2
     assert capsys.readouterr().err == (
-        "reslab: the home folder is not known (HOME is not set); write ~/run as a full path\n"
+        "reslab: the home folder is unknown (HOME is not set); write ~/run as a full path\n"
     )
 
 

@@ -166,16 +166,16 @@ def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
         ("runs", {}, "runs holds runs and is none: name one, such as runs/mine"),
         (".", {}, ". is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)"),
         ("runs/mine", {"net": "resnet8"}, "net names the net of a checkpoint file, and runs/mine is none"),
-        ("runs/mine", {"options": {"shortcut": "B"}}, "shortcut can be changed in a net of ours"),
-        ("w.pt", {}, 'w.pt: say which net its weights are of, such as net="resnet56"'),
+        ("runs/mine", {"options": {"shortcut": "B"}}, "shortcut can only be changed in reslab's own nets"),
+        ("w.pt", {}, 'w.pt: name the net that its weights belong to, such as net="resnet56"'),
         ("w.pt", {"net": "resnet20"}, "the checkpoint is not of this net"),
-        ("w.pt", {"net": "resnet8", "weights": False}, "as it is initialized, name it as net:resnet8"),
+        ("w.pt", {"net": "resnet8", "weights": False}, "for random initialization, use net:resnet8"),
         ("own.py", {}, "own.py: say which of its functions returns the model, such as own.py:make"),
         ("own.py:exampel", {}, "own.py has no function 'exampel'; did you mean 'example'?"),
         (
             "own.py:nothing",
             {},
-            "own.py:nothing returns dict, no nn.Module: return the model, or (model, example input)",
+            "own.py:nothing returns dict, not an nn.Module; return the model, or (model, example input)",
         ),
         ("own.py:breaks", {}, "own.py, line 25: ZeroDivisionError: division by zero"),
         ("gone.py:make", {}, "gone.py: no such file"),
@@ -238,7 +238,7 @@ def test_two_folders_with_modules_of_one_name(own: Path) -> None:
 
 
 def test_model_takes_every_kind_of_word(own: Path, zoo: Path) -> None:
-    """A run, a checkpoint, a net of ours, a Hugging Face folder, your own file."""
+    """A run, a checkpoint, a net of reslab's, a Hugging Face folder, your own file."""
     run = make_run("runs/mine")
     assert (reslab.model("runs/mine").head.bias == 1).all()
     assert not (reslab.model("runs/mine", weights=False).head.bias == 1).any()

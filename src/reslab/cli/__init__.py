@@ -1,4 +1,4 @@
-"""The command line: one file a verb. Nothing here imports torch until a verb needs it."""
+"""The command line: one file per verb. Nothing here imports torch until a verb needs it."""
 
 import errno
 import sys
@@ -19,8 +19,8 @@ from reslab.version import __version__
 
 app = App(
     name="reslab",
-    help="The laboratory for residual networks.\n\nEvery verb takes --debug (show the traceback of an error); "
-    "those that print results take --json.",
+    help="The laboratory for residual networks.\n\nEvery command accepts --debug (show the traceback of an error); "
+    "those that print results accept --json.",
     version=__version__,
     help_format="plaintext",
     version_flags=["--version"],
@@ -53,17 +53,17 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     try:
         app(expanded(words), exit_on_error=False, print_error=False, result_action="return_value")
         out.flush()
-        if out.error:  # it did not end the work; now it is all that is left to say
+        if out.error:  # it did not end the work; report it at the end
             raise out.error
     except KeyboardInterrupt:
         return failed("stopped", 130, debug=False)
     except BrokenPipeError:
-        return 141  # the reader of a pipe left: nothing to say, and nowhere to say it
+        return 141  # the reader of a pipe is gone: there is no one to report to
     except CycloptsError as error:
         return failed(guesses.sentence(error, app), 2, debug)
     except ReslabError as error:
         return failed(say.words(error), error.exit_code, debug)
-    except SystemExit as error:  # of a model's own code: none of ours raises it
+    except SystemExit as error:  # from a model's code: reslab itself does not raise it here
         return failed(f"code that was run called sys.exit({error.code!r}); nothing more was done", 1, debug)
     except MemoryError:
         return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
@@ -79,7 +79,7 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
 
 
 def refused(error: OSError, debug: bool) -> int:
-    """A path that the system refuses before any reader of ours asks for it: too long, or in a closed folder."""
+    """Report a path that the system refuses before reslab reads it: too long, or in a folder without permission."""
     if error.filename and error.errno in (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM):
         try:
             unreadable(str(error.filename), error)
@@ -89,12 +89,12 @@ def refused(error: OSError, debug: bool) -> int:
 
 
 def unforeseen(error: Exception) -> str:
-    """A sentence for an error that no part of reslab expected."""
+    """A sentence for an unexpected error."""
     text = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {text[0] if text else 'no message'}"
     if type(error).__name__ == "OutOfMemoryError" or "MPS backend out of memory" in said:
         return "out of memory on the device; a smaller --batch or --size may fit"
-    if "DefaultCPUAllocator" in said:  # a RuntimeError to torch
+    if "DefaultCPUAllocator" in said:  # torch raises a RuntimeError
         return "out of memory; a smaller --batch or --size may fit"
     return f"{said} (unexpected: please report it with what --debug shows)"
 
@@ -108,5 +108,5 @@ def failed(sentence: str, code: int, debug: bool) -> int:
 
 
 def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-    """A warning as one line, without the place in the code."""
+    """Print a warning as one line, without its place in the code."""
     print(f"reslab: warning: {say.words(message)}", file=sys.stderr)

@@ -12,9 +12,9 @@ from reslab.version import __version__
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
             "datasets", "pyarrow", "tensorboard", "openvino", "onnxruntime")  # fmt: skip
 CURE = (
-    "torchvision does not import beside this torch, and breaks timm, torchmetrics and transformers with it: the two "
-    "are of different builds. Install both from one index (README, Install) or `pip uninstall torchvision`; "
-    "reslab itself does not need it."
+    "torchvision cannot be imported with this torch, which breaks timm, torchmetrics and transformers too: they are "
+    "different builds. Install both from one index (README, Install) or `pip uninstall torchvision`; reslab itself "
+    "does not need it."
 )
 
 
@@ -62,7 +62,7 @@ def look() -> tuple[dict[str, Any], list[str]]:
 
 
 def installed(name: str) -> str | None:
-    import importlib.metadata  # slow to import, and `reslab --help` does without
+    import importlib.metadata  # slow to import, and not needed for `reslab --help`
 
     try:
         return importlib.metadata.version(name)
@@ -71,6 +71,6 @@ def installed(name: str) -> str | None:
 
 
 def imports(name: str) -> bool:
-    """Whether a package imports, tried in a process of its own: a broken one can take its process down."""
+    """Whether a package can be imported, tried in a separate process, which a broken package may crash."""
     done = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False)
     return done.returncode == 0

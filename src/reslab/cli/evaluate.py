@@ -28,7 +28,7 @@ def evaluate(
     scales: Annotated[
         list[str] | None,
         Parameter(
-            help="Fully convolutional evaluation, averaged over these lengths of the shorter side.",
+            help="Evaluate fully convolutionally, averaged over these lengths of the shorter side, in pixels.",
             negative=(),
             consume_multiple=True,
         ),
@@ -40,7 +40,7 @@ def evaluate(
     precise_bn: Annotated[
         bool, Parameter(help="First average the BatchNorm statistics over the training images.", negative=())
     ] = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
     json: Json = False,
@@ -67,7 +67,7 @@ def evaluate(
     result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
     if not json:
-        print(f"{model}: {replace(module.match, warning=None)}")  # its warning was said at loading
+        print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         print(
             f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
             f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
@@ -128,7 +128,7 @@ def of_its_data(run: Run, result: dict[str, Any]) -> bool:
 
 
 def which_counts(run: Run, result: dict[str, Any]) -> str:
-    """Which of two test errors is the run's, where training measured in another precision than this evaluation."""
+    """Which of two test errors is the run's, if training measured in another precision than this evaluation."""
     if result["part"] != "test" or not of_its_data(run, result) or not run.has("results/train.json"):
         return ""
     trained = run.read_json("results/train.json")
@@ -140,9 +140,9 @@ def which_counts(run: Run, result: dict[str, Any]) -> str:
 
 
 def keep(model: Path, result: dict[str, Any]) -> str | None:
-    """Store the result in a run folder and draw its page anew; a lone file has neither.
+    """Store the result in a run folder and redraw its page; for a checkpoint file, do nothing.
 
-    eval.json is the test error of the run's own data, the headline of its page; other images have files of their own.
+    eval.json is the test error on the run's own data, the headline of its page; other data get separate files.
     """
     if not model.is_dir():
         return None
@@ -155,6 +155,6 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
         store(run, "-".join(parts), result, of=result["data"]["fingerprint"])
         return str(write(model))
     except ReslabError as error:
-        # The measurement is printed all the same. Without what `error` advises: there is no --out here.
+        # The measurement is printed anyway. The error's advice is omitted: there is no --out here.
         warnings.warn(f"the result is not on the page of the run: {say.words(error).partition(';')[0]}", stacklevel=2)
         return None

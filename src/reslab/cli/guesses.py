@@ -1,4 +1,4 @@
-"""What people type that is not here: a sentence that says what is. Shown only where every flag that it names exists."""
+"""Sentences for options and commands that people expect but that do not exist, shown if all flags they name exist."""
 
 import difflib
 import re
@@ -33,7 +33,7 @@ VALIDATION = ("the validation part is set with --validation, as a share or a num
 SEVERAL = ("a training runs on one device; `reslab study` runs several trainings in parallel (--jobs)",)
 QUIET = ("progress is written to standard error; add 2>/dev/null to hide it",)
 
-OPTIONS: dict[str, tuple[str, ...]] = {  # by name; the first sentence whose flags the command has is shown
+OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose flags the command has is shown
     **dict.fromkeys(("pretrained", "weights", "init-from", "from-pretrained", "checkpoint", "ckpt", "finetune",
                      "from-checkpoint", "load"), FROM_WEIGHTS),
     **dict.fromkeys(("gpu", "gpus", "cuda", "cpu", "mps", "use-gpu", "no-cuda", "accelerator"), DEVICE),
@@ -90,7 +90,7 @@ VERBS: dict[str, str] = {
         "training image classifiers from trained weights is not available yet; `reslab qa train --encoder NAME` starts "
         "from a pretrained encoder")),
     **dict.fromkeys(("slim", "prune", "cut", "compress", "shrink", "distill", "quantize"), (
-        "there is no `slim` yet; `reslab look lesions MODEL` measures what each block is worth")),
+        "there is no `slim` yet; `reslab look lesions MODEL` measures how much each block matters")),
     "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
     **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
     "resume": "resume a stopped training: `reslab train --resume`",
@@ -122,7 +122,7 @@ def sentence(error: CycloptsError, app: App) -> str:
 
 
 def option(word: str, command: str, known: set[str], app: App) -> str:
-    """What to say of an option that the command does not have."""
+    """The sentence for an option that the command does not have."""
     name = word.lstrip("-").replace("_", "-").lower()
     for text in OPTIONS.get(name.removeprefix("no-"), ()):
         if set(flags_of(text)) <= known:
@@ -137,12 +137,12 @@ def option(word: str, command: str, known: set[str], app: App) -> str:
 
 
 def flags_of(text: str) -> list[str]:
-    """The flags that a sentence gives for this command: not those in `the words of another command`."""
+    """The flags in a sentence, except those within `another command`."""
     return re.findall(r"--[a-z][a-z-]*", re.sub(r"`[^`]*`|\(--[a-z]+\)", "", text))
 
 
 def verb(word: str, command: str, group: App, app: App) -> str:
-    """What to say of a command that does not exist."""
+    """The sentence for a command that does not exist."""
     here = [name for name in group if not name.startswith("-")]
     if command == "reslab look" and re.search(r"[:/.]", word):
         return f"name an analysis before the model, such as `{command} all {word}` (available: {', '.join(here)})"
@@ -159,7 +159,7 @@ def verb(word: str, command: str, group: App, app: App) -> str:
 
 
 def commands(app: App) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    """Every command that does something, with the names of its options."""
+    """Every runnable command, with the names of its options."""
 
     def below(group: App, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
         for name in group:

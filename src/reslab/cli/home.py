@@ -1,4 +1,4 @@
-"""~ in the words of a command. A shell expands --out ~/x; not --out=~/x, nor what a script quotes."""
+"""Expand ~ in a command's words. A shell expands --out ~/x, but neither --out=~/x nor a quoted word."""
 
 import os
 import re
@@ -20,5 +20,5 @@ def in_home(word: str) -> str:
         return word
     path = os.path.expanduser(match[2])
     if path == match[2] or os.environ.get("HOME") == "":
-        raise UsageError(f"the home folder is not known (HOME is not set); write {match[2]} as a full path")
+        raise UsageError(f"the home folder is unknown (HOME is not set); write {match[2]} as a full path")
     return (match[1] or "") + path

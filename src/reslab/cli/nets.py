@@ -1,4 +1,4 @@
-"""reslab nets: what can be built, and what it costs."""
+"""reslab nets: which nets can be built, and what they cost."""
 
 import shlex
 from dataclasses import asdict
@@ -46,7 +46,7 @@ def nets(
 
 
 def count_all(options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[UsageError]]:
-    """The row of each net that takes these options, and why the others refuse. Raises UsageError where all do."""
+    """(rows of the nets that accept these options, errors of the others). Raises UsageError if none accepts them."""
     from reslab.nets import count, names, spec
 
     rows: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ def draw_one(name: str, options: dict[str, Any], changed: dict[str, Any], json: 
 
 
 def draw(one: Any, counts: Any, found: list[Any]) -> None:
-    """One net as a table of its stages: repeated layers folded, as in the paper's Table 1."""
+    """Print one net as a table of its stages, with repeated blocks folded as in the paper's Table 1."""
     rows = [
         (stage, f"{count} x [ {body} ]" if count > 1 else body, "x".join(map(str, shape)), f"{held:,}",
          say.millions(macs), field or "–")

@@ -1,4 +1,4 @@
-"""Flags that several verbs share. None means: not given, so the recipe, net or data decide."""
+"""Flags that several verbs share. None: not given, so the recipe, net or data decide."""
 
 import typing
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ RECIPE_HELP = {
 
 
 def whole(kind: Any, tokens: Sequence[Token]) -> int:
-    """A whole number; cyclopts by itself rounds 1.5 to 2."""
+    """A whole number; cyclopts would round 1.5 to 2."""
     try:
         return int(tokens[0].value)
     except ValueError:
@@ -76,7 +76,7 @@ def flags_of(
 ) -> type:  # fmt: skip
     """A dataclass with the fields of `kind` that have a help text as flags.
 
-    `only_on`: switches that have no --no-NAME. `optional`: each is None where it is not given.
+    `only_on`: switches without a --no-NAME. `optional`: flags that are not given are None.
     """
     hints, defaults = typing.get_type_hints(kind), {f.name: f.default for f in fields(kind)}
     made = []
@@ -90,12 +90,12 @@ def flags_of(
         flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter, negative=negative)
         made.append((key, Annotated[hint, flag], field(default=None if optional else defaults[key])))
     flags = make_dataclass(f"{kind.__name__}Flags", made, kw_only=True, frozen=True)
-    flags.__module__ = __name__  # cyclopts takes a class of "types" for one of Python's own, without fields
+    flags.__module__ = __name__  # cyclopts would treat a class of the module "types" as a builtin, without fields
     return flags
 
 
 NOT_OF_TABLES = [key for key in IMAGES if key not in ("validation", "label_smoothing")]
-GROUP = Parameter(name="*", group="Recipe (each replaces the recipe's own)")
+GROUP = Parameter(name="*", group="Recipe (an option replaces the recipe's value)")
 
 if typing.TYPE_CHECKING:
     RecipeFlags = Any
@@ -116,7 +116,8 @@ class _NetFlags:
         Parameter(help="Shortcut option A, B or C; none: the plain net."),
     ] = None
     block: Annotated[
-        Literal["basic", "bottleneck"] | None, Parameter(help="Block of two 3x3 convolutions, or 1x1, 3x3, 1x1.")
+        Literal["basic", "bottleneck"] | None,
+        Parameter(help="Two 3x3 convolutions per block (basic), or 1x1, 3x3, 1x1 (bottleneck)."),
     ] = None
     activation: Annotated[
         Literal["post", "pre"] | None,
@@ -133,13 +134,13 @@ class _NetFlags:
     init: Annotated[
         str | None, Parameter(help="Initialization: he, he-in, xavier, orthogonal, torch or normal:STD.")
     ] = None
-    norm: Annotated[bool | None, Parameter(help="BatchNorm after each convolution.")] = None
+    norm: Annotated[bool | None, Parameter(help="Use BatchNorm after each convolution.")] = None
     zero_last_norm: Annotated[bool | None, Parameter(help="Initialize the last BatchNorm of each branch to zero.")] = (
         None
     )
 
 
-NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (each replaces the named net's own)")]
+NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (an option replaces the named net's value)")]
 
 
 @dataclass(frozen=True, kw_only=True)

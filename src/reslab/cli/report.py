@@ -1,4 +1,4 @@
-"""reslab report: runs and studies as a page."""
+"""reslab report: draw runs and studies as a page."""
 
 from pathlib import Path
 from typing import Annotated

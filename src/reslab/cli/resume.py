@@ -1,4 +1,4 @@
-"""--resume, as the three `train` commands take it."""
+"""--resume, for the three `train` commands."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from reslab.nets.specs import FAMILIES
 from reslab.run import Run
 
 Resume = Annotated[bool, Parameter(help="Resume the newest unfinished run, or the one in --out.", negative=())]
-MEMBERS = "members.json"  # of a folder that holds several nets of one table
+MEMBERS = "members.json"  # in a folder of several nets trained on one table
 
 
 def to_resume(use: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
-    """The run folder to resume in: `out`, or the newest unfinished one of a net for "images", "questions" or "tables".
+    """The run folder to resume: `out`, or the newest unfinished one of a net for "images", "questions" or "tables".
 
-    `settings`: what was given beside --resume, by name, None where it was not. Raises UsageError where anything was,
-    and where there is no such run.
+    `settings`: the other options by name, None if not given. Raises UsageError if any was given, or if there is no
+    such run.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     names = ["the file"] if given.pop("FILE", None) is not None else []
@@ -32,7 +32,7 @@ def to_resume(use: str, out: Path | None, settings: Mapping[str, Any]) -> Run:
 
 
 def newest(use: str) -> Run:
-    """The newest unfinished run under runs/ of such a net; for a member of several nets, the folder that holds them."""
+    """The newest unfinished run of such a net under runs/; for a member of an ensemble, the ensemble's folder."""
     from reslab.train.folder import finished
 
     found = [spec.parent for spec in Path("runs").glob("**/spec.json") if not finished(spec.parent)]
@@ -45,5 +45,5 @@ def newest(use: str) -> Run:
 
 
 def use_of(folder: Path) -> str:
-    """What the net of a run folder is for; one of an unknown family is left to the command for images to name."""
+    """What the net of a run folder is for; an unknown family is left to the images command, which reports it."""
     return FAMILIES.get(Run(folder).read_json("spec.json").get("family", ""), "images")

@@ -1,4 +1,4 @@
-"""How verbs print: a table for people, JSON for programs."""
+"""Print results: tables for people, JSON for programs."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from reslab.errors import Argument, Sentence, Worded
 
-NAMES = {  # arguments that Python's functions take under another name than the command line
+NAMES = {  # arguments with another name on the command line than in Python
     "folder": "folder with --out",
     "test_word": "--test",
 }
@@ -30,12 +30,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     for row in rows:
         drawn.add_row(*(str(cell) for cell in row))
     console = Console()
-    # A pipe has no width of its own: never cut a number there.
+    # A pipe has no width: never cut a number there.
     (console if console.is_terminal else Console(width=200)).print(drawn)
 
 
 def flags(options: dict[str, Any]) -> list[str]:
-    """Options as the words that give them: {"shortcut": "B", "norm": False} -> --shortcut B --no-norm."""
+    """Options as command-line words: {"shortcut": "B", "norm": False} -> --shortcut B --no-norm."""
     words = []
     for key, value in options.items():
         name = key.replace("_", "-")
@@ -49,28 +49,28 @@ def flags(options: dict[str, Any]) -> list[str]:
 
 
 def words(sentence: object) -> str:
-    """A sentence, or that of an error or a warning, with the library's arguments as flags."""
+    """A sentence, or the message of an error or warning, with the library's arguments written as flags."""
     if isinstance(sentence, Worded):
         sentence = sentence.sentence
     return sentence.worded(argument) if isinstance(sentence, Sentence) else str(sentence)
 
 
 def argument(one: Argument) -> str:
-    """An argument of the library as it is given here: validation=0 is --validation 0."""
+    """An argument of the library as a flag: validation=0 becomes --validation 0."""
     if one.value is ...:
         return NAMES.get(one.name, f"--{one.name.replace('_', '-')}")
     return shlex.join(flags({one.name: one.value}))
 
 
 def skipped(names: Sequence[str]) -> None:
-    """Warn of images that could not be read, naming the first."""
+    """Warn about images that could not be read, naming the first few."""
     if names:
         more = ", ..." if len(names) > 3 else ""
         print(f"warning: broken images skipped: {len(names)} ({', '.join(names[:3])}{more})")
 
 
 def problems(report: Any) -> None:
-    """Warn of what was wrong with questions or a table, each line once."""
+    """Warn about problems in questions or a table, each line once."""
     for line in map(words, dict.fromkeys(report.lines())):
         print(f"warning: {line}" if line[0] != " " else line, file=sys.stderr)
 

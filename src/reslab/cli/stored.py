@@ -1,4 +1,4 @@
-"""Results of `eval` in a run folder: one of every file or data set, whatever their names."""
+"""Results of `eval` in a run folder: one for each file or data set, even if their names are equal."""
 
 import itertools
 from typing import Any
@@ -9,7 +9,7 @@ from reslab.run import Run
 def ending(run: Run, start: str, of: str) -> str:
     """ "", "-2", "-3", ...: the first END for which results/START{END}.json holds no result of something else.
 
-    `of`: a path or a fingerprint; two files may have one name. What was measured on the same before is replaced.
+    `of`: a path or a fingerprint, as two files may have the same name. An earlier result for the same is replaced.
     """
     for end in itertools.chain([""], (f"-{k}" for k in itertools.count(2))):
         name = f"results/{start}{end}.json"

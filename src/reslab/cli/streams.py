@@ -1,4 +1,4 @@
-"""Standard streams for one command: none is missing, and a full disk or a reader that left does not end the work."""
+"""Standard streams of a command: never missing, and a full disk or a closed pipe does not end the work."""
 
 import io
 import os
@@ -13,16 +13,16 @@ STANDARD = (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w"))
 
 
 def open_closed() -> None:
-    """Open /dev/null for each stream that was closed before the start, as a daemon's are.
+    """Open /dev/null for each standard stream that was closed before the start, as in a daemon.
 
-    Python leaves such a stream None, and the next file that is opened would get its number: what a library writes to
-    standard error would go into the run folder.
+    Python sets such a stream to None, and the next file opened would get its number: a library's messages to standard
+    error would go into a file of the run folder.
     """
     for name, number, mode in STANDARD:
         if getattr(sys, name) is not None:
             continue
         try:
-            os.fstat(number)  # another file has the number by now: leave it alone
+            os.fstat(number)  # another file has the number by now
         except OSError:
             null = os.open(os.devnull, os.O_RDWR)
             if null != number:
@@ -34,11 +34,11 @@ def open_closed() -> None:
 
 @contextmanager
 def lasting_output() -> Iterator[Lasting]:
-    """Standard output and error for the work of one command; standard output, to ask at the end what it met."""
+    """Inside, standard output and error cannot end the work; yields standard output, which keeps its first `error`."""
     open_closed()
     out, err = sys.stdout, sys.stderr
     if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+        out.reconfigure(errors="backslashreplace")  # a file's name may contain bytes that are not text
     kept: list[Any] = [Lasting(out), Lasting(err)]
     sys.stdout, sys.stderr = kept
     try:
@@ -50,7 +50,7 @@ def lasting_output() -> Iterator[Lasting]:
 
 
 def drop_unwritten(stream: Any) -> None:
-    """Write what a buffer still holds; where that fails, let it go nowhere: at exit it would fail once more."""
+    """Write what the buffer still holds; if that fails, discard it, so that it does not fail again at exit."""
     try:
         stream.flush()
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ app = App(name="study", help="Run a whole experiment and write a page with its r
 @app.command
 def degradation(
     *,
-    data: Annotated[str, Parameter(help="As for `reslab train`.")] = "digits",
+    data: Annotated[str, Parameter(help="Data, as for `reslab train`.")] = "digits",
     depths: Annotated[list[int], Parameter(help="Depths to compare.", consume_multiple=True, negative=())] = [20, 56],  # noqa: B006
     seeds: Annotated[int, Parameter(help="Runs per net; seeds count up from --seed.")] = 3,
     recipe: Annotated[
@@ -30,15 +30,15 @@ def degradation(
     ] = None,
     out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
     jobs: Annotated[int, Parameter(help="Trainings in parallel; 0: one per core, or one on an accelerator.")] = 0,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
     recipe_flags: RecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train plain nets and their residual twins at several depths: does depth hurt, and do shortcuts cure it?
+    """Train plain and residual nets of several depths: does depth hurt training, and do shortcuts fix it?
 
-    Goes on where it was stopped; runs that are finished are not run again.
+    Run the same command again to resume; finished runs are not repeated.
     """
     name = recipe or RECIPES.get(data, "paper-cifar")
     chosen = read(name, **given(recipe_flags))
@@ -75,8 +75,8 @@ def degradation(
 
 
 def show(result: dict[str, Any]) -> None:
-    """The table and the verdicts in the terminal."""
-    columns = ("net", "n", "training error", "of final weights", "test error")
+    """Print the table and the verdicts."""
+    columns = ("net", "n", "training error", "with final weights", "test error")
     cells = [
         (row["net"], row["n"], *(spread(row, k) for k in ("train", "train_eval", "test"))) for row in result["table"]
     ]

@@ -29,7 +29,7 @@ def train(
     ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
     resume: Resume = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
     recipe_flags: RecipeFlags | None = None,
@@ -89,5 +89,5 @@ def work(run: Run, data: Any, device: str) -> dict[str, Any]:
 
 def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
     """The data's flags, with the loading options that the recipe needs."""
-    # For `scale` every size is decoded anew from the file, so nothing is kept decoded.
+    # `scale` decodes the file again for every size, so nothing is kept decoded.
     return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}

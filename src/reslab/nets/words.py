@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 WORDS = Sentence(
     "a run folder; a checkpoint file, with ",
     arg("net"),
-    "; net:NAME, a net of ours as it is initialized; a folder of Hugging Face's or hf:NAME (extra text; only "
-    "safetensors are read); timm:NAME or torchvision:NAME where installed; or "
-    "FILE.py:FUNCTION, your own Python file, which is run: the function returns the model, or (model, example input), "
-    "or (model, example input, labels)",
+    "; net:NAME, a net of reslab's with random weights; a Hugging Face folder or hf:NAME (extra `text`; only "
+    "safetensors are read); timm:NAME or torchvision:NAME, if installed; or FILE.py:FUNCTION: your Python file is run, "
+    "and the function returns the model, (model, example input) or (model, example input, labels)",
 )
 CUTOFF = 0.8  # of difflib, for names that are guessed at
 Kind = Literal["images", "causal", "masked", "encoder", "own"]
@@ -78,16 +77,16 @@ def model(
 ) -> "nn.Module":  # fmt: skip
     """The model that a word names, on the CPU. The words, as in `reslab look --help`:
 
-        reslab.model("runs/cifar")                   # a run folder: its trained net; weights=False: as it started
+        reslab.model("runs/cifar")                   # a run folder: its trained net; weights=False: as initialized
         reslab.model("w.th", net="resnet20")         # a checkpoint file of weights
-        reslab.model("net:resnet56", shortcut="B")   # a net of ours, as initialized by the seed
+        reslab.model("net:resnet56", shortcut="B")   # one of reslab's nets, initialized by the seed
         reslab.model("hf:google/vit-base-patch16-224")  # Hugging Face, or the path of such a folder (safetensors only)
-        reslab.model("timm:resnet18")                # timm or torchvision: as initialized, where it is installed
-        reslab.model("torchvision:resnet18", weights=True)  # with its trained weights, downloaded once
-        reslab.model("mine.py:make")                 # your own file, which is run: what its function returns
+        reslab.model("timm:resnet18")                # timm or torchvision, if installed: random weights
+        reslab.model("torchvision:resnet18", weights=True)  # with pretrained weights, downloaded once
+        reslab.model("mine.py:make")                 # your own file is run; the function returns the model
 
-    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net, `options` a net of ours. torch's random
-    state, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one sentence.
+    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net; `options` also those of net:NAME. torch's
+    random state, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one sentence.
     """
     import torch
 
@@ -101,21 +100,23 @@ def load(
 ) -> Loaded:  # fmt: skip
     """The model that a word names (see WORDS), on the CPU.
 
-    `net` and `options` (shortcut, norm, ...) are of a checkpoint file's net. `weights`: False takes any model as it is
-    initialized (by `seed`; a run's by its own), True fetches timm's and torchvision's. `shape_only`: of a Hugging Face
-    model without weights take the shapes alone, as FakeTensors. Raises UsageError or ReslabError in one sentence.
+    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net. `weights`: False returns any model as
+    initialized (by `seed`, or a run's own seed), True downloads those of timm and torchvision. `shape_only`: a Hugging
+    Face model without weights has only shapes, as FakeTensors. Raises UsageError or ReslabError in one sentence.
     """
     import torch
 
-    options, path = options or {}, Path(os.path.expanduser(word))  # of an unknown user: as it stands
+    options, path = options or {}, Path(os.path.expanduser(word))  # unchanged for an unknown user
     torch.manual_seed(seed)
     origin, _, rest = word.partition(":")
     file, _, function = word.rpartition(":")
     if not word:
-        raise UsageError("an empty word names no model: take ", WORDS)
+        raise UsageError("an empty word names no model; name ", WORDS)
     if net is None and options and origin != "net":
         raise UsageError(
-            f"{', '.join(options)} can be changed in a net of ours: a checkpoint with ", arg("net"), ", or net:NAME"
+            f"{', '.join(options)} can only be changed in reslab's own nets: a checkpoint with ",
+            arg("net"),
+            ", or net:NAME",
         )
     if path.is_file() and path.suffix != ".py":
         return checkpoint(path, net, options, weights)
@@ -187,19 +188,21 @@ def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bo
         filters, matrices = [t for t in state if t.dim() == 4], [t for t in state if t.dim() == 2]
         sizes = {"channels": filters[0].shape[1], "classes": matrices[-1].shape[0]} if filters and matrices else {}
     if weights is False:
-        raise UsageError(f"{path} holds weights: for the net as it is initialized, name it as net:{net or 'NAME'}")
+        raise UsageError(f"{path} holds weights; for random initialization, use net:{net or 'NAME'}")
     try:
         module = load_net(path, net, **{**sizes, **options})
     except UsageError as error:
         if net is None:
-            raise UsageError(f"{path}: say which net its weights are of, such as ", arg("net", "resnet56")) from error
+            raise UsageError(
+                f"{path}: name the net that its weights belong to, such as ", arg("net", "resnet56")
+            ) from error
         raise
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
                   notes=(str(module.match),))  # fmt: skip
 
 
 def fresh(word: str, name: str, options: dict[str, Any]) -> Loaded:
-    """A net of ours as it is initialized."""
+    """One of reslab's nets with random weights."""
     from reslab.nets import net
 
     module = net(name, **options)
@@ -212,7 +215,7 @@ def of(module: Any) -> tuple[int, int, int]:
 
 
 def hugging(word: str, name: str, weights: bool, shape_only: bool) -> Loaded:
-    """A model of Hugging Face's."""
+    """A Hugging Face model."""
     found = foreign.transformers_model(name, weights=weights, shape_only=shape_only)
     title = Path(name).resolve() if Path(name).is_dir() else Path(name)
     short = title.parent.name if title.name == "model" else title.name  # packages keep it in a folder `model`
@@ -230,15 +233,15 @@ def own(word: str, file: Path, function: str) -> Loaded:
         (*given, None, None)[:3] if isinstance(given, tuple | list) and given else (given, None, None)
     )
     if not isinstance(model, nn.Module):
-        raise UsageError(f"{word} returns {type(model).__name__}, no nn.Module: return the model, or (model, example "
-                         "input), or (model, example input, labels)")  # fmt: skip
+        raise UsageError(f"{word} returns {type(model).__name__}, not an nn.Module; return the model, or (model, "
+                         "example input), or (model, example input, labels)")  # fmt: skip
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
     )
 
 
 def unknown(word: str, path: Path) -> str:
-    """What was tried for a word that names nothing, and the nearest names."""
+    """The sentence for a word that names nothing, with the nearest names."""
     from reslab.nets import names
     from reslab.nets.catalog import elsewhere
 

@@ -171,7 +171,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (
             2,
             ["influence", "own.py:plain"],
-            "a branch with weights was found; responses, gradients and lesions can be looked at",
+            "a branch with weights was found; responses, gradients and lesions can still be measured",
         ),
         (2, ["influence", "own.py:bare"], "own.py:bare needs data: give --data cifar10, a folder or"),
         (
@@ -208,13 +208,13 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
             "device 'quantum' is not available on this",
         ),
         (2, ["influence", "own.py:example", "--out", "own.py"], "own.py is a file; choose a folder with --out"),
-        (2, ["influence", "own.py:example", "--out", "."], ". is not empty and holds no results of `reslab look`"),
+        (2, ["influence", "own.py:example", "--out", "."], ". is not empty and has no results of `reslab look`"),
         (
             2,
             ["paths", "own.py:example", "--sample", "-1"],
             "sample must be zero or more and chunk positive, got -1",
         ),
-        (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is named twice; there is nothing to"),
+        (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is given twice; there is nothing to"),
         (2, ["responses", "own.py:example", "gone"], "checkpoint file or Hugging Face folder named 'gone'"),
         (2, ["influence"], "MODEL"),
         (2, ["responses"], "MODELS"),

@@ -94,7 +94,7 @@ def test_standard_input(
     [
         (["What?", "--context"], "there is no text to search: name files, folders or - after --context"),
         (["What?", "--context", "gone.txt"], "gone.txt: no such file or folder"),
-        (["What?", "--context", "bare"], "bare holds no .txt files; name others one by one"),
+        (["What?", "--context", "bare"], "bare contains no .txt files; name other files individually"),
         (["What?", "--context", "empty.txt"], "there is no text to search: empty.txt is empty"),
         (["What?", "--context", "empty.txt", "blank.txt"],
          "there is no text to search: empty.txt, blank.txt are empty"),

@@ -99,7 +99,7 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["train"], 2, "say which questions to train on, with --data: a folder of questions"),
+        (["train"], 2, "name the questions to train on with --data: a folder of questions"),
         (["train", "--data", "none.json"], 2, "no such file of questions: none.json"),
         (["train", "--data", "notes.txt"], 2, "notes.txt"),
         (["train", "--data", "broken.json"], 1, "broken.json is damaged"),
@@ -125,7 +125,7 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
         (["eval"], 2, "name a run folder, or a file of --predictions with its --data"),
         (["eval", "nowhere"], 2, "nowhere is not a run folder"),
-        (["eval", "--predictions", "mine.json"], 2, "say which questions they answer, with --data"),
+        (["eval", "--predictions", "mine.json"], 2, "name the questions that they answer with --data"),
         (["eval", "--predictions", "none.json", "--data", "facts.json"], 2, "none.json: no such file of predictions"),
         (["eval", "--predictions", "facts.json", "--data", "facts.json"], 2, "facts.json holds no predictions"),
         (["eval", "--predictions", "broken.json", "--data", "facts.json"], 1, "broken.json is damaged"),
@@ -136,8 +136,8 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
             "mine.json has no prediction for any question",
         ),
         (["compare", "--data", "facts.json", "--encoder", "small"], 2, "needs a pretrained encoder"),
-        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x"], 2, "rates are given as HEAD=RATE"),
-        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x=1"], 2, "there is no head 'x'"),
+        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x"], 2, "rates must be HEAD=RATE"),
+        (["compare", "--data", "facts.json", "--encoder", "b", "--rates", "x=1"], 2, "this comparison has no head 'x'"),
     ],
 )
 def test_mistakes(words: list[str], code: int, sentence: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -358,7 +358,7 @@ def test_mistakes_of_training(
         (["eval", "run", "untold.csv"], 2, "no column named 'pays'"),
         (["eval", "run", "strange.csv"], 2, "row 1 of the target is 'perhaps', which was not in training"),
         (["eval", "run", "people.csv", "--target", "town"], 2, "the target 'town' has no value in row"),
-        (["eval", "saved", "people.csv"], 2, "saved does not say which column it predicts: name it with --target"),
+        (["eval", "saved", "people.csv"], 2, "saved does not store which column it predicts: name it with --target"),
         (["predict", "unfinished", "people.csv"], 2, "unfinished cannot predict yet: its training is not finished"),
         (["predict", "lost", "people.csv"], 1, "lost/weights.safetensors is missing; restore a copy of it"),
         (["predict", "cut", "people.csv"], 1, "cut/weights.safetensors"),

@@ -25,7 +25,7 @@ def test_digits_are_the_same_everywhere() -> None:
 def test_no_home_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "expanduser", lambda self: (_ for _ in ()).throw(RuntimeError("no home")))
     monkeypatch.delenv("RESLAB_DATA", raising=False)
-    with pytest.raises(UsageError, match=r"home folder is not known .HOME is not set.; name the .* with root"):
+    with pytest.raises(UsageError, match=r"home folder is unknown .HOME is not set.; name the .* with root"):
         load("cifar10")
     assert len(load("digits").classes) == 10  # needs no folder
 

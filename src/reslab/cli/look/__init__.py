@@ -1,4 +1,4 @@
-"""reslab look: what does each block of a residual network do? Any model's."""
+"""reslab look: what does each block of a residual network do? For any model."""
 
 from reslab.cli.look.verbs import app
 

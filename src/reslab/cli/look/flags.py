@@ -12,10 +12,10 @@ from reslab.cli.options import DataFlags, NetFlags, flags_of, whole
 from reslab.subject.inputs import Wanted
 
 INPUT_HELP = {
-    "data": "Images as for `reslab train`, by default the run's own. For language models and encoders texts: "
-    "a .txt, .json (SQuAD's form), .jsonl or .parquet file.",
+    "data": "Images, as for `reslab train` (default: the run's own). For language models and text encoders: "
+    "a .txt, .json (SQuAD format), .jsonl or .parquet file.",
     "part": "Which part of the data to use.",
-    "samples": "Number of samples, drawn at random (default: 1000 images or 100 windows).",
+    "samples": "Number of randomly chosen samples (default: 1000 images or 100 windows).",
     "batch": "Samples per pass (default: 100 images or 10 windows). Controls memory use.",
     "normalize": "Normalization of a model not trained with reslab (default: the model's own, or imagenet).",
     "labels": "Use --no-labels if the data's labels differ from the classes the model was trained on.",
@@ -51,7 +51,7 @@ class _ModelFlags:
             "models get one subfolder each."
         ),
     ] = None
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto"
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="Precision of weights and inputs.")] = "fp32"
     threads: Annotated[int, Parameter(help="Number of CPU threads; 0: PyTorch's default.", converter=whole)] = 0
 
@@ -76,7 +76,7 @@ LookFlags = Annotated[_LookFlags, Parameter(name="*")]
 
 
 def again(word: str, flags: _LookFlags) -> str:
-    """The words that name the same model and inputs once more."""
+    """The command-line words for the same model and inputs, for the next command."""
     words = [word]
     for group in (flags.model, flags.net, flags.given, flags.data):
         for field in fields(group) if group else ():

@@ -14,7 +14,7 @@ from reslab.run import Run, command_line
 
 
 def folder(loaded: Loaded, out: Path | None, several: bool) -> Run:
-    """Where the results go. Raises UsageError for a folder that holds something else."""
+    """The folder for the results. Raises UsageError if it holds something else."""
     own = loaded.run if not loaded.initial else None
     if out is not None:
         run = Run(out / loaded.name if several else out)
@@ -27,7 +27,7 @@ def folder(loaded: Loaded, out: Path | None, several: bool) -> Run:
     if not run.has("look.json"):
         if any(run.folder.iterdir()):
             raise UsageError(
-                f"{run.folder} is not empty and holds no results of `reslab look`; choose another folder with --out"
+                f"{run.folder} is not empty and has no results of `reslab look`; choose another folder with --out"
             )
         return run
     unlike = differing(run.read_json("look.json", "model")["model"], loaded.describe())
@@ -37,7 +37,7 @@ def folder(loaded: Loaded, out: Path | None, several: bool) -> Run:
 
 
 def differing(there: dict[str, Any], now: dict[str, Any]) -> str:
-    """In what two models differ, in words; nothing where they are one."""
+    """How two models differ, in words; "" if they do not."""
     if there.get("spec") and now["spec"]:
         there, now = {**there, **there["spec"], "spec": None}, {**now, **now["spec"], "spec": None}
     keys = [key for key in now if key not in ("name", "notes") and list_of(there.get(key)) != list_of(now[key])]
@@ -49,7 +49,7 @@ def list_of(value: Any) -> Any:
 
 
 def keep(subject: Any, verb: str, found: Any, *, seconds: float, **settings: Any) -> str:
-    """Store a result as results/look-VERB.json and what it is of in look.json; says what was replaced."""
+    """Store a result in results/look-VERB.json and its model in look.json; returns a line that names the file."""
     run, name = subject.run, f"results/look-{verb}.json"
     known = run.read_json("look.json") if run.has("look.json") else {}
     before = known.get("seen", {}).get(verb)
@@ -66,11 +66,11 @@ def keep(subject: Any, verb: str, found: Any, *, seconds: float, **settings: Any
 
 
 def draw(runs: Sequence[Run], out: Path | None = None) -> str | None:
-    """The page of what was seen in a folder, or of several side by side; None, with a warning, where it cannot be."""
+    """Write the page of one folder, or of several side by side; its path, or None, with a warning, if it fails."""
     from reslab.report import look as pages
 
     try:
         return str(pages.write([run.folder for run in runs], out=out))
-    except ReslabError as error:  # what was measured is stored all the same
+    except ReslabError as error:  # the results are stored anyway
         warnings.warn(f"the page was not written: {words(error).partition(';')[0]}", stacklevel=2)
         return None

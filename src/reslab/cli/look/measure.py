@@ -1,4 +1,4 @@
-"""Measure one thing in a model or in several, print its main numbers, keep it, draw the page."""
+"""Run one measurement on one or more models, print its main numbers, store it and draw the page."""
 
 import time
 from collections.abc import Sequence
@@ -19,29 +19,29 @@ from reslab.subject.inputs import Wanted, check
 from reslab.subject.subject import Subject
 
 VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`
-UNITS = {  # what a step of each is
+UNITS = {  # the unit of progress of each
     "responses": "batches", "gradients": "batches", "lesions": "samples", "influence": "batches",
     "readout": "samples", "paths": "passes",
 }  # fmt: skip
 NEED_MERGES = ("influence", "readout", "paths")
-DRAWN, PATH_SAMPLES = 2, {"images": 64, "texts": 16}  # by default: each path drawn costs a sample's backward pass
+DRAWN, PATH_SAMPLES = 2, {"images": 64, "texts": 16}  # default: each sampled path takes a backward pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Looked(Subject):
-    """What is looked at, and where the results go."""
+    """The model and inputs to measure, and where the results go."""
 
     run: Run
-    again: str  # the words that name model and inputs, for the next command
+    again: str  # command-line words for the model and inputs, for the next command
 
     def first(self, n: int) -> "Looked":
         return replace(self, inputs=self.inputs.first(n))
 
 
 def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: bool = False) -> Looked:
-    """What `word` and the flags name; without `data` an example of any numbers is enough.
+    """The model and inputs that `word` and the flags name; without `data`, a random example is enough.
 
-    Raises UsageError or ReslabError in one sentence, before anything is measured.
+    Raises UsageError or ReslabError before anything is measured.
     """
     import torch
 
@@ -65,12 +65,12 @@ def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: boo
 
 
 def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
-    """Measure one thing, store it; the result, and a line that says where it lies."""
+    """Run one measurement and store it; returns the result and a line that names its file."""
     from reslab import look as measures
 
     if verb in NEED_MERGES and not any(merge.reachable for merge in subject.merges):
-        why = subject.merges.notes[0] if subject.merges.notes else "none of its merges can be acted on"
-        raise UsageError(f"{why}; responses, gradients and lesions can be looked at all the same")
+        why = subject.merges.notes[0] if subject.merges.notes else "none of its blocks can be disabled"
+        raise UsageError(f"{why}; responses, gradients and lesions can still be measured")
     options = {key: value for key, value in options.items() if value is not None}
     if verb == "lesions":
         options["seed"] = subject.settings["seed"]
@@ -89,7 +89,7 @@ def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
 
 
 def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
-    """Measure one thing, print its main numbers, draw the page."""
+    """Run one measurement, print its main numbers and draw the page."""
     found, line = look(subject, verb, **options)
     if not json:
         getattr(text, verb)(found)
@@ -103,11 +103,11 @@ def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
 
 
 def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **options: Any) -> None:
-    """Measure one thing in each model, every result in its model's own folder, and draw them on one page."""
+    """Run one measurement on each model, store each result in its model's folder, and draw one page."""
     several, out = len(words) > 1, flags.model.out if flags and flags.model else None
     twice = next((word for i, word in enumerate(words) if word in words[:i]), None)
     if twice:
-        raise UsageError(f"{twice} is named twice; there is nothing to compare")
+        raise UsageError(f"{twice} is given twice; there is nothing to compare")
     looked, results = [meet(word, flags, several=several) for word in words], []
     for word, subject in zip(words, looked, strict=True):
         found, line = look(subject, verb, **options)
@@ -128,7 +128,7 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
 
 
 def following(subject: Looked, verb: str, page: str | None) -> None:
-    """Where the page is, and what to do next."""
+    """Print where the page is, and the next command."""
     order = ["merges", *VERBS]
     after = order[order.index(verb) + 1] if verb in order and verb != order[-1] else "all"
     if page:
@@ -143,5 +143,5 @@ def following(subject: Looked, verb: str, page: str | None) -> None:
 
 
 def plain(found: Any) -> Any:
-    """A result as JSON takes it."""
+    """A result as JSON values."""
     return finite(asdict(found)) if is_dataclass(found) and not isinstance(found, type) else found

@@ -1,4 +1,4 @@
-"""The main results of `reslab look` in a few lines; the page has the rest."""
+"""Print the main results of `reslab look` in a few lines; the page has the rest."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -6,11 +6,11 @@ from typing import Any
 
 from reslab.cli import say
 
-FEW = 5  # lines of the most telling
+FEW = 5  # lines shown of a ranking
 
 
 def merges(found: Any) -> None:
-    """Every residual connection as a row; below, why its block can be removed or not."""
+    """Print every residual connection as a row, then why blocks can be removed or not."""
     if found:
         rows = [
             (f"{'  ' * m.depth}{m.index}", place(m.module), m.kind, size(m.before), size(m.shape),
@@ -25,7 +25,7 @@ def merges(found: Any) -> None:
             print(f"{spans(indices)} {why}")
     if found.sums:
         sums = ", ".join(place(m.path) for m in found.sums)
-        print(f"sums of two equal sides, not counted as residual connections: {sums}")
+        print(f"sums of two equal terms, not counted as residual connections: {sums}")
     for note in found.notes:
         print(note)
 
@@ -51,7 +51,7 @@ def gradients(found: Any) -> None:
 def lesions(found: Any) -> None:
     name = found.metrics[0]
     print(f"intact model: {values(found.whole)}, n = {found.n} ({found.method}{': ' + found.why if found.why else ''})")
-    for title, rows in (("one branch silenced", found.single), ("one layer left out", found.layers)):
+    for title, rows in (("one block disabled", found.single), ("one layer disabled", found.layers)):
         worst = sorted(rows, key=lambda row: -row.values[name])
         if worst:
             middle = figure(name, median(row.values[name] for row in rows))
@@ -127,12 +127,12 @@ def blocks(many: int) -> str:
 
 
 def size(shape: Sequence[int]) -> str:
-    """One sample's shape."""
+    """The shape of one sample."""
     return "x".join(map(str, shape[1:]))
 
 
 def place(module: str) -> str:
-    """A module's path; the whole model has none."""
+    """A module's path; the model itself has none."""
     return module or "the model itself"
 
 

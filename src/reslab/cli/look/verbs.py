@@ -1,4 +1,4 @@
-"""reslab look: what does each block of a residual network do? Any model's."""
+"""reslab look: what does each block of a residual network do? For any model."""
 
 import time
 from typing import Annotated, Any, Literal
@@ -30,7 +30,7 @@ Metrics = Annotated[
 def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
     """List every residual connection and whether its block can be removed; needs no data.
 
-    With --no-weights a Hugging Face model is not even fetched: its config.json is enough.
+    With --no-weights, only the config.json of a Hugging Face model is downloaded.
     """
     began = time.perf_counter()
     subject = meet(model, flags, data=False)
@@ -49,7 +49,7 @@ def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False
 
 @app.command
 def responses(
-    *models: Annotated[str, Parameter(help="One model or several; see `reslab look --help`.", required=True)],
+    *models: Annotated[str, Parameter(help="One or more models; see `reslab look --help`.", required=True)],
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
@@ -59,7 +59,7 @@ def responses(
 
 @app.command
 def gradients(
-    *models: Annotated[str, Parameter(help="One model or several; see `reslab look --help`.", required=True)],
+    *models: Annotated[str, Parameter(help="One or more models; see `reslab look --help`.", required=True)],
     training: Annotated[
         bool | None,
         Parameter(help="Let BatchNorm use each batch's own statistics (default: only for untrained models)."),
@@ -67,7 +67,7 @@ def gradients(
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Measure gradient norms and the forward signal by layer, and judge their health; several models side by side."""
+    """Measure gradient norms and the forward signal by layer, and whether they vanish; several models side by side."""
     side_by_side(models, flags, "gradients", json, training=training)
 
 
@@ -128,7 +128,7 @@ def paths(
 ) -> None:
     """How much of the gradient flows through paths of each length: exact, and estimated by sampling paths.
 
-    Each path drawn costs a backward pass: by default of 64 images or 16 windows, not of 1000 or 100.
+    Each sampled path takes a backward pass, so the default is 64 images or 16 windows, not 1000 or 100.
     """
     show(meet(model, flags), "paths", json, sample=sample, chunk=chunk)
 

@@ -1,4 +1,4 @@
-"""reslab qa ask: questions to a trained reader, answers out of files."""
+"""reslab qa ask: answer questions from text files with a trained reader."""
 
 import re
 import sys
@@ -19,10 +19,10 @@ from reslab.progress import shown
 from reslab.run import finite
 
 STDIN = "-"
-AROUND = 160  # characters of a sentence that are shown on either side of its answer
+AROUND = 160  # characters shown on either side of an answer
 END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[」』”]*|\n\s*\n")  # of a sentence, with the space after it
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # would be commands to the terminal
-MANY = 300_000  # characters of all texts together, from which progress is shown
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control characters, which a terminal would act on
+MANY = 300_000  # characters in all texts together, above which progress is shown
 
 
 def ask(
@@ -32,9 +32,9 @@ def ask(
     context: Annotated[
         list[str], Parameter(help="Text files, folders of .txt files, - for stdin.", consume_multiple=True, negative=())
     ],
-    # A word to cyclopts is an option where it begins with a hyphen, and - alone does.
+    # cyclopts treats every word that begins with a hyphen as an option, - included.
     stdin: Annotated[
-        bool, Parameter(name=STDIN, help="Of --context: read stdin.", negative=(), show_default=False)
+        bool, Parameter(name=STDIN, help="After --context: read standard input.", negative=(), show_default=False)
     ] = False,
     top: Annotated[int, Parameter(help="How many answers to show, 1 to 20.", converter=whole)] = 3,
     no_answer: Annotated[
@@ -47,7 +47,7 @@ def ask(
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Parameter(help="Numeric precision; auto: bf16 where the processor has it.")
     ] = "auto",
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json: Json = False,
 ) -> None:
     """Answer questions from texts of any length, with the position and probability of each answer."""
@@ -79,7 +79,7 @@ def read(places: Sequence[str]) -> dict[str, str]:
         for name in [place] if place == STDIN else files(Path(place)):
             try:
                 data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-                text = data.decode("utf-8-sig")  # line ends stay as they are: offsets are the file's
+                text = data.decode("utf-8-sig")  # line ends stay as they are: offsets refer to the file
             except UnicodeDecodeError as error:
                 raise ReslabError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
             except OSError as error:
@@ -106,12 +106,12 @@ def files(place: Path) -> list[str]:
         return [str(place)]
     found = sorted(str(path) for path in place.rglob("*.txt") if path.is_file())
     if not found:
-        raise UsageError(f"{place} holds no .txt files; name others one by one")
+        raise UsageError(f"{place} contains no .txt files; name other files individually")
     return found
 
 
 def show(answers: Sequence[Any], texts: dict[str, str]) -> None:
-    """Each answer with its probability, in its sentence, and where that stands."""
+    """Print each answer with its probability, the sentence around it and its position."""
     console = Console(highlight=False)
     for number, one in enumerate(answers, 1):
         lead = f"{number:>2}  {100 * one.probability:>3.0f} %  "
@@ -124,7 +124,7 @@ def show(answers: Sequence[Any], texts: dict[str, str]) -> None:
 
 
 def put(console: Console, text: Text, indent: int) -> None:
-    """Indented, every line of it; one line, however long, where piped."""
+    """Print text indented; in a pipe as one line, however long."""
     if console.is_terminal:
         console.print(Padding(text, (0, 0, 0, indent), expand=False))
     else:
@@ -132,7 +132,7 @@ def put(console: Console, text: Text, indent: int) -> None:
 
 
 def in_sentence(text: str, start: int, end: int) -> Text:
-    """The sentence that holds text[start:end], with that piece highlighted; a long one is cut around it."""
+    """The sentence around text[start:end], with that part highlighted; a long one is shortened."""
     ends = [found.end() for found in END.finditer(text, 0, start)]
     first = ends[-1] if ends else 0
     after = END.search(text, max(start, end - 1))  # the answer may end in the period itself

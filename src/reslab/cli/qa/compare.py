@@ -1,4 +1,4 @@
-"""reslab qa compare: heads on one encoder, side by side."""
+"""reslab qa compare: compare heads on one encoder."""
 
 from pathlib import Path
 from shlex import quote
@@ -18,7 +18,7 @@ from reslab.train.recipe import read
 def compare(
     *,
     data: Annotated[str, Parameter(help=DATA)],
-    encoder: Annotated[str, Parameter(help="An encoder of transformers: a folder or a name on the Hugging Face Hub.")],
+    encoder: Annotated[str, Parameter(help="A Transformers encoder: a folder, or a name on the Hugging Face Hub.")],
     heads: Annotated[
         list[Head] | None, Parameter(help="Heads to compare (default: all).", consume_multiple=True, negative=())
     ] = None,
@@ -32,7 +32,7 @@ def compare(
         Parameter(negative="--fine-tune", help="Train only the heads (--frozen), or the encoder too (--fine-tune)."),
     ] = True,
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-DATA-frozen or -tuned).")] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     reading: ReadingFlags | None = None,
     recipe_flags: TextRecipeFlags | None = None,
     json: Json = False,
@@ -46,9 +46,7 @@ def compare(
     from reslab.report import write as write_report
 
     if encoder == SMALL:
-        raise UsageError(
-            "compare needs a pretrained encoder: a folder of transformers or a name on the Hugging Face Hub"
-        )
+        raise UsageError("compare needs a pretrained encoder: a Transformers folder, or a name on the Hugging Face Hub")
     flags = reading or _Reading()
     recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
     own = head_rates(rates or [], heads or list(LAYERS))
@@ -69,7 +67,7 @@ def compare(
          plus_minus(row["f1"], row["f1_std"]), f"{row['step_milliseconds']:,.1f}", f"{row['lr']:g}"]
         for row in result["heads"]
     ]  # fmt: skip
-    say.table(["head", "its parameters", "exact %", "F1 %", "ms a step", "lr"], rows)
+    say.table(["head", "head parameters", "exact %", "F1 %", "ms/step", "lr"], rows)
     print(f"mean ± standard deviation over {seeds} seeds; {questions.about}")
     print(f"report: {page}\nnext:   reslab qa eval {quote(str(folder / result['heads'][0]['head']))}-s0")
 
@@ -82,7 +80,7 @@ def head_rates(words: list[str], heads: list[Any]) -> dict[str, float]:
         try:
             found[head] = float(rate)
         except ValueError:
-            raise UsageError(f"rates are given as HEAD=RATE, such as linear=3e-3, got {word!r}") from None
+            raise UsageError(f"rates must be HEAD=RATE, such as linear=3e-3, got {word!r}") from None
         if head not in heads:
-            raise UsageError(f"rates: there is no head {head!r} in this comparison; it has {', '.join(heads)}")
+            raise UsageError(f"rates: this comparison has no head {head!r} (available: {', '.join(heads)})")
     return found

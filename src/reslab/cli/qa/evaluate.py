@@ -17,9 +17,7 @@ from reslab.run import Run, command_line, slug
 
 
 def evaluate(
-    model: Annotated[
-        Path | None, Parameter(help="A run folder; or leave it out and give --predictions with --data.")
-    ] = None,
+    model: Annotated[Path | None, Parameter(help="A run folder; omit it to score --predictions on --data.")] = None,
     /,
     *,
     data: Annotated[str | None, Parameter(help=f"{DATA} Default: the test part of the run's own questions.")] = None,
@@ -29,7 +27,7 @@ def evaluate(
     predictions: Annotated[
         Path | None, Parameter(help="Score this JSON file of predictions, {id: text}, instead of a net.")
     ] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json: Json = False,
 ) -> None:
     """Compute exact match and F1 by the rules of SQuAD 1.1, SQuAD 2.0 or KorQuAD; write official predictions."""
@@ -53,7 +51,7 @@ def evaluate(
 
 
 def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict[str, Any]:
-    """Answer the questions by a run's net and judge the answers; stored in the run folder."""
+    """Answer the questions with a run's net and score the answers; stored in the run folder."""
     from reslab.qa.folder import judged, stored_data
     from reslab.qa.judge import weigh
     from reslab.qa.reader import load as load_reader
@@ -84,19 +82,19 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         suffix += ending(run, f"qa-eval{suffix}", of)
         result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
         run.write_json(f"results/qa-eval{suffix}.json", result)
-    except ReslabError as error:  # a folder that others may only read: the scores are told all the same
+    except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
         print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
     return result
 
 
 def of_file(path: Path, data: str | None, rule: str | None) -> dict[str, Any]:
-    """Judge a file of predictions in the official form."""
+    """Score a file of predictions in the official format."""
     from reslab.qa.folder import judged
     from reslab.qa.scores import evaluate as score
     from reslab.qa.scores import read_predictions
 
     if data is None:
-        raise UsageError(f"{path} holds predictions: say which questions they answer, with --data")
+        raise UsageError(f"{path} holds predictions: name the questions that they answer with --data")
     about, part, questions, fits = questions_of(data)
     judged(questions, rule or fits)
     given = read_predictions(path)
@@ -107,7 +105,7 @@ def of_file(path: Path, data: str | None, rule: str | None) -> dict[str, Any]:
 
 
 def questions_of(word: str) -> tuple[dict[str, Any], str, Any, str]:
-    """(what they are, the part, the questions, the rule that fits): all of a file, the test part of a folder."""
+    """(facts, part, questions, default rule): all questions of a file, or the test part of a folder."""
     from reslab.qa.data.question import Report
     from reslab.qa.data.questions import fingerprint, load_questions, read_questions
     from reslab.qa.folder import rule_for

@@ -1,4 +1,4 @@
-"""reslab qa: nets that answer questions, trained, judged and compared."""
+"""reslab qa train: train a net that answers questions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ from reslab.train.recipe import read
 
 Head = Literal["linear", "sds", "tokens", "bilstm"]
 Rule = Literal["squad1", "squad2", "korquad"]
-SMALL = "small"  # the encoder of our own
+SMALL = "small"  # reslab's own encoder
 
-LENGTH = 384  # tokens of a window by default, as in BERT's run_squad
-DATA = "A folder of questions, a file (.json of SQuAD's form, .jsonl, .parquet), or hf:NAME."
-ENCODER = "A folder of transformers, a name on the hub, or small: one of our own, trained from nothing."
+LENGTH = 384  # default tokens per window, as in BERT's run_squad
+DATA = "A folder of questions, a file (.json in SQuAD's format, .jsonl or .parquet), or hf:NAME."
+ENCODER = "A Transformers folder, a name on the Hugging Face Hub, or small: reslab's encoder, trained from scratch."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,13 @@ def train(
     ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
     resume: Resume = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
     reading: ReadingFlags | None = None,
     recipe_flags: TextRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Train a net that answers questions. Run the same command again to resume; a finished run stays as it is."""
+    """Train a net that answers questions. Run the same command again to resume; a finished run is not changed."""
     from reslab.train.folder import finished, pick_device
 
     pick_device(device)  # before a folder is made
@@ -98,7 +98,7 @@ def train(
         run = to_resume("questions", out, {**asked_for, **given(recipe_flags)})
     else:
         if data is None:
-            raise UsageError(f"say which questions to train on, with --data: {DATA[0].lower()}{DATA[1:]}")
+            raise UsageError(f"name the questions to train on with --data: {DATA[0].lower()}{DATA[1:]}")
         run, loaded = made(data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags)
     from reslab.progress import shown
     from reslab.qa.train import train as train_folder
@@ -156,7 +156,7 @@ def length_of(flags: _Reading) -> int:
 
 
 def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
-    """(how questions are read, the questions); what was wrong with them is told."""
+    """(how questions are read, the questions); problems found in them are shown as warnings."""
     from reslab.qa.folder import Reading, load
 
     stride = max(0, min(128, length_of(flags) // 3)) if flags.stride is None else flags.stride
@@ -167,7 +167,7 @@ def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
 
 
 def scores(found: dict[str, Any]) -> str:
-    """What was measured on the test part, in one line."""
+    """The scores on the test part, in one line."""
     around = {
         key: f" (95 % interval {low:.2f} to {high:.2f})" for key, (low, high) in found.get("intervals", {}).items()
     }

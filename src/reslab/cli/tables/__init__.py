@@ -1,4 +1,4 @@
-"""reslab tables: nets that predict a column of a table, trained, evaluated and compared."""
+"""reslab tables: train, evaluate, compare and use nets that predict a column of a table."""
 
 from cyclopts import App
 

@@ -1,4 +1,4 @@
-"""reslab tables compare: nets, and scikit-learn's boosted trees, on one table."""
+"""reslab tables compare: compare nets, and scikit-learn's boosted trees, on one table."""
 
 from pathlib import Path
 from shlex import quote
@@ -30,7 +30,7 @@ def compare(
         "differently.", converter=whole)] = 3,
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     table: TableFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
     json: Json = False,

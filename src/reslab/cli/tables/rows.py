@@ -1,4 +1,4 @@
-"""reslab tables eval and predict: a trained model on other rows."""
+"""reslab tables eval and predict: use a trained model on other rows."""
 
 import sys
 from collections import Counter
@@ -28,10 +28,10 @@ def evaluate(
         list[str] | None,
         Parameter(help="Column that holds the target (default: the run's own).", consume_multiple=True, negative=()),
     ] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Score a trained model on other rows, with intervals."""
+    """Score a trained model on other rows, with 95 % intervals."""
     from reslab.report.figures.scores import main_line
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.metrics import MAIN, confusion, judged
@@ -52,7 +52,7 @@ def evaluate(
         result["confusion"] = confusion(truth, scores)
     try:
         store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
-    except ReslabError as error:  # a folder that others may only read: the scores are told all the same
+    except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
         print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
     say.problems(report)
     if json:
@@ -79,7 +79,7 @@ def predict(
             negative=(),
         ),
     ] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json: Json = False,
 ) -> None:
     """Predict rows: classes, labels or numbers, with the probability of each class or label."""
@@ -116,7 +116,7 @@ def predict(
 
 
 def named(file: str, work: Callable[[], Any]) -> Any:
-    """Do the work; what is wrong with the table is said with its name."""
+    """Do the work; problems of the table are reported with its name."""
     try:
         return work()
     except UsageError as error:
@@ -129,7 +129,7 @@ def target_of(run: Path) -> tuple[str, ...]:
     from reslab.tables.train import read_reading
 
     if not has_data(run):
-        raise UsageError(f"{run} does not say which column it predicts: name it with --target")
+        raise UsageError(f"{run} does not store which column it predicts: name it with --target")
     return read_reading(members_of(Run(run))[0])[1].target
 
 
@@ -140,7 +140,7 @@ def has_data(run: Path) -> bool:
 
 
 def raw(source: Any, name: str) -> list[Any]:
-    """A column as the file has it: ids stay whole numbers."""
+    """A column as it is in the file: ids stay whole numbers."""
     if isinstance(source, list):
         return [record.get(name) for record in source]
     values: list[Any] = source.column(name).to_pylist()
@@ -148,7 +148,7 @@ def raw(source: Any, name: str) -> list[Any]:
 
 
 def summary(model: Any, scores: Any) -> dict[str, dict[str, Any]]:
-    """How often each class or label was predicted, the most frequent first; of numbers their range."""
+    """How often each class or label was predicted, the most frequent first; for numbers, their range."""
     from reslab.report.words import number
 
     target, predicted = model.target, model.target.decode(scores)

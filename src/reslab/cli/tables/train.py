@@ -1,4 +1,4 @@
-"""reslab tables: nets that predict a column of a table from the others, trained here; table_rows.py uses them."""
+"""reslab tables train: train a net that predicts a column of a table from the others."""
 
 import json as json_
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from reslab.errors import UsageError
 from reslab.run import Run, absolute, command_line, slug
 from reslab.train.recipe import read
 
-SHOWN = 40  # columns of a table that are told one by one
+SHOWN = 40  # most columns listed in the terminal
 FILE = ".csv, .tsv, .parquet or .jsonl, each also with .gz."
 
 
@@ -85,7 +85,7 @@ def train(
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-sSEED).")] = None,
     resume: Resume = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
     table: TableFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
@@ -170,7 +170,7 @@ def made(
 
 
 def number(text: str) -> Any:
-    """6, 0.3 or true as what it is; any other word as it stands."""
+    """6, 0.3 or true converted to its type; any other word unchanged."""
     try:
         return json_.loads(text.lower())
     except ValueError:
@@ -178,7 +178,7 @@ def number(text: str) -> Any:
 
 
 def pairs(words: Sequence[str] | None, flag: str, convert: Callable[[str], Any] = number) -> dict[str, Any]:
-    """NAME=VALUE words as a dict; names may hold = themselves."""
+    """NAME=VALUE words as a dict; names may contain =."""
     found = {}
     for word in words or []:
         name, mark, value = word.rpartition("=")
@@ -201,7 +201,7 @@ def named(result: dict[str, Any]) -> str:
 
 
 def tell_columns(found: Sequence[dict[str, Any]]) -> None:
-    """What each column was taken for."""
+    """Print how each column is read."""
     say.table(
         ["column", "kind", "read as"], [(one["name"], one["kind"], one["became"]) for one in found[:SHOWN]], left=3
     )
@@ -210,7 +210,7 @@ def tell_columns(found: Sequence[dict[str, Any]]) -> None:
 
 
 def tell_result(result: dict[str, Any]) -> None:
-    """The main score, the calibration error and the most important columns."""
+    """Print the main score, the calibration error and the most important columns."""
     from reslab.report.figures.scores import loss_text, main_line, name_of, ranked
 
     test, main = result["test"], result["main"]

@@ -35,7 +35,7 @@ def load(
     try:
         root = (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
     except RuntimeError as error:
-        raise UsageError("the home folder is not known (HOME is not set); name the folder of the data with ",
+        raise UsageError("the home folder is unknown (HOME is not set); name the folder of the data with ",
                          arg("root")) from error  # fmt: skip
     if word in WORDS:
         if size is not None:
