@@ -214,7 +214,8 @@ def test_a_notebook_has_one_output_a_row_updated_in_place(monkeypatch: pytest.Mo
 
 
 SCRIPT = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 from reslab.progress import shown
 with shown("lesions [all]", unit="samples") as progress:
     for step in range(1, 2000):

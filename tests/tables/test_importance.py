@@ -21,6 +21,7 @@ def columns() -> dict[str, Any]:
     return {"decides": draws.normal(size=300), "noise": draws.normal(size=300), "constant": np.ones(300)}
 
 
+@pytest.mark.filterwarnings("ignore:column")  # one is constant, one a copy of the target: as meant
 def test_the_column_that_decides(columns: Any) -> None:
     """Shuffled, it leaves what guessing gives, about a half; noise leaves all as it was."""
     y = (columns["decides"] > 0).astype(int)
@@ -38,6 +39,7 @@ def test_the_column_that_decides(columns: Any) -> None:
     assert importance(model, frame, y, rows=50, repeats=1)["rows"] == 50
 
 
+@pytest.mark.filterwarnings("ignore:column")
 def test_of_numbers_it_is_the_error_s_growth(columns: Any) -> None:
     y = 100 * columns["decides"][:, None]
     model = ResidualRegressor("mlp", recipe={"epochs": 30, "lr": 1e-2}, **without(HOW)).fit(columns, y[:, 0]).model_

@@ -29,6 +29,7 @@ def learned(run: Run) -> dict[str, Any]:
     return train(run.folder, device="cpu")
 
 
+@pytest.mark.filterwarnings("ignore:column.*not in the training table")  # the target
 def test_a_run_holds_all_and_predicts(begin: Begin, file: Path, tmp_path: Path) -> None:
     run = begin(tmp_path / "run", iterations=60, lr=2e-2)
     result = learned(run)
@@ -57,6 +58,7 @@ def test_a_run_holds_all_and_predicts(begin: Begin, file: Path, tmp_path: Path) 
     assert learned(run) == run.read_json("results/train.json")  # finished: nothing is done
 
 
+@pytest.mark.filterwarnings("ignore:column.*not in the training table")  # the target
 @pytest.mark.parametrize("what", ["labels", "numbers", "several"])
 def test_other_targets(what: str, begin: Begin, file: Path, tmp_path: Path) -> None:
     run = begin(tmp_path / "run", target=TARGETS[what], iterations=40)
@@ -207,7 +209,7 @@ def test_a_file_of_test_rows(begin: Begin, file: Path, tmp_path: Path, monkeypat
 def test_what_cannot_be_is_said(begin: Begin, file: Path, tmp_path: Path) -> None:
     for options, sentence in (
         ({"target": ()}, "name the column to predict"),
-        ({"target": ("larg",)}, "no column 'larg'; did you mean 'large'"),
+        ({"target": ("larg",)}, "no column named 'larg'; did you mean 'large'"),
         ({"reading": {"test": 1.5}}, r"a share between 0 and 1, got 1\.5"), ({"flip": True}, "flip is for images"),
         ({"target": ("city",)}, r"the target 'city' has no value in row \d+ of"),
         ({"reading": {"sizes": {"widht": 8}}}, "widht"), ({"precise_bn": True}, "precise_bn is for images"),

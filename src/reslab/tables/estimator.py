@@ -80,7 +80,8 @@ class TableEstimator(BaseEstimator):
                 parts = self.cut(frame, values, seed, place, progress, report)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
-        self.problems_ = self.fit_problems_ = report.warn(stacklevel=3)
+        self.fit_problems_ = report.warn(stacklevel=3)
+        self.problems_ = list(self.fit_problems_)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -99,7 +100,8 @@ class TableEstimator(BaseEstimator):
         report = Report()
         frame = self.read(X, report)
         found = how(self.model_, frame, report=report)
-        self.problems_ = [*self.fit_problems_, *report.warn(stacklevel=4)]
+        # In place: a prediction must not change what the estimator consists of, as scikit-learn checks.
+        self.problems_[:] = [*self.fit_problems_, *report.warn(stacklevel=4)]
         return found
 
     def seed(self) -> int:

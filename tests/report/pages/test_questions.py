@@ -182,7 +182,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
     [
         ("qa_run", "scores", "F1, test", 9, "F1, testiteration 20090"),
         ("qa_run", "reliability", "answers", 0, "confidence 65.0 %right 40.0 %5 answers"),
-        ("compared", "heads", "a seed", 1, "linear, a seed61.00 %"),
+        ("compared", "heads", "one seed", 1, "linear, one seed61.00 %"),
         ("compared", "heads", "mean", 1, "tokens, mean64.00 %"),
     ],
 )
