@@ -7,6 +7,8 @@ from typing import Protocol
 class Phase(str):
     """A note that begins a phase of the work, such as "timing precision": rate and time left start over."""
 
+    __slots__ = ()
+
 
 class Progress(Protocol):
     """A step of the work. A plain function (done, total, note="") will do."""

@@ -53,7 +53,7 @@ def between(graph: Graph, source: int, ends: Iterable[int]) -> list[int]:
 
 def indices(bits: int) -> list[int]:
     """The positions of the one bits, lowest first."""
-    return [i for i, bit in enumerate(reversed(bin(bits)[2:])) if bit == "1"] if bits > 0 else []
+    return [i for i, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"] if bits > 0 else []
 
 
 def weighted(graph: Graph, index: int) -> bool:

@@ -87,7 +87,7 @@ def told(looks: Sequence[Any], find: Callable[[Any], list[str]]) -> list[Said]:
     return [Said(" ".join(sentences), look.label) for look in looks if (sentences := find(look))]
 
 
-def large(count: int | float) -> str:
+def large(count: float) -> str:
     """18014398509481984 -> `1.8 × 10¹⁶`; integers may be too large for a float."""
     if count < 100_000:
         return f"{count:,}"
