@@ -33,7 +33,7 @@ def test_what_is_broken_is_told_from_what_is_missing(
     (tmp_path / "broken_one.py").write_text(f"raise {fault}")
     monkeypatch.syspath_prepend(str(tmp_path))
     said = fault.partition("'")[2].partition("'")[0]
-    with pytest.raises(UsageError, match=rf"needs broken_one, which is installed but does not import \({said}\)"):
+    with pytest.raises(UsageError, match=rf"needs broken_one, which is installed but cannot be imported \({said}\)"):
         need("broken_one", why="timm:x")
 
 

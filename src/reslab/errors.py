@@ -1,4 +1,4 @@
-"""What goes wrong, in one sentence: every error that a user can cause is one of these.
+"""Errors of one sentence: every error that a user can cause is one of these.
 
 A sentence that names an argument is given in parts: `UsageError("set no validation part aside with ", arg("validation",
 0))`. Python reads `validation=0`, the command line says `--validation 0` (reslab/cli/say.py), and no text is rewritten.
@@ -47,7 +47,7 @@ def python(value: Any) -> str:
 
 
 class Sentence(str):
-    """A str, worded for Python, that remembers its arguments: `worded` says it otherwise."""
+    """A str, worded for Python, that remembers its arguments; `worded` gives another wording."""
 
     __slots__ = ("parts",)
     parts: tuple[str | Argument, ...]
@@ -62,12 +62,12 @@ class Sentence(str):
         return self.parts
 
     def worded(self, argument: Callable[[Argument], str]) -> str:
-        """The sentence with each argument as `argument` words it."""
+        """The sentence with each argument worded by `argument`."""
         return "".join(argument(part) if isinstance(part, Argument) else part for part in self.parts)
 
 
 def parts_of(part: Any) -> tuple[str | Argument, ...]:
-    """A part of a sentence: text, an argument, another sentence, or an error or warning whose sentence it becomes."""
+    """A part of a sentence: text, an argument, another sentence, or an error or warning, which gives its sentence."""
     if isinstance(part, Worded):
         return part.sentence.parts
     if isinstance(part, Sentence):
@@ -89,13 +89,13 @@ class Worded:
 
 
 class ReslabError(Worded, Exception):
-    """Something failed: the command line prints the sentence and leaves with exit code 1."""
+    """Something failed: the command line prints the sentence and exits with code 1."""
 
     exit_code = 1
 
 
 class UsageError(ReslabError, ValueError):
-    """What was asked for cannot be: exit code 2. Also a ValueError, for callers in Python."""
+    """The request is invalid: exit code 2. Also a ValueError, for callers in Python."""
 
     exit_code = 2
 
@@ -104,8 +104,8 @@ class ReslabWarning(Worded, UserWarning):
     """A warning that names arguments: `warnings.warn(ReslabWarning("... take ", arg("flip", False)))`."""
 
 
-class BrokenImage(ReslabError):  # noqa: N818 - the word people say
-    """An image that cannot be read: `name` says which, `reason` why, `others` how many more cannot."""
+class BrokenImage(ReslabError):  # noqa: N818 - the usual term
+    """An image that cannot be read: its `name`, the `reason`, and how many `others` cannot be read either."""
 
     def __init__(self, name: str, reason: str, others: int = 0) -> None:
         too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
@@ -114,7 +114,7 @@ class BrokenImage(ReslabError):  # noqa: N818 - the word people say
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or the error's type where it says nothing."""
+    """The first line of an error's message, or the error's type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

@@ -233,7 +233,7 @@ def command_line() -> str:
 
 
 def absolute(word: str, names: Collection[str] = ()) -> str:
-    """A data word that is a path, and none of the `names`, as an absolute one: it means the same in any folder."""
+    """A data word made absolute if it is a path and not one of the `names`, so that it is valid in any folder."""
     return str(Path(word).resolve()) if word not in names and Path(word).exists() else word
 
 

@@ -1,7 +1,7 @@
-"""Every test, interval, correction and calibration error that is printed anywhere. scipy does the work where it can.
+"""Every test, interval, correction and calibration error that reslab prints, computed by scipy where possible.
 
-Rates are in percent. They are compared on the scale arcsin(sqrt(rate)), in radians: there, counting the wrong among n
-images has the variance 1 / (4 n), whatever the rate is.
+Rates are in percent. They are compared on the scale arcsin(sqrt(rate)), in radians: on it, an error rate counted over
+n images has the variance 1 / (4 n), whatever the rate is.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from reslab.errors import UsageError
 if TYPE_CHECKING:  # numpy and scipy are imported where they are used: `reslab --help` needs neither
     import numpy as np
 
-LEVEL = 0.95  # of every interval; a difference is called shown below a probability of 1 - LEVEL
+LEVEL = 0.95  # of every interval; a difference counts as shown if p < 1 - LEVEL
 RESAMPLES = 1000
 BINS = 15  # of confidence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Both ends, in the unit of what was asked."""
+    """Both ends, in the unit of the quantity."""
 
     low: float
     high: float
@@ -32,15 +32,15 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean of a minus mean of b, with its interval; p: how probable a difference so large (two-sided) is by chance."""
+    """Mean of a minus mean of b, with its interval; p: probability of a difference at least as large under chance."""
 
     value: float
     low: float
     high: float
     p: float
-    statistic: float  # t, or z where df is None
+    statistic: float  # t, or z if df is None
     df: float | None
-    n: int  # values of the smaller side
+    n: int  # number of values on the smaller side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Equivalence:
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """The predictions whose confidence lies in (low, high]; the first bin holds 0 too."""
+    """The predictions with confidence in (low, high]; the first bin includes 0."""
 
     low: float
     high: float
@@ -87,7 +87,7 @@ def std(values: Sequence[float]) -> float | None:
 
 
 def plus_minus(mean: float, std: float | None, *, digits: int = 2, gap: str = " ", unit: str = "") -> str:
-    """`8.41 ± 0.12 %`; one run alone has no standard deviation, and none is shown."""
+    """`8.41 ± 0.12 %`; a single run has no standard deviation, so none is shown."""
     spread = "" if std is None else f"{gap}±{gap}{std:.{digits}f}"
     return f"{mean:.{digits}f}{spread}" + (f"{gap}{unit}" if unit else "")
 
@@ -98,10 +98,10 @@ def p_text(p: float) -> str:
 
 
 def welch(a: Sequence[float], b: Sequence[float], *, floor: float | tuple[float, float] = 0.0) -> Difference:
-    """Welch's t test of two means, each side with a variance of its own that is at least `floor`.
+    """Welch's t test of two means, with separate variances, each at least `floor`.
 
-    The floor, one for both sides or one each, is what is known of the noise of a single value: two equal values do not
-    show that there is none. Raises UsageError for fewer than two values a side, or no variance on either.
+    The floor, one for both sides or one for each, is the known noise variance of a single value: two equal values do
+    not show that there is no noise. Raises UsageError for fewer than two values on a side, or no variance on either.
     """
     from scipy.stats import t, ttest_ind_from_stats
 
@@ -120,10 +120,10 @@ def welch(a: Sequence[float], b: Sequence[float], *, floor: float | tuple[float,
 
 
 def compare_rates(a: Sequence[float], b: Sequence[float], *, images: int) -> Difference:
-    """Are two error rates (%) over seeds the same? Welch's test on arcsine roots; value and interval in points.
+    """Tests whether two error rates (%) over seeds differ: Welch's test on arcsine roots; interval in points.
 
-    Each rate counts the wrong among `images`, so each side's variance is at least 1 / (4 images) on that scale. The
-    interval there is carried back to points by moving each side by its share of the variance: it holds 0 just where
+    Each rate is counted over `images` images, so each side's variance is at least 1 / (4 images) on that scale. The
+    interval is transformed back to points by moving each side by its share of the variance; it contains 0 exactly if
     p >= 1 - LEVEL.
     """
     scaled = [[math.asin(math.sqrt(rate / 100)) for rate in side] for side in (a, b)]
@@ -143,9 +143,9 @@ def compare_rates(a: Sequence[float], b: Sequence[float], *, images: int) -> Dif
 
 
 def compare_counts(a: float, b: float, *, images: int) -> Difference:
-    """Two error rates (%) of one net each: a z test over images, which says nothing about other seeds.
+    """Compare two error rates (%) of one net each: a z test over images, which says nothing about other seeds.
 
-    The interval, in points, is Newcombe's, made of two Wilson intervals (1998, method 10).
+    The interval, in points, is Newcombe's, built from two Wilson intervals (1998, method 10).
     """
     from scipy.stats import norm
 
@@ -161,7 +161,7 @@ def compare_counts(a: float, b: float, *, images: int) -> Difference:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): each probability as it counts among all that were looked at together."""
+    """Holm's step-down correction (1979): each p-value, adjusted for all that are tested together."""
     order = sorted(range(len(p)), key=lambda i: p[i])
     adjusted, least = [0.0] * len(p), 0.0
     for rank, i in enumerate(order):
@@ -174,7 +174,7 @@ def equivalence(
     a: Sequence[float], b: Sequence[float], *, margin: float, floor: float | tuple[float, float] = 0.0,
     alpha: float = 1 - LEVEL,
 ) -> Equivalence:  # fmt: skip
-    """Do two means differ by less than `margin`? Two one-sided Welch tests (Schuirmann 1987), in the values' own unit.
+    """Tests whether two means differ by less than `margin`: two one-sided Welch tests (Schuirmann 1987).
 
     The margin must have been fixed before the data were seen. `floor` as for `welch`; `counting_variance` gives that of
     rates. Raises UsageError for a margin that is not positive, and as `welch`.
@@ -195,7 +195,7 @@ def equivalence(
 
 
 def counting_variance(rate: float, images: int) -> float:
-    """The variance (points squared) of a rate (%) counted among `images`; two of four imaginary ones keep it from 0."""
+    """The variance (points squared) of a rate (%) over `images` images; 2 errors in 4 added images keep it above 0."""
     share = (rate / 100 * images + 2) / (images + 4)  # Agresti and Coull 1998
     return 1e4 * share * (1 - share) / images
 
@@ -211,9 +211,9 @@ def wilson(count: int, n: int) -> Interval:
 def bootstrap(
     scores: Callable[[np.ndarray], Mapping[str, float | None]], n: int, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """Percentile intervals of scores over n examples: each computed anew on n rows drawn with replacement.
+    """Percentile intervals of scores over n examples: each is recomputed on n rows sampled with replacement.
 
-    `scores(rows)` gives them for these rows; None where they do not define a score: that resample is left out. (scipy's
+    `scores(rows)` computes them for these rows; None if a score is undefined there: that resample is skipped. (scipy's
     bootstrap takes one score at a time and no None.)
     """
     import numpy as np
@@ -234,7 +234,7 @@ def reliability(
 ) -> Reliability:
     """ECE: the mean over predictions of |accuracy - confidence| in their bin (Guo et al. 2017, section 2).
 
-    `bins` of equal width. Raises UsageError for no predictions, or a confidence that is no probability.
+    `bins` of equal width. Raises UsageError for no predictions, or a confidence outside 0 to 1.
     """
     import numpy as np
 
@@ -244,9 +244,9 @@ def reliability(
             f"confidence and correct must be (N,), N and bins at least 1; got {sure.shape}, {hit.shape}, {bins}"
         )
     if not ((sure >= 0) & (sure <= 1 + 1e-9)).all():
-        raise UsageError(f"a confidence lies in 0 to 1, got {sure.min():g} to {sure.max():g}")
+        raise UsageError(f"confidence must be between 0 and 1, got {sure.min():g} to {sure.max():g}")
     edges = np.arange(bins + 1) / bins
-    rounding = 1e-7  # 0.6 in single precision lies a little above 0.6, and still belongs to the bin that ends there
+    rounding = 1e-7  # 0.6 in single precision is slightly above 0.6 but belongs to the bin that ends there
     place = np.clip(np.searchsorted(edges + rounding, sure, side="left") - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     mean_sure, mean_hit = (np.bincount(place, column, bins) / np.maximum(count, 1) for column in (sure, hit))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from reslab.cli import app, main
 
@@ -95,6 +96,7 @@ def test_the_terminal_shows_what_is_stored(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(app, "_console", Console(width=100))  # cyclopts keeps the one of an earlier test, 80 wide
     Path("docs").symlink_to(ROOT / "docs")
     shown = transcript({**STORED, **SEEN}[name], capsys, mask=name in SEEN)
     file = GOLDEN / f"{name}.txt"

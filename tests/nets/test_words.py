@@ -124,7 +124,7 @@ def test_weights_that_are_not_in_the_files_are_said(zoo: Path, own: Path) -> Non
         ("config.json", "{", "bert cannot be loaded: "),
         ("config.json", '{"model_type": "no-such"}', "bert cannot be loaded: "),
         ("config.json", '{"auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.M"}, "model_type": "evil"}',
-         "bert only works with Python code of its own, which reslab does not run"),
+         "bert needs custom Python code from the Hub, which reslab does not run"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
@@ -198,7 +198,7 @@ def test_a_library_that_is_not_there_or_broken(
     monkeypatch.syspath_prepend(str(own))
     monkeypatch.delitem(sys.modules, library, raising=False)
     reason = fault[fault.index("(") + 2 : -2]
-    said = rf"{library}:resnet18 needs {library}, which is installed but does not import \({reason}"
+    said = rf"{library}:resnet18 needs {library}, which is installed but cannot be imported \({reason}"
     with pytest.raises(ReslabError, match=said):
         foreign.zoo(library, "resnet18", None)
 

@@ -93,7 +93,7 @@ def test_calibration_at_the_edges() -> None:
     assert (zero.bins[0].n, zero.ece, len(zero.bins)) == (1, 0, 15)
     third = reliability([5 / 15], [True])  # an edge belongs to the bin below it
     assert [one.n for one in third.bins].index(1) == 4
-    with pytest.raises(UsageError, match=r"a confidence lies in 0 to 1, got 0\.5 to 1\.5"):
+    with pytest.raises(UsageError, match=r"confidence must be between 0 and 1, got 0\.5 to 1\.5"):
         reliability([0.5, 1.5], [True, True])
     with pytest.raises(UsageError, match="at least 1"):
         reliability([], [])

@@ -224,7 +224,7 @@ def test_fewer_questions_are_always_the_same(begin: Begin, tmp_path: Path) -> No
     about = [begin(tmp_path / f"{n}", reading={"questions": 3}).read_json("data.json") for n in (1, 2)]
     assert about[0]["train"] == 3
     assert about[0]["fingerprint"] == about[1]["fingerprint"]
-    assert about[0]["about"].endswith("3 of its 8 training questions, drawn by chance")
+    assert about[0]["about"].endswith("3 of its 8 training questions, sampled at random")
 
 
 def test_the_rule_that_questions_ask_for() -> None:

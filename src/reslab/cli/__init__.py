@@ -83,20 +83,20 @@ def refused(error: OSError, debug: bool) -> int:
     if error.filename and error.errno in (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM):
         try:
             unreadable(str(error.filename), error)
-        except ReslabError as said:
-            return failed(str(said), said.exit_code, debug)
+        except ReslabError as explained:
+            return failed(str(explained), explained.exit_code, debug)
     return failed(unforeseen(error), 1, debug)
 
 
 def unforeseen(error: Exception) -> str:
     """A sentence for an unexpected error."""
     text = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {text[0] if text else 'no message'}"
-    if type(error).__name__ == "OutOfMemoryError" or "MPS backend out of memory" in said:
+    sentence = f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    if type(error).__name__ == "OutOfMemoryError" or "MPS backend out of memory" in sentence:
         return "out of memory on the device; a smaller --batch or --size may fit"
-    if "DefaultCPUAllocator" in said:  # torch raises a RuntimeError
+    if "DefaultCPUAllocator" in sentence:  # torch raises a RuntimeError
         return "out of memory; a smaller --batch or --size may fit"
-    return f"{said} (unexpected: please report it with what --debug shows)"
+    return f"{sentence} (unexpected: please report it with the output of --debug)"
 
 
 def failed(sentence: str, code: int, debug: bool) -> int:

@@ -82,8 +82,8 @@ def show(result: dict[str, Any]) -> None:
     ]
     say.table(columns, cells)
     for verdict in result["verdicts"]:
-        said = f"{verdict['question']} {verdict['answer'].upper()}. {verdict['sentence']}"
-        print(f"{said} {verdict['statistic']['words']}.")
+        conclusion = f"{verdict['question']} {verdict['answer'].upper()}. {verdict['sentence']}"
+        print(f"{conclusion} {verdict['statistic']['words']}.")
 
 
 def spread(row: dict[str, Any], key: str) -> str:

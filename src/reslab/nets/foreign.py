@@ -56,7 +56,7 @@ def torchvision_model(name: str, weights: bool) -> dict[str, Any]:
     builder = models.get_model_builder(name)
     extra = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own coming changes
+        warnings.simplefilter("ignore")  # about its upcoming changes
         model = builder(weights=None, **extra)
     if weights:
         enum = models.get_model_weights(name)
@@ -84,9 +84,9 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
         loader = getattr(transformers, auto)
         notes: tuple[str, ...] = () if weights else ("as initialized, not trained",)
         if weights:
-            model, told = loader.from_pretrained(name, config=config, use_safetensors=True, trust_remote_code=False,
+            model, info = loader.from_pretrained(name, config=config, use_safetensors=True, trust_remote_code=False,
                                                  dtype=torch.float32, output_loading_info=True)  # fmt: skip
-            missing = sorted(told["missing_keys"])
+            missing = sorted(info["missing_keys"])
             if missing:
                 notes = (f"{len(missing)} tensors are not in its files and are random: {missing[0]}, ...",)
         else:

@@ -51,17 +51,17 @@ def loading(name: str, what: str) -> Iterator[None]:
     except (ReslabError, MemoryError):
         raise
     except Exception as error:  # transformers, the hub and safetensors raise nearly anything for damaged files
-        said, here = first_line(error), Path(name).is_dir()
+        reason, here = first_line(error), Path(name).is_dir()
         if "trust_remote_code" in str(error):
-            raise UsageError(f"{what} only works with Python code of its own, which reslab does not run") from error
-        if "safetensors" in said and isinstance(error, OSError):
+            raise UsageError(f"{what} needs custom Python code from the Hub, which reslab does not run") from error
+        if "safetensors" in reason and isinstance(error, OSError):
             raise UsageError(
                 f"{what} has no model.safetensors; other weight files can run code and are not read: convert them"
             ) from error
         if not here and isinstance(error, OSError):
-            raise ReslabError(f"could not download {name} from the Hugging Face Hub: {said}") from error
-        doctor = "; `reslab doctor` reports known problems" if "import" in said.lower() else ""
-        raise ReslabError(f"{what} cannot be loaded: {said}{doctor}") from error
+            raise ReslabError(f"could not download {name} from the Hugging Face Hub: {reason}") from error
+        doctor = "; `reslab doctor` reports known problems" if "import" in reason.lower() else ""
+        raise ReslabError(f"{what} cannot be loaded: {reason}{doctor}") from error
 
 
 @contextlib.contextmanager

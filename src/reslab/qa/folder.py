@@ -1,6 +1,6 @@
-"""The run folder of a net that answers questions: made, read, and its questions as windows of tokens.
+"""The run folder of a question-answering net: make it, read it, and cut its questions into windows of tokens.
 
-Beside what every run has: tokenizer/, the encoder's shape in encoder/, and at the end qa.json and predictions.json.
+Besides the files of every run: tokenizer/, the encoder's shape in encoder/, and finally qa.json and predictions.json.
 """
 
 from collections.abc import Sequence
@@ -29,25 +29,25 @@ MADE = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How questions are read and judged: stored in data.json, beside what they are."""
+    """How questions are read and scored: stored in data.json, beside the description of the data."""
 
     rule: str  # of scores.RULES; "": the one that the questions ask for
     stride: int = 128  # tokens that neighboring windows share
     share: float = DEV  # of the questions, for a dev or test part that is missing
-    questions: int | None = None  # so many training questions, drawn by chance; None: all
+    questions: int | None = None  # number of training questions, sampled at random; None: all
     strict: bool = False  # the first bad question stops
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be."""
+        """Raise UsageError for invalid values."""
         rule_of(self.rule)
         if self.questions is not None and self.questions < 1:
             raise UsageError(f"questions must be positive, got {self.questions}")
 
 
 def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
-    """(the reading, its rule found where it is ""; the questions of `word`, read so).
+    """(the reading, with the rule that fits if it was ""; the questions that `word` names).
 
-    Raises UsageError where the rule cannot judge them.
+    Raises UsageError if the rule cannot score them.
     """
     data = load_questions(word, share=reading.share, strict=reading.strict)
     reading = replace(reading, rule=reading.rule or rule_for(data.train + data.dev + data.test))
@@ -57,7 +57,7 @@ def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
 
 
 def judged(questions: Sequence[Question], rule: str) -> None:
-    """Raise UsageError where the rule cannot judge the questions."""
+    """Raise UsageError if the rule cannot score the questions."""
     unanswered = next((one for one in questions if not one.answers), None)
     if unanswered and not RULES[rule].empty:
         raise UsageError(
@@ -66,7 +66,7 @@ def judged(questions: Sequence[Question], rule: str) -> None:
 
 
 def rule_for(questions: Sequence[Question]) -> str:
-    """squad2 where some have no answer, korquad where the contexts are Korean, else squad1."""
+    """squad2 if some have no answer, korquad if the contexts are Korean, else squad1."""
     if any(not one.answers for one in questions):
         return "squad2"
     letters = "".join(one.context for one in questions[:20])
@@ -75,11 +75,11 @@ def rule_for(questions: Sequence[Question]) -> str:
 
 
 def fewer(data: QuestionData, many: int | None) -> QuestionData:
-    """The data with so many of its training questions, always the same ones, in their order."""
+    """The data with `many` of its training questions, always the same ones, in their order."""
     if many is None or many >= len(data.train):
         return data
     rows = sorted(shuffled(len(data.train), 0)[:many].tolist())
-    about = f"{data.about}; {many:,} of its {len(data.train):,} training questions, drawn by chance"
+    about = f"{data.about}; {many:,} of its {len(data.train):,} training questions, sampled at random"
     return replace(data, train=tuple(data.train[row] for row in rows), about=about)
 
 
@@ -87,9 +87,9 @@ def prepare(
     folder: Path | str, *, spec: QASpec, tokenizer: Any, data: QuestionData, word: str, reading: Reading,
     recipe: Recipe, command: str = "",
 ) -> Run:  # fmt: skip
-    """Make a run folder that says which net to train on which questions and how, or find the one that says the same.
+    """Make a run folder with the net's spec, the recipe and the questions' description, or find the same run in it.
 
-    Raises UsageError where the folder holds another run, naming what differs.
+    Raises UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     spec.check()
@@ -111,9 +111,9 @@ def prepare(
 
 
 def load_tokenizer(where: Path | str) -> Any:
-    """The fast tokenizer in an encoder's folder, or of that name on the Hugging Face hub. Runs no code of its own.
+    """The fast tokenizer in an encoder's folder, or of that name on the Hugging Face Hub. No downloaded code is run.
 
-    Raises UsageError without the extra `text` and for a folder that is not there, ReslabError where it cannot be read.
+    Raises UsageError without the extra `text` and for a missing folder, ReslabError if it cannot be read.
     """
     transformers = need("transformers", extra="text", why=f"the tokenizer {where}")
     name = location(where)
@@ -122,7 +122,7 @@ def load_tokenizer(where: Path | str) -> Any:
 
 
 def small(data: QuestionData, *, vocabulary: int = 8000, length: int = 512, **shape: Any) -> tuple[EncoderSpec, Any]:
-    """An encoder of our own and its tokenizer, built from the training questions and their contexts."""
+    """reslab's small encoder and its tokenizer, built from the training questions and their contexts."""
     from reslab.qa.data.vocabulary import build_vocabulary
 
     texts = (text for one in data.train for text in (one.context, one.question))
@@ -136,7 +136,7 @@ def read_reading(run: Run) -> Reading:
 
 
 def stored_data(run: Run) -> QuestionData:
-    """The questions of a run folder. Raises ReslabError where they have changed since."""
+    """The questions of a run folder. Raises ReslabError if they have changed since."""
     data = load_stored(run)
     refuse_changed(run, stored_word(run), data.fingerprint, "questions")
     return data
@@ -148,7 +148,7 @@ def load_stored(run: Run) -> QuestionData:
 
 
 def stored_word(run: Run) -> str:
-    """The word that a run folder's questions are loaded by."""
+    """The word by which a run folder's questions are loaded."""
     return str(run.read_json("data.json", "word")["word"])
 
 

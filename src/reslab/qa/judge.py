@@ -41,13 +41,13 @@ def weigh(
     ranked = rank(spans, len(questions), no_answer=empty, temperature=temperature)
     texts, null = predictions(questions, ranked)
     if empty and threshold is None:
-        said = {id: text if one.best else "" for (id, text), one in zip(texts.items(), ranked, strict=True)}
+        given = {id: text if one.best else "" for (id, text), one in zip(texts.items(), ranked, strict=True)}
     else:
-        said = {id: "" if threshold is not None and null[id] > threshold else text for id, text in texts.items()}
-    found = evaluate(questions, said if threshold is None else texts, rule=rule,
+        given = {id: "" if threshold is not None and null[id] > threshold else text for id, text in texts.items()}
+    found = evaluate(questions, given if threshold is None else texts, rule=rule,
                      no_answer=None if threshold is None else null, threshold=threshold)  # fmt: skip
     sure = reliability(*outcomes(questions, ranked, rule=rule))
-    return Weighed(evaluation=found, reliability=sure, predictions=said, no_answer=null)
+    return Weighed(evaluation=found, reliability=sure, predictions=given, no_answer=null)
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""From a run folder to a net that answers questions, through the one training loop."""
+"""Train a net that answers questions in a run folder, through the one training loop."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ from reslab.train.recipe import Recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
 
-CACHE = 8e9  # bytes of a frozen encoder's features that are kept; with more it is run anew in each step
+CACHE = 8e9  # bytes: a frozen encoder's features are stored up to this size; otherwise it runs in each step
 
 
 def train(
@@ -35,15 +35,15 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
-    `parts` and `features`: the windows of train, dev and test and what a frozen encoder gives for them, where they are
-    known from another run on the same. A finished run is not touched: its stored result comes back. Raises as
-    `train_run` does.
+    `parts` and `features`: the windows of train, dev and test and a frozen encoder's features of them, if known from
+    another run on the same data. A finished run is not changed; its stored result is returned. Raises as `train_run`
+    does.
     """
     return train_run(folder, OnQuestions(data, parts, features), device=device, progress=progress, command=command)
 
 
 class OnQuestions:
-    """What is particular to training on questions."""
+    """The part of training that is specific to questions."""
 
     what, depth = "questions", 0
     made: tuple[str, ...] = MADE
@@ -79,7 +79,7 @@ class OnQuestions:
         return self.task, net
 
     def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
-        """Judge on the test part by what the dev part says; weights, predictions and settings."""
+        """Score the test part with settings from the dev part; write weights, predictions and settings."""
         run, task, spec, rule = work.run, self.task, self.spec, self.reading.rule
         for part in ("validation", "test"):
             if part not in task.spans:  # resumed after its last step
@@ -110,7 +110,7 @@ class OnQuestions:
 
 
 def build_net(run: Run, spec: QASpec) -> QANet:
-    """The net, with the encoder's own weights at first; what a checkpoint will replace is built from its shape."""
+    """The net with the encoder's pretrained weights; when resuming, with random ones, which the checkpoint replaces."""
     shape = run.path("encoder")
     again = run.has("last.pt") and (shape / "config.json").is_file()
     net = build_qa(spec, shape=shape if again else None)
@@ -122,7 +122,7 @@ def build_net(run: Run, spec: QASpec) -> QANet:
 def frozen_features(
     net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, progress: Progress = silent
 ) -> dict[str, Features] | None:
-    """What the frozen encoder gives for all windows; None where that is more than CACHE."""
+    """The frozen encoder's features of all windows; None if they need more than CACHE bytes."""
     tokens = sum(int(windows.sizes(np.arange(len(windows))).sum()) for windows in parts.values())
     if 2 * tokens * net.encoder.hidden > CACHE:
         return None

@@ -30,7 +30,7 @@ def asked(
     found = compare(errors_a, errors_b, images=a[0][f"{part}_n"])
     sentence = (
         f"The {'training' if part == 'train' else 'test'} error of {name(a[0])} is {spread(errors_a)}, that of "
-        f"{name(b[0])} {spread(errors_b)}: {said(found)}."
+        f"{name(b[0])} {spread(errors_b)}: {described(found)}."
     )
     return {"question": question, "sentence": sentence, "effect": effect(found), "found": found, "worse": worse,
             "images": a[0][f"{part}_n"]}  # fmt: skip
@@ -75,7 +75,7 @@ def answered(asked: dict[str, Any], p: float, questions: int) -> dict[str, Any]:
             "statistic": statistic}  # fmt: skip
 
 
-def said(found: Difference) -> str:
+def described(found: Difference) -> str:
     """`30.35 points higher (95 % interval 27.12 to 33.60)`."""
     low, high = sorted([found.low, found.high] if found.value > 0 else [-found.low, -found.high])
     between = f"95 % interval {signed(low)} to {signed(high)}"

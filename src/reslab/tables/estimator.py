@@ -139,7 +139,7 @@ class TableEstimator(BaseEstimator):
         changes = dict(self.recipe) if isinstance(self.recipe, Mapping) else {}
         for key, instead in (("seed", "random_state"), ("validation", "validation")):
             if key in changes:
-                raise UsageError(f"{key} is not of the recipe here: set {instead} of the estimator")
+                raise UsageError(f"{key} cannot be set in the recipe here; use the estimator's {instead}")
         named = isinstance(self.recipe, str | Path)
         recipe = read(self.recipe if named else "tables")
         if "batch" not in changes and not named:
@@ -151,7 +151,7 @@ class TableEstimator(BaseEstimator):
         return recipe
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
-        """Train the members one by one, in `folder` or in a temporary folder."""
+        """Train the members one after another, in `folder` or in a temporary folder."""
         spec, models = spec_of(parts, self.net, self.sizes or {}), []
         for k in range(self.members):
             recipe = self.recipe_of(parts, (seed + k) % 2**31)

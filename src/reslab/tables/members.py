@@ -1,4 +1,4 @@
-"""Several nets from several seeds in one folder, whose predictions are averaged."""
+"""An ensemble: nets from several seeds in one folder, whose predictions are averaged."""
 
 import contextlib
 from pathlib import Path
@@ -22,7 +22,7 @@ def prepare_members(
 ) -> Run:  # fmt: skip
     """Make the folders FOLDER/s0, FOLDER/s1, ... of the recipe's seed and those after it, or find the same ones.
 
-    Raises UsageError where the folder holds something else.
+    Raises UsageError if the folder holds something else.
     """
     run = Run(folder)
     if members < 1:
@@ -57,7 +57,7 @@ def train_members(
 ) -> dict[str, Any]:  # fmt: skip
     """Train the prepared members that are not finished, resuming where one was stopped; the averaged model's result.
 
-    `rows`: a member's name to what its training reports to.
+    `rows`: from a member's name to the progress of its training.
     """
     run = Run(folder)
     if done(folder):
@@ -89,14 +89,14 @@ def train_members(
 
 
 def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:
-    """A member in its ensemble's result."""
+    """A member's line in the ensemble's result."""
     main, test = result["main"], result["test"]
     kept = {key: result.get(key) for key in ("seed", "epochs", "iterations", "validation_error", "seconds")}
     return {"folder": member.folder.name, main: test[main], "interval": test["intervals"].get(main), **kept}
 
 
 def withdraw_members(run: Run, runs: list[Run]) -> None:
-    """Remove the folders in which no training has begun: so that the corrected command can reuse them."""
+    """Remove the folders in which no training has started, so that the corrected command can reuse them."""
     waiting = [member for member in runs if not (member.has("last.pt") or finished(member.folder))]
     for member in waiting:
         withdraw(member, FILES)

@@ -1,4 +1,4 @@
-"""From a file with a table to a trained model in a run folder, through the one training loop."""
+"""Train a model for a table in a run folder, through the one training loop."""
 
 import json
 from collections.abc import Mapping
@@ -41,25 +41,25 @@ from reslab.train.training import Training
 CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),
                 " where the target is a number")  # fmt: skip
 LEAVE = Sentence("give more rows, or set no validation part aside with ", arg("validation", 0))
-FILES = (ENCODER, ARRAYS, TARGET)  # that `prepare` makes beside those of every run
+FILES = (ENCODER, ARRAYS, TARGET)  # files that `prepare` makes besides those of every run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a table is read and cut: stored in data.json, beside what it is."""
+    """How a table is read and split: stored in data.json, beside the description of the data."""
 
     target: tuple[str, ...]  # one column, or several
-    kind: TargetKind | None = None  # of the target; None: found
-    kinds: Mapping[str, str] = field(default_factory=dict)  # of columns, where what is found is not meant
-    test: float = 0.2  # of the rows, where no file of test rows is given
+    kind: TargetKind | None = None  # of the target; None: guessed
+    kinds: Mapping[str, str] = field(default_factory=dict)  # of columns, to correct wrong guesses
+    test: float = 0.2  # share of the rows, if there is no file of test rows
     test_word: str | None = None
     class_weight: Any = None
-    split: int = 0  # the seed of the cut
-    sizes: Mapping[str, Any] = field(default_factory=dict)  # of the net, changed from its preset's
-    text: str | None = None  # the folder of an encoder of texts: its vectors beside the bags of words
+    split: int = 0  # the seed of the split
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes of the net that differ from its preset's
+    text: str | None = None  # folder of a text encoder, whose vectors are added to the bags of words
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be."""
+        """Raise UsageError for invalid values."""
         if not self.target:
             raise UsageError("name the column to predict, with ", arg("target"))
         if self.test_word is None and not 0 < self.test < 1:
@@ -68,21 +68,21 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class TableData:
-    """A table read and cut: what training needs."""
+    """A table, read and split for training."""
 
     frames: dict[str, Frame]  # without the target
     values: dict[str, Any]  # the target's values of each part
-    rows: dict[str, np.ndarray]  # of each part, in the file it came from
+    rows: dict[str, np.ndarray]  # of each part, counted in its file
     target: Target
     names: tuple[str, ...]  # of the target's columns
     report: Report
-    encoded: dict[str, Parts] = field(default_factory=dict)  # by what decides them: `parts_of` works but once
+    encoded: dict[str, Parts] = field(default_factory=dict)  # cache of `parts_of`, by its arguments
 
 
 def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
-    """Read a table and cut it into training, validation and test rows; of classes so many of each.
+    """Read a table and split it into training, validation and test rows, stratified by class.
 
-    Raises UsageError where a target column is missing, or holds no value in some row.
+    Raises UsageError if a target column is missing or a row has no target value.
     """
     reading.check()
     report = Report()
@@ -114,17 +114,17 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     except UsageError as error:
         raise UsageError(f"{word}, {' and '.join(map(repr, reading.target))}: {error}") from error
     if target.kind == "labels" and len(reading.target) == target.outputs > 1:
-        target = replace(target, classes=np.array(reading.target, dtype=object))  # a label is called as its column is
-    frames["test"] = frames.pop("test")  # the last: what is odd about it is reported
+        target = replace(target, classes=np.array(reading.target, dtype=object))  # a label is named after its column
+    frames["test"] = frames.pop("test")  # the last, so that its problems are reported
     return TableData(frames=frames, values=parts, rows=rows, target=target, names=reading.target, report=report)
 
 
 def prepare(
     folder: Path | str, *, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe, command: str = ""
 ) -> Run:
-    """Make a run folder that says what to train on which table and how, or find the one that says the same.
+    """Make a run folder with the net's spec, the recipe and the table's description, or find the same run in it.
 
-    Raises UsageError where the folder holds another run, naming what differs.
+    Raises UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     recipe.check()
@@ -150,7 +150,7 @@ def parts_of(
     data: TableData, reading: Reading, *, device: torch.device | None = None, progress: Progress = silent,
     reads: bool = True,
 ) -> Parts:  # fmt: skip
-    """The table as a net reads it; without `reads` texts have no vectors yet."""
+    """The table encoded for a net; without `reads`, texts have no vectors yet."""
     vectors = (reading.text, reads, str(device)) if reading.text else ()
     key = repr((dict(reading.kinds), reading.class_weight, vectors))
     if key not in data.encoded:
@@ -163,7 +163,7 @@ def parts_of(
 
 
 def read_reading(run: Run) -> tuple[str, Reading]:
-    """(the word, how it is read) of a run folder."""
+    """(word, reading) of a run folder's table."""
     about = run.read_json("data.json", "word", "reading", "fingerprint")
     values = {**about["reading"], "target": tuple(about["reading"]["target"])}
     return about["word"], make(Reading, values, f"{run.path('data.json')}")
@@ -175,13 +175,13 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
-    A finished run is not touched: its stored result comes back. Raises as `train_run` does.
+    A finished run is not changed; its stored result is returned. Raises as `train_run` does.
     """
     return train_run(folder, OnTable(data), device=device, progress=progress, command=command)
 
 
 class OnTable:
-    """What is particular to training on a table."""
+    """The part of training that is specific to tables."""
 
     what, depth = "rows of the table", 0
     made: tuple[str, ...] = FILES
@@ -204,7 +204,7 @@ class OnTable:
         return make_task(self.parts, work.recipe, work.device), net
 
     def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
-        """Judge on the test rows, once; weights and predictions."""
+        """Score the test rows, once; write weights and predictions."""
         write_weights(work.run, training.kept, to_dict(self.spec))
         model, kind = model_of(self.parts, self.spec, training), self.parts.target.kind
         found = weigh(model, self.data, work.run, progress=work.progress)
@@ -216,7 +216,7 @@ class OnTable:
 
 
 def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = silent) -> dict[str, Any]:
-    """What a model is worth on the test rows, and which columns mattered there; its predictions go into the folder."""
+    """The model's scores on the test rows and the importance of columns there; writes the predictions."""
     frame, known = data.frames["test"], data.values["test"]
     scores = model.scores(frame)
     truth = true_values(model.target, known)
@@ -234,6 +234,6 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
 
 
 def true_values(target: Target, known: Any) -> np.ndarray:
-    """The target's values as `judged` takes them: encoded, or numbers (N, T) in their own unit."""
+    """The target's values for `judged`: encoded, or numbers (N, T) in their original unit."""
     encoded = target.encode(known)
     return target.unscaled(encoded.astype(np.float64)) if target.kind == "numbers" else encoded

@@ -1,4 +1,4 @@
-"""From a table cut into parts to a trained net, through the one training loop."""
+"""Train a net on a table that is split into parts, through the one training loop."""
 
 import hashlib
 import json
@@ -29,22 +29,22 @@ from reslab.train.recipe import IMAGES, Recipe
 from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
 
-SPLIT = 7  # a stream of its own beside the order's
-STEPS = 48  # of an epoch, at least about so many
-FEW = 40  # rows: with fewer no part of them is set aside, and training goes to its end
+SPLIT = 7  # a random stream separate from the order's
+STEPS = 48  # updates per epoch, at least about
+FEW = 40  # rows: with fewer, none are set aside for validation, and training runs to its end
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # of a recipe's keys
 ClassWeight = str | Mapping[Any, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """A table cut into "train" and maybe "validation" and "test", as a net reads it; fitted on "train" alone."""
+    """A table encoded as "train" and maybe "validation" and "test"; the encoder is fitted on "train" only."""
 
     encoder: Encoder
     target: Target
     tables: dict[str, Table]
     targets: dict[str, np.ndarray]  # encoded
-    weights: np.ndarray | None = None  # (K,) of each class; of the training rows their mean is 1
+    weights: np.ndarray | None = None  # (K,) class weights, whose mean over the training rows is 1
 
 
 def make_parts(
@@ -53,35 +53,35 @@ def make_parts(
     text: str | Path | None = None, device: torch.device | None = None, progress: Progress = silent,
     reading: bool = True,
 ) -> Parts:  # fmt: skip
-    """Frames and encoded targets of each part; columns are encoded by what "train" says.
+    """Encode frames and targets of each part; the encoders are fitted on "train".
 
-    text: the folder of an encoder of texts, which works on the device; `reading` False leaves that work out.
+    text: folder of a text encoder, which runs on the device; not if `reading` is False.
     """
     encoder = Encoder.fit(frames["train"], kinds, text=text, device=device, report=report)
-    last = list(frames)[-1]  # what is odd about the test rows is said, once
+    last = list(frames)[-1]  # problems of the test rows are reported once
     tables = {part: encoder.transform(f, report=report if part == last else None, progress=progress, reading=reading)
               for part, f in frames.items()}  # fmt: skip
     weights = None
     if class_weight is not None:
         weights = target.weights(class_weight, targets["train"])
-        weights = weights / weights[targets["train"]].mean()  # a row weighs 1 on average
+        weights = weights / weights[targets["train"]].mean()  # the mean weight of a row is 1
     return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights)
 
 
 def set_aside(
     n: int, share: float, *, seed: int, groups: np.ndarray | None = None, cure: str = "give more rows"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows that stay, rows set aside) of 0..n-1, each sorted; of `groups` (N,) the same share of each.
+    """(rows that stay, rows set aside) of 0..n-1, each sorted, with the same share of each of the `groups` (N,).
 
-    `share`: below 1 a share, else a number of rows. Some of the groups too small for a whole row give one, sampled at
-    random, so that the share holds for all rows; a group of one row stays (see `quotas`). Raises UsageError where there
-    are too few rows, with the `cure`.
+    `share`: below 1 a share, otherwise a number of rows. Of the groups too small to give a whole row, some give one,
+    chosen at random, so that the share holds over all rows; a group of one row stays (see `quotas`). Raises UsageError
+    with the `cure` if there are too few rows.
     """
     part = Fraction(share).limit_denominator(10**6) if share < 1 else Fraction(round(share), n)
     if not 0 < part < 1:
         raise UsageError(f"the part set aside must be a share below 1, or fewer than the {n} rows, got {share:g}")
     _, labels, counts = np.unique(np.zeros(n) if groups is None else groups, return_inverse=True, return_counts=True)
-    several = counts[counts > 1]  # the sizes of the groups that can be split
+    several = counts[counts > 1]  # sizes of the groups that can be split
     quota = quotas(counts.tolist(), part, total=round(part * int(several.sum())),
                    ties=shuffled(len(counts), seed, SPLIT).tolist())  # fmt: skip
     if not any(quota):
@@ -97,7 +97,7 @@ def train_net(
 ) -> Training:
     """Train the spec's net in a run folder, resuming from its last checkpoint. The seed is the recipe's."""
     torch.random.default_generator.manual_seed(recipe.seed)
-    if device.type != "cpu":  # a device that is not used keeps its random state
+    if device.type != "cpu":  # the random state of unused devices is not changed
         torch.manual_seed(recipe.seed)
     net = build_table(spec)
     task = make_task(parts, recipe, device)
@@ -116,26 +116,26 @@ def tensor(array: np.ndarray) -> Tensor:
 
 
 def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
-    """A preset's spec for the parts, some sizes changed. Raises UsageError for one that the table itself says."""
+    """A preset's spec for the parts with some sizes changed. Raises UsageError for a size that the table sets."""
     train = parts.tables["train"]
     found = {"outputs": parts.target.outputs, "rows": len(train), **train.sizes}
-    if said := sorted(set(found) & set(sizes)):
-        raise UsageError(f"{said[0]} of a net is what its table has: leave it out of the sizes")
+    if fixed := sorted(set(found) & set(sizes)):
+        raise UsageError(f"{fixed[0]} is determined by the table: remove it from the sizes")
     known = [field.name for field in fields(TableSpec) if field.name not in (*found, "name", "net")]
     if unknown := [key for key in sizes if key not in known]:
         hint = nearest(unknown[0], known) or f"; there are {', '.join(known)}"
-        raise UsageError(f"the sizes name {unknown[0]!r}, which a net for tables has not{hint}")
+        raise UsageError(f"nets for tables have no size {unknown[0]!r}{hint}")
     return table_spec(preset, **found, **sizes)
 
 
 def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
-    """What was trained, ready to predict."""
+    """The trained net as a model that predicts."""
     member = Member(spec=spec, encoder=parts.encoder, net=training.kept.requires_grad_(False))
     return TableModel([member], parts.target, device=training.task.device, choice=training.choice)
 
 
 def batch_for(rows: int, most: int) -> int:
-    """A power of two from 16 up to `most` that makes about STEPS of an epoch: a small table needs updates too."""
+    """The largest power of two, from 16 to `most`, that still gives about STEPS updates per epoch."""
     size = 16
     while 2 * size <= most and 2 * size * STEPS <= rows:
         size *= 2
@@ -143,7 +143,7 @@ def batch_for(rows: int, most: int) -> int:
 
 
 def fingerprint(parts: Parts) -> str:
-    """Of all that a net is trained on; of texts' vectors their encoder, as their last bits are the machine's."""
+    """Of all training data; of text vectors only their encoder, since their last bits depend on the machine."""
     digest = hashlib.sha256(json.dumps(parts.encoder.to_dict()[0], sort_keys=True, default=str).encode())
     digest.update(json.dumps(parts.target.to_dict(), sort_keys=True).encode())
     if parts.weights is not None:
@@ -155,6 +155,6 @@ def fingerprint(parts: Parts) -> str:
 
 
 def tensors(table: Table) -> list[np.ndarray]:
-    """All arrays of a table but vectors, in a fixed order."""
+    """All arrays of a table except vectors, in a fixed order."""
     return [value.numpy() for name, value in sorted(vars(table).items())
             if isinstance(value, Tensor) and name != "vectors"]  # fmt: skip

@@ -130,9 +130,9 @@ def train_run(
         with session(run, recipe, work.device, made=family.made):
             task, net = family.build(work)
             training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth)
-        told = account(work, training)
+        shared = account(work, training)
         try:
-            result = {**family.finish(work, training, told), **told}
+            result = {**family.finish(work, training, shared), **shared}
         except KeyboardInterrupt:
             sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
             raise Interrupted(sentence, signal.SIGINT) from None

@@ -53,12 +53,12 @@ def keep(subject: Any, verb: str, found: Any, *, seconds: float, **settings: Any
     run, name = subject.run, f"results/look-{verb}.json"
     known = run.read_json("look.json") if run.has("look.json") else {}
     before = known.get("seen", {}).get(verb)
-    told = {"n": subject.inputs.n, "data": subject.inputs.data, "settings": {**subject.settings, **settings},
+    entry = {"n": subject.inputs.n, "data": subject.inputs.data, "settings": {**subject.settings, **settings},
             "seconds": round(seconds, 2), "when": datetime.now().isoformat(timespec="seconds"),
             "command": command_line()}  # fmt: skip
     run.write_json("results/look-merges.json", subject.merges.as_dict())
     run.write_json(name, asdict(found))
-    run.write_json("look.json", {"model": subject.loaded.describe(), "seen": {**known.get("seen", {}), verb: told}})
+    run.write_json("look.json", {"model": subject.loaded.describe(), "seen": {**known.get("seen", {}), verb: entry}})
     if not before:
         return f"results: {run.path(name)}"
     of = f" (n = {before['n']})" if before.get("n") else ""

@@ -96,8 +96,8 @@ def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
         print(line)
     page = draw([subject.run])
     if json:
-        told = {"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page}
-        say.as_json({**told, verb: plain(found)})
+        facts = {"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page}
+        say.as_json({**facts, verb: plain(found)})
     else:
         following(subject, verb, page)
 
@@ -120,11 +120,11 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
     if not json:
         following(looked[0], verb, page)
         return
-    told = [
+    models = [
         {"model": subject.loaded.describe(), "data": subject.inputs.data, verb: plain(found)}
         for subject, found in zip(looked, results, strict=True)
     ]
-    say.as_json({"report": page, "models": told} if several else {"report": page, **told[0]})
+    say.as_json({"report": page, "models": models} if several else {"report": page, **models[0]})
 
 
 def following(subject: Looked, verb: str, page: str | None) -> None:

@@ -159,7 +159,7 @@ def readout(
 def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
     """Run every analysis and write one page. Analyses that do not apply to the model are skipped, with a note."""
     subject = meet(model, flags)
-    told: dict[str, Any] = {"merges": subject.merges.as_dict()}
+    results: dict[str, Any] = {"merges": subject.merges.as_dict()}
     failed: list[ReslabError] = []
     if not json:
         text.merges(subject.merges)
@@ -168,11 +168,11 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
             found, line = look(subject, verb)
         except ReslabError as error:
             failed.append(error)
-            told[verb] = {"left_out": say.words(error)}
+            results[verb] = {"left_out": say.words(error)}
             if not json:
                 print(f"\n{verb}: skipped: {say.words(error)}")
             continue
-        told[verb] = found
+        results[verb] = found
         if not json:
             print()
             getattr(text, verb)(found)
@@ -182,6 +182,6 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
     page = draw([subject.run])
     if json:
         say.as_json({"model": subject.loaded.describe(), "data": subject.inputs.data, "report": page,
-                     **{verb: plain(found) for verb, found in told.items()}})  # fmt: skip
+                     **{verb: plain(found) for verb, found in results.items()}})  # fmt: skip
         return
     following(subject, "all", page)

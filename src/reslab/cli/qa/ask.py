@@ -115,8 +115,8 @@ def show(answers: Sequence[Any], texts: dict[str, str]) -> None:
     console = Console(highlight=False)
     for number, one in enumerate(answers, 1):
         lead = f"{number:>2}  {100 * one.probability:>3.0f} %  "
-        said = "no answer in these texts" if one.document is None else flat(one.text)
-        put(console, Text.assemble(lead, (said, "bold")), 0)
+        answer = "no answer in these texts" if one.document is None else flat(one.text)
+        put(console, Text.assemble(lead, (answer, "bold")), 0)
         if one.document is not None:
             name = "standard input" if one.document == STDIN else one.document
             put(console, in_sentence(texts[one.document], one.start, one.end), len(lead))

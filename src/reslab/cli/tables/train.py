@@ -218,6 +218,6 @@ def tell_result(result: dict[str, Any]) -> None:
     if test.get("reliability"):
         print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")
     top = ranked(result["importance"])[:3]
-    said = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)
-    print(f"most important columns ({name_of(main)} lost by shuffling): {said}")
+    columns = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)
+    print(f"most important columns ({name_of(main)} lost by shuffling): {columns}")
     print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")

@@ -30,7 +30,7 @@ class Step:
         float  # 1 - mean cos(x, h): 0 if the branch does not change the direction; x or h always zero: 1 if moved
     )
     ratio: float | None  # mean |F| / |x|; None if x was always zero
-    cosine: float | None  # mean cos(F, dL/dh): negative is a step downhill; None without a loss or gradient
+    cosine: float | None  # mean cos(F, dL/dh): negative: along the negative gradient; None without a loss or gradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ def verdict(
 ) -> tuple[bool, str]:
     """(can it be removed, the reason) for the merge whose sum is `merged` and whose sides fork at `source`."""
     if kind == "sum":
-        return False, "all sides of the sum are alike: none of them is the skip"
+        return False, "all terms of the sum are equal: none of them is the skip"
     if kind == "projection":
         before, after = (list(graph.values[i].shape[1:]) for i in (source, merged))
         heavy = any(graph.values[i].weights for i in between(graph, source, skip.values))

@@ -28,8 +28,8 @@ def call(model: nn.Module, example: Example) -> Any:
     except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, AssertionError) as error:
         if isinstance(error, RuntimeError) and "memory" in str(error):
             raise
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise UsageError(f"{type(model).__name__} does not accept {describe(example)}: {said}") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise UsageError(f"{type(model).__name__} does not accept {describe(example)}: {reason}") from error
 
 
 def arguments(example: Example) -> tuple[tuple, dict[str, Any]]:

@@ -54,7 +54,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Merges(Sequence[Merge]):
-    """The merges of a model in the order of the pass; also its sums whose sides are alike, and notes."""
+    """The merges of a model in forward order; also its sums of equal terms, and notes."""
 
     model: str
     batch: int  # batch size of the example
@@ -108,7 +108,7 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
 
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
-    """The merges of a value graph in order, or its sums whose sides are alike."""
+    """The merges of a value graph in order, or its sums of equal terms."""
     judged = (classify(graph, each) for each in find_sums(graph))
     return [each for each in judged if each is not None and (each.facts["kind"] == "sum") == sums]
 

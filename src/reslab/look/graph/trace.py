@@ -138,7 +138,7 @@ class Recorder(TorchDispatchMode):
         return self.set(tensor, source)
 
     def seen(self, item: Any) -> int | None:
-        if isinstance(item, Product):  # computed inside the call: either factor stands for it
+        if isinstance(item, Product):  # computed inside the call: either factor may represent it
             return self.seen(item.first)
         return self.value(item) if isinstance(item, Tensor) else None
 

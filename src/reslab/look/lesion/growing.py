@@ -39,8 +39,8 @@ def grow(model: nn.Module, merges: Sequence[Merge], lesions: Sequence[Lesion], e
         with CatchUp(growing), acting(model, merges, {merge.index: growing.edit(merge) for merge in touched}):
             found = scores(call(model, example))
     except FAILURES as error:
-        said = f"{error.__cause__ or error}".splitlines()[0]
-        raise GrowthError(f"{type(model).__name__} does not accept a growing batch: {said}") from error
+        reason = f"{error.__cause__ or error}".splitlines()[0]
+        raise GrowthError(f"{type(model).__name__} does not accept a growing batch: {reason}") from error
     copies = len(lesions) + 1
     if found.shape[0] != copies * growing.n:
         raise GrowthError(f"the model returned {found.shape[0]} rows for {copies} copies of {growing.n} samples")

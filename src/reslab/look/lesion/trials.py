@@ -50,7 +50,7 @@ class MetricSums:
 
 
 class Steps:
-    """How far the work is, for the one who waits: a step is a sample under one change."""
+    """Reports progress; one step is one sample under one change."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0

@@ -7,7 +7,7 @@ The pass starts with K + 1 copies of the batch. At each merge
 All copies hold the same values, so the forward pass is unchanged except that one copy is dropped. Backward, each branch
 passes its gradient to the copy above. At the end one copy is left, and at the start copy k holds G_k, the sum of the
 gradients of all paths through k branches. The cost is about K / 2 ordinary passes. If a model does not accept a batch
-that shrinks during the pass, all copies stay and the gradients of the branches are moved up one by one.
+that shrinks during the pass, all copies stay and the gradients of the branches are moved up one at a time.
 """
 
 from collections.abc import Callable, Sequence

@@ -112,17 +112,17 @@ def _place(answer: Answer, context: str, id: str, report: Report) -> Answer:
         return Answer(text, -1)
     if start >= 0 and context.startswith(text, start):
         return answer
-    said = f"{_short(text)} is not at {start}"
+    problem = f"{_short(text)} is not at {start}"
     if start < 0 or start + len(text) > len(context):
-        said = f"{_short(text)} at {start} is outside its context of {len(context)} characters"
+        problem = f"{_short(text)} at {start} is outside its context of {len(context)} characters"
     places = [found.start() for found in re.finditer(f"(?={re.escape(text)})", context)]
     if places:
         near = min(places, key=lambda place: abs(place - start))
-        report.add("misplaced answer", id, f"{said}; the nearest occurrence, at {near}, is used")
+        report.add("misplaced answer", id, f"{problem}; the nearest occurrence, at {near}, is used")
         return Answer(text, near)
     form = unicodedata.normalize("NFKC", text) in unicodedata.normalize("NFKC", context)
     hint = " (only in another Unicode form; normalize both)" if form else ""
-    report.add("answer not in context", id, f"{said}, nor anywhere else{hint}; used for scoring, not for training")
+    report.add("answer not in context", id, f"{problem}, nor anywhere else{hint}; used for scoring, not for training")
     return Answer(text, -1)
 
 

@@ -104,10 +104,10 @@ def pretrained(name: Path | str, *, weights: bool = True) -> Pretrained:
     where, missing = location(name), []
     with loading(where, f"the encoder {where}"), quiet(transformers):
         if weights:
-            model, told = transformers.AutoModel.from_pretrained(
+            model, info = transformers.AutoModel.from_pretrained(
                 where, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
             )
-            missing = sorted(key for key in told["missing_keys"] if not key.startswith("pooler."))
+            missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
         else:
             config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
             model = transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)

@@ -19,7 +19,7 @@ class Score:
     unit: str = ""
     digits: int = 2
 
-    def said(self, row: Facts) -> str:
+    def text(self, row: Facts) -> str:
         """`8.41 ± 0.12`."""
         value, spread = row.get(self.key), row.get(f"{self.key}_std")
         scaled = [self.factor * one if words.is_number(one) else None for one in (value, spread)]
@@ -32,7 +32,7 @@ def table(rows: Sequence[Facts], *, name: str, columns: dict[str, str | Score]) 
     for row in rows:
         cells = [{"text": str(row.get(name)), "number": False}]
         for key, column in columns.items():
-            text = column.said(row) if isinstance(column, Score) else words.plain(row.get(key))
+            text = column.text(row) if isinstance(column, Score) else words.plain(row.get(key))
             cells.append({"text": text, "number": True})
         body.append({"cells": cells, "kind": None})
     titles = [column.title if isinstance(column, Score) else column for column in columns.values()]
@@ -58,7 +58,7 @@ def dots(rows: Sequence[Facts], scores: Sequence[Score], *, name: str, id: str, 
     names = [str(row.get(name)) for row in rows]
     plots = [_plot(rows, names, score, key=name) for score in scores]
     said = "; ".join(
-        f"{each}: {', '.join(f'{score.title} {score.said(row)}' for score in scores)}"
+        f"{each}: {', '.join(f'{score.title} {score.text(row)}' for score in scores)}"
         for each, row in zip(names, rows, strict=True)
     )
     caption = f"{about} Each circle is one seed, each bar a mean. Axes need not start at 0."

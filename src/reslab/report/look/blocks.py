@@ -155,7 +155,7 @@ def common(modules: list[str]) -> str:
 
 def short_name(module: str, prefix: str, most: int = 26) -> str:
     inside = module.removeprefix(f"{prefix}.") if prefix else module
-    return charts.clipped(inside or "(the whole model)", most)
+    return charts.clipped(inside or "(the model itself)", most)
 
 
 def text(value: Any) -> str:

@@ -8,7 +8,7 @@ from reslab.report.look.blocks import blocks
 from reslab.report.look.charts import NARROW, Plot, bars, curve, ink, level, top_of
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
-from reslab.report.look.words import Metric, median, metrics, numbers, several, told
+from reslab.report.look.words import Metric, findings, median, metrics, numbers, several
 from reslab.report.words import GAP, is_number, number
 
 STEPS = (
@@ -28,9 +28,10 @@ def influence(looks: list[Look]) -> Facts | None:
         if len(shown) == 1 and any(block.marked for block in blocks(shown[0])):
             caption += "▼ marks blocks that change the shape; there x is the output of the projection shortcut. "
         caption += "An influence near zero means that the block hardly changes the direction."
-        alt = f"{'; '.join(plot['title'] for plot in plots)}, by block. {' '.join(map(str, told(shown, said)))}"
+        alt = f"{'; '.join(plot['title'] for plot in plots)}, by block. "
+        alt += " ".join(map(str, findings(shown, influence_found)))
         figure = charts.figure("influence", plots, alt=alt, caption=caption, stacked=len(shown) == 1)
-    found = told(looks, said)
+    found = findings(looks, influence_found)
     return section("influence", "How much each block changes its input", found=found, figures=[figure])
 
 
@@ -58,7 +59,7 @@ def steps(shown: list[Look], key: str, title: str) -> Plot | None:
     }
 
 
-def said(look: Look) -> list[str]:
+def influence_found(look: Look) -> list[str]:
     """What the blocks do, in sentences."""
     found = [b for b in blocks(look) if is_number(b.values.get("influence:influence"))]
     if not found:
@@ -100,9 +101,9 @@ def readout(looks: list[Look]) -> Facts | None:
             caption += "Outlined: projection shortcuts are still ahead, so read these points with care. "
         if any(look["readout"].get("renorm") for look in shown):
             caption += "Batch normalization statistics were measured again at each depth. "
-        alt = " ".join(map(str, told(shown, read_found))) or "Answers by depth."
+        alt = " ".join(map(str, findings(shown, read_found))) or "Answers by depth."
         figure = charts.figure("readout", plots, alt=f"Curves by depth. {alt}", caption=caption.strip())
-    found = told(looks, read_found)
+    found = findings(looks, read_found)
     return section("readout", "What the model would answer at each depth", found=found, figures=[figure])
 
 

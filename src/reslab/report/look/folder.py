@@ -50,7 +50,7 @@ class Look:
     @property
     def about(self) -> Facts:
         """Data and settings of the measurements, from the first verb that has them; `merges` needs no data."""
-        return next((told for verb in VERBS if (told := facts(self.seen.get(verb))).get("data")), {})
+        return next((entry for verb in VERBS if (entry := facts(self.seen.get(verb))).get("data")), {})
 
     @property
     def data(self) -> Facts:
@@ -58,8 +58,8 @@ class Look:
 
     @property
     def commands(self) -> list[str]:
-        told = [facts(each).get("command") for each in self.seen.values()]
-        return list(dict.fromkeys(str(command) for command in told if command))
+        commands = [facts(each).get("command") for each in self.seen.values()]
+        return list(dict.fromkeys(str(command) for command in commands if command))
 
 
 def has_results(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from reslab.report.look.blocks import Block, blocks, text
 from reslab.report.look.charts import bars, level, top_of
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
-from reslab.report.look.words import Metric, median, metrics, numbers, several, told
+from reslab.report.look.words import Metric, findings, median, metrics, numbers, several
 from reslab.report.words import GAP, is_number, listed, ordinals
 
 NEAR = 5  # points of error: a change that the page counts as small
@@ -17,7 +17,7 @@ HARDLY = 0.9  # of the error of guessing: a model with a larger error has little
 
 def lesions(looks: list[Look]) -> Facts | None:
     """Every block, and every layer that keeps the shape, disabled alone."""
-    found = told(looks, single_found)
+    found = findings(looks, single_found)
     figures = [figure for look in looks for figure in single_figures(look, alone=len(looks) == 1)]
     drawn = figures if len(looks) == 1 else [beside(figures)]
     return section("lesions", "One block disabled", found=found, figures=drawn)
@@ -73,9 +73,9 @@ def bar_figure(look: Look, found: list[Block], metric: Metric, name: str, word: 
     what = "disabled alone; its shortcut stays" if word == "block" else "replaced by its input, one at a time"
     caption = f"Each {word} {what}.{line}{marks}{stages}"
     known = [(y, b.index) for b, y in zip(found, values, strict=True) if is_number(y)]
-    said = ", ".join(f"{word} {i} {metric.text(y)}" for y, i in sorted(known, reverse=True)[:3])
+    worst = ", ".join(f"{word} {i} {metric.text(y)}" for y, i in sorted(known, reverse=True)[:3])
     alt = f"Bars of {metric.title} with each of {several(len(found), word)} of {look.label} disabled: intact "
-    alt += f"{metric.text(whole)}, median {metric.text(median(values))}; the largest: {said}."
+    alt += f"{metric.text(whole)}, median {metric.text(median(values))}; the largest: {worst}."
     return charts.figure(name, [plot], alt=alt, caption=caption)
 
 
@@ -105,17 +105,17 @@ def single_found(look: Look) -> list[str]:
     whole, middle = metric.of(result.get("whole")), median(known)
     first = f"The intact model’s {metric.name} is {metric.text(whole)}; with" if whole else "With"
     noun = "the median" if whole else f"the median {metric.name}"
-    said = [
+    sentences = [
         f"{first} one {word} disabled, {noun} is {metric.text(middle)} (range {metric.text(min(known))} to "
         f"{metric.text(max(known))}, {several(len(known), word)})."
     ]
     if metric.key == "error" and whole is not None and whole > HARDLY * (chance(look) or 100):
-        return [*said, "The intact model is hardly better than chance, so disabling a block can do little harm."]
+        return [*sentences, "The intact model is hardly better than chance, so disabling a block can do little harm."]
     if metric.key == "error" and whole is not None:
         near = sum(abs(value - whole) <= NEAR for value in known)
-        said.append(f"When disabled, {near} of the {len(known)} {word}s change it by at most {NEAR} points.")
-    said += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
-    return said
+        sentences.append(f"When disabled, {near} of the {len(known)} {word}s change it by at most {NEAR} points.")
+    sentences += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
+    return sentences
 
 
 def chance(look: Look) -> float | None:

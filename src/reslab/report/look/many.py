@@ -9,7 +9,7 @@ from reslab.report.look.charts import NARROW, Plot, curve, ink, level, top_of
 from reslab.report.look.folder import Look
 from reslab.report.look.lesions import chance
 from reslab.report.look.papers import section
-from reslab.report.look.words import Metric, median, metrics, numbers, rank_correlation, told
+from reslab.report.look.words import Metric, findings, median, metrics, numbers, rank_correlation
 from reslab.report.words import GAP, is_number, listed
 
 Panel = tuple[Plot, str, str]  # a plot with its alternative text and its caption
@@ -20,7 +20,7 @@ ORDER = "pairs of blocks of one shape swapped: each dot is one draw, and disorde
 def many(looks: list[Look]) -> Facts | None:
     """k random blocks disabled, and blocks in another order."""
     panels = [panel for panel in (at_random(looks), reordered(looks)) if panel]
-    found = told(looks, lambda look: [*random_found(look), *order_found(look)])
+    found = findings(looks, lambda look: [*random_found(look), *order_found(look)])
     captions = [caption for _, _, caption in panels]
     caption = f"Left: {captions[0]}. Right: {captions[1]}." if len(panels) == 2 else "".join(captions).capitalize()
     alt = " ".join(alt for _, alt, _ in panels)

@@ -147,7 +147,7 @@ Fact = Callable[[Block], str]
 def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
     """The numbers shown for an opened block: label -> how to format the value."""
     merges = bool(look.merges)
-    said: dict[str, Fact] = {}
+    labels: dict[str, Fact] = {}
 
     def measure(key: str, text: Callable[[Any], str]) -> Fact:
         return lambda block: text(block.values.get(key))
@@ -157,27 +157,27 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
 
     if merges:
         batch = look["merges"].get("batch")
-        said["kind"] = kind
-        said["shape"] = lambda block: f"{sides(dropped(block.facts.get('before'), batch))} → {sides(block.shape)}"
-        said["can it be removed?"] = cuttable
-        said["added in module"] = fact("path")
-        said["nested in the branch of block"] = fact("parent")
-        said["parameters of the branch"] = fact("params")
-        said["parameters of the shortcut"] = fact("shortcut_params")
+        labels["kind"] = kind
+        labels["shape"] = lambda block: f"{sides(dropped(block.facts.get('before'), batch))} → {sides(block.shape)}"
+        labels["can it be removed?"] = cuttable
+        labels["added in module"] = fact("path")
+        labels["nested in the branch of block"] = fact("parent")
+        labels["parameters of the branch"] = fact("params")
+        labels["parameters of the shortcut"] = fact("shortcut_params")
     else:
-        said["kind"], said["shape"] = fact("kind"), lambda block: sides(block.shape)
+        labels["kind"], labels["shape"] = fact("kind"), lambda block: sides(block.shape)
     columns = [c for c in columns_of(look, found) if c.key != "params"]
-    said |= {c.about: measure(c.key, c.text or small) for c in columns}
+    labels |= {c.about: measure(c.key, c.text or small) for c in columns}
     for metric in metrics(look["lesions"]):
-        if f"{metric.title} with" not in " ".join(said):
-            said[f"{metric.title} with it disabled"] = measure(f"without:{metric.key}", stored(metric) or small)
-    said["Standard deviation of the skip"] = measure("responses:skip", small)
-    said["Standard deviation of the sum"] = measure("responses:out", small)
-    said["Root mean square of the sum"] = measure("gradients:signal", small)
+        if f"{metric.title} with" not in " ".join(labels):
+            labels[f"{metric.title} with it disabled"] = measure(f"without:{metric.key}", stored(metric) or small)
+    labels["Standard deviation of the skip"] = measure("responses:skip", small)
+    labels["Standard deviation of the sum"] = measure("responses:out", small)
+    labels["Root mean square of the sum"] = measure("gradients:signal", small)
     for metric in metrics(look["readout"])[1:]:
-        said[f"{metric.title} read out after it"] = measure(f"read:{metric.key}", stored(metric) or small)
-    kept = {label: [f(block) for block in found] for label, f in said.items()}
-    return {label: said[label] for label, texts in kept.items() if any(text not in (NONE, "") for text in texts)}
+        labels[f"{metric.title} read out after it"] = measure(f"read:{metric.key}", stored(metric) or small)
+    kept = {label: [f(block) for block in found] for label, f in labels.items()}
+    return {label: labels[label] for label, texts in kept.items() if any(text not in (NONE, "") for text in texts)}
 
 
 def kind(block: Block) -> str:

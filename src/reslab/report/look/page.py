@@ -68,12 +68,12 @@ def page_of(folders: Sequence[Path]) -> Facts:
 def meta(look: Look) -> str:
     """The line under the title: the data and the model's size."""
     data, size = look.data, look.model.get("parameters")
-    said = [f"On {data['name']}{f', {part} part' if (part := data.get('part')) else ''}"] if data.get("name") else []
-    said += [f"{words.count(size)} parameters"] if words.is_number(size) else []
+    parts = [f"On {data['name']}{f', {part} part' if (part := data.get('part')) else ''}"] if data.get("name") else []
+    parts += [f"{words.count(size)} parameters"] if words.is_number(size) else []
     machine = facts(facts(look.about.get("settings")).get("environment"))
     if machine.get("device"):
-        said.append(str(machine.get("device_name") or machine["device"]))
-    return " · ".join(said)
+        parts.append(str(machine.get("device_name") or machine["device"]))
+    return " · ".join(parts)
 
 
 def headline(look: Look, found: list[Block]) -> Facts:
@@ -97,15 +97,17 @@ def shape_of_it(look: Look) -> list[str]:
     inside = sum(bool(each.get("depth")) for each in look.merges)
     counts = paths.counts(look)
     span = look["paths"].get("effective_exact") or look["paths"].get("effective")
-    said = []
+    sentences = []
     if turns:
-        said.append(f"{turns} of them use{'s' if turns == 1 else ''} a projection shortcut.")
+        sentences.append(f"{turns} of them use{'s' if turns == 1 else ''} a projection shortcut.")
     if inside:
-        said.append(f"{inside} {'is' if inside == 1 else 'are'} nested in the branches of others.")
+        sentences.append(f"{inside} {'is' if inside == 1 else 'are'} nested in the branches of others.")
     if counts and isinstance(span, list) and len(span) == 2:
-        said.append(f"They form {large(sum(counts))} paths; 95 % of the gradient flows through paths of {span[0]} to "
-                    f"{span[1]} blocks.")  # fmt: skip
-    return said
+        sentences.append(
+            f"They form {large(sum(counts))} paths; 95 % of the gradient flows through paths of {span[0]} to "
+            f"{span[1]} blocks."
+        )
+    return sentences
 
 
 def whole(look: Look, metric: Metric | None) -> Facts | None:

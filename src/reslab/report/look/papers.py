@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reslab.report.folder import Facts
-from reslab.report.look.words import Said
+from reslab.report.look.words import Finding
 
 HE = {
     "source": "He, Zhang, Ren and Sun, “Deep Residual Learning for Image Recognition”, 2015",
@@ -95,7 +95,7 @@ ADDITIVE = (
 
 
 def section(
-    name: str, title: str, *, found: Sequence[Said], figures: Sequence[Facts | None], **more: object
+    name: str, title: str, *, found: Sequence[Finding], figures: Sequence[Facts | None], **more: object
 ) -> Facts | None:
     """One section of the page: what to expect, what was found, the figures; None if there is nothing to draw."""
     drawn = [figure for figure in figures if figure]

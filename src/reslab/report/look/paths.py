@@ -7,7 +7,7 @@ from reslab.report.folder import Facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis, shaded
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import ADDITIVE, section
-from reslab.report.look.words import large, numbers, power, small, told, trend
+from reslab.report.look.words import findings, large, numbers, power, small, trend
 from reslab.report.words import GAP, is_number, listed, percent
 
 BARS = 80  # more lengths than these are drawn as a filled line
@@ -17,7 +17,7 @@ COMMON = (0.025, 0.975)  # between these quantiles lie the lengths of 95 % of al
 def paths(looks: list[Look]) -> Facts | None:
     """As published: count, norm, product; and exact: the gradient of all paths of each length."""
     shown = [look for look in looks if counts(look)]
-    found = told(looks, lambda look: paths_found(look) if look in shown else [])
+    found = findings(looks, lambda look: paths_found(look) if look in shown else [])
     figures = [draw(look, alone=len(looks) == 1) for look in shown for draw in (published, exact)]
     return section("paths", "Paths, by length", found=found, figures=figures, remark=ADDITIVE)
 
@@ -117,29 +117,29 @@ def paths_found(look: Look) -> list[str]:
     result, parts = look["paths"], shares(look)
     n = len(parts) - 1
     low, high = (quantile(parts, level) for level in COMMON)
-    said = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high}."]
+    sentences = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high}."]
     slope = trend(list(enumerate(items(result.get("sampled")))))
     if slope:
         way = f"falls by a factor of {power(-slope[0])}" if slope[0] < 0 else "does not fall but grows"
-        said.append(f"With each additional block the gradient of one path {way} (fitted over all lengths).")
+        sentences.append(f"With each additional block the gradient of one path {way} (fitted over all lengths).")
     for key, what in (("effective", "count × norm"), ("effective_exact", "the exact norms |G|")):
         span, share = items(result.get(key)), result.get(f"{key}_share")
         if len(span) == 2 and is_number(share):
-            said.append(f"95 % of {what} comes from lengths {span[0]} to {span[1]} ({rare(100 * share)} of all "
+            sentences.append(f"95 % of {what} comes from lengths {span[0]} to {span[1]} ({rare(100 * share)} of all "
                         "paths).")  # fmt: skip
     share = items(result.get("share"))
     if numbers(share):
         top = sorted(((y, k) for k, y in enumerate(share) if is_number(y)), reverse=True)[:3]
         each = listed([f"{k} ({percent(100 * y, 0)})" for y, k in sorted(top, key=lambda pair: pair[1])])
-        said.append(f"Most of the gradient flows through paths of length {each}.")
+        sentences.append(f"Most of the gradient flows through paths of length {each}.")
         if any(value < -0.005 for value in numbers(share)):
-            said.append("Some lengths work against the gradient: their share is negative.")
+            sentences.append("Some lengths work against the gradient: their share is negative.")
     if is_number(result.get("deviation")):
-        said.append(
+        sentences.append(
             f"The gradients of all lengths add up to the full gradient with a relative deviation of "
             f"{small(result['deviation'])}, over {result.get('n')} samples."
         )
-    return said
+    return sentences
 
 
 def rare(value: float) -> str:

@@ -10,7 +10,7 @@ from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
 from reslab.report.look.training import along_training, training_found
-from reslab.report.look.words import Said, median, numbers, power, small, told
+from reslab.report.look.words import Finding, findings, median, numbers, power, small
 from reslab.report.words import is_number, listed, number
 
 Value = Callable[[Facts], Any]
@@ -86,8 +86,8 @@ def responses(looks: list[Look]) -> Facts | None:
         figures.append(charts.figure("responses", drawn, alt=alt, caption=caption))
     if len(found) == 1 and (sums := merge_figure(found[0])):
         figures.append(sums)
-    notes = told(looks, lambda look: list(map(str, items(look["responses"].get("notes")))))
-    sentences = [Said(sentence) for sentence in response_found(found)]
+    notes = findings(looks, lambda look: list(map(str, items(look["responses"].get("notes")))))
+    sentences = [Finding(sentence) for sentence in response_found(found)]
     return section("responses", "How strongly each layer responds", found=sentences, figures=figures,
                    notes=notes)  # fmt: skip
 
@@ -97,14 +97,14 @@ def response_found(found: Sequence[Look]) -> list[str]:
     medians = {look.label: median([each.get("std") for each in shown(look, "responses")]) for look in found}
     each = [f"{number(value)} in {label}" if len(found) > 1 else number(value) for label, value in medians.items()
             if value is not None]  # fmt: skip
-    said = [f"The median standard deviation of the layers shown is {listed(each)}."] if each else []
+    sentences = [f"The median standard deviation of the layers shown is {listed(each)}."] if each else []
     if len(found) == 1:
         pairs = [(row.get("branch"), row.get("skip")) for row in dicts(found[0]["responses"].get("merges"))]
         ratio = median([branch / skip for branch, skip in pairs if is_number(branch) and is_number(skip) and skip > 0])
         more = (
             f"A branch’s output has {number(ratio)} times the standard deviation of the skip it is added to (median)."
         )
-        said += [more] if ratio else []
+        sentences += [more] if ratio else []
     plain = {look.label: medians[look.label] for look in found if not look.merges}
     residual = [look for look in sorted(found, key=lambda look: len(look.layers)) if look.merges]
     own = [medians[look.label] for look in residual]
@@ -114,12 +114,12 @@ def response_found(found: Sequence[Look]) -> list[str]:
             how = "Every residual net has smaller responses than every plain net, as in the paper"
         elif min(numbers(own)) > max(numbers(list(plain.values()))):
             how = "Every residual net has larger responses than every plain net, unlike in the paper"
-        said.append(f"{how} (by this median).")
+        sentences.append(f"{how} (by this median).")
     if len(numbers(own)) > 1:
         falls = all(a > b for a, b in zip(numbers(own), numbers(own)[1:], strict=False))
         how = "Deeper residual nets have smaller responses, as in the paper."
-        said.append(how if falls else "Deeper residual nets do not consistently have smaller responses.")
-    return said
+        sentences.append(how if falls else "Deeper residual nets do not consistently have smaller responses.")
+    return sentences
 
 
 def merge_figure(look: Look) -> Facts | None:
@@ -171,12 +171,12 @@ def gradients(looks: list[Look]) -> Facts | None:
         caption += "left to right."
         caption += " Dotted: the line fitted for the verdict." if len(found) == 1 else ""
         caption += " Dashed: nets without shortcuts." if len(found) > 1 and any(not k.merges for k in found) else ""
-        alt = f"Curves by layer. {' '.join(map(str, told(found, gradient_found)))}"
+        alt = f"Curves by layer. {' '.join(map(str, findings(found, gradient_found)))}"
         figures.append(charts.figure("gradients", plots, alt=alt, caption=caption))
     if len(looks) == 1 and (along := along_training(looks[0])):
         figures.append(along)
-    notes = told(looks, lambda look: list(map(str, items(look["gradients"].get("notes")))))
-    sentences = told(looks, lambda look: [*gradient_found(look, brief=len(looks) > 1), *training_found(look)])
+    notes = findings(looks, lambda look: list(map(str, items(look["gradients"].get("notes")))))
+    sentences = findings(looks, lambda look: [*gradient_found(look, brief=len(looks) > 1), *training_found(look)])
     return section("gradients", "Gradients and the signal forward", found=sentences, figures=figures, notes=notes)
 
 
@@ -200,12 +200,12 @@ def gradient_found(look: Look, *, brief: bool = False) -> list[str]:
     mode = "training" if result.get("training") else "eval"
     loss = f", where the loss is {small(result['loss'])}" if is_number(result.get("loss")) else ""
     layers = len(shown(look, "gradients"))
-    said = [
+    sentences = [
         healthy(what, result[key], layers, brief=brief)
         for key, what in JUDGED.items()
         if isinstance(result.get(key), dict)
     ]
-    return [f"Measured in {mode} mode{loss}.", *said] if said else []
+    return [f"Measured in {mode} mode{loss}.", *sentences] if sentences else []
 
 
 def healthy(what: str, health: Facts, layers: int, *, brief: bool = False) -> str:

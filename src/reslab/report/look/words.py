@@ -21,7 +21,7 @@ DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 @dataclass(frozen=True)
-class Said:
+class Finding:
     """A finding, and which of several models it is about."""
 
     text: str
@@ -80,11 +80,11 @@ def metrics(result: dict[str, Any]) -> list[Metric]:
     return [Metric(name) for name in sorted(names, key=lambda n: order.index(n) if n in order else len(order))]
 
 
-def told(looks: Sequence[Any], find: Callable[[Any], list[str]]) -> list[Said]:
+def findings(looks: Sequence[Any], find: Callable[[Any], list[str]]) -> list[Finding]:
     """The findings for each model: sentences for one model; for several, a paragraph each under its name."""
     if len(looks) == 1:
-        return [Said(sentence) for sentence in find(looks[0])]
-    return [Said(" ".join(sentences), look.label) for look in looks if (sentences := find(look))]
+        return [Finding(sentence) for sentence in find(looks[0])]
+    return [Finding(" ".join(sentences), look.label) for look in looks if (sentences := find(look))]
 
 
 def large(count: float) -> str:
@@ -128,8 +128,8 @@ def aligned(values: Sequence[Any]) -> Callable[[Any], str]:
     zero = f"{0:.{places}f}"
 
     def text(value: Any) -> str:
-        said = f"{value:.{places}f}" if is_number(value) else NONE
-        return zero if said == f"-{zero}" else said.replace("-", "−")
+        shown = f"{value:.{places}f}" if is_number(value) else NONE
+        return zero if shown == f"-{zero}" else shown.replace("-", "−")
 
     return text
 

@@ -69,7 +69,7 @@ def page(folder: Path) -> Facts:
 def how_read(reading: Facts) -> Facts:
     """The source of the test rows, and the settings that were given instead of guessed."""
     drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, sampled at random (seed {reading.get('split')})"
-    told = {
+    known = {
         "test rows": reading.get("test_word") or drawn,
         "kind of target": reading.get("kind"),
         "class weights": reading.get("class_weight"),
@@ -77,7 +77,7 @@ def how_read(reading: Facts) -> Facts:
         "given sizes": reading.get("sizes"),
         "text": reading.get("text"),
     }
-    return {key: value for key, value in told.items() if value} if reading else {}
+    return {key: value for key, value in known.items() if value} if reading else {}
 
 
 def run_folder(folder: Path, members: list[Path]) -> Path:
