@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--overwrite", action="store_true", help="write the files of tests/golden (and counts.json) anew")
+    parser.addoption("--overwrite", action="store_true", help="write the files of tests/golden (and counts.json) again")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def overwrite(request: pytest.FixtureRequest) -> bool:
-    """Whether to write golden files anew in place of comparing them."""
+    """Whether to write golden files again instead of comparing them."""
     return bool(request.config.getoption("--overwrite"))
 
 

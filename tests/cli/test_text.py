@@ -1,4 +1,4 @@
-"""What the terminal shows, compared with tests/golden/text; `make golden` writes those files anew.
+"""What the terminal shows, compared with tests/golden/text; `make golden` writes those files again.
 
 Each file is a transcript: `$ reslab ...`, then what it printed to standard output and error. Where a command computes,
 every number is masked as 0, so that the words are compared and not the machine.

@@ -31,7 +31,7 @@ def test_the_command_on_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (mlp["seeds"], trees["seeds"], trees["parameters"], found["main"]) == (2, 2, None, "accuracy")
     assert found["report"] == str(tmp_path / "report.html")
     before = (tmp_path / "mlp-s0" / "results" / "train.json").stat().st_mtime_ns
-    assert main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]) == 0  # nothing is done anew
+    assert main([*words, "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]) == 0  # nothing is done again
     said = capsys.readouterr().out
     assert f"report: {tmp_path / 'report.html'}\nnext:   reslab report {tmp_path / 'mlp-s0'}\n" in said
     assert "Nets compared on rooms.csv" in (tmp_path / "report.html").read_text()

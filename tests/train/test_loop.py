@@ -22,7 +22,7 @@ from reslab.train.loop import Training, fit
 from reslab.train.recipe import Recipe, change, read
 from reslab.train.tune import Choice
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ten_steps.json"  # pytest --overwrite writes it anew
+GOLDEN = Path(__file__).parents[1] / "golden" / "ten_steps.json"  # pytest --overwrite writes it again
 PINNED: dict[str, Any] = {"precision": "fp32", "memory_format": "NCHW", "compile": "off"}
 
 

@@ -1,4 +1,4 @@
-"""Training on images: from a run folder, which says everything, to a trained net, a result and a model card."""
+"""Train on images: turn a prepared run folder into a trained net, a result and a model card."""
 
 import warnings
 from dataclasses import replace
@@ -28,10 +28,10 @@ def prepare(
     folder: Path | str, *, net: Spec, data: ImageData, word: str, recipe: Recipe,
     options: dict[str, Any] | None = None, command: str = "",
 ) -> Run:  # fmt: skip
-    """Make a run folder that says what to train on what and how, or find the one that says the same.
+    """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     The net's classes, channels and image size are set from the data. `options` are those the data were loaded
-    with (root, size). Raises UsageError where the folder holds another run, naming what differs.
+    with (root, size). Raises UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     channels, height, width = data.shape
@@ -75,7 +75,9 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
     if recipe.threads > cores:
         warnings.warn(f"{recipe.threads} threads on {cores} cores are slower than {cores}", stacklevel=3)
     schedule = Schedule(recipe, examples=images - set_aside(images, recipe))
-    if schedule.missed and max(recipe.drops) >= 1:  # shares of a run of a few steps may fall on its end: as asked
+    if (
+        schedule.missed and max(recipe.drops) >= 1
+    ):  # in a run of a few steps, shares may coincide with its end; that is not warned about
         missed = ", ".join(f"{drop:,}" for drop in schedule.missed)
         warnings.warn(
             ReslabWarning(
@@ -92,13 +94,13 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
-    A finished run is not touched: its stored result comes back. Raises as `train_run` does.
+    A finished run is not changed; its stored result is returned. Raises as `train_run` does.
     """
     return train_run(folder, OnImages(data), device=device, progress=progress, command=command)
 
 
 class OnImages:
-    """What is particular to training on images."""
+    """The part of training that is specific to images."""
 
     what = "data"
     made: tuple[str, ...] = ()
@@ -145,7 +147,7 @@ class OnImages:
 
 
 def stored_data(run: Run) -> ImageData:
-    """The data of a run folder, loaded as they were. Raises ReslabError where they have changed since."""
+    """The data of a run folder, loaded with the stored options. Raises ReslabError if they have changed since."""
     data = load_stored(run)
     refuse_changed(run, run.read_json("data.json", "word")["word"], data.fingerprint, "data")
     return data

@@ -90,12 +90,12 @@ def spec(name: str, **options: Any) -> Spec:
 
 
 def elsewhere(name: str) -> bool:
-    """Whether a name begins as a family of other libraries does: the nearest of ours would be another net."""
+    """Whether a name looks like another library's family, for which a suggestion would be a different net."""
     return name.lower().startswith(ELSEWHERE)
 
 
 def cifar_name(kind: str, depth: int) -> str:
-    """The name of a CIFAR net: cifar_resnet50 where resnet50 is ImageNet's."""
+    """The name of a CIFAR net: cifar_resnet50, because resnet50 is ImageNet's."""
     return f"{'cifar_' if depth in IMAGENET else ''}{kind}{depth}"
 
 

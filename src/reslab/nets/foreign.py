@@ -101,12 +101,12 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
 
 
 def tokenizer(transformers: Any, name: str) -> Any:
-    """The tokenizer that lies with the model; None where there is none."""
+    """The tokenizer stored with the model, or None."""
     try:
         found = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, TypeError):
         return None
-    # Where its files are missing, an empty one is made up that knows no word.
+    # If its files are missing, transformers makes an empty one that knows no word.
     return found if len(found) > len(set(found.all_special_ids)) else None
 
 

@@ -15,15 +15,15 @@ LIBRARY_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm's end in their weigh
 
 
 def hub_name(name: str) -> str:
-    """A name on the Hugging Face Hub, checked before a library sees it: they read local folders of the same name.
+    """A name on the Hugging Face Hub, checked before a library sees it: libraries read local folders of the same name.
 
-    Raises UsageError for what is no such name, and for one that is a file or folder here.
+    Raises UsageError for an invalid name, and for one that is a file or folder here.
     """
     if not HUB_NAME.fullmatch(name) or ".." in name or len(name) > 200:
         raise UsageError(f"hf:{name} is not a name on the Hugging Face Hub; write hf:NAME or hf:OWNER/NAME")
     if Path(name).exists():
-        raise UsageError(f"hf:{name} is also a file or folder here, which would be read in place of the Hub's; for the "
-                         "one here leave out hf:, for the Hub's change the working folder")  # fmt: skip
+        raise UsageError(f"hf:{name} is also a file or folder here, which would be read instead; to use it, "
+                         "remove hf:; to use the Hub's, change the working folder")  # fmt: skip
     return name
 
 
@@ -36,7 +36,7 @@ def library_name(library: str, name: str) -> str:
 
 
 def location(name: Path | str) -> str:
-    """The folder, or the name on the hub, as transformers takes it. Raises UsageError for what can be neither."""
+    """The folder, or the name on the Hub, for transformers. Raises UsageError if it can be neither."""
     folder = Path(name).expanduser()
     if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name) or ".." in name):
         raise UsageError(f"the encoder {name}: no such folder")
@@ -66,14 +66,14 @@ def loading(name: str, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(transformers: Any) -> Iterator[None]:
-    """No bars and reports on the screen while a model loads."""
+    """Inside, a library shows no progress bars and reports."""
     talk = transformers.utils.logging
     level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
     hub = logging.getLogger("huggingface_hub")
     before = hub.level
     talk.set_verbosity_error()
     talk.disable_progress_bar()
-    hub.setLevel(logging.ERROR)  # it tells of every retry
+    hub.setLevel(logging.ERROR)  # it reports every retry
     try:
         yield
     finally:

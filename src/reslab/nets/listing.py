@@ -1,4 +1,4 @@
-"""What each named net costs, stored beside the code: `reslab nets` prints it without building any, or importing torch.
+"""Stored costs of all named nets: `reslab nets` prints them without building a net or importing torch.
 
 counts.json has a line for each net; tests/nets/test_listing.py compares it with what `count` computes, and
 `pytest tests/nets/test_listing.py -m "" --overwrite` writes it.
@@ -10,5 +10,5 @@ from typing import Any
 
 
 def listing() -> list[dict[str, Any]]:
-    """For each named net as it is by default: net, depth, size (pixels), parameters, macs, receptive_field (pixels)."""
+    """Each named net with default options: net, depth, size (pixels), parameters, macs, receptive_field (pixels)."""
     return json.loads(files("reslab.nets").joinpath("counts.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""What an editor knows of `reslab.net`: the names of nets, and the options that they take with their types.
+"""Types of `reslab.net` for editors and checkers: the names of nets, and their options.
 
-Checkers and editors read this; nothing here acts. tests/typing compares it with the specs and the catalog.
+Nothing here runs. tests/typing compares it with the specs and the catalog.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ def make(kind: Any, values: dict[str, Any], what: str, *, check: Callable[[Any],
         made = typed(kind, {key: plain(value) for key, value in values.items()})
     except Mistyped as error:
         complain(kind, values, check)
-        raise UsageError(f"{what} has a value that cannot be: {str(error).removeprefix('.')}") from error
+        raise UsageError(f"{what} has an invalid value: {str(error).removeprefix('.')}") from error
     for key in known:
         refuse_large(key, getattr(made, key))
     check(made)
@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 
 def complain(kind: Any, values: dict[str, Any], check: Callable[[Any], Any]) -> None:
-    """Let the dataclass say in its own words what is wrong, where it checks its types."""
+    """Let the dataclass's own check report the error, if it checks types."""
     try:
         check(kind(**values))
     except ReslabError:

@@ -22,7 +22,7 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
     datasets = need("datasets", extra="data", why=f"hf:{name}")
     try:
         splits = datasets.load_dataset(name)
-    except Exception as error:  # hub, network, file system: `datasets` raises nearly anything
+    except Exception as error:  # Hub, network, file system: `datasets` raises nearly anything
         raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error
     if "train" not in splits:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
