@@ -98,7 +98,7 @@ def test_random_lesions_start_at_the_whole_model(make_look: MakeLook, net: Calla
     assert left["layout"]["shapes"][0]["y0"] == pytest.approx(90)  # guessing among ten classes
     assert right["layout"]["xaxis"]["range"][0] > right["layout"]["xaxis"]["range"][1]  # disorder grows to the right
     assert (
-        "With blocks disabled at random the median is 40.0 % with 2 and 90.0 % with 4. It rises at 2 of 2 steps."
+        "With blocks disabled at random, the median error is 40.0 % with 2 and 90.0 % with 4. It rises in 2 of 2 steps."
         in told(section)
     )
 
@@ -116,7 +116,7 @@ def test_paths_are_shares_and_the_effective_range_is_shaded(make_look: MakeLook,
     assert (product["layout"]["shapes"][0]["x0"], product["layout"]["shapes"][0]["x1"]) == (0.5, 3.5)
     assert plots(section)["paths-exact"][1]["data"][0]["y"] == [10, 60, 50, -20, 0]
     text = told(section)
-    assert "16 paths of 0 to 4 blocks; 95 % of them have 0 to 4." in text
+    assert "16 paths of 0 to 4 blocks; 95 % of them have 0 to 4 blocks." in text
     assert "falls by a factor of 10 " in text
     assert "95 % of count × norm comes from lengths 1 to 3 (87.50 % of all paths)." in text
     assert "length 0 (10 %), 1 (60 %) and 2 (50 %)" in text
@@ -176,10 +176,10 @@ def test_health_is_told_and_its_line_drawn(make_look: MakeLook, net: Callable[..
     first = plots(section)["gradients"][0]["data"]
     assert first[1]["name"] == "fitted line"
     assert first[1]["y"] == pytest.approx([1e-5, 1])
-    wanted = (
-        "Gradient by the responses: vanishes. By the fitted line it changes by a factor of 1.0 × 10⁻⁵ over 4 layers"
-    )
+    wanted = "Response gradient: vanishes. The fitted line changes by a factor of 1.0 × 10⁻⁵ over 4 layers"
     assert wanted in told(section)
+    assert told(section).count("towards the input") == 2  # responses and weights
+    assert told(section).count("towards the output") == 1  # the forward signal
 
 
 def test_gradients_along_training_come_from_the_log(make_look: MakeLook) -> None:

@@ -41,8 +41,8 @@ def responses(found: Any) -> None:
 def gradients(found: Any) -> None:
     mode = "training" if found.training else "eval"
     print(f"loss {found.loss:.4g} ({found.of}), n = {found.n}, {mode} mode")
-    for what, health in (("activations' gradients", found.activations), ("weights' gradients", found.weights),
-                         ("signal forward", found.signal)):  # fmt: skip
+    for what, health in (("response gradient", found.activations), ("weight gradient", found.weights),
+                         ("forward signal", found.signal)):  # fmt: skip
         ratio = "" if health.ratio is None else f" (largest to smallest {health.ratio:.3g})"
         print(f"{what}: {health.words}{ratio}")
     remarks(found)

@@ -14,7 +14,7 @@ from reslab.report.words import GAP, is_number, number
 STEPS = (
     ("influence", "block influence, 1 − cos(x, x + F)"),
     ("ratio", "|F| / |x|"),
-    ("cosine", "cos(F, ∇L): negative is downhill"),
+    ("cosine", "cos(F, ∇L); negative: downhill"),
 )
 
 
@@ -24,7 +24,7 @@ def influence(looks: list[Look]) -> Facts | None:
     plots = [plot for key, title in STEPS if (plot := steps(shown, key, title))]
     figure = None
     if plots:
-        caption = "What each block adds (F) compared with the skip it is added to (x), by depth. "
+        caption = "Each block’s branch output (F) compared with its skip (x), by depth. "
         if len(shown) == 1 and any(block.marked for block in blocks(shown[0])):
             caption += "▼ marks blocks that change the shape; there x is the output of the projection shortcut. "
         caption += "An influence near zero means that the block hardly changes the direction."
@@ -96,7 +96,7 @@ def readout(looks: list[Look]) -> Facts | None:
     plots = [plot for key in wanted if (plot := answers(shown, Metric(key)))]
     figure = None
     if plots:
-        caption = "All blocks after each depth disabled; the shortcuts carry the value to the model’s own head. "
+        caption = "At each depth all later blocks are disabled; their shortcuts carry the value to the model’s head. "
         if any(ahead(look) for look in shown):
             caption += "Outlined: projection shortcuts are still ahead, so read these points with care. "
         if any(look["readout"].get("renorm") for look in shown):

@@ -94,7 +94,8 @@ def random_found(look: Look) -> list[str]:
     rises = sum(b[1] > a[1] for a, b in itertools.pairwise(points))
     step = -(-(len(points) - 1) // 6)
     each = listed([f"{metric.text(y)} with {k}" for k, y, *_ in [*points[1:-1:step], points[-1]]])
-    return [f"With blocks disabled at random the median is {each}. It rises at {rises} of {len(points) - 1} steps."]
+    steps = f"It rises in {rises} of {len(points) - 1} steps."
+    return [f"With blocks disabled at random, the median {metric.name} is {each}. {steps}"]
 
 
 def order_points(look: Look, metric: Metric) -> list[tuple[float, float, Any]]:

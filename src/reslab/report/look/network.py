@@ -68,17 +68,18 @@ def columns_of(look: Look, found: list[Block]) -> Iterator[Column]:
                      base=facts(whole).get(metric.key) or 0,
                      about=f"{metric.title} with this {single} disabled{beside}")  # fmt: skip
     yield Column(key="influence:influence", head="influence", about="Block influence, 1 − cos(x, x + F)")
-    yield Column(key="influence:ratio", head="|F| / |x|", about="Size of what the branch adds, relative to the skip")
+    yield Column(key="influence:ratio", head="|F| / |x|", about="Norm of the branch’s output, relative to the skip")
     yield Column(key="influence:cosine", head="cos(F, ∇L)", signed=True,
-                 about="Cosine of what the branch adds with the loss’s gradient: negative is downhill")  # fmt: skip
-    yield Column(key="responses:branch", head="response", about="Standard deviation of what the branch adds")
+                 about="Cosine between the branch’s output and the loss’s gradient; negative: downhill")  # fmt: skip
+    yield Column(key="responses:branch", head="response", about="Standard deviation of the branch’s output")
     yield Column(key="gradients:out", head="gradient", about="Norm of the loss’s gradient at the sum, per sample")
     for metric in metrics(look["readout"])[:1]:
         yield Column(key=f"read:{metric.key}", head=f"{metric.short} read out", text=stored(metric),
                      about=f"{metric.title} of the model’s answers read out after this block")  # fmt: skip
     yield Column(key="std", head="response", about="Standard deviation of the layer's response")
-    yield Column(key="weight", head="|∂L/∂W|", about="Norm of the loss’s gradient by the weights")
-    yield Column(key="activation", head="|∂L/∂a|", about="Norm of the loss’s gradient by the response, per sample")
+    yield Column(key="weight", head="|∂L/∂W|", about="Norm of the loss’s gradient with respect to the weights")
+    yield Column(key="activation", head="|∂L/∂a|",
+                 about="Norm of the loss’s gradient with respect to the response, per sample")  # fmt: skip
     yield Column(key="signal", head="signal", about="Root mean square of the response")
     yield Column(key="params", head="parameters", about="Parameters of the branch", text=short)
     batch = look["merges"].get("batch")

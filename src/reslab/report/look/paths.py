@@ -117,7 +117,7 @@ def paths_found(look: Look) -> list[str]:
     result, parts = look["paths"], shares(look)
     n = len(parts) - 1
     low, high = (quantile(parts, level) for level in COMMON)
-    sentences = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high}."]
+    sentences = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high} blocks."]
     slope = trend(list(enumerate(items(result.get("sampled")))))
     if slope:
         way = f"falls by a factor of {power(-slope[0])}" if slope[0] < 0 else "does not fall but grows"

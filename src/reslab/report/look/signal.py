@@ -77,8 +77,8 @@ def responses(looks: list[Look]) -> Facts | None:
     figures = []
     if drawn := [plot for plot in plots if plot]:
         caption = "Standard deviation of each layer’s response, after its normalization and before the nonlinearity or "
-        caption += "the addition. Left: in the order of the net; right: sorted. Shortcuts and the last layer are left "
-        caption += "out."
+        caption += "the addition. Left: in the order of the net; right: sorted. Shortcuts and the last layer are "
+        caption += "not shown."
         caption += " The axes are logarithmic because a few layers lie far above the rest." if log else ""
         if any(not look.merges for look in found) and len(found) > 1:
             caption += " Dashed: nets without shortcuts."
@@ -151,7 +151,7 @@ HEALTH = (
 )
 
 
-JUDGED = {"activations": "Gradient by the responses", "weights": "Gradient by the weights", "signal": "Signal forward"}
+JUDGED = {"activations": "Response gradient", "weights": "Weight gradient", "signal": "Forward signal"}
 
 
 def relative(each: Facts) -> float | None:
@@ -177,7 +177,7 @@ def gradients(looks: list[Look]) -> Facts | None:
         figures.append(along)
     notes = findings(looks, lambda look: list(map(str, items(look["gradients"].get("notes")))))
     sentences = findings(looks, lambda look: [*gradient_found(look, brief=len(looks) > 1), *training_found(look)])
-    return section("gradients", "Gradients and the signal forward", found=sentences, figures=figures, notes=notes)
+    return section("gradients", "Gradients and the forward signal", found=sentences, figures=figures, notes=notes)
 
 
 def fitted(look: Look, verb: str, title: str, layers: int) -> list[Plot]:
@@ -210,13 +210,13 @@ def gradient_found(look: Look, *, brief: bool = False) -> list[str]:
 
 def healthy(what: str, health: Facts, layers: int, *, brief: bool = False) -> str:
     """A trend over the layers as a sentence."""
-    verdict, flow = health.get("verdict"), "output" if what.startswith("Signal") else "input"
+    verdict, flow = health.get("verdict"), "output" if what == JUDGED["signal"] else "input"
     if verdict == "nothing" or not is_number(health.get("change")):
         return f"{what}: {health.get('words') or 'nothing to judge'}."
     change, ratio, zeros = health["change"], health.get("ratio"), health.get("zeros")
     if brief:
         return f"{what}: {verdict}, a factor of {power(change)} over {layers} layers."
-    text = f"{what}: {verdict}. By the fitted line it changes by a factor of {power(change)} over "
+    text = f"{what}: {verdict}. The fitted line changes by a factor of {power(change)} over "
     text += f"{layers} layers towards the {flow}"
     text += f"; the largest is {small(float(ratio))} times the smallest" if is_number(ratio) else ""
     return f"{text}{f'; {zeros} layers have exactly zero' if zeros else ''}."
