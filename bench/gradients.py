@@ -50,7 +50,7 @@ class Stepper:
 
 
 def measure(name: str, *, rounds: int, device: torch.device, run: Run) -> None:
-    """Time one net's steps both ways and print what a look costs."""
+    """Time one net's steps with and without the measurement and print its cost."""
     with_looks = Stepper(name, every=1, run=run, device=device)
     without = Stepper(name, every=0, run=run, device=device)
     for _ in range(2):
@@ -73,7 +73,7 @@ def measure(name: str, *, rounds: int, device: torch.device, run: Run) -> None:
 
 
 def span(seconds: list[float]) -> str:
-    """Median, least and most, in milliseconds."""
+    """Median, minimum and maximum, in milliseconds."""
     least, middle, most = (1000 * value for value in (min(seconds), statistics.median(seconds), max(seconds)))
     return f"{middle:.3g} ({least:.3g} to {most:.3g})"
 

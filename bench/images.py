@@ -29,7 +29,7 @@ BATCH, WORKERS, ROUNDS = 128, 2, 5
 
 
 class PillowTransforms:
-    """RandomCrop(32, padding=4), RandomHorizontalFlip(), ToTensor(), Normalize(...), where no torchvision is."""
+    """RandomCrop(32, padding=4), RandomHorizontalFlip(), ToTensor(), Normalize(...), if torchvision is not installed."""
 
     def __init__(self, mean: list[float], std: list[float]) -> None:
         self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (mean, std))
@@ -59,7 +59,7 @@ def peer_transforms(mean: list[float], std: list[float]) -> tuple[Callable[[Imag
 
 
 class PerImage(Dataset[Any]):
-    """As torchvision's CIFAR10: an array of images, each made a Pillow image and transformed."""
+    """As torchvision's CIFAR10: an array of images; each becomes a Pillow image and is transformed."""
 
     def __init__(self, part: Pixels, transform: Callable[[Image.Image], Tensor]) -> None:
         self.images = part.pixels.permute(0, 2, 3, 1).contiguous().numpy()
@@ -125,7 +125,7 @@ def main() -> None:
 
 
 def cpu() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if known."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -30,7 +30,7 @@ def batch(word: str | None, n: int) -> tuple[torch.Tensor, torch.Tensor, int]:
 
 
 def row(depth: int, kind: str, norm: bool, found: list[Gradients]) -> str:
-    """One line of the table: each cell the factor a layer, over all layers, and the verdict on the medians."""
+    """One line of the table: each cell has the factor per layer, over all layers, and the verdict on the medians."""
 
     def cell(of: str) -> str:
         healths: list[Health] = [getattr(each, of) for each in found]

@@ -30,7 +30,7 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 def prepared(images: int, device: torch.device) -> tuple[nn.Module, Tensor, Tensor, str]:
-    """A trained net and real images where they are to be had; else random ones with statistics that keep it finite."""
+    """A trained net and real images if available; otherwise random ones with statistics that keep the net finite."""
     file = SHARED / "data/weights/akamaster/resnet56-4bfd9763.th"
     if file.exists():
         data = load(str(SHARED / "data/cifar10-jpeg"))
@@ -59,7 +59,7 @@ class Nothing(nn.Module):
 
 
 def by_hand(net: nn.Module, batches: Batches) -> list[dict[str, float]]:
-    """What one writes for this net alone: each branch replaced in turn, the net run on everything."""
+    """The obvious code for this one net: replace each branch in turn and run the net on everything."""
     metrics = {name: METRICS[name] for name in ("error", "loss", "kl")}
     found = []
     with torch.no_grad():
@@ -81,7 +81,7 @@ def by_hand(net: nn.Module, batches: Batches) -> list[dict[str, float]]:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """(seconds of CPU, of the clock); on a GPU the clock's are the GPU's."""
+    """(CPU seconds, wall-clock seconds); on a GPU the latter are GPU time."""
     cpu, wall = time.process_time(), time.perf_counter()
     work()
     if device.type == "cuda":

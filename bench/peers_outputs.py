@@ -49,7 +49,7 @@ TOLERANCE = 1e-5
 
 
 def randomize(net: nn.Module) -> None:
-    """BatchNorms with statistics and weights of their own, so that a pair swapped anywhere shows."""
+    """BatchNorms with random statistics and weights, so that a swapped pair is noticed."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.0)

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def verdict(a: list[float], b: list[float], *, images: int, margin: float) -> str:
-    """A difference that is not significant is no equality: the claim is that it lies within the margin."""
+    """A difference that is not significant does not show equality: the claim is that it is within the margin."""
     found = compare_rates(a, b, images=images)
     noise = counting_variance(mean(a), images), counting_variance(mean(b), images)
     alike = equivalence(a, b, margin=margin, floor=noise)

@@ -162,7 +162,7 @@ def timed(sides: dict[str, Callable[[], Any]], rounds: int, repeats: int = 1) ->
     return seen
 
 
-def told(seen: dict[str, list[float]], unit: str, per: int = 1) -> None:
+def report(seen: dict[str, list[float]], unit: str, per: int = 1) -> None:
     """Each side's rate, and the ratio to the first."""
     first = next(iter(seen.values()))
     for name, seconds in seen.items():
@@ -196,13 +196,13 @@ def main() -> None:
         sides, peer = asking(run, asked, text, length)
         theirs, half, ours = (work() for work in sides.values())
         print(f"{len(asked)} questions about a text of {len(text):,} characters, windows of {length} tokens:")
-        told(timed(sides, args.rounds), "questions", len(asked))
+        report(timed(sides, args.rounds), "questions", len(asked))
         same = [sum(a[1:] == b[1:] for a, b in zip(theirs, found, strict=True)) for found in (ours, half)]
         worst = max(abs(a[0] - b[0]) for a, b in zip(theirs, ours, strict=True))
         print(f"  equal answers: fp32 {same[0]} of {len(asked)} (scores differ by at most {worst:.0e}), bf16 {same[1]}")
         print(f"training, {args.batch} windows per step:")
         steps = training(run, peer, questions[:400], args.batch, length, Path(folder) / "steps")
-        told(timed(steps, args.rounds, repeats=2), "steps")
+        report(timed(steps, args.rounds, repeats=2), "steps")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from reslab.run import processor
 
 
 def timed(head: Head, x: Tensor) -> float:
-    """CPU seconds a window; other work on the machine does not count."""
+    """CPU seconds per window; other work on the machine does not count."""
     begin = time.process_time()
     head(x)
     return (time.process_time() - begin) / len(x)

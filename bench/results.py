@@ -8,7 +8,7 @@ from reslab.statistics import plus_minus
 
 
 def lines(study: dict) -> list[str]:
-    """Markdown: a line a net with mean ± standard deviation over seeds, then an item a question."""
+    """Markdown: a line per net with mean ± standard deviation over seeds, then an item per question."""
     found = ["| net | n | training error, last epoch | of the final weights | test error |", "|---|---|---|---|---|"]
     for row in study["table"]:
         parts = ("train", "train_eval", "test")

@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 def generated(rows: int) -> tuple[Frame, np.ndarray]:
-    """Numbers and categories by chance, and a class that depends on a few of both."""
+    """Random numbers and categories, and a class that depends on a few of both."""
     draw = np.random.default_rng(0)
     numbers = draw.standard_normal((rows, NUMBERS)).astype(np.float32)
     codes = draw.integers(0, VALUES, (rows, CATEGORIES))
@@ -70,7 +70,7 @@ def ours(parts: Parts, net: TableNet, steps: int, precision: str = "fp32") -> Ca
 
 
 class Naive(nn.Module):
-    """The same network, its columns one by one, as it is plainest to write."""
+    """The same network with a loop over its columns, the simplest way to write it."""
 
     def __init__(self, net: TableNet) -> None:
         super().__init__()
@@ -194,20 +194,20 @@ def compare(rounds: int, rows: int) -> None:
 
 
 def million(steps: int) -> None:
-    def told(what: str) -> None:
+    def report(what: str) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{what:<40}{time.process_time() - began:8.1f} s of CPU, peak {peak:.2f} GiB", flush=True)
 
     began = time.process_time()
     frame, y = generated(1_000_000)
-    told("a million rows x 50 columns, generated")
+    report("a million rows x 50 columns, generated")
     parts = parts_of(frame, y)
-    told("encoded")
+    report("encoded")
     net = build_table(spec_of(parts, "gated", {}))
     ours(parts, net, steps)()
-    told(f"{steps} steps of {BATCH}")
+    report(f"{steps} steps of {BATCH}")
     outputs(net, parts.tables["train"], device=CPU, choice=Choice())
-    told("all rows predicted")
+    report("all rows predicted")
 
 
 def main() -> None:

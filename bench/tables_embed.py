@@ -47,7 +47,7 @@ def rows(n: int, numbers: int, categories: tuple[int, ...], bags: tuple[int, ...
 
 
 def loop(columns: Columns, batch: dict[str, Tensor], categories: tuple[int, ...], bags: tuple[int, ...]) -> Tensor:
-    """X, column by column: what is plainest to write."""
+    """X, column by column: the simplest code."""
     found, families = [], columns.families
     if "numbers" in families:
         own = families["numbers"]

@@ -218,7 +218,7 @@ def write_predictions(path: Path, values: Mapping[str, str] | Mapping[str, float
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """The predictions of a file in the official form. Raises UsageError for another one, ReslabError: damaged."""
+    """The predictions of a file in the official format. Raises UsageError for another one, ReslabError if damaged."""
     try:
         found: dict[str, str] = read_json(path, object)
     except MissingFile as error:

@@ -25,7 +25,7 @@ class Settings:
     ece: float | None = None  # expected calibration error, on questions not used to fit the temperature
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be."""
+        """Raise UsageError for invalid values."""
         if not isinstance(self.rule, str) or self.rule not in RULES:
             raise UsageError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}")
         if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length:

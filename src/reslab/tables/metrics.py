@@ -1,4 +1,4 @@
-"""What predictions are worth: of classes, of several labels, of numbers; each with an interval."""
+"""Scores of predictions of classes, of several labels and of numbers; each with an interval."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -30,7 +30,7 @@ def judged(kind: Kind, y: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -
 
 
 def scores(kind: Kind, y: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
-    """The scores alone; None for one that these rows do not define, such as AUC where a class is missing."""
+    """The scores without intervals; None if undefined for these rows, such as AUC if a class is missing."""
     return SCORES[kind](y, predicted)
 
 

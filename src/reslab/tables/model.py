@@ -166,7 +166,7 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
 
 
 def members_of(run: Run) -> list[Run]:
-    """The run folders of an ensemble's members, or the run itself if it is none. Raises ReslabError if damaged."""
+    """The run folders of an ensemble's members; of a single net, the run itself. Raises ReslabError if damaged."""
     if not run.has(MEMBERS):
         return [run]
     names = run.read_json(MEMBERS, "members")["members"]

@@ -101,7 +101,7 @@ def _mark(header: bytes) -> str:
 
 
 def _not_utf8(path: Path, data: bytes) -> ReslabError:
-    """What to say of a file whose bytes are no UTF-8."""
+    """The sentence for a file that is not UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError as error:

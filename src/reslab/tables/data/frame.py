@@ -179,7 +179,7 @@ def _series(name: Any, values: Any) -> np.ndarray:
 
 
 def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarray:
-    """A column from a series: numbers, booleans and times as arrays, other values one by one."""
+    """A column from a series: numbers, booleans and times as arrays, other values individually."""
     import narwhals.stable.v2 as nw
 
     kind = series.dtype
