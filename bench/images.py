@@ -29,7 +29,7 @@ BATCH, WORKERS, ROUNDS = 128, 2, 5
 
 
 class PillowTransforms:
-    """RandomCrop(32, padding=4), RandomHorizontalFlip(), ToTensor(), Normalize(...), if torchvision is not installed."""
+    """RandomCrop(32, padding=4), RandomHorizontalFlip(), ToTensor(), Normalize(...), without torchvision."""
 
     def __init__(self, mean: list[float], std: list[float]) -> None:
         self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (mean, std))

@@ -50,7 +50,7 @@ SPEEDS = (
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The shared folder with real data; tests that need it skip where it is absent."""
+    """The shared folder with real data; tests that need it are skipped if it is absent."""
     folder = Path(os.environ.get("RESLAB_SHARED", Path(__file__).parents[2] / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder} (RESLAB_SHARED names another place)")

@@ -123,7 +123,7 @@ def test_no_room_imports_in_a_circle() -> None:
 
 
 def test_no_file_imports_in_a_circle() -> None:
-    """Wherever in a file the import stands: what a function imports is a way back, too."""
+    """Imports anywhere in a file: one inside a function can close a circle, too."""
     names = {".".join(("reslab", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
              for path in FILES}  # fmt: skip
     arrows = {name: {to for to in map(partial(module_of, names), imports(path)) if to not in (None, name)}

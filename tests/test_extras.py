@@ -1,4 +1,4 @@
-"""Optional packages: what is said where one is missing or broken."""
+"""Optional packages: the errors if one is missing or broken."""
 
 import sys
 from pathlib import Path

@@ -19,7 +19,7 @@ from reslab.progress.parent import pass_on
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that moves when it is set."""
 
     now = 100.0
 

@@ -100,7 +100,7 @@ def test_the_interval_in_points_says_what_p_says(a: list[float], b: list[float],
 
 
 def test_the_interval_in_points_by_hand() -> None:
-    """One side constant with (nearly) no noise of its own: the other's interval on its roots, carried back."""
+    """One side is constant with (nearly) no noise: the interval is the other's on its roots, transformed back."""
     a, b = [40.0, 50.0, 60.0], [10.0, 10.0, 10.0]
     found = compare_rates(a, b, images=10**9)
     roots = [angle(rate) for rate in a]

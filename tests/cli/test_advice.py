@@ -48,7 +48,7 @@ PLACES = {  # arguments of functions that stand elsewhere than in the room of th
 
 
 def advice() -> Iterator[tuple[str, str, Any]]:
-    """(room, name, value) of every `arg(...)`; ... where it has no value, or none that stands in the source."""
+    """(room, name, value) of every `arg(...)`; ... if it has no value, or none that is a literal in the source."""
     for path in sorted(SOURCE.rglob("*.py")):
         room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what it prints, where it says no, and with which exit code."""
+"""The command line as a user sees it: what it prints, what it refuses, and with which exit code."""
 
 import json
 import subprocess

@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """A run on the digits, in the folder where the test stands; nothing said yet."""
+    """A run on the digits in the test's folder; nothing has been printed yet."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(trained, "run")
     capsys.readouterr()

@@ -20,7 +20,7 @@ TRAIN = [
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """A trained run in a folder with a space in its name, begun as `reslab first`."""
+    """A trained run in a folder with a space in its name, made by `reslab first`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["reslab", "first", "a b"])
     assert main(TRAIN) == 0

@@ -50,7 +50,7 @@ def test_the_dark_is_followed(folder: Path, tab: Callable[..., Any]) -> None:
 
 
 def hovered(page: Any, figure: str, curve: int | str, point: int) -> str:
-    """What is said over a point of a figure's first plot; the curve by its place or its name."""
+    """The hover text of a point in a figure's first plot; the curve by its index or name."""
     page.evaluate(
         """([figure, curve, point]) => {
             const plot = document.querySelector(`#figure-${figure} .plot`);

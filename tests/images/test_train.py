@@ -1,4 +1,4 @@
-"""Before the first step: what is warned of, what is refused, and that no half-begun run folder stays."""
+"""Before the first step: the warnings and errors, and that no half-made run folder remains."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Names to specs, specs to JSON and back, and what is said of names and options that do not exist."""
+"""Names to specs, specs to JSON and back, and the errors for unknown names and options."""
 
 import json
 import re

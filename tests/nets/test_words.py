@@ -1,4 +1,4 @@
-"""The MODEL word of `reslab look`: what it becomes, and what is said where it is none."""
+"""The MODEL word of `reslab look`: what it loads, and the errors for invalid words."""
 
 import json
 import shutil

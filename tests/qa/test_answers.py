@@ -13,7 +13,7 @@ from reslab.qa.data.windows import WindowBatch
 
 
 def batch(context: list[list[int]], offsets: list[list[list[int]]] | None = None) -> WindowBatch:
-    """Windows with these context tokens; token j stands for characters [2j, 2j + 1)."""
+    """Windows with these context tokens; token j covers characters [2j, 2j + 1)."""
     mask = torch.tensor(context, dtype=torch.bool)
     B, L = mask.shape
     if offsets is None:
@@ -26,7 +26,7 @@ def batch(context: list[list[int]], offsets: list[list[list[int]]] | None = None
 
 
 def brute(span: torch.Tensor, windows: WindowBatch, top: int, most: int) -> list[list[tuple[float, int, int]]]:
-    """All pairs, one by one: the best per span of characters, then the `top` best."""
+    """By brute force over all pairs: the best per span of characters, then the `top` best."""
     found = []
     for w in range(len(span)):
         tokens = windows.context[w].nonzero().flatten().tolist()

@@ -59,7 +59,7 @@ def test_the_answer_of_a_far_window_has_its_characters(colors: Path) -> None:
 
 
 def test_what_two_windows_show_is_one_answer(colors: Path) -> None:
-    """Windows show 24 - 2 - 3 = 19 words of the text and share 6: word 15 stands in both."""
+    """Windows show 24 - 2 - 3 = 19 words of the text and share 6: word 15 is in both."""
     text = "the " * 15 + "crimson " + FILLING
     found = load(colors, precision="fp32").ask("What color", text)
     assert [a.text for a in found].count("crimson") == 1
@@ -361,7 +361,7 @@ def test_an_encoder_of_transformers_loads_and_saves_alone(tmp_path: Path) -> Non
 
 
 def test_public_names(colors: Path) -> None:
-    """`reslab.qa` needs no import of its own, and neither does reading with our encoder need transformers."""
+    """`reslab.qa` needs no separate import, and reading with reslab's encoder does not need transformers."""
     code = (
         "import sys, reslab\n"
         f"print(reslab.qa.load({str(colors)!r}).ask('What color?', 'A blue boat.')[0].text)\n"

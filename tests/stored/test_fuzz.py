@@ -209,7 +209,7 @@ def sentence(read_it: Callable[[Path], None], folder: Path) -> str:
 
 
 def fuzz(name: str, cases: int, tmp_path: Path) -> None:
-    """Damage the file of one format so many times; anything but a result or a sentence passes through."""
+    """Damage a file of one format this many times; anything but a result or a sentence is raised."""
     source, file, read_it = CASES[name]
     folder = tmp_path / "run"
     shutil.copytree(GOLDEN / "looked", folder)

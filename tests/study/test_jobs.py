@@ -32,7 +32,7 @@ def make(folder: Path, data: ImageData, word: Path, **changes: Any) -> Run:
 
 
 def test_trained_side_by_side_as_alone(pngs: Path, tmp_path: Path, same_end: Any) -> None:
-    """Two new folders and a finished one: same bits as alone, the finished one untouched, progress told."""
+    """Two new folders and a finished one: the same bits as alone, the finished one untouched, progress reported."""
     data = load(str(pngs))
     runs = [make(tmp_path / f"s{seed}", data, pngs, seed=seed) for seed in (0, 1, 2)]
     train(runs[0].folder, data=data, device="cpu")
@@ -87,7 +87,7 @@ sys.exit(143)
 
 
 def test_a_child_is_asked_once_and_may_take_its_time_to_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When another fails: a second SIGTERM would not leave it the time."""
+    """When another fails: a second SIGTERM would not give it time to save."""
 
     def start(folder: Path, device: str) -> "subprocess.Popen[str]":
         code = "3" if folder.name == "fails" else "0"

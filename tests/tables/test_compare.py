@@ -41,7 +41,7 @@ def test_the_command_on_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_what_the_trees_are_given() -> None:
-    """Numbers, codes, and so many topics a text; of the same rows, and learned well enough to beat the larger class."""
+    """Numbers, codes and topics per text, for the same rows, and accurate enough to beat the larger class."""
     recipe = read("tables")
     data = load(str(ROOMS), READING, recipe)
     parts = parts_of(data, READING)

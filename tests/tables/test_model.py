@@ -1,4 +1,4 @@
-"""Saved and loaded, a model predicts the same bits; a damaged folder is said in one sentence."""
+"""A saved and loaded model predicts the same bits; a damaged folder is reported in one sentence."""
 
 import json
 import shutil

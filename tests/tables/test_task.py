@@ -28,7 +28,7 @@ def task(y: Any, *, kind: Any = "classes", weights: Any = None, part: str = "tra
 
 
 class Says(torch.nn.Module):
-    """Gives what it was told, row by row of the column a = row / 7."""
+    """Returns the given values, row by row, of the column a = row / 7."""
 
     def __init__(self, out: Any) -> None:
         super().__init__()

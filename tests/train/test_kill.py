@@ -124,7 +124,7 @@ def test_killed_twenty_times(images: ImageData, pngs: Path, tmp_path: Path, same
 def test_the_command_saves_and_leaves_when_asked(
     number: signal.Signals, digits: ImageData, tmp_path: Path, same_end: Any
 ) -> None:
-    """The command line itself: exit code 128 + the signal, one sentence, and the same command goes on."""
+    """The command line itself: exit code 128 + the signal, one sentence, and the same command resumes."""
     recipe = tmp_path / "long.toml"
     recipe.write_text('iterations = 150\nbatch = 32\nprecision = "fp32"\nmemory_format = "NCHW"\ncompile = "off"\n'
                       "threads = 1\nevaluate_every = 1000\n")  # fmt: skip

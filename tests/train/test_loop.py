@@ -117,7 +117,7 @@ def test_sgd_is_the_hand_written_update(tmp_path: Path, changes: dict[str, Any])
 
 
 def test_decay_reaches_norms_and_biases_unless_spared(tmp_path: Path) -> None:
-    """A first step with no gradient at all: w = w (1 - lr d) where it is decayed, w where it is spared."""
+    """A first step with no gradient at all: w = w (1 - lr d) if it is decayed, else w."""
     for decay_all in (True, False):
         torch.manual_seed(0)
         net = build(spec("resnet8", channels=1, size=8))

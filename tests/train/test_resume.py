@@ -110,7 +110,7 @@ def test_asked_to_stop_at_the_last_step_it_finishes(
 def test_a_crash_goes_back_to_the_last_checkpoint(
     begin: Any, few: ImageData, tmp_path: Path, straight: Any, same_end: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Crashes before the first checkpoint in time, and after: what the log said of the lost steps is said once."""
+    """Crashes before the first checkpoint in time, and after: the lost steps are in the log only once."""
     options = {"iterations": LENGTH, "drops": (6,)}
     whole = straight(begin(tmp_path / "whole", few, **options), few)
     broken = begin(tmp_path / "broken", few, **options)

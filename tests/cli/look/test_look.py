@@ -1,4 +1,4 @@
-"""`reslab look` as a person meets it: what it prints and keeps, and where it says no."""
+"""`reslab look` as a user sees it: what it prints, stores and refuses."""
 
 import json
 import re

@@ -517,7 +517,7 @@ def test_reading_a_named_module_changes_nothing() -> None:
 
 
 def test_threads_do_not_disturb_each_other() -> None:
-    """Each has a model of its own, and one flag of PyTorch in common, which is as before at the end."""
+    """Each has its own model; they share one flag of PyTorch, which is restored at the end."""
     wrong: list[float] = []
 
     def work(at: int) -> None:

@@ -10,7 +10,7 @@ from reslab.look.flow.health import assess
 
 
 def falling(powers: float, layers: int) -> list[float]:
-    """Values that fall by so many powers of ten from the first to the last."""
+    """Values that fall by this many powers of ten from the first to the last."""
     return [10 ** (-powers * i / (layers - 1)) for i in range(layers)]
 
 

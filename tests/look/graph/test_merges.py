@@ -1,4 +1,4 @@
-"""What counts as a merge, and what is said of it: toys for every rule, with counts, parameters and MACs by hand."""
+"""What counts as a merge, and what is reported about it: toys for every rule, counted by hand."""
 
 import warnings
 from collections.abc import Callable
@@ -88,7 +88,7 @@ ONE_BRANCH: dict[str, Callable[[Toy, Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("how", ONE_BRANCH)
 def test_one_branch_however_it_is_added(how: str) -> None:
-    """One merge, f's parameters and multiply-adds; and it can be acted on: silenced, x comes through as it is."""
+    """One merge, f's parameters and multiply-adds; and it can be disabled: then x passes unchanged."""
     model, x = Toy(ONE_BRANCH[how]), example()
     merges = find(model, x)
     (merge,) = merges
@@ -369,7 +369,7 @@ def test_views_before_the_parting_are_no_matter() -> None:
 
 @pytest.mark.parametrize("how", ["+=", "add_"])
 def test_a_slice_written_in_place(how: str) -> None:
-    """x[:, :1] += f(x)[:, :1]: the skip is a part of x, so its shortcut maps; silenced, x is as it was."""
+    """x[:, :1] += f(x)[:, :1]: the skip is a part of x, so its shortcut maps; if disabled, x is unchanged."""
 
     def forward(m: Toy, x: Tensor) -> Tensor:
         x = x.clone()

@@ -67,7 +67,7 @@ class Toy(nn.Module):
         return x + self.heard(h(y).tanh())
 
     def both(self, x: Tensor, f: nn.Module, g: nn.Module, h: nn.Module) -> Tensor:
-        """Two branches, one of which begins after the other was added and holds a merge of its own."""
+        """Two branches, one of which begins after the other was added and contains another merge."""
         inner, outer = next(self.merges), next(self.merges)
         half = x + self.heard(f(x).tanh(), outer)
         y = g(x).tanh()

@@ -275,7 +275,7 @@ def test_layers_left_out_by_hand() -> None:
 
 
 def test_a_layer_goes_with_its_normalization() -> None:
-    """conv - BN - ReLU - conv - BN, the second pair left out: ReLU's output comes out; and nothing is written into."""
+    """conv - BN - ReLU - conv - BN, the second pair disabled: ReLU's output comes out, nothing is overwritten."""
     torch.manual_seed(0)
     net = trained_like(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
                                      nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),

@@ -105,7 +105,7 @@ def test_pytorchs_own_encoder(masked: bool) -> None:
 
 @pytest.mark.parametrize("tokens", [5, 6, 7])
 def test_tokens_before_samples_fall_back(tokens: int) -> None:
-    """(L, N, H): the first dimension is no batch, not even where it is as long."""
+    """(L, N, H): the first dimension is not the batch, even if it has the same size."""
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=False)
     encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)

@@ -214,7 +214,7 @@ def test_the_logit_lens_of_a_causal_language_model() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_masked_language_model_keeps_its_norms() -> None:
-    """BERT is post-norm: silenced, its blocks are still their two LayerNorms each."""
+    """BERT is post-norm: with both branches disabled, a block is still its two LayerNorms."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     model = transformers.BertForMaskedLM(transformers.BertConfig(**SMALL)).eval()

@@ -102,7 +102,7 @@ def test_blocks_come_back_after_an_exception() -> None:
 
 
 def test_only_blocks_of_one_shape_change_places() -> None:
-    """ResNet-14 has 3 stages of 2; the first block of stages 2 and 3 changes the shape, its second stands alone."""
+    """ResNet-14 has 3 stages of 2; the first block of stages 2 and 3 changes the shape; its second has no partner."""
     net = reslab.net("cifar_resnet20").eval()
     x = torch.randn(2, 3, 16, 16)
     blocks = find_blocks(net, find(net, x), x)
@@ -134,7 +134,7 @@ class Inline(nn.Module):
 
 
 class Elsewhere(nn.Module):
-    """Runs its blocks from a list of its own."""
+    """Runs its blocks from a separate list."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Path lengths: counts by hand, and the exact spectrum against every path followed one by one."""
+"""Path lengths: counts by hand, and the exact spectrum against a separate pass along every path."""
 
 import itertools
 import math
@@ -59,7 +59,7 @@ LABELS = torch.tensor([0, 4, 2])
 
 
 def one_by_one(model: nn.Module, x: Tensor) -> list[Tensor]:
-    """The second way: the gradient along every path, each by a pass of its own, summed by length."""
+    """The second way: the gradient along every path, each from a separate pass, summed by length."""
     merges = find(model, x)
     entry = Entry(model, merges, x)
     sums: list[Tensor] = [torch.zeros_like(x) for _ in range(len(merges) + 1)]

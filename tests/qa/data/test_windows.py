@@ -203,7 +203,7 @@ def test_targets_give_back_the_answers(minilm: Any, shared: Path, file: str, tar
 
 
 def test_our_vocabulary_gives_back_korean_answers(shared: Path) -> None:
-    """With a token a syllable no particle sticks to its noun; what is left out are answers cut by white space."""
+    """With one token per syllable no particle is joined to its noun; only answers cut by white space are lost."""
     questions = read_questions(shared / "data" / "qa/KorQuAD_v1.0_dev.json")[::5]
     tokenizer = build_vocabulary([text for one in questions for text in (one.context, one.question)], size=4000)
     found = windows(questions, tokenizer, report=(report := Report()))

@@ -1,4 +1,4 @@
-"""Our own encoder: counted by hand, blind to padding, two merges a layer, begun so that depth does not swell it."""
+"""reslab's encoder: counted by hand, unaffected by padding, two merges per layer, initialized independent of depth."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The network's rows: stages, names, bars, and what is told when a block is opened."""
+"""The network's rows: stages, names, bars, and the numbers of an opened block."""
 
 from collections.abc import Callable
 from pathlib import Path

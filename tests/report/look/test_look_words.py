@@ -1,4 +1,4 @@
-"""How numbers are said, by hand."""
+"""How numbers are formatted, checked by hand."""
 
 import pytest
 

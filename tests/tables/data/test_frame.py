@@ -218,7 +218,7 @@ def test_files(tmp_path: Path) -> None:
     ],
 )
 def test_what_stands_between_columns_is_found(tmp_path: Path, content: str, names: tuple[str, ...]) -> None:
-    """And a decimal comma, where it is not what stands between."""
+    """And a decimal comma, if the comma is not the separator."""
     pytest.importorskip("pyarrow")
     (tmp_path / "a.csv").write_text(content)
     frame = read_frame(tmp_path / "a.csv")
@@ -238,7 +238,7 @@ def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 def test_whole_numbers_beyond_2_to_the_53(library: str) -> None:
-    """Read as the nearest float64, which is said; missing ones beside them."""
+    """Read as the nearest float64, which is reported; missing values beside them."""
     module = pytest.importorskip(library)
     columns: dict[str, Any] = {"long": [2**53 + 1, 2**60], "gaps": [None, 2**60], "edge": [2**53, -(2**53)]}
     if library == "pandas":
