@@ -8,7 +8,7 @@ export PYTHONWARNINGS ?=
 .PHONY: help install demo test test-slow check golden hooks bench clean
 
 help:
-	@echo "make demo       the degradation study on the built-in digits, and a look inside, as a page (about 4 minutes)"
+	@echo "make demo       the degradation study on the built-in digits, and a look inside, as a page (3 to 6 minutes)"
 	@echo "make test       ruff, mypy and the fast tests in two processes (WORKERS=8: in eight)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      ruff and mypy only"

@@ -67,7 +67,7 @@ def answered(asked: dict[str, Any], p: float, questions: int) -> dict[str, Any]:
                  "so nothing is known about other seeds")  # fmt: skip
     else:
         test = "Welch's t on arcsine roots"
-        words = (f"Welch's t = {found.statistic:.2f} on arcsine roots of the errors, {corrected}, "
+        words = (f"Welch's t = {signed(found.statistic)} on arcsine roots of the errors, {corrected}, "
                  f"n = {found.n} seeds per net")  # fmt: skip
     statistic = {"name": test, "value": found.statistic, "df": found.df, "p": found.p, "p_holm": p, "n": found.n,
                  "words": words}  # fmt: skip
