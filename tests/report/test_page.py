@@ -76,7 +76,11 @@ def test_a_failed_page_leaves_the_old_one(study_folder: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_a_sentence(study_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for out, said in ((study_folder, "it is a folder"), (tmp_path / "file" / "page.html", "a file is in the place")):
+    (tmp_path / "folder.html").mkdir()
+    for out, said in (
+        (tmp_path / "folder.html", "it is a folder"),
+        (tmp_path / "file" / "page.html", "a file is in the place"),
+    ):
         with pytest.raises(ReslabError, match=f"cannot write .*: {said}"):
             write(study_folder, out=out)
     assert sorted(p.name for p in study_folder.iterdir()) == ["study.json"]

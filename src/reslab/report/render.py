@@ -1,14 +1,19 @@
 """Fill a page's template, include the plotting library, and write the page atomically."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from reslab.errors import UsageError, arg
 from reslab.report import words
 from reslab.report.figures import scores
 from reslab.run import write_aside
+from reslab.stored.files import named, read_bytes
+from reslab.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
+MARKS = (b'<meta name="generator" content="reslab ', b"<footer>Drawn by <code>reslab report</code>")  # new pages; all
 
 
 @cache
@@ -37,9 +42,27 @@ def render(page: dict[str, Any]) -> str:
 
     plots = {name: figure["plots"] for name, figure in page["figures"].items()}
     library = Markup(get_plotlyjs().replace("</script", "<\\/script"))
-    return str(_environment().get_template(page["template"]).render(page, plots=plots, plotly=library))
+    return str(
+        _environment().get_template(page["template"]).render(page, plots=plots, plotly=library, version=__version__)
+    )
+
+
+def target(out: Path | str | None, default: Path) -> Path:
+    """The file for a page: `out`, or else `default`. Raises UsageError for one that is not .html, or a foreign file.
+
+    An existing file is replaced only if it is a page of reslab, or empty.
+    """
+    path = Path(default if out is None else out)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"pages are written as .html, got {named(path.name)!r}; choose another file with ", arg("out"))
+    if os.path.isfile(path) and (old := read_bytes(path)) and not any(mark in old for mark in MARKS):
+        there = f"{named(path)} exists and is not a page of reslab; "
+        if out is None:
+            raise UsageError(f"{there}move it to another folder and run `reslab report` again")
+        raise UsageError(f"{there}choose another file with ", arg("out"))
+    return path
 
 
 def save(text: str, out: Path) -> Path:
-    """Write a page atomically: the whole page or nothing."""
+    """Write a page atomically: the whole page or nothing. `out` is from `target`."""
     return write_aside(out, lambda file: file.write(text.encode(errors="replace")))  # names may hold lone surrogates

@@ -2,17 +2,22 @@
 
 import csv
 import io
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.extras import need
 from reslab.run import explained, write_aside
+from reslab.stored.files import named, read_text
 from reslab.tables.data.cells import LISTS
 from reslab.tables.data.target import Target
+
+OUTPUT = re.compile(r"(true|predicted)( .*)?|p\(.*\)", re.DOTALL)  # a column after "row" in a file of predictions
 
 
 def table_of(
@@ -77,3 +82,35 @@ def write_predictions(
     with explained(path):
         pq.write_table(pa.table(found), sink)
     return write_aside(path, lambda file: file.write(sink.getbuffer()))
+
+
+def replaces(path: Path) -> bool:
+    """Whether there is an older file of predictions at `path`. Raises UsageError if something else is there.
+
+    An empty file holds nothing that could be lost: it counts as none.
+    """
+    if not os.path.isfile(path) or not os.path.getsize(path):
+        return False
+    if not is_ours(header(path)):
+        raise UsageError(f"{named(path)} exists and does not look like predictions; choose another file with ",
+                         arg("out"))  # fmt: skip
+    return True
+
+
+def header(path: Path) -> list[str]:
+    """The names of a file's columns; [] if it cannot be read as a table."""
+    parquet = need("pyarrow.parquet", extra="data", why="writing parquet") if path.suffix == ".parquet" else None
+    try:
+        if parquet:
+            return list(parquet.read_schema(path).names)
+        return next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    except (ReslabError, csv.Error, ValueError, OSError):  # ArrowInvalid is a ValueError
+        return []
+
+
+def is_ours(names: Sequence[str]) -> bool:
+    """Whether the columns are those of `table_of`, after any that were kept."""
+    if "row" not in names:
+        return False
+    made = list(names)[len(names) - list(names)[::-1].index("row") :]  # those after the last "row"
+    return any(one.startswith("predicted") for one in made) and all(map(OUTPUT.fullmatch, made))

@@ -86,12 +86,13 @@ def predict(
     from reslab.tables.data.files import read_file
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.model import load
-    from reslab.tables.predictions import write_predictions
+    from reslab.tables.predictions import replaces, write_predictions
 
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"predictions are written as .csv or .parquet, got {out.name!r}")
     if out.resolve() == Path(file).resolve():
         raise UsageError(f"--out {out} is the table itself: name another file")
+    replaced = replaces(out)
     model, report = load(run, device=device), Report()
     source = read_file(Path(file))
     frame = named(file, lambda: read_frame(source, report=report))
@@ -112,7 +113,7 @@ def predict(
     print(f"predicted {len(scores):,} rows of {file}")
     for key, value in found.items():
         print(f"{key}: {'; '.join(f'{name} {n:,}' for name, n in value.items())}")
-    print(f"predictions: {out}")
+    print(f"replaced {out}" if replaced else f"predictions: {out}")
 
 
 def named(file: str, work: Callable[[], Any]) -> Any:

@@ -13,7 +13,7 @@ from reslab.report.look.blocks import common as common_path
 from reslab.report.look.folder import Look, read_looks
 from reslab.report.look.network import network
 from reslab.report.look.words import Metric, large, several
-from reslab.report.render import render, save
+from reslab.report.render import render, save, target
 
 LISTED = 3  # blocks named in the headline
 SECTIONS = (
@@ -31,15 +31,15 @@ def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
     """Draw the results of `reslab look` in a folder as one self-contained page, by default `<folder>/look.html`.
 
     Several folders are drawn side by side, by default as look.html in the current folder. Returns the path of the
-    page. Raises UsageError for a folder without results, ReslabError if a file is damaged or the page cannot be
-    written.
+    page. Raises UsageError for a folder without results and for an existing file that is not a page of reslab,
+    ReslabError if a file is damaged or the page cannot be written.
     """
     many = [folders] if isinstance(folders, str | Path) else list(folders)
     if not many:
         raise UsageError("no folders to draw: name at least one")
     chosen = [Path(folder) for folder in many]
-    page = page_of(chosen)
-    return save(render(page), Path(out) if out else chosen[0] / "look.html" if len(chosen) == 1 else Path("look.html"))
+    place = target(out, chosen[0] / "look.html" if len(chosen) == 1 else Path("look.html"))
+    return save(render(page_of(chosen)), place)
 
 
 def page_of(folders: Sequence[Path]) -> Facts:
