@@ -84,11 +84,11 @@ def test_a_measurement_says_after_its_first_step_how_long_it_takes(
 def test_a_resumed_training_counts_from_where_it_starts(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """10 steps in 10 s from step 500 on: 90 s for the other 90, whatever came before."""
     with shown("run") as progress:
-        progress(500, 600, Phase("resuming, with 100 iterations"))
+        progress(500, 600, Phase("resuming at iteration 500 of 600"))
         clock.now += 10
         progress(510, 600, "")
     assert capsys.readouterr().err.splitlines() == [
-        "run: resuming, with 100 iterations (step 500 of 600)",
+        "run: resuming at iteration 500 of 600",  # the step stands in the phase: not twice
         "run 510/600: about 90 s left",
     ]
 

@@ -232,7 +232,7 @@ def test_the_environment_is_json_and_true() -> None:
     [
         ("{}", "it lacks mean, std"),
         ('{"mean": [[[1]]]}', "it lacks std"),
-        ("[]", "it must be an object, got a list of 0"),
+        ("[]", "it must be an object, got an empty list"),
         ("3", "it must be an object, got 3"),
         ('{"mean": 1, "std": 1}', r"\.mean must be a list, got 1"),
     ],

@@ -37,7 +37,15 @@ from reslab.cli import app, guesses, main
         ("merges x", "`reslab` has no command 'merges'; did you mean `reslab look merges`?"),
         ("tables fit", "`reslab tables` has no command 'fit': train a net: `reslab train`, `reslab tables train`"),
         ("look runs/x", "name an analysis before the model, such as `reslab look all runs/x` (available: merges,"),
-        ("--gpu", "name a command before the option --gpu (available: nets, train,"),
+        ("--gpu", "`reslab` has no option --gpu; name a command first (available: nets, train,"),
+        ("-v", "`reslab` has no option -v; name a command first (available: nets, train,"),
+        ("eval", "`reslab eval` needs a MODEL, such as `reslab eval RUN`"),
+        ("look responses", "`reslab look responses` needs a MODEL, such as `reslab look responses RUN`"),
+        ("report", "`reslab report` needs a FOLDER, such as `reslab report RUN`"),
+        ("tables predict x", "`reslab tables predict` needs a FILE, such as `reslab tables predict RUN FILE`"),
+        ("qa ask x", "`reslab qa ask` needs --context; see `reslab qa ask --help`"),
+        ("train --out", "--out needs a value; see `reslab train --help`"),
+        ("nets --size", "--size needs a value; see `reslab nets --help`"),
     ],
 )
 def test_what_people_type(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_a_recipe_is_a_name_or_a_file(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("own.py:leaves", "own.py, line 34: it called sys.exit(3) instead of returning"),
+        ("own.py:leaves", "own.py, line 34: it called sys.exit(3) instead of returning a model"),
         ("own.py:leaver", "code that was run called sys.exit(0); nothing more was done"),
     ],
 )

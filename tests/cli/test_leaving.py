@@ -66,4 +66,4 @@ def test_the_list_leaves_out_what_an_option_is_not_for(
 
 def test_next_keeps_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nets", "cifar_resnet164", "--block", "bottleneck", "--no-norm"]) == 0
-    assert "Next: reslab train --net cifar_resnet164 --block bottleneck --no-norm\n" in capsys.readouterr().out
+    assert "next:   reslab train --net cifar_resnet164 --block bottleneck --no-norm\n" in capsys.readouterr().out

@@ -19,7 +19,7 @@ QUICK = ["--net", "resnet8", "--iterations", "1", "--precision", "fp32", "--memo
         (["--size", "8.5"], "must be a whole number, got 8.5"),
         (["--batch", "1.5"], "--batch: must be a whole number, got 1.5"),  # not rounded to 2
         (["--epochs", "0"], "epochs (or iterations) must be positive, got 0"),
-        (["--epochs", "-1"], "epochs must be a number of at least 0, got -1.0"),
+        (["--epochs", "-1"], "epochs must be positive, got -1.0"),
         (["--lr", "-1"], "reslab: lr must be positive, got -1.0"),  # not the recipe's fault
     ],
 )

@@ -58,7 +58,7 @@ STORED = {"help": ["--help"], **HELP, "nets": NETS}
 
 def masked(command: str, text: str) -> str:
     """Words only: numbers are 0; progress lines, values of doctor and answers of studies, which vary, are dropped."""
-    text = re.sub(r"[-+−]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?", "0", text)
+    text = re.sub(r"[-+−]?\d[\d,]*(\.\d+)?(e[+-]?\d+|( × 10)?\^[+-]?\d+)?", "0", text)
     lines = [re.sub(r"[█▇▆▅▄▃▂▁]+|[─━]+", "─", re.sub(r"[ \t]+", " ", line)).rstrip() for line in text.splitlines()]
     lines = [
         line for line in lines if not re.search(r" 0/0|is not finished yet|timing precision|\(step 0 of 0\)", line)

@@ -253,7 +253,8 @@ def test_class_weights_move_the_border(flats: Any, large: Any) -> None:
 
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"net": "gatd"}, "no preset named 'gatd'; did you mean 'gated'"),
-    ({"sizes": {"widht": 3}}, "widht"),
+    ({"sizes": {"widht": 3}}, "no size named 'widht'; did you mean 'width'?"),
+    ({"sizes": {"foo": 3}}, "no size named 'foo'; available: embedding, "),
     ({"kinds": {"sise": "number"}}, "no column named 'sise'; did you mean 'size'"),
     ({"recipe": {"epoch": 3}}, "a recipe has no key 'epoch'; did you mean 'epochs'"),
     ({"recipe": {"seed": 3}}, "use the estimator's random_state"),

@@ -44,13 +44,16 @@ def test_paper_imagenet_is_the_papers_and_does_not_peek() -> None:
         ({"epoch": 3}, "a recipe has no key 'epoch'; did you mean 'epochs'?"),
         ({"batch": 0}, "batch must be positive, got 0"),
         ({"batch": 1.5}, "batch must be a whole number, got 1.5"),
-        ({"batch": math.inf}, "batch must be a whole number, got inf"),
+        ({"batch": math.inf}, "batch must be finite, got inf"),
         ({"batch": True}, "batch must be a whole number, got True"),
         ({"lr": "fast"}, "lr must be a number, got 'fast'"),
         ({"lr": -1}, "lr must be positive, got -1.0"),
-        ({"lr": math.nan}, "lr must be a number, got nan"),
+        ({"lr": math.inf}, "lr must be finite, got inf"),
+        ({"epochs": -math.inf}, "epochs must be finite, got -inf"),
+        ({"iterations": -3}, "iterations must be positive, got -3"),
+        ({"lr": math.nan}, "lr must be finite, got nan"),
         ({"momentum": 1}, "momentum must be below 1, got 1.0"),
-        ({"momentum": -0.5}, "momentum must be a number of at least 0, got -0.5"),
+        ({"momentum": -0.5}, "momentum must be zero or more, got -0.5"),
         ({"momentum": 0, "nesterov": True}, "nesterov needs momentum, got momentum 0"),
         ({"flip": 1}, "flip must be true or false, got 1"),
         (
@@ -62,13 +65,13 @@ def test_paper_imagenet_is_the_papers_and_does_not_peek() -> None:
         ({"drops": [0.7, 0.5]}, "drops must be positive and increasing, got [0.7, 0.5]"),
         ({"drops": [-5, -3]}, "drops must be positive and increasing, got [-5, -3]"),
         ({"drops": [0.5, 300]}, "drops must be all iterations or all shares of the run (below 1), got"),
-        ({"epochs": -1}, "epochs must be a number of at least 0, got -1.0"),
+        ({"epochs": -1}, "epochs must be positive, got -1.0"),
         ({"iterations": 0}, "epochs (or iterations) must be positive, got 0"),
         ({"epochs": 4, "iterations": 5}, "give either epochs or iterations, got 4 and 5"),
         ({"epochs": 0}, "epochs (or iterations) must be positive, got 0"),
         ({"shortest": 500}, "shortest must be at most longest, got 500 and 480"),
         ({"seed": 2**63}, f"seed must be below 2**63, got {2**63}"),
-        ({"seed": -1}, "seed must be a number of at least 0, got -1"),
+        ({"seed": -1}, "seed must be zero or more, got -1"),
     ],
 )
 def test_what_cannot_be_is_named_with_its_value(changes: dict[str, Any], sentence: str) -> None:
@@ -111,7 +114,7 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no recipe named"):
         read(tmp_path)
     (tmp_path / "a.toml").write_text("epochs = = 3")
-    with pytest.raises(ReslabError, match=r"a\.toml is not a TOML file"):
+    with pytest.raises(ReslabError, match=r"a\.toml is not a TOML file: .*; correct it, or restore a copy$"):
         read(tmp_path / "a.toml")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ReslabError, match=r"b\.toml is not a TOML file"):

@@ -29,7 +29,7 @@ def doctor(*, json: Json = False) -> None:
     for fault in faults:
         print(f"\nproblem: {fault}")
     if not faults:
-        print("\nno known problem found. Next: reslab study degradation")
+        print("\nno known problem found\nnext:   reslab study degradation")
 
 
 def look() -> tuple[dict[str, Any], list[str]]:

@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterator
+from functools import reduce
 
 from cyclopts import App, CycloptsError, UnknownOptionError
-from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
+from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 CUTOFF = 0.8  # of difflib: below it a guess misleads more often than it helps
 
@@ -118,7 +119,25 @@ def sentence(error: CycloptsError, app: App) -> str:
         return verb(error.unused_tokens[0], command, error.app or app, app)
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"`{command}` takes no argument {error.unused_tokens[0]!r}; see `{command} --help`"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return missing(error, command, reduce(App.__getitem__, chain, app))
     return " ".join(str(error).split())
+
+
+def missing(error: MissingArgumentError, command: str, one: App) -> str:
+    """The sentence for an option without its value, or a required argument that is not there."""
+    argument = error.argument
+    assert argument is not None
+    keyword = error.keyword or next((token.keyword for token in reversed(argument.tokens) if token.keyword), None)
+    if keyword:
+        return f"{keyword} needs a value; see `{command} --help`"
+    if argument.name.startswith("-"):
+        return f"`{command}` needs {argument.name}; see `{command} --help`"
+    name = argument.name.removesuffix("S")  # MODELS: one is enough
+    needed = [each.name.removesuffix("S") for each in one.assemble_argument_collection()
+              if each.required and not each.name.startswith("-")]  # fmt: skip
+    example = " ".join("RUN" if each in ("MODEL", "FOLDER") else each for each in needed)
+    return f"`{command}` needs a {name}, such as `{command} {example}`"
 
 
 def option(word: str, command: str, known: set[str], app: App) -> str:
@@ -147,7 +166,7 @@ def verb(word: str, command: str, group: App, app: App) -> str:
     if command == "reslab look" and re.search(r"[:/.]", word):
         return f"name an analysis before the model, such as `{command} all {word}` (available: {', '.join(here)})"
     if word.startswith("-"):
-        return f"name a command before the option {word} (available: {', '.join(here)})"
+        return f"`{command}` has no option {word}; name a command first (available: {', '.join(here)})"
     if text := VERBS.get(word.lower()):
         return f"`{command}` has no command {word!r}: {text}"
     if near := difflib.get_close_matches(word.lower(), here, n=1, cutoff=CUTOFF):

@@ -42,7 +42,7 @@ def nets(
             f"{len(refusals)} of {len(rows) + len(refusals)} nets do not accept these options "
             f"and are omitted: {refusals[0]}"
         )
-    print("plain50 is resnet50 without shortcuts; every CIFAR depth 6n+2 has a name. Next: reslab nets resnet50")
+    print("plain50 is resnet50 without shortcuts; every CIFAR depth 6n+2 has a name\nnext:   reslab nets resnet50")
 
 
 def count_all(options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[UsageError]]:
@@ -73,7 +73,7 @@ def draw_one(name: str, options: dict[str, Any], changed: dict[str, Any], json: 
         say.as_json({"spec": to_dict(one), **asdict(counts), "depth": one.depth, "layers": [asdict(v) for v in found]})
         return
     draw(one, counts, found)
-    print(shlex.join(["Next:", "reslab", "train", "--net", name, *say.flags(changed)]))
+    print("next:  ", shlex.join(["reslab", "train", "--net", name, *say.flags(changed)]))
 
 
 def draw(one: Any, counts: Any, found: list[Any]) -> None:
@@ -83,7 +83,7 @@ def draw(one: Any, counts: Any, found: list[Any]) -> None:
          say.millions(macs), field or "–")
         for stage, body, count, shape, held, macs, field in folded(found)
     ]  # fmt: skip
-    say.table(("stage", "layers", "output", "parameters", "MACs", "sees"), rows, title=one.name)
+    say.table(("stage", "layers", "output", "parameters", "MACs", "receptive field"), rows, title=one.name)
     print(
         f"depth {one.depth}, {counts.parameters:,} parameters (norms and biases included), {counts.macs:,} MACs at "
         f"{one.size}x{one.size}, receptive field {counts.receptive_field} px"

@@ -71,7 +71,7 @@ def train(
     )
     print(
         f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in {result['choice']['precision']}), "
-        f"training error {say.percent(result['train_error'])}, {result['iterations']} iterations, "
+        f"training error {say.percent(result['train_error'])} in the last epoch, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
     say.skipped(result["skipped"])

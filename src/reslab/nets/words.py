@@ -151,7 +151,7 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
     if not run.has("spec.json"):
         inside = sorted(spec.parent.name for spec in path.glob("*/spec.json"))
         if inside:
-            raise UsageError(f"{word} holds runs and is none: name one, such as {path / inside[0]}")
+            raise UsageError(f"{word} is not a run but contains runs; name one, such as {path / inside[0]}")
         raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
     name = slug(path.resolve().name)
     if run.read_json("spec.json").get("family") == "table":
@@ -194,7 +194,7 @@ def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bo
     except UsageError as error:
         if net is None:
             raise UsageError(
-                f"{path}: name the net that its weights belong to, such as ", arg("net", "resnet56")
+                f"{path}: name its net, such as ", arg("net", "resnet56")
             ) from error
         raise
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),

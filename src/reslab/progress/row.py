@@ -43,7 +43,8 @@ class Row:
     def line(self) -> str:
         """All of it in one line: "lesions 1,200/14,600: 1,830 samples/s, about 7 s left"."""
         if isinstance(self.note, Phase):
-            step = f" (step {self.done:,} of {self.total:,})" if self.done else ""
+            step = f"{self.done:,} of {self.total:,}"
+            step = f" (step {step})" if self.done and step not in self.note else ""
             return f"{self.name}: {self.note}{step}{self.detail.removeprefix(str(self.note))}"
         return f"{self.name} {self.count}" + (f": {self.detail}" if self.detail else "")
 

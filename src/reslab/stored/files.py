@@ -112,5 +112,5 @@ def parse_toml(data: bytes, where: str) -> dict[str, Any]:
     def parse(data: bytes) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8-sig"))
 
-    found: dict[str, Any] = parsed(parse, data, where, cure="mend it", what="is not a TOML file")
+    found: dict[str, Any] = parsed(parse, data, where, cure="correct it, or restore a copy", what="is not a TOML file")
     return found

@@ -101,9 +101,10 @@ def is_named(value: Any, name: str) -> bool:
 def short(value: Any) -> str:
     """A value as JSON, shortened if it is long; a list or an object by its size."""
     if isinstance(value, dict | list | tuple):
-        return f"an object of {len(value)}" if isinstance(value, dict) else f"a list of {len(value)}"
+        one = "object" if isinstance(value, dict) else "list"
+        return f"a{'n' * (one == 'object')} {one} of {len(value)}" if value else f"an empty {one}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**SHOWN:
-        return "one of more than 60 digits"
+        return f"a number of more than {SHOWN} digits"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
@@ -113,7 +114,7 @@ def brief(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:  # a whole number of thousands of digits
-        return "one of thousands of digits"
+        return "a number of thousands of digits"
     return text if len(text) <= 2 * SHOWN else f"{text[: 2 * SHOWN]}…"
 
 

@@ -123,8 +123,8 @@ def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
         raise UsageError(f"{fixed[0]} is determined by the table: remove it from the sizes")
     known = [field.name for field in fields(TableSpec) if field.name not in (*found, "name", "net")]
     if unknown := [key for key in sizes if key not in known]:
-        hint = nearest(unknown[0], known) or f"; there are {', '.join(known)}"
-        raise UsageError(f"nets for tables have no size {unknown[0]!r}{hint}")
+        hint = nearest(unknown[0], known) or f"; available: {', '.join(known)}"
+        raise UsageError(f"no size named {unknown[0]!r}{hint}")
     return table_spec(preset, **found, **sizes)
 
 

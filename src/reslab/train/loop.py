@@ -68,15 +68,17 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
 def plan(training: Training) -> str:
     """What is about to be done and, if steps have been timed, how long it will take."""
     task, choice, left = training.task, training.choice, training.total - training.iteration
-    begins = "training" if training.iteration == 0 else "resuming, with"
-    batch = training.recipe.batch
+    at, batch = training.iteration, training.recipe.batch
     epochs = f"{training.total * batch / task.examples:.3g} epochs in all"
     step = choice.milliseconds.get(str(choice))
     lasts = f", about {duration(left * step / 1000)}" if step else ""
-    return f"{begins} {left:,} iterations of {batch} {task.unit} ({epochs}), {choice}, {task.device}{lasts}"
+    begins = f"training {left:,} iterations of {batch} {task.unit}"
+    if at:
+        begins = f"resuming at iteration {at:,} of {training.total:,}, {batch} {task.unit} each"
+    return f"{begins} ({epochs}), {choice}, {task.device}{lasts}"
 
 
 def describe(line: dict[str, Any], unit: str) -> str:
     """A line of the log in words."""
-    return (f"loss {line['loss']:.4f}, training error {line['error']:.2f} %, learning rate {line['lr']:.4g}, "
+    return (f"loss {line['loss']:.4f}, training error {line['error']:.2f} % since the last line, learning rate {line['lr']:.4g}, "
             f"{per_second(line['examples_per_second'])} {unit}/s")  # fmt: skip

@@ -1,6 +1,7 @@
 """A recipe: everything that defines a training besides net and data, in one flat TOML file."""
 
 import json
+import math
 import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -81,10 +82,13 @@ class Recipe:
         for key in ("batch", "lr", "drop_factor", "patience", "evaluate_every"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} must be positive, got {getattr(self, key)}")
+        for key in ("epochs", "iterations"):  # 0 only if the other is given: see below
+            if getattr(self, key) < 0:
+                raise UsageError(f"{key} must be positive, got {getattr(self, key):,}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 <= value < float("inf"):
-                raise UsageError(f"{field.name} must be a number of at least 0, got {value}")
+                raise UsageError(f"{field.name} must be zero or more, got {value}")
         if self.epochs and self.iterations:
             raise UsageError(f"give either epochs or iterations, got {self.epochs:g} and {self.iterations}")
         if not self.epochs and not self.iterations:
@@ -161,6 +165,8 @@ def converted(key: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, list | tuple) or not all(number(v) for v in value):
             raise UsageError(f"{key} must be a list of numbers, got {brief(value)}")
         return tuple(value)
+    if hint is not bool and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{key} must be finite, got {value}")
     good = isinstance(value, bool) if hint is bool else number(value)
     if not good or (hint is int and value != int(value)):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]

@@ -70,6 +70,8 @@ def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.Ca
     assert [layer["module"] for layer in found["responses"]["layers"]] == ["0", "2"]
     assert main(["look", "all", "own.py:plain"]) == 0
     out = capsys.readouterr().out
+    assert out.startswith("own.py:plain (3 samples of the example input of own.py:plain)\n")
+    assert "\n\nresponses:\nstandard deviation of 2 layers' responses: " in out
     assert f"paths: skipped: {why}" in out
     assert "report: runs/look-own-plain/look.html\n" in out
 
@@ -217,7 +219,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is given twice; there is nothing to"),
         (2, ["responses", "own.py:example", "gone"], "checkpoint file or Hugging Face folder named 'gone'"),
         (2, ["influence"], "MODEL"),
-        (2, ["responses"], "MODELS"),
+        (2, ["responses"], "`reslab look gradients` needs a MODEL, such as `reslab look gradients RUN`"),
         (2, ["lesion", "own.py:example"], "lesions"),
         (1, ["influence", "own.py:nan_weights"], "own.py:nan_weights: its weights contain NaN (branch.weight)"),
         (1, ["influence", "own.py:nan_input"], "some values are NaN or infinite; nothing can be measured with them"),

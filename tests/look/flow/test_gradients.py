@@ -79,7 +79,7 @@ def test_the_trunk_of_a_residual_chain() -> None:
     assert [row.out for row in found.merges] == pytest.approx([1.5 ** (4 - i) for i in range(5)], rel=1e-6)
     assert [row.signal for row in found.merges] == pytest.approx([1.5 ** (i + 1) for i in range(5)])
     assert found.trunk.slope == pytest.approx(-math.log10(1.5))
-    assert found.trunk.words.startswith("healthy: 10^+0.176 per merge, 10^+0.7 over 5 merges")
+    assert found.trunk.words.startswith("healthy: 1.50 times larger per merge, 5.1 times larger over 5 merges")
     assert [row.activation for row in found.layers] == pytest.approx([row.out for row in found.merges])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.look.flow.health import assess
+from reslab.look.flow.health import assess, times
 
 
 def falling(powers: float, layers: int) -> list[float]:
@@ -19,7 +19,7 @@ def test_a_line_by_hand() -> None:
     assert (found.slope, found.start, found.fit) == pytest.approx((-1, 2, 1))
     assert found.ratio == pytest.approx(100)
     assert found.change == pytest.approx(2)  # gradients flow from the last to the first, and grow on the way
-    assert found.words == "healthy: 10^+1.000 per layer, 10^+2.0 over 3 layers towards the input"
+    assert found.words == "healthy: 10 times larger per layer, 100 times larger over 3 layers towards the input"
 
 
 @given(slope=st.floats(-0.3, 0.3), start=st.floats(-5, 5), layers=st.integers(2, 60))
@@ -50,16 +50,15 @@ def test_the_case_that_the_threshold_comes_from() -> None:
     shrinking = [math.sqrt(0.5) ** (29 - i) for i in range(30)]
     assert assess(shrinking, "backward").verdict == "vanishes"
     assert assess(shrinking[8:], "backward").verdict == "shrinks"
-    assert (
-        "vanishes towards the input: 10^-0.151 per layer, 10^-4.4 over 30 layers" in assess(shrinking, "backward").words
-    )
+    said = "vanishes towards the input: 1.41 times smaller per layer, 23,000 times smaller over 30 layers"
+    assert said in assess(shrinking, "backward").words  # sqrt(2); sqrt(2)^29 = 23,170
 
 
 def test_one_layer_far_from_the_others_is_no_trend() -> None:
     found = assess([1.0] * 10 + [1e-5] + [1.0] * 10, "forward")
     assert found.verdict == "uneven"
     assert found.slope == pytest.approx(0)
-    assert "the largest is 10^5.0 times the smallest" in found.words
+    assert "the largest is 100,000 times the smallest" in found.words
 
 
 def test_zeros_are_counted_and_left_out() -> None:
@@ -69,3 +68,12 @@ def test_zeros_are_counted_and_left_out() -> None:
     assert assess([0.0, 0.0], "forward").verdict == "nothing"
     assert assess([], "forward").words == "there is no layer to measure"
     assert assess([3.0], "forward").verdict == "healthy"
+
+
+@pytest.mark.parametrize(("ratio", "said"), [
+    (2.0, "2.0 times larger"), (0.5, "2.0 times smaller"), (1.0, "unchanged"), (1.25, "1.25 times larger"),
+    (1.0047, "1.0047 times larger"), (1 / 1.07, "1.07 times smaller"), (9.96, "10 times larger"),
+    (33_000, "33,000 times larger"), (1e-8, "10^8.0 times smaller"),
+])  # fmt: skip
+def test_a_change_is_a_factor_that_people_read(ratio: float, said: str) -> None:
+    assert times(math.log10(ratio)) == said

@@ -113,7 +113,7 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
         found, line = look(subject, verb, **options)
         results.append(found)
         if not json:
-            print(f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})")
+            print(headline(word, subject))
             getattr(text, verb)(found)
             print(line)
     page = draw([subject.run for subject in looked], out / "look.html" if several and out else None)
@@ -125,6 +125,11 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
         for subject, found in zip(looked, results, strict=True)
     ]
     say.as_json({"report": page, "models": models} if several else {"report": page, **models[0]})
+
+
+def headline(word: str, subject: Looked) -> str:
+    """The model and its inputs: "runs/r (360 samples of digits)"."""
+    return f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})"
 
 
 def following(subject: Looked, verb: str, page: str | None) -> None:

@@ -1,5 +1,6 @@
 """Print the main results of `reslab look` in a few lines; the page has the rest."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -33,24 +34,25 @@ def merges(found: Any) -> None:
 def responses(found: Any) -> None:
     shown = [found.layers[i] for i in found.ranked]
     if shown:
-        print(f"standard deviation of {len(shown)} layers' responses: median {found.median:.4g}, largest "
-              f"{shown[0].std:.4g} ({shown[0].module}), smallest {shown[-1].std:.4g} ({shown[-1].module})")  # fmt: skip
+        print(f"standard deviation of {len(shown)} layers' responses: median {number(found.median)}, largest "
+              f"{number(shown[0].std)} ({shown[0].module}), smallest {number(shown[-1].std)} ({shown[-1].module})")  # fmt: skip
     remarks(found)
 
 
 def gradients(found: Any) -> None:
     mode = "training" if found.training else "eval"
-    print(f"loss {found.loss:.4g} ({found.of}), n = {found.n}, {mode} mode")
+    print(f"loss {number(found.loss)} ({found.of}), n = {found.n}, {mode} mode")
     for what, health in (("response gradient", found.activations), ("weight gradient", found.weights),
                          ("forward signal", found.signal)):  # fmt: skip
-        ratio = "" if health.ratio is None else f" (largest to smallest {health.ratio:.3g})"
+        ratio = "" if health.ratio is None else f" (largest/smallest {number(health.ratio, 2)})"
         print(f"{what}: {health.words}{ratio}")
     remarks(found)
 
 
 def lesions(found: Any) -> None:
     name = found.metrics[0]
-    print(f"intact model: {values(found.whole)}, n = {found.n} ({found.method}{': ' + found.why if found.why else ''})")
+    how = "measured in one growing pass" if found.method == "growing" else f"measured in one pass each: {found.why}"
+    print(f"intact model: {values(found.whole)}, n = {found.n} ({how})")
     for title, rows in (("one block disabled", found.single), ("one layer disabled", found.layers)):
         worst = sorted(rows, key=lambda row: -row.values[name])
         if worst:
@@ -67,17 +69,17 @@ def lesions(found: Any) -> None:
 
 
 def paths(found: Any) -> None:
-    print(f"{sum(found.counts):.4g} paths of 0 to {found.merges} blocks, gradient at {found.at}, n = {found.n}; "
-          f"check: |sum of G_k - G| / |G| at most {found.deviation:.1g}")  # fmt: skip
+    print(f"{number(sum(found.counts))} paths of 0 to {found.merges} blocks, gradient at {found.at}, n = {found.n}; "
+          f"check: |sum of G_k - G| / |G| at most {number(found.deviation, 1)}")  # fmt: skip
     first, last = found.effective_exact
     print(
         f"Exact: 95 % of the gradient norm comes from lengths {first} to {last} "
-        f"({100 * found.effective_exact_share:.2g} % of all paths)"
+        f"({share(found.effective_exact_share)} of all paths)"
     )
     if found.effective:
         first, last = found.effective
         print(f"Estimated from {found.sampled_paths} sampled paths per length: 95 % of the gradient norm comes from "
-              f"lengths {first} to {last} ({100 * found.effective_share:.2g} % of all paths)")  # fmt: skip
+              f"lengths {first} to {last} ({share(found.effective_share)} of all paths)")  # fmt: skip
 
 
 def influence(found: Any) -> None:
@@ -85,8 +87,8 @@ def influence(found: Any) -> None:
     downhill = [step for step in found.merges if step.cosine is not None]
     print(f"block influence 1 - cos(x, h), n = {found.n}; smallest:")
     for step in ordered[:FEW]:
-        ratio = "" if step.ratio is None else f", |F|/|x| {step.ratio:.3f}"
-        print(f"  block {step.index} ({place(step.module)}): {step.influence:.4f}{ratio}")
+        ratio = "" if step.ratio is None else f", |F|/|x| {number(step.ratio, 3)}"
+        print(f"  block {step.index} ({place(step.module)}): {number(step.influence, 3)}{ratio}")
     if downhill:
         many = sum(step.cosine < 0 for step in downhill)
         print(f"{many} of {len(downhill)} blocks move along the negative gradient: cos(F, dL/dh) < 0")
@@ -119,7 +121,28 @@ def values(metrics: dict[str, float]) -> str:
 
 
 def figure(name: str, value: float) -> str:
-    return say.percent(100 * value) if name == "error" else f"{value:.4g}"
+    return say.percent(100 * value) if name == "error" else number(value)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number in so many digits: 1,024 or 0.0312; beyond what people read, a power of ten: 1.8 × 10^16."""
+    if value == 0 or (isinstance(value, float) and not math.isfinite(value)):
+        return f"{value:g}"
+    if isinstance(value, int) and abs(value) < 10**6:
+        return f"{value:,}"
+    if isinstance(value, float):
+        value = float(f"{value:.{digits - 1}e}")
+    power = math.floor(math.log10(abs(value)) + 1e-12)  # of an int, too, that no float holds
+    if -4 <= power < 6:
+        return f"{value:,.{max(0, digits - 1 - power)}f}"
+    head = 10 ** (math.log10(abs(value)) - power)
+    return f"{'-' * (value < 0)}{head:.{min(1, digits - 1)}f} × 10^{power}"
+
+
+def share(value: float) -> str:
+    """A share in percent: 100 %, 95 %, 2.6 %."""
+    percent = 100 * value
+    return "100 %" if percent >= 99.95 else f"{number(percent, 3 if percent >= 99 else 2)} %"
 
 
 def blocks(many: int) -> str:

@@ -9,7 +9,7 @@ from reslab.cli import say
 from reslab.cli.look import text
 from reslab.cli.look.flags import LookFlags
 from reslab.cli.look.kept import draw, keep
-from reslab.cli.look.measure import DRAWN, VERBS, following, look, meet, plain, show, side_by_side
+from reslab.cli.look.measure import DRAWN, VERBS, following, headline, look, meet, plain, show, side_by_side
 from reslab.cli.options import Json, whole
 from reslab.errors import ReslabError
 from reslab.nets.words import WORDS
@@ -162,6 +162,7 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
     results: dict[str, Any] = {"merges": subject.merges.as_dict()}
     failed: list[ReslabError] = []
     if not json:
+        print(headline(model, subject))
         text.merges(subject.merges)
     for verb in VERBS:
         try:
@@ -174,7 +175,7 @@ def everything(model: Word, /, *, flags: LookFlags | None = None, json: Json = F
             continue
         results[verb] = found
         if not json:
-            print()
+            print(f"\n{verb}:")
             getattr(text, verb)(found)
             print(line)
     if len(failed) == len(VERBS):

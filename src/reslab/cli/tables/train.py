@@ -211,13 +211,14 @@ def tell_columns(found: Sequence[dict[str, Any]]) -> None:
 
 def tell_result(result: dict[str, Any]) -> None:
     """Print the main score, the calibration error and the most important columns."""
-    from reslab.report.figures.scores import loss_text, main_line, name_of, ranked
+    from reslab.report.figures.scores import SHARES, loss_text, main_line, name_of, ranked
 
     test, main = result["test"], result["main"]
     print(main_line(test, main))
     if test.get("reliability"):
         print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")
     top = ranked(result["importance"])[:3]
+    changed = "lost" if main in SHARES else "added"
     columns = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)
-    print(f"most important columns ({name_of(main)} lost by shuffling): {columns}")
+    print(f"most important columns ({name_of(main)} {changed} by shuffling): {columns}")
     print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")

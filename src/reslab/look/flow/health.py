@@ -17,6 +17,7 @@ HEALTHY = 2
 # still learned; one of 30 layers (33,000) did not, "the gradients are diminishing" (He et al. 2015, arXiv 1502.01852,
 # section 2.2). The limit between "shrinks" and "vanishes" lies between these two.
 LOST = 4
+UNCHANGED = math.log10(1.00005)  # below it four decimals show no change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +90,27 @@ def phrase(
     """The verdict as a sentence with its numbers."""
     many = f"{n} {of}s"
     where, each = ("towards the output", slope) if flow == "forward" else ("towards the input", -slope)
-    moved = f"10^{each:+.3f} per {of}, 10^{change:+.1f} over {many}"
+    moved = f"{times(each)} per {of}, {times(change)} over {many}"
     tail = f"; {zeros} of {many} are exactly zero" if zeros else ""
     if verdict == "healthy":
         return f"healthy: {moved} {where}{tail}"
     if verdict == "uneven":
-        return f"uneven: the largest is 10^{spread:.1f} times the smallest, without a trend ({moved} {where}){tail}"
+        return f"uneven: the largest is {factor(spread)} times the smallest, without a trend ({moved} {where}){tail}"
     return f"{verdict} {where}: {moved}{tail}"
+
+
+def times(power: float) -> str:
+    """A change by 10^power: "2.0 times larger", "1.42 times smaller", "unchanged"."""
+    if abs(power) < UNCHANGED:
+        return "unchanged"
+    return f"{factor(abs(power))} times {'larger' if power > 0 else 'smaller'}"
+
+
+def factor(power: float) -> str:
+    """10^power of at least 1 in two digits, and with as many decimals as show that it is not 1."""
+    if power >= 6:
+        return f"10^{power:.1f}"
+    value = 10**power
+    if value < 9.95:
+        return f"{value:.1f}" if value >= 1.95 else f"{value:.2f}" if value >= 1.05 else f"{value:.4f}"
+    return f"{float(f'{value:.2g}'):,.0f}"
