@@ -53,6 +53,14 @@ class Leaver(Turn):
         raise SystemExit(0)
 def leaver(): return Leaver(), x
 def pictures(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))
+def quad(): return Turn(), x, torch.tensor([0, 1, 0]), 5
+def swapped(): return x, Turn()
+def void(): return []
+def float_labels(): return Turn(), x, torch.tensor([0.0, 1.0, 0.0])
+def word_labels(): return Turn(), x, ["a", "b", "a"]
+def seven(): return Turn(), x, [7, 7, 7]
+def one_hot(): return Turn(), x, torch.eye(3)[:, :2].long()
+def short_labels(): return Turn(), x, torch.tensor([0, 1, 0], dtype=torch.int16)
 """
 
 

@@ -175,8 +175,11 @@ def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
         (
             "own.py:nothing",
             {},
-            "own.py:nothing returns dict, not an nn.Module; return the model, or (model, example input)",
+            "own.py:nothing returns dict; return the model (an nn.Module), or (model, example input), or (model, ",
         ),
+        ("own.py:quad", {}, "own.py:quad returns a tuple of 4; return the model (an nn.Module), or (model, example"),
+        ("own.py:swapped", {}, "own.py:swapped returns a tuple of 2 that begins with Tensor; return the model"),
+        ("own.py:void", {}, "own.py:void returns an empty list; return the model"),
         ("own.py:breaks", {}, "own.py, line 25: ZeroDivisionError: division by zero"),
         ("gone.py:make", {}, "gone.py: no such file"),
     ],

@@ -75,7 +75,7 @@ def test_a_file_without_permission(read: Any, tmp_path: Path, monkeypatch: pytes
         (b'{"seconds": NaN}', "NaN is not JSON"),
         (b'{"seconds": -Infinity}', "-Infinity is not JSON"),
         (b'{"seconds": 1e999}', r"\.seconds must be a number of at most 1e\+200, got Infinity"),
-        (b'{"iterations": 1' + b"0" * 400 + b"}", r"\.iterations must be a whole number of at most .*, got a number of more than 60"),
+        (b'{"iterations": 1' + b"0" * 400 + b"}", r"\.iterations must be a whole .*, got a number of more than 60"),
         (b'{"iterations": 1' + b"0" * 5000 + b"}", "Exceeds the limit"),
         (b'{"test": {"accuracy": "high"}}', r"\.test\.accuracy must be a number or null, got 'high'"),
         (

@@ -190,7 +190,10 @@ def test_the_log_adds_up(tmp_path: Path) -> None:
     assert [t for t, _, note in steps if note == "evaluating"] == [6, 12, 15]
     assert [note for t, _, note in steps if t == 5] == [""]  # no loss is known yet
     for t, line in zip((6, 12, 15), lines, strict=True):
-        known = f"loss {line['loss']:.4f}, training error {line['error']:.2f} % since the last line, learning rate {line['lr']:.4g}, "
+        known = (
+            f"loss {line['loss']:.4f}, training error {line['error']:.2f} % since the last line, "
+            f"learning rate {line['lr']:.4g}, "
+        )
         assert next(note for at, _, note in steps if at == t).startswith(known)
     assert lines[1]["loss"] == pytest.approx(sum(losses[6:12]) / 6, rel=1e-5)
     assert lines[2]["error"] == pytest.approx(100 * sum(wrong[12:]) / 12, rel=1e-9)

@@ -85,8 +85,10 @@ def items(scores: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         raise UsageError(
             f"scores {list(scores.shape)} and labels {list(labels.shape)} do not match: one label per row of scores"
         )
+    if labels.is_floating_point() or labels.is_complex():
+        raise UsageError(f"labels are {str(labels.dtype).removeprefix('torch.')}; classes must be whole numbers")
     asked = labels != IGNORED
-    found = labels[asked]
+    found = labels[asked].long()  # the loss takes no other integers
     if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < scores.shape[-1]:
         raise UsageError(
             f"labels range from {int(found.min())} to {int(found.max())}, but the model has {scores.shape[-1]} classes"

@@ -36,7 +36,8 @@ def run_function(file: Path, function: str) -> Any:
                   if Path(frame.filename).resolve() == file.resolve()]  # fmt: skip
         line = f", line {places[-1]}" if places else ""
         if isinstance(error, SystemExit):
-            raise ReslabError(f"{file}{line}: it called sys.exit({error.code!r}) instead of returning a model") from error
+            left = f"it called sys.exit({error.code!r}) instead of returning a model"
+            raise ReslabError(f"{file}{line}: {left}") from error
         raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
 
 

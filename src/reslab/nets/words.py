@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -224,17 +225,23 @@ def hugging(word: str, name: str, weights: bool, shape_only: bool) -> Loaded:
 
 def own(word: str, file: Path, function: str) -> Loaded:
     """What a function in a user's Python file returns."""
-    from torch import nn
+    from torch import Tensor, nn
 
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
     given = run_function(file, function)
-    model, example, labels = (
-        (*given, None, None)[:3] if isinstance(given, tuple | list) and given else (given, None, None)
-    )
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"{word} returns {type(model).__name__}, not an nn.Module; return the model, or (model, "
-                         "example input), or (model, example input, labels)")  # fmt: skip
+    several = tuple(given) if isinstance(given, tuple | list) else (given,)
+    if not 1 <= len(several) <= 3 or not isinstance(several[0], nn.Module):
+        what = type(given).__name__
+        if isinstance(given, tuple | list):
+            what = f"a {what} of {len(several)}" if several else f"an empty {what}"
+            what += f" that begins with {type(several[0]).__name__}" if 1 <= len(several) <= 3 else ""
+        raise UsageError(f"{word} returns {what}; return the model (an nn.Module), or (model, example input), or "
+                         "(model, example input, labels)")  # fmt: skip
+    model, example, labels = (*several, None, None)[:3]
+    if example is not None and not isinstance(example, Tensor | tuple | list | Mapping):
+        raise UsageError(f"{word}: its example input must be a tensor, a tuple of arguments or a dict of keyword "
+                         f"arguments, got {type(example).__name__}")  # fmt: skip
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
     )

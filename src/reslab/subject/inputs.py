@@ -93,8 +93,6 @@ def check(flags: Wanted) -> None:
 
 def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
     """The example (and labels) that the user's own function returned, cut into batches."""
-    import torch
-
     from reslab.look.graph.example import batch_size, rows
 
     whole_batch = moved(loaded.example, device, dtype)
@@ -102,7 +100,7 @@ def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tup
     n, step = min(many, flags.samples or many), flags.batch or pictures.BATCH
     if n == 0:
         raise UsageError(f"{loaded.word}: its example input has no samples")
-    labels = None if loaded.labels is None else torch.as_tensor(loaded.labels).to(device)
+    labels = None if loaded.labels is None or not flags.labels else class_labels(loaded).to(device)
     if labels is not None and (not labels.dim() or len(labels) != many):
         raise UsageError(
             f"{loaded.word}: its labels have shape {list(labels.shape)}, but its example input has {many} samples"
@@ -112,6 +110,22 @@ def given_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tup
         for i in range(0, n, step)
     ]
     return batches, {"name": f"the example input of {loaded.word}"}
+
+
+def class_labels(loaded: Loaded) -> Any:
+    """The labels that the user's own function returned. Raises UsageError if they are no whole numbers."""
+    import torch
+
+    try:
+        labels = torch.as_tensor(loaded.labels)
+    except (TypeError, ValueError, RuntimeError) as error:  # texts, lists of different lengths
+        raise UsageError(
+            f"{loaded.word}: its labels must be whole numbers, one per sample, got {type(loaded.labels).__name__}"
+        ) from error
+    if labels.is_floating_point() or labels.is_complex():
+        kind = str(labels.dtype).removeprefix("torch.")
+        raise UsageError(f"{loaded.word}: its labels are {kind}; classes must be whole numbers")
+    return labels.long()
 
 
 def random_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tuple[list[Any], dict[str, Any]]:

@@ -115,6 +115,8 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
             else (f"; the range of {precision} may be too small for it: use ", arg("precision", "fp32"))
         )
         raise ReslabError(f"{loaded.word} returns NaN or infinite values, so nothing can be measured", *less)
+    if labels is not None and loaded.labels is not None:
+        check_own_labels(loaded.word, answer, found)
     classes = len(found.data["classes"]) if labels is not None and "classes" in found.data else None
     if classes is None:
         return found
@@ -128,6 +130,22 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
         raise UsageError(f"{loaded.word} has {answer.shape[1]} classes, but {found.data['name']} has {classes}, so the "
                          "labels cannot be used; ", arg("labels", False), " measures without them")  # fmt: skip
     return found
+
+
+def check_own_labels(word: str, answer: Any, found: Inputs) -> None:
+    """Raise UsageError if the labels of a user's function do not fit its model's outputs (2, ..., classes)."""
+    import torch
+
+    from reslab.look.measure import IGNORED
+
+    labels = torch.cat([given for _, given in found.batches])
+    if answer.shape[1:-1] != labels.shape[1:]:
+        raise UsageError(f"{word}: its model returns {list(answer.shape[1:])} per sample, so its labels must have shape "
+                         f"{[len(labels), *answer.shape[1:-1]]}, got {list(labels.shape)}")  # fmt: skip
+    asked, classes = labels[labels != IGNORED], answer.shape[-1]
+    if asked.numel() and not 0 <= int(asked.min()) <= int(asked.max()) < classes:
+        raise UsageError(f"{word}: its labels range from {int(asked.min())} to {int(asked.max())}, but the model has "
+                         f"{classes} classes, 0 to {classes - 1}")  # fmt: skip
 
 
 def hint(loaded: Loaded, example: Any, data: bool) -> str | Sentence:

@@ -80,5 +80,5 @@ def plan(training: Training) -> str:
 
 def describe(line: dict[str, Any], unit: str) -> str:
     """A line of the log in words."""
-    return (f"loss {line['loss']:.4f}, training error {line['error']:.2f} % since the last line, learning rate {line['lr']:.4g}, "
-            f"{per_second(line['examples_per_second'])} {unit}/s")  # fmt: skip
+    return (f"loss {line['loss']:.4f}, training error {line['error']:.2f} % since the last line, "
+            f"learning rate {line['lr']:.4g}, {per_second(line['examples_per_second'])} {unit}/s")  # fmt: skip

@@ -61,6 +61,12 @@ def test_what_is_kept_and_what_it_replaces(own: Path, capsys: pytest.CaptureFixt
     assert "holds results of another model (word " in capsys.readouterr().err
 
 
+def test_labels_may_be_integers_of_any_size(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = look(capsys, "lesions", "own.py:short_labels", *QUICK)["lesions"]
+    assert (found["n"], found["whole"]["error"]) == (3, 1.0)
+    assert look(capsys, "lesions", "own.py:float_labels", "--no-labels", *QUICK)["lesions"]["n"] == 3
+
+
 def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = look(capsys, "all", "own.py:plain")
     why = "no residual connection was recognized in Sequential: no sum of a skip and a branch with weights was found"
@@ -71,7 +77,7 @@ def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.Ca
     assert main(["look", "all", "own.py:plain"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("own.py:plain (3 samples of the example input of own.py:plain)\n")
-    assert "\n\nresponses:\nstandard deviation of 2 layers' responses: " in out
+    assert "\n\nresponses:\nstandard deviation of 1 layers' responses: " in out
     assert f"paths: skipped: {why}" in out
     assert "report: runs/look-own-plain/look.html\n" in out
 
@@ -164,11 +170,15 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
     [
         (2, ["lesions", "own.py:example", "--metrics", "error"], "error needs labels, but the data have none"),
         (2, ["influence", "own.py:odd_labels"], "its labels have shape [2], but its example input has 3 samples"),
+        (2, ["lesions", "own.py:float_labels"], "own.py:float_labels: its labels are float32; classes must be whole"),
+        (2, ["lesions", "own.py:word_labels"], "own.py:word_labels: its labels must be whole numbers, one per sample, got"),
+        (2, ["lesions", "own.py:seven"], "own.py:seven: its labels range from 7 to 7, but the model has 2 classes, 0"),
+        (2, ["lesions", "own.py:one_hot"], "own.py:one_hot: its model returns [2] per sample, so its labels must have"),
         (2, ["influence", "own.py:empty"], "own.py:empty: its example input has no samples"),
         (
             2,
             ["influence", "own.py:text"],
-            "an example input must be a tensor, a tuple of arguments or a dict of keyword arguments, got str",
+            "own.py:text: its example input must be a tensor, a tuple of arguments or a dict of keyword arguments, got str",
         ),
         (
             2,
@@ -219,7 +229,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (2, ["responses", "own.py:example", "own.py:example"], "own.py:example is given twice; there is nothing to"),
         (2, ["responses", "own.py:example", "gone"], "checkpoint file or Hugging Face folder named 'gone'"),
         (2, ["influence"], "MODEL"),
-        (2, ["responses"], "`reslab look gradients` needs a MODEL, such as `reslab look gradients RUN`"),
+        (2, ["responses"], "`reslab look responses` needs a MODEL, such as `reslab look responses RUN`"),
         (2, ["lesion", "own.py:example"], "lesions"),
         (1, ["influence", "own.py:nan_weights"], "own.py:nan_weights: its weights contain NaN (branch.weight)"),
         (1, ["influence", "own.py:nan_input"], "some values are NaN or infinite; nothing can be measured with them"),

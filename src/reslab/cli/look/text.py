@@ -34,8 +34,9 @@ def merges(found: Any) -> None:
 def responses(found: Any) -> None:
     shown = [found.layers[i] for i in found.ranked]
     if shown:
+        most, least = shown[0], shown[-1]
         print(f"standard deviation of {len(shown)} layers' responses: median {number(found.median)}, largest "
-              f"{number(shown[0].std)} ({shown[0].module}), smallest {number(shown[-1].std)} ({shown[-1].module})")  # fmt: skip
+              f"{number(most.std)} ({most.module}), smallest {number(least.std)} ({least.module})")  # fmt: skip
     remarks(found)
 
 
