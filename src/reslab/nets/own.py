@@ -4,7 +4,7 @@ import contextlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,25 @@ def run_function(file: Path, function: str) -> Any:
             left = f"it called sys.exit({error.code!r}) instead of returning a model"
             raise ReslabError(f"{file}{line}: {left}") from error
         raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
+
+
+def returned(given: Any, word: str) -> tuple[Any, Any, Any]:
+    """(model, example input or None, labels or None) of what a function gave. Raises UsageError for anything else."""
+    from torch import Tensor, nn
+
+    several = tuple(given) if isinstance(given, tuple | list) else (given,)
+    if not 1 <= len(several) <= 3 or not isinstance(several[0], nn.Module):
+        what = type(given).__name__
+        if isinstance(given, tuple | list):
+            what = f"a {what} of {len(several)}" if several else f"an empty {what}"
+            what += f" that begins with {type(several[0]).__name__}" if 1 <= len(several) <= 3 else ""
+        raise UsageError(f"{word} returns {what}; return the model (an nn.Module), or (model, example input), or "
+                         "(model, example input, labels)")  # fmt: skip
+    model, example, labels = (*several, None, None)[:3]
+    if example is not None and not isinstance(example, Tensor | tuple | list | Mapping):
+        raise UsageError(f"{word}: its example input must be a tensor, a tuple of arguments or a dict of keyword "
+                         f"arguments, got {type(example).__name__}")  # fmt: skip
+    return model, example, labels
 
 
 @contextlib.contextmanager

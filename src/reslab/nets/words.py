@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
 from reslab.nets.hub import HUB_NAME, hub_name
-from reslab.nets.own import run_function
+from reslab.nets.own import returned, run_function
 from reslab.run import Run, slug
 from reslab.stored.files import MissingFile, named
 from reslab.stored.read import held, read_toml
@@ -194,9 +193,7 @@ def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bo
         module = load_net(path, net, **{**sizes, **options})
     except UsageError as error:
         if net is None:
-            raise UsageError(
-                f"{path}: name its net, such as ", arg("net", "resnet56")
-            ) from error
+            raise UsageError(f"{path}: name its net, such as ", arg("net", "resnet56")) from error
         raise
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
                   notes=(str(module.match),))  # fmt: skip
@@ -225,23 +222,9 @@ def hugging(word: str, name: str, weights: bool, shape_only: bool) -> Loaded:
 
 def own(word: str, file: Path, function: str) -> Loaded:
     """What a function in a user's Python file returns."""
-    from torch import Tensor, nn
-
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    given = run_function(file, function)
-    several = tuple(given) if isinstance(given, tuple | list) else (given,)
-    if not 1 <= len(several) <= 3 or not isinstance(several[0], nn.Module):
-        what = type(given).__name__
-        if isinstance(given, tuple | list):
-            what = f"a {what} of {len(several)}" if several else f"an empty {what}"
-            what += f" that begins with {type(several[0]).__name__}" if 1 <= len(several) <= 3 else ""
-        raise UsageError(f"{word} returns {what}; return the model (an nn.Module), or (model, example input), or "
-                         "(model, example input, labels)")  # fmt: skip
-    model, example, labels = (*several, None, None)[:3]
-    if example is not None and not isinstance(example, Tensor | tuple | list | Mapping):
-        raise UsageError(f"{word}: its example input must be a tensor, a tuple of arguments or a dict of keyword "
-                         f"arguments, got {type(example).__name__}")  # fmt: skip
+    model, example, labels = returned(run_function(file, function), word)
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
     )

@@ -140,8 +140,8 @@ def check_own_labels(word: str, answer: Any, found: Inputs) -> None:
 
     labels = torch.cat([given for _, given in found.batches])
     if answer.shape[1:-1] != labels.shape[1:]:
-        raise UsageError(f"{word}: its model returns {list(answer.shape[1:])} per sample, so its labels must have shape "
-                         f"{[len(labels), *answer.shape[1:-1]]}, got {list(labels.shape)}")  # fmt: skip
+        raise UsageError(f"{word}: its model returns {list(answer.shape[1:])} per sample, so its labels must have "
+                         f"shape {[len(labels), *answer.shape[1:-1]]}, got {list(labels.shape)}")  # fmt: skip
     asked, classes = labels[labels != IGNORED], answer.shape[-1]
     if asked.numel() and not 0 <= int(asked.min()) <= int(asked.max()) < classes:
         raise UsageError(f"{word}: its labels range from {int(asked.min())} to {int(asked.max())}, but the model has "
