@@ -6,11 +6,14 @@ A sentence that names an argument is given in parts: `UsageError("set no validat
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 CUTOFF = 0.75  # of difflib: below it a guess misleads more often than it helps
+# Control characters, ends of lines and paragraphs, half characters, and marks that turn the direction of writing.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,14 @@ class BrokenImage(ReslabError):  # noqa: N818 - the usual term
         too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
         super().__init__(f"broken image {name}: {reason}{too}")
         self.name, self.reason = name, reason
+
+
+def one_line(text: object) -> str:
+    """The text on one line: a line break in it reads \\n, any other control character \\x1b or the like.
+
+    For sentences in a terminal, and for comments in a file, where text after a line break would be read as content.
+    """
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def first_line(error: BaseException) -> str:

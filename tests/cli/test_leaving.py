@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reslab.cli import main, show_warning, unforeseen
+from reslab.cli import main, say, show_warning, unforeseen
 from reslab.errors import ReslabWarning, arg
 
 
@@ -67,3 +67,19 @@ def test_the_list_leaves_out_what_an_option_is_not_for(
 def test_next_keeps_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nets", "cifar_resnet164", "--block", "bottleneck", "--no-norm"]) == 0
     assert "next:   reslab train --net cifar_resnet164 --block bottleneck --no-norm\n" in capsys.readouterr().out
+
+
+def test_a_sentence_is_one_line_whatever_a_name_holds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "run\nof \x1b[31mmine\u202e"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(r"reslab: 'run\nof \x1b[31mmine\u202e' has nothing to report")
+    assert said.count("\n") == 1
+    assert main(["eval", "run\nof mine"]) == 2
+    assert capsys.readouterr().err == "reslab: run\\nof mine: no such run folder or file\n"
+    show_warning("column 'a\r\nb' is empty", UserWarning, "frame.py", 1)
+    assert capsys.readouterr().err == "reslab: warning: column 'a\\r\\nb' is empty\n"
+    say.table(["column", "kind"], [("a\nb", "text")])
+    assert "a\\nb" in capsys.readouterr().out

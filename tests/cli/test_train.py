@@ -75,9 +75,9 @@ def test_other_data_in_the_same_folder_are_refused_in_plain_words(run: Run, caps
 
 
 def test_what_is_hardly_meant_is_said(tmp_path: Path) -> None:
-    recipe = read("digits", batch=2000, threads=5000)
+    recipe = read("digits", batch=2000, threads=256)
     many = pytest.warns(UserWarning, match="a batch of 2000 holds each of the 1437 training images more than once")
-    with many, pytest.warns(UserWarning, match="5000 threads on [0-9]+ cores are slower"):
+    with many, pytest.warns(UserWarning, match="256 threads on [0-9]+ cores are slower"):
         prepare(tmp_path / "run", net=spec("resnet8"), data=load("digits"), word="digits", recipe=recipe)
 
 

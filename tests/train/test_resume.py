@@ -89,7 +89,10 @@ def test_either_signal_saves_and_gives_its_code(
 ) -> None:
     run = begin(tmp_path / "run", few)
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    with stopped_after(4, number), pytest.raises(Interrupted, match="stopped at iteration 4 of 12; the same command"):
+    with (
+        stopped_after(4, number),
+        pytest.raises(Interrupted, match="stopped at iteration 4 of 12; run the same command again"),
+    ):
         train(run.folder, data=few, device="cpu")
     with stopped_after(6, number), pytest.raises(Interrupted) as caught:
         train(run.folder, data=few, device="cpu")

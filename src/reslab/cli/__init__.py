@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 from reslab.cli import doctor, evaluate, guesses, look, nets, qa, report, say, study, tables, train
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, one_line
 from reslab.progress import Lasting
 from reslab.stored.files import unreadable
 from reslab.version import __version__
@@ -103,10 +103,10 @@ def failed(sentence: str, code: int, debug: bool) -> int:
     """Print one sentence to standard error; with --debug the traceback before it."""
     if debug:
         traceback.print_exc()
-    print(f"reslab: {sentence}", file=sys.stderr)
+    print(f"reslab: {one_line(sentence)}", file=sys.stderr)
     return code
 
 
 def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
     """Print a warning as one line, without its place in the code."""
-    print(f"reslab: warning: {say.words(message)}", file=sys.stderr)
+    print(f"reslab: warning: {one_line(say.words(message))}", file=sys.stderr)

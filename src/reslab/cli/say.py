@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from reslab.errors import Argument, Sentence, Worded
+from reslab.errors import Argument, Sentence, Worded, one_line
 
 NAMES = {  # arguments with another name on the command line than in Python
     "folder": "folder with --out",
@@ -28,7 +28,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     for i, name in enumerate(columns):
         drawn.add_column(name, justify="right" if i >= left else "left", no_wrap=True)
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*map(one_line, row))
     console = Console()
     # A pipe has no width: never cut a number there.
     (console if console.is_terminal else Console(width=200)).print(drawn)
@@ -66,12 +66,12 @@ def skipped(names: Sequence[str]) -> None:
     """Warn about images that could not be read, naming the first few."""
     if names:
         more = ", ..." if len(names) > 3 else ""
-        print(f"warning: broken images skipped: {len(names)} ({', '.join(names[:3])}{more})")
+        print(f"warning: broken images skipped: {len(names)} ({', '.join(map(one_line, names[:3]))}{more})")
 
 
 def problems(report: Any) -> None:
     """Warn about problems in questions or a table, each line once."""
-    for line in map(words, dict.fromkeys(report.lines())):
+    for line in map(one_line, map(words, dict.fromkeys(report.lines()))):
         print(f"warning: {line}" if line[0] != " " else line, file=sys.stderr)
 
 

@@ -43,8 +43,9 @@ def train(
     from reslab.images.data import load
     from reslab.images.train import prepare
     from reslab.nets import spec
-    from reslab.train.folder import finished
+    from reslab.train.folder import finished, pick_device
 
+    pick_device(device)  # before a folder is made
     if run is None:
         net, data = net or "resnet20", "digits" if data is None else data
         name = recipe or RECIPES.get(data, "paper-cifar")

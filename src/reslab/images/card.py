@@ -1,7 +1,9 @@
 """The model card of a run: README.md in its folder, with the numbers measured in the run."""
 
+import re
 from typing import Any
 
+from reslab.errors import one_line, python
 from reslab.run import Run
 
 
@@ -12,9 +14,9 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
     choice = result["choice"]
     run.write_text(
         "README.md",
-        f"""# {result["net"]} on {data["name"]}
+        f"""# {result["net"]} on {one_line(data["name"])}
 
-{result["parameters"]:,} parameters, {result["macs"]:,} multiply-adds per image. {data["about"]}
+{result["parameters"]:,} parameters, {result["macs"]:,} multiply-adds per image. {one_line(data["about"])}
 
 | | |
 |---|---|
@@ -28,9 +30,16 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 ```python
 import reslab
 
-net = reslab.load("{run.folder}")  # in eval mode; normalize inputs as in normalize.json
+net = reslab.load({python(str(run.folder))})  # in eval mode; normalize inputs as in normalize.json
 ```
 
-Trained with `{result["command"]}`, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
+Trained with {code(result["command"])}, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
 """,
     )
+
+
+def code(text: str) -> str:
+    """Text as inline code of Markdown, fenced by more backticks than it holds in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " * (len(fence) > 1)
+    return f"{fence}{space}{one_line(text)}{space}{fence}"

@@ -17,6 +17,7 @@ from reslab.nets import Spec, build, count, read_spec, to_dict
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
+from reslab.train.folder import check_resources
 from reslab.train.life import Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
@@ -43,6 +44,7 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
+    check_resources(recipe)
     if recipe.early_stop and not recipe.validation:
         raise UsageError(arg("early_stop"), " needs a validation part, as the test part must not steer training: set ",
                          arg("validation", 0.1))  # fmt: skip

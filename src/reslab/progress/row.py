@@ -2,6 +2,7 @@
 
 import time
 
+from reslab.errors import one_line
 from reslab.progress.protocol import Phase
 
 clock = time.perf_counter
@@ -11,7 +12,7 @@ class Row:
     """How far one piece of work is. Rate and time left are measured from the start of its phase."""
 
     def __init__(self, name: str, unit: str = "") -> None:
-        self.name, self.unit = name, unit  # unit: what a step is ("samples"), to show the rate
+        self.name, self.unit = one_line(name), unit  # unit: what a step is ("samples"), to show the rate
         self.done, self.total, self.note = 0, 0, ""
         self.began, self.now, self.first = clock(), clock(), 0
 

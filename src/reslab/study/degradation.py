@@ -23,7 +23,7 @@ from reslab.run import Run, environment, explained
 from reslab.statistics import mean, std
 from reslab.study.jobs import fair_jobs, train_all
 from reslab.study.verdict import verdicts
-from reslab.train.folder import configure, pick_device
+from reslab.train.folder import check_resources, configure, pick_device
 from reslab.train.life import shown
 from reslab.train.recipe import Recipe, change, read, write
 from reslab.train.tune import choose
@@ -58,6 +58,8 @@ def degradation(
     check(depths, seeds, net_options)
     study = Run(out)
     refuse_another(study)
+    pick_device(device)  # before a folder is made
+    check_resources(recipe)
     loaded = load_data(data, **(options or {}))
     jobs = jobs or fair_jobs(len(depths) * seeds * len(KINDS))
     recipe = settle(study, recipe, loaded, depths, jobs=jobs, device=device, net_options=net_options, say=say)

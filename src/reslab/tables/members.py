@@ -13,7 +13,7 @@ from reslab.tables.train import FILES, Reading, TableData, prepare, read_reading
 from reslab.tables.train import load as load_data
 from reslab.train.folder import DONE, finished, first_comment, read_recipe
 from reslab.train.recipe import Recipe, change
-from reslab.train.session import withdraw
+from reslab.train.session import is_fresh, withdraw
 
 
 def prepare_members(
@@ -36,12 +36,19 @@ def prepare_members(
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} contains something other than {members} members; choose another ",
                          arg("folder"))  # fmt: skip
-    for k, name in enumerate(names):
-        seeded = change(recipe, seed=recipe.seed + k)
-        prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded, command=command)
-    run.make()
-    if not run.has(MEMBERS):
-        run.write_json(MEMBERS, {"members": names})
+    new = not run.folder.exists()
+    try:
+        for k, name in enumerate(names):
+            seeded = change(recipe, seed=recipe.seed + k)
+            prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded,
+                    command=command)  # fmt: skip
+        run.make()
+        if not run.has(MEMBERS):
+            run.write_json(MEMBERS, {"members": names})
+    except BaseException:
+        if new:
+            withdraw_members(run, [Run(run.path(name)) for name in names])
+        raise
     return run
 
 
@@ -71,7 +78,7 @@ def train_members(
         for member in runs:
             progress = rows(f"{run.folder.name}/{member.folder.name}")
             each.append(train(member.folder, data=data, device=device, progress=progress, command=command))
-    except (UsageError, RuntimeError, MemoryError):
+    except BaseException:  # Ctrl-C, too
         withdraw_members(run, runs)
         raise
     model = load(run.folder, device=device)
@@ -96,11 +103,10 @@ def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def withdraw_members(run: Run, runs: list[Run]) -> None:
-    """Remove the folders in which no training has started, so that the corrected command can reuse them."""
-    waiting = [member for member in runs if not (member.has("last.pt") or finished(member.folder))]
-    for member in waiting:
-        withdraw(member, FILES)
-    if len(waiting) == len(runs):
+    """Remove the folders if no training has started in any, so that the corrected command can reuse them."""
+    if all(map(is_fresh, runs)):
+        for member in runs:
+            withdraw(member, FILES)
         run.path(MEMBERS).unlink(missing_ok=True)
         for folder in (run.path("results"), run.folder):
             with contextlib.suppress(OSError):

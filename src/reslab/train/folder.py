@@ -9,6 +9,7 @@ from reslab.errors import UsageError, arg
 from reslab.run import Run
 from reslab.stored.files import read_text
 from reslab.train.recipe import Recipe, read
+from reslab.train.workers import usable_cores
 
 DONE = "results/train.json"
 
@@ -42,8 +43,19 @@ def read_recipe(run: Run) -> Recipe:
     return read(run.path("recipe.toml"))
 
 
+def check_resources(recipe: Recipe) -> None:
+    """Raise UsageError for so many threads or workers that a process cannot start them."""
+    cores = usable_cores()
+    most = max(256, 4 * cores)
+    for key in ("threads", "workers"):
+        if getattr(recipe, key) > most:
+            usable = f"{cores} usable core{'s' * (cores > 1)}"
+            raise UsageError(f"{key} must be at most {most:,} on this machine ({usable}), got {getattr(recipe, key):,}")
+
+
 def configure(recipe: Recipe) -> None:
-    """Set the process's threads and determinism as the recipe says."""
+    """Set the process's threads and determinism as the recipe says. Raises UsageError as `check_resources` does."""
+    check_resources(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     if recipe.deterministic:

@@ -10,13 +10,21 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg, one_line
 from reslab.progress import Progress, silent
 from reslab.run import Run
-from reslab.train.folder import DONE, configure, finished, first_comment, pick_device, read_recipe
+from reslab.train.folder import (
+    DONE,
+    check_resources,
+    configure,
+    finished,
+    first_comment,
+    pick_device,
+    read_recipe,
+)
 from reslab.train.loop import fit
 from reslab.train.recipe import Recipe, write
-from reslab.train.session import alone, session
+from reslab.train.session import alone, removed_if_failed, session, withdraw
 from reslab.train.signals import Interrupted
 from reslab.train.task import Task
 from reslab.train.training import Training
@@ -65,8 +73,9 @@ def prepare_run(
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
     family's other files, named in `made`; `without`: keys that its recipes omit. Raises UsageError if the folder holds
-    another run, naming what differs, or something else.
+    another run, naming what differs, or something else. If a file cannot be written, nothing is left.
     """
+    check_resources(recipe)
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored())
         return run
@@ -74,11 +83,16 @@ def prepare_run(
         others = [path.name for path in run.folder.iterdir() if path.name not in made]
         if not all(map(is_leftover, others)):
             raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
-    run.make()
-    run.write_text("recipe.toml", f"# {command or 'made in Python'}\n{write(recipe, without=without)}")
-    run.write_json("data.json", about)
-    fill()
-    run.write_json("spec.json", spec)  # last: with it the folder is a run
+    new = [name for name in made if not run.path(name).exists()]
+    try:
+        run.make()
+        run.write_text("recipe.toml", f"# {one_line(command) or 'made in Python'}\n{write(recipe, without=without)}")
+        run.write_json("data.json", about)
+        fill()
+        run.write_json("spec.json", spec)  # last: with it the folder is a run
+    except BaseException:
+        withdraw(run, new)
+        raise
     return run
 
 
@@ -114,18 +128,21 @@ def train_run(
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
     If the run is finished, its stored result is returned and nothing is written. Raises ReslabError if the data have
-    changed, Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results.
+    changed, Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results. A failure
+    before the first checkpoint removes the folder, unless it holds an older training.
     """
     run = Run(folder)
     if finished(folder):
         return run.read_json(DONE, *family.needs)
+    place = pick_device(device)  # a wrong word is no reason to remove a folder
     family.read(run)
     recipe = read_recipe(run)
     with alone(run):
-        work = Work(run=run, recipe=recipe, device=pick_device(device), progress=progress,
+        work = Work(run=run, recipe=recipe, device=place, progress=progress,
                     command=command or first_comment(run))  # fmt: skip
-        configure(recipe)
-        word, fingerprint = family.load(work)
+        with removed_if_failed(run, family.made):
+            configure(recipe)
+            word, fingerprint = family.load(work)
         refuse_changed(run, word, fingerprint, family.what)
         with session(run, recipe, work.device, made=family.made):
             task, net = family.build(work)

@@ -2,16 +2,26 @@
 
 import contextlib
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
 
-from reslab.errors import BrokenImage, UsageError
 from reslab.run import Run, environment, sweep
+from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
 
 ALONE = ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json", "qa.json")  # only we write
-BEFORE = ("spec.json", "recipe.toml", "data.json", "env.json", "normalize.json", "metrics.jsonl", ".lock")
+BEFORE = (
+    "spec.json",
+    "recipe.toml",
+    "data.json",
+    "env.json",
+    "normalize.json",
+    "metrics.jsonl",
+    "tensorboard",
+    ".lock",
+)
 
 
 @contextlib.contextmanager
@@ -23,21 +33,41 @@ def alone(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def removed_if_failed(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
+    """Inside, whatever ends the work before the first checkpoint removes the folder, unless it holds an older training.
+
+    `made`: files and folders made in it besides those of every run.
+    """
+    fresh = is_fresh(run)
+    try:
+        yield
+    except BaseException:  # Ctrl-C, too
+        if fresh and not run.has("last.pt"):
+            withdraw(run, made)
+        raise
+
+
+def is_fresh(run: Run) -> bool:
+    """Whether nothing has been trained in the folder: a process may have been killed there before its first step."""
+    if any(map(run.has, ("last.pt", "weights.safetensors", DONE))):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged lines: they are reported where the log is used
+        return not any(event.get("iteration", 0) > 0 for event in run.metrics())
+
+
+@contextlib.contextmanager
 def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[str] = ()) -> Iterator[None]:
     """Inside, a training is started or resumed, with its seed. If it cannot start, the folder is removed.
 
     `made`: files and folders made in it besides those of every run.
     """
-    run.write_json("env.json", environment(str(device), torch.get_num_threads()))
-    torch.manual_seed(recipe.seed)
-    try:
+    with removed_if_failed(run, made):
+        run.write_json("env.json", environment(str(device), torch.get_num_threads()))
+        torch.manual_seed(recipe.seed)
         if not run.has("last.pt"):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)
         yield
-    except (UsageError, BrokenImage, RuntimeError, MemoryError):
-        if not run.has("last.pt"):
-            withdraw(run, made)
-        raise
 
 
 def withdraw(run: Run, made: Sequence[str] = ()) -> None:
@@ -45,8 +75,9 @@ def withdraw(run: Run, made: Sequence[str] = ()) -> None:
     for name in (*BEFORE, *made):
         if run.path(name).is_dir():
             shutil.rmtree(run.path(name), ignore_errors=True)
-        else:
-            run.path(name).unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(OSError):  # it is not there
+            run.path(name).unlink()
     for folder in (run.path("results"), run.folder):
         with contextlib.suppress(OSError):  # something else lies there
             folder.rmdir()

@@ -11,7 +11,7 @@ from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.cli.qa.train import DATA, Rule, scores
 from reslab.cli.stored import ending
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, one_line
 from reslab.progress import shown
 from reslab.run import Run, command_line, slug
 
@@ -83,7 +83,7 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
         result["predictions"] = str(write_predictions(run.path(f"predictions{suffix}.json"), weighed.predictions))
         run.write_json(f"results/qa-eval{suffix}.json", result)
     except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
-        print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
+        print(f"warning: the result is not stored: {one_line(say.words(error))}", file=sys.stderr)
     return result
 
 

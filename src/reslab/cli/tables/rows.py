@@ -13,7 +13,7 @@ from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.cli.stored import store
 from reslab.cli.tables.train import FILE
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, one_line
 from reslab.run import Run, command_line, slug
 
 RUN = "Run folder of a finished `reslab tables train`, or a saved model."
@@ -53,7 +53,7 @@ def evaluate(
     try:
         store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
     except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
-        print(f"warning: the result is not stored: {say.words(error)}", file=sys.stderr)
+        print(f"warning: the result is not stored: {one_line(say.words(error))}", file=sys.stderr)
     say.problems(report)
     if json:
         say.as_json(result)
