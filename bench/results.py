@@ -9,7 +9,8 @@ from reslab.statistics import plus_minus
 
 def lines(study: dict) -> list[str]:
     """Markdown: a line per net with mean ± standard deviation over seeds, then an item per question."""
-    found = ["| net | n | training error, last epoch | training error, final weights | test error |", "|---|---|---|---|---|"]
+    head = "| net | n | training error, last epoch | training error, final weights | test error |"
+    found = [head, "|---|---|---|---|---|"]
     for row in study["table"]:
         parts = ("train", "train_eval", "test")
         errors = [plus_minus(row[f"{part}_mean"], row[f"{part}_std"], unit="%") for part in parts]

@@ -1,4 +1,4 @@
-"""reslab, the laboratory for residual networks: build, train, look inside, slim, ship.
+"""reslab, the laboratory for residual networks: build them, train them, look inside any residual PyTorch model.
 
     import reslab
     net = reslab.net("resnet56", classes=10, shortcut="A")

@@ -70,7 +70,7 @@ def evaluate(
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         print(
             f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
-            f"top-5 {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
+            f"top-5 error {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
             f"{found.precision}, {part} images of {images.name}"
         )
     report = keep(model, result)

@@ -168,6 +168,9 @@ def verb(word: str, command: str, group: App, app: App) -> str:
     if word.startswith("-"):
         return f"`{command}` has no option {word}; name a command first (available: {', '.join(here)})"
     if text := VERBS.get(word.lower()):
+        if text is PREDICT:
+            text = {"reslab qa": "answer questions with `reslab qa ask`",
+                    "reslab tables": "predict rows with `reslab tables predict`"}.get(command, text)  # fmt: skip
         return f"`{command}` has no command {word!r}: {text}"
     if near := difflib.get_close_matches(word.lower(), here, n=1, cutoff=CUTOFF):
         return f"`{command}` has no command {word!r}; did you mean `{command} {near[0]}`?"

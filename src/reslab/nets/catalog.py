@@ -159,7 +159,7 @@ def build(spec: ResNetSpec) -> ResNet: ...
 @overload
 def build(spec: VGGSpec) -> VGG: ...
 def build(spec: Spec) -> Net:
-    """The net of a spec, initialized from torch's current random state. Warns if the stem does not suit the size."""
+    """The net of a spec, initialized from torch's random state. Warns if the stem does not suit the image size."""
     checked(spec)
     if isinstance(spec, VGGSpec):
         return VGG(spec)

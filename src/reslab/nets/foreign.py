@@ -82,7 +82,7 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
         sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
         auto, kind = HEADS.get(ending, ("AutoModel", "images" if sees else "encoder"))
         loader = getattr(transformers, auto)
-        notes: tuple[str, ...] = () if weights else ("as initialized, not trained",)
+        notes: tuple[str, ...] = () if weights else ("random weights, not trained",)
         if weights:
             model, info = loader.from_pretrained(name, config=config, use_safetensors=True, trust_remote_code=False,
                                                  dtype=torch.float32, output_loading_info=True)  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WORDS = Sentence(
     "a run folder; a checkpoint file, with ",
     arg("net"),
-    "; net:NAME, a net of reslab's with random weights; a Hugging Face folder or hf:NAME (extra `text`; only "
+    "; net:NAME, one of reslab's nets with random weights; a Hugging Face folder or hf:NAME (extra `text`; only "
     "safetensors are read); timm:NAME or torchvision:NAME, if installed; or FILE.py:FUNCTION: your Python file is run, "
     "and the function returns the model, (model, example input) or (model, example input, labels)",
 )
@@ -205,7 +205,7 @@ def fresh(word: str, name: str, options: dict[str, Any]) -> Loaded:
 
     module = net(name, **options)
     return Loaded(model=module, kind="images", word=word, name=slug(f"net-{name}"), spec=module.spec, shape=of(module),
-                  initial=True, notes=("as initialized, not trained",))  # fmt: skip
+                  initial=True, notes=("random weights, not trained",))  # fmt: skip
 
 
 def of(module: Any) -> tuple[int, int, int]:

@@ -45,18 +45,7 @@ DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickle
 
 
 class TableEstimator(BaseEstimator):
-    """The common base of classifier and regressor.
-
-    net: a key of tables.net.spec.PRESETS; sizes: changes to it, such as {"depth": 6}. kinds: kinds of columns, by name,
-    to correct wrong guesses. recipe: name or file of a recipe, or changes to the recipe "tables", such as
-    {"epochs": 20}. text: folder of a transformers encoder, whose vectors are added to the bags of words of texts; it is
-    also needed to predict. validation: share of the rows for early stopping; with fewer than 40 rows there is none, and
-    training runs to its end. class_weight: "balanced", or a weight per class. members: number of nets, with different
-    seeds, whose predictions are averaged. folder: where training stores its state, to be resumed exactly, and finally a
-    run folder. device: auto, cpu, cuda, mps. random_state: an integer makes training reproducible. verbose: show
-    progress on standard error. Sample weights are not supported. Problems of a table are warned about at fit and at
-    predict, and stored in `problems_`: those of fit, then those of the last prediction.
-    """
+    """The common base of classifier and regressor; ResidualClassifier explains the parameters."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train on the rows of X (N, F): a pandas, polars or pyarrow table, an array, or a mapping of columns.
@@ -213,7 +202,17 @@ class TableEstimator(BaseEstimator):
 
 
 class ResidualClassifier(ClassifierMixin, TableEstimator):
-    """Predicts the class of each row, or all its labels if y is an indicator matrix (N, K)."""
+    """Predicts the class of each row, or all its labels if y is an indicator matrix (N, K).
+
+    net: gated, gated-plain, gated-block, published, mlp or resnet; sizes: changes to it, such as {"depth": 6}. kinds:
+    kinds of columns, by name, to correct wrong guesses. recipe: a recipe's name or file, or changes to the recipe
+    "tables", such as {"epochs": 20}. text: folder of a transformers encoder, whose vectors of the text columns are used
+    too; also needed to predict. validation: share of the rows for early stopping; fewer than 40 rows are all trained
+    on, to the end. class_weight: "balanced", or a weight per class. members: number of nets, with different seeds,
+    whose predictions are averaged. folder: the run folder, from which an interrupted fit is resumed. device: auto, cpu,
+    cuda, mps. random_state: an integer makes training reproducible. verbose: show progress on standard error. Sample
+    weights are not supported. Problems of a table are warned about at fit and predict and stored in `problems_`.
+    """
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
@@ -242,7 +241,7 @@ class ResidualClassifier(ClassifierMixin, TableEstimator):
 
 
 class ResidualRegressor(RegressorMixin, TableEstimator):
-    """Predicts one number per row, or several if y is (N, K)."""
+    """Predicts one number per row, or several if y is (N, K). Parameters as for ResidualClassifier."""
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,

@@ -29,14 +29,15 @@ def test_all_paths_are_100_percent(capsys: pytest.CaptureFixture[str]) -> None:
     text.paths(SimpleNamespace(counts=(1, 3, 3, 1), merges=3, at="input", n=360, deviation=2.3e-7,
                                effective_exact=(0, 3), effective_exact_share=1.0, effective=None))  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
-        "8 paths of 0 to 3 blocks, gradient at input, n = 360; check: |sum of G_k - G| / |G| at most 2 × 10^-7",
+        "8 paths of 0 to 3 blocks, gradient at the input, n = 360; their gradients sum to the full one "
+        "within 2 × 10^-7 (relative)",
         "Exact: 95 % of the gradient norm comes from lengths 0 to 3 (100 % of all paths)",
     ]
 
 
 @pytest.mark.parametrize(("method", "why", "said"), [
     ("growing", "", "n = 3 (measured in one growing pass)"),
-    ("naive", "requested", "n = 3 (measured in one pass each: requested)"),
+    ("naive", "requested", "n = 3 (measured in one pass per lesion: requested)"),
 ])  # fmt: skip
 def test_how_lesions_were_measured(method: str, why: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     text.lesions(SimpleNamespace(metrics=("error",), whole={"error": 0.5}, n=3, method=method, why=why, single=(),

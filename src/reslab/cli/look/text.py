@@ -52,8 +52,8 @@ def gradients(found: Any) -> None:
 
 def lesions(found: Any) -> None:
     name = found.metrics[0]
-    how = "measured in one growing pass" if found.method == "growing" else f"measured in one pass each: {found.why}"
-    print(f"intact model: {values(found.whole)}, n = {found.n} ({how})")
+    how = "in one growing pass" if found.method == "growing" else f"in one pass per lesion: {found.why}"
+    print(f"intact model: {values(found.whole)}, n = {found.n} (measured {how})")
     for title, rows in (("one block disabled", found.single), ("one layer disabled", found.layers)):
         worst = sorted(rows, key=lambda row: -row.values[name])
         if worst:
@@ -70,8 +70,9 @@ def lesions(found: Any) -> None:
 
 
 def paths(found: Any) -> None:
-    print(f"{number(sum(found.counts))} paths of 0 to {found.merges} blocks, gradient at {found.at}, n = {found.n}; "
-          f"check: |sum of G_k - G| / |G| at most {number(found.deviation, 1)}")  # fmt: skip
+    entry = "the input" if found.at == "input" else found.at
+    print(f"{number(sum(found.counts))} paths of 0 to {found.merges} blocks, gradient at {entry}, n = {found.n}; "
+          f"their gradients sum to the full one within {number(found.deviation, 1)} (relative)")  # fmt: skip
     first, last = found.effective_exact
     print(
         f"Exact: 95 % of the gradient norm comes from lengths {first} to {last} "
@@ -99,7 +100,8 @@ def readout(found: Any) -> None:
     name = found.metrics[0]
     depths = found.depths
     places = sorted({0, *(round(i * (len(depths) - 1) / (FEW + 1)) for i in range(FEW + 2))})
-    print(f"answers read out at each of {len(depths)} depths, n = {found.n}:")
+    some = "" if len(places) == len(depths) else f"; {len(places)} of them"
+    print(f"answers read out at {len(depths)} depths, n = {found.n}{some}:")
     for depth in (depths[i] for i in places):
         after = (
             "before the first block"

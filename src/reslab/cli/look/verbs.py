@@ -87,13 +87,14 @@ def lesions(
     swaps: Annotated[
         list[int] | None, Parameter(help="How many pairs of blocks to swap.", consume_multiple=True, negative=())
     ] = None,
-    repeats: Annotated[int, Parameter(help="Number of random draws.", converter=whole)] = 10,
+    repeats: Annotated[int, Parameter(help="Random draws for each number of blocks or swaps.", converter=whole)] = 10,
     metrics: Metrics = None,
     layers: Annotated[
         bool | None, Parameter(help="Disable single layers too (default: only in models without residual connections).")
     ] = None,
     method: Annotated[
-        Literal["auto", "growing", "naive"], Parameter(help="All lesions in one growing pass, or one pass per lesion.")
+        Literal["auto", "growing", "naive"],
+        Parameter(help="All lesions in one pass whose batch grows, or (naive) one pass per lesion."),
     ] = "auto",
     chunk: Annotated[
         int | None,
@@ -117,7 +118,8 @@ def paths(
     sample: Annotated[
         int,
         Parameter(
-            help="Paths to sample per length and sample, as published; 0: only the exact method.", converter=whole
+            help="Random paths per length and sample, for the published estimate; 0: only the exact method.",
+            converter=whole,
         ),
     ] = DRAWN,
     chunk: Annotated[
@@ -126,16 +128,16 @@ def paths(
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """How much of the gradient flows through paths of each length: exact, and estimated by sampling paths.
+    """Measure how much of the gradient flows through paths of each length: exact, and estimated by sampling paths.
 
-    Each sampled path takes a backward pass, so the default is 64 images or 16 windows, not 1000 or 100.
+    Each sampled path needs a backward pass, so --samples defaults to 64 images or 16 windows here.
     """
     show(meet(model, flags), "paths", json, sample=sample, chunk=chunk)
 
 
 @app.command
 def influence(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
-    """How much each block rotates and rescales its input, and whether its update follows the negative gradient."""
+    """Measure how each block rotates and rescales its input, and whether its update follows the negative gradient."""
     show(meet(model, flags), "influence", json)
 
 
@@ -145,13 +147,11 @@ def readout(
     /,
     *,
     metrics: Metrics = None,
-    renorm: Annotated[
-        bool, Parameter(help="Measure the BatchNorm statistics again at each depth.", negative=())
-    ] = False,
+    renorm: Annotated[bool, Parameter(help="Recompute the BatchNorm statistics at each depth.", negative=())] = False,
     flags: LookFlags | None = None,
     json: Json = False,
 ) -> None:
-    """What the model would answer at each depth, read out through its own head."""
+    """Measure what the model would answer at each depth, if its head read the output of an earlier block."""
     show(meet(model, flags), "readout", json, metrics=metrics, renorm=renorm)
 
 

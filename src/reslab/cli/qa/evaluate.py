@@ -30,7 +30,7 @@ def evaluate(
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Compute exact match and F1 by the rules of SQuAD 1.1, SQuAD 2.0 or KorQuAD; write official predictions."""
+    """Compute exact match and F1 by the rules of SQuAD 1.1, SQuAD 2.0 or KorQuAD; write predictions in their format."""
     if (model is None) == (predictions is None):
         raise UsageError("name a run folder, or a file of --predictions with its --data")
     if predictions is not None:

@@ -19,7 +19,7 @@ Rule = Literal["squad1", "squad2", "korquad"]
 SMALL = "small"  # reslab's own encoder
 
 LENGTH = 384  # default tokens per window, as in BERT's run_squad
-DATA = "A folder of questions, a file (.json in SQuAD's format, .jsonl or .parquet), or hf:NAME."
+DATA = "A folder of questions, a file (.json in SQuAD's format, .jsonl or .parquet), or hf:NAME (Hugging Face)."
 ENCODER = "A Transformers folder, a name on the Hugging Face Hub, or small: reslab's encoder, trained from scratch."
 
 

@@ -54,7 +54,7 @@ def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edi
 
 @contextlib.contextmanager
 def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator["Acting"]:
-    """Like `intervene`, but the model is not restored."""
+    """Like `intervene`, but for training: flags, gradients, buffers and random state are not restored at the end."""
     model = plain(model)
     modules = Modules(model)
     mode = Acting(modules, merges, edits)

@@ -89,7 +89,7 @@ def gradients(
     training: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Gradients:
-    """The gradient of the loss by each layer's weights and activations, and the forward signal, at the present weights.
+    """Norms of the loss's gradient with respect to each layer's weights and outputs, and the scale of the signal.
 
     The loss is the cross-entropy of labels (N,) or (N, L), ignoring -100; or loss(output, labels), a mean over the
     batch; or, without either, the product of the scores with a fixed random direction of length 1 for each sample.

@@ -49,7 +49,7 @@ def influence(
     loss: Callable[[Tensor, Tensor | None], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
-    """Block influence, |F|/|x| and cos(F, dL/dh) of each reachable merge, by one pass (and one backward) per batch.
+    """Block influence, |F|/|x| and cos(F, dL/dh) of each merge that can be edited, from one pass per batch.
 
     x is the skip operand; at a projection, the shortcut's output. h is the sum before any following ReLU or norm, and
     F = h - x, so signs, gates and several branches are included. The gradient is taken at the sum, so -F.dL/dh is also

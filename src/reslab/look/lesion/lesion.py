@@ -91,17 +91,18 @@ def lesions(
     method: Literal["auto", "growing", "naive"] = "auto",
     progress: Progress | None = None,
 ) -> Lesions:
-    """Disable each merge alone and k merges at random, reorder blocks, skip layers; random trials have `repeats`.
+    """Disable each merge alone, and k at random; reorder blocks; skip layers; measure the output each time.
 
     `ks`: how many merges to disable at once, including projections as in the paper (by default six numbers from 1 to
     all). `swaps`: how many random pairs of blocks of one shape to swap (by default 1, 2, 4, ... up to the number of
-    blocks). An empty tuple skips either. Only the given `merges` are disabled. `layers`: whether to skip single layers
-    too; by default only if there are no merges. `metrics`: names or functions of measure.py; by default error, loss and
-    KL, or drift without labels. The same seed gives the same samples on any machine.
+    blocks). An empty tuple skips either. `repeats`: random draws for each. Only the given `merges` are disabled.
+    `layers`: whether to skip single layers too; by default only if there are no merges. `metrics`: "error", "loss",
+    "kl", "drift" or functions (see measure.py); by default error, loss and KL, or drift without labels. The same seed
+    gives the same draws on any machine.
 
-    Lesions are computed in growing passes (growing.py), or in one pass per lesion if the model does not allow that;
-    `why` then states the reason. `chunk` limits memory: it is the largest number of rows of a grown batch (samples
-    times copies), by default the size of the largest batch, but at least 16.
+    All lesions are computed in one pass whose batch grows at each disabled merge (growing.py), or in one pass per
+    lesion if the model does not allow that; `why` then states the reason. `chunk` limits memory: it is the largest
+    number of rows of a grown batch (samples times copies), by default the size of the largest batch, but at least 16.
 
     Raises UsageError for invalid options or data; ReslabError if a metric is NaN, naming the lesion, or if
     method="growing" is not possible.

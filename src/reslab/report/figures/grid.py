@@ -7,10 +7,10 @@ from reslab.report.folder import Facts
 LAST = ("kind", "depth", "train_n", "test_n", "parameters", "seconds", "examples_per_second", "iterations", "folder")
 HEADS = {
     "train_mean": "train, last epoch (%)",
-    "train_eval_mean": "train, evaluated (%)",
+    "train_eval_mean": "train, final weights (%)",
     "test_mean": "test (%)",
     "train_error": "train, last epoch (%)",
-    "train_error_eval": "train, evaluated (%)",
+    "train_error_eval": "train, final weights (%)",
     "test_error": "test (%)",
     "seconds": "time",
     "examples_per_second": "images/s",

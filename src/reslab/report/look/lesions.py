@@ -113,7 +113,9 @@ def single_found(look: Look) -> list[str]:
         return [*sentences, "The intact model is hardly better than chance, so disabling a block can do little harm."]
     if metric.key == "error" and whole is not None:
         near = sum(abs(value - whole) <= NEAR for value in known)
-        sentences.append(f"When disabled, {near} of the {len(known)} {word}s change it by at most {NEAR} points.")
+        sentences.append(
+            f"For {near} of the {len(known)} {word}s, disabling it changes the error by at most {NEAR} points."
+        )
     sentences += [*downsampling(found, values, metric), *inner_found(look, metric, middle, whole)]
     return sentences
 

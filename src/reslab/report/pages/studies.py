@@ -117,7 +117,7 @@ def _alt(kind: str, nets: dict[str, list[Facts]]) -> str:
 
 def _by_depth(rows: list[Facts]) -> Facts | None:
     """Final error by depth, one line per kind: the degradation problem in two small panels."""
-    columns = [("train_eval", "training error, evaluation mode (%)"), ("test", "test error (%)")]
+    columns = [("train_eval", "training error, final weights (%)"), ("test", "test error (%)")]
     if not any(words.is_number(r.get("train_eval_mean")) for r in rows):
         columns[0] = ("train", "training error, last epoch (%)")
     plots = [p for key, title in columns if (p := _dots(rows, key, title))]
