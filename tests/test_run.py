@@ -152,8 +152,9 @@ def test_a_command_is_stored_so_that_a_shell_reads_it_back(monkeypatch: pytest.M
 
 def test_a_file_missing_from_a_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"normalize\.json is missing; restore a copy"):
+    with pytest.raises(ReslabError, match=r"normalize\.json is missing; restore a copy") as caught:
         Run(tmp_path).read_json("normalize.json")
+    assert caught.value.exit_code == 1
 
 
 def test_a_folder_where_a_file_should_be(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class Run:
     def read_json(self, name: str, *needs: str) -> dict[str, Any]:
         """The content of a JSON file, with the types of stored/records.py and all keys in `needs`.
 
-        Raises UsageError if the file is missing, ReslabError if it is damaged, naming field and value.
+        Raises UsageError if the folder is no run (it has no spec.json), ReslabError if a file of a run is missing or
+        damaged, naming field and value.
         """
         from reslab.stored.records import kind_of
 
@@ -58,8 +59,7 @@ class Run:
             data: dict[str, Any] = read_json(path, dict[str, Any] if needs else kind_of(name))
         except MissingFile as error:
             if self.has("spec.json"):
-                raise UsageError(f"{named(path)} is missing; restore a copy of it, or train again in another ",
-                                 arg("folder")) from error  # fmt: skip
+                raise missing(path) from error
             raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
         if lacking := [key for key in needs if key not in data]:
             raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
@@ -107,6 +107,11 @@ class Run:
                 yield
             finally:
                 HELD.discard(file)
+
+
+def missing(path: Path) -> ReslabError:
+    """The error for a file that a run folder lacks; like a damaged one, it is a failure (exit code 1), not misuse."""
+    return ReslabError(f"{named(path)} is missing; restore a copy of it, or train again in another ", arg("folder"))
 
 
 HELD: set[TextIO] = set()  # the lock files of this process

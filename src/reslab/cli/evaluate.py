@@ -1,5 +1,6 @@
 """reslab eval: the error of a trained net."""
 
+import math
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -48,10 +49,12 @@ def evaluate(
     """Measure the test error with a 95 % interval; add per-class errors and the confusion matrix to the run's page."""
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.task import average_norms
+    from reslab.nets.weights import refuse_nan
     from reslab.train.folder import pick_device
 
     place = pick_device(device)
     module, images, normalizer = gather(model, net, data, normalize, given(net_flags), data_options(data_flags))
+    refuse_nan(module, str(model))
     module, normalizer = module.to(place), normalizer.to(place)
     if precise_bn:
         average_norms(module, images.train, normalizer, place)
@@ -64,6 +67,8 @@ def evaluate(
         scales=sides(scales or []),
         pad=max(1, min(images.shape[1:]) // 8),  # the paper's 4 for 32 pixels
     )
+    if math.isnan(found.loss):
+        raise ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured")
     result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
     if not json:

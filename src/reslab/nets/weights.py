@@ -15,7 +15,7 @@ from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, 
 from reslab.nets.resnet import ResNet, ResNetSpec
 from reslab.nets.specs import parse_stored, read_stored
 from reslab.nets.vgg import VGG, VGGSpec
-from reslab.run import Run
+from reslab.run import Run, missing
 from reslab.stored.files import named
 from reslab.stored.tensors import read_inside, read_saved, read_tensors
 
@@ -129,6 +129,32 @@ def insert(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) 
     return found
 
 
+def insert_stored(net: nn.Module, state: Mapping[str, Tensor], file: Path) -> Match:
+    """Load the weights that a run stored with this net's spec. Raises ReslabError that names the file if they differ.
+
+    A renamed tensor is no other net, but damage: exit code 1.
+    """
+    try:
+        return insert(net, state)
+    except UsageError as error:
+        raise ReslabError(f"{file} is damaged: ", error, "; restore a copy of it") from error
+
+
+def refuse_nan(net: nn.Module, name: str, *, infinite: bool = True) -> None:
+    """Raise ReslabError if a weight is NaN or `infinite`; the net is `name` in the sentence.
+
+    Buffers may be infinite (masks of attention), but not NaN.
+    """
+    buffers = {key for key, _ in net.named_buffers()}
+    for key, tensor in [*net.named_parameters(), *net.named_buffers()]:
+        if not tensor.is_floating_point() or tensor.is_meta:
+            continue
+        if tensor.isnan().any():
+            raise ReslabError(f"{name}: its weights contain NaN ({key}), so nothing can be measured")
+        if infinite and key not in buffers and tensor.isinf().any():
+            raise ReslabError(f"{name}: its weights are infinite in places ({key}), so nothing can be measured")
+
+
 def spec_inside(path: Path) -> Spec | None:
     """The spec stored inside a weights.safetensors of reslab; None for any other file. Raises as `read_spec` does."""
     data = read_inside(path, "reslab")
@@ -170,6 +196,8 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> N
             raise UsageError(f"{source} is a run folder, which stores its net; leave out the net and its options")
         run = Run(source)
         spec, file = read_spec(run), run.path("weights.safetensors")
+        if not file.exists() and run.has("results/train.json"):
+            raise missing(file)
         if not file.exists():
             raise UsageError(f"{source} has no weights yet: its training is not finished")
     elif net is None and (inside := spec_inside(source)):
@@ -182,7 +210,8 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> N
         spec, file = find_spec(net, **options) if isinstance(net, str) else net, source
     state = read_state(file)
     module = build(spec)
-    found = insert(module, state)
+    own = net is None  # the spec lies beside the weights, or in their file
+    found = insert_stored(module, state, file) if own else insert(module, state)
     if found.warning:
         warnings.warn(ReslabWarning(f"{file}: ", found.warning), stacklevel=2)
     module.match = found

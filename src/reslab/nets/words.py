@@ -11,8 +11,8 @@ from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
 from reslab.nets.hub import HUB_NAME, hub_name
 from reslab.nets.own import returned, run_function
-from reslab.run import Run, slug
-from reslab.stored.files import MissingFile, named
+from reslab.run import Run, missing, slug
+from reslab.stored.files import MissingFile
 from reslab.stored.read import held, read_toml
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def seed_of(run: Run) -> int:
     try:
         values = read_toml(run.path("recipe.toml"))
     except MissingFile as error:
-        raise UsageError(f"{named(run.path('recipe.toml'))} is missing: restore a copy of it") from error
+        raise missing(run.path("recipe.toml")) from error
     from reslab.stored.folders import Seeded
 
     held(Seeded, values, run.path("recipe.toml"))

@@ -12,7 +12,7 @@ from torch import nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.heads import Float32Linear
-from reslab.nets.weights import insert, read_state
+from reslab.nets.weights import insert_stored, read_state, refuse_nan
 from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
 from reslab.qa.data.question import SURROGATES, Question, Report
@@ -23,8 +23,8 @@ from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.predict import predict
 from reslab.qa.scores import RULES
 from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, read_tokenizer
-from reslab.run import Run, explained, write_aside
-from reslab.train.folder import pick_device
+from reslab.run import Run, explained, missing, write_aside
+from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice, native_bf16
 
 Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
@@ -162,6 +162,9 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     """
     where = Run(run)
     spec = read_qa_spec(where)
+    for name in (WEIGHTS, SETTINGS):
+        if not where.has(name) and where.has(DONE):
+            raise missing(where.path(name))
     if not where.has(WEIGHTS) or not where.has(SETTINGS):
         raise UsageError(f"{run} cannot answer questions yet: its training is not finished")
     settings = read_settings(where, most=spec.length)
@@ -172,7 +175,8 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     state = read_state(where.path(WEIGHTS))
     with torch.random.fork_rng(devices=[]):  # must not advance the global random state
         net = build_qa(spec, shape=where.path(SHAPE))
-    insert(net, state)
+    insert_stored(net, state, where.path(WEIGHTS))
+    refuse_nan(net, str(where.folder))
     choice = Choice(precision="bf16" if fast else "fp32")
     return Reader(ready(net, place, choice), read_tokenizer(where), settings, run=where, device=place, choice=choice)
 

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import ReslabError, UsageError
 from reslab.extras import need
 from reslab.nets.specs import make
 from reslab.qa.scores import RULES
-from reslab.run import Run
+from reslab.run import Run, missing
 
 WEIGHTS, TOKENIZER, SHAPE, SETTINGS = "weights.safetensors", "tokenizer", "encoder", "qa.json"
 
@@ -56,7 +56,7 @@ def read_tokenizer(run: Run) -> Any:
     path = run.path(TOKENIZER) / "tokenizer.json"
     tokenizers = need("tokenizers", extra="text", why="reading texts")
     if not path.is_file():
-        raise ReslabError(f"{path} is missing; restore a copy of it, or train again in another ", arg("folder"))
+        raise missing(path)
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

@@ -63,6 +63,8 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
     data = read_json(folder / "data.json")
     stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]
     own = [found for found in stored if _is_test(found, data)]
+    train, events = read_json(folder / "results" / "train.json"), read_events(folder / "metrics.jsonl")
+    read.warn_if_cut(folder / "metrics.jsonl", events, train.get("iterations"))
     return Run(
         folder=folder,
         label=label or folder.resolve().name,
@@ -70,10 +72,10 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         recipe=_read_toml(folder / "recipe.toml"),
         data=data,
         env=read_json(folder / "env.json"),
-        train=read_json(folder / "results" / "train.json"),
+        train=train,
         evaluation=own[0] if own else {},
         others=[found for found in stored if found not in own],
-        events=read_events(folder / "metrics.jsonl"),
+        events=events,
     )
 
 

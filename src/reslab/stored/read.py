@@ -27,6 +27,14 @@ def held(kind: Any, value: Any, path: Path | str) -> Any:
         raise ReslabError(f"{named(path)} is damaged: {error}; {RESTORE}") from error
 
 
+def warn_if_cut(path: Path | str, events: list[dict[str, Any]], iterations: int | None) -> None:
+    """Warn if a finished run's log ends before its last iteration; `iterations`: of its result, None if unknown."""
+    last = max((event.get("iteration", 0) for event in events), default=0)
+    if iterations is not None and last < iterations:
+        warnings.warn(f"{named(path)} ends at iteration {last:,} of {iterations:,}; the curves are incomplete",
+                      stacklevel=3)  # fmt: skip
+
+
 def read_events(path: Path | str) -> list[dict[str, Any]]:
     """Every complete line of a metrics.jsonl, in order; damaged lines are skipped with a warning.
 

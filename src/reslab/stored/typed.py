@@ -85,7 +85,7 @@ def at(value: Any, steps: list[Any], where: str) -> Iterator[tuple[str, Any]]:
     step, rest = steps[0], steps[1:]
     if step == "..." and isinstance(value, dict):
         for key, one in value.items():
-            yield from at(one, rest, f"{where}.{key}")
+            yield from at(one, rest, f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}")
     elif isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
         yield from at(value[step], rest, f"{where}[{step}]")
     elif isinstance(value, dict) and step in value:
@@ -105,7 +105,9 @@ def short(value: Any) -> str:
         return f"a{'n' * (one == 'object')} {one} of {len(value)}" if value else f"an empty {one}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**SHOWN:
         return f"a number of more than {SHOWN} digits"
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
+    if value is not None and not isinstance(value, str | int | float):
+        return f"a {type(value).__name__}"
+    text = repr(value) if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 

@@ -21,6 +21,7 @@ from reslab.nets import ResNetSpec, build, read_spec, spec
 from reslab.progress import Rows, quiet
 from reslab.run import Run, environment, explained
 from reslab.statistics import mean, std
+from reslab.stored.read import warn_if_cut
 from reslab.study.jobs import fair_jobs, train_all
 from reslab.study.verdict import verdicts
 from reslab.train.folder import check_resources, configure, pick_device
@@ -183,6 +184,7 @@ def gather(
         train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)
         runs.append({**who, "folder": folder.name, "train_n": train_n, **kept})
         events = run.metrics()
+        warn_if_cut(run.path("metrics.jsonl"), events, result["iterations"])
         errors = [e for e in events if "iteration" in e and "error" in e]
         train = [[e["iteration"], e["error"]] for e in errors if e["event"] == "train"]
         test = [[e["iteration"], e["error"]] for e in errors if e["event"] == "eval" and e.get("part") == "test"]

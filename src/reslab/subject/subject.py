@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg
+from reslab.nets.weights import refuse_nan
 from reslab.nets.words import Loaded
 from reslab.run import environment
 from reslab.subject import inputs, models, pictures
@@ -76,7 +77,7 @@ def prepare(
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if not loaded.fake:
         loaded.model.to(device, dtype)
-        check_weights(loaded)
+        refuse_nan(loaded.model, loaded.word, infinite=False)  # fp16 makes some infinite: see `check_answers`
     found = (inputs.gather(loaded, wanted, options, device, dtype, images) if data
              else inputs.example(loaded, wanted, device, dtype))  # fmt: skip
     first = rows(found.batches[0][0], 0, 2)
@@ -90,13 +91,6 @@ def prepare(
                 "samples": wanted.samples, "labels": found.batches[0][1] is not None}  # fmt: skip
     return Subject(loaded=loaded, merges=merges, inputs=found,
                    settings={**settings, "environment": environment(str(device), torch.get_num_threads())})  # fmt: skip
-
-
-def check_weights(loaded: Loaded) -> None:
-    """Raise ReslabError if a weight is NaN."""
-    for name, tensor in [*loaded.model.named_parameters(), *loaded.model.named_buffers()]:
-        if tensor.is_floating_point() and tensor.isnan().any():
-            raise ReslabError(f"{loaded.word}: its weights contain NaN ({name}), so nothing can be measured")
 
 
 def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:

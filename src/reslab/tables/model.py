@@ -10,11 +10,11 @@ import torch
 from safetensors.numpy import save
 from torch import nn
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import ReslabError, UsageError
 from reslab.nets.specs import read_stored
-from reslab.nets.weights import insert, match, read_state
+from reslab.nets.weights import insert, match, read_state, refuse_nan
 from reslab.progress import Progress, silent
-from reslab.run import Run, write_aside
+from reslab.run import Run, missing, write_aside
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
 from reslab.tables.data.encoder import Table
@@ -160,7 +160,7 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
             raise ReslabError(f"a target of {known.kind} with {known.outputs} outputs has other values")
         return encoder, known
     except MissingFile as error:
-        raise ReslabError(f"{path} is missing; restore a copy of it, or train again") from error
+        raise missing(path) from error
     except (ReslabError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
 
@@ -172,7 +172,11 @@ def members_of(run: Run) -> list[Run]:
     names = run.read_json(MEMBERS, "members")["members"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ReslabError(f"{run.path(MEMBERS)} is damaged: it names no members; restore a copy of it")
-    return [Run(run.path(name)) for name in names]
+    found = [Run(run.path(name)) for name in names]
+    for member in found:
+        if not member.has("spec.json"):
+            raise missing(member.path("spec.json"))
+    return found
 
 
 def load(run: Path | str, *, device: str = "auto") -> TableModel:
@@ -185,10 +189,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):
             if folder.has(DONE):
-                raise ReslabError(
-                    f"{folder.path(WEIGHTS)} is missing; restore a copy of it, or train again in another ",
-                    arg("folder"),
-                )
+                raise missing(folder.path(WEIGHTS))
             raise UsageError(f"{folder.folder} cannot predict yet: its training is not finished")
         encoder, target = read_encoder(folder, place)
         if spec.outputs != target.outputs:
@@ -205,6 +206,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
         except UsageError as error:
             differ = f"{WEIGHTS} and spec.json are of different nets; restore them ({error})"
             raise ReslabError(f"{folder.folder} is damaged: {differ}") from error
+        refuse_nan(net, str(folder.folder))
         members.append(Member(spec=spec, encoder=encoder, net=net))
     return TableModel(members, target, device=place)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
@@ -12,12 +13,33 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError
 from reslab.run import Run, write_aside
 from reslab.stored.files import MissingFile
-from reslab.stored.numbers import Count
+from reslab.stored.folders import Choice
+from reslab.stored.numbers import Count, Real
 from reslab.stored.tensors import read_saved
-from reslab.stored.typed import Mistyped, typed
+from reslab.stored.typed import Mistyped, short, typed
 
 FORMAT = 1
 CURE = "restore a copy of it, or delete it to train from the start"
+
+
+class Optimizer(TypedDict, total=False):
+    state: Required[dict[int, dict[str, Any]]]
+    param_groups: Required[list[dict[str, Any]]]
+
+
+class Schedule(TypedDict, total=False):
+    warm: Required[bool]
+    left_at: Required[Count | None]
+    best: Required[float]
+    waited: Required[Count]
+    plateaus: Required[Count]
+
+
+class Best(TypedDict, total=False):
+    error: float
+    loss: float
+    iteration: Count
+    weights: dict[str, Any]
 
 
 class Checkpoint(TypedDict, total=False):
@@ -25,17 +47,17 @@ class Checkpoint(TypedDict, total=False):
 
     format: Required[int]
     iteration: Required[Count]
-    seconds: Required[float]
+    seconds: Required[Real]
     epoch_error: Required[float | None]
     net: Required[dict[str, Any]]
-    optimizer: Required[dict[str, Any]]
+    optimizer: Required[Optimizer]
     ema: dict[str, Any] | None
-    schedule: Required[dict[str, Any]]
-    best: dict[str, Any]
+    schedule: Required[Schedule]
+    best: Best
     waited: Count
     sums: Required[Any]
     skipped: Required[list[str]]
-    choice: Required[dict[str, Any]]
+    choice: Required[Choice]
     generators: Required[dict[str, Any]]
     threads: Count
 
@@ -60,7 +82,35 @@ def read_last(run: Run) -> dict[str, Any] | None:
         typed(Checkpoint, state)
         return state
     except Mistyped as error:
-        raise ReslabError(f"{path} is damaged: {error}; {CURE}") from error
+        raise damaged(run, error) from error
+
+
+def damaged(run: Run, why: object) -> ReslabError:
+    """The error for a last.pt of which some part cannot be used."""
+    return ReslabError(f"{run.path('last.pt')} is damaged: {why}; {CURE}")
+
+
+def odd_tensor(found: Mapping[str, Any], wanted: Mapping[str, Tensor], where: str) -> str:
+    """What is wrong with the first of the tensors that has not the wanted shape; "" if all have."""
+    for name, tensor in wanted.items():
+        one = found.get(name)
+        if not isinstance(one, Tensor) or one.shape != tensor.shape:
+            got = f"one of {list(one.shape)}" if isinstance(one, Tensor) else short(one)
+            return f"{where}.{name} must be a tensor of {list(tensor.shape)}, got {got}"
+    return ""
+
+
+def odd_state(states: Mapping[int, Mapping[str, Any]], optimizer: torch.optim.Optimizer) -> str:
+    """What is wrong with the state of a parameter: momentum and the like have its shape, a count of steps has none."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for k, state in states.items():
+        if not 0 <= k < len(parameters):
+            return f".optimizer.state has {k}, but the net has {len(parameters)} parameters"
+        filled = {name: one for name, one in state.items() if one is not None}  # SGD without momentum stores null
+        wanted = {name: torch.empty(()) if name == "step" else parameters[k] for name in filled}
+        if odd := odd_tensor(filled, wanted, f".optimizer.state[{k}]"):
+            return odd
+    return ""
 
 
 def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from reslab.errors import UsageError, arg
-from reslab.run import Run
+from reslab.errors import ReslabError, UsageError
+from reslab.run import Run, missing
 from reslab.stored.files import read_text
 from reslab.train.recipe import Recipe, read
 from reslab.train.workers import usable_cores
@@ -35,12 +35,14 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def read_recipe(run: Run) -> Recipe:
-    """The recipe of a run folder. Raises UsageError if it has none."""
+    """The recipe of a run folder. Raises ReslabError if it is missing or damaged."""
+    path = run.path("recipe.toml")
     if not run.has("recipe.toml"):
-        raise UsageError(
-            f"{run.path('recipe.toml')} is missing; restore a copy of it, or train again in another ", arg("folder")
-        )
-    return read(run.path("recipe.toml"))
+        raise missing(path)
+    try:
+        return read(path)
+    except UsageError as error:
+        raise ReslabError(error, "; restore a copy of it") from error
 
 
 def check_resources(recipe: Recipe) -> None:

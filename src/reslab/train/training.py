@@ -12,7 +12,15 @@ from reslab.errors import ReslabError, UsageError, arg
 from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.batch import Batch
-from reslab.train.checkpoint import generators, read_last, set_generators, write_last
+from reslab.train.checkpoint import (
+    damaged,
+    generators,
+    odd_state,
+    odd_tensor,
+    read_last,
+    set_generators,
+    write_last,
+)
 from reslab.train.depth import RandomDepth
 from reslab.train.norm_log import NormLog
 from reslab.train.recipe import Recipe
@@ -33,7 +41,7 @@ class Training:
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved = read_last(run)
         self.blocks = RandomDepth(net, recipe)
-        self.choice = Choice.stored(saved["choice"]) if saved else self.choose(net, progress)
+        self.choice = self.stored_choice(saved) if saved else self.choose(net, progress)
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
         self.optimizer = make_optimizer(self.net, recipe)
@@ -62,6 +70,13 @@ class Training:
         choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress)
         self.run.log(event="choice", iteration=0, **choice.as_dict())
         return choice
+
+    def stored_choice(self, saved: dict[str, Any]) -> Choice:
+        """How the checkpoint's steps were run. Raises ReslabError for a choice that does not exist."""
+        try:
+            return Choice.stored(saved["choice"])
+        except UsageError as error:
+            raise damaged(self.run, error) from error
 
     @property
     def epoch(self) -> float:
@@ -208,19 +223,44 @@ class Training:
         """Restore what `save` wrote."""
         try:
             self.net.load_state_dict(saved["net"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            self.restore_optimizer(saved["optimizer"])
             if self.ema:
                 self.ema.load_state_dict(saved["ema"])
             self.schedule.restore(saved["schedule"])
-            self.sums.copy_(saved["sums"])
-            set_generators(saved["generators"], self.task.device)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ReslabError(f"{self.run.path('last.pt')} is of another net or recipe than this folder's") from error
+        if odd := self.odd_value(saved):
+            raise damaged(self.run, odd)
+        self.sums.copy_(saved["sums"])
+        try:
+            set_generators(saved["generators"], self.task.device)
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise damaged(self.run, "its .generators are not states of random number generators") from error
         self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
         self.best, self.waited = saved.get("best", {}), saved.get("waited", 0)
         self.skipped = dict.fromkeys(saved["skipped"])
         self.run.forget_after(self.iteration)
         self.run.log(event="resume", iteration=self.iteration, threads=torch.get_num_threads())
+
+    def restore_optimizer(self, saved: dict[str, Any]) -> None:
+        """Restore momentum and the like; the settings are the recipe's. Raises ValueError if it is of other groups."""
+        ours = self.optimizer.state_dict()["param_groups"]
+        if [group.get("params") for group in saved["param_groups"]] != [group["params"] for group in ours]:
+            raise ValueError("other groups of parameters")
+        if odd := odd_state(saved["state"], self.optimizer):
+            raise damaged(self.run, odd)
+        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": ours})
+
+    def odd_value(self, saved: dict[str, Any]) -> str:
+        """What is wrong with a checkpoint of the right net: a value that no training has; "" if nothing is."""
+        if saved["iteration"] > self.total:
+            return f".iteration must be at most {self.total:,}, got {saved['iteration']:,}"
+        best = saved.get("best", {})
+        if best and (lacking := [key for key in ("error", "loss", "iteration", "weights") if key not in best]):
+            return f".best lacks {', '.join(lacking)}"
+        if best and (odd := odd_tensor(best["weights"], self.kept.state_dict(), ".best.weights")):
+            return odd
+        return odd_tensor(saved, {"sums": self.sums}, "")
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
