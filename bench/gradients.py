@@ -16,8 +16,8 @@ import torch.nn.functional as F
 import reslab
 from reslab.run import Run, processor
 from reslab.train.norm_log import NormLog
+from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe, read
-from reslab.train.training import make_optimizer
 
 
 class Stepper:

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 import reslab
 from reslab.run import processor
+from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import change, read
-from reslab.train.training import make_optimizer
 from reslab.train.tune import Choice, choose
 
 

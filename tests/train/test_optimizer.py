@@ -6,9 +6,9 @@ from torch import nn
 
 import reslab
 from reslab.errors import UsageError
+from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe, change
 from reslab.train.schedule import Schedule
-from reslab.train.training import make_optimizer
 from reslab.train.tune import Choice, candidates, choose
 
 BASE = Recipe(epochs=1)

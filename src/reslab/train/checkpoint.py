@@ -100,19 +100,6 @@ def odd_tensor(found: Mapping[str, Any], wanted: Mapping[str, Tensor], where: st
     return ""
 
 
-def odd_state(states: Mapping[int, Mapping[str, Any]], optimizer: torch.optim.Optimizer) -> str:
-    """What is wrong with the state of a parameter: momentum and the like have its shape, a count of steps has none."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for k, state in states.items():
-        if not 0 <= k < len(parameters):
-            return f".optimizer.state has {k}, but the net has {len(parameters)} parameters"
-        filled = {name: one for name, one in state.items() if one is not None}  # SGD without momentum stores null
-        wanted = {name: torch.empty(()) if name == "step" else parameters[k] for name in filled}
-        if odd := odd_tensor(filled, wanted, f".optimizer.state[{k}]"):
-            return odd
-    return ""
-
-
 def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:
     """Save a net's weights together with its spec, so that the file describes itself."""
     tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}

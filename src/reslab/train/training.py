@@ -15,7 +15,6 @@ from reslab.train.batch import Batch
 from reslab.train.checkpoint import (
     damaged,
     generators,
-    odd_state,
     odd_tensor,
     read_last,
     set_generators,
@@ -23,6 +22,7 @@ from reslab.train.checkpoint import (
 )
 from reslab.train.depth import RandomDepth
 from reslab.train.norm_log import NormLog
+from reslab.train.optimizer import make_optimizer, restore_optimizer
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.task import Task
@@ -223,7 +223,7 @@ class Training:
         """Restore what `save` wrote."""
         try:
             self.net.load_state_dict(saved["net"])
-            self.restore_optimizer(saved["optimizer"])
+            restore_optimizer(self.optimizer, saved["optimizer"], self.run)
             if self.ema:
                 self.ema.load_state_dict(saved["ema"])
             self.schedule.restore(saved["schedule"])
@@ -242,15 +242,6 @@ class Training:
         self.run.forget_after(self.iteration)
         self.run.log(event="resume", iteration=self.iteration, threads=torch.get_num_threads())
 
-    def restore_optimizer(self, saved: dict[str, Any]) -> None:
-        """Restore momentum and the like; the settings are the recipe's. Raises ValueError if it is of other groups."""
-        ours = self.optimizer.state_dict()["param_groups"]
-        if [group.get("params") for group in saved["param_groups"]] != [group["params"] for group in ours]:
-            raise ValueError("other groups of parameters")
-        if odd := odd_state(saved["state"], self.optimizer):
-            raise damaged(self.run, odd)
-        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": ours})
-
     def odd_value(self, saved: dict[str, Any]) -> str:
         """What is wrong with a checkpoint of the right net: a value that no training has; "" if nothing is."""
         if saved["iteration"] > self.total:
@@ -261,32 +252,6 @@ class Training:
         if best and (odd := odd_tensor(best["weights"], self.kept.state_dict(), ".best.weights")):
             return odd
         return odd_tensor(saved, {"sums": self.sums}, "")
-
-
-def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW. Norms and biases are decayed as in the paper, or excluded (decay_norms).
-
-    With layer_decay, layers further from the head get a lower rate; the net needs `rate_layers()`, lists of
-    parameters from the input to the head. Raises UsageError for a net without it.
-    """
-    layers: list[list[nn.Parameter]] = [list(net.parameters())]
-    if recipe.layer_decay < 1:
-        tell = getattr(net, "rate_layers", None)
-        if tell is None:
-            raise UsageError(f"layer_decay needs a net with rate_layers(), which {type(net).__name__} does not have")
-        layers = tell()
-    groups: list[dict[str, Any]] = []
-    for above, layer in enumerate(reversed(layers)):
-        wanted = [p for p in layer if p.requires_grad]
-        scale = recipe.layer_decay**above
-        decayed = [p for p in wanted if recipe.decay_all or p.ndim > 1]
-        spared = [p for p in wanted if not (recipe.decay_all or p.ndim > 1)]
-        groups += [{"params": decayed, "weight_decay": recipe.weight_decay, "scale": scale}] if decayed else []
-        groups += [{"params": spared, "weight_decay": 0.0, "scale": scale}] if spared else []
-    if recipe.optimizer == "adamw":
-        fused = all(p.device.type in ("cpu", "cuda") for p in net.parameters())  # one pass over memory: 3x faster
-        return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
 def sum_device(device: torch.device) -> torch.device:
