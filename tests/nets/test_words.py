@@ -264,3 +264,11 @@ def test_model_takes_the_names_of_other_libraries(library: str) -> None:
     assert sum(p.numel() for p in reslab.model(f"{library}:resnet18").parameters()) == 11_689_512  # facts.md, option B
     with pytest.raises(UsageError, match=f"{library} has no model 'renset18'; did you mean 'resnet18'"):
         load(f"{library}:renset18")
+
+
+@pytest.mark.parametrize("what", [5, None, ["x"], b"x"])
+def test_what_is_no_word_is_one_sentence(what: Any) -> None:
+    with pytest.raises(UsageError, match=r"^a model's word must be a string such as 'runs/cifar' or .*, got "):
+        reslab.model(what)
+    with pytest.raises(UsageError, match=r"^a run folder or checkpoint file must be a path such as 'runs/cifar', got "):
+        reslab.load(what)

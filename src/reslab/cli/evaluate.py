@@ -11,9 +11,12 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
+from reslab.cli.resume import use_of
 from reslab.cli.stored import store
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line, slug
+
+EVALUATED_BY = {"questions": "reslab qa eval {}", "tables": "reslab tables eval {} FILE"}
 
 
 def evaluate(
@@ -106,6 +109,7 @@ def gather(
 
     if model.is_dir():
         run = Run(model)
+        refuse_other_uses(run)
         alone = {**({"normalize": normalize} if normalize else {}), **(options if data is None else {})}
         if alone:
             left_out = " ".join(say.flags(alone)) + ("" if normalize else ", or add --data")
@@ -126,6 +130,16 @@ def gather(
     module = load_net(model, net, **{**sizes, **net_options})
     chosen = normalize or "imagenet"
     return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
+
+
+def refuse_other_uses(run: Run) -> None:
+    """Raise UsageError if the run's net is not for images, naming the command that evaluates it."""
+    if not run.has("spec.json"):
+        return
+    use = use_of(run.folder)
+    if use in EVALUATED_BY:
+        command = EVALUATED_BY[use].format(quote(str(run.folder)))
+        raise UsageError(f"{run.folder} holds a net for {use}, not for images; use `{command}`")
 
 
 def of_its_data(run: Run, result: dict[str, Any]) -> bool:

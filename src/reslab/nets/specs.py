@@ -11,7 +11,7 @@ from reslab.stored.typed import Mistyped, short, typed
 S = TypeVar("S")
 LARGEST = 2**31 - 1  # of a net's sizes: beyond it no tensor has an index
 FAMILIES = {"resnet": "images", "vgg": "images", "qa": "questions", "table": "tables"}  # what their nets are for
-COMMANDS = {"questions": "; use `reslab qa`", "tables": "; use `reslab tables`"}
+MODULES = {"questions": "reslab.qa", "tables": "reslab.tables"}  # whose `load` opens a run of such a net
 
 
 def read_stored(run: Run, use: str, parse: Callable[[dict[str, Any]], S]) -> S:
@@ -27,7 +27,7 @@ def parse_stored(data: dict[str, Any], use: str, parse: Callable[[dict[str, Any]
     family = data.get("family")
     other = FAMILIES.get(family, use) if isinstance(family, str) else use
     if other != use:
-        hint = COMMANDS.get(other, "")
+        hint = f"; {MODULES[other]}.load opens it" if other in MODULES else ""
         raise UsageError(f"{where} holds {data.get('name')}, a net for {other}, not for {use}{hint}")
     try:
         return parse(data)

@@ -186,6 +186,8 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> N
     how the tensors were matched. Warns if they fit but were trained in a net that computes something else.
     Raises UsageError for a missing file or wrong arguments, ReslabError for a damaged file.
     """
+    if not isinstance(source, str | Path):
+        raise UsageError(f"a run folder or checkpoint file must be a path such as 'runs/cifar', got {source!r}")
     source = Path(source)
     if not source.exists():
         raise UsageError(f"{source}: no such run folder or file")

@@ -90,6 +90,8 @@ def model(
     """
     import torch
 
+    if not isinstance(word, str):
+        raise UsageError(f"a model's word must be a string such as 'runs/cifar' or 'timm:resnet18', got {word!r}")
     with torch.random.fork_rng():
         return load(word, net=net, options=dict(options), weights=weights, seed=seed).model
 
@@ -154,7 +156,11 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
             raise UsageError(f"{word} is not a run but contains runs; name one, such as {path / inside[0]}")
         raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
     name = slug(path.resolve().name)
-    if run.read_json("spec.json").get("family") == "table":
+    family = run.read_json("spec.json").get("family")
+    if family == "qa":
+        raise UsageError(f"{word} is a run for questions, which cannot be looked into yet; in Python, "
+                         f"reslab.qa.load({word!r}).net is its net")  # fmt: skip
+    if family == "table":
         raise UsageError(f"{word} is a run of tables, whose net reads vectors of columns: reslab.tables.load opens it")
     if weights is not False:
         module = load_net(path)

@@ -14,6 +14,7 @@ from reslab.errors import ReslabError, UsageError
 LONGEST = 200  # characters of a path or value that a sentence shows
 DEEPEST = 100  # levels of nested lists and objects: reslab writes fewer than ten
 RESTORE = "restore a copy of it"
+CORRECT = "correct it, or restore a copy"  # a file that people write
 
 
 class MissingFile(UsageError):  # noqa: N818 - what it says
@@ -112,5 +113,5 @@ def parse_toml(data: bytes, where: str) -> dict[str, Any]:
     def parse(data: bytes) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8-sig"))
 
-    found: dict[str, Any] = parsed(parse, data, where, cure="correct it, or restore a copy", what="is not a TOML file")
+    found: dict[str, Any] = parsed(parse, data, where, cure=CORRECT, what="is not a TOML file")
     return found

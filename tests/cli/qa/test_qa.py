@@ -45,6 +45,12 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert {key: result[key] for key in stored["test"]} == stored["test"]
     assert result == json.loads((folder / "results" / "qa-eval.json").read_text())
 
+    assert main(["eval", str(folder)]) == 2
+    wrong = f"reslab: {folder} holds a net for questions, not for images; use `reslab qa eval {folder}`\n"
+    assert capsys.readouterr().err == wrong
+    assert main(["look", "merges", str(folder)]) == 2
+    assert f"cannot be looked into yet; in Python, reslab.qa.load('{folder}').net is its net" in capsys.readouterr().err
+
     assert main(["qa", "eval", str(folder), "--data", "facts.json", "--json"]) == 0
     every = told(capsys)
     assert (every["part"], every["n"]) == ("all", 12)

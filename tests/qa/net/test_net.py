@@ -257,12 +257,16 @@ def test_a_spec_of_another_kind_is_told_apart(tmp_path) -> None:
     images.make()
     questions.write_json("spec.json", to_dict(spec))
     images.write_json("spec.json", {"family": "resnet", "name": "resnet20", "stages": [3, 3, 3], "widths": [1, 2, 3]})
-    with pytest.raises(UsageError, match="questions holds small, a net for questions, not for images; use `reslab qa`"):
+    with pytest.raises(
+        UsageError, match=r"questions holds small, a net for questions, not for images; reslab\.qa\.load opens it"
+    ):
         read_spec(questions)
     tables = Run(tmp_path / "tables")
     tables.make()
     tables.write_json("spec.json", {"family": "table", "name": "gated"})
-    with pytest.raises(UsageError, match="tables holds gated, a net for tables, not for images; use `reslab tables`"):
+    with pytest.raises(
+        UsageError, match=r"tables holds gated, a net for tables, not for images; reslab\.tables\.load opens it"
+    ):
         read_spec(tables)
     with pytest.raises(UsageError, match="images holds resnet20, a net for images, not for questions"):
         read_qa_spec(images)

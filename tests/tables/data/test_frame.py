@@ -276,6 +276,7 @@ def test_a_late_word_makes_a_column_of_strings(tmp_path: Path) -> None:
         ("a.parquet", "PAR1 and no more", ReslabError, "a.parquet is no parquet file, or is damaged"),
         ("a.csv.gz", "not packed", ReslabError, "cannot read .*a.csv.gz"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', ReslabError, "a.jsonl, line 2 is not JSON"),
+        ("a.jsonl", "[" * 100_000, ReslabError, "a.jsonl, line 1 is damaged: it is nested more than 100 levels deep"),
         ("a.jsonl", '{"a": 1}\n[1]\n', UsageError, r"a.jsonl, line 2 is no record of columns and values: \[1\]"),
         ("a.jsonl", '{"a": {"b": 1}}\n', UsageError, "a.jsonl: column 'a', row 0: a nested record"),
         ("a.xlsx", "", UsageError, r"unsupported file type: .*a.xlsx .supported: .csv"),

@@ -1,6 +1,5 @@
 """Read questions from SQuAD's JSON, JSON lines, parquet or the hub. Only their format is checked here."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from reslab.errors import ReslabError, UsageError, first_line, nearest
 from reslab.extras import need
 from reslab.nets.hub import hub_name
+from reslab.stored.files import CORRECT, parse_json
 
 FORMS = (".json", ".jsonl", ".parquet")
 COLUMNS = ("id", "question", "context", "answers")
@@ -51,16 +51,20 @@ def nested(path: Path) -> Iterator[Record]:
         text = path.read_text(encoding="utf-8-sig")  # -sig: editors leave a byte order mark
         if not text.strip():
             raise ReslabError(f"{path} is empty")
-        whole = json.loads(text)
+        whole = parse_json(text, f"{path}", cure=CORRECT)
     except UnicodeDecodeError:
         raise  # `records` reports it
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
-        hint = "; name it .jsonl if each line is a record" if str(error).startswith("Extra data") else ""
-        raise ReslabError(f"{path} is damaged: {error}{hint}") from error
+    except ReslabError as error:
+        more = isinstance(error.__cause__, ValueError) and str(error.__cause__).startswith("Extra data")
+        if not more:
+            raise
+        raise ReslabError(f"{error}; name it .jsonl if each line is a record") from error
     if not isinstance(whole, dict):
         raise UsageError(
             f'{path} holds {kind(whole)}, not SQuAD\'s {{"data": [...]}}; name it .jsonl if each line is a record'
         )
+    if not whole:
+        raise UsageError(f'{path} is an empty object; expected SQuAD\'s {{"data": [...]}}')
     for a, article in enumerate(take(whole, "data", list, f"{path}")):
         where = f"{path}: data[{a}]"
         paragraphs = take(article, "paragraphs", list, where)
@@ -77,11 +81,8 @@ def lines(path: Path) -> Iterator[Record]:
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            item = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ReslabError(f"{path}, line {number} is damaged: {error}") from error
-        yield record(item, f"{path}, line {number}")
+        where = f"{path}, line {number}"
+        yield record(parse_json(line, where, cure=CORRECT), where)
 
 
 def rows(path: Path) -> Iterator[Record]:
@@ -166,8 +167,10 @@ def take(item: Any, key: str, wanted: type | tuple[type, ...], where: str) -> An
     """item[key], if it has the wanted type. Raises UsageError otherwise."""
     if not isinstance(item, dict):
         raise UsageError(f"{where} is {kind(item)}, not an object with the key {key!r}")
+    if not item:
+        raise UsageError(f"{where} is an empty object; it needs the key {key!r}")
     if key not in item:
-        raise UsageError(f"{where} has no key {key!r}; it has {', '.join(map(str, item)) or 'none'}")
+        raise UsageError(f"{where} has no key {key!r}; it has {', '.join(map(str, item))}")
     value = item[key]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = " or ".join(NAMES[one] for one in (wanted if isinstance(wanted, tuple) else (wanted,)))

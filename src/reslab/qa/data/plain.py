@@ -11,11 +11,10 @@ from torch import Tensor
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line
 from reslab.extras import need
-from reslab.stored.files import parse_json
+from reslab.stored.files import CORRECT, parse_json
 from reslab.train.order import shuffled
 
 FORMS = Sentence(".txt (paragraphs), .json (as SQuAD's), .jsonl (a text in each line), .parquet (", arg("column"), ")")
-CURE = "mend it"
 IGNORED = -100  # label of positions without a target
 SHARE = 0.15  # of the tokens that are masked for a masked language model (BERT, section 3.1)
 
@@ -68,7 +67,7 @@ def paragraphs(path: Path, column: str) -> Iterator[str]:
 
 def contexts(path: Path, column: str) -> Iterator[str]:
     """The contexts in SQuAD's format: {"data": [{"paragraphs": [{"context": ...}]}]}."""
-    whole = parse_json(path.read_text(encoding="utf-8"), f"{path}", cure=CURE)
+    whole = parse_json(path.read_text(encoding="utf-8"), f"{path}", cure=CORRECT)
     try:
         articles = whole["data"]
         yield from [paragraph["context"].strip() for article in articles for paragraph in article["paragraphs"]]
@@ -81,7 +80,7 @@ def lines(path: Path, column: str) -> Iterator[str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
-        record = parse_json(line, f"{path}, line {number}", cure=CURE)
+        record = parse_json(line, f"{path}, line {number}", cure=CORRECT)
         try:
             text = record[column]
         except (KeyError, TypeError) as error:

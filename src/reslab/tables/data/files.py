@@ -9,6 +9,7 @@ from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line
 from reslab.extras import need
+from reslab.stored.files import CORRECT, parsed
 
 KINDS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of such files
@@ -42,10 +43,7 @@ def _read_lines(path: Path, data: bytes) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ReslabError(f"{path}, line {number} is not JSON: {error}") from error
+            record = parsed(json.loads, line, f"{path}, line {number}", cure=CORRECT, what="is not JSON")
             if not isinstance(record, dict):
                 raise UsageError(f"{path}, line {number} is no record of columns and values: {str(record)[:60]}")
             records.append(record)
