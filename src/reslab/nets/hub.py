@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from reslab.errors import ReslabError, UsageError, first_line
 
 PART = r"[A-Za-z0-9_][\w.-]*"
 HUB_NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")  # one of them comes with every model
 LIBRARY_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm's end in their weights: resnet18.a1_in1k
 
 
@@ -46,6 +48,7 @@ def location(name: Path | str) -> str:
 @contextlib.contextmanager
 def loading(name: str, what: str) -> Iterator[None]:
     """Turn the many errors of loading a folder or a name on the hub into one sentence about `what`."""
+    announce(name, here=Path(name).is_dir() or in_cache(name))
     try:
         yield
     except (ReslabError, MemoryError):
@@ -62,6 +65,32 @@ def loading(name: str, what: str) -> Iterator[None]:
             raise ReslabError(f"could not download {name} from the Hugging Face Hub: {reason}") from error
         doctor = "; `reslab doctor` reports known problems" if "import" in reason.lower() else ""
         raise ReslabError(f"{what} cannot be loaded: {reason}{doctor}") from error
+
+
+def announce(name: str, *, here: bool) -> None:
+    """Say on standard error that the Hub is asked: without a network it takes half a minute until the libraries stop.
+
+    `here`: nothing is said for a folder, or for what is in the local cache.
+    """
+    if here or sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):  # a full or closed log does not end the work
+        print(f"asking the Hugging Face Hub for {name} ...", file=sys.stderr, flush=True)
+
+
+def in_cache(name: str) -> bool:
+    """Whether some file of the model `name` is in the local cache of the Hub, or the Hub must not be asked."""
+    try:
+        from huggingface_hub import constants, try_to_load_from_cache
+    except ImportError:  # whoever loads the model says what is missing
+        return True
+    return bool(constants.HF_HUB_OFFLINE) or any(isinstance(try_to_load_from_cache(name, file), str) for file in FILES)
+
+
+def data_set_in_cache(datasets: Any, name: str) -> bool:
+    """Whether the library `datasets` has prepared this data set before."""
+    folder = getattr(getattr(datasets, "config", None), "HF_DATASETS_CACHE", None)
+    return folder is not None and Path(folder, name.replace("/", "___")).is_dir()
 
 
 @contextlib.contextmanager

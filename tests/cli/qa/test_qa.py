@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["qa", "eval", str(folder), "--json"]) == 0
     result, stored = told(capsys), json.loads((folder / "results" / "train.json").read_text())
     assert {key: result[key] for key in stored["test"]} == stored["test"]
+    assert (result["ece"], result["reliability"]) == (stored["ece"], stored["reliability"])
     assert result == json.loads((folder / "results" / "qa-eval.json").read_text())
 
     assert main(["eval", str(folder)]) == 2
@@ -62,6 +64,24 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
         f"exact match {every['exact']:.2f} % (95 % interval {low:.2f} to {high:.2f}), "
         f"F1 {every['f1']:.2f} % (95 % interval {f1_low:.2f} to {f1_high:.2f}) by squad1 (n = 12)"
     ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_eval_measures_in_the_precision_of_training(
+    precision: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In another one probabilities differ from the fourth digit on, and so does the calibration error."""
+    words = [word for word in QUICK if word not in ("--precision", "fp32")]
+    words += [*SMALL, "--data", "facts.json", "--iterations", "3", "--out", "run", "--precision", precision]
+    assert main(["qa", "train", *words]) == 0
+    said = re.search(r"expected calibration error .*", capsys.readouterr().out)
+    assert said
+    assert said[0].endswith(f", measured in {precision}")
+    assert main(["qa", "eval", "run"]) == 0
+    assert f"\n{said[0]}\n" in capsys.readouterr().out
+    evaluated, stored = (json.loads(Path("run/results", name).read_text()) for name in ("qa-eval.json", "train.json"))
+    assert evaluated["precision"] == precision
+    assert evaluated["ece"] == pytest.approx(stored["ece"], abs=1e-5)  # `eval` folds the head: other rounding
 
 
 def test_predictions_by_hand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

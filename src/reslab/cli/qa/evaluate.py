@@ -45,7 +45,7 @@ def evaluate(
     if result["missing"]:
         print(f"warning: {result['missing']} questions have no prediction and score 0")
     if model:
-        print(f"expected calibration error {100 * result['ece']:.1f} %")
+        print(f"expected calibration error {100 * result['ece']:.1f} %, measured in {result['precision']}")
         if result["predictions"]:
             print(f"predictions: {result['predictions']}")
 
@@ -57,7 +57,8 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
     from reslab.qa.reader import load as load_reader
     from reslab.qa.scores import write_predictions
 
-    reader, run = load_reader(model, device=device), Run(model)
+    run = Run(model)
+    reader = load_reader(model, device=device, precision=precision_of(run))
     own = data is None
     if own:
         found = stored_data(run)
@@ -75,7 +76,8 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
     suffix = "" if own else f"-{slug(Path(data or '').stem)}"
     result: dict[str, Any] = {
         **asdict(weighed.evaluation), "ece": weighed.reliability.ece, "reliability": asdict(weighed.reliability),
-        "part": part, "data": about, "predictions": None, "command": command_line(),
+        "precision": reader.choice.precision, "part": part, "data": about, "predictions": None,
+        "command": command_line(),
     }  # fmt: skip
     of = result["of"] = "" if own else str(Path(data or "").resolve())
     try:
@@ -85,6 +87,13 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str) -> dict
     except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
         print(f"warning: the result is not stored: {one_line(say.words(error))}", file=sys.stderr)
     return result
+
+
+def precision_of(run: Run) -> Any:
+    """The precision in which training measured the test part, so that both give the same numbers; else "auto"."""
+    trained = run.read_json("results/train.json") if run.has("results/train.json") else {}
+    known = (trained.get("choice") or {}).get("precision")
+    return known if known in ("fp32", "bf16") else "auto"
 
 
 def of_file(path: Path, data: str | None, rule: str | None) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def train(
     print(
         f"{run.folder} is already finished; nothing to do" if before else f"trained {result['net']} on {result['data']}"
     )
-    print(scores(result["test"]) + f"; expected calibration error {100 * result['ece']:.1f} %")
+    sure = f"expected calibration error {100 * result['ece']:.1f} %, measured in {result['choice']['precision']}"
+    print(f"{scores(result['test'])}; {sure}")
     print(f"{result['iterations']} iterations, {result['seconds']:.0f} s")
     print(f"report: {page}\nnext:   reslab qa ask {quote(str(run.folder))} QUESTION --context FILE")
 

@@ -8,7 +8,7 @@ from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, assemble
 from reslab.images.sources.encoded import HubCells, Rows
 from reslab.images.sources.parquet import IMAGE_NAMES, LABEL_NAMES, classes_of, labels_of
-from reslab.nets.hub import hub_name
+from reslab.nets.hub import announce, data_set_in_cache, hub_name
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -20,6 +20,7 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
     """
     hub_name(name)
     datasets = need("datasets", extra="data", why=f"hf:{name}")
+    announce(name, here=data_set_in_cache(datasets, name))
     try:
         splits = datasets.load_dataset(name)
     except Exception as error:  # Hub, network, file system: `datasets` raises nearly anything
