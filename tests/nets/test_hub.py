@@ -1,12 +1,23 @@
 """One line says that the Hugging Face Hub is asked, and only if it is."""
 
+import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from reslab.cli import Notes
 from reslab.nets.hub import announce, data_set_in_cache, loading
+
+
+@pytest.fixture(autouse=True)
+def shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the command line."""
+    log = logging.getLogger("reslab")
+    monkeypatch.setattr(log, "handlers", [Notes()])
+    monkeypatch.setattr(log, "level", logging.INFO)
+    log.manager._clear_cache()
 
 
 def hub(monkeypatch: pytest.MonkeyPatch, *, offline: bool = False) -> None:

@@ -142,7 +142,7 @@ def test_a_run_folder_names_its_own_net(tmp_path: Path) -> None:
 def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save(net("resnet8").state_dict(), file)
-    with pytest.raises(UsageError, match="name the net that the weights belong to"):
+    with pytest.raises(UsageError, match="name its net"):
         reslab.load(file)
     with pytest.raises(UsageError, match="options classes need the name of a net"):
         reslab.load(file, spec("resnet8"), classes=5)

@@ -1,6 +1,8 @@
 """The command line: one file per verb. Nothing here imports torch until a verb needs it."""
 
+import contextlib
 import errno
+import logging
 import sys
 import traceback
 import warnings
@@ -44,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = show_warning  # type: ignore[assignment]
+    log = logging.getLogger("reslab")
+    log.setLevel(logging.INFO)
+    log.handlers = [Notes()]
     with lasting_output() as out:
         return run(words, out, debug)
 
@@ -76,6 +81,15 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     except Exception as error:
         return failed(unforeseen(error), 1, debug)
     return 0
+
+
+class Notes(logging.Handler):
+    """What the library logs, such as that the Hugging Face Hub is asked, as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):  # a full or closed log does not end the work
+                print(record.getMessage(), file=sys.stderr, flush=True)
 
 
 def refused(error: OSError, debug: bool) -> int:

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,14 +67,12 @@ def loading(name: str, what: str) -> Iterator[None]:
 
 
 def announce(name: str, *, here: bool) -> None:
-    """Say on standard error that the Hub is asked: without a network it takes half a minute until the libraries stop.
+    """Log that the Hub is asked: without a network it takes half a minute until the libraries stop.
 
-    `here`: nothing is said for a folder, or for what is in the local cache.
+    `here`: nothing is logged for a folder, or for what is in the local cache. The command line shows what is logged.
     """
-    if here or sys.stderr is None:
-        return
-    with contextlib.suppress(OSError, ValueError):  # a full or closed log does not end the work
-        print(f"asking the Hugging Face Hub for {name} ...", file=sys.stderr, flush=True)
+    if not here:
+        logging.getLogger("reslab").info("asking the Hugging Face Hub for %s ...", name)
 
 
 def in_cache(name: str) -> bool:

@@ -205,7 +205,7 @@ def load(source: Path | str, net: str | Spec | None = None, **options: Any) -> N
     elif net is None and (inside := spec_inside(source)):
         spec, file = inside, source
     elif net is None:
-        raise UsageError(f"{source}: name the net that the weights belong to, such as ", arg("net", "resnet56"))
+        raise UsageError(f"{source}: name its net, such as ", arg("net", "resnet56"))
     elif options and not isinstance(net, str):
         raise UsageError(f"{source}: options {', '.join(options)} need the name of a net; change the spec instead")
     else:
