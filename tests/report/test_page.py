@@ -187,6 +187,7 @@ def test_a_cut_last_line_of_metrics_is_left_out(make_run: MakeRun) -> None:
         assert Page(write(folder)).figures["errors"] == whole
 
 
+@pytest.mark.filterwarnings("ignore:.*the curves are incomplete")  # a short log, made by hand
 def test_a_resume_takes_back_what_came_after_its_checkpoint(make_run: MakeRun) -> None:
     folder = make_run()
     events = [{"event": "eval", "part": "test", "iteration": i, "error": e} for i, e in ((10, 50), (20, 40), (30, 30))]
@@ -265,6 +266,7 @@ def test_skipped_images_are_named_whether_logged_or_summed_up(make_run: MakeRun)
     assert "And 11 more" in page.text  # these and 7/broken.png of the log
 
 
+@pytest.mark.filterwarnings("ignore:.*the curves are incomplete")  # a short log, made by hand
 def test_numbers_json_cannot_hold_become_gaps(make_run: MakeRun) -> None:
     folder = make_run()
     lines = [
