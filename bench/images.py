@@ -87,6 +87,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--peer-images", type=int, default=100 * BATCH, help="a round of theirs (default: 12,800)")
     options = parser.parse_args()
+    if options.peer_images < 2 * BATCH:
+        parser.error(f"--peer-images must be at least {2 * BATCH}: rates are measured from the second batch")
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (50_000, 3, 32, 32), generator=generator, dtype=torch.uint8)
     part = Pixels(pixels=pixels, labels=torch.arange(50_000) % 10)

@@ -33,7 +33,7 @@ SMALL = {  # the least that each can do
     "precision.py": "--net resnet8 --seeds 2 --epochs 1",
     "qa_fold.py": "--rounds 1 --batch 1 --tokens 32",
     "qa.py": "--rounds 1 --questions 1 --paragraphs 2 --batch 2 --length 256",
-    "images.py": "--peer-images 128",
+    "images.py": "--peer-images 512",
 }
 
 
