@@ -1,7 +1,7 @@
-"""The claim: finding the merges costs about as much as a few forward passes, once.
+"""The claim: finding the residual connections costs about as much as a few forward passes, once.
 
 find() against one forward pass of ResNet-50 (one image of 224x224) and of a 12-layer BERT (128 tokens, random
-weights, extra `text`), in turn, in one process: python bench/find.py [--rounds 7]
+weights, extra `text`), alternately in one process: python bench/find.py [--rounds 7]
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The claim: looking at the norms of all weights and gradients costs under 3 % of training at its default interval.
+"""The claim: logging the norms of all weights and gradients costs under 3 % of training at its default interval.
 
-Steps of ResNet-20 and ResNet-56 (batch 128 of 32x32 images, SGD) with a look after every backward pass and without,
-in turn, in one process; each look is also timed by itself. At the default one step in 100 has a look.
+Steps of ResNet-20 and ResNet-56 (batch 128 of 32x32 images, SGD) with a measurement after every backward pass and
+without, alternately in one process; each measurement is also timed by itself. The default is one per 100 steps.
 Prints medians and spreads: python bench/gradients.py [--nets resnet20 resnet56] [--rounds 9]
 """
 

@@ -3,8 +3,8 @@
     PYTHONPATH=src python bench/images.py            # peer: torchvision's transforms, or the same in Pillow and torch
 
 All give float32 (128, 3, 32, 32) batches of the same 50,000 random images in a random order: ours with one
-torch thread, ours with two, theirs in two DataLoader workers. Measured in turn, in one process, median of
-five rounds. Busy neighbors hurt two threads most (each step waits for the slower): see the load printed.
+torch thread, ours with two, theirs in two DataLoader workers. Measured alternately in one process, median of
+five rounds. Other work slows two threads most (each step waits for the slower): see the printed load.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Signals and gradients at initialization, plain and residual, with and without BatchNorm: no race, a table.
+"""Signals and gradients at initialization, plain and residual, with and without BatchNorm.
 
-He et al. 2015, section 4.1, says of plain nets with BN that neither forward nor backward signals vanish, and shows no
-numbers. Here are some: He's initialization, training mode, random images (or --data), medians over seeds. Prints a
-Markdown table, for docs/looking-inside.md:
+He et al. 2015, section 4.1, state that in plain nets with BN neither forward nor backward signals vanish, but show no
+numbers. This script measures them: He's initialization, training mode, random images (or --data), medians over seeds.
+Prints a Markdown table, for docs/looking-inside.md:
 
 python bench/initialization.py [--depths 20 56 110] [--seeds 3] [--data digits]
 """

@@ -1,8 +1,8 @@
 """The claim: the exact spectrum of ResNet-56 costs a small part of what sampling its paths costs.
 
-The same net and 4 images; exact: one shrinking pass. Sampled, as published: 1,000 paths for each of the 28 lengths,
-many side by side in a batch. The sampling is run with --paths a length and its time, linear in them, scaled to 1,000.
-In turn, in one process; seconds of CPU, since the machines are shared: python bench/paths.py [--rounds 5]
+Both use the same net and 4 images. Exact: one pass whose batch shrinks. Sampled, as published: 1,000 paths for each of
+the 28 lengths, many in one batch. Sampling runs with --paths per length, and its time is scaled linearly to 1,000.
+Measured alternately in one process, in CPU seconds, because machines are shared: python bench/paths.py [--rounds 5]
 """
 
 import argparse

@@ -1,14 +1,14 @@
 """The claims: on a CPU with native bf16 `ask` answers at least 2x the questions per second of a plain loop over
 transformers' AutoModelForQuestionAnswering, with equal answers; and training takes at least 2x the steps per second.
 
-Asking: questions about one long text. Theirs is what people write without a pipeline (transformers removed it in 5.3):
-each window by itself, unpadded, through the eager fp32 model; then the 20 best starts with the 20 best ends, as in
+Asking: questions about one long text. Theirs is a plain loop, since transformers removed its pipeline in 5.3: each
+window by itself, unpadded, through the eager fp32 model; then the 20 best starts with the 20 best ends, as in
 transformers' example. Ours is reslab.qa.load(run).ask, in bf16; and in fp32, whose answers must be the same characters.
 Training: whole steps (forward, loss, backward, clipping, AdamW) on questions with their paragraphs; theirs in fp32,
-windows padded to --length, the example's default, and beside it to the batch's longest. Same weights on both sides:
+windows padded to --length, the example's default, and also to the longest of the batch. Same weights on both sides:
 BERT of MiniLM's size with random weights, or --encoder FOLDER, and a random linear head; or --run FOLDER, a trained
-run with a linear head on a BERT. An untrained head's scores lie near each other: bf16 then changes some answers.
-Sides in turn; CPU seconds, since machines are shared:
+run with a linear head on a BERT. An untrained head's scores are close to each other, so bf16 changes some answers.
+Both sides alternate; CPU seconds, because machines are shared:
 python bench/qa.py [--rounds 3] [--encoder FOLDER | --run FOLDER] [--data FILE.json]
 """
 

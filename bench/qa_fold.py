@@ -1,8 +1,8 @@
 """The claim: folding the two convolutions of every SDS layer into one makes the head faster, and changes no score.
 
-The published head (5 layers, 512 tokens, hidden 768) on the CPU, as trained and folded, in turn, in fp32 and in bf16.
-Prints each side's median CPU time a window and the ratio; 8 length² multiply-adds a place become 3: 2.67 at most where
-the window is full, more for short ones: python bench/qa_fold.py [--rounds 9] [--batch 4] [--tokens 512]
+The published head (5 layers, 512 tokens, hidden 768) on the CPU, unfolded and folded alternately, in fp32 and in bf16.
+Prints each side's median CPU time per window and the ratio. 8 length² multiply-adds per position become 3, so the ratio
+is at most 2.67 for full windows, more for short ones: python bench/qa_fold.py [--rounds 9] [--batch 4] [--tokens 512]
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""The claim: rows per second, trained and predicted, against the same network written naively and scikit-learn's MLP.
+"""Rows/s in training and prediction, compared with the same network written naively and with scikit-learn's MLP.
 
-A table of 20 numbers and 30 categories, generated. Ours: TableTask's batches, columns embedded together, AdamW in one
-pass. Naive: the same weights and steps with a loop over columns, a list of columns indexed one by one, and AdamW as
-PyTorch makes it. scikit-learn: MLPClassifier with the same widths on one-hot and standardized columns, one pass of
-partial_fit. Sides in turn; CPU seconds, since machines are shared: python bench/tables.py [--rounds 5] [--rows 20000]
+The table is generated: 20 numbers and 30 categories. Ours: TableTask's batches, columns embedded together, AdamW in one
+pass. Naive: the same weights and steps with a loop over columns, a list of columns indexed one by one, and AdamW with
+PyTorch's defaults. scikit-learn: MLPClassifier with the same widths on one-hot and standardized columns, one pass of
+partial_fit. All sides alternate; CPU seconds, because machines are shared:
+python bench/tables.py [--rounds 5] [--rows 20000]
 --million: instead, the memory and time of a million rows of 50 columns, read, encoded, trained for --steps, predicted.
 """
 

@@ -1,7 +1,7 @@
-"""The claim: the columns of a table are embedded in one operation a family, and that pays.
+"""The claim: the columns of a table are embedded in one operation per kind of column, which is faster than a loop.
 
-The same columns with the same weights, all at once and in a loop over columns, forwards and backwards, in turn, in one
-process: python bench/tables_embed.py [--rounds 15] [--rows 512]
+The same columns with the same weights, all at once and in a loop over columns, forward and backward, alternately in
+one process: python bench/tables_embed.py [--rounds 15] [--rows 512]
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The claim: `auto` trains ResNet-20 at least 1.8x faster than plain eager fp32 NCHW on a CPU with native bf16.
+"""The claim: `auto` trains ResNet-20 at least 1.8x as fast as plain eager fp32 NCHW on a CPU with native bf16.
 
-Both train the same net, batch 128 of 32x32 images, whole steps (forward, loss, backward, SGD), in turn, in one
-process. Prints each side's median step and the ratio: python bench/train_step.py [--net resnet20] [--rounds 7]
+Both train the same net, batch 128 of 32x32 images, whole steps (forward, loss, backward, SGD), alternately in
+one process. Prints each side's median step and the ratio: python bench/train_step.py [--net resnet20] [--rounds 7]
 """
 
 import argparse

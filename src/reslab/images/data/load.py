@@ -39,7 +39,8 @@ def load(
                          arg("root")) from error  # fmt: skip
     if word in WORDS:
         if size is not None:
-            raise UsageError(f"{word} has a fixed size; size applies only to folders, parquet files and hf:NAME")
+            raise UsageError(f"{word} has a fixed size; ", arg("size"),
+                             " applies only to folders, parquet files and hf:NAME")  # fmt: skip
         if word in CIFARS:
             return load_cifar(CIFARS[word], root=root, may_download=download)
         return load_mnist(MNISTS[word], root=root, may_download=download)

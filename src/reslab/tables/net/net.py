@@ -40,10 +40,10 @@ class TableNet(nn.Module):
 
     @torch.no_grad()
     def read(self, **batch: Tensor) -> dict[str, Tensor]:
-        """A batch as the arguments of `Inside`: x (N, F, E), and with a direct path said (N, outputs)."""
+        """A batch as the arguments of `Inside`: x (N, F, E), and direct (N, outputs), if the net has direct weights."""
         found = {"x": self.columns(**batch)}
         if self.direct is not None:
-            found["said"] = self.direct(batch["bag_ids"], batch["bag_weights"], batch["bag_offsets"])
+            found["direct"] = self.direct(batch["bag_ids"], batch["bag_weights"], batch["bag_offsets"])
         return found
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class TableNet(nn.Module):
 
 
 class Inside(nn.Module):
-    """A net for tables after its columns, from X (N, F, E) and, with a direct path, its outputs (N, outputs).
+    """A net for tables after its columns, from X (N, F, E) and, with direct weights, their outputs (N, outputs).
 
     `look` measures on it: rows of both inputs can be selected and repeated, which is impossible with flat bags.
     """
@@ -72,9 +72,9 @@ class Inside(nn.Module):
         super().__init__()
         self.body = net.body
 
-    def forward(self, x: Tensor, said: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, direct: Tensor | None = None) -> Tensor:
         out: Tensor = self.body(x)
-        return out if said is None else out + said
+        return out if direct is None else out + direct
 
 
 def build_table(spec: TableSpec) -> TableNet:
