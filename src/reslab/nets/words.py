@@ -158,7 +158,7 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
     name = slug(path.resolve().name)
     family = run.read_json("spec.json").get("family")
     if family == "qa":
-        raise UsageError(f"{word} is a run for questions, which cannot be looked into yet; in Python, "
+        raise UsageError(f"{word} is a run for questions, which `reslab look` cannot measure yet; in Python, "
                          f"reslab.qa.load({word!r}).net is its net")  # fmt: skip
     if family == "table":
         raise UsageError(f"{word} is a run of tables, whose net reads vectors of columns: reslab.tables.load opens it")

@@ -51,7 +51,8 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     wrong = f"reslab: {folder} holds a net for questions, not for images; use `reslab qa eval {folder}`\n"
     assert capsys.readouterr().err == wrong
     assert main(["look", "merges", str(folder)]) == 2
-    assert f"cannot be looked into yet; in Python, reslab.qa.load('{folder}').net is its net" in capsys.readouterr().err
+    why = f"`reslab look` cannot measure yet; in Python, reslab.qa.load('{folder}').net is its net"
+    assert why in capsys.readouterr().err
 
     assert main(["qa", "eval", str(folder), "--data", "facts.json", "--json"]) == 0
     every = told(capsys)

@@ -47,8 +47,8 @@ class _ModelFlags:
     out: Annotated[
         Path | None,
         Parameter(
-            help="Folder of the results (default: the run's folder, or runs/look-NAME); several "
-            "models get one subfolder each."
+            help="Folder of the results (default: the folder of an image run, otherwise "
+            "runs/look-NAME). Several models get one subfolder each, and look.html compares them."
         ),
     ] = None
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto"

@@ -16,7 +16,8 @@ from reslab.nets.words import WORDS
 
 app = App(name="look", help_format="plaintext", help=(
     f"Look inside any residual network.\n\nMODEL is {say.words(WORDS)}.\n\nModels not trained with reslab need "
-    "--data (or --random), except for `merges`. Results are stored in the run's folder, or in runs/look-NAME."
+    "--data (or --random), except for `merges`. Results are stored in the folder of an image run, otherwise in "
+    "runs/look-NAME; without --out, the page that compares several models is ./look.html."
 ))  # fmt: skip
 
 Word = Annotated[str, Parameter(help="See `reslab look --help`.")]
