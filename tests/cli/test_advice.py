@@ -28,6 +28,7 @@ COMMANDS = {  # of each room: the commands that print its sentences
     "look": LOOK,
     "nets": (*LOOK, ["nets"]),
     "qa": (["qa", "train"], ["qa", "ask", "RUN", "TEXT"], *LOOK),
+    "report": (["report", "RUN"],),
     "run": (["train"],),
     "stored": (["train"],),
     "study": (["study", "degradation"],),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg
-from reslab.nets.weights import refuse_nan
 from reslab.nets.words import Loaded
 from reslab.run import environment
 from reslab.subject import inputs, models, pictures
@@ -73,6 +72,7 @@ def prepare(
 
     from reslab.look import find
     from reslab.look.graph.example import rows
+    from reslab.nets.weights import refuse_nan
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if not loaded.fake:
