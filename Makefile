@@ -2,14 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
-WORKERS ?= 2  # processes that run tests, one torch thread each
+WORKERS ?= 3  # processes that run tests, one torch thread each: one more than the cores, as some tests wait
 export PYTHONWARNINGS ?=
 
 .PHONY: help install demo test test-slow check golden hooks bench clean
 
 help:
 	@echo "make demo       the degradation study on the built-in digits, and a look inside, as a page (3 to 6 minutes)"
-	@echo "make test       ruff, mypy and the fast tests in two processes (WORKERS=8: in eight)"
+	@echo "make test       ruff, mypy and the fast tests in three processes (WORKERS=8: in eight)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      ruff and mypy only"
 	@echo "make golden     write the golden files anew after a change of wording; read the diff"
