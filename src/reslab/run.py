@@ -27,6 +27,12 @@ try:
 except ImportError:  # Windows has no flock, so there two trainings in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
+MEMBERS = "members.json"  # in a folder of several nets trained on one table, each in its own run folder
+
+
+class Locked(ReslabError):  # noqa: N818 - what it says
+    """Another process is training in the folder."""
+
 
 class Run:
     """A run folder at `path`; it need not exist yet."""
@@ -93,7 +99,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the folder against a second training. Raises ReslabError if another process holds the lock."""
+        """Lock the folder against a second training. Raises Locked if another process holds the lock."""
         with explained(self.path(".lock")):
             file = self.path(".lock").open("a")
         with file:
@@ -101,7 +107,7 @@ class Run:
                 if fcntl:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ReslabError(f"{self.folder}: another process is training here; wait for it or stop it") from error
+                raise Locked(f"{self.folder}: another process is training here; wait for it or stop it") from error
             HELD.add(file)
             try:
                 yield

@@ -315,6 +315,18 @@ def test_what_was_odd_is_kept(flats: Any, large: Any) -> None:
     assert pickle.loads(pickle.dumps(model)).problems_ == model.problems_
 
 
+@pytest.mark.parametrize("lacking", [["fit_problems_"], ["fit_problems_", "problems_"]])
+def test_an_older_pickle_predicts(lacking: list[str], flats: Any, large: Any) -> None:
+    """It holds `problems_`, then only those of fit, or not even that."""
+    with pytest.warns(ReslabWarning, match="constant"):
+        model = classifier().fit({**flats, "one": [1.0] * 60}, large)
+    state = {name: value for name, value in model.__getstate__().items() if name not in lacking}
+    old = ResidualClassifier.__new__(ResidualClassifier)
+    old.__setstate__(state)
+    same(old, model, {**flats, "one": [1.0] * 60})
+    assert old.problems_ == old.fit_problems_ == ([] if "problems_" in lacking else model.fit_problems_)
+
+
 def test_what_is_odd_at_predict_is_warned_of_and_kept(flats: Any, large: Any, tmp_path: Path) -> None:
     """As the command line does; the loaded model alike."""
     model = classifier().fit(flats, large)

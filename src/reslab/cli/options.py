@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from reslab.train.recipe import IMAGES, Recipe
+from reslab.train.recipe import IMAGES, IMAGES_ONLY, Recipe
 
 RECIPE_HELP = {
     "batch": "Examples per batch (images, windows of text or table rows).",
@@ -94,7 +94,6 @@ def flags_of(
     return flags
 
 
-NOT_OF_TABLES = [key for key in IMAGES if key not in ("validation", "label_smoothing")]
 GROUP = Parameter(name="*", group="Recipe (an option replaces the recipe's value)")
 
 if typing.TYPE_CHECKING:
@@ -105,7 +104,7 @@ else:
     RecipeFlags = Annotated[flags_of(Recipe, RECIPE_HELP, without=["checkpointing"], optional=True), GROUP]
     TextRecipeFlags = Annotated[flags_of(Recipe, RECIPE_HELP, without=IMAGES, optional=True), GROUP]
     TableRecipeFlags = Annotated[
-        flags_of(Recipe, RECIPE_HELP, without=[*NOT_OF_TABLES, "layer_decay", "checkpointing"], optional=True), GROUP
+        flags_of(Recipe, RECIPE_HELP, without=[*IMAGES_ONLY, "layer_decay", "checkpointing"], optional=True), GROUP
     ]
 
 

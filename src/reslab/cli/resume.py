@@ -9,10 +9,9 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.errors import UsageError
 from reslab.nets.specs import FAMILIES
-from reslab.run import Run
+from reslab.run import MEMBERS, Run
 
 Resume = Annotated[bool, Parameter(help="Resume the newest unfinished run, or the one in --out.", negative=())]
-MEMBERS = "members.json"  # in a folder of several nets trained on one table
 
 
 def to_resume(use: str, out: Path | None, settings: Mapping[str, Any]) -> Run:

@@ -21,9 +21,9 @@ from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.net.spec import PRESETS
 from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
-from reslab.tables.training import IMAGES_ONLY, Parts, batch_for
+from reslab.tables.training import Parts, batch_for
 from reslab.train.folder import finished, pick_device
-from reslab.train.recipe import Recipe, change
+from reslab.train.recipe import IMAGES_ONLY, Recipe, change
 
 NETS = ("gated", "gated-plain", "gated-block", "mlp", "resnet")
 TREES = "trees"  # scikit-learn's HistGradientBoosting

@@ -16,18 +16,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from reslab.errors import Sentence, UsageError, arg
 from reslab.progress import Progress, shown, silent
-from reslab.run import Run
+from reslab.run import MEMBERS, Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
 from reslab.tables.fit_context import ABOUT, check_words, start_or_resume, train_or_leave, untouched
 from reslab.tables.inputs import read_table, read_target
-from reslab.tables.model import MEMBERS, TableModel, write_member
+from reslab.tables.model import TableModel, write_member
 from reslab.tables.net.spec import to_dict
 from reslab.tables.split import tell_copies, tell_joined
 from reslab.tables.state import from_state, to_state
 from reslab.tables.training import (
     FEW,
-    IMAGES_ONLY,
     ClassWeight,
     Parts,
     batch_for,
@@ -38,7 +37,7 @@ from reslab.tables.training import (
     spec_of,
 )
 from reslab.train.folder import configure, pick_device
-from reslab.train.recipe import Recipe, change, read, refuse_images
+from reslab.train.recipe import IMAGES_ONLY, Recipe, change, read, refuse_images
 from reslab.train.session import alone
 
 DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickled
@@ -198,6 +197,8 @@ class TableEstimator(BaseEstimator):
         if "model_" in state:
             model = state["model_"] = from_state(state["model_"])
             state |= {"target_": model.target, "spec_": model.members[0].spec, "columns_": model.columns}
+            state.setdefault("problems_", [])  # an older pickle may lack both, or fit_problems_
+            state.setdefault("fit_problems_", list(state["problems_"]))
         super().__setstate__(state)
 
 

@@ -4,11 +4,11 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.progress import Rows, quiet
-from reslab.run import Run
+from reslab.run import MEMBERS, Locked, Run
 from reslab.tables.metrics import MAIN
-from reslab.tables.model import MEMBERS, load, members_of, read_table_spec
+from reslab.tables.model import load, members_of, read_table_spec
 from reslab.tables.train import FILES, Reading, TableData, prepare, read_reading, train, weigh
 from reslab.tables.train import load as load_data
 from reslab.train.folder import DONE, finished, first_comment, read_recipe
@@ -36,18 +36,19 @@ def prepare_members(
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} contains something other than {members} members; choose another ",
                          arg("folder"))  # fmt: skip
-    new = not run.folder.exists()
+    made = []  # by this call
     try:
         for k, name in enumerate(names):
-            seeded = change(recipe, seed=recipe.seed + k)
-            prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded,
+            seeded, there_before = change(recipe, seed=recipe.seed + k), Run(run.path(name)).has("spec.json")
+            member = prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded,
                     command=command)  # fmt: skip
+            made += [] if there_before else [member]
         run.make()
         if not run.has(MEMBERS):
             run.write_json(MEMBERS, {"members": names})
     except BaseException:
-        if new:
-            withdraw_members(run, [Run(run.path(name)) for name in names])
+        if made:
+            withdraw_members(run, made)
         raise
     return run
 
@@ -78,6 +79,8 @@ def train_members(
         for member in runs:
             progress = rows(f"{run.folder.name}/{member.folder.name}")
             each.append(train(member.folder, data=data, device=device, progress=progress, command=command))
+    except Locked:  # the folders are that process's
+        raise
     except BaseException:  # Ctrl-C, too
         withdraw_members(run, runs)
         raise
@@ -103,8 +106,19 @@ def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def withdraw_members(run: Run, runs: list[Run]) -> None:
-    """Remove the folders if no training has started in any, so that the corrected command can reuse them."""
-    if all(map(is_fresh, runs)):
+    """Remove the folders if no training has started in any, so that the corrected command can reuse them.
+
+    If another process trains in one of them, all stay.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            for member in runs:
+                if member.folder.is_dir():
+                    stack.enter_context(member.lock())
+        except ReslabError:
+            return
+        if not all(map(is_fresh, runs)):
+            return
         for member in runs:
             withdraw(member, FILES)
         run.path(MEMBERS).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from reslab.errors import ReslabError, UsageError
 from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, match, read_state, refuse_nan
 from reslab.progress import Progress, silent
-from reslab.run import Run, missing, write_aside
+from reslab.run import MEMBERS, Run, missing, write_aside
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
 from reslab.tables.data.encoder import Table
@@ -29,7 +29,6 @@ from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice
 
 ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"
-MEMBERS = "members.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,19 +23,10 @@ from reslab.tables.net.spec import to_dict
 from reslab.tables.predictions import write_predictions
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.task import TableTask
-from reslab.tables.training import (
-    IMAGES_ONLY,
-    Parts,
-    fingerprint,
-    make_parts,
-    make_task,
-    model_of,
-    set_aside,
-    spec_of,
-)
+from reslab.tables.training import Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
 from reslab.train.life import Work, prepare_run, train_run
-from reslab.train.recipe import Recipe, refuse_images
+from reslab.train.recipe import IMAGES_ONLY, Recipe, refuse_images
 from reslab.train.training import Training
 
 CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),

@@ -25,14 +25,13 @@ from reslab.tables.task import TableTask
 from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.order import shuffled
-from reslab.train.recipe import IMAGES, Recipe
+from reslab.train.recipe import Recipe
 from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
 
 SPLIT = 7  # a random stream separate from the order's
 STEPS = 48  # updates per epoch, at least about
 FEW = 40  # rows: with fewer, none are set aside for validation, and training runs to its end
-IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # of a recipe's keys
 ClassWeight = str | Mapping[Any, float] | None
 
 
@@ -77,6 +76,7 @@ def set_aside(
     chosen at random, so that the share holds over all rows; a group of one row stays (see `quotas`). Raises UsageError
     with the `cure` if there are too few rows.
     """
+    share = float(share)  # Fraction does not take a NumPy float32
     part = Fraction(share).limit_denominator(10**6) if share < 1 else Fraction(round(share), n)
     if not 0 < part < 1:
         raise UsageError(f"the part set aside must be a share below 1, or fewer than the {n} rows, got {share:g}")

@@ -18,6 +18,7 @@ IMAGES = (  # keys that do not apply to texts
     "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
 )  # fmt: skip
+IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # nor to tables
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from reslab.cli import say
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
-from reslab.run import Run, absolute, command_line, slug
+from reslab.run import MEMBERS, Run, absolute, command_line, slug
 from reslab.train.recipe import read
 
 SHOWN = 40  # most columns listed in the terminal
@@ -96,7 +96,7 @@ def train(
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
     from reslab.tables.members import done, train_members
-    from reslab.tables.model import MEMBERS, members_of
+    from reslab.tables.model import members_of
     from reslab.tables.train import train as train_folder
     from reslab.train.folder import pick_device
 
