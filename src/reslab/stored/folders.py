@@ -37,6 +37,7 @@ class Reading(TypedDict, total=False):
     test_word: str | None
     class_weight: str | dict[str, Number] | None
     split: Whole
+    split_rule: Whole
     sizes: Object
     text: str | None
     rule: str

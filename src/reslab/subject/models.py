@@ -18,16 +18,17 @@ def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
 
 
 def of_table(word: str, run: Run, weights: bool | None) -> Loaded:
-    """The trained net of a table's run after its columns, with the test rows as its inputs and their classes."""
+    """The trained net of a table's run after its columns, with the test rows as its inputs and their classes.
+
+    Raises ReslabError if the table has changed since: its test rows may then be others.
+    """
     from reslab.tables.model import load as load_model
-    from reslab.tables.train import load as load_rows
-    from reslab.tables.train import read_reading
-    from reslab.train.folder import read_recipe
+    from reslab.tables.train import stored_data
 
     if weights is False:
         raise UsageError(f"{word} holds a net for tables, which is only measured with its trained weights")
     model = load_model(run.folder, device="cpu")
-    rows = load_rows(*read_reading(run), read_recipe(run))
+    rows = stored_data(run)
     module, inputs = model.inside(rows.frames["test"])
     labels = model.target.encode(rows.values["test"]) if model.target.kind == "classes" else None
     notes = ("a net for tables, measured after its columns: its inputs are the column vectors of the test rows",)

@@ -20,7 +20,7 @@ from reslab.tables.data.encoder import Table
 from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.net.spec import PRESETS
-from reslab.tables.train import Reading, TableData, load, parts_of, prepare, train, true_values
+from reslab.tables.train import Reading, TableData, like_stored, load, parts_of, prepare, train, true_values
 from reslab.tables.training import Parts, batch_for
 from reslab.train.folder import finished, pick_device
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change
@@ -54,6 +54,7 @@ def compare(
     out, place = Run(folder), pick_device(device)
     out.make()
     stored = out.read_json(DONE) if out.has(DONE) else {}
+    reading = as_before(out, stored, reading)
     trees: dict[str, Any] = stored.get("trees", {})
     used = {key: value for key, value in asdict(recipe).items() if key not in IMAGES_ONLY}
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -81,6 +82,14 @@ def compare(
                 "env": env, "command": command,
             })  # fmt: skip
     return out.read_json(DONE)
+
+
+def as_before(out: Run, stored: dict[str, Any], reading: Reading) -> Reading:
+    """The reading with the split rule of the comparison in the folder, even if no net was finished there."""
+    if "reading" in stored:
+        return replace(reading, split_rule=stored["reading"].get("split_rule", 1))
+    begun = sorted(out.folder.glob("*-s*/spec.json"))
+    return like_stored(begun[0].parent, reading) if begun else reading
 
 
 def one(

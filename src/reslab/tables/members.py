@@ -9,9 +9,8 @@ from reslab.progress import Rows, quiet
 from reslab.run import MEMBERS, Locked, Run
 from reslab.tables.metrics import MAIN
 from reslab.tables.model import load, members_of, read_table_spec
-from reslab.tables.train import FILES, Reading, TableData, prepare, read_reading, train, weigh
-from reslab.tables.train import load as load_data
-from reslab.train.folder import DONE, finished, first_comment, read_recipe
+from reslab.tables.train import FILES, Reading, TableData, prepare, stored_data, train, weigh
+from reslab.train.folder import DONE, finished, first_comment
 from reslab.train.recipe import Recipe, change
 from reslab.train.session import is_fresh, withdraw
 
@@ -72,8 +71,7 @@ def train_members(
         return run.read_json(DONE, "net", "data", "test")
     runs = members_of(run)
     if data is None:
-        word, reading = read_reading(runs[0])
-        data = load_data(word, reading, read_recipe(runs[0]))
+        data = stored_data(runs[0])
     each = []
     try:
         for member in runs:

@@ -23,9 +23,10 @@ from reslab.tables.net.spec import to_dict
 from reslab.tables.predictions import write_predictions
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.task import TableTask
-from reslab.tables.training import Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
+from reslab.tables.training import RULE, Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
-from reslab.train.life import Work, prepare_run, train_run
+from reslab.train.folder import read_recipe
+from reslab.train.life import Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import IMAGES_ONLY, Recipe, refuse_images
 from reslab.train.training import Training
 
@@ -46,6 +47,7 @@ class Reading:
     test_word: str | None = None
     class_weight: Any = None
     split: int = 0  # the seed of the split
+    split_rule: int = RULE  # see `set_aside`; runs stored without one have rule 1
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes of the net that differ from its preset's
     text: str | None = None  # folder of a text encoder, whose vectors are added to the bags of words
 
@@ -55,6 +57,8 @@ class Reading:
             raise UsageError("name the column to predict, with ", arg("target"))
         if self.test_word is None and not 0 < self.test < 1:
             raise UsageError(f"the test part must be a share between 0 and 1, got {self.test:g}")
+        if self.split_rule not in (1, RULE):
+            raise UsageError(f"split_rule must be 1 or {RULE}, got {self.split_rule}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +82,14 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     reading.check()
     report = Report()
     frame, values = split_target(read_frame(word, report=report), reading.target, word, reading.kind)
-    groups = groups_of(values, reading.kind)
+    groups, rule = groups_of(values, reading.kind), reading.split_rule
     if reading.kind is None and len(reading.target) == 1:
         tell_joined(values, reading.target[0], report)
     tell_copies(
         frame.without(*(name for name, kind in reading.kinds.items() if kind == "skip")), values, groups, report
     )
     if reading.test_word is None:
-        kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups, cure=CURE)
+        kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups, cure=CURE, rule=rule)
         frames, parts, rows = {"test": frame.take(held)}, {"test": values[held]}, {"test": held}
     else:
         test, known = split_target(read_frame(reading.test_word), reading.target, reading.test_word, reading.kind)
@@ -94,7 +98,9 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     train = kept
     if recipe.validation:
         inside = None if groups is None else groups[kept]
-        inner, aside = set_aside(len(kept), recipe.validation, seed=reading.split + 1, groups=inside, cure=LEAVE)
+        inner, aside = set_aside(
+            len(kept), recipe.validation, seed=reading.split + 1, groups=inside, cure=LEAVE, rule=rule
+        )
         train, rows["validation"] = kept[inner], kept[aside]
     rows["train"] = train
     for part in ("train", "validation"):
@@ -156,8 +162,24 @@ def parts_of(
 def read_reading(run: Run) -> tuple[str, Reading]:
     """(word, reading) of a run folder's table."""
     about = run.read_json("data.json", "word", "reading", "fingerprint")
-    values = {**about["reading"], "target": tuple(about["reading"]["target"])}
+    values = {"split_rule": 1, **about["reading"], "target": tuple(about["reading"]["target"])}
     return about["word"], make(Reading, values, f"{run.path('data.json')}")
+
+
+def like_stored(folder: Path | str, reading: Reading) -> Reading:
+    """The reading with the split rule of the run or the ensemble in the folder; unchanged if there is none."""
+    for run in (Run(folder), Run(Path(folder) / "s0")):
+        if run.has("spec.json") and "reading" in (about := run.read_json("data.json")):
+            return replace(reading, split_rule=about["reading"].get("split_rule", 1))
+    return reading
+
+
+def stored_data(run: Run) -> TableData:
+    """The table of a run folder, split as it was then. Raises ReslabError if its rows have changed."""
+    word, reading = read_reading(run)
+    data = load(word, reading, read_recipe(run))
+    refuse_changed(run, word, fingerprint(parts_of(data, reading, reads=False)), OnTable.what)
+    return data
 
 
 def train(

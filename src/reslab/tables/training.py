@@ -29,6 +29,7 @@ from reslab.train.recipe import Recipe
 from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
 
+RULE = 2  # by which rows are set aside: see `set_aside`
 SPLIT = 7  # a random stream separate from the order's
 STEPS = 48  # updates per epoch, at least about
 FEW = 40  # rows: with fewer, none are set aside for validation, and training runs to its end
@@ -68,13 +69,14 @@ def make_parts(
 
 
 def set_aside(
-    n: int, share: float, *, seed: int, groups: np.ndarray | None = None, cure: str = "give more rows"
-) -> tuple[np.ndarray, np.ndarray]:
+    n: int, share: float, *, seed: int, groups: np.ndarray | None = None, cure: str = "give more rows",
+    rule: int = RULE,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(rows that stay, rows set aside) of 0..n-1, each sorted, with the same share of each of the `groups` (N,).
 
     `share`: below 1 a share, otherwise a number of rows. Of the groups too small to give a whole row, some give one,
-    chosen at random, so that the share holds over all rows; a group of one row stays (see `quotas`). Raises UsageError
-    with the `cure` if there are too few rows.
+    chosen at random, so that the share holds over all rows; a group of one row stays (see `quotas`). `rule` 1, of older
+    runs: the share of each group is rounded by itself. Raises UsageError with the `cure` if there are too few rows.
     """
     share = float(share)  # Fraction does not take a NumPy float32
     part = Fraction(share).limit_denominator(10**6) if share < 1 else Fraction(round(share), n)
@@ -82,8 +84,12 @@ def set_aside(
         raise UsageError(f"the part set aside must be a share below 1, or fewer than the {n} rows, got {share:g}")
     _, labels, counts = np.unique(np.zeros(n) if groups is None else groups, return_inverse=True, return_counts=True)
     several = counts[counts > 1]  # sizes of the groups that can be split
-    quota = quotas(counts.tolist(), part, total=round(part * int(several.sum())),
-                   ties=shuffled(len(counts), seed, SPLIT).tolist())  # fmt: skip
+    if rule == 1:
+        each = share if share < 1 else share / n  # rounded as floats are
+        quota = [min(count - 1, round(each * count)) for count in counts.tolist()]
+    else:
+        quota = quotas(counts.tolist(), part, total=round(part * int(several.sum())),
+                       ties=shuffled(len(counts), seed, SPLIT).tolist())  # fmt: skip
     if not any(quota):
         of = "" if groups is None else f" of {len(counts)} classes"
         many = f"{n} rows{of} are" if n > 1 else "1 row is"

@@ -137,7 +137,7 @@ def made(
 ) -> tuple[Run, Any]:
     """The run folder that the flags of `train` describe, and its table."""
     from reslab.tables.members import prepare_members
-    from reslab.tables.train import Reading, load, prepare
+    from reslab.tables.train import Reading, like_stored, load, prepare
     from reslab.tables.training import batch_for
     from reslab.train.recipe import change
 
@@ -156,12 +156,13 @@ def made(
     chosen = read(recipe or "tables", **changes)
     if not chosen.validation and "early_stop" not in changes:
         chosen = change(chosen, early_stop=0)
-    data = load(file, reading, chosen)
-    if recipe is None and "batch" not in changes:
-        chosen = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
     preset, many = net.net or "gated", 1 if net.members is None else net.members
     short = f"runs/tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
     folder = out or Path(f"{short}-s{chosen.seed}{f'-x{many}' if many > 1 else ''}")
+    reading = like_stored(folder, reading)
+    data = load(file, reading, chosen)
+    if recipe is None and "batch" not in changes:
+        chosen = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
     about: dict[str, Any] = {"word": file, "reading": reading, "data": data, "preset": preset, "recipe": chosen,
                              "command": command_line()}  # fmt: skip
     if net.members is None or many == 1:
