@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from reslab.cli import main
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.subject import models
+from reslab.tables import ResidualClassifier, estimator
 from reslab.tables.compare import compare
 from reslab.tables.members import prepare_members, train_members
 from reslab.tables.train import Reading, load, prepare, read_reading, stored_data, train
@@ -106,6 +108,33 @@ def test_an_older_comparison_is_continued(table: Path, tmp_path: Path) -> None:
     assert n_test(Run(out.path("gated-block-s0"))) == 113
     compare(tmp_path / "new", str(table), reading, RECIPE, **given)
     assert n_test(Run(tmp_path / "new" / "gated-s0")) == 114
+
+
+@pytest.mark.parametrize(("rule", "rows"), [(1, 113), (2, 114)])
+def test_an_older_fit_is_resumed(rule: int, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimator's validation part is of the rule of the training in its folder."""
+    X, y = np.random.default_rng(0).normal(size=(569, 1)), np.repeat(["a", "b"], [212, 357])
+    recipe = {key: getattr(RECIPE, key) for key in ("epochs", "batch", "precision", "compile", "threads")}
+    found = ResidualClassifier(sizes=TINY, recipe=recipe, validation=0.2, device="cpu", random_state=0,
+                               folder=tmp_path / "fit")  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(estimator, "rule_of", lambda run: rule)
+        first = found.fit(X, y).predict_proba(X)
+    run, sizes = Run(tmp_path / "fit"), []
+    about = run.read_json("table.json")
+    assert about.pop("split_rule") == 2
+    run.write_json("table.json", about if rule == 1 else {**about, "split_rule": 2})
+    cut = ResidualClassifier.cut
+
+    def counted(self: Any, *given: Any) -> Any:
+        parts = cut(self, *given)
+        sizes.append(len(parts.targets["validation"]))
+        return parts
+
+    monkeypatch.setattr(ResidualClassifier, "cut", counted)
+    assert np.array_equal(clone(found).fit(X, y).predict_proba(X), first)
+    assert sizes == [rows]
+    assert run.read_json("table.json").get("split_rule", 1) == rule
 
 
 def test_a_changed_table_is_refused(table: Path, tmp_path: Path) -> None:

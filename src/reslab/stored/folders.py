@@ -152,6 +152,7 @@ class Estimator(TypedDict, total=False):
     """table.json of an estimator that can resume in a folder."""
 
     recipe: Seeded
+    split_rule: Whole
 
 
 class Event(TypedDict, total=False):

@@ -19,7 +19,7 @@ from reslab.progress import Progress, shown, silent
 from reslab.run import MEMBERS, Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
-from reslab.tables.fit_context import ABOUT, check_words, start_or_resume, train_or_leave, untouched
+from reslab.tables.fit_context import ABOUT, check_words, rule_of, start_or_resume, train_or_leave, untouched
 from reslab.tables.inputs import read_table, read_target
 from reslab.tables.model import TableModel, write_member
 from reslab.tables.net.spec import to_dict
@@ -112,8 +112,9 @@ class TableEstimator(BaseEstimator):
         if self.validation and len(frame) >= FEW:
             cure = Sentence("give more rows, or set ", arg("validation", 0))
             rows["train"], rows["validation"] = set_aside(
-                len(frame), self.validation, seed=seed, groups=groups, cure=cure
-            )
+                len(frame), self.validation, seed=seed, groups=groups, cure=cure,
+                rule=rule_of(None if self.folder is None else self.run_of(0)),
+            )  # fmt: skip
         frames = {part: frame.take(some) for part, some in rows.items()}
         targets = {part: values[some] for part, some in rows.items()}
         weight = getattr(self, "class_weight", None)

@@ -15,7 +15,7 @@ from reslab.errors import UsageError, arg
 from reslab.progress import Progress
 from reslab.run import Run
 from reslab.tables.net.spec import TableSpec
-from reslab.tables.training import Parts, train_net
+from reslab.tables.training import RULE, Parts, train_net
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
@@ -42,7 +42,8 @@ def check_words(estimator: Any) -> None:
 
 def start_or_resume(run: Run, about: dict[str, Any]) -> None:
     """Start or resume in a folder. Raises UsageError if it contains anything but the same training."""
-    about = json.loads(json.dumps(about))
+    rule = rule_of(run)
+    about = json.loads(json.dumps(about)) | ({} if rule == 1 else {"split_rule": rule})
     if run.has(ABOUT):
         there = run.read_json(ABOUT)
         if differ := ", ".join(key for key in about if there.get(key) != about[key]):
@@ -53,6 +54,11 @@ def start_or_resume(run: Run, about: dict[str, Any]) -> None:
                          arg("folder"))  # fmt: skip
     run.make()
     run.write_json(ABOUT, about)
+
+
+def rule_of(run: Run | None) -> int:
+    """By which rule a fit in this folder sets rows aside: that of the training there; see `set_aside`."""
+    return int(run.read_json(ABOUT).get("split_rule", 1)) if run is not None and run.has(ABOUT) else RULE
 
 
 def train_or_leave(
