@@ -80,6 +80,16 @@ def test_the_floor_is_the_counting_noise() -> None:
         assert counted.var() == pytest.approx(1 / 4000, rel=0.05)
 
 
+def test_each_side_has_its_own_floor() -> None:
+    """Constant sides of two values, variances 2 and 8 by their floors: as by hand above, t = -4 / sqrt(1 + 4)."""
+    found = welch([2.0, 2.0], [6.0, 6.0], floor=(2.0, 8.0))
+    assert found.statistic == pytest.approx(-4 / 5**0.5)
+    assert found.df == pytest.approx(25 / 17)
+    three = welch([2.0, 2.0, 2.0], [6.0, 6.0], floor=(3.0, 8.0))  # 3 / 3 + 8 / 2; the floors exchanged: 8 / 3 + 3 / 2
+    assert three.statistic == pytest.approx(-4 / 5**0.5)
+    assert three.df == pytest.approx(25 / (1 / 2 + 16))
+
+
 def test_no_variance_at_all() -> None:
     with pytest.raises(UsageError, match="both sides are constant"):
         welch([1.0, 1.0], [2.0, 2.0])
@@ -127,7 +137,7 @@ def test_one_net_each() -> None:
     assert found.df is None
     # Newcombe 1998, table II, example (a): 56/70 against 48/80 is 0.2, from 0.0524 to 0.3339; here of one n each
     found = compare_counts(80.0, 60.0, images=70)
-    assert 0 < found.low < 20 < found.high < 40
+    assert (found.low, found.high) == pytest.approx((4.8093, 34.0090), abs=1e-3)
     far = compare_counts(80.0, 60.0, images=10**6)  # where n is large, all intervals agree
     reach = 1.96 * 100 * (0.8 * 0.2 / 1e6 + 0.6 * 0.4 / 1e6) ** 0.5
     assert (far.low, far.high) == pytest.approx((20 - reach, 20 + reach), abs=1e-4)

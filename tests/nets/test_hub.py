@@ -4,11 +4,13 @@ import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from reslab.cli import Notes
-from reslab.nets.hub import announce, data_set_in_cache, loading
+from reslab.errors import ReslabError, UsageError
+from reslab.nets.hub import announce, data_set_in_cache, hub_name, loading, location
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,39 @@ def test_a_data_set_in_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not data_set_in_cache(datasets, "other/name")
     announce("other/name", here=False)
     assert capsys.readouterr().err == "asking the Hugging Face Hub for other/name ...\n"
+
+
+LONG = "a" * 96
+
+
+@pytest.mark.parametrize("name", ["gpt2", "a/b", "_a/b_", "a-b.c/d_e-f", LONG, f"{LONG}/{LONG}"])
+def test_names_that_the_hub_allows(name: str) -> None:
+    assert hub_name(name) == location(name) == name
+    pytest.importorskip("huggingface_hub.utils").validate_repo_id(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["foo--bar", "a..b", "foo-", "foo.", "-foo", "foo-/bar", "x/foo.", "a.git", LONG + "a", f"x/{LONG}aaaa", "a/b/c",
+     ""],
+)  # fmt: skip
+def test_names_that_the_hub_refuses_are_not_asked_for(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="is not a name on the Hugging Face Hub; write hf:NAME or hf:OWNER/NAME"):
+        hub_name(name)
+    if name:  # the empty name is this folder
+        with pytest.raises(UsageError, match="no such folder"):
+            location(name)
+
+
+def test_whatever_the_hub_s_library_says_of_a_name_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the model is loaded, too, when the cache is looked up."""
+
+    def refuse(name: str, file: str) -> None:
+        raise ValueError(f"Repo id must be otherwise: {name}")
+
+    hub(monkeypatch)
+    monkeypatch.setattr(sys.modules["huggingface_hub"], "try_to_load_from_cache", refuse)
+    said = r"^hf:gpt2 cannot be loaded: Repo id must be otherwise: gpt2$"
+    with pytest.raises(ReslabError, match=said), loading("gpt2", "hf:gpt2"):
+        pytest.fail("loaded")

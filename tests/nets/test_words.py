@@ -230,6 +230,31 @@ def test_a_model_leaves_torch_and_python_as_they_were(own: Path) -> None:
     assert not {"mine", "neighbor"} & (set(sys.modules) - modules)
 
 
+def test_only_the_generator_of_the_cpu_is_seeded(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several GPUs torch would warn, and read the state of each; the weights are those of manual_seed."""
+    make_run("runs/mine")
+    torch.manual_seed(1)
+    known = reslab.net("resnet8").head.weight
+    began = load("runs/mine", weights=False).model.head.weight
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *given, name=name: pytest.fail(f"{name} was called"))
+    assert reslab.model("net:resnet8", seed=1).head.weight.equal(known)
+    assert reslab.model("runs/mine", weights=False).head.weight.equal(began)
+
+
+def test_the_notes_of_a_checkpoint_leave_out_its_warning(own: Path) -> None:
+    """It was shown when the file was loaded, in the caller's words."""
+    theirs = {"stages.0.0.branch.": "layer1.0.", "head.": "linear."}  # akamaster's names, which say how zeros are added
+    state = reslab.net("resnet8").state_dict()
+    for ours, name in theirs.items():
+        state = {key.replace(ours, name): tensor for key, tensor in state.items()}
+    torch.save(state, "w.pt")
+    with pytest.warns(UserWarning, match="akamaster's, whose shortcut A pads on both sides"):
+        found = load("w.pt", net="resnet8")
+    assert found.notes == ("37 tensors matched by order and shape",)
+
+
 def test_two_folders_with_modules_of_one_name(own: Path) -> None:
     for folder, width in (("a", 3), ("b", 4)):
         Path(folder).mkdir()

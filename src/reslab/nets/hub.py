@@ -9,10 +9,21 @@ from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line
 
-PART = r"[A-Za-z0-9_][\w.-]*"
+PART = r"\w([\w.-]*\w)?"
 HUB_NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
+LONGEST = 96  # characters of NAME, and of OWNER
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")  # one of them comes with every model
 LIBRARY_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm's end in their weights: resnet18.a1_in1k
+
+
+def on_hub(name: str) -> bool:
+    """Whether the Hub's rules allow a name: NAME or OWNER/NAME, each at most 96 characters, no --, no .., no .git."""
+    return (
+        HUB_NAME.fullmatch(name) is not None
+        and max(map(len, name.split("/"))) <= LONGEST
+        and not any(part in name for part in ("--", ".."))
+        and not name.endswith(".git")
+    )
 
 
 def hub_name(name: str) -> str:
@@ -20,7 +31,7 @@ def hub_name(name: str) -> str:
 
     Raises UsageError for an invalid name, and for one that is a file or folder here.
     """
-    if not HUB_NAME.fullmatch(name) or ".." in name or len(name) > 200:
+    if not on_hub(name):
         raise UsageError(f"hf:{name} is not a name on the Hugging Face Hub; write hf:NAME or hf:OWNER/NAME")
     if Path(name).exists():
         raise UsageError(f"hf:{name} is also a file or folder here, which would be read instead; to use it, "
@@ -39,7 +50,7 @@ def library_name(library: str, name: str) -> str:
 def location(name: Path | str) -> str:
     """The folder, or the name on the Hub, for transformers. Raises UsageError if it can be neither."""
     folder = Path(name).expanduser()
-    if not folder.is_dir() and (isinstance(name, Path) or not HUB_NAME.fullmatch(name) or ".." in name):
+    if not folder.is_dir() and (isinstance(name, Path) or not on_hub(name)):
         raise UsageError(f"the encoder {name}: no such folder")
     return str(folder) if folder.is_dir() else str(name)
 
@@ -47,8 +58,8 @@ def location(name: Path | str) -> str:
 @contextlib.contextmanager
 def loading(name: str, what: str) -> Iterator[None]:
     """Turn the many errors of loading a folder or a name on the hub into one sentence about `what`."""
-    announce(name, here=Path(name).is_dir() or in_cache(name))
     try:
+        announce(name, here=Path(name).is_dir() or in_cache(name))
         yield
     except (ReslabError, MemoryError):
         raise

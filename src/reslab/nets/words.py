@@ -3,13 +3,13 @@
 import difflib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
-from reslab.nets.hub import HUB_NAME, hub_name
+from reslab.nets.hub import hub_name, on_hub
 from reslab.nets.own import returned, run_function
 from reslab.run import Run, missing, slug
 from reslab.stored.files import MissingFile
@@ -86,13 +86,14 @@ def model(
         reslab.model("mine.py:make")                 # your own file is run; the function returns the model
 
     `net` and `options` (shortcut, norm, ...) describe a checkpoint's net; `options` also those of net:NAME. torch's
-    random state, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one sentence.
+    random state of the CPU, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one
+    sentence.
     """
     import torch
 
     if not isinstance(word, str):
         raise UsageError(f"a model's word must be a string such as 'runs/cifar' or 'timm:resnet18', got {word!r}")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # models are built on the CPU; of many GPUs torch would warn
         return load(word, net=net, options=dict(options), weights=weights, seed=seed).model
 
 
@@ -106,10 +107,8 @@ def load(
     initialized (by `seed`, or a run's own seed), True downloads those of timm and torchvision. `shape_only`: a Hugging
     Face model without weights has only shapes, as FakeTensors. Raises UsageError or ReslabError in one sentence.
     """
-    import torch
-
     options, path = options or {}, Path(os.path.expanduser(word))  # unchanged for an unknown user
-    torch.manual_seed(seed)
+    seed_cpu(seed)
     origin, _, rest = word.partition(":")
     file, _, function = word.rpartition(":")
     if not word:
@@ -137,15 +136,13 @@ def load(
         raise UsageError(f"{word}: say which of its functions returns the model, such as {word}:make")
     if path.is_dir():
         return of_run(word, path, weights)
-    if "/" in word and HUB_NAME.fullmatch(word) and not path.parent.is_dir() and path.parent.name != "runs":
+    if "/" in word and on_hub(word) and not path.parent.is_dir() and path.parent.name != "runs":
         return hugging(word, hub_name(word), weights is not False, shape_only)
     raise UsageError(unknown(word, path))
 
 
 def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
     """The trained net of a run folder, or the very net that its training began with."""
-    import torch
-
     from reslab.nets import build, read_spec
     from reslab.nets import load as load_net
 
@@ -165,10 +162,17 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
     if weights is not False:
         module = load_net(path)
         return Loaded(model=module, kind="images", word=word, name=name, run=run, spec=module.spec, shape=of(module))
-    torch.manual_seed(seed_of(run))  # as training does before it builds
+    seed_cpu(seed_of(run))  # as training does before it builds
     module = build(read_spec(run))
     return Loaded(model=module, kind="images", word=word, name=f"{name}-initial", run=run, spec=module.spec,
                   shape=of(module), initial=True, notes=("as initialized, before its first step",))  # fmt: skip
+
+
+def seed_cpu(seed: int) -> None:
+    """Seed torch's generator of the CPU, where models are built, and leave those of GPUs alone."""
+    import torch
+
+    torch.random.default_generator.manual_seed(seed)
 
 
 def seed_of(run: Run) -> int:
@@ -202,7 +206,7 @@ def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bo
             raise UsageError(f"{path}: name its net, such as ", arg("net", "resnet56")) from error
         raise
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
-                  notes=(str(module.match),))  # fmt: skip
+                  notes=(str(replace(module.match, warning=None)),))  # fmt: skip
 
 
 def fresh(word: str, name: str, options: dict[str, Any]) -> Loaded:
