@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import Argument, ReslabError, UsageError, arg
 from reslab.images.data import ImageData, load
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
 from reslab.study import jobs as parallel
-from reslab.study.jobs import fair_jobs, follow, train_all
+from reslab.study.jobs import fair_jobs, follow, spoken, train_all
 from reslab.train.folder import DONE
 from reslab.train.recipe import read
 from reslab.train.signals import Interrupted
@@ -55,6 +55,7 @@ def test_the_one_that_fails_is_named(pngs: Path, tmp_path: Path) -> None:
     bad.write_json("data.json", {**bad.read_json("data.json"), "fingerprint": "of other data"})
     with pytest.raises(ReslabError, match=r"^bad: the data .* differ from those that .*bad started with") as caught:
         train_all([good.folder, bad.folder, later.folder], jobs=1, device="cpu")
+    assert caught.value.sentence.parts[-1] == arg("folder")  # the command line says --out
     assert not isinstance(caught.value, Interrupted)
     assert good.has(DONE)
     assert not later.has("env.json")  # nothing is begun after a failure
@@ -167,6 +168,23 @@ def test_a_line_that_is_not_progress_is_the_last_word() -> None:
         told: list[Any] = []
         assert follow(child, lambda *report: told.append(report)) == "the last word"
     assert told == [(1, 2, "")]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("a lower ", arg("lr"), ", ", arg("clip", 1), ' or "fp32"\nin a new ', arg("folder")),
+        (arg("drops", (0.5, 0.75)), arg("kinds", {"age": "numbers", "two": ("a", "b")}), arg("flip", False)),
+        (arg("net", "é\ud800"), arg("root", None)),
+    ],
+)
+def test_a_child_s_sentence_arrives_with_its_arguments(parts: tuple[str | Argument, ...]) -> None:
+    """Whatever the process prints after it; the parent words `clip=1` as --clip 1."""
+    line = spoken(UsageError(*parts))
+    code = f"print('before'); print({line!r}); print('a library says goodbye')"
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        heard = follow(child, lambda *report: None)
+    assert ReslabError("run: ", heard).sentence.parts == ("run: ", *parts)
 
 
 def test_one_training_a_core(monkeypatch: pytest.MonkeyPatch) -> None:

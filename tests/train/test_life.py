@@ -1,7 +1,9 @@
 """A run folder that cannot be trained leaves nothing; one that was trained before stays."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,15 +12,18 @@ import torch
 from reslab import run as run_module
 from reslab.cli import main
 from reslab.errors import ReslabError, UsageError
+from reslab.images import train as images
 from reslab.images.card import code
 from reslab.images.data import ImageData
+from reslab.images.task import ImageTask
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
 from reslab.train import folder as folders
-from reslab.train.folder import check_resources, first_comment, read_recipe
+from reslab.train import life
+from reslab.train.folder import DONE, check_resources, first_comment, read_recipe
 from reslab.train.recipe import Recipe, read
-from reslab.train.session import is_fresh
+from reslab.train.session import alone, is_fresh
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
@@ -117,6 +122,69 @@ def test_a_folder_that_cannot_be_filled_is_not_left(
     with pytest.raises(ReslabError, match="the disk is full"):
         begin(tmp_path / "run", few)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", ["recipe.toml", "data.json", "own.json", "own", "spec.json"])
+def test_killed_in_any_file_the_same_command_goes_on(cut: str, tmp_path: Path) -> None:
+    """It finds files under their temporary names, and training removes them."""
+    run, made = Run(tmp_path / "run"), ("own.json", "own")
+    run.make()
+    aside = run.path(f".{cut}.ab12")
+    aside.write_text("{")
+
+    def prepare_again(made: tuple[str, ...]) -> None:
+        life.prepare_run(run, spec={}, recipe=Recipe(), about={}, stored=dict, made=made,
+                         fill=lambda: run.write_json("own.json", {}))  # fmt: skip
+
+    if cut.startswith("own"):
+        with pytest.raises(UsageError, match="is not empty and not a run folder"):
+            prepare_again(())
+    prepare_again(made)
+    assert run.has("spec.json")
+    with alone(run, made):
+        assert not aside.exists()
+    assert all(map(run.has, ("recipe.toml", "data.json", "own.json", "spec.json")))
+
+
+def test_a_training_sweeps_what_its_family_made(begin: Any, few: ImageData, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("reslab.images.train.OnImages.made", ("own.json",))
+    run = begin(tmp_path / "run", few, iterations=1)
+    run.path(".own.json.ab12").write_text("{")
+    train(run.folder, data=few, device="cpu")
+    assert not list(run.folder.glob(".own.json*"))
+
+
+def test_the_time_of_images_includes_the_last_evaluation(
+    begin: Any, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that jumps 1,000 s when the training part is evaluated, and 1,000 s more after the card is written."""
+    run, late = begin(tmp_path / "run", few, iterations=2), [0.0]
+    clock, evaluate, write = time.perf_counter, ImageTask.evaluate, images.write_card
+
+    def slow(task: ImageTask, net: Any, part: str, choice: Any) -> Any:
+        late[0] += 1000 * (part == "train")
+        return evaluate(task, net, part, choice)
+
+    def card(*given: Any) -> Any:
+        late[0] += 1000
+        return write(*given)
+
+    monkeypatch.setattr(life, "time", SimpleNamespace(perf_counter=lambda: clock() + late[0]))
+    monkeypatch.setattr(ImageTask, "evaluate", slow)
+    monkeypatch.setattr(images, "write_card", card)
+    result = train(run.folder, data=few, device="cpu")
+    assert 1000 < result["seconds"] < 1100
+    assert result["examples_per_second"] == pytest.approx(32 / result["seconds"], abs=0.01)
+    assert run.read_json(DONE) == result
+    assert f"{result['seconds']:,.0f} s |" in run.path("README.md").read_text()
+
+
+def test_resources_are_checked_once(begin: Any, few: ImageData, tmp_path: Path, monkeypatch: Any) -> None:
+    asked: list[Recipe] = []
+    monkeypatch.setattr(life, "check_resources", asked.append)
+    monkeypatch.setattr(images, "check_resources", asked.append, raising=False)
+    begin(tmp_path / "run", few)
+    assert len(asked) == 1
 
 
 def test_an_older_training_stays(begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any,

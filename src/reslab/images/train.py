@@ -17,8 +17,7 @@ from reslab.nets import Spec, build, count, read_spec, to_dict
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
-from reslab.train.folder import check_resources
-from reslab.train.life import Work, prepare_run, refuse_changed, train_run
+from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.training import Training
@@ -44,18 +43,18 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
-    check_resources(recipe)
     if recipe.early_stop and not recipe.validation:
         raise UsageError(arg("early_stop"), " needs a validation part, as the test part must not steer training: set ",
                          arg("validation", 0.1))  # fmt: skip
     if recipe.checkpointing:
         raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
-    warn_of_doubtful_settings(recipe, data)
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
-    return prepare_run(
+    prepare_run(
         run, spec=to_dict(net), recipe=recipe, about=about, command=command,
         stored=lambda: {"net": (to_dict(read_spec(run)), to_dict(net))},
     )  # fmt: skip
+    warn_of_doubtful_settings(recipe, data)  # of what is not refused
+    return run
 
 
 def storable(options: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +127,7 @@ class OnImages:
             task.verify()
         return task, net
 
-    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Evaluate on the training part too; write weights and model card."""
         task, spec, counts = training.task, self.spec, count(self.spec)
         if training.evaluated is None:  # resumed after its last step, or changed since
@@ -142,9 +141,9 @@ class OnImages:
             "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
             "test_n": test.get("n"), "validation_error": held["error"] if held else None,
             "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
-            "skipped": [*self.data.skipped, *training.skipped],
+            "skipped": [*self.data.skipped, *training.skipped], **account(),
         }  # fmt: skip
-        write_card(work.run, {**result, **account})
+        write_card(work.run, result)
         return result
 
 

@@ -21,7 +21,7 @@ from reslab.qa.settings import SETTINGS, Settings
 from reslab.qa.task import QATask
 from reslab.run import Run
 from reslab.train.checkpoint import write_weights
-from reslab.train.life import Work, train_run
+from reslab.train.life import Account, Work, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
@@ -78,7 +78,7 @@ class OnQuestions:
                     **{part: len(windows.questions) for part, windows in self.parts.items()})  # fmt: skip
         return self.task, net
 
-    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Score the test part with settings from the dev part; write weights, predictions and settings."""
         run, task, spec, rule = work.run, self.task, self.spec, self.reading.rule
         for part in ("validation", "test"):
@@ -95,6 +95,7 @@ class OnQuestions:
             threshold=found.evaluation.threshold, ece=found.after.ece,
         )  # fmt: skip
         run.write_json(SETTINGS, asdict(settings))
+        shared = account()
         net = training.kept
         assert isinstance(net, QANet)
         every, trained = parameters(net)
@@ -106,6 +107,7 @@ class OnQuestions:
             "head": spec.head, "parameters": every, "trained_parameters": trained,
             "head_parameters": parameters(net.head)[0], "frozen_features": bool(task.features),
             "windows": task.examples, "train_error": training.epoch_error, "problems": self.data.report.counts,
+            **shared,
         }  # fmt: skip
 
 

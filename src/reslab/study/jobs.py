@@ -1,5 +1,6 @@
 """Train several nets in parallel, each in its own process: one small net leaves most of a machine idle."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,11 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import Argument, ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet, to_parent
 from reslab.progress.parent import pass_on
 from reslab.train.folder import finished
@@ -76,17 +78,43 @@ def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows:
             raise Interrupted("stopped; run the same command again to resume", asked.asked)
     if failed:
         folder, last, code = failed[0]
-        raise ReslabError(f"{folder.name}: {last or f'the process ended with code {code}'}")
+        raise ReslabError(f"{folder.name}: ", last or f"the process ended with code {code}")
 
 
 def follow(child: "subprocess.Popen[str]", progress: Progress) -> str:
-    """Pass on a child's progress until it ends; returns the last line that was not progress."""
-    last = ""
+    """Pass on a child's progress until it ends; returns its error's sentence, or the last line of something else."""
+    last, said = "", Sentence()
     assert child.stdout is not None
     for line in child.stdout:
         if not pass_on(line, progress):
+            said = heard(line) or said
             last = line.strip() or last
-    return last
+    return said or last
+
+
+def spoken(error: ReslabError) -> str:
+    """An error's sentence as a line of JSON, with its arguments: the parent words them as it words its own."""
+    return json.dumps({"error": [
+        {"name": part.name, **({} if part.value is ... else {"value": part.value})} if isinstance(part, Argument)
+        else part for part in error.sentence.parts
+    ]})  # fmt: skip
+
+
+def heard(line: str) -> Sentence:
+    """The sentence of `spoken`; of any other line an empty one."""
+    try:
+        parts = json.loads(line)["error"]
+        return Sentence(*(arg(part["name"], whole(part.get("value", ...))) if isinstance(part, dict) else part
+                          for part in parts))  # fmt: skip
+    except (ValueError, KeyError, TypeError):
+        return Sentence()
+
+
+def whole(value: Any) -> Any:
+    """An argument's value as it was: JSON has no tuples, and an argument no lists."""
+    if isinstance(value, list):
+        return tuple(map(whole, value))
+    return {key: whole(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def start(folder: Path, device: str) -> "subprocess.Popen[str]":
@@ -113,14 +141,14 @@ def leave_with(parent: int) -> None:
 
 
 def child_main(folder: str, device: str) -> int:
-    """What a child process does: train one folder; an error is the last line it prints."""
+    """What a child process does: train one folder; an error is a line of JSON, as `spoken` makes it."""
     from reslab.images.train import train
 
     display = to_parent()
     try:
         train(folder, device=device, progress=display.row(folder))
     except ReslabError as error:
-        print(error, flush=True)
+        print(spoken(error), flush=True)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

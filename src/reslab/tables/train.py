@@ -26,7 +26,7 @@ from reslab.tables.task import TableTask
 from reslab.tables.training import RULE, Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
-from reslab.train.life import Work, prepare_run, refuse_changed, train_run
+from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import IMAGES_ONLY, Recipe, refuse_images
 from reslab.train.training import Training
 
@@ -216,15 +216,17 @@ class OnTable:
         net = build_table(self.spec)
         return make_task(self.parts, work.recipe, work.device), net
 
-    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Score the test rows, once; write weights and predictions."""
         write_weights(work.run, training.kept, to_dict(self.spec))
         model, kind = model_of(self.parts, self.spec, training), self.parts.target.kind
+        shared = account()
         found = weigh(model, self.data, work.run, progress=work.progress)
         return {
             "net": self.spec.name, "kind": kind, "main": MAIN[kind], **found,
             "parameters": sum(p.numel() for p in training.kept.parameters()), "best": training.best.get("iteration"),
             "validation_error": training.best.get("error"), "problems": list(dict.fromkeys(self.data.report.lines())),
+            **shared,
         }  # fmt: skip
 
 

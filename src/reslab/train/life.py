@@ -24,11 +24,12 @@ from reslab.train.folder import (
 )
 from reslab.train.loop import fit
 from reslab.train.recipe import Recipe, write
-from reslab.train.session import alone, removed_if_failed, session, withdraw
+from reslab.train.session import PREPARED, alone, removed_if_failed, session, withdraw
 from reslab.train.signals import Interrupted
 from reslab.train.task import Task
 from reslab.train.training import Training
 
+Account = Callable[[], dict[str, Any]]
 Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # (stored in the folder, requested now)
 
 
@@ -60,8 +61,12 @@ class Family(Protocol):
     def build(self, work: Work) -> tuple[Task, nn.Module]:
         """The task and the net, from torch's current random state."""
 
-    def finish(self, work: Work, training: Training, account: dict[str, Any]) -> dict[str, Any]:
-        """Evaluate the trained net and write its files; what is returned and `account` together make the result."""
+    def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
+        """The result of the trained net, which is evaluated here, and its files are written.
+
+        `account()` gives what every result records, which belongs in it. It takes the time, once: of images and
+        questions after the evaluation, of tables before the test rows are scored. Other times could not be compared.
+        """
 
 
 def prepare_run(
@@ -79,10 +84,8 @@ def prepare_run(
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored())
         return run
-    if run.folder.is_dir():
-        others = [path.name for path in run.folder.iterdir() if path.name not in made]
-        if not all(map(is_leftover, others)):
-            raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
+    if run.folder.is_dir() and not all(is_leftover(path.name, made) for path in run.folder.iterdir()):
+        raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
     new = [name for name in made if not run.path(name).exists()]
     try:
         run.make()
@@ -96,10 +99,13 @@ def prepare_run(
     return run
 
 
-def is_leftover(name: str) -> bool:
-    """Whether a folder's entry is one that `prepare_run` makes before spec.json: it may have been killed there."""
-    asides = (".recipe.toml.", ".data.json.", ".spec.json.")
-    return name in ("results", "recipe.toml", "data.json") or name.startswith(asides)
+def is_leftover(name: str, made: Sequence[str]) -> bool:
+    """Whether a folder's entry is one that `prepare_run` makes before spec.json: it may have been killed there.
+
+    Such are `made` and the files of every run, whole or still under the temporary name that `sweep` removes.
+    """
+    whole = ("results", *PREPARED, *made)
+    return name in whole or name.startswith(tuple(f".{one}." for one in (*whole, "spec.json")))
 
 
 def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair]) -> None:
@@ -137,7 +143,7 @@ def train_run(
     place = pick_device(device)  # a wrong word is no reason to remove a folder
     family.read(run)
     recipe = read_recipe(run)
-    with alone(run):
+    with alone(run, family.made):
         work = Work(run=run, recipe=recipe, device=place, progress=progress,
                     command=command or first_comment(run))  # fmt: skip
         with removed_if_failed(run, family.made):
@@ -147,9 +153,8 @@ def train_run(
         with session(run, recipe, work.device, made=family.made):
             task, net = family.build(work)
             training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth)
-        shared = account(work, training)
         try:
-            result = {**family.finish(work, training, shared), **shared}
+            result = family.finish(work, training, lambda: account(work, training))
         except KeyboardInterrupt:
             sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
             raise Interrupted(sentence, signal.SIGINT) from None

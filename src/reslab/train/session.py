@@ -12,10 +12,10 @@ from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
 
 ALONE = ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json", "qa.json")  # only we write
+PREPARED = ("recipe.toml", "data.json")  # made before spec.json, with which a folder is a run
 BEFORE = (
     "spec.json",
-    "recipe.toml",
-    "data.json",
+    *PREPARED,
     "env.json",
     "normalize.json",
     "metrics.jsonl",
@@ -25,10 +25,13 @@ BEFORE = (
 
 
 @contextlib.contextmanager
-def alone(run: Run) -> Iterator[None]:
-    """Inside, no other process trains in the folder; temporary files of a killed one are removed."""
+def alone(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
+    """Inside, no other process trains in the folder; temporary files of a killed one are removed.
+
+    `made`: files and folders made in it besides those of every run.
+    """
     with run.lock():
-        sweep(run.folder, ALONE)
+        sweep(run.folder, (*ALONE, *PREPARED, "spec.json", *made))
         yield
 
 
