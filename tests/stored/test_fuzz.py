@@ -4,6 +4,7 @@ The files are real ones, of tests/golden/folders; what is done to them is drawn:
 of other types, keys left out, 3,000 brackets, numbers of 400 digits, half characters.
 """
 
+import io
 import json
 import shutil
 import struct
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +102,12 @@ WAYS: dict[int, list[tuple[Any, ...]]] = {}
 
 def lines(values: Any) -> bytes:
     return b"".join(as_json(one) + b"\n" for one in values) if isinstance(values, list) else as_json(values)
+
+
+def as_saved(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def headed(value: Any, tensors: bytes) -> bytes:
@@ -195,7 +203,7 @@ def parsed(path: Path) -> tuple[Any, Callable[[Any], bytes]]:
         start = 8 + struct.unpack("<Q", data[:8])[0]
         return json.loads(data[8:start]), partial(headed, tensors=data[start:])
     if path.suffix == ".pt":
-        return [], lambda value: path.read_bytes()[: len(as_json(value))]
+        return torch.load(path, weights_only=True), as_saved
     return json.loads(path.read_text()), as_json
 
 
