@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import leap
 
 from reslab.qa.folder import Reading, load, prepare
 from reslab.qa.folder import small as small_encoder
@@ -14,6 +15,7 @@ from reslab.qa.net.net import QASpec
 from reslab.run import Run
 from reslab.train.recipe import Recipe, change
 
+__all__ = ["leap"]
 QUICK = Recipe(
     iterations=6, batch=4, optimizer="adamw", lr=1e-3, schedule="linear", decay_all=False, precision="fp32",
     compile="off", threads=1, checkpoint_seconds=1e9,

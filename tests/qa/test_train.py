@@ -136,6 +136,11 @@ def embedding(net: QANet) -> str:
     return next(name for name, _ in net.named_parameters() if "tokens.weight" in name or "word_embeddings" in name)
 
 
+def test_the_time_of_questions_includes_scoring_them(begin: Begin, tmp_path: Path, leap: Any) -> None:
+    leap("reslab.qa.train.judge", 1000)
+    assert 1000 < learned(begin(tmp_path / "run", iterations=1))["seconds"] < 1100
+
+
 def test_bfloat16_trains(begin: Begin, tmp_path: Path) -> None:
     assert learned(begin(tmp_path / "run", precision="bf16"))["choice"]["precision"] == "bf16"
 

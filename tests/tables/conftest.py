@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clocks import leap
 
 from reslab.run import Run
 from reslab.tables.train import Reading, load, prepare
 from reslab.train.recipe import Recipe, change
 
 SMALL = {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}
+__all__ = ["leap"]
 QUICK = Recipe(
     iterations=12, batch=16, optimizer="adamw", lr=1e-2, schedule="cosine", decay_all=False, validation=0.2,
     evaluate_every=0.5, early_stop=50, precision="fp32", compile="off", threads=1, checkpoint_seconds=1e9,

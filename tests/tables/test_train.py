@@ -194,6 +194,13 @@ def test_killed_while_the_folder_was_being_made(begin: Begin, tmp_path: Path) ->
         assert Run(folder).read_json("spec.json") == whole.read_json("spec.json")
 
 
+def test_the_time_of_a_table_is_that_of_training(begin: Begin, tmp_path: Path, leap: Any) -> None:
+    """Writing the weights is counted; the scores of the test rows and the importance of columns are not."""
+    leap("reslab.tables.train.write_weights", 1000)
+    leap("reslab.tables.train.weigh", 5000)
+    assert 1000 < learned(begin(tmp_path / "run", iterations=1))["seconds"] < 1100
+
+
 def test_a_file_of_test_rows(begin: Begin, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found again from any folder, and all other rows are trained on."""
     other = shutil.copy(file, tmp_path / "test.csv")
