@@ -14,7 +14,7 @@ from reslab.errors import ReslabError
 from reslab.images.data import ImageData
 from reslab.images.train import train
 from reslab.run import Run
-from reslab.study.jobs import child_main
+from reslab.study.jobs import child_main, heard
 from reslab.train import checkpoint
 from reslab.train.checkpoint import write_last
 from reslab.train.signals import Interrupted
@@ -63,7 +63,7 @@ def test_a_full_disk(
     ballast = fill(small_disk, leave=leave)
     before = run.path("last.pt").read_bytes()
     assert child_main(str(run.folder), "cpu") == 1
-    said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
+    said = [sentence for line in capsys.readouterr().out.splitlines() if (sentence := heard(line))]
     assert len(said) == 1
     assert said[0].startswith(f"cannot write {run.folder}")
     assert said[0].endswith("the disk is full; free some space and run the command again "

@@ -11,7 +11,7 @@ import pytest
 
 from reslab.errors import ReslabError, UsageError
 from reslab.report import look, write
-from reslab.report.look.folder import VERBS
+from reslab.report.look.folder import VERBS, has_results
 
 Facts = dict[str, Any]
 MakeLook = Callable[..., Path]
@@ -228,3 +228,8 @@ def test_a_study_shows_its_deepest_twins_from_inside(
     assert [found["href"] for tag, found in page.tags if tag == "a" and "look.html" in found["href"]] == [
         "resnet56-s0/look.html"
     ]
+
+
+def test_a_run_of_a_study_with_an_impossible_name_is_not_looked_at(tmp_path: Path) -> None:
+    """A name of 600 bytes cannot be on a disk: found by damaging study.json."""
+    assert not has_results(tmp_path / ("é" * 300))

@@ -8,6 +8,7 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.report.folder import Facts, dicts, facts, read_events, read_json
 from reslab.report.words import is_number
+from reslab.stored.files import present
 
 VERBS = ("merges", "lesions", "paths", "influence", "readout", "responses", "gradients")
 
@@ -64,7 +65,7 @@ class Look:
 
 def has_results(folder: Path) -> bool:
     """Whether a folder holds results of `reslab look`."""
-    return any((folder / "results" / f"look-{verb}.json").is_file() for verb in VERBS)
+    return any(present(folder / "results" / f"look-{verb}.json") for verb in VERBS)
 
 
 def read_look(folder: Path, *, label: str | None = None) -> Look:

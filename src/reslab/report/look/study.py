@@ -10,6 +10,7 @@ from reslab.report.look.lesions import lesions
 from reslab.report.look.paths import paths
 from reslab.report.look.signal import responses
 from reslab.report.words import is_number, percent
+from reslab.stored.files import present
 
 LEARNED = 50.0  # % of training error: a plain net above it has not learned, so its lesions show nothing
 
@@ -27,7 +28,7 @@ def look_inside(folder: Path, runs: Sequence[Facts]) -> Facts | None:
     if not sections:
         return None
     pages = [{"label": look.label, "href": f"{look.folder.name}/look.html"} for look in all_of_one_seed
-             if (look.folder / "look.html").is_file()]  # fmt: skip
+             if present(look.folder / "look.html")]  # fmt: skip
     return {"names": [look.label for look in looks], "seed": pair[0].get("seed"), "sections": sections, "pages": pages,
             "why": why(runs, pair), "n": facts(looks[0]["lesions"]).get("n")}  # fmt: skip
 
