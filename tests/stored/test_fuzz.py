@@ -37,7 +37,7 @@ from reslab.train.checkpoint import read_last
 from reslab.train.recipe import read
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
-FAST, FEW, SLOW = 200, 50, 5000
+FAST, FEW, SLOW = 200, 25, 5000
 ASKED = (
     "recipe", "spec of images", "spec of questions", "spec of tables", "metrics", "study", "results of images",
     "results of questions", "results of tables", "head of weights",

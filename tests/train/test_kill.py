@@ -82,7 +82,7 @@ def line_of(process: "subprocess.Popen[str]", start: str) -> str:
 
 def test_killed_three_times(images: ImageData, pngs: Path, tmp_path: Path, same_end: Any) -> None:
     """A child reports five times per second."""
-    whole, broken = pair(tmp_path, images, pngs, iterations=600, evaluate_every=5)
+    whole, broken = pair(tmp_path, images, pngs, iterations=400, evaluate_every=20)
     train(whole.folder, data=images, device="cpu")
     chance = random.Random(0)
     for lines in (1, 2, 3):
