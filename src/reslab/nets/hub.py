@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import need
 
 PART = r"\w([\w.-]*\w)?"
 HUB_NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
@@ -118,3 +119,17 @@ def quiet(transformers: Any) -> Iterator[None]:
         hub.setLevel(before)
         if bars:
             talk.enable_progress_bar()
+
+
+def hub_data_set(name: str) -> Any:
+    """The splits of a data set on the hub, by name. Raises UsageError for no name or without the extra `data`.
+
+    Raises ReslabError if it cannot be loaded.
+    """
+    hub_name(name)
+    datasets = need("datasets", extra="data", why=f"hf:{name}")
+    announce(name, here=data_set_in_cache(datasets, name))
+    try:
+        return datasets.load_dataset(name)
+    except Exception as error:  # Hub, network, file system: `datasets` raises nearly anything
+        raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error

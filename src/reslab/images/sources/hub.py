@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, first_line
-from reslab.extras import need
+from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, assemble
 from reslab.images.sources.encoded import HubCells, Rows
 from reslab.images.sources.parquet import IMAGE_NAMES, LABEL_NAMES, classes_of, labels_of
-from reslab.nets.hub import announce, data_set_in_cache, hub_name
+from reslab.nets.hub import hub_data_set
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -18,13 +17,7 @@ def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
 
     Raises UsageError if it holds no labeled images, ReslabError if it cannot be loaded.
     """
-    hub_name(name)
-    datasets = need("datasets", extra="data", why=f"hf:{name}")
-    announce(name, here=data_set_in_cache(datasets, name))
-    try:
-        splits = datasets.load_dataset(name)
-    except Exception as error:  # Hub, network, file system: `datasets` raises nearly anything
-        raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error
+    splits = hub_data_set(name)
     if "train" not in splits:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
     image, label, names = _columns(splits["train"].features, name)

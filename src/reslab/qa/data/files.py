@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from reslab.errors import ReslabError, UsageError, first_line, nearest
 from reslab.extras import need
-from reslab.nets.hub import announce, data_set_in_cache, hub_name
+from reslab.nets.hub import hub_data_set
 from reslab.stored.files import CORRECT, parse_json
 
 FORMS = (".json", ".jsonl", ".parquet")
@@ -107,13 +107,7 @@ def hub(name: str) -> dict[str, Iterable[Record]]:
 
     Raises UsageError for one of another format, ReslabError if it cannot be loaded.
     """
-    hub_name(name)
-    datasets = need("datasets", extra="data", why=f"hf:{name}")
-    announce(name, here=data_set_in_cache(datasets, name))
-    try:
-        splits = datasets.load_dataset(name)
-    except Exception as error:  # hub, network, file system: `datasets` raises nearly anything
-        raise ReslabError(f"could not load the data set hf:{name}: {first_line(error)}") from error
+    splits = hub_data_set(name)
     for split in splits:
         lacking(splits[split].column_names, f"hf:{name}", splits[split].column_names)
 
