@@ -61,6 +61,7 @@ class Merge(TypedDict, total=False):
     shape: list[Whole]
     depth: Count
     parent: Whole | None
+    sides: list[Whole]
     params: Number
     macs: Number
     shortcut_params: Number

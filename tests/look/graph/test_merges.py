@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import reslab
 from reslab.errors import UsageError
 from reslab.look import Merge, find, intervene, silence
+from reslab.look.graph.forks import SKIP
 
 WIDTH, BATCH = 4, 3
 PARAMS, MACS = WIDTH * WIDTH + WIDTH, BATCH * WIDTH * WIDTH  # of one of the toys' linear layers
@@ -571,3 +572,21 @@ def test_the_list_is_plain_data() -> None:
     assert merges[:1] == (merges[0],)
     assert merges.as_dict()["merges"][0]["out"] == {"path": "", "count": 0}
     assert merges.model == "Block"
+
+
+@pytest.mark.parametrize(
+    ("forward", "sides"),
+    [
+        (lambda m, x: x + m.f(x).relu() + (lambda y: y + m.h(y).tanh())(m.g(x)), [(1,), ()]),
+        (lambda m, x: x + (lambda y: y + m.h(y).tanh())(m.g(x)) * 2 + m.f(x).relu(), [(0,), ()]),
+        (lambda m, x: (lambda y: x + m.f(y).relu() + m.g(y))(m.h(x) + m.h(m.h(x)).tanh()), [(0, 1), ()]),
+        (lambda m, x: (lambda y: m.g(y + y.tanh() @ m.g.weight))(x) + m.h(m.f(m.g(x).relu()).relu()), [(SKIP,), ()]),
+        (lambda m, x: x + m.f(x), [()]),
+    ],
+    ids=["second", "first", "both", "skip", "none"],
+)
+def test_on_which_sides_of_its_parent_a_merge_lies(forward: Callable[[Toy, Tensor], Any], sides: list[tuple]) -> None:
+    """The parent's branches are numbered in the order in which they are added; an inner merge may lie in several."""
+    merges = find(Toy(forward), example())
+    assert [merge.sides for merge in merges] == sides
+    assert [merge.parent for merge in merges] == [1, None][-len(merges) :]
