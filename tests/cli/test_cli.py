@@ -67,7 +67,7 @@ def test_train_eval_report_and_again(capsys: pytest.CaptureFixture[str], own_fol
     result = json.loads(capsys.readouterr().out)
     folder = own_folder / "runs" / "digits-resnet8-digits-s0"
     assert result["iterations"] == 6
-    assert (folder / "report.html").stat().st_size > 100_000
+    assert (folder / "report.html").stat().st_size > 20_000  # its figures' numbers, styles and words
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     assert main(TRAIN) == 0
     assert "nothing to do" in capsys.readouterr().out

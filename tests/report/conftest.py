@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,15 +167,18 @@ class Tab:
         self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
         self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
         self.page.on("request", lambda r: self.seen(r.url))
-        self.opened = ""
+        self.allowed: set[str] = set()
 
     def seen(self, url: str) -> None:
-        if url != self.opened and not url.startswith("data:"):
+        if url not in self.allowed and not url.startswith("data:"):
             self.noise.append(f"request: {url}")
 
     def open(self, path: Path) -> Any:
-        self.opened = path.as_uri()
-        self.page.goto(self.opened)
+        """Open a page, which may load only itself and the script beside it, and wait until its figures stand."""
+        script = re.search(r'<script src="((?:\.\./)?reslab-plotly-[\d.]+\.js)">', path.read_text(errors="replace"))
+        self.allowed = {path.as_uri(), (path.parent / script[1]).resolve().as_uri() if script else ""}
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html.ready", state="attached")
         return self.page
 
 

@@ -1,13 +1,14 @@
 """The page in a browser: drawn, silent, offline, and readable on a phone and in the dark."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reslab.report import write, write_many
+from reslab.report import library, write, write_many
 
 pytestmark = pytest.mark.browser
 DARK_BACKGROUND = "rgb(23, 24, 26)"
@@ -42,6 +43,22 @@ def test_run_pages_are_drawn_in_silence(tab: Callable[..., Any], make_run: Calla
     assert page.locator("#figure-confusion th").nth(2).inner_text() == "<b>bold</b>"
     assert drawn(one.open(write_many(folders, out=tmp_path / "both.html"))) == [True]
     assert one.noise == []
+
+
+def test_a_page_sent_alone_is_whole_or_lists_its_numbers(
+    tab: Callable[..., Any], study_folder: Path, tmp_path: Path
+) -> None:
+    """A single file draws its figures; any other names the script that it lacks and shows every figure's numbers."""
+    (tmp_path / "sent").mkdir()
+    one = tab(viewport={"width": 390, "height": 740})
+    whole = shutil.move(write(study_folder, single_file=True), tmp_path / "sent" / "whole.html")
+    assert drawn(one.open(Path(whole))) == [True] * 4
+    assert one.noise == []
+    page = one.open(Path(shutil.move(write(study_folder), tmp_path / "sent" / "part.html")))
+    assert page.locator(".missing").inner_text().startswith(f"The figures are not drawn: they need {library.name()},")
+    assert not page.locator(".plots").first.is_visible()
+    assert page.locator("#figure-depth table").nth(1).locator("tbody tr").count() == 4  # its depths
+    assert page.evaluate(WIDTHS) == [390, 390]
 
 
 def test_class_bars_carry_their_own_names(tab: Callable[..., Any], make_run: Callable[..., Path]) -> None:

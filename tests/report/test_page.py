@@ -1,5 +1,7 @@
 """The page as a file: whole, small, harmless, and true to what was stored."""
 
+import base64
+import gzip
 import json
 import re
 import subprocess
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from reslab.errors import ReslabError, UsageError
-from reslab.report import write, write_many
+from reslab.report import library, write, write_many
 
 MakeRun = Callable[..., Path]
 
@@ -54,9 +56,9 @@ def run_page(make_run: MakeRun) -> Page:
     return Page(write(make_run()))
 
 
-def test_page_lies_in_the_folder_and_nothing_else_is_left(study_folder: Path) -> None:
+def test_page_lies_in_the_folder_beside_its_script_and_nothing_else_is_left(study_folder: Path) -> None:
     assert write(study_folder) == study_folder / "report.html"
-    assert sorted(p.name for p in study_folder.iterdir()) == ["report.html", "study.json"]
+    assert sorted(p.name for p in study_folder.iterdir()) == ["report.html", library.name(), "study.json"]
 
 
 def test_page_goes_where_out_says(study_folder: Path, tmp_path: Path) -> None:
@@ -86,16 +88,50 @@ def test_a_page_that_cannot_be_written_is_a_sentence(study_folder: Path, tmp_pat
     assert sorted(p.name for p in study_folder.iterdir()) == ["study.json"]
 
 
-def test_plotly_is_there_once_and_the_page_stays_under_6_mb(study_folder: Path) -> None:
-    page = write(study_folder)
-    assert page.stat().st_size < 6_000_000
-    assert page.read_text(encoding="utf-8").count("* plotly.js v") == 1
+def test_the_pages_of_a_study_share_one_script_and_are_small(study_folder: Path, make_run: MakeRun) -> None:
+    """4.9 MB each before: the study, two of its runs, and a run elsewhere, which has a script of its own."""
+    inside = [make_run(f"{study_folder.name}/plain20-s{seed}") for seed in (0, 1)]
+    elsewhere = make_run("elsewhere")
+    for folder in (study_folder, *inside, elsewhere):
+        page = write(folder)
+        script = next(a["src"] for tag, a in Page(page).tags if tag == "script" and "src" in a)
+        home = elsewhere if folder == elsewhere else study_folder
+        assert (page.parent / script).resolve() == home / library.name()
+        assert page.stat().st_size < 500_000
+        assert "* plotly.js v" not in page.read_text(encoding="utf-8")
+    there = [path.parent for path in study_folder.parent.rglob("*.js")]
+    assert sorted(there) == [study_folder, elsewhere]
+    assert (study_folder / library.name()).read_text(encoding="utf-8").count("* plotly.js v") == 1
+
+
+def test_a_page_to_send_holds_its_script_and_stays_under_2_2_mb(study_folder: Path, tmp_path: Path) -> None:
+    asked, out = write(study_folder, single_file=True), write(study_folder, out=tmp_path / "page.html")
+    assert list(tmp_path.rglob("*.js")) == []
+    for page in (asked, out):
+        packed = re.search(r'<script type="text/plain" id="plotly">([^<]*)</script>', page.read_text(encoding="utf-8"))
+        assert packed is not None
+        assert gzip.decompress(base64.b64decode(packed[1])).count(b"* plotly.js v") == 1
+        assert page.stat().st_size < 2_200_000
+    beside = write(study_folder, out=tmp_path / "page.html", single_file=False)
+    assert beside.stat().st_size < 500_000
+    assert (tmp_path / library.name()).is_file()
+
+
+@pytest.mark.parametrize("there", ["damaged", "a link"])
+def test_another_script_of_the_name_is_replaced(there: str, study_folder: Path, tmp_path: Path) -> None:
+    """A folder from a stranger may bring one, or a link to a file that is not to be written to."""
+    script, other = study_folder / library.name(), tmp_path / "other.txt"
+    other.write_text("alert(1)")
+    script.symlink_to(other) if there == "a link" else script.write_text("alert(1)")
+    write(study_folder)
+    assert script.read_bytes() == library.source()
+    assert (script.is_symlink(), other.read_text()) == (False, "alert(1)")
 
 
 def test_nothing_is_loaded_from_elsewhere(study_folder: Path, make_run: MakeRun) -> None:
-    for page in (Page(write(study_folder)), Page(write(make_run()))):
+    for page in (Page(write(study_folder)), Page(write(make_run())), Page(write(study_folder, single_file=True))):
         loads = [a[k] for tag, a in page.tags if tag != "a" for k in ("src", "href", "data", "action") if k in a]
-        assert loads == ["data:,"]
+        assert loads in (["data:,"], ["data:,", library.name()])
         policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
         assert "default-src 'none'" in policy
         assert "http" not in policy
@@ -214,7 +250,7 @@ def test_user_text_cannot_break_out(make_run: MakeRun, study_folder: Path, study
 def test_a_thousand_classes_keep_the_page_small(make_run: MakeRun) -> None:
     path = write(make_run(classes=[f"class {i}" for i in range(1000)]))
     page = Page(path)
-    assert path.stat().st_size < 6_000_000
+    assert path.stat().st_size < 500_000
     assert "classes" not in page.figures
     assert "The 20 hardest classes" in page.text
     matrix = page.figures["confusion"][0]

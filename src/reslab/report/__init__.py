@@ -1,5 +1,5 @@
-"""Draw stored measurements as one self-contained HTML page. Nothing is measured here."""
+"""Draw stored measurements as one HTML page. Nothing is measured here."""
 
-from reslab.report.page import write, write_many
+from reslab.report.page import write, write_look, write_many
 
-__all__ = ["write", "write_many"]
+__all__ = ["write", "write_look", "write_many"]

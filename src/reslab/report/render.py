@@ -1,4 +1,4 @@
-"""Fill a page's template, include the plotting library, and write the page atomically."""
+"""Fill a page's template and write the page atomically."""
 
 import os
 from functools import cache
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UsageError, arg
-from reslab.report import words
+from reslab.report import library, words
 from reslab.report.figures import scores
 from reslab.run import write_aside
 from reslab.stored.files import named, read_bytes
@@ -35,16 +35,23 @@ def _environment() -> Any:
     return environment
 
 
-def render(page: dict[str, Any]) -> str:
-    """The page as HTML, with the figures' data and the library that draws them."""
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
+def draw(page: dict[str, Any], place: Path, *, home: Path | None, single_file: bool | None) -> Path:
+    """Write a page to `place`, which is from `target`; returns it.
 
+    Pages in `home`, the folder they are about, share one script beside them unless `single_file`. A page anywhere else
+    is a single file unless `single_file` is False, for it has left the others.
+    """
+    if single_file is None:
+        single_file = home is None or place.resolve().parent != home.resolve()
+    return save(render(page, script=None if single_file else library.shared(place)), place)
+
+
+def render(page: dict[str, Any], *, script: str | None = None) -> str:
+    """The page as HTML, with the figures' data. `script`: URL of the library that draws them; None: it is included."""
     plots = {name: figure["plots"] for name, figure in page["figures"].items()}
-    library = Markup(get_plotlyjs().replace("</script", "<\\/script"))
-    return str(
-        _environment().get_template(page["template"]).render(page, plots=plots, plotly=library, version=__version__)
-    )
+    packed = "" if script else library.packed()
+    template = _environment().get_template(page["template"])
+    return str(template.render(page, plots=plots, script=script, packed=packed, version=__version__))
 
 
 def target(out: Path | str | None, default: Path) -> Path:

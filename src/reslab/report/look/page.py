@@ -13,7 +13,7 @@ from reslab.report.look.blocks import common as common_path
 from reslab.report.look.folder import Look, read_looks
 from reslab.report.look.network import network
 from reslab.report.look.words import Metric, large, several
-from reslab.report.render import render, save, target
+from reslab.report.render import draw, target
 
 LISTED = 3  # blocks named in the headline
 SECTIONS = (
@@ -27,19 +27,20 @@ SECTIONS = (
 )
 
 
-def write(folders: Path | Sequence[Path], *, out: Path | None = None) -> Path:
-    """Draw the results of `reslab look` in a folder as one self-contained page, by default `<folder>/look.html`.
+def write(folders: Path | Sequence[Path], *, out: Path | None = None, single_file: bool | None = None) -> Path:
+    """Draw the results of `reslab look` in a folder as one page, by default `<folder>/look.html`.
 
-    Several folders are drawn side by side, by default as look.html in the current folder. Returns the path of the
-    page. Raises UsageError for a folder without results and for an existing file that is not a page of reslab,
-    ReslabError if a file is damaged or the page cannot be written.
+    Several folders are drawn side by side, by default as look.html in the current folder. `single_file` as for
+    `reslab.report.write`. Returns the path of the page. Raises UsageError for a folder without results and for an
+    existing file that is not a page of reslab, ReslabError if a file is damaged or the page cannot be written.
     """
     many = [folders] if isinstance(folders, str | Path) else list(folders)
     if not many:
         raise UsageError("no folders to draw: name at least one")
     chosen = [Path(folder) for folder in many]
     place = target(out, chosen[0] / "look.html" if len(chosen) == 1 else Path("look.html"))
-    return save(render(page_of(chosen)), place)
+    home = chosen[0] if len(chosen) == 1 else None
+    return draw(page_of(chosen), place, home=home, single_file=single_file)
 
 
 def page_of(folders: Sequence[Path]) -> Facts:

@@ -133,10 +133,33 @@
       }));
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  matchMedia("(max-width: 46rem)").addEventListener("change", draw);
-  const printing = (on) => () => { root.classList.toggle("printing", on); draw(); };
-  addEventListener("beforeprint", printing(true));
-  addEventListener("afterprint", printing(false));
-  draw();
+  // A page that is sent alone has the library packed inside; any other has loaded it from beside itself, or lacks it.
+  async function library() {
+    const packed = document.getElementById("plotly");
+    if (!packed) return;
+    const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
+    const script = document.createElement("script");
+    script.textContent = await new Response(
+      new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+    document.head.append(script);
+  }
+
+  // Without the library the page still has every number: the tables stand in the figures' places.
+  function list() {
+    root.classList.add("undrawn");
+    document.querySelector(".missing").hidden = !Object.keys(figures).length;
+    for (const details of document.querySelectorAll("figure details")) details.open = true;
+  }
+
+  function start() {
+    if (typeof Plotly === "undefined") return list();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    matchMedia("(max-width: 46rem)").addEventListener("change", draw);
+    const printing = (on) => () => { root.classList.toggle("printing", on); draw(); };
+    addEventListener("beforeprint", printing(true));
+    addEventListener("afterprint", printing(false));
+    draw();
+  }
+
+  library().catch(console.error).then(start).finally(() => root.classList.add("ready"));
 })();
