@@ -125,6 +125,74 @@ def test_scikit_learn_s_tools(flats: Any, large: Any) -> None:
     assert calibrated.predict_proba(frame).sum(axis=1) == pytest.approx(1)
 
 
+def test_a_search_reaches_into_the_sizes(flats: Any, large: Any) -> None:
+    rows = np.array([list(row) for row in zip(*flats.values(), strict=True)], dtype=object)
+    model = classifier()
+    search = GridSearchCV(model, {"sizes__depth": [1, 3], "recipe__lr": [1e-2]}, cv=2, error_score="raise")
+    search.fit(rows, large)
+    best = search.best_params_["sizes__depth"]
+    assert search.best_estimator_.spec_.depth == best
+    assert search.best_estimator_.sizes == {**FAST["sizes"], "depth": best}
+    assert model.sizes is FAST["sizes"]  # neither copied nor changed
+    piped = make_pipeline(classifier()).set_params(residualclassifier__sizes__depth=5)
+    assert piped[0].get_params()["sizes__depth"] == 5
+    assert piped.get_params()["residualclassifier__sizes__width"] == 8
+    bare = ResidualClassifier().set_params(sizes__depth=1, sizes={"width": 4}, kinds__size="number")
+    assert (bare.sizes, bare.kinds) == ({"width": 4, "depth": 1}, {"size": "number"})
+    again = clone(bare)
+    assert again.get_params() == bare.get_params()
+    assert again.set_params(**bare.get_params()).get_params() == bare.get_params()
+    for params, sentence in (
+        ({"recipe": "tables", "recipe__lr": 1}, "'recipe__lr' cannot be set, because recipe is 'tables'"),
+        ({"net__depth": 1}, "'str' object has no attribute 'set_params'"), ({"siz": 1}, "Invalid parameter 'siz'"),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, AttributeError), match=sentence):
+            ResidualClassifier().set_params(**params)
+    with pytest.raises(UsageError, match="ResidualRegressor has no parameter 'class_weight'"):
+        ResidualRegressor().set_params(class_weight__yes=2)
+    with pytest.raises(UsageError, match="no size named 'widht'; did you mean 'width'"):
+        classifier().set_params(sizes__widht=3).fit(flats, large)
+
+
+def test_sample_weights(flats: Any, large: Any, tmp_path: Path) -> None:
+    n = len(large)
+    plain = classifier().fit(flats, large)
+    for even in (np.ones(n), [3] * n):  # equal weights change nothing
+        same(classifier().fit(flats, large, even), plain, flats)
+    some, two = np.arange(n) % 4 > 0, {name: flats[name] for name in ("size", "lift")}
+    fewer = {name: [value for value, kept in zip(column, some, strict=True) if kept] for name, column in two.items()}
+    same(classifier().fit(two, large, sample_weight=some), classifier().fit(fewer, large[some]), two)
+    heavy = 1 + np.arange(n) % 3
+    found = classifier(folder=tmp_path / "run").fit(flats, large, heavy)
+    assert not np.array_equal(found.predict_proba(flats), plain.predict_proba(flats))
+    same(classifier().fit(flats, large, 7 * heavy), found, flats)  # only their ratios count
+    with pytest.raises(UsageError, match="different settings"):
+        classifier(folder=tmp_path / "run").fit(flats, large, heavy[::-1])
+    assert found.score(flats, large, large == "yes") == (found.predict(flats) == large)[large == "yes"].mean()
+    regressor = ResidualRegressor(**FAST).fit(two, np.sin(np.arange(n)), heavy)
+    assert np.isfinite(regressor.predict(two)).all()
+
+
+def test_heavy_rows_win(flats: Any) -> None:
+    """Where the columns tell nothing, the class of larger total weight is named, though it has fewer rows."""
+    y, X = np.array(["rare"] * 12 + ["often"] * 48), {"a": [0.0, 1.0] * 30, "b": [0, 1, 2] * 20}
+    model = classifier(recipe={"epochs": 20, "lr": 1e-2}, validation=0)
+    assert (model.fit(X, y).predict(X) == "rare").mean() < 0.5
+    assert (model.fit(X, y, np.where(y == "rare", 20, 1)).predict(X) == "rare").mean() > 0.5
+    both = classifier(recipe={"epochs": 20, "lr": 1e-2}, validation=0, class_weight="balanced")
+    assert both.fit(X, y, np.where(y == "rare", 20, 1)).predict_proba(X)[:, 1].mean() > 0.8
+
+
+@pytest.mark.parametrize(("weights", "sentence"), [
+    ([1.0] * 5, "sample_weight.shape == "), ([-1.0, *[1.0] * 59], "Negative values"), ([float("nan")] * 60, "NaN"),
+    (np.ones((60, 2)), "Sample weights must be 1D"), ([0.0] * 60, "non-zero"),
+    ([1.0, *[0.0] * 59], "above 0 in 1 of 60 rows"),
+])  # fmt: skip
+def test_odd_sample_weights_are_refused(weights: Any, sentence: str, flats: Any, large: Any) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        classifier().fit(flats, large, weights)
+
+
 def test_a_pickle_holds_no_net(flats: Any, large: Any, tmp_path: Path) -> None:
     found = classifier(members=2).fit(flats, large)
     data = pickle.dumps(found)

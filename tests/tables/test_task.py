@@ -18,13 +18,16 @@ from reslab.train.tune import Choice
 CPU = torch.device("cpu")
 
 
-def task(y: Any, *, kind: Any = "classes", weights: Any = None, part: str = "train", **changes: Any) -> TableTask:
+def task(
+    y: Any, *, kind: Any = "classes", weights: Any = None, part: str = "train", heavy: Any = None, **changes: Any
+) -> TableTask:
     frame = read_frame({"a": np.arange(len(y)) / 7})
     recipe = Recipe(**{"iterations": 1, "batch": 4, **changes})
     table = TableEncoder.fit(frame).transform(frame)
     weights = None if weights is None else torch.tensor(weights)
+    rows = None if heavy is None else {"train": torch.tensor(heavy), part: torch.tensor(heavy)}
     return TableTask({"train": table, part: table}, {"train": torch.tensor(y), part: torch.tensor(y)}, recipe, CPU,
-                     kind=kind, weights=weights)  # fmt: skip
+                     kind=kind, weights=weights, row_weights=rows)  # fmt: skip
 
 
 class Says(torch.nn.Module):
@@ -114,3 +117,28 @@ def test_a_row_s_outputs_do_not_depend_on_its_neighbors() -> None:
     for rows in ([5], [99, 0, 5], draws.permutation(100)[:TILE], draws.permutation(100)[: TILE + 1]):
         some = outputs(net, encoder.transform(frame.take(np.array(rows))), device=CPU, choice=Choice())
         assert torch.equal(some, whole[torch.as_tensor(np.array(rows))])
+
+
+@pytest.mark.parametrize(("kind", "y", "out", "weights"), [
+    ("classes", [0, 1, 1], [[0.3, 1.0], [2.0, -1.0], [0.0, 0.5]], None),
+    ("classes", [0, 1, 1], [[0.3, 1.0], [2.0, -1.0], [0.0, 0.5]], [0.5, 3.0]),
+    ("labels", [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]], [[0.3, 1.0], [2.0, -1.0], [0.0, 0.5]], None),
+    ("numbers", [[0.5], [-1.0], [2.0]], [[0.3], [2.0], [0.0]], None),
+])  # fmt: skip
+def test_a_row_of_weight_2_is_two_rows(kind: Any, y: Any, out: Any, weights: Any) -> None:
+    """The loss of a batch of all rows, the training error, and both of a validation part."""
+    n, twice = 3, [0, 1, 1, 2]
+    heavy = [n * w / 4 for w in (1.0, 2.0, 1.0)]  # of mean 1, as training has them
+    how: dict[str, Any] = {"kind": kind, "weights": weights, "part": "validation"}
+    weighed, repeated = task(y, heavy=heavy, **how), task([y[k] for k in twice], **how)
+    given, copied = torch.tensor(out), torch.tensor([out[k] for k in twice])
+    (batch,), (plain,) = ([next(iter(one.batches(0, 1)))] for one in (weighed, repeated))
+    whole, both = weighed.targets["train"], repeated.targets["train"]
+    assert weighed.loss(given, whole).item() == pytest.approx(repeated.loss(copied, both).item())
+    assert weighed.wrong(given, whole).item() / n == pytest.approx(repeated.wrong(copied, both).item() / 4)
+    assert (batch.y.shape[1], len(plain.y)) == (plain.y.view(len(plain.y), -1).shape[1] + 1, 4)
+    found = weighed.evaluate(Says(out), "validation", Choice())
+    wanted = repeated.evaluate(Says([out[k] for k in (0, 1, 1, 2)]), "validation", Choice())
+    assert found is not None
+    assert wanted is not None
+    assert (found["error"], found["loss"]) == pytest.approx((wanted["error"], wanted["loss"]))

@@ -14,30 +14,28 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from reslab.errors import Sentence, UsageError, arg
+from reslab.errors import UsageError
 from reslab.progress import Progress, shown, silent
 from reslab.run import MEMBERS, Run
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
-from reslab.tables.fit_context import ABOUT, check_words, rule_of, start_or_resume, train_or_leave, untouched
-from reslab.tables.inputs import read_table, read_target
-from reslab.tables.model import TableModel, write_member
-from reslab.tables.net.spec import to_dict
-from reslab.tables.split import tell_copies, tell_joined
-from reslab.tables.state import from_state, to_state
-from reslab.tables.training import (
-    FEW,
-    ClassWeight,
-    Parts,
-    batch_for,
-    fingerprint,
-    make_parts,
-    model_of,
-    set_aside,
-    spec_of,
+from reslab.tables.fit_context import (
+    ABOUT,
+    check_words,
+    recipe_of,
+    start_or_resume,
+    train_or_leave,
+    untouched,
 )
+from reslab.tables.fit_parts import Fitted, cut
+from reslab.tables.inputs import read_table, read_target, read_weights
+from reslab.tables.model import TableModel, write_member
+from reslab.tables.nested import inner_params, is_inner, set_inner
+from reslab.tables.net.spec import to_dict
+from reslab.tables.state import from_state, to_state
+from reslab.tables.training import ClassWeight, Parts, fingerprint, model_of, spec_of
 from reslab.train.folder import configure, pick_device
-from reslab.train.recipe import IMAGES_ONLY, Recipe, change, read, refuse_images
+from reslab.train.recipe import Recipe
 from reslab.train.session import alone
 
 DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickled
@@ -46,10 +44,11 @@ DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickle
 class TableEstimator(BaseEstimator):
     """The common base of classifier and regressor; ResidualClassifier explains the parameters."""
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on the rows of X (N, F): a pandas, polars or pyarrow table, an array, or a mapping of columns.
 
-        y: classes of any type, an indicator matrix of labels, or numbers. Global random states do not change.
+        y: classes of any type, an indicator matrix of labels, or numbers. sample_weight (N,): a row of weight 2 counts
+        as two in the loss and in early stopping, a row of weight 0 is left out. Global random states do not change.
         Raises UsageError, a ValueError, for invalid data, naming the column or the row; KeyboardInterrupt on Ctrl-C,
         SystemExit on SIGTERM.
         """
@@ -61,15 +60,32 @@ class TableEstimator(BaseEstimator):
         if len(frame) < 2:
             raise UsageError("X has n_samples=1, which is not enough to train on")
         values, seed = read_target(y, len(frame)), self.seed()
+        rows, heavy = read_weights(sample_weight, len(frame))
+        if len(rows) < len(frame):
+            frame, values = frame.take(rows), values[rows]
         place = pick_device(self.device)
         with untouched(place):
             self.target_ = self.find_target(values)
             with self.showing(0) as progress:
-                parts = self.cut(frame, values, seed, place, progress, report)
+                parts = self.cut(frame, values, seed, place, progress, report, heavy)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
         self.fit_problems_ = report.warn(stacklevel=3)
         self.problems_ = list(self.fit_problems_)
+        return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name; `deep`: also each value of the dicts among them, as sizes__depth."""
+        found: dict[str, Any] = super().get_params(deep=deep)
+        return {**found, **inner_params(found)} if deep else found
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; sizes__depth=2 sets the depth alone, so GridSearchCV(model, {"sizes__depth": [1, 2]}) works.
+
+        Raises UsageError, a ValueError, if such an outer parameter is no dict.
+        """
+        super().set_params(**{key: value for key, value in params.items() if not is_inner(key)})
+        set_inner(self, {key: value for key, value in params.items() if is_inner(key)})
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -100,44 +116,14 @@ class TableEstimator(BaseEstimator):
 
     def cut(
         self, frame: Frame, y: np.ndarray, seed: int, place: torch.device, progress: Progress,
-        report: Report | None = None,
+        report: Report | None = None, heavy: np.ndarray | None = None,
     ) -> Parts:  # fmt: skip
-        """Training and validation parts, encoded for the net."""
-        values, rows = self.target_.encode(y), {"train": np.arange(len(frame))}
-        groups = values if self.target_.kind == "classes" else None
-        if report is not None:
-            tell_joined(y, "y", report, cure="make columns of 0 and 1 of them, as MultiLabelBinarizer does")
-            skipped = [name for name, kind in (self.kinds or {}).items() if kind == "skip" and name in frame.names]
-            tell_copies(frame.without(*skipped), y, groups, report)
-        if self.validation and len(frame) >= FEW:
-            cure = Sentence("give more rows, or set ", arg("validation", 0))
-            rows["train"], rows["validation"] = set_aside(
-                len(frame), self.validation, seed=seed, groups=groups, cure=cure,
-                rule=rule_of(None if self.folder is None else self.run_of(0)),
-            )  # fmt: skip
-        frames = {part: frame.take(some) for part, some in rows.items()}
-        targets = {part: values[some] for part, some in rows.items()}
-        weight = getattr(self, "class_weight", None)
-        return make_parts(
-            frames, targets, target=self.target_, kinds=self.kinds, class_weight=weight, text=self.text, device=place,
-            progress=progress, report=report,
-        )  # fmt: skip
+        """Training and validation parts, encoded for the net. heavy (N,): weights of the rows."""
+        return cut(self, Fitted(frame=frame, y=y, target=self.target_, heavy=heavy), seed=seed, device=place,
+                   progress=progress, report=report)  # fmt: skip
 
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:
-        """The recipe; unless it sets the batch, `batch_for` chooses one."""
-        changes = dict(self.recipe) if isinstance(self.recipe, Mapping) else {}
-        for key, instead in (("seed", "random_state"), ("validation", "validation")):
-            if key in changes:
-                raise UsageError(f"{key} cannot be set in the recipe here; use the estimator's {instead}")
-        named = isinstance(self.recipe, str | Path)
-        recipe = read(self.recipe if named else "tables")
-        if "batch" not in changes and not named:
-            changes["batch"] = batch_for(len(parts.tables["train"]), recipe.batch)
-        if "validation" not in parts.tables:
-            changes["early_stop"] = 0
-        recipe = change(recipe, seed=seed, **changes)
-        refuse_images(recipe, IMAGES_ONLY)
-        return recipe
+        return recipe_of(self, parts, seed)
 
     def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
         """Train the members one after another, in `folder` or in a temporary folder."""
@@ -212,8 +198,9 @@ class ResidualClassifier(ClassifierMixin, TableEstimator):
     too; also needed to predict. validation: share of the rows for early stopping; fewer than 40 rows are all trained
     on, to the end. class_weight: "balanced", or a weight per class. members: number of nets, with different seeds,
     whose predictions are averaged. folder: the run folder, from which an interrupted fit is resumed. device: auto, cpu,
-    cuda, mps. random_state: an integer makes training reproducible. verbose: show progress on standard error. Sample
-    weights are not supported. Problems of a table are warned about at fit and predict and stored in `problems_`.
+    cuda, mps. random_state: an integer makes training reproducible. verbose: show progress on standard error. Problems
+    of a table are warned about at fit and predict and stored in `problems_`. Searches reach into sizes, recipe, kinds
+    and class_weight: GridSearchCV(model, {"sizes__depth": [1, 2]}).
     """
 
     def __init__(

@@ -15,8 +15,8 @@ from reslab.errors import UsageError, arg
 from reslab.progress import Progress
 from reslab.run import Run
 from reslab.tables.net.spec import TableSpec
-from reslab.tables.training import RULE, Parts, train_net
-from reslab.train.recipe import Recipe
+from reslab.tables.training import RULE, Parts, batch_for, train_net
+from reslab.train.recipe import IMAGES_ONLY, Recipe, change, read, refuse_images
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
 
@@ -38,6 +38,23 @@ def check_words(estimator: Any) -> None:
     part = estimator.validation
     if not isinstance(part, int | float | np.number) or not (0 <= part < 1 or float(part).is_integer()):
         raise UsageError(f"validation must be a share below 1 or a number of rows, got {part!r}")
+
+
+def recipe_of(estimator: Any, parts: Parts, seed: int) -> Recipe:
+    """The recipe of an estimator; unless it sets the batch, `batch_for` chooses one."""
+    changes = dict(estimator.recipe) if isinstance(estimator.recipe, Mapping) else {}
+    for key, instead in (("seed", "random_state"), ("validation", "validation")):
+        if key in changes:
+            raise UsageError(f"{key} cannot be set in the recipe here; use the estimator's {instead}")
+    named = isinstance(estimator.recipe, str | Path)
+    recipe = read(estimator.recipe if named else "tables")
+    if "batch" not in changes and not named:
+        changes["batch"] = batch_for(len(parts.tables["train"]), recipe.batch)
+    if "validation" not in parts.tables:
+        changes["early_stop"] = 0
+    recipe = change(recipe, seed=seed, **changes)
+    refuse_images(recipe, IMAGES_ONLY)
+    return recipe
 
 
 def start_or_resume(run: Run, about: dict[str, Any]) -> None:

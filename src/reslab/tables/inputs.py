@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, column_or_1d, validate_data
 
 from reslab.errors import UsageError
 from reslab.tables.data.cells import LISTS
@@ -86,3 +86,19 @@ def read_target(y: Any, rows: int) -> np.ndarray:
     if array.dtype == object and len({isinstance(value, str) for value in array.flat}) > 1:
         raise UsageError("y mixes strings and other values; convert all of them to strings")
     return array
+
+
+def read_weights(weights: Any, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """(the rows that count, their weights: float64, above 0); None if all weigh the same.
+
+    Checked as in scikit-learn: ValueError for NaN, infinity, negative numbers or another shape. UsageError if fewer
+    than two rows count.
+    """
+    if weights is None:
+        return np.arange(rows), None
+    found: np.ndarray = _check_sample_weight(weights, np.empty((rows, 1)), dtype=np.float64, ensure_non_negative=True)
+    counted = np.flatnonzero(found)
+    if len(counted) < 2:
+        raise UsageError(f"sample_weight is above 0 in {len(counted)} of {rows} rows, which is not enough to train on")
+    found = found[counted]
+    return counted, None if (found == found[0]).all() else found

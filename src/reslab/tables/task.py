@@ -24,17 +24,22 @@ class TableTask:
     """Loss: cross-entropy for classes, binary cross-entropy for labels, squared error for numbers.
 
     `targets` per part: int64 (N,) for "classes", float32 (N, K) for "labels" and for "numbers" (standardized).
-    `weights` (K,): class weights; the loss is the mean over rows of weight * loss.
+    `weights` (K,): class weights; `row_weights` (N,) per part, of mean 1 in training. The loss is the mean over rows of
+    weight * loss. With row weights, a batch's y has one more column, which holds them.
     """
 
     unit = "rows"
 
     def __init__(
         self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,
-        weights: Tensor | None = None,
+        weights: Tensor | None = None, row_weights: dict[str, Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.parts, self.recipe, self.device, self.kind = parts, recipe, device, kind
         self.targets = {part: y.to(device) for part, y in targets.items()}
+        self.heavy = row_weights is not None
+        if row_weights is not None:
+            self.targets = {part: torch.cat([y.view(len(y), -1).float(), row_weights[part].to(device)[:, None]], dim=1)
+                            for part, y in self.targets.items()}  # fmt: skip
         self.weights = None if weights is None else weights.to(device)
         self.examples = len(parts["train"])
 
@@ -49,34 +54,55 @@ class TableTask:
             x = table.batch(rows.numpy(), self.device)
             yield Batch(x=x, y=y[rows.to(self.device)], index=rows, iteration=i)
 
+    def apart(self, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(targets as without row weights, row weights) of a batch's y."""
+        if not self.heavy:
+            return y, None
+        targets = y[:, :-1]
+        return (targets[:, 0].long() if self.kind == "classes" else targets), y[:, -1]
+
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        y, heavy = self.apart(y)
+        reduction = "mean" if heavy is None else "none"
         if self.kind == "classes":
             # Divided by the rows, not by their weights: a batch of low-weight rows must count less.
-            smoothing = self.recipe.label_smoothing
-            return F.cross_entropy(out, y, weight=self.weights, label_smoothing=smoothing, reduction="sum") / len(y)
-        if self.kind == "labels":
-            return F.binary_cross_entropy_with_logits(out, y)
-        return F.mse_loss(out, y)
+            found = F.cross_entropy(
+                out, y, weight=self.weights, label_smoothing=self.recipe.label_smoothing,
+                reduction="sum" if heavy is None else "none",
+            )  # fmt: skip
+            return found / len(y) if heavy is None else (heavy * found).mean()
+        how = F.binary_cross_entropy_with_logits if self.kind == "labels" else F.mse_loss
+        found = how(out, y, reduction=reduction)
+        return found if heavy is None else (heavy[:, None] * found).mean()
 
     def wrong(self, out: Tensor, y: Tensor) -> Tensor:
-        """Number of rows with a wrong class or any wrong label; for numbers, the unexplained variance."""
+        """Number of rows with a wrong class or any wrong label, or their weights; for numbers, unexplained variance."""
+        y, heavy = self.apart(y)
         if self.kind == "classes":
-            return (out.argmax(dim=1) != y).sum()
-        if self.kind == "labels":
-            return ((out > 0) != (y > 0.5)).any(dim=1).sum()
-        return ((out - y) ** 2).mean(dim=1).sum()
+            each = out.argmax(dim=1) != y
+        elif self.kind == "labels":
+            each = ((out > 0) != (y > 0.5)).any(dim=1)
+        else:
+            each = ((out - y) ** 2).mean(dim=1)
+        return each.sum() if heavy is None else (heavy * each).sum()
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
-        """Error (%, as counted by `wrong`) and loss, with class weights; not on the training part."""
+        """Error (%, as counted by `wrong`) and loss, with the weights of classes and rows; not on the training part."""
         if part not in self.parts or part == "train":
             return None
         out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
+        targets, heavy = self.apart(y)
+        n, weights = len(y), None if heavy is None else heavy.double()
+        if self.weights is not None:
+            weights = self.weights[targets].double() * (1 if weights is None else weights)
+        if weights is None:
+            return {"error": 100 * self.wrong(out, y).item() / n, "loss": self.loss(out, y).item(), "n": n}
         if self.weights is None:
-            return {"error": 100 * self.wrong(out, y).item() / len(y), "loss": self.loss(out, y).item(), "n": len(y)}
-        weights = self.weights[y].double()
-        missed = (weights * (out.argmax(dim=1) != y)).sum() / weights.sum()
-        loss = self.loss(out, y).double() * len(y) / weights.sum()
-        return {"error": 100 * missed.item(), "loss": loss.item(), "n": len(y)}
+            missed = self.wrong(out, y).double()
+        else:
+            missed = (weights * (out.argmax(dim=1) != targets)).sum()
+        loss = self.loss(out, y).double() * n
+        return {"error": 100 * (missed / weights.sum()).item(), "loss": (loss / weights.sum()).item(), "n": n}
 
     def average_norms(self, net: nn.Module) -> None:
         raise UsageError("precise_bn is for images only; leave it out")

@@ -45,13 +45,14 @@ class Parts:
     tables: dict[str, Table]
     targets: dict[str, np.ndarray]  # encoded
     weights: np.ndarray | None = None  # (K,) class weights, whose mean over the training rows is 1
+    row_weights: Mapping[str, np.ndarray] | None = None  # float64 (N,) of each part, on one scale
 
 
 def make_parts(
     frames: Mapping[str, Frame], targets: Mapping[str, np.ndarray], *, target: Target,
     kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
     text: str | Path | None = None, device: torch.device | None = None, progress: Progress = silent,
-    reading: bool = True,
+    reading: bool = True, row_weights: Mapping[str, np.ndarray] | None = None,
 ) -> Parts:  # fmt: skip
     """Encode frames and targets of each part; the encoders are fitted on "train".
 
@@ -64,8 +65,11 @@ def make_parts(
     weights = None
     if class_weight is not None:
         weights = target.weights(class_weight, targets["train"])
-        weights = weights / weights[targets["train"]].mean()  # the mean weight of a row is 1
-    return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights)
+        each = weights[targets["train"]]
+        # The mean weight of a row is 1; rows of weight 2 count twice in it.
+        weights = weights / np.average(each, weights=None if row_weights is None else row_weights["train"])
+    return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights,
+                 row_weights=row_weights)  # fmt: skip
 
 
 def set_aside(
@@ -113,7 +117,11 @@ def train_net(
 def make_task(parts: Parts, recipe: Recipe, device: torch.device) -> TableTask:
     weights = None if parts.weights is None else tensor(parts.weights)
     targets = {part: tensor(y) for part, y in parts.targets.items()}
-    return TableTask(parts.tables, targets, recipe, device, kind=parts.target.kind, weights=weights)
+    rows = None
+    if parts.row_weights is not None:
+        mean = parts.row_weights["train"].mean()
+        rows = {part: tensor(values / mean) for part, values in parts.row_weights.items()}
+    return TableTask(parts.tables, targets, recipe, device, kind=parts.target.kind, weights=weights, row_weights=rows)
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -154,6 +162,8 @@ def fingerprint(parts: Parts) -> str:
     digest.update(json.dumps(parts.target.to_dict(), sort_keys=True).encode())
     if parts.weights is not None:
         digest.update(parts.weights.tobytes())
+    for part, values in sorted((parts.row_weights or {}).items()):
+        digest.update(part.encode() + values.tobytes())
     for part in sorted(parts.tables):
         for array in (parts.targets[part], *tensors(parts.tables[part])):
             digest.update(np.ascontiguousarray(array).tobytes())
