@@ -25,7 +25,10 @@ IMAGES = [
     f"train --net resnet8 --out runs/r {QUICK}",
     f"train --net resnet8 --out runs/r --lr 0.2 {QUICK}",
     "eval runs/r",
-    *(f"look {verb} {FEW}" for verb in ("merges", "lesions", "paths", "responses", "gradients", "influence")),
+    *(
+        f"look {verb} {FEW}"
+        for verb in ("merges", "certify", "lesions", "paths", "responses", "gradients", "influence")
+    ),
     "report runs/r",
 ]
 STUDY = [f"study degradation --depths 8 14 --seeds 1 --out runs/s {QUICK}"]

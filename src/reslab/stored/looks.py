@@ -78,6 +78,30 @@ class Merges(TypedDict, total=False):
     notes: list[str]
 
 
+class Difference(TypedDict, total=False):
+    absolute: Number
+    relative: Number
+    allowed: Number
+
+
+class Certified(TypedDict, total=False):
+    index: Required[Whole]
+    module: str
+    kind: str
+    sum: Difference | None
+    stream: Difference | None
+    entered: str
+    why: str
+
+
+class Certificate(TypedDict, total=False):
+    model: str
+    batch: Count
+    dtype: str
+    merges: list[Certified]
+    notes: list[str]
+
+
 class Single(TypedDict, total=False):
     merge: Required[Whole]
     module: str
@@ -221,6 +245,7 @@ class Paths(TypedDict, total=False):
 
 VERBS: dict[str, Any] = {
     "merges": Merges,
+    "certify": Certificate,
     "lesions": Lesions,
     "paths": Paths,
     "influence": Influence,

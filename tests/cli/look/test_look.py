@@ -337,3 +337,27 @@ def test_progress_is_shown_with_rate_and_time_left(own: Path, capsys: pytest.Cap
     """The function's own example is one batch; its first step is its last."""
     assert main(["look", "responses", "own.py:labelled"]) == 0
     assert re.fullmatch(r"responses 1/1: [0-9,.]+ batches/s\n", capsys.readouterr().err)
+
+
+def test_certify(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """x - 2 x is exact; a model that doubles its input unseen fails with exit code 1, and its numbers are stored."""
+    with Path("own.py").open("a") as file:
+        file.write(
+            "class Unseen(Turn):\n    def forward(self, x):\n        y = self.branch(x)\n"
+            "        x.numpy().__imul__(2)\n        return x + y\ndef unseen(): return Unseen(), x\n"
+        )
+    found = look(capsys, "certify", "own.py:bare", "--input", "2")["certify"]
+    assert found["holds"]
+    assert found["merges"][0]["stream"] == {
+        "absolute": 0,
+        "relative": 0,
+        "allowed": found["merges"][0]["stream"]["allowed"],
+    }
+    assert main(["look", "certify", "own.py:unseen"]) == 1
+    shown = capsys.readouterr()
+    assert "Unseen: the certificate fails for 1 of 1 residual connection (batch of 3, float32)" in shown.out
+    assert "the certificate fails for 1 of 1 residual connection; do not rely" in shown.err
+    stored = Run(Path("runs/look-own-unseen")).read_json("results/look-certify.json")["merges"][0]
+    assert (stored["stream"]["absolute"], stored["entered"]) == (3, "fork")
+    assert main(["look", "certify", "own.py:plain"]) == 2
+    assert "no residual connection" in capsys.readouterr().err

@@ -38,9 +38,12 @@ class Looked(Subject):
         return replace(self, inputs=self.inputs.first(n))
 
 
-def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: bool = False) -> Looked:
+def meet(
+    word: str, flags: _LookFlags | None, *, data: bool = True, several: bool = False, shapes: bool = True
+) -> Looked:
     """The model and inputs that `word` and the flags name; without `data`, a random example is enough.
 
+    If it is, a Hugging Face model without weights is loaded as shapes only, unless `shapes` is False.
     Raises UsageError or ReslabError before anything is measured.
     """
     import torch
@@ -57,7 +60,7 @@ def meet(word: str, flags: _LookFlags | None, *, data: bool = True, several: boo
         torch.set_num_threads(asked.threads)
     options = data_options(flags.data)
     loaded, images = subjects.load(word, wanted, options, net=asked.net, net_options=given(flags.net),
-                                  weights=asked.weights, data=data)  # fmt: skip
+                                  weights=asked.weights, data=data or not shapes)  # fmt: skip
     run = folder(loaded, asked.out, several)
     found = subjects.prepare(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
                          precision=asked.precision, data=data)  # fmt: skip
@@ -69,8 +72,7 @@ def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
     from reslab import look as measures
 
     if verb in NEED_MERGES and not any(merge.reachable for merge in subject.merges):
-        why = subject.merges.notes[0] if subject.merges.notes else "none of its blocks can be disabled"
-        raise UsageError(f"{why}; responses, gradients and lesions can still be measured")
+        raise UsageError(nothing_to_edit(subject))
     options = {key: value for key, value in options.items() if value is not None}
     if verb == "lesions":
         options["seed"] = subject.settings["seed"]
@@ -86,6 +88,20 @@ def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
             subject.model, subject.batches, merges=subject.merges, progress=progress, **options
         )
     return found, keep(subject, verb, found, seconds=time.perf_counter() - began, **options)
+
+
+def certified(subject: Looked) -> Any:
+    """The certificate of the model's residual connections, on the first batch. Raises UsageError if it has none."""
+    from reslab.look import certify
+
+    if not any(merge.reachable for merge in subject.merges):
+        raise UsageError(nothing_to_edit(subject))
+    return certify(subject.model, subject.batches[0][0], merges=subject.merges)
+
+
+def nothing_to_edit(subject: Looked) -> str:
+    why = subject.merges.notes[0] if subject.merges.notes else "none of its blocks can be disabled"
+    return f"{why}; responses, gradients and lesions can still be measured"
 
 
 def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
@@ -134,7 +150,7 @@ def headline(word: str, subject: Looked) -> str:
 
 def following(subject: Looked, verb: str, page: str | None) -> None:
     """Print where the page is, and the next command."""
-    order = ["merges", *VERBS]
+    order = ["merges", "certify", *VERBS]
     after = order[order.index(verb) + 1] if verb in order and verb != order[-1] else "all"
     if page:
         print(f"report: {page}")

@@ -9,7 +9,7 @@ from reslab.cli import say
 from reslab.cli.look import text
 from reslab.cli.look.flags import LookFlags
 from reslab.cli.look.kept import draw, keep
-from reslab.cli.look.measure import DRAWN, VERBS, following, headline, look, meet, plain, show, side_by_side
+from reslab.cli.look.measure import DRAWN, VERBS, certified, following, headline, look, meet, plain, show, side_by_side
 from reslab.cli.options import Json, whole
 from reslab.errors import ReslabError
 from reslab.nets.words import WORDS
@@ -46,6 +46,32 @@ def merges(model: Word, /, *, flags: LookFlags | None = None, json: Json = False
         say.as_json({"model": subject.loaded.describe(), "report": page, "merges": subject.merges.as_dict()})
     else:
         following(subject, "merges", page)
+
+
+@app.command
+def certify(model: Word, /, *, flags: LookFlags | None = None, json: Json = False) -> None:
+    """Check that every residual connection adds up and that a disabled block passes on what entered it.
+
+    The model runs twice: skip + branches must equal the output of every addition, and with every
+    branch disabled, what leaves a block must equal what entered it. If not, the exit code is 1.
+    Without --data, the input is random.
+    """
+    began = time.perf_counter()
+    inputs = flags.given if flags else None
+    subject = meet(model, flags, data=bool(inputs and (inputs.data is not None or inputs.random)), shapes=False)
+    found = certified(subject)
+    line = keep(subject, "certify", found, seconds=time.perf_counter() - began)
+    page = draw([subject.run])
+    if json:
+        say.as_json(
+            {"model": subject.loaded.describe(), "report": page, "certify": {**plain(found), "holds": found.holds}}
+        )
+    else:
+        print(found)
+        print(line)
+        following(subject, "certify", page)
+    if found.failed:
+        raise ReslabError(f"{model}: {found.verdict}; do not rely on measurements of these blocks")
 
 
 @app.command

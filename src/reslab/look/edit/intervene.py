@@ -161,7 +161,11 @@ class Acting(TorchFunctionMode):
             skip = first_of([*args, *kwargs.values()])
             held[:] = [skip.clone()] if skip is not None else []  # a fused kernel may write into it
 
-        def after(_module: nn.Module, _args: tuple, output: Any) -> Any:
+        def after(module: nn.Module, args: tuple, output: Any) -> Any:
+            with torch._C.DisableTorchFunction():  # these additions are not the model's: they count for no site
+                return changed(module, args, output)
+
+        def changed(_module: nn.Module, _args: tuple, output: Any) -> Any:
             given = out = first_of(output)
             self.done[index] += 1
             if given is None or out is None or not held:
@@ -170,11 +174,11 @@ class Acting(TorchFunctionMode):
                 )
             pair = [held.pop(), given]
             pair[1] = given - pair[0]
-            changed = [(edit.skip or identity)(pair[0]), (branch_change(edit, 0) or identity)(pair[1])]
+            new = [(edit.skip or identity)(pair[0]), (branch_change(edit, 0) or identity)(pair[1])]
             if edit.whole:
-                out = edit.whole(changed, 1, lambda new, out=None: torch.add(*new, out=out))
-            elif changed[0] is not pair[0] or changed[1] is not pair[1]:
-                out = changed[0] + changed[1]
+                out = edit.whole(new, 1, lambda new, out=None: torch.add(*new, out=out))
+            elif new[0] is not pair[0] or new[1] is not pair[1]:
+                out = new[0] + new[1]
             return with_tensor(output, given, (edit.out or identity)(out))
 
         return before, after

@@ -67,6 +67,7 @@ def classify(graph: Graph, found: Sum) -> Found | None:
         "skip": leaves[skip].operand if reached else None,
         "branches": tuple(operands) if reached else (),
         "out": found.site if reached else None,
+        "fork": graph.values[source].site or graph.values[source].place,
     }
     return Found(found.value, tuple(frozenset(regions[i]) for i in branches), frozenset(shortcut), facts)
 

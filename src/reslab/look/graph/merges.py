@@ -18,7 +18,7 @@ from reslab.look.graph.example import Example, as_it_was, batch_size, describe
 from reslab.look.graph.forks import Found, Kind, classify
 from reslab.look.graph.questions import between, cost
 from reslab.look.graph.remarks import remarks
-from reslab.look.graph.sites import Operand, Site
+from reslab.look.graph.sites import Operand, Place, Site
 from reslab.look.graph.sums import find_sums
 from reslab.look.graph.trace import Graph, trace
 
@@ -45,6 +45,7 @@ class Merge:
     skip: Operand | None
     branches: tuple[Operand, ...]
     out: Site | None  # None: hidden in a fused function, where it cannot be edited
+    fork: Site | Place | None = None  # what computed the value at the fork
 
     @property
     def reachable(self) -> bool:

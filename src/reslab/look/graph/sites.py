@@ -33,6 +33,15 @@ class Operand:
     position: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """Result number `output` of op number `count` of module `path` in a forward pass; adding calls are not counted."""
+
+    path: str
+    count: int
+    output: int
+
+
 class Modules:
     """Tracks by forward hooks which module is running.
 

@@ -6,6 +6,7 @@ without weights.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from reslab.look.graph.example import Example, arguments, call, each, first_of, tensors
-from reslab.look.graph.sites import ADDING, Modules, Product, Site, name_of, operands
+from reslab.look.graph.sites import ADDING, Modules, Place, Product, Site, name_of, operands
 
+INPUT = "(input)"  # the path of the example's own tensors
 NUMBERED = frozenset("add sub rsub hardtanh clamp clamp_min clamp_max threshold".split())
 
 
@@ -33,6 +35,7 @@ class Value:
     data: bool  # whether it depends on the example
     path: str  # the module that was running
     site: Site | None  # the adding call that computed it
+    place: Place | None = None  # the op that computed it outside adding calls; of an input: its number, as the count
     weights: tuple[str, ...] = ()  # names of the parameters read, directly or through views
     numbers: Mapping[str, float] = field(default_factory=dict)  # numeric arguments by name, for the ops in NUMBERED
     macs: int = 0
@@ -105,11 +108,13 @@ class Recorder(TorchDispatchMode):
         self.now: dict[int, int] = {}  # id of a tensor -> its current value
         self.alive: list[Tensor] = []
         self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that share it
+        self.ops: Counter[str] = Counter()  # ops that each module has run outside adding calls
         self.names = {id(p): name for name, p in model.named_parameters()}
         self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
         args, kwargs = arguments(example)
-        for tensor in tensors([*args, *kwargs.values()]):
-            self.set(tensor, Value("", (), tuple(tensor.shape), tensor.is_floating_point(), True, "", None))
+        for i, tensor in enumerate(tensors([*args, *kwargs.values()])):
+            shape, floating = tuple(tensor.shape), tensor.is_floating_point()
+            self.set(tensor, Value("", (), shape, floating, True, "", None, Place(INPUT, i, 0)))
 
     def entered(self, path: str, args: list) -> None:
         if path not in self.graph.calls:
@@ -168,11 +173,14 @@ class Recorder(TorchDispatchMode):
         if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
             op = "plus_nothing"  # Python's sum() starts with 0
         macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)
-        for tensor in results:
-            value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, weights)
+        for k, tensor in enumerate(results):
+            place = None if self.site else Place(path, self.ops[path], k)
+            value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, place)
+            value.weights = weights
             value.numbers = numbers
             value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
+        self.ops[path] += self.site is None
 
     def spread(self, tensor: Tensor) -> None:
         """A write through one tensor changes every other tensor of the same storage."""
@@ -182,7 +190,9 @@ class Recorder(TorchDispatchMode):
                 old = self.graph.values[self.now[id(other)]]
                 both = (self.now[id(other)], index)
                 data = old.data or self.graph.values[index].data
-                self.set(other, Value("written", both, old.shape, old.floating, data, old.path, None, old.weights))
+                self.set(
+                    other, Value("written", both, old.shape, old.floating, data, old.path, None, weights=old.weights)
+                )
 
 
 def t_is_new(tensor: Tensor, now: dict[int, int], written: list[Tensor]) -> bool:
