@@ -19,9 +19,12 @@ from reslab.statistics import (
     equivalence,
     holm,
     p_text,
+    paired,
     plus_minus,
+    rank_interval,
     reliability,
     std,
+    student,
     welch,
     wilson,
 )
@@ -243,3 +246,36 @@ def test_calibration_by_brute_force() -> None:
         if held:
             total += abs(sum(s for s, _ in held) - sum(r for _, r in held))
     assert reliability(sure, right).ece == pytest.approx(total / len(sure))
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 200), (3, 200), (200, 200), (7, 9), (50_000, 100_000)])
+def test_wilson_is_scipys(count: int, n: int) -> None:
+    found = stats.binomtest(count, n).proportion_ci(confidence_level=0.95, method="wilson")
+    assert (wilson(count, n).low, wilson(count, n).high) == pytest.approx((found.low, found.high), abs=1e-12)
+
+
+def test_a_paired_difference_by_hand_and_by_its_coverage() -> None:
+    """4 of 98 newly wrong, 1 newly right: (5 - 2) / 100 ± 1.96 sqrt((0.05 + 0.02 - 0.03²) / 100)."""
+    found = paired(4, 1, 98)
+    assert (found.low, found.high) == pytest.approx((0.03 - 0.051524, 0.03 + 0.051524), abs=1e-5)
+    assert paired(0, 0, 198).high == pytest.approx(
+        1.959964 * (2 * 0.005 / 200) ** 0.5
+    )  # 1.4 points although none differs
+    dice, held, truth = np.random.default_rng(0), 0, 0.06 - 0.03
+    for wrong, right, _ in dice.multinomial(200, [0.06, 0.03, 0.91], size=2000):
+        held += paired(int(wrong), int(right), 200).holds(truth)
+    assert 0.94 <= held / 2000 <= 0.98
+
+
+@pytest.mark.parametrize("df", [1, 2, 12, 13, 20, 60, 1000])
+def test_students_t_is_scipys(df: int) -> None:
+    assert student(df) == pytest.approx(stats.t.ppf(0.975, df), rel=5e-5)
+
+
+def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:
+    """atanh(0.8) ± 1.96 sqrt((1 + 0.32) / (n - 3))."""
+    few, many = rank_interval(0.8, 5), rank_interval(0.8, 30)
+    assert few.low == pytest.approx(math.tanh(math.atanh(0.8) - 1.959964 * math.sqrt(1.32 / 2)), abs=1e-6)
+    assert few.low < 0 < many.low
+    assert rank_interval(1.0, 3).low == -1
+    assert rank_interval(1.0, 5).high <= 1

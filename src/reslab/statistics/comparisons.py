@@ -1,4 +1,4 @@
-"""Every test, interval, correction and calibration error that reslab prints, computed by scipy where possible.
+"""Compare runs: tests of differences, their intervals and corrections, computed by scipy where possible.
 
 Rates are in percent. They are compared on the scale arcsin(sqrt(rate)), in radians: on it, an error rate counted over
 n images has the variance 1 / (4 n), whatever the rate is.
@@ -13,21 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reslab.errors import UsageError
+from reslab.statistics.shares import LEVEL, Interval, newcombe
 
 if TYPE_CHECKING:  # numpy and scipy are imported where they are used: `reslab --help` needs neither
     import numpy as np
 
-LEVEL = 0.95  # of every interval; a difference counts as shown if p < 1 - LEVEL
 RESAMPLES = 1000
-BINS = 15  # of confidence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Both ends, in the unit of the quantity."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,28 +44,6 @@ class Equivalence:
     margin: float
     p: float
     shown: bool  # p < alpha: the difference lies within the margin
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bin:
-    """The predictions with confidence in (low, high]; the first bin includes 0."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float  # mean; 0 in an empty bin
-    accuracy: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reliability:
-    """The expected calibration error, 0 to 1, and the bins it was summed over."""
-
-    ece: float
-    n: int
-    confidence: float  # mean
-    accuracy: float
-    bins: tuple[Bin, ...]
 
 
 def mean(values: Sequence[float]) -> float:
@@ -153,10 +122,8 @@ def compare_counts(a: float, b: float, *, images: int) -> Difference:
     pooled = mean(shares)
     error = math.sqrt(max(pooled * (1 - pooled), 1e-12) * 2 / images)
     z = (shares[0] - shares[1]) / error
-    around = [wilson(round(share * images), images) for share in shares]
-    down = math.hypot(shares[0] - around[0].low, around[1].high - shares[1])
-    up = math.hypot(around[0].high - shares[0], shares[1] - around[1].low)
-    return Difference(value=a - b, low=a - b - 100 * down, high=a - b + 100 * up, p=float(2 * norm.sf(abs(z))),
+    around = newcombe(round(shares[0] * images), round(shares[1] * images), images)
+    return Difference(value=a - b, low=100 * around.low, high=100 * around.high, p=float(2 * norm.sf(abs(z))),
                       statistic=z, df=None, n=1)  # fmt: skip
 
 
@@ -200,14 +167,6 @@ def counting_variance(rate: float, images: int) -> float:
     return 1e4 * share * (1 - share) / images
 
 
-def wilson(count: int, n: int) -> Interval:
-    """Wilson's score interval of a share count / n, 0 to 1."""
-    from scipy.stats import binomtest
-
-    found = binomtest(count, n).proportion_ci(confidence_level=LEVEL, method="wilson")
-    return Interval(low=float(found.low), high=float(found.high))
-
-
 def bootstrap(
     scores: Callable[[np.ndarray], Mapping[str, float | None]], n: int, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
@@ -227,32 +186,3 @@ def bootstrap(
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     ends = {name: np.percentile(values, tails) for name, values in found.items()}
     return {name: Interval(low=float(low), high=float(high)) for name, (low, high) in ends.items()}
-
-
-def reliability(
-    confidence: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = BINS
-) -> Reliability:
-    """ECE: the mean over predictions of |accuracy - confidence| in their bin (Guo et al. 2017, section 2).
-
-    `bins` of equal width. Raises UsageError for no predictions, or a confidence outside 0 to 1.
-    """
-    import numpy as np
-
-    sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    if sure.ndim != 1 or not len(sure) or sure.shape != hit.shape or bins < 1:
-        raise UsageError(
-            f"confidence and correct must be (N,), N and bins at least 1; got {sure.shape}, {hit.shape}, {bins}"
-        )
-    if not ((sure >= 0) & (sure <= 1 + 1e-9)).all():
-        raise UsageError(f"confidence must be between 0 and 1, got {sure.min():g} to {sure.max():g}")
-    edges = np.arange(bins + 1) / bins
-    rounding = 1e-7  # 0.6 in single precision is slightly above 0.6 but belongs to the bin that ends there
-    place = np.clip(np.searchsorted(edges + rounding, sure, side="left") - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    mean_sure, mean_hit = (np.bincount(place, column, bins) / np.maximum(count, 1) for column in (sure, hit))
-    table = tuple(
-        Bin(low=float(edges[b]), high=float(edges[b + 1]), n=int(count[b]),
-            confidence=float(mean_sure[b]), accuracy=float(mean_hit[b])) for b in range(bins)
-    )  # fmt: skip
-    return Reliability(ece=float((count * np.abs(mean_hit - mean_sure)).sum() / len(sure)), n=len(sure),
-                       confidence=float(sure.mean()), accuracy=float(hit.mean()), bins=table)  # fmt: skip

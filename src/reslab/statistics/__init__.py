@@ -1,0 +1,25 @@
+"""Every test, interval, correction and calibration error that reslab prints."""
+
+from reslab.statistics.calibration import Bin, Reliability, reliability
+from reslab.statistics.comparisons import (
+    Difference,
+    Equivalence,
+    bootstrap,
+    compare_counts,
+    compare_rates,
+    counting_variance,
+    equivalence,
+    holm,
+    mean,
+    p_text,
+    plus_minus,
+    std,
+    welch,
+)
+from reslab.statistics.shares import LEVEL, Interval, newcombe, paired, rank_interval, student, wilson
+
+__all__ = [
+    "LEVEL", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "bootstrap", "compare_counts",
+    "compare_rates", "counting_variance", "equivalence", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus",
+    "rank_interval", "reliability", "std", "student", "welch", "wilson",
+]  # fmt: skip
