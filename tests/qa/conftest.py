@@ -38,8 +38,8 @@ def begin(facts: Path) -> Begin:
         how, data = load(str(word), replace(READING, **(reading or {})))
         built: Any = str(encoder)
         if encoder is None:
-            shape = {"hidden": 16, "layers": 1, "heads": 2, **(small or {})}
-            built, tokenizer = small_encoder(data, vocabulary=300, length=48, **shape)
+            shape = {"hidden": 16, "layers": 1, "heads": 2, "length": 48, **(small or {})}
+            built, tokenizer = small_encoder(data, vocabulary=300, **shape)
         spec = replace(SPEC, encoder=built, **(net or {}))
         return prepare(folder, spec=spec, tokenizer=tokenizer, data=data, word=str(word), reading=how,
                        recipe=change(QUICK, **changes))  # fmt: skip

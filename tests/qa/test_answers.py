@@ -123,9 +123,9 @@ def test_no_answer_by_cls_is_the_lowest() -> None:
     # a window that holds an answer is enough: null is 0, not 5. Softmax of log 2, 0, 0
     assert (one.null, one.no_answer) == (0.0, pytest.approx(0.25))
     assert sum(c.probability for c in one.candidates) + one.no_answer == pytest.approx(1)
-    assert one.best == one.candidates[0]
+    assert one.decided(None) == one.candidates[0]
     (surer,) = rank(spans((0, [(0, 1, 0.0)], 1.0)), 1, no_answer=True)
-    assert surer.best is None
+    assert surer.decided(None) is None
     assert surer.no_answer == pytest.approx(math.e / (math.e + 1))
 
 
@@ -148,7 +148,7 @@ def test_only_the_best_are_kept_and_questions_may_have_none() -> None:
     found = spans((0, [(k, k + 1, float(-k)) for k in range(30)], 0.0), (1, [], 0.0), (2, [(0, 1, 1.0)], 0.0))
     first, second, third = rank(found, 3, best=5, no_answer=True)
     assert [c.start for c in first.candidates] == [0, 1, 2, 3, 4]
-    assert (second.candidates, second.no_answer, second.best) == ((), 1.0, None)
+    assert (second.candidates, second.no_answer, second.decided(None)) == ((), 1.0, None)
     assert len(third.candidates) == 1
     assert rank(spans((0, [], 0.0)), 1)[0].no_answer == 1.0
 

@@ -1,14 +1,16 @@
 """Temperatures found where they are known, and calibration errors summed by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reslab.errors import UsageError
-from reslab.qa.answers import Candidate, Ranked
+from reslab.qa.answers import Candidate, Ranked, Spans
 from reslab.qa.calibrate import fit, fit_temperature, outcomes, rows
 from reslab.qa.data.question import Answer, Question
+from reslab.qa.judge import weigh
 from reslab.statistics import reliability
 
 
@@ -120,6 +122,33 @@ def test_rows_for_the_fit() -> None:
 
 def test_outcomes_for_the_error() -> None:
     likely, unlikely = Ranked((ADA, WROTE), 0.5, 0.1), Ranked((ADA,), 3.0, 0.7)
-    sure, right = outcomes([asked("Ada"), asked("notes"), asked(), asked()], [likely, unlikely] * 2, rule="squad2")
+    questions, ranked = [asked("Ada"), asked("notes"), asked(), asked()], [likely, unlikely] * 2
+    probable = [one.decided(None) for one in ranked]
+    sure, right = outcomes(questions, ranked, rule="squad2", decided=probable)
     assert sure.tolist() == [0.6, 0.7, 0.6, 0.7]
     assert right.tolist() == [True, False, False, True]
+
+
+def test_the_error_is_that_of_the_answers_that_are_scored() -> None:
+    """Above the threshold the reader says "no answer", below it the best span, however improbable: both count so."""
+    likely, unlikely = Ranked((ADA, WROTE), 0.5, 0.1), Ranked((replace(ADA, probability=0.3),), 3.0, 0.7)
+    bold, shy = ([one.decided(limit) for one in (likely, unlikely)] for limit in (0.8, 0.05))
+    assert [one and one.probability for one in bold] == [0.6, 0.3]
+    assert shy == [None, None]
+    questions = [asked("Ada"), asked()]
+    sure, right = outcomes(questions, [likely, unlikely], rule="squad2", decided=bold)
+    assert (sure.tolist(), right.tolist()) == ([0.6, 0.3], [True, False])
+    sure, right = outcomes(questions, [likely, unlikely], rule="squad2", decided=shy)
+    assert (sure.tolist(), right.tolist()) == ([0.1, 0.7], [False, True])
+
+
+def test_exact_match_is_the_accuracy_of_the_calibrated_answers() -> None:
+    """Of four questions with P("no answer") 0.4 to 0.7, whatever the threshold: accuracy in the bins = exact match."""
+    spans = Spans(question=np.arange(4), start=np.zeros((4, 1), int), end=np.full((4, 1), 3), score=np.zeros((4, 1)),
+                  null=np.log([2 / 3, 1.01, 1.5, 7 / 3]), answerable=None)  # fmt: skip
+    questions = [replace(one, id=f"{k}") for k, one in enumerate([asked("Ada"), asked(), asked("Ada"), asked()])]
+    for threshold, right in ((0.45, 3), (0.55, 2), (0.65, 3), (0.9, 2), (None, 3)):
+        found = weigh(questions, spans, rule="squad2", temperature=1.0, threshold=threshold)
+        assert found.evaluation is not None
+        assert found.reliability is not None
+        assert (found.evaluation.exact, found.reliability.accuracy) == (25 * right, pytest.approx(right / 4))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import reslab
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, ReslabWarning, UsageError
 from reslab.nets.weights import read_state
 from reslab.qa import Answer, load
 from reslab.qa.data.question import Answer as Gold
@@ -133,7 +133,7 @@ def test_a_text_without_tokens_has_no_answer(colors: Path) -> None:
         (["What?", " "], "A boat.", 3, "question 1 is empty"),
         ([], "A boat.", 3, "give at least one question"),
         ("What?", "\n", 3, "the context is empty"),
-        ("What?", {"a.txt": "A boat.", "b.txt": ""}, 3, r"context b.txt is empty"),
+        ("What?", {"a.txt": " ", "b.txt": ""}, 3, "all 2 contexts are empty"),
         ("What?", [], 3, "give at least one context"),
         ("What?", {}, 3, "give at least one context"),
         ("What?", ["A boat.", None], 3, "context 1 must be a text, got NoneType"),
@@ -180,14 +180,14 @@ def test_a_folder_that_is_no_reader(colors: Path, tmp_path: Path) -> None:
     [
         ({"temperature": 0}, "temperature must be positive, got 0"),
         ({"temperature": None}, "temperature must be positive, got None"),
-        ({"rule": "squad3"}, "rule must be one of squad1, squad2, korquad, got 'squad3'"),
+        ({"rule": "squad3"}, "rule must be one of squad1, squad2, korquad, characters, characters2, got 'squad3'"),
         ({"stride": 24}, "stride must be from 0 to less than length, got 24 of 24"),
         ({"length": 48}, "length 48 exceeds the net's 24"),
         ({"treshold": 0.5}, "unknown field 'treshold'; did you mean 'threshold'"),
         ({"threshold": "low"}, "threshold must be a number, got 'low'"),
-        ({"rule": ["squad1"]}, "rule must be one of squad1, squad2, korquad, got ['squad1']"),
+        ({"rule": ["squad1"]}, "rule must be one of squad1, squad2, korquad, characters, characters2, got ['squad1']"),
         ({"rule": "squad2", "threshold": float("nan")}, "NaN is not JSON"),
-        ({"threshold": 0.5}, "a threshold needs the rule squad2, got squad1"),
+        ({"threshold": 0.5}, "a threshold needs the rule squad2 or characters2, got squad1"),
         ({"ece": "low"}, "ece must be a number, got 'low'"),
     ],
 )
@@ -399,3 +399,28 @@ def test_a_tokenizer_of_another_net(colors: Path, tmp_path: Path) -> None:
 def test_what_is_no_text(colors: Path, question: object, contexts: object, top: object, said: str) -> None:
     with pytest.raises(UsageError, match=f"^{said}$"):
         load(colors).ask(question, contexts, top=top)  # type: ignore[call-overload]
+
+
+def test_an_answer_has_as_many_tokens_as_allowed(colors: Path, tmp_path: Path) -> None:
+    """ "crimson, Green" is three tokens: with at most two, only one-word answers (and half ones) are left."""
+    boat = "A boat: crimson, Green."
+    reader = load(colors, precision="fp32")
+    assert "crimson, Green" in [one.text for one in reader.ask("What color?", boat)]
+    assert "crimson, Green" not in [one.text for one in reader.ask("What color?", boat, top=20, max_answer=2)]
+    stored = load(changed(colors, tmp_path / "run", max_answer=2), precision="fp32")
+    assert stored.ask("What color?", boat, top=20) == reader.ask("What color?", boat, top=20, max_answer=2)
+    with pytest.raises(UsageError, match="max_answer must be from 1 to 100000, got 0"):
+        reader.ask("What color?", boat, max_answer=0)
+    with pytest.raises(ReslabError, match=r"qa\.json is damaged: .*max_answer must be from 1 to 100000, got -3"):
+        load(changed(colors, tmp_path / "bad", max_answer=-3))
+
+
+def test_a_blank_text_among_others_is_left_out(colors: Path) -> None:
+    reader = load(colors, precision="fp32")
+    texts = {"a": "A boat: crimson.", "b": " ", "c": "Green.", "d": ""}
+    with pytest.warns(ReslabWarning, match=r"empty contexts left out: 2 \(b, d\)"):
+        found = reader.ask("What color?", texts)
+    assert found == reader.ask("What color?", {"a": "A boat: crimson.", "c": "Green."})
+    with pytest.warns(ReslabWarning, match=r"empty contexts left out: 1 \(0\)"):
+        (one, *_) = reader.ask("What color?", ["", "Green."])
+    assert (one.text, one.document) == ("Green", 1)  # the index in the caller's list

@@ -8,15 +8,9 @@ import pytest
 
 from reslab.errors import UsageError
 from reslab.qa.data.question import Answer, Question
-from reslab.qa.scores import (
-    best_threshold,
-    evaluate,
-    exact,
-    f1,
-    normalize_english,
-    normalize_korean,
-    write_predictions,
-)
+from reslab.qa.no_answer import best_threshold
+from reslab.qa.rules import exact, f1, normalize_english, normalize_korean
+from reslab.qa.scores import evaluate, write_predictions
 
 
 def asked(id: str, *gold: str) -> Question:
@@ -155,7 +149,10 @@ def test_thresholds_at_the_edges() -> None:
 def test_what_cannot_be_scored() -> None:
     with pytest.raises(UsageError, match="question c has no answer, which squad1 cannot score; use squad2"):
         evaluate(SQUAD2, GIVEN, rule="squad1")
-    with pytest.raises(UsageError, match="no rule named 'squad'; available: squad1, squad2, korquad; did you mean"):
+    with pytest.raises(
+        UsageError,
+        match="no rule named 'squad'; available: squad1, squad2, korquad, characters, characters2; did you mean",
+    ):
         evaluate(SQUAD2, GIVEN, rule="squad")
     with pytest.raises(UsageError, match="no questions"):
         evaluate([], {}, rule="squad1")

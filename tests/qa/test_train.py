@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, ReslabWarning, UsageError
 from reslab.qa import load
-from reslab.qa.data.question import Question
-from reslab.qa.folder import Reading, load_tokenizer, read_reading, rule_for
+from reslab.qa.data.question import Answer, Question
+from reslab.qa.folder import Reading, load_tokenizer, read_reading
 from reslab.qa.net.net import QANet, build_qa, read_qa_spec
+from reslab.qa.rules import rule_for
 from reslab.qa.scores import read_predictions
 from reslab.qa.train import train
 from reslab.run import Run
@@ -234,11 +235,11 @@ def test_fewer_questions_are_always_the_same(begin: Begin, tmp_path: Path) -> No
 
 def test_the_rule_that_questions_ask_for() -> None:
     def one(context: str, *answers: Any) -> Question:
-        return Question(id="a", question="b", context=context, answers=answers)
+        return Question(id="a", question="b", context=context, answers=tuple(Answer(*given) for given in answers))
 
-    assert rule_for([one("Ada", ("Ada", 0))]) == "squad1"
-    assert rule_for([one("서울은 한국의 수도이다", ("서울", 0))]) == "korquad"
-    assert rule_for([one("Ada", ("Ada", 0)), one("Ada")]) == "squad2"
+    assert rule_for([one("Ada", ("Ada", 0))]).rule == "squad1"
+    assert rule_for([one("서울은 한국의 수도이다", ("서울", 0))]).rule == "korquad"
+    assert rule_for([one("Ada", ("Ada", 0)), one("Ada")]).rule == "squad2"
     with pytest.raises(UsageError, match="questions must be positive, got 0"):
         Reading(rule="squad1", questions=0).check()
     with pytest.raises(UsageError, match="no rule named 'squad'"):
@@ -257,3 +258,40 @@ def test_a_tokenizer_that_is_not_there(tmp_path: Path) -> None:
 def test_the_signal_is_what_the_process_leaves_with(begin: Begin, tmp_path: Path, stopped_after: Any) -> None:
     with stopped_after(3, signal.SIGINT), pytest.raises(Interrupted, match="stopped at iteration 3 of 6"):
         learned(begin(tmp_path / "run"))
+
+
+LONG = " ".join(f"w{k}" for k in range(45))  # 45 words: more tokens than run_squad's 30
+
+
+@pytest.fixture
+def long_answers(tmp_path: Path) -> Path:
+    """Eight contexts whose answer has 45 words, which is at least 45 tokens."""
+    path = tmp_path / "long.jsonl"
+    rows = [{"id": f"{k}", "question": "What?", "context": f"Start{k} {LONG} end{k}.",
+             "answers": [{"text": LONG, "answer_start": len(f"Start{k} ")}]} for k in range(8)]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_the_longest_training_answer_can_be_given(begin: Begin, long_answers: Path, tmp_path: Path) -> None:
+    """With a limit of 30 tokens this very net has an exact match of 0 %, whatever it learned."""
+    run = begin(tmp_path / "run", long_answers, net={"length": 128}, small={"length": 128}, iterations=60, lr=1e-2)
+    found = train(run.folder)
+    settings = run.read_json("qa.json")
+    assert settings["max_answer"] == found["max_answer"] >= 45
+    assert "answer too long" not in found["problems"]
+    assert found["exact"] == 100
+    short = load(run.folder).ask("What?", f"Start9 {LONG} end9.", max_answer=30)
+    assert all(len(one.text.split()) < 45 for one in short)
+
+
+def test_answers_that_can_never_be_given_are_counted(begin: Begin, long_answers: Path, tmp_path: Path) -> None:
+    run = begin(tmp_path / "run", long_answers, net={"length": 128}, small={"length": 128}, iterations=1,
+                reading={"max_answer": 20})  # fmt: skip
+    with pytest.warns(ReslabWarning, match="can never be given; raise max_answer") as warned:
+        found = train(run.folder)
+    counts = [int(str(one.message).split()[0]) for one in warned if "can never be given" in str(one.message)]
+    assert sum(counts) == found["problems"]["answer too long"] == 8
+    assert run.read_json("qa.json")["max_answer"] == 20
+    with pytest.raises(UsageError, match="max_answer must be positive, got 0"):
+        Reading(rule="squad1", max_answer=0).check()

@@ -13,7 +13,7 @@ from reslab.qa.data.question import Question
 from reslab.qa.data.windows import WindowBatch
 
 BEST = 20  # candidates per window, and per question after merging, as in BERT's run_squad
-MAX_TOKENS = 30  # in an answer, as in run_squad
+MAX_TOKENS = 30  # in an answer, as in run_squad; training raises it to its longest answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,15 @@ class Ranked:
     null: float  # the score of "no answer", comparable to the candidates'; -inf if not allowed
     no_answer: float  # its probability
 
-    @property
-    def best(self) -> Candidate | None:
-        """The best candidate; None if "no answer" is more probable."""
+    def decided(self, threshold: float | None) -> Candidate | None:
+        """The reader's answer: the best candidate, or None for "no answer".
+
+        None if P("no answer") is above `threshold`; without a threshold, if it is above the best candidate's.
+        """
         first = self.candidates[0] if self.candidates else None
-        return first if first and first.probability >= self.no_answer else None
+        if first is None:
+            return None
+        return None if self.no_answer > (first.probability if threshold is None else threshold) else first
 
 
 @torch.no_grad()

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from reslab.errors import UsageError
-from reslab.qa.answers import Ranked
+from reslab.qa.answers import Candidate, Ranked
 from reslab.qa.data.question import Question
-from reslab.qa.scores import score
+from reslab.qa.rules import score
 
 TINY = 1e-300
 LIMITS = 0.01, 100.0  # of a temperature; the fit diverges if every row is right, or if rows are worse than chance
@@ -77,16 +77,23 @@ def rows(ranked: Sequence[Ranked]) -> np.ndarray:
 def fit(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> Temperature:
     """The temperature of ranked answers. Questions with neither candidates nor "no answer" are skipped."""
     kept = [k for k, one in enumerate(ranked) if one.candidates or np.isfinite(one.null)]
-    _, correct = outcomes([questions[k] for k in kept], [ranked[k] for k in kept], rule=rule)
-    return fit_temperature(rows([ranked[k] for k in kept]), correct)
+    found = [ranked[k] for k in kept]
+    probable = [one.decided(None) for one in found]  # the threshold is fitted later, at this temperature
+    _, correct = outcomes([questions[k] for k in kept], found, rule=rule, decided=probable)
+    return fit_temperature(rows(found), correct)
 
 
-def outcomes(questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """(confidence, correct) of each question's most probable answer, which may be "no answer", for `reliability`."""
+def outcomes(
+    questions: Sequence[Question], ranked: Sequence[Ranked], *, rule: str, decided: Sequence[Candidate | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(confidence, correct) of each question's answer as the reader decides it, for `reliability`.
+
+    `decided`: the answer to each question, None for "no answer" (`Ranked.decided`): the same answers that exact match
+    and F1 count. The confidence is the probability that `ranked` gives to that answer.
+    """
     confidence, correct = np.zeros(len(ranked)), np.zeros(len(ranked), dtype=bool)
-    for row, (question, one) in enumerate(zip(questions, ranked, strict=True)):
-        best = one.best
-        confidence[row] = best.probability if best else one.no_answer
-        text = question.context[best.start : best.end] if best else ""
+    for row, (question, one, answer) in enumerate(zip(questions, ranked, decided, strict=True)):
+        confidence[row] = one.candidates[0].probability if answer else one.no_answer
+        text = question.context[answer.start : answer.end] if answer else ""
         correct[row] = bool(score(question, text, rule=rule)[0])
     return confidence, correct

@@ -3,21 +3,25 @@
 Besides the files of every run: tokenizer/, the encoder's shape in encoder/, and finally qa.json and predictions.json.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError, arg
+import numpy as np
+
+from reslab.errors import ReslabWarning, Sentence, UsageError, arg
 from reslab.extras import need
 from reslab.nets.hub import loading, location, quiet
 from reslab.nets.specs import make
+from reslab.qa.answers import MAX_TOKENS
 from reslab.qa.data.question import Question, Report
 from reslab.qa.data.questions import DEV, QuestionData, load_questions
 from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
-from reslab.qa.scores import RULES, rule_of
+from reslab.qa.rules import RULES, WITH_EMPTY, rule_for, rule_of
 from reslab.run import Run, absolute
 from reslab.train.life import Pair, prepare_run, refuse_changed
 from reslab.train.order import shuffled
@@ -36,21 +40,27 @@ class Reading:
     share: float = DEV  # of the questions, for a dev or test part that is missing
     questions: int | None = None  # number of training questions, sampled at random; None: all
     strict: bool = False  # the first bad question stops
+    max_answer: int | None = None  # tokens in an answer; None: the longest training answer, at least MAX_TOKENS
 
     def check(self) -> None:
         """Raise UsageError for invalid values."""
         rule_of(self.rule)
         if self.questions is not None and self.questions < 1:
             raise UsageError(f"questions must be positive, got {self.questions}")
+        if self.max_answer is not None and self.max_answer < 1:
+            raise UsageError(arg("max_answer"), f" must be positive, got {self.max_answer}")
 
 
 def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
     """(the reading, with the rule that fits if it was ""; the questions that `word` names).
 
-    Raises UsageError if the rule cannot score them.
+    `about` of the questions says which rule was chosen, and why. Raises UsageError if the rule cannot score them.
     """
     data = load_questions(word, share=reading.share, strict=reading.strict)
-    reading = replace(reading, rule=reading.rule or rule_for(data.train + data.dev + data.test))
+    if not reading.rule:
+        fitting = rule_for(data.train + data.dev + data.test)
+        reading = replace(reading, rule=fitting.rule)
+        data = replace(data, about=f"{data.about}; scored by the rule {fitting.rule}: {fitting.why}")
     reading.check()
     judged(data.dev + data.test, reading.rule)
     return reading, fewer(data, reading.questions)
@@ -58,20 +68,11 @@ def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
 
 def judged(questions: Sequence[Question], rule: str) -> None:
     """Raise UsageError if the rule cannot score the questions."""
-    unanswered = next((one for one in questions if not one.answers), None)
+    unanswered = next((one for one in questions if not one.answers and not one.hidden), None)
     if unanswered and not RULES[rule].empty:
         raise UsageError(
-            f"question {unanswered.id} has no answer, which {rule} cannot judge: take ", arg("rule", "squad2")
+            f"question {unanswered.id} has no answer, which {rule} cannot judge: take ", arg("rule", WITH_EMPTY[rule])
         )
-
-
-def rule_for(questions: Sequence[Question]) -> str:
-    """squad2 if some have no answer, korquad if the contexts are Korean, else squad1."""
-    if any(not one.answers for one in questions):
-        return "squad2"
-    letters = "".join(one.context for one in questions[:20])
-    korean = sum("가" <= letter <= "힣" for letter in letters)
-    return "korquad" if 3 * korean > len(letters) else "squad1"
 
 
 def fewer(data: QuestionData, many: int | None) -> QuestionData:
@@ -156,3 +157,21 @@ def cut(questions: Sequence[Question], run: Run, spec: QASpec, *, report: Report
     """The questions as windows of the net's length."""
     return windows(questions, load_tokenizer(run.path("tokenizer")), length=spec.length,
                    stride=read_reading(run).stride, report=report)  # fmt: skip
+
+
+def answer_limit(parts: Mapping[str, Windows], reading: Reading, report: Report) -> int:
+    """The most tokens that an answer may have; answers that are longer, and so can never be given, are reported.
+
+    By default the longest training answer, at least MAX_TOKENS.
+    """
+    most = reading.max_answer or max(MAX_TOKENS, int(parts["train"].answer_sizes().max(initial=0)))
+    for part, found in parts.items():
+        sizes = found.answer_sizes()
+        for row in np.flatnonzero(sizes > most).tolist():
+            report.add("answer too long", found.questions[row].id, Sentence(f"{part}: an answer of {sizes[row]} tokens "
+                       f"can never be given: ", arg("max_answer", most)))  # fmt: skip
+        if many := int((sizes > most).sum()):
+            warnings.warn(ReslabWarning(
+                f"{many:,} of {len(sizes):,} {part} questions have an answer of more than {most} tokens, which can "
+                "never be given; raise ", arg("max_answer")), stacklevel=3)  # fmt: skip
+    return most

@@ -3,7 +3,7 @@
 import torch
 
 from reslab.progress import Steps
-from reslab.qa.answers import Spans, best_spans
+from reslab.qa.answers import MAX_TOKENS, Spans, best_spans
 from reslab.qa.data.windows import WindowBatch, Windows
 from reslab.qa.features import Features, fits
 from reslab.qa.net.net import QANet
@@ -25,10 +25,11 @@ def predict(
     *,
     device: torch.device,
     choice: Choice,
+    most: int = MAX_TOKENS,
     features: Features | None = None,
     progress: Steps | None = None,
 ) -> Spans:
-    """The best spans of every window, in eval mode; the net's mode is restored afterwards."""
+    """The best spans of at most `most` tokens of every window, in eval mode; the net's mode is restored afterwards."""
     if features is None:
         fits(net.encoder, windows)
     was, done = net.training, 0
@@ -39,7 +40,7 @@ def predict(
         vectors = None if features is None else features.batch(rows, found.ids.shape[1])
         with choice.autocast(device):
             out = net(**inputs(found, vectors))
-        parts.append(best_spans(out.span, found, answerable=out.answerable))
+        parts.append(best_spans(out.span, found, answerable=out.answerable, most=most))
         done += len(rows)
         if progress:
             progress(done, len(windows))

@@ -10,19 +10,19 @@ from typing import Any, Literal, overload
 import torch
 from torch import nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, ReslabWarning, UsageError, arg
 from reslab.nets.heads import Float32Linear
 from reslab.nets.weights import insert_stored, read_state, refuse_nan
 from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
 from reslab.qa.data.question import SURROGATES, Question, Report
-from reslab.qa.data.questions import split_articles
+from reslab.qa.data.questions import answered, split_articles
 from reslab.qa.data.windows import MAX_QUESTION, windows
 from reslab.qa.judge import Judged, judge
 from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.predict import predict
-from reslab.qa.scores import RULES
-from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, read_tokenizer
+from reslab.qa.rules import RULES
+from reslab.qa.settings import LONGEST, SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, read_tokenizer
 from reslab.run import Run, explained, missing, write_aside
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice, native_bf16
@@ -55,29 +55,31 @@ class Reader:
     @overload
     def ask(
         self, question: str, contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        progress: Steps | None = ...,
+        max_answer: int | None = ..., progress: Steps | None = ...,
     ) -> list[Answer]: ...  # fmt: skip
 
     @overload
     def ask(
         self, question: list[str] | tuple[str, ...], contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        progress: Steps | None = ...,
+        max_answer: int | None = ..., progress: Steps | None = ...,
     ) -> list[list[Answer]]: ...  # fmt: skip
 
     def ask(
         self, question: str | list[str] | tuple[str, ...], contexts: Texts, *, top: int = 3,
-        no_answer: bool | None = None, progress: Steps | None = None,
+        no_answer: bool | None = None, max_answer: int | None = None, progress: Steps | None = None,
     ) -> list[Answer] | list[list[Answer]]:  # fmt: skip
         """The `top` best answers in all contexts together, best first; for several questions, a list of such lists.
 
-        Contexts may have any length. `no_answer`: whether "no answer" is allowed (default: if the net was trained with
-        the rule squad2); if it is predicted, an Answer "" comes first, followed by the best answers of the texts. The
-        probabilities are over all candidates, not only the `top`. Raises UsageError if there is no question or context,
-        or an empty one.
+        Contexts may have any length; empty ones are left out with a warning. `no_answer`: whether "no answer" is
+        allowed (default: if the net was trained with unanswerable questions); if it is predicted, an Answer "" comes
+        first, followed by the best answers of the texts. `max_answer`: most tokens in an answer (default: as in
+        training). The probabilities are over all candidates, not only the `top`. Raises UsageError if there is no
+        question or context, or an empty question.
         """
         asked = listed(question, "question")
         documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts, "contexts")))
         refuse(asked, documents, top)
+        documents = with_text(documents)
         allowed = RULES[self.settings.rule].empty if no_answer is None else no_answer
         pairs = [
             Question(id=f"{number}", question=readable(one), context=readable(text))
@@ -85,17 +87,15 @@ class Reader:
             for text in documents.values()
         ]
         found = rank(
-            self.spans(pairs, progress=progress), len(asked), no_answer=allowed, temperature=self.settings.temperature,
-            group=[row // len(documents) for row in range(len(pairs))],
+            self.spans(pairs, most=max_answer, progress=progress), len(asked), no_answer=allowed,
+            temperature=self.settings.temperature, group=[row // len(documents) for row in range(len(pairs))],
         )  # fmt: skip
         answers = [self.answers(one, documents, top, allowed) for one in found]
         return answers[0] if isinstance(question, str) else answers
 
     def answers(self, found: Ranked, documents: Mapping[Any, str], top: int, allowed: bool) -> list[Answer]:
         """The candidates of one question as answers in the documents; "no answer" comes first if it is predicted."""
-        threshold = self.settings.threshold
-        above = found.best is None if threshold is None else found.no_answer > threshold
-        silent = (allowed and above) or not found.candidates
+        silent = not found.candidates or (allowed and found.decided(self.settings.threshold) is None)
         answers = [Answer("", found.null, found.no_answer)] if silent else []
         names = list(documents)
         for one in found.candidates[: top - len(answers)]:
@@ -104,16 +104,22 @@ class Reader:
             answers.append(Answer(text, one.score, one.probability, name, one.start, one.end))
         return answers
 
-    def spans(self, questions: Sequence[Question], *, progress: Steps | None = None) -> Spans:
-        """The best spans of every window of the questions' contexts. Warns about questions that are truncated."""
+    def spans(self, questions: Sequence[Question], *, most: int | None = None, progress: Steps | None = None) -> Spans:
+        """The best spans of all windows of the questions' contexts, of at most `most` tokens (default: as in training).
+
+        Warns about questions that are truncated.
+        """
+        limit = self.settings.max_answer if most is None else most
+        if type(limit) is not int or not 1 <= limit <= LONGEST:
+            raise UsageError(arg("max_answer"), f" must be from 1 to {LONGEST}, got {limit!r}")
         length, report = self.settings.length, Report()
         # Leave room for one token of the question and two of the context.
         stride = max(0, min(self.settings.stride, length - SPECIAL - 3))
-        most = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
-        cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=most, report=report)
+        room = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
+        cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=room, report=report)
         for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
             warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
-        return predict(self.net, cut, device=self.device, choice=self.choice, progress=progress)
+        return predict(self.net, cut, device=self.device, choice=self.choice, most=limit, progress=progress)
 
     def calibrate(
         self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Steps | None = None
@@ -125,6 +131,7 @@ class Reader:
         uses the new settings from now on and writes them to the run's qa.json. Raises UsageError if the questions
         cannot be split.
         """
+        questions = answered(questions, "calibration", "calibrate", Report())
         fit, held = split_articles(questions, share=share, seed=seed)
         spans = [self.spans(part, progress=progress) for part in (fit, held)]
         found = judge(fit, spans[0], held, spans[1], rule=self.settings.rule)
@@ -209,8 +216,22 @@ def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None
         for name, text in texts.items():
             if not isinstance(text, str):
                 raise UsageError(f"{what} {name} must be a text, got {type(text).__name__}")
-            if not text.strip():
+            if what == "question" and not text.strip():
                 raise UsageError(f"{what} {name} is empty" if len(texts) > 1 else f"the {what} is empty")
+
+
+def with_text(documents: Mapping[Any, str]) -> dict[Any, str]:
+    """The documents that are not empty, under their own names. Raises UsageError if all are; warns about some."""
+    found = {name: text for name, text in documents.items() if text.strip()}
+    empty = [str(name) for name in documents if name not in found]
+    if not found:
+        raise UsageError("the context is empty" if len(documents) == 1 else f"all {len(documents)} contexts are empty")
+    if empty:
+        more = ", ..." if empty[3:] else ""
+        warnings.warn(
+            f"empty contexts left out: {len(empty)} ({', '.join(empty[:3])}{more})", ReslabWarning, stacklevel=3
+        )
+    return found
 
 
 def readable(text: str) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 from reslab.errors import ReslabError, UsageError
 from reslab.extras import need
 from reslab.nets.specs import make
-from reslab.qa.scores import RULES
+from reslab.qa.answers import MAX_TOKENS
+from reslab.qa.rules import EMPTY, RULES
 from reslab.run import Run, missing
 
+LONGEST = 100_000  # tokens in an answer: more than any window has
 WEIGHTS, TOKENIZER, SHAPE, SETTINGS = "weights.safetensors", "tokenizer", "encoder", "qa.json"
 
 
@@ -21,8 +23,9 @@ class Settings:
     length: int  # tokens per window
     stride: int  # tokens that neighboring windows share
     temperature: float = 1.0
-    threshold: float | None = None  # squad2: "no answer" is predicted if its probability is above it
+    threshold: float | None = None  # "no answer" is predicted if its probability is above it
     ece: float | None = None  # expected calibration error, on questions not used to fit the temperature
+    max_answer: int = MAX_TOKENS  # tokens in an answer
 
     def check(self) -> None:
         """Raise UsageError for invalid values."""
@@ -30,6 +33,8 @@ class Settings:
             raise UsageError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}")
         if not all(type(size) is int for size in (self.length, self.stride)) or not 0 <= self.stride < self.length:
             raise UsageError(f"stride must be from 0 to less than length, got {self.stride!r} of {self.length!r}")
+        if type(self.max_answer) is not int or not 1 <= self.max_answer <= LONGEST:
+            raise UsageError(f"max_answer must be from 1 to {LONGEST}, got {self.max_answer!r}")
         if not (isinstance(self.temperature, int | float) and 0 < self.temperature < float("inf")):
             raise UsageError(f"temperature must be positive, got {self.temperature!r}")
         for name in ("threshold", "ece"):
@@ -37,7 +42,7 @@ class Settings:
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise UsageError(f"{name} must be a number, got {value!r}")
         if self.threshold is not None and not RULES[self.rule].empty:
-            raise UsageError(f"a threshold needs the rule squad2, got {self.rule}")
+            raise UsageError(f"a threshold needs the rule {' or '.join(EMPTY)}, got {self.rule}")
 
 
 def read_settings(run: Run, *, most: int) -> Settings:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.nets.heads import Scores
-from reslab.qa.answers import Spans, predictions, rank
+from reslab.qa.answers import MAX_TOKENS, Spans, predictions, rank
 from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features
 from reslab.qa.net.net import QANet
+from reslab.qa.no_answer import best_threshold
 from reslab.qa.predict import inputs, predict
-from reslab.qa.scores import RULES, best_threshold, evaluate
+from reslab.qa.rules import RULES
+from reslab.qa.scores import evaluate
 from reslab.train.batch import Batch
 from reslab.train.order import batch_indices, shuffled
 from reslab.train.recipe import Recipe
@@ -38,9 +40,10 @@ class QATask:
         *,
         rule: str,
         features: dict[str, Features] | None = None,
+        most: int = MAX_TOKENS,
     ) -> None:
         self.parts, self.recipe, self.device, self.rule = parts, recipe, device, rule
-        self.features = features or {}
+        self.features, self.most = features or {}, most  # most: tokens in an answer
         self.spans: dict[str, Spans] = {}  # of "validation" and "test", from the last evaluation
         train = parts["train"]
         self.known = np.flatnonzero(train.known)
@@ -85,11 +88,13 @@ class QATask:
             return None
         assert isinstance(net, QANet)
         windows, features = self.parts[name], self.features.get(name)
-        spans = self.spans[part] = predict(net, windows, device=self.device, choice=choice, features=features)
+        spans = self.spans[part] = predict(
+            net, windows, device=self.device, choice=choice, features=features, most=self.most
+        )
         questions, empty = windows.questions, RULES[self.rule].empty
         texts, null = predictions(questions, rank(spans, len(questions), no_answer=empty))
         # During training each part uses its own best threshold: this is for curves, not a result.
-        threshold = best_threshold(questions, texts, null).threshold if empty else None
+        threshold = best_threshold(questions, texts, null, rule=self.rule).threshold if empty else None
         found = evaluate(questions, texts, rule=self.rule, no_answer=null if empty else None, threshold=threshold)
         return {"error": 100 - found.exact, "exact": found.exact, "f1": found.f1, "n": found.n}
 

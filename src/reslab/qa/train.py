@@ -12,7 +12,7 @@ from reslab.qa import features as cache
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features, fits
-from reslab.qa.folder import MADE, PARTS, cut, load_stored, read_reading, stored_word
+from reslab.qa.folder import MADE, PARTS, answer_limit, cut, load_stored, read_reading, stored_word
 from reslab.qa.judge import judge
 from reslab.qa.net.net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa.net.pretrained import Pretrained
@@ -72,7 +72,9 @@ class OnQuestions:
         fits(net.encoder, self.parts["train"])
         if self.features is None and self.spec.train_last == 0:
             self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress)
-        self.task = QATask(self.parts, recipe, work.device, rule=self.reading.rule, features=self.features)
+        self.most = answer_limit(self.parts, self.reading, self.data.report)
+        self.task = QATask(self.parts, recipe, work.device, rule=self.reading.rule, features=self.features,
+                           most=self.most)  # fmt: skip
         if not run.has("last.pt"):
             run.log(event="questions", iteration=0, problems=self.data.report.counts,
                     **{part: len(windows.questions) for part, windows in self.parts.items()})  # fmt: skip
@@ -92,7 +94,7 @@ class OnQuestions:
             write_predictions(run.path("no_answer.json"), found.no_answer)
         settings = Settings(
             rule=rule, length=spec.length, stride=self.reading.stride, temperature=found.temperature.temperature,
-            threshold=found.evaluation.threshold, ece=found.after.ece,
+            threshold=found.evaluation.threshold, ece=found.after.ece, max_answer=self.most,
         )  # fmt: skip
         run.write_json(SETTINGS, asdict(settings))
         shared = account()
@@ -106,6 +108,7 @@ class OnQuestions:
             "ece_before": found.before.ece, "ece": found.after.ece, "reliability": asdict(found.after),
             "head": spec.head, "parameters": every, "trained_parameters": trained,
             "head_parameters": parameters(net.head)[0], "frozen_features": bool(task.features),
+            "max_answer": self.most,
             "windows": task.examples, "train_error": training.epoch_error, "problems": self.data.report.counts,
             **shared,
         }  # fmt: skip

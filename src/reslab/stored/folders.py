@@ -45,6 +45,7 @@ class Reading(TypedDict, total=False):
     share: Number
     questions: Whole | None
     strict: bool
+    max_answer: Whole | None
 
 
 class Options(TypedDict, total=False):

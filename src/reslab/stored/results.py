@@ -46,6 +46,18 @@ class Scores(TypedDict, total=False):
     no_answer: Part | None
 
 
+class Curves(TypedDict, total=False):
+    """The best scores over all thresholds of "no answer", and average precisions, in percent."""
+
+    best_exact: Number
+    best_exact_threshold: Number
+    best_f1: Number
+    best_f1_threshold: Number
+    exact_ap: Number | None
+    f1_ap: Number | None
+    oracle_ap: Number | None
+
+
 class Temperature(TypedDict, total=False):
     temperature: Number
     before: Number
@@ -125,6 +137,7 @@ class Result(TypedDict, total=False):
     test: Scores
     dev: Scores
     temperature: Temperature
+    max_answer: Count
     reliability: Reliability
     importance: Importance
     confusion: list[list[Count]]
@@ -161,8 +174,12 @@ class Evaluation(TypedDict, total=False):
     f1: Number
     intervals: dict[str, list[Number] | None]
     ece: Number
-    reliability: Reliability
+    reliability: Reliability | None
     missing: Count
     threshold: Number
     has_answer: Part | None
     no_answer: Part | None
+    rule_why: str | None
+    hidden: Count  # questions whose answers the file does not hold
+    max_answer: Count
+    curves: Curves

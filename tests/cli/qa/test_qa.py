@@ -220,3 +220,51 @@ def test_scores_are_told_where_nothing_can_be_stored(here: Path, capsys: pytest.
     assert "warning: the result is not stored: cannot write run/predictions-facts.json: it is a folder" in err
     assert "(n = 12)" in out
     assert "predictions:" not in out
+
+
+def test_a_blind_set_is_answered_and_not_scored(here: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert trained("--head", "tokens", "--layers", "1") == 0
+    capsys.readouterr()
+    folder, blind = Path("runs/qa-facts-small-tokens-s0"), tmp_path / "blind.jsonl"
+    rows = [{"guid": f"x{k}", "question": "Where was Ada born?", "context": f"Ada was born in {place}."}
+            for k, place in enumerate(("Bonn", "Riga"))]  # fmt: skip
+    blind.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["qa", "eval", str(folder), "--data", str(blind)]) == 0
+    out = capsys.readouterr().out
+    assert "the answers to all 2 questions are hidden: predictions only, no scores" in out
+    assert "exact match" not in out
+    given = json.loads((folder / "predictions-blind.json").read_text())
+    assert list(given) == ["x0", "x1"]
+    assert all(text in row["context"] for text, row in zip(given.values(), rows, strict=True))
+    assert main(["report", str(folder)]) == 0  # its page reads the stored evaluation
+    capsys.readouterr()
+
+    known = [{**rows[0], "answers": ["Bonn"]}, rows[1]]
+    blind.write_text("\n".join(map(json.dumps, known)))
+    assert main(["qa", "eval", str(folder), "--data", str(blind), "--json"]) == 0
+    found = told(capsys)
+    assert (found["n"], found["hidden"]) == (1, 1)
+    assert main(["qa", "eval", "--predictions", str(folder / "predictions-blind.json"), "--data", str(blind)]) == 0
+    assert "1 questions have hidden answers: answered, not scored" in capsys.readouterr().out
+
+
+def test_official_probabilities_of_no_answer(here: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """As SQuAD 2's script with --na-prob-file: in order a, b, c; the answers to a and c are right, b has none."""
+    rows = [{"id": id, "question": "?", "context": "Ada wrote.", "answers": gold, "is_impossible": not gold}
+            for id, gold in (("a", ["Ada"]), ("b", []), ("c", ["wrote"]))]  # fmt: skip
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "p.json").write_text(json.dumps({"a": "Ada", "b": "Ada", "c": "wrote"}))
+    (tmp_path / "na.json").write_text(json.dumps({"a": 0.1, "b": 0.2, "c": 0.3}))
+    words = ["qa", "eval", "--predictions", "p.json", "--data", "q.jsonl"]
+    assert main([*words, "--na-prob-file", "na.json", "--json"]) == 0
+    found = told(capsys)["curves"]
+    # answered up to a, or all: 2 of 3 right. AP of exact match: a 1 * 1/2, c 2/3 * 1/2
+    assert (found["best_exact"], found["best_exact_threshold"]) == (pytest.approx(200 / 3), 0.1)
+    assert (found["exact_ap"], found["oracle_ap"]) == pytest.approx((250 / 3, 250 / 3))
+    assert main([*words, "--na-prob-file", "na.json"]) == 0
+    assert "best exact match 66.67 % (threshold 0.1)" in capsys.readouterr().out
+    (tmp_path / "na.json").write_text(json.dumps({"a": "much"}))
+    assert main([*words, "--na-prob-file", "na.json"]) == 2
+    assert "na.json: the probability of no answer of question a must be a number, got 'much'" in capsys.readouterr().err
+    assert main([*words, "--rule", "squad2", "--max-answer", "3"]) == 2
+    assert "--max-answer needs a run folder" in capsys.readouterr().err

@@ -44,6 +44,9 @@ def ask(
             help='Allow "no answer" (default: if the model was trained with unanswerable questions).',
         ),
     ] = None,
+    max_answer: Annotated[
+        int | None, Parameter(help="Most tokens in an answer (default: as in training).", converter=whole)
+    ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Parameter(help="Numeric precision; auto: bf16 where the processor has it.")
     ] = "auto",
@@ -59,9 +62,9 @@ def ask(
     reader = load(run, device=device, precision=precision)
     if sum(map(len, texts.values())) > MANY:
         with shown("reading", unit="windows") as progress:
-            found = reader.ask(questions, texts, top=top, no_answer=no_answer, progress=progress)
+            found = reader.ask(questions, texts, top=top, no_answer=no_answer, max_answer=max_answer, progress=progress)
     else:
-        found = reader.ask(questions, texts, top=top, no_answer=no_answer)
+        found = reader.ask(questions, texts, top=top, no_answer=no_answer, max_answer=max_answer)
     if json:
         asked = [{"question": one, "answers": [vars(answer) for answer in answers]}
                  for one, answers in zip(questions, found, strict=True)]  # fmt: skip

@@ -43,6 +43,7 @@ def compare(
     from reslab.qa.compare import compare as compare_heads
     from reslab.qa.folder import load_tokenizer
     from reslab.qa.net.net import LAYERS, QASpec
+    from reslab.qa.rules import RULES
     from reslab.report import write as write_report
 
     if encoder == SMALL:
@@ -52,7 +53,7 @@ def compare(
     own = head_rates(rates or [], heads or list(LAYERS))
     how, questions = asked(data, flags)
     spec = QASpec(name=slug(Path(encoder).name), encoder=encoder, length=length_of(flags),
-                  train_last=0 if frozen else None, answerable=how.rule == "squad2")  # fmt: skip
+                  train_last=0 if frozen else None, answerable=RULES[how.rule].empty)  # fmt: skip
     trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
                   seeds=seeds, rates=own)  # fmt: skip
     folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"

@@ -15,7 +15,7 @@ from reslab.run import Run, command_line, slug
 from reslab.train.recipe import read
 
 Head = Literal["linear", "sds", "tokens", "bilstm"]
-Rule = Literal["squad1", "squad2", "korquad"]
+Rule = Literal["squad1", "squad2", "korquad", "characters", "characters2"]
 SMALL = "small"  # reslab's own encoder
 
 LENGTH = 384  # default tokens per window, as in BERT's run_squad
@@ -28,7 +28,9 @@ class _Reading:
     rule: Annotated[
         Rule | None,
         Parameter(
-            help="Scoring rules (default: korquad for Korean, squad2 if some questions have no answer, else squad1)."
+            help="Scoring rules (default: what fits the questions). Words: squad1; squad2 with unanswerable questions. "
+            "Characters, for languages without spaces between words: characters; characters2 with unanswerable "
+            "questions; korquad for Korean."
         ),
     ] = None
     length: Annotated[
@@ -38,6 +40,13 @@ class _Reading:
         int | None,
         Parameter(
             help="Tokens shared by neighboring windows (default: a third of --length, at most 128).", converter=whole
+        ),
+    ] = None
+    max_answer: Annotated[
+        int | None,
+        Parameter(
+            help="Most tokens in an answer (default: those of the longest training answer, at least 30).",
+            converter=whole,
         ),
     ] = None
     questions: Annotated[
@@ -57,7 +66,7 @@ class _Net:
     answerable: Annotated[
         bool | None,
         Parameter(
-            help="Add a separate output that predicts whether the question is answerable (default: with squad2)."
+            help="Add a separate output that predicts whether the question is answerable (default: if some are not)."
         ),
     ] = None
     vocabulary: Annotated[
@@ -128,6 +137,7 @@ def made(
     """The run folder that the flags of `train` describe, and its questions."""
     from reslab.qa.folder import load_tokenizer, prepare, small
     from reslab.qa.net.net import QASpec
+    from reslab.qa.rules import RULES
 
     how, questions = asked(data, reading)
     name = recipe or ("qa-small" if encoder == SMALL else "qa-frozen" if net.train_last == 0 else "qa")
@@ -144,7 +154,7 @@ def made(
     short = slug(Path(encoder).resolve().name if Path(encoder).is_dir() else encoder)
     spec = QASpec(
         name=f"{short}-{head}", encoder=built, head=head, layers=net.layers, length=length, train_last=net.train_last,
-        answerable=how.rule == "squad2" if net.answerable is None else net.answerable,
+        answerable=RULES[how.rule].empty if net.answerable is None else net.answerable,
     )  # fmt: skip
     folder = out or Path("runs") / f"qa-{slug(Path(data).stem)}-{short}-{head}-s{chosen.seed}"
     run = prepare(folder, spec=spec, tokenizer=tokenizer, data=questions, word=data, reading=how, recipe=chosen,
@@ -161,7 +171,8 @@ def asked(word: str, flags: _Reading) -> tuple[Any, Any]:
     from reslab.qa.folder import Reading, load
 
     stride = max(0, min(128, length_of(flags) // 3)) if flags.stride is None else flags.stride
-    how = Reading(rule=flags.rule or "", stride=stride, questions=flags.questions, strict=bool(flags.strict))
+    how = Reading(rule=flags.rule or "", stride=stride, questions=flags.questions, strict=bool(flags.strict),
+                  max_answer=flags.max_answer)  # fmt: skip
     how, found = load(word, how)
     say.problems(found.report)
     return how, found

@@ -2,28 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line, nearest
 from reslab.extras import need
 from reslab.nets.hub import hub_data_set
+from reslab.qa.data.record import ANSWERS, IDS, Record, kind, optional, record, take
 from reslab.stored.files import CORRECT, parse_json
 
 FORMS = (".json", ".jsonl", ".parquet")
-COLUMNS = ("id", "question", "context", "answers")
-OPTIONAL = ("is_impossible", "title")
-
-
-class Record(NamedTuple):
-    """One question as stored in its file; the positions of its answers are not checked yet."""
-
-    id: str
-    question: str
-    context: str
-    answers: tuple[tuple[str, int], ...]  # text, answer_start
-    impossible: bool | None  # None: not in the file
-    columnar: bool  # answers as {"text": [], "answer_start": []}, where empty lists mean "unanswerable"
-    title: str
+COLUMNS = ("question", "context")
+OPTIONAL = (*IDS, *ANSWERS, "is_impossible", "title")
+MOST = 5_000_000  # questions of one file: thirty times SQuAD; repeated rows compress to almost nothing
+FEW = 100_000  # rows that any file may hold
+TOGETHER = 64  # rows of a parquet file that are read at once, since each may hold a long context
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -59,42 +51,66 @@ def nested(path: Path) -> Iterator[Record]:
         if not more:
             raise
         raise ReslabError(f"{error}; name it .jsonl if each line is a record") from error
-    if not isinstance(whole, dict):
-        raise UsageError(
-            f'{path} holds {kind(whole)}, not SQuAD\'s {{"data": [...]}}; name it .jsonl if each line is a record'
-        )
-    if not whole:
+    if isinstance(whole, dict) and not whole:
         raise UsageError(f'{path} is an empty object; expected SQuAD\'s {{"data": [...]}}')
-    for a, article in enumerate(take(whole, "data", list, f"{path}")):
-        where = f"{path}: data[{a}]"
-        paragraphs = take(article, "paragraphs", list, where)
-        title = optional(article, "title", str, where) or ""
-        for p, paragraph in enumerate(paragraphs):
-            inner = f"{where}.paragraphs[{p}]"
-            context = take(paragraph, "context", str, inner)
-            for q, item in enumerate(take(paragraph, "qas", list, inner)):
-                yield record(item, f"{inner}.qas[{q}]", context=context, title=title)
+    if isinstance(whole, dict) and any(key in whole for key in ("paragraphs", "qas", "question")):
+        yield from each(whole, f"{path}")
+        return
+    if not isinstance(whole, dict | list):
+        raise UsageError(f'{path} holds {kind(whole)}, not SQuAD\'s {{"data": [...]}}')
+    articles, place = (whole, "[{}]") if isinstance(whole, list) else (take(whole, "data", list, f"{path}"), "data[{}]")
+    for k, item in enumerate(articles):
+        yield from each(item, f"{path}: {place.format(k)}")
+
+
+def each(item: Any, where: str, *, title: str = "", expected: str = "paragraphs") -> Iterator[Record]:
+    """The questions of an article (with paragraphs), of a paragraph (with qas), or one question.
+
+    `expected`: the key that is missing if the object is none of these.
+    """
+    keys = item if isinstance(item, dict) else ()
+    if "qas" in keys:
+        context = take(item, "context", str, where)
+        for q, one in enumerate(take(item, "qas", list, where)):
+            yield record(one, f"{where}.qas[{q}]", context=context, title=title)
+    elif "question" in keys and "paragraphs" not in keys:
+        yield record(item, where, title=title)
+    elif expected == "paragraphs":
+        own = optional(item, "title", str, where) or "" if isinstance(item, dict) else ""
+        for p, paragraph in enumerate(take(item, "paragraphs", list, where)):
+            yield from each(paragraph, f"{where}.paragraphs[{p}]", title=own, expected="qas")
+    else:
+        take(item, "context", str, where)
+        take(item, expected, list, where)
 
 
 def lines(path: Path) -> Iterator[Record]:
-    """JSON lines with {"id", "question", "context", "answers"}; "title" and "is_impossible" are optional."""
+    """JSON lines, each a question, a paragraph or an article; MRQA's header is skipped."""
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        yield record(parse_json(line, where, cure=CORRECT), where)
+        item = parse_json(line, where, cure=CORRECT)
+        if isinstance(item, dict) and list(item) == ["header"]:
+            continue
+        several = isinstance(item, dict) and ("qas" in item or "paragraphs" in item)
+        yield from each(item, where) if several else [record(item, where)]
 
 
 def rows(path: Path) -> Iterator[Record]:
-    """A parquet file with the columns id, question, context, answers, as the hub stores squad."""
+    """A parquet file with the columns id, question, context, answers, as the hub stores squad, a few rows at a time.
+
+    Raises UsageError for more than MOST rows, before they are read.
+    """
     pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
+            refuse_many(path, file.metadata.num_rows)
             columns = [name for name in (*COLUMNS, *OPTIONAL) if name in names]
             lacking(columns, f"{path}", names)
             count = 0
-            for batch in file.iter_batches(batch_size=4096, columns=columns):
+            for batch in file.iter_batches(batch_size=TOGETHER, columns=columns):
                 for item in batch.to_pylist():
                     yield record(item, f"{path}, row {count}")
                     count += 1
@@ -118,68 +134,17 @@ def hub(name: str) -> dict[str, Iterable[Record]]:
     return {split: each(split) for split in splits}
 
 
+def refuse_many(path: Path, rows: int) -> None:
+    """Raise UsageError if a file claims more rows than questions can need: repeated rows compress to nothing."""
+    size = path.stat().st_size
+    if rows > MOST or (rows > FEW and rows > size):
+        raise UsageError(f"{path} claims {rows:,} rows in {size:,} bytes; at most {MOST:,} questions are read, and "
+                         f"above {FEW:,} no more than there are bytes")  # fmt: skip
+
+
 def lacking(columns: list[str], where: str, names: list[str]) -> None:
     for column in COLUMNS:
         if column not in columns:
             raise UsageError(f"{where} has no column {column!r}; it has {', '.join(names)}{nearest(column, names)}")
-
-
-def record(item: Any, where: str, *, context: str | None = None, title: str = "") -> Record:
-    """The record of a question's object; `context` and `title` if an enclosing object holds them."""
-    id = take(item, "id", (str, int), where)
-    given = take(item, "answers", (list, dict), where)
-    return Record(
-        id=str(id),
-        question=take(item, "question", str, where),
-        context=take(item, "context", str, where) if context is None else context,
-        answers=columnar(given, where) if isinstance(given, dict) else listed(given, where),
-        impossible=optional(item, "is_impossible", bool, where),
-        columnar=isinstance(given, dict),
-        title=title or optional(item, "title", str, where) or "",
-    )
-
-
-def columnar(given: dict[str, Any], where: str) -> tuple[tuple[str, int], ...]:
-    texts = take(given, "text", list, f"{where}.answers")
-    starts = take(given, "answer_start", list, f"{where}.answers")
-    if len(texts) != len(starts):
-        raise UsageError(
-            f"{where}.answers has {len(texts)} text but {len(starts)} answer_start; they must come in pairs"
-        )
-    pairs = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    return listed(pairs, where)
-
-
-def listed(given: list[Any], where: str) -> tuple[tuple[str, int], ...]:
-    answers = []
-    for k, answer in enumerate(given):
-        inner = f"{where}.answers[{k}]"
-        answers.append((take(answer, "text", str, inner), take(answer, "answer_start", int, inner)))
-    return tuple(answers)
-
-
-def take(item: Any, key: str, wanted: type | tuple[type, ...], where: str) -> Any:
-    """item[key], if it has the wanted type. Raises UsageError otherwise."""
-    if not isinstance(item, dict):
-        raise UsageError(f"{where} is {kind(item)}, not an object with the key {key!r}")
-    if not item:
-        raise UsageError(f"{where} is an empty object; it needs the key {key!r}")
-    if key not in item:
-        raise UsageError(f"{where} has no key {key!r}; it has {', '.join(map(str, item))}")
-    value = item[key]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        names = " or ".join(NAMES[one] for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
-        raise UsageError(f"{where}: {key!r} must be {names}, got {kind(value)}")
-    return value
-
-
-def optional(item: dict[str, Any], key: str, wanted: type, where: str) -> Any:
-    """item[key], or None if it is absent or null."""
-    return take(item, key, wanted, where) if item.get(key) is not None else None
-
-
-NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "true/false"}
-
-
-def kind(value: Any) -> str:
-    return "null" if value is None else NAMES.get(type(value), type(value).__name__)
+    if not any(key in names for key in IDS):
+        raise UsageError(f"{where} has no column 'id'; it has {', '.join(names)}")

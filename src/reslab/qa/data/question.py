@@ -2,16 +2,16 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from reslab.errors import Sentence, UsageError
-from reslab.qa.data.files import Record
+from reslab.qa.data.record import Record
 
 SURROGATES = re.compile("[\ud800-\udfff]")  # lone surrogates, which JSON can encode but no tokenizer can read
-NOTES = ("inexact",)  # kinds that `strict` ignores: caused by the tokenizer, not the data
+NOTES = ("inexact", "answer too long")  # kinds that `strict` ignores: not faults of the data
+KEPT = 1000  # problems of one kind that are kept as examples; the others are only counted
 
 
 class Answer(NamedTuple):
@@ -23,7 +23,10 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question about a context. `impossible`: the context does not answer it, and `answers` is empty."""
+    """A question about a context. `impossible`: the context does not answer it, and `answers` is empty.
+
+    `hidden`: its file has no answers to it, as in the test parts of leaderboards; it can be answered, not scored.
+    """
 
     id: str
     question: str
@@ -31,6 +34,7 @@ class Question:
     answers: tuple[Answer, ...] = ()
     impossible: bool = False
     title: str = ""  # of its article
+    hidden: bool = False
 
 
 class Problem(NamedTuple):
@@ -47,17 +51,15 @@ class Report:
     """
 
     strict: bool = False
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # the first KEPT of each kind
+    counts: dict[str, int] = field(default_factory=dict)  # of each kind, in order of appearance
 
     def add(self, kind: str, id: str, sentence: str) -> None:
         if self.strict and kind not in NOTES:
             raise UsageError(f"question {id}: ", sentence)
-        self.problems.append(Problem(kind, id, sentence))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The number of problems of each kind, in order of appearance."""
-        return dict(Counter(problem.kind for problem in self.problems))
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] <= KEPT:
+            self.problems.append(Problem(kind, id, sentence))
 
     def lines(self, *, examples: int = 3) -> Iterator[Sentence]:
         """Lines to show: one per kind, with a few examples of each."""
@@ -68,8 +70,12 @@ class Report:
 
 
 def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
-    """The usable records as questions; every problem and how it was handled goes to `report`."""
+    """The usable records as questions; every problem and how it was handled goes to `report`.
+
+    Questions whose answers are hidden are kept, as `hidden`.
+    """
     questions: dict[str, Question] = {}
+    empty = []  # ids of questions with empty columns of answers and no mark
     contexts: dict[str, str] = {}  # one copy of each context, shared by its questions
     for one in found:
         question, context = _clean(one.question, one.id, report).strip(), _clean(one.context, one.id, report)
@@ -79,21 +85,34 @@ def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
             what = "the context" if question else "the question"
             report.add(f"empty {what[4:]}", one.id, f"{what} is empty; skipped")
         else:
-            given = () if one.impossible else one.answers
-            whole = (Answer(SURROGATES.sub("\ufffd", text), start) for text, start in given)  # as in the context
+            hidden = one.answers is None and not one.impossible
+            given = () if one.impossible or one.answers is None else one.answers
+            whole = ((SURROGATES.sub("\ufffd", text), start) for text, start in given)  # as in the context
             answers = tuple(_place(answer, context, one.id, report) for answer in whole)
             if one.impossible and one.answers:
                 report.add(
                     "contradiction", one.id, "it is marked is_impossible but has answers; treated as unanswerable"
                 )
-            if not one.answers and not one.impossible and (one.impossible is False or not one.columnar):
+            if one.answers == () and not one.impossible and (one.impossible is False or not one.columnar):
                 report.add(
                     "no answers", one.id, "it has no answers and is not marked is_impossible; treated as unanswerable"
                 )
+            if one.answers == () and one.impossible is None and one.columnar:
+                empty.append(one.id)
             context = contexts.setdefault(context, context)
             questions[one.id] = Question(id=one.id, question=question, context=context, answers=answers,
-                                         impossible=not answers, title=one.title)  # fmt: skip
+                                         impossible=not answers and not hidden, title=one.title,
+                                         hidden=hidden)  # fmt: skip
+    if empty and len(empty) == len(questions):
+        return tuple(_unmarked(one, report) for one in questions.values())
     return tuple(questions.values())
+
+
+def _unmarked(question: Question, report: Report) -> Question:
+    """A question of a part without any answer or mark: hub data sets store hidden answers as empty columns."""
+    report.add("hidden answers", question.id, "its part has empty columns of answers throughout, so they are taken as "
+               "hidden; mark is_impossible to score them as unanswerable")  # fmt: skip
+    return replace(question, hidden=True, impossible=False)
 
 
 def _clean(text: str, id: str, report: Report) -> str:
@@ -104,14 +123,29 @@ def _clean(text: str, id: str, report: Report) -> str:
     return SURROGATES.sub("\ufffd", text)
 
 
-def _place(answer: Answer, context: str, id: str, report: Report) -> Answer:
+def _found(text: str, context: str, id: str, report: Report) -> Answer:
+    """The answer at its only occurrence; at the first of several, which is reported."""
+    start = context.find(text)
+    if start < 0:
+        report.add(
+            "answer not in context", id, f"{_short(text)} is not in its context; used for scoring, not for training"
+        )
+    elif context.find(text, start + 1) >= 0:
+        report.add("no answer_start", id, f"{_short(text)} occurs several times and has no answer_start; the first "
+                   f"occurrence, at {start}, is used")  # fmt: skip
+    return Answer(text, start)
+
+
+def _place(answer: tuple[str, int | None], context: str, id: str, report: Report) -> Answer:
     """The answer with its actual position: as stated, otherwise the nearest, otherwise -1 (not found)."""
     text, start = answer
     if not text.strip():
         report.add("empty answer", id, "an answer is empty; used for scoring, not for training")
         return Answer(text, -1)
+    if start is None:
+        return _found(text, context, id, report)
     if start >= 0 and context.startswith(text, start):
-        return answer
+        return Answer(text, start)
     problem = f"{_short(text)} is not at {start}"
     if start < 0 or start + len(text) > len(context):
         problem = f"{_short(text)} at {start} is outside its context of {len(context)} characters"

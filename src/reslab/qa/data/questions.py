@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UsageError
-from reslab.qa.data.files import FORMS, Record, hub, records
+from reslab.qa.data.files import FORMS, hub, records
 from reslab.qa.data.question import Answer, Problem, Question, Report, checked
+from reslab.qa.data.record import Record
 from reslab.train.order import shuffled
 
 __all__ = [
@@ -65,8 +66,11 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
         parts = _parts({file.name: records(file) for file in files}, str(folder), report)
     else:
         parts = {"train": read_questions(word, report=report)}
+    blind = [part for part, found in parts.items() if part != "train" and all(one.hidden for one in found)]
+    parts = {part: answered(found, part, word, report) for part, found in parts.items() if part not in blind}
     own = f": with {' and '.join(parts)} questions" if len(parts) > 1 else ""
     about = [f"{Path(word).name}{own}"]
+    about += [f"the answers to its {part} questions are hidden, so they are not used" for part in blind]
     if "test" not in parts and "dev" in parts:
         parts["test"] = parts.pop("dev")
         about.append("the dev questions are used as the test part")
@@ -79,6 +83,18 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
         parts["train"], parts[part] = split_articles(parts["train"], share=share, seed=seed)
         about.append(f"{part} part split off by article ({share:.0%}, seed {seed})")
     return QuestionData(name=word, about="; ".join(about), fingerprint=fingerprint(parts), report=report, **parts)
+
+
+def answered(questions: Sequence[Question], part: str, word: str, report: Report) -> tuple[Question, ...]:
+    """The questions without those whose answers are hidden, which can be neither learned nor scored."""
+    known = tuple(question for question in questions if not question.hidden)
+    for question in questions:
+        if question.hidden:
+            report.add("hidden answers", question.id, "its file has no answers to it; skipped")
+    if not known:
+        raise UsageError(f"{word}: no {part} question has answers, so there is nothing to train on or to score; "
+                         "`reslab qa eval RUN --data FILE` writes predictions for such questions")  # fmt: skip
+    return known
 
 
 def read_questions(path: Path | str, *, report: Report | None = None) -> tuple[Question, ...]:

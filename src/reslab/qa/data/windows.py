@@ -101,6 +101,12 @@ class Windows:
         asked = self.asked.counts[self.asked_of[self.question[rows]]]
         return asked + self.count[rows] + self.template.special
 
+    def answer_sizes(self) -> np.ndarray:
+        """Number of tokens of each question's target answer, int64 (Q,); 0 if no window holds one."""
+        found = np.zeros(len(self.questions), dtype=np.int64)
+        np.maximum.at(found, self.question, np.where(self.start > 0, self.end.astype(np.int64) - self.start + 1, 0))
+        return found
+
     def groups(self, device: torch.device) -> list[np.ndarray]:
         """Groups of windows for inference, sorted by length; the longest come first, so that memory runs out at once
         or not at all. A group has up to CPU_TOKENS or GPU_TOKENS tokens, with padding, which is fastest.
