@@ -93,7 +93,7 @@ def answered(questions: Sequence[Question], part: str, word: str, report: Report
             report.add("hidden answers", question.id, "its file has no answers to it; skipped")
     if not known:
         raise UsageError(f"{word}: no {part} question has answers, so there is nothing to train on or to score; "
-                         "`reslab qa eval RUN --data FILE` writes predictions for such questions")  # fmt: skip
+                         "evaluate a trained reader on this file to get its predictions")  # fmt: skip
     return known
 
 
