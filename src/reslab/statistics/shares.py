@@ -1,4 +1,4 @@
-"""Shares counted over examples, their differences and their trends, with intervals in closed form: pages need no scipy.
+"""Shares counted over examples, their differences and their trends, with intervals: scipy's where it has them.
 
 All intervals have the level 0.95.
 """
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 LEVEL = 0.95  # of every interval; a difference counts as shown if p < 1 - LEVEL
 Z = 1.959963984540054  # the normal distribution's quantile at (1 + LEVEL) / 2
-# Student's t at (1 + LEVEL) / 2, for 1 to 12 degrees of freedom; above, Cornish and Fisher's expansion has 4 digits.
-T = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216, 2.22814, 2.20099, 2.17881)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +22,11 @@ class Interval:
 
 
 def wilson(count: int, n: int) -> Interval:
-    """Wilson's score interval of a share count / n, 0 to 1 (1927)."""
-    share, extra = count / n, Z**2 / n
-    middle = (share + extra / 2) / (1 + extra)
-    reach = Z * math.sqrt(share * (1 - share) / n + extra / (4 * n)) / (1 + extra)
-    # The ends at 0 and n are exact; rounding must not move them.
-    return Interval(low=middle - reach if count else 0.0, high=middle + reach if count < n else 1.0)
+    """Wilson's score interval of a share count / n, 0 to 1."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, n).proportion_ci(confidence_level=LEVEL, method="wilson")
+    return Interval(low=float(found.low), high=float(found.high))
 
 
 def newcombe(a: int, b: int, n: int) -> Interval:
@@ -51,11 +48,9 @@ def paired(more: int, fewer: int, n: int) -> Interval:
 
 def student(df: int) -> float:
     """The quantile at (1 + LEVEL) / 2 of Student's t distribution."""
-    if df <= len(T):
-        return T[df - 1]
-    terms = (Z**3 + Z) / (4 * df), (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * df**2)
-    third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / (384 * df**3)
-    return Z + sum(terms) + third
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, df))
 
 
 def rank_interval(correlation: float, n: int) -> Interval:
