@@ -179,3 +179,30 @@ def test_other_ways_to_add(kind: str) -> None:
             return x
 
     assert look.certify(nn.Sequential(Adds(), Adds()), X).holds
+
+
+def test_values_that_are_moved_are_compared_wherever_they_are() -> None:
+    """Windows of one shape with the image: the branch sees x permuted, the skip is x."""
+
+    class Windows(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            turned = x.view(2, 2, 2).permute(1, 0, 2).reshape(4, 2)
+            return turned + self.f(turned.relu())
+
+    found = look.certify(Windows(), torch.arange(8.0).view(4, 2))
+    assert [(m.kind, m.entered, m.stream.absolute) for m in found.merges] == [("identity", "fork", 0)]
+
+
+def test_places_do_not_depend_on_tensors_that_are_made_on_the_way() -> None:
+    """PyTorch detaches what `find` keeps alive, so that there are more ops in its pass than in the others."""
+
+    class Makes(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            for _ in range(3):
+                x = (x * torch.arange(1, 3)).relu()
+                x = x + self.f(x)
+            return x
+
+    found = look.certify(Makes(), X)
+    assert found.holds
+    assert {m.entered for m in found.merges} == {"fork"}

@@ -7,6 +7,7 @@ values at the fork are taken by a dispatch mode, independently of the edits that
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, as_it_was, batch_size, call, each, tensors
 from reslab.look.graph.merges import Merge, find, plain
 from reslab.look.graph.sites import ADDING, Modules, Place, Site, name_of
-from reslab.look.graph.trace import INPUT, written_to
+from reslab.look.graph.trace import INPUT, UNCOUNTED, written_to
 
 ROUNDING = 4  # roundings allowed for each term of a sum, in units of the dtype's eps
 
@@ -91,7 +92,7 @@ def silenced(
             fork = forks.get(merge.index)
             entered = watch.values.get(fork) if fork is not None else None
             what = "skip" if entered is None else "fork"
-            difference = compare(skips.pop() if entered is None else entered, out)
+            difference = compare(skips.pop() if entered is None else entered, out, moved=entered is not None)
             if fork is not None and last[fork] == merge.index:
                 watch.values.pop(fork, None)
             if merge.index not in found or not difference.relative <= found[merge.index][0].relative:
@@ -130,7 +131,7 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if self.site is None:
+        if self.site is None and func.overloadpacket.__name__ not in UNCOUNTED:
             path = self.modules.stack[-1] if self.modules.stack else ""
             results = {id(t): t for t in [*tensors(out), *written_to(func, args, kwargs)]}
             for k, tensor in enumerate(results.values()):
@@ -176,22 +177,29 @@ def certified(merge: Merge, row: Row | None, disabled: tuple[Difference, str] | 
 
 
 def compare(
-    expected: Tensor, out: Tensor, *, scale: float = 0.0, kinds: Sequence[torch.dtype] = (), terms: int = 1
-) -> Difference:
-    """How far `out` is from what it should be. Values that were only moved are compared in sorted order."""
+    expected: Tensor, out: Tensor, *, scale: float = 0.0, kinds: Sequence[torch.dtype] = (), terms: int = 1,
+    moved: bool = False,
+) -> Difference:  # fmt: skip
+    """How far `out` is from what it should be; if its values may have `moved` (in views), in sorted order."""
     kinds = [kind for kind in (*(kinds or [expected.dtype]), out.dtype) if kind.is_floating_point or kind.is_complex]
     allowed = ROUNDING * terms * max((torch.finfo(kind).eps for kind in kinds), default=0.0)
     if expected.numel() != out.numel():
-        return Difference(absolute=float("inf"), relative=float("inf"), allowed=allowed)
-    a, b = exact(expected), exact(out)
-    if a.shape != b.shape:
-        a, b = (each.flatten() if each.is_complex() else each.flatten().sort().values for each in (a, b))
-    same = a == b  # also infinite values
-    far = torch.where(same, torch.zeros_like(a.abs()), (a - b).abs())
+        return Difference(absolute=inf, relative=inf, allowed=allowed)
+    a, b = exact(expected).flatten(), exact(out).flatten()
     scale = max(scale, largest(expected), largest(out))
-    absolute = float(far.max()) if far.numel() else 0.0
+    absolute = farthest(a, b) if expected.shape == out.shape else inf
+    if moved and not absolute <= allowed * scale and not a.is_complex():
+        absolute = farthest(a.sort().values, b.sort().values)
     relative = absolute / scale if absolute and scale else absolute
     return Difference(absolute=absolute, relative=relative, allowed=allowed)
+
+
+def farthest(a: Tensor, b: Tensor) -> float:
+    """The largest absolute difference of two vectors."""
+    if not a.numel():
+        return 0.0
+    far = torch.where(a == b, torch.zeros_like(a.abs()), (a - b).abs())  # infinite values may be equal
+    return float(far.max())
 
 
 def exact(value: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from reslab.look.graph.example import Example, arguments, call, each, first_of, 
 from reslab.look.graph.sites import ADDING, Modules, Place, Product, Site, name_of, operands
 
 INPUT = "(input)"  # the path of the example's own tensors
+UNCOUNTED = frozenset(["detach"])  # PyTorch adds some where a new tensor is kept alive, as it is here
 NUMBERED = frozenset("add sub rsub hardtanh clamp clamp_min clamp_max threshold".split())
 
 
@@ -180,7 +181,7 @@ class Recorder(TorchDispatchMode):
             value.numbers = numbers
             value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
-        self.ops[path] += self.site is None
+        self.ops[path] += self.site is None and op not in UNCOUNTED
 
     def spread(self, tensor: Tensor) -> None:
         """A write through one tensor changes every other tensor of the same storage."""
