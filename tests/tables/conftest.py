@@ -9,7 +9,8 @@ import pytest
 from clocks import leap
 
 from reslab.run import Run
-from reslab.tables.train import Reading, load, prepare
+from reslab.tables.reading import Reading
+from reslab.tables.train import load, prepare
 from reslab.train.recipe import Recipe, change
 
 SMALL = {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}

@@ -11,7 +11,8 @@ import pytest
 from reslab.cli import main
 from reslab.errors import UsageError
 from reslab.tables.compare import boosted, compare, features
-from reslab.tables.train import Reading, load, parts_of
+from reslab.tables.reading import Reading
+from reslab.tables.train import load, parts_of
 from reslab.train.recipe import change, read
 
 ROOMS = Path(__file__).parents[2] / "docs" / "examples" / "rooms.csv"

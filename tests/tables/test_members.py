@@ -9,7 +9,8 @@ from tests.tables.conftest import QUICK, SMALL
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.tables.members import prepare_members, train_members, withdraw_members
-from reslab.tables.train import Reading, load
+from reslab.tables.reading import Reading
+from reslab.tables.train import load
 from reslab.train.recipe import Recipe
 
 

@@ -15,7 +15,8 @@ from reslab.subject import models
 from reslab.tables import ResidualClassifier, estimator
 from reslab.tables.compare import compare
 from reslab.tables.members import prepare_members, train_members
-from reslab.tables.train import Reading, load, prepare, read_reading, stored_data, train
+from reslab.tables.reading import Reading, read_reading
+from reslab.tables.train import load, prepare, stored_data, train
 from reslab.tables.training import set_aside
 from reslab.train.order import shuffled
 from reslab.train.recipe import change, read

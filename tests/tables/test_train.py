@@ -18,7 +18,8 @@ from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.tables import load
 from reslab.tables.data.frame import read_frame
-from reslab.tables.train import Reading, read_reading, train
+from reslab.tables.reading import Reading, read_reading
+from reslab.tables.train import train
 from reslab.train.signals import Interrupted
 
 Begin = Callable[..., Run]

@@ -135,12 +135,21 @@ class Coded(TypedDict, total=False):
     scale: Real
 
 
+class Spelling(TypedDict, total=False):
+    """How the strings of a training table were written, in encoder.json."""
+
+    missing: list[str]
+    decimal: str
+    orders: dict[str, str]
+
+
 class Encoder(TypedDict, total=False):
     """encoder.json of tables."""
 
     format: Whole
     kinds: dict[str, str]
     columns: list[Coded]
+    spelling: Spelling
 
 
 class Seeded(TypedDict, total=False):

@@ -20,7 +20,8 @@ from reslab.tables.data.encoder import Table
 from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.net.spec import PRESETS
-from reslab.tables.train import Reading, TableData, like_stored, load, parts_of, prepare, train, true_values
+from reslab.tables.reading import Reading, as_older, like_stored
+from reslab.tables.train import TableData, load, parts_of, prepare, train, true_values
 from reslab.tables.training import Parts, batch_for
 from reslab.train.folder import finished, pick_device
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change
@@ -85,9 +86,9 @@ def compare(
 
 
 def as_before(out: Run, stored: dict[str, Any], reading: Reading) -> Reading:
-    """The reading with the split rule of the comparison in the folder, even if no net was finished there."""
+    """The reading as in the comparison in the folder, even if no net was finished there."""
     if "reading" in stored:
-        return replace(reading, split_rule=stored["reading"].get("split_rule", 1))
+        return as_older(reading, stored["reading"])
     begun = sorted(out.folder.glob("*-s*/spec.json"))
     return like_stored(begun[0].parent, reading) if begun else reading
 

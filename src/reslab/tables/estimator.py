@@ -1,7 +1,7 @@
 """scikit-learn estimators: residual networks for mixed tables, with scikit-learn's interface."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -32,13 +32,11 @@ from reslab.tables.inputs import read_table, read_target, read_weights
 from reslab.tables.model import TableModel, write_member
 from reslab.tables.nested import inner_params, is_inner, set_inner
 from reslab.tables.net.spec import to_dict
-from reslab.tables.state import from_state, to_state
+from reslab.tables.state import older_parameters, pickled, unpickled
 from reslab.tables.training import ClassWeight, Parts, fingerprint, model_of, spec_of
 from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe
 from reslab.train.session import alone
-
-DERIVED = ("target_", "spec_", "columns_")  # derived from the model: not pickled
 
 
 class TableEstimator(BaseEstimator):
@@ -172,44 +170,37 @@ class TableEstimator(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain data, JSON and arrays: neither nets nor classes that may change are pickled."""
-        state = dict(super().__getstate__())
-        if "model_" in state:
-            state["model_"] = to_state(state["model_"])
-            for name in DERIVED:
-                del state[name]
-        return state
+        return pickled(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        if "model_" in state:
-            model = state["model_"] = from_state(state["model_"])
-            state |= {"target_": model.target, "spec_": model.members[0].spec, "columns_": model.columns}
-            state.setdefault("problems_", [])  # an older pickle may lack both, or fit_problems_
-            state.setdefault("fit_problems_", list(state["problems_"]))
-        super().__setstate__(state)
+        super().__setstate__({**older_parameters(type(self)), **unpickled(state)})
 
 
 class ResidualClassifier(ClassifierMixin, TableEstimator):
     """Predicts the class of each row, or all its labels if y is an indicator matrix (N, K).
 
     net: gated, gated-plain, gated-block, published, mlp or resnet; sizes: changes to it, such as {"depth": 6}. kinds:
-    kinds of columns, by name, to correct wrong guesses. recipe: a recipe's name or file, or changes to the recipe
-    "tables", such as {"epochs": 20}. text: folder of a transformers encoder, whose vectors of the text columns are used
-    too; also needed to predict. validation: share of the rows for early stopping; fewer than 40 rows are all trained
-    on, to the end. class_weight: "balanced", or a weight per class. members: number of nets, with different seeds,
-    whose predictions are averaged. folder: the run folder, from which an interrupted fit is resumed. device: auto, cpu,
-    cuda, mps. random_state: an integer makes training reproducible. verbose: show progress on standard error. Problems
-    of a table are warned about at fit and predict and stored in `problems_`. Searches reach into sizes, recipe, kinds
-    and class_weight: GridSearchCV(model, {"sizes__depth": [1, 2]}).
+    kinds of columns, by name, to correct wrong guesses. missing: words for missing values, by default "?", "NA", "null"
+    and other usual ones. decimal: "," or ".", the mark of numbers like "1.001", which may be either. recipe: a recipe's
+    name or file, or changes to the recipe "tables", such as {"epochs": 20}. text: folder of a transformers encoder,
+    whose vectors of the text columns are used too; also needed to predict. validation: share of the rows for early
+    stopping; fewer than 40 rows are all trained on, to the end. class_weight: "balanced", or a weight per class.
+    members: number of nets, with different seeds, whose predictions are averaged. folder: the run folder, from which an
+    interrupted fit is resumed. device: auto, cpu, cuda, mps. random_state: an integer makes training reproducible.
+    verbose: show progress on standard error. Problems of a table are warned about at fit and predict and stored in
+    `problems_`. Searches reach into sizes, recipe, kinds and class_weight: GridSearchCV(model, {"sizes__depth": [1,
+    2]}).
     """
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
+        missing: Sequence[str] | None = None, decimal: str | None = None,
         recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
         class_weight: ClassWeight = None, members: int = 1, folder: str | Path | None = None, device: str = "auto",
         random_state: Any = None, verbose: bool = False,
     ) -> None:  # fmt: skip
-        self.net, self.sizes, self.kinds, self.recipe, self.text = net, sizes, kinds, recipe, text
+        self.net, self.sizes, self.kinds, self.missing, self.decimal = net, sizes, kinds, missing, decimal
+        self.recipe, self.text = recipe, text
         self.validation, self.class_weight, self.members = validation, class_weight, members
         self.folder, self.device, self.random_state, self.verbose = folder, device, random_state, verbose
 
@@ -234,11 +225,13 @@ class ResidualRegressor(RegressorMixin, TableEstimator):
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
+        missing: Sequence[str] | None = None, decimal: str | None = None,
         recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
         members: int = 1, folder: str | Path | None = None, device: str = "auto", random_state: Any = None,
         verbose: bool = False,
     ) -> None:  # fmt: skip
-        self.net, self.sizes, self.kinds, self.recipe, self.text = net, sizes, kinds, recipe, text
+        self.net, self.sizes, self.kinds, self.missing, self.decimal = net, sizes, kinds, missing, decimal
+        self.recipe, self.text = recipe, text
         self.validation, self.members = validation, members
         self.folder, self.device, self.random_state, self.verbose = folder, device, random_state, verbose
 

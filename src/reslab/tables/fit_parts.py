@@ -48,5 +48,5 @@ def cut(
     weight = getattr(estimator, "class_weight", None)
     return make_parts(
         frames, targets, target=target, kinds=estimator.kinds, class_weight=weight, text=estimator.text, device=device,
-        progress=progress, report=report, row_weights=heavy,
+        progress=progress, report=report, row_weights=heavy, missing=estimator.missing, decimal=estimator.decimal,
     )  # fmt: skip

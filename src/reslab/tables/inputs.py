@@ -1,6 +1,7 @@
 """Inputs of the estimators: X as a Frame and y as an array, validated as in scikit-learn."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def by_place(frame: Frame, trained: tuple[str, ...]) -> Frame:
     """The frame with the column names of training."""
     if len(trained) != len(frame.names):
         raise UsageError(f"X has {len(frame.names)} features, but training had {len(trained)}")
-    return Frame(dict(zip(trained, frame.columns.values(), strict=True)))
+    return replace(frame, columns=dict(zip(trained, frame.columns.values(), strict=True)))
 
 
 def read_target(y: Any, rows: int) -> np.ndarray:

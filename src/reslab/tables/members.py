@@ -9,7 +9,8 @@ from reslab.progress import Rows, quiet
 from reslab.run import MEMBERS, Locked, Run
 from reslab.tables.metrics import MAIN
 from reslab.tables.model import load, members_of, read_table_spec
-from reslab.tables.train import FILES, Reading, TableData, prepare, stored_data, train, weigh
+from reslab.tables.reading import Reading
+from reslab.tables.train import FILES, TableData, prepare, stored_data, train, weigh
 from reslab.train.folder import DONE, finished, first_comment
 from reslab.train.recipe import Recipe, change
 from reslab.train.session import is_fresh, withdraw

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from reslab.errors import Sentence, UsageError, arg
+from reslab.tables.data.convert import missing, written_numbers
 from reslab.tables.data.frame import EXACT, Frame, Report
-from reslab.tables.data.kinds import missing, separator_of, split, written_numbers
+from reslab.tables.data.lists import separator_of, split
 from reslab.tables.data.target import TargetKind, find_target_kind
 
 APART = Sentence(arg("kind", "labels"), " separates them")

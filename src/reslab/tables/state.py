@@ -1,5 +1,6 @@
 """A trained model as plain data, JSON and arrays, so that estimators are pickled without nets."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,32 @@ from reslab.tables.net.spec import from_dict, to_dict
 from reslab.tables.vectors import Encoder
 from reslab.train.folder import pick_device
 from reslab.train.tune import Choice
+
+DERIVED = ("target_", "spec_", "columns_")  # of an estimator, derived from its model: not pickled
+
+
+def pickled(state: Mapping[str, Any]) -> dict[str, Any]:
+    """An estimator's state as plain data, JSON and arrays."""
+    if "model_" not in state:
+        return dict(state)
+    return {**{key: value for key, value in state.items() if key not in DERIVED}, "model_": to_state(state["model_"])}
+
+
+def unpickled(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state that `pickled` made; an older one may lack `problems_`, `fit_problems_`, or parameters."""
+    state = dict(state)
+    if "model_" in state:
+        model = state["model_"] = from_state(state["model_"])
+        state |= {"target_": model.target, "spec_": model.members[0].spec, "columns_": model.columns}
+        state.setdefault("problems_", [])
+        state.setdefault("fit_problems_", list(state["problems_"]))
+    return state
+
+
+def older_parameters(estimator: type) -> dict[str, Any]:
+    """The defaults of an estimator's parameters, for those that a pickle of an older version lacks."""
+    found = inspect.signature(estimator).parameters.values()
+    return {one.name: one.default for one in found if one.default is not one.empty}
 
 
 def to_state(model: TableModel) -> dict[str, Any]:

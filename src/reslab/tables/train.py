@@ -1,7 +1,6 @@
 """Train a model for a table in a run folder, through the one training loop."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,20 @@ import numpy as np
 import torch
 
 from reslab.errors import Sentence, UsageError, arg
-from reslab.nets.specs import make
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run, absolute
 from reslab.tables.data.frame import Frame, Report, read_frame
-from reslab.tables.data.target import Target, TargetKind
+from reslab.tables.data.target import Target
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
 from reslab.tables.net.net import TableNet, build_table
 from reslab.tables.net.spec import to_dict
 from reslab.tables.predictions import write_predictions
+from reslab.tables.reading import Reading, read_reading
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.task import TableTask
-from reslab.tables.training import RULE, Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
+from reslab.tables.training import Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
@@ -34,31 +33,6 @@ CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more
                 " where the target is a number")  # fmt: skip
 LEAVE = Sentence("give more rows, or set no validation part aside with ", arg("validation", 0))
 FILES = (ENCODER, ARRAYS, TARGET)  # files that `prepare` makes besides those of every run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How a table is read and split: stored in data.json, beside the description of the data."""
-
-    target: tuple[str, ...]  # one column, or several
-    kind: TargetKind | None = None  # of the target; None: guessed
-    kinds: Mapping[str, str] = field(default_factory=dict)  # of columns, to correct wrong guesses
-    test: float = 0.2  # share of the rows, if there is no file of test rows
-    test_word: str | None = None
-    class_weight: Any = None
-    split: int = 0  # the seed of the split
-    split_rule: int = RULE  # see `set_aside`; runs stored without one have rule 1
-    sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes of the net that differ from its preset's
-    text: str | None = None  # folder of a text encoder, whose vectors are added to the bags of words
-
-    def check(self) -> None:
-        """Raise UsageError for invalid values."""
-        if not self.target:
-            raise UsageError("name the column to predict, with ", arg("target"))
-        if self.test_word is None and not 0 < self.test < 1:
-            raise UsageError(f"the test part must be a share between 0 and 1, got {self.test:g}")
-        if self.split_rule not in (1, RULE):
-            raise UsageError(f"split_rule must be 1 or {RULE}, got {self.split_rule}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,29 +123,15 @@ def parts_of(
 ) -> Parts:  # fmt: skip
     """The table encoded for a net; without `reads`, texts have no vectors yet."""
     vectors = (reading.text, reads, str(device)) if reading.text else ()
-    key = repr((dict(reading.kinds), reading.class_weight, vectors))
+    key = repr((dict(reading.kinds), reading.class_weight, vectors, reading.missing, reading.decimal))
     if key not in data.encoded:
         targets = {part: data.target.encode(y) for part, y in data.values.items()}
         data.encoded[key] = make_parts(
             data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
             report=data.report, text=reading.text, device=device, progress=progress, reading=reads,
+            missing=reading.missing, decimal=reading.decimal,
         )  # fmt: skip
     return data.encoded[key]
-
-
-def read_reading(run: Run) -> tuple[str, Reading]:
-    """(word, reading) of a run folder's table."""
-    about = run.read_json("data.json", "word", "reading", "fingerprint")
-    values = {"split_rule": 1, **about["reading"], "target": tuple(about["reading"]["target"])}
-    return about["word"], make(Reading, values, f"{run.path('data.json')}")
-
-
-def like_stored(folder: Path | str, reading: Reading) -> Reading:
-    """The reading with the split rule of the run or the ensemble in the folder; unchanged if there is none."""
-    for run in (Run(folder), Run(Path(folder) / "s0")):
-        if run.has("spec.json") and "reading" in (about := run.read_json("data.json")):
-            return replace(reading, split_rule=about["reading"].get("split_rule", 1))
-    return reading
 
 
 def stored_data(run: Run) -> TableData:
@@ -250,5 +210,4 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
 
 def true_values(target: Target, known: Any) -> np.ndarray:
     """The target's values for `judged`: encoded, or numbers (N, T) in their original unit."""
-    encoded = target.encode(known)
-    return target.unscaled(encoded.astype(np.float64)) if target.kind == "numbers" else encoded
+    return target.numbers(known) if target.kind == "numbers" else target.encode(known)

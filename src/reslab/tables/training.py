@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -53,12 +53,16 @@ def make_parts(
     kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
     text: str | Path | None = None, device: torch.device | None = None, progress: Progress = silent,
     reading: bool = True, row_weights: Mapping[str, np.ndarray] | None = None,
+    missing: Sequence[str] | None = None, decimal: str | None = None,
 ) -> Parts:  # fmt: skip
     """Encode frames and targets of each part; the encoders are fitted on "train".
 
-    text: folder of a text encoder, which runs on the device; not if `reading` is False.
+    text: folder of a text encoder, which runs on the device; not if `reading` is False. missing, decimal: see
+    `TableEncoder.fit`.
     """
-    encoder = Encoder.fit(frames["train"], kinds, text=text, device=device, report=report)
+    encoder = Encoder.fit(
+        frames["train"], kinds, text=text, device=device, report=report, missing=missing, decimal=decimal
+    )
     last = list(frames)[-1]  # problems of the test rows are reported once
     tables = {part: encoder.transform(f, report=report if part == last else None, progress=progress, reading=reading)
               for part, f in frames.items()}  # fmt: skip

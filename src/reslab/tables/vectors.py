@@ -5,7 +5,7 @@ A text's vector is the mean of the last layer over its tokens, normalized to len
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +20,9 @@ from reslab.extras import need
 from reslab.nets.hub import loading, quiet
 from reslab.progress import Progress, in_phase, silent
 from reslab.qa.net.pretrained import pretrained
+from reslab.tables.data.convert import as_strings
 from reslab.tables.data.encoder import Table, TableEncoder
 from reslab.tables.data.frame import Frame, Report
-from reslab.tables.data.kinds import as_strings
 from reslab.train.tune import native_bf16
 
 LENGTH = 256  # tokens: longer texts are truncated
@@ -54,13 +54,15 @@ class Encoder:
     @classmethod
     def fit(
         cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, text: str | Path | None = None,
-        device: torch.device | None = None, report: Report | None = None,
+        device: torch.device | None = None, report: Report | None = None, missing: Sequence[str] | None = None,
+        decimal: str | None = None,
     ) -> "Encoder":  # fmt: skip
         """Fit on a training frame; `text`: folder of a transformers encoder, for all columns of texts.
 
         Raises UsageError if no column holds texts or the folder does not exist, and the errors of TableEncoder.fit.
         """
-        table, device = TableEncoder.fit(frame, kinds, report=report), device or CPU
+        table = TableEncoder.fit(frame, kinds, report=report, missing=missing, decimal=decimal)
+        device = device or CPU
         if text is None:
             return cls(table, None, device)
         columns = tuple(name for name, kind in table.kinds.items() if kind == "text")
@@ -94,7 +96,7 @@ class Encoder:
             return table
         vectors = {name: np.full((len(frame), about.width), np.nan, np.float32) for name in about.columns}
         if reading:
-            read = reader(about.folder, about.fingerprint, str(self.device))
+            read, frame = reader(about.folder, about.fingerprint, str(self.device)), self.table.cleaned(frame)
             vectors = {name: read.vectors(as_strings(frame[name]), progress) for name in about.columns}
         return table.with_vectors(vectors)
 

@@ -15,9 +15,9 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from reslab.errors import ReslabError, UsageError
+from reslab.tables.data.convert import missing
 from reslab.tables.data.encoder import Table, TableEncoder
 from reslab.tables.data.frame import Frame, Report, read_frame
-from reslab.tables.data.kinds import missing
 from reslab.tables.data.numbers import NumberCode
 from reslab.tables.data.words import TextCode, tokens
 

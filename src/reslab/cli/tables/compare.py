@@ -40,7 +40,7 @@ def compare(
     from reslab.report import write
     from reslab.tables.compare import TREES
     from reslab.tables.compare import compare as compare_nets
-    from reslab.tables.train import Reading
+    from reslab.tables.reading import Reading
 
     flags = table or _Table()
     reading = Reading(
@@ -48,6 +48,7 @@ def compare(
         test_word=flags.test and absolute(flags.test),
         test=0.2 if flags.test_share is None else flags.test_share, text=flags.text and absolute(flags.text),
         class_weight=weights(flags.class_weight),
+        missing=None if flags.missing is None else tuple(flags.missing), decimal=flags.decimal,
     )  # fmt: skip
     changes = given(recipe_flags)
     folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"

@@ -127,7 +127,7 @@ def named(file: str, work: Callable[[], Any]) -> Any:
 def target_of(run: Path) -> tuple[str, ...]:
     """The columns that a run predicts. Raises UsageError for a model that was saved without its run."""
     from reslab.tables.model import members_of
-    from reslab.tables.train import read_reading
+    from reslab.tables.reading import read_reading
 
     if not has_data(run):
         raise UsageError(f"{run} does not store which column it predicts: name it with --target")

@@ -40,6 +40,18 @@ class _Table:
             negative=(),
         ),
     ] = None
+    missing: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Words for missing values, instead of the usual ones (? NA N/A NaN null None - ...); '' for none.",
+            consume_multiple=True,
+            negative=(),
+        ),
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        Parameter(help="Decimal mark of numbers like 1.001 that may be either (default: that of the other numbers)."),
+    ] = None
     text: Annotated[
         str | None,
         Parameter(help="Folder of a transformers encoder; its vectors of the text columns are used too (extra: text)."),
@@ -137,7 +149,8 @@ def made(
 ) -> tuple[Run, Any]:
     """The run folder that the flags of `train` describe, and its table."""
     from reslab.tables.members import prepare_members
-    from reslab.tables.train import Reading, like_stored, load, prepare
+    from reslab.tables.reading import Reading, like_stored
+    from reslab.tables.train import load, prepare
     from reslab.tables.training import batch_for
     from reslab.train.recipe import change
 
@@ -151,6 +164,7 @@ def made(
         target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
         test=0.2 if table.test_share is None else table.test_share, test_word=table.test and absolute(table.test),
         class_weight=weights(table.class_weight), text=table.text and absolute(table.text),
+        missing=None if table.missing is None else tuple(table.missing), decimal=table.decimal,
     )  # fmt: skip
     changes = given(flags)
     chosen = read(recipe or "tables", **changes)

@@ -1,28 +1,34 @@
 """Encode categories as indices, and lists of categories as bags."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from reslab.tables.data.alike import Alike, plain_truth
 from reslab.tables.data.bags import Bags, rows_of
-from reslab.tables.data.cells import objects, parse_numbers, text_of
+from reslab.tables.data.cells import text_of
+from reslab.tables.data.lists import guesses, split
+from reslab.tables.data.written import number_of
 
 
 class Unseen(NamedTuple):
-    """Values that are not in the vocabulary: number of rows, and an example."""
+    """Values that are not in the vocabulary: number of rows, and an example; the same of values likely in it."""
 
-    rows: int
-    example: str | None
+    rows: int = 0
+    example: str | None = None
+    likely: int = 0  # rows whose value differs from a known one in case or form alone
+    pair: tuple[str, str] | None = None  # such a value, and the known one that it is read as
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
     """Values by decreasing frequency. Index 0: unknown, or rare in training; 1: missing, if training had any.
 
-    Values are compared as stripped text, numbers by value: 3, 3.0 and, if training had numbers, "3.0" are equal.
+    Values are compared as stripped text, numbers by value: 3, 3.0 and, if training had numbers, "3.0" are equal. A
+    value that is not known is compared in its other spellings, too (see Alike).
     """
 
     values: tuple[str, ...]
@@ -50,18 +56,36 @@ class Vocabulary:
         """Indices, int32 (N,), and the unknown values."""
         known = self.lookup()
         row, distinct = _distinct(column)
-        texts = [self._text(value) for value in distinct]
+        texts, pairs = self._known([self._text(value) for value in distinct], known)
         index = np.array([known.get(text, 0) for text in texts], np.int32)
         strange = np.array([text not in known for text in texts], bool)
         example = next((text for text in texts if text not in known), None)
-        return index[row], Unseen(int(strange[row].sum()), example)
+        likely = np.array([place in pairs for place in range(len(texts))], bool)
+        return index[row], Unseen(
+            int(strange[row].sum()), example, int(likely[row].sum()), next(iter(pairs.values()), None)
+        )
+
+    def _known(
+        self, texts: list[str | None], known: dict[str | None, int]
+    ) -> tuple[list[str | None], dict[int, tuple[str, str]]]:
+        """The texts, other spellings replaced by known values; by place, the pairs that are likely the same."""
+        if all(text is None or text in known for text in texts):
+            return texts, {}
+        alike, found, pairs = Alike(self.values), list(texts), {}
+        for place, text in enumerate(texts):
+            if text is not None and text not in known and (other := alike.find(text)) is not None:
+                found[place] = other
+                if alike.folded(text, other):
+                    pairs[place] = (text, other)
+        return found, pairs
 
     def _text(self, value: Any) -> str | None:
         if value is None or value != value:
             return None
         if self.numeric and isinstance(value, str):
-            number, wrong = parse_numbers(objects([value]))
-            value = value if wrong is not None else float(number[0])
+            number = number_of(value)
+            number = plain_truth(value) if number is None else number
+            value = value if number is None else number
         return text_of(value)
 
 
@@ -92,9 +116,12 @@ class ListCode:
 
     def encode(self, column: np.ndarray) -> tuple[np.ndarray, Bags, Unseen]:
         """Index of each row's bag (N,), the bags of the distinct lists, and the unknown values."""
-        known = Vocabulary(values=self.values, missing=self.missing).lookup()
+        vocabulary = Vocabulary(values=self.values, missing=self.missing)
+        known, alike = vocabulary.lookup(), Alike(self.values)
         row, distinct = rows_of(column)
-        lists = [(None,) if value is None else _parts(value, self.mark) for value in distinct]
+        lists: list[tuple[str | None, ...]] = [
+            (None,) if value is None else self._list(value, known, alike) for value in distinct
+        ]
         ids = [known.get(part, 0) for parts in lists for part in parts]
         lengths = np.array([len(parts) for parts in lists], np.int64)
         weights = np.repeat(1 / lengths.clip(1), lengths)
@@ -102,12 +129,25 @@ class ListCode:
         example = next((str(part) for parts in lists for part in parts if part not in known), None)
         return row, Bags.of(ids, weights, lengths), Unseen(int(strange[row].sum()), example)
 
+    def _list(self, value: Any, known: Container[str | None], alike: Alike) -> tuple[str, ...]:
+        """The parts of a list; a string without a known part is tried with the marks of other lists."""
+
+        def found(parts: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(part if part in known else alike.find(part) or part for part in parts))
+
+        parts = found(_parts(value, self.mark))
+        if isinstance(value, str) and not any(part in known for part in parts):
+            for other in map(found, guesses(value)):
+                if any(part in known for part in other):
+                    return other
+        return parts
+
 
 def _parts(value: str | tuple[str, ...] | None, mark: str) -> tuple[str, ...]:
     """The different values of a list, in order; empty for None."""
     if value is None:
         return ()
-    parts: Iterable[str] = value if isinstance(value, tuple) else value.split(mark) if mark else (value,)
+    parts = value if isinstance(value, tuple) else split(value, mark)
     return tuple(dict.fromkeys(part for part in map(str.strip, parts) if part))
 
 

@@ -1,8 +1,7 @@
 """Convert a column of any values to a numpy array of one of four types."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import UsageError
+from reslab.tables.data.dates import utc
 
 SCALARS = (int, float, np.integer, np.floating, Decimal, Real)
 DATES = (date, np.datetime64)
 LISTS = (list, tuple, set, frozenset, np.ndarray)
-WRITTEN = re.compile(r"[-+]?[$€£¥]?\s?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?\s?[%$€£¥]?")  # -$1,234.50, 12.5 %
-MARKS = re.compile(r"[^-+.0-9]")
 DAY = np.timedelta64(1, "D")
 
 
@@ -101,30 +99,6 @@ def _of_objects(name: str, values: list[Any]) -> np.ndarray:
 def objects(values: Iterable[Any]) -> np.ndarray:
     """An object array of one dimension, even of tuples of equal length."""
     return np.fromiter(values, dtype=object)
-
-
-def parse_numbers(column: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """The strings of a column as numbers, NaN if missing, and the first row that is not a number (NaN there).
-
-    "1,234.5" is 1234.5, "12 %" is 12, "$5" is 5.
-    """
-    known: dict[Any, float | None] = {text: _number(text) for text in set(column)}
-    wrong = {text for text, number in known.items() if number is None}
-    numbers = np.fromiter(map(known.__getitem__, column), dtype=np.float64 if not wrong else object)
-    first = next((row for row, text in enumerate(column) if text in wrong), None) if wrong else None
-    return numbers.astype(np.float64), first
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return np.nan if text is None else float(text)
-    except ValueError:
-        return float(MARKS.sub("", text)) if text and WRITTEN.fullmatch(text.strip()) else None
-
-
-def utc(moment: datetime) -> datetime:
-    """The time in UTC, without a time zone; unchanged if it had none."""
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _moment(value: Any) -> np.datetime64:

@@ -1,7 +1,7 @@
 """An encoder, fitted on a training frame, turns frames with the same columns into Tables of arrays."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,16 @@ from reslab.errors import ReslabError, UsageError
 from reslab.tables.data.bags import Bags
 from reslab.tables.data.categories import ListCode, Unseen, Vocabulary
 from reslab.tables.data.cells import DAY
+from reslab.tables.data.convert import missing, read_as
 from reslab.tables.data.frame import Frame, Report
-from reslab.tables.data.kinds import Kind, find_kinds, missing, read_as, separator_of
+from reslab.tables.data.gaps import without_words, words_of
+from reslab.tables.data.kinds import Kind, find_kinds
+from reslab.tables.data.lists import separator_of
 from reslab.tables.data.numbers import NumberCode
+from reslab.tables.data.spelling import Spelling
 from reslab.tables.data.table import Table, pooled
 from reslab.tables.data.words import TextCode
+from reslab.tables.data.written import MARKS
 
 __all__ = ["Table", "TableEncoder"]
 
@@ -44,13 +49,18 @@ class TableEncoder:
 
     kinds: dict[str, Kind]
     columns: tuple[Coded, ...]  # numbers, categories, bags
+    spelling: Spelling = field(default_factory=Spelling)  # of the training table
 
     @classmethod
     def fit(
         cls, frame: Frame, kinds: Mapping[str, str] | None = None, *, rare: int = 2, buckets: int = 2**15,
-        ngrams: int = 2, report: Report | None = None,
+        ngrams: int = 2, report: Report | None = None, missing: Sequence[str] | None = None,
+        decimal: str | None = None,
     ) -> "TableEncoder":  # fmt: skip
         """Fit on a training frame; `kinds` overrides the result of `find_kinds`.
+
+        missing: words that mean a missing value; None: the usual ones (`gaps.USUAL`). decimal: the mark of numbers like
+        1.001, which can be read in two ways, "." or ","; None: that of the others.
 
         rare: values and n-grams in fewer rows map to unknown. With the default of 2, values seen in one row map to
         unknown, which also trains its vector. buckets, ngrams: for texts (TextCode).
@@ -59,10 +69,16 @@ class TableEncoder:
         for name, value in (("rare", rare), ("buckets", buckets), ("ngrams", ngrams)):
             if type(value) is not int or value < 1:
                 raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
-        found = find_kinds(frame, kinds, report=report)
+        if decimal not in (None, *MARKS):
+            raise UsageError(f"decimal must be '.' or ',', got {decimal!r}")
+        words = words_of(missing)
+        frame, gaps = without_words(frame, words, report)
+        hint = decimal or frame.decimal
+        found = find_kinds(frame, kinds, report=report, gaps=gaps, decimal=hint)
+        spelling = Spelling.of(frame, found, words, hint)
         coded: list[Coded] = []
         for owner, kind in found.items():
-            column = read_as(kind, owner, frame[owner], report)
+            column = read_as(kind, owner, frame[owner], report, replace(spelling, decimal=hint))
             if kind == "text":
                 coded.append(Coded(owner, "", TextCode.fit(column, buckets=buckets, ngrams=ngrams, rare=rare)))
             elif kind == "categories":
@@ -82,7 +98,7 @@ class TableEncoder:
             if report is not None and isinstance(one.code, Vocabulary | ListCode) and not one.code.values:
                 report.add("rare", one.owner, f"no value occurs in {rare} rows or more; all are treated as unknown")
         ordered = [one for types in ORDER for one in coded if isinstance(one.code, types)]
-        return cls(found, tuple(ordered))
+        return cls(found, tuple(ordered), spelling)
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -113,20 +129,21 @@ class TableEncoder:
         not in training (ignored), values that were not (treated as unknown), and infinite values.
         """
         report = Report() if report is None else report
+        frame = self.cleaned(frame, report)
         absent = [name for name in self.needed if name not in frame.columns]
         if absent:
             raise UsageError(f"missing column{'s' * (len(absent) > 1)}: {', '.join(map(repr, absent))}")
         for name in frame.names:
             if name not in self.kinds:
                 report.add("extra", name, "not in the training table; ignored")
-        read = {name: read_as(self.kinds[name], name, frame[name], report) for name in self.needed}
+        read = {name: read_as(self.kinds[name], name, frame[name], report, self.spelling) for name in self.needed}
         n, sizes = len(frame), self.sizes
         numbers = np.empty((n, sizes["numbers"], 2), np.float32)
         codes = np.empty((n, len(sizes["categories"])), np.int32)
         bags: list[tuple[np.ndarray, Bags]] = []
         for k, one in enumerate(self.columns):
             column = _part_of_date(read[one.owner], one.part) if one.part else read[one.owner]
-            unseen = Unseen(0, None)
+            unseen = Unseen()
             if isinstance(one.code, NumberCode):
                 numbers[:, k] = one.code.encode(column)
                 _report_infinite(report, one.owner, column)
@@ -141,11 +158,25 @@ class TableEncoder:
                 what = f"{unseen.rows} of {n} rows {'has a value' if unseen.rows == 1 else 'have values'}"
                 report.add("unseen", one.owner, f"{what} never or rarely seen in training "
                            f"(e.g. {str(unseen.example)[:40]!r}); treated as unknown")  # fmt: skip
+            if unseen.pair:
+                what = f"{unseen.likely} of {n} rows {'has a value' if unseen.likely == 1 else 'have values'}"
+                report.add("alike", one.owner, f"{what} written otherwise than in training "
+                           f"({unseen.pair[0][:40]!r} is read as {unseen.pair[1][:40]!r})")  # fmt: skip
         return Table(
             rows=n, numbers=torch.from_numpy(numbers) if sizes["numbers"] else None,
             codes=torch.from_numpy(codes) if sizes["categories"] else None, **pooled(bags), sizes=sizes,
             owners=self.owners,
         )  # fmt: skip
+
+    def cleaned(self, frame: Frame, report: Report | None = None) -> Frame:
+        """The needed columns, and names that were not in training, with the words for missing values removed."""
+        names = {name: name if name in frame.columns or name.strip() not in frame.columns else name.strip()
+                 for name in self.needed}  # fmt: skip
+        columns = {name: frame[there] for name, there in names.items() if there in frame.columns}
+        cleaned, _ = without_words(replace(frame, columns=columns), self.spelling.missing, report)
+        used = {*names.values(), *self.kinds}
+        others = {name: column for name, column in frame.columns.items() if name not in used}
+        return cleaned.with_columns(others)
 
     def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON-ready data, and arrays for safetensors; `from_dict` restores the encoder."""
@@ -153,12 +184,13 @@ class TableEncoder:
         columns: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         for k, one in enumerate(self.columns):
-            state = {field.name: getattr(one.code, field.name) for field in fields(one.code)}
+            state = {f.name: getattr(one.code, f.name) for f in fields(one.code)}
             arrays |= {f"{k}.{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
             plain = {name: list(value) if isinstance(value, tuple) else value
                      for name, value in state.items() if not isinstance(value, np.ndarray)}  # fmt: skip
             columns.append({"owner": one.owner, "part": one.part, "code": names[type(one.code)], **plain})
-        return {"format": FORMAT, "kinds": dict(self.kinds), "columns": columns}, arrays
+        about: dict[str, Any] = {"format": FORMAT, "kinds": dict(self.kinds), "columns": columns}
+        return about | self.spelling.to_dict(), arrays
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "TableEncoder":
@@ -177,7 +209,7 @@ class TableEncoder:
                 if owner not in data["kinds"] or not all(_is_of(getattr(made, f.name), f.type) for f in fields(code)):
                     raise TypeError(f"column {k} is incomplete")
                 columns.append(Coded(owner, part, made))
-            return cls(dict(data["kinds"]), tuple(columns))
+            return cls(dict(data["kinds"]), tuple(columns), Spelling.from_dict(data.get("spelling", {})))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReslabError(f"this is no table encoder, or it is damaged: {error}") from error
 

@@ -4,15 +4,16 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from reslab.errors import ReslabWarning, Sentence, UsageError, nearest
-from reslab.tables.data.cells import DAY, column_of, parse_numbers
+from reslab.tables.data.cells import DAY, column_of
 from reslab.tables.data.files import read_file
+from reslab.tables.data.written import parse_numbers
 
 EXACT = 2.0**53  # whole numbers up to this are exact as float64
 INDEX = re.compile(r"__index_level_\d+__")  # a pandas index, as pandas writes it to parquet
@@ -58,15 +59,21 @@ class Frame:
     """
 
     columns: dict[str, np.ndarray]
+    decimal: str | None = None  # the decimal mark of the file that it was read from, if known
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.columns:
+        return self.columns[self.name_of(name)]
+
+    def name_of(self, name: str) -> str:
+        """The name of a column, which may be given with spaces around it. Raises UsageError if there is none."""
+        found = name if name in self.columns else name.strip()
+        if found not in self.columns:
             has = f"; the table has {', '.join(self.names[:10])}{', ...' * (len(self.names) > 10)}"
             raise UsageError(f"no column named {name!r}{nearest(name, self.columns) or has}")
-        return self.columns[name]
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,13 +81,16 @@ class Frame:
 
     def take(self, rows: Any) -> "Frame":
         """The rows with these indices, or of a mask or slice."""
-        return Frame({name: column[rows] for name, column in self.columns.items()})
+        return replace(self, columns={name: column[rows] for name, column in self.columns.items()})
+
+    def with_columns(self, columns: Mapping[str, np.ndarray]) -> "Frame":
+        """The frame with some columns replaced."""
+        return replace(self, columns={**self.columns, **columns})
 
     def without(self, *names: str) -> "Frame":
         """All columns except these. Raises UsageError for an unknown column."""
-        for name in names:
-            self[name]
-        return Frame({name: column for name, column in self.columns.items() if name not in names})
+        gone = set(map(self.name_of, names))
+        return replace(self, columns={name: column for name, column in self.columns.items() if name not in gone})
 
     @classmethod
     def of(cls, columns: Iterable[tuple[Any, np.ndarray]], *, report: Report | None = None) -> "Frame":

@@ -37,6 +37,10 @@ class NumberCode:
         mean, std = float(values.mean()), float(values.std())
         # Relative, so that small units are not flattened; 1e-150 keeps the division finite if all are equal.
         scale = std + 1e-12 * abs(mean) + 1e-150
+        if (
+            std < 1e-6 * abs(mean) and knots[-1] > knots[0]
+        ):  # differences that have lost digits, from the first value on
+            mean, scale = float(values[0] + (values - values[0]).mean()), float((values - values[0]).std())
         return cls(knots=knots, gauss=ndtri((below + upto) / 2 / n), mean=mean, scale=scale)
 
     def encode(self, column: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from reslab.errors import ReslabError, UsageError
+from reslab.tables.data.alike import Alike
 from reslab.tables.data.bags import rows_of
-from reslab.tables.data.cells import objects, parse_numbers
+from reslab.tables.data.cells import text_of
 from reslab.tables.data.kinds import FEW
-from reslab.tables.data.target_values import values_of
+from reslab.tables.data.target_values import mean_std, numbers_of, values_of, zero_one
 
 DTYPES = re.compile(r"object|[<>|=]?([biu][1248]|f[248]|U\d{1,5})")
 TargetKind = Literal["classes", "labels", "numbers"]
@@ -30,7 +31,7 @@ class Target:
     outputs: int  # K or T: number of outputs of the net
     classes: np.ndarray | None = None
     mean: np.ndarray | None = None  # float64 (T,)
-    std: np.ndarray | None = None  # float64 (T,); 1 if all are equal
+    std: np.ndarray | None = None  # float64 (T,); 0 if all are equal: then the mean is predicted
     flat: bool = True  # numbers were (N,), not (N, T)
 
     @classmethod
@@ -45,9 +46,8 @@ class Target:
         if kind not in get_args(TargetKind):
             raise UsageError(f"the kind of a target must be one of {', '.join(get_args(TargetKind))}, got {kind!r}")
         if kind == "numbers":
-            numbers = _numbers(values)
-            mean, std = numbers.mean(axis=0), numbers.std(axis=0)
-            std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # below this it is a rounding error
+            numbers = numbers_of(values)
+            mean, std = mean_std(numbers)
             return cls(kind=kind, outputs=len(mean), mean=mean, std=std, flat=values.ndim == 1)
         if kind == "labels":
             classes = _labels(values, names)
@@ -61,29 +61,40 @@ class Target:
 
     def encode(self, y: Any) -> np.ndarray:
         """The encoded target of these rows. Raises UsageError for values that were not in `fit`, naming the row."""
-        values, _ = values_of(y)
         if self.kind == "numbers":
-            numbers = _numbers(values)
-            if numbers.shape[1] != self.outputs:
-                raise UsageError(f"the target must have {self.outputs} columns, got {numbers.shape[1]}")
-            return ((numbers - self.mean) / self.std).astype(np.float32)
+            assert self.std is not None
+            return ((self.numbers(y) - self.mean) / np.where(self.std > 0, self.std, 1.0)).astype(np.float32)
+        values, _ = values_of(y)
         if self.kind == "labels":
             return self._indicator(values)
         values = _flat(values)
         known = {value: k for k, value in enumerate(_list(self.classes))}
         row, distinct = _distinct(values)
+        if not all(value in known for value in distinct):  # as True or "yes" is, where training had 1 and 0
+            texts = {text_of(value): k for value, k in known.items()}
+            alike = Alike(list(texts))
+            known |= {
+                value: texts.get(alike.find(text_of(value)) or "", -1) for value in distinct if value not in known
+            }
         codes = np.array([known.get(value, -1) for value in distinct], np.int64)[row]
         if (codes < 0).any():
             first = int(np.argmax(codes < 0))
             raise UsageError(f"row {first} of the target is {distinct[row[first]]!r}, which was not in training; its "
-                             f"classes are {', '.join(map(repr, list(known)[:10]))}")  # fmt: skip
+                             f"classes are {', '.join(map(repr, _list(self.classes)[:10]))}")  # fmt: skip
         return codes
+
+    def numbers(self, y: Any) -> np.ndarray:
+        """The target of these rows as float64 (N, T), in its own unit. Raises UsageError if columns are missing."""
+        found = numbers_of(values_of(y)[0])
+        if found.shape[1] != self.outputs:
+            raise UsageError(f"the target must have {self.outputs} columns, got {found.shape[1]}")
+        return found
 
     def _indicator(self, values: np.ndarray) -> np.ndarray:
         if values.ndim == 2:
             if values.shape[1] != self.outputs:
                 raise UsageError(f"the target must have {self.outputs} labels, got {values.shape[1]} columns")
-            return _zero_one(values)
+            return zero_one(values)
         known = {str(value): k for k, value in enumerate(_list(self.classes))}
         encoded = np.zeros((len(values), self.outputs), np.float32)
         for row, labels in enumerate(values):
@@ -204,39 +215,11 @@ def _classes(values: np.ndarray) -> np.ndarray:
 
 def _labels(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     if values.ndim == 2:
-        _zero_one(values)
+        zero_one(values)
         return np.array(names, dtype=object) if names else np.arange(values.shape[1])
     if not all(isinstance(labels, tuple) for labels in values):
         raise UsageError("a target of labels must be one list per row, or several columns of 0 and 1")
     return np.array(sorted({label for labels in values for label in labels}), dtype=object)
-
-
-def _zero_one(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "bfiu":
-        wrong = ~np.isin(values, (0, 1))
-    else:
-        wrong = np.array([[one not in (0, 1) for one in row] for row in values.tolist()], bool)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0].tolist()
-        value = values.tolist()[row][column]
-        raise UsageError(f"row {row} of label {column} is {value!r}, but columns of labels must hold 0 and 1")
-    return values.astype(np.float32)
-
-
-def _numbers(values: np.ndarray) -> np.ndarray:
-    """float64 (N, T)."""
-    if values.dtype.kind not in "bfiu":
-        cells = values.astype(object).ravel()
-        numbers, row = parse_numbers(objects(str(one) if isinstance(one, str | tuple) else one for one in cells))
-        if row is not None:
-            where, value = row // (values.size // len(values)), values.ravel()[row]
-            raise UsageError(f"a target of numbers has {str(value)[:40]!r} in row {where}, which is not a number")
-        values = numbers.reshape(values.shape)
-    numbers = values.astype(np.float64).reshape(len(values), -1)
-    if np.abs(numbers).max() > 1e150:
-        row = int(np.argmax(np.abs(numbers).max(axis=1)))
-        raise UsageError(f"row {row} of the target is {numbers[row].tolist()}; values must not exceed 1e150")
-    return numbers
 
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import UsageError
-from reslab.tables.data.cells import LISTS, absent, column_of
+from reslab.tables.data.cells import LISTS, absent, column_of, objects
 from reslab.tables.data.frame import Frame, read_frame
+from reslab.tables.data.written import parse_numbers
 
 
 def values_of(y: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -71,3 +72,41 @@ def _check(values: np.ndarray) -> None:
         what = "infinite" if infinite else "missing (NaN)"
         more = f" (and in {len(rows) - 1} more)" if len(rows) > 1 else ""
         raise UsageError(f"the target is {what} in row {rows[0]}{more}; remove such rows")
+
+
+def zero_one(values: np.ndarray) -> np.ndarray:
+    """float32 (N, K). Raises UsageError for other values."""
+    if values.dtype.kind in "bfiu":
+        wrong = ~np.isin(values, (0, 1))
+    else:
+        wrong = np.array([[one not in (0, 1) for one in row] for row in values.tolist()], bool)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        value = values.tolist()[row][column]
+        raise UsageError(f"row {row} of label {column} is {value!r}, but columns of labels must hold 0 and 1")
+    return values.astype(np.float32)
+
+
+def numbers_of(values: np.ndarray) -> np.ndarray:
+    """float64 (N, T). Raises UsageError for a value that is no number, or beyond 1e150."""
+    if values.dtype.kind not in "bfiu":
+        cells = values.astype(object).ravel()
+        numbers, row = parse_numbers(objects(str(one) if isinstance(one, str | tuple) else one for one in cells))
+        if row is not None:
+            where, value = row // (values.size // len(values)), values.ravel()[row]
+            raise UsageError(f"a target of numbers has {str(value)[:40]!r} in row {where}, which is not a number")
+        values = numbers.reshape(values.shape)
+    numbers = values.astype(np.float64).reshape(len(values), -1)
+    if np.abs(numbers).max() > 1e150:
+        row = int(np.argmax(np.abs(numbers).max(axis=1)))
+        raise UsageError(f"row {row} of the target is {numbers[row].tolist()}; values must not exceed 1e150")
+    return numbers
+
+
+def mean_std(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each column (N, T): mean and standard deviation, exact for equal values and for small differences."""
+    mean, std = numbers.mean(axis=0), numbers.std(axis=0)
+    small = std < 1e-6 * np.abs(mean)  # the differences have lost digits: computed again, from the first row on
+    shifted = numbers - numbers[0]
+    mean = np.where(small, numbers[0] + shifted.mean(axis=0), mean)
+    return mean, np.where(small, shifted.std(axis=0), std)
