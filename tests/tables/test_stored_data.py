@@ -12,7 +12,7 @@ from reslab.cli import main
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.subject import models
-from reslab.tables import ResidualClassifier, estimator
+from reslab.tables import ResidualClassifier, fit_parts
 from reslab.tables.compare import compare
 from reslab.tables.members import prepare_members, train_members
 from reslab.tables.reading import Reading, read_reading
@@ -119,7 +119,7 @@ def test_an_older_fit_is_resumed(rule: int, rows: int, tmp_path: Path, monkeypat
     found = ResidualClassifier(sizes=TINY, recipe=recipe, validation=0.2, device="cpu", random_state=0,
                                folder=tmp_path / "fit")  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(estimator, "rule_of", lambda run: rule)
+        patch.setattr(fit_parts, "rule_of", lambda run: rule)
         first = found.fit(X, y).predict_proba(X)
     run, sizes = Run(tmp_path / "fit"), []
     about = run.read_json("table.json")

@@ -40,7 +40,7 @@ class NumberCode:
         if (
             std < 1e-6 * abs(mean) and knots[-1] > knots[0]
         ):  # differences that have lost digits, from the first value on
-            mean, scale = float(values[0] + (values - values[0]).mean()), float((values - values[0]).std())
+            mean, scale = float(values[0] + (values - values[0]).mean()), float((values - values[0]).std()) + 1e-150
         return cls(knots=knots, gauss=ndtri((below + upto) / 2 / n), mean=mean, scale=scale)
 
     def encode(self, column: np.ndarray) -> np.ndarray:
