@@ -20,7 +20,7 @@ from reslab.look.edit.edits import Edit, keep
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, as_it_was, batch_size, call, each, tensors
 from reslab.look.graph.merges import Merge, find, plain
-from reslab.look.graph.sites import ADDING, Modules, Place, Site, name_of
+from reslab.look.graph.sites import ADDING, EACH, Modules, Place, Site, name_of, pairs_of
 from reslab.look.graph.trace import INPUT, UNCOUNTED, written_to
 
 ROUNDING = 4  # roundings allowed for each term of a sum, in units of the dtype's eps
@@ -148,8 +148,10 @@ class Marks(TorchFunctionMode):
         self.watch = watch
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, watch = kwargs or {}, self.watch
-        if name_of(func) not in ADDING or not watch.modules.stack:
+        kwargs, watch, name = kwargs or {}, self.watch, name_of(func)
+        if name in EACH and (pairs := pairs_of(args, kwargs)):
+            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
+        if name not in ADDING or not watch.modules.stack:
             return func(*args, **kwargs)
         watch.site = site = watch.modules.site()
         try:

@@ -149,7 +149,8 @@ def test_a_new_branch_in_every_way_of_adding(how: str, through: str) -> None:
         found = model(x)
     assert torch.allclose(found, seven if through == "out" else formula(x, seven))
     (value,) = read(model, merges, lambda: model(x))
-    assert value.skip.tolist() == x.tolist()
+    assert value.skip.tolist() == ([[0.75, -1.5]] if how == "lerp" else x.tolist())
+    assert torch.allclose(value.skip + value.branch, value.out)
     with torch.no_grad():
         assert torch.allclose(model(x), F.relu(value.out) if how in ("x.add_", "y += x") else value.out)
 

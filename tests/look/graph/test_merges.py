@@ -153,7 +153,7 @@ def test_lerp_scales_the_skip(forward: Callable[[Toy, Tensor], Tensor]) -> None:
     """x / 2 + f(x) / 2: a merge; but without the branch half of x is left."""
     model, x = Toy(forward), example()
     merges = find(model, x)
-    assert (merges[0].kind, merges[0].params) == ("identity", PARAMS)
+    assert (merges[0].kind, merges[0].params) == ("scaled", PARAMS)
     assert (merges[0].cuttable, merges[0].why.split(":")[0]) == (
         False,
         "its skip is scaled before the addition, which would remain without the branch",

@@ -26,6 +26,7 @@ class Edit:
     branch: Change | tuple[Change, ...] | None = None
     out: Change | None = None
     whole: Callable[[list[Tensor], int, Callable[..., Tensor]], Tensor] | None = None
+    watches: bool = False  # skip and branch only look, at what is added: with the call's sign and factor
 
 
 def silence() -> Edit:
@@ -52,8 +53,8 @@ def put(value: Tensor | float) -> Edit:
 def keep(into: dict[str, Tensor]) -> Edit:
     """Write copies of "skip", "branch" (the sum of several) and "out" into a dict, without gradients.
 
-    The pass itself is unchanged. After several passes the dict holds the values of the last one. A branch is copied as
-    it enters the addition, before any minus or factor there.
+    The pass itself is unchanged. After several passes the dict holds the values of the last one. Skip and branch are
+    copied as they are added, with any minus or factor: skip + branch = out.
     """
 
     def save(name: str) -> Change:
@@ -66,7 +67,7 @@ def keep(into: dict[str, Tensor]) -> Edit:
 
         return note
 
-    return Edit(skip=save("skip"), branch=save("branch"), out=save("out"))
+    return Edit(skip=save("skip"), branch=save("branch"), out=save("out"), watches=True)
 
 
 def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:

@@ -19,12 +19,25 @@ from reslab.errors import UsageError
 from reslab.look.edit.edits import Change, Edit, keep
 from reslab.look.graph.example import as_it_was, first_of, slow_attention, with_tensor
 from reslab.look.graph.merges import Merge, plain
-from reslab.look.graph.sites import ADDING, Modules, Product, Site, combine, name_of, operands, target_of
+from reslab.look.graph.sites import (
+    ADDING,
+    EACH,
+    Modules,
+    Operand,
+    Part,
+    Site,
+    combine,
+    name_of,
+    operands,
+    pairs_of,
+    share,
+    target_of,
+)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The values at one merge; branch is the sum of its branches, before any minus or factor in the addition."""
+    """The values at one merge, as they are added: skip + branch = out; branch is the sum of its branches."""
 
     skip: Tensor
     branch: Tensor
@@ -70,7 +83,8 @@ class Acting(TorchFunctionMode):
         super().__init__()
         known = {merge.index: merge for merge in merges}
         self.modules, self.done = modules, Counter[int]()
-        self.parts: dict[Site, dict[int, tuple[int, int | None]]] = {}  # site -> position -> merge, branch (None: skip)
+        # site -> position -> merge, branch (None: skip), operand
+        self.parts: dict[Site, dict[int, tuple[int, int | None, Operand]]] = {}
         self.wholes: dict[Site, int] = {}
         self.outs: dict[Site, int] = {}
         self.edits = dict(edits)
@@ -92,25 +106,27 @@ class Acting(TorchFunctionMode):
             )
         assert merge.skip is not None
         for number, operand in [(None, merge.skip), *enumerate(merge.branches)]:
-            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number)
+            self.parts.setdefault(operand.site, {})[operand.position] = (merge.index, number, operand)
         self.outs[merge.out] = merge.index
         if edit.whole:
             self.wholes[merge.skip.site] = merge.index
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs, name = kwargs or {}, name_of(func)
+        if name in EACH and (pairs := pairs_of(args, kwargs)):
+            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
         if name not in ADDING or not self.modules.stack:
             return func(*args, **kwargs)
         site = self.modules.site()
         if site not in self.parts and site not in self.outs:
             return func(*args, **kwargs)
         given = operands(name, args, kwargs)
-        summands = [self.changed(site, i, part) for i, part in enumerate(given)]
-        result = self.whole(site, name, summands, args, kwargs)
+        summands = [self.changed(site, i, part, name, args, kwargs) for i, part in enumerate(given)]
+        result = self.whole(site, func, summands, args, kwargs)
         if result is None and all(a is b for a, b in zip(given, summands, strict=True)):
             result = func(*args, **kwargs)
         elif result is None:
-            result = combine(name, [computed(part) for part in summands], args, kwargs)
+            result = combine(func, [computed(part) for part in summands], args, kwargs)
         merge = self.outs.get(site)
         if merge is not None:
             self.done[merge] += 1
@@ -119,15 +135,19 @@ class Acting(TorchFunctionMode):
         target = target_of(name, args, kwargs)
         return result if target is None or target is result else into(target, result)
 
-    def changed(self, site: Site, position: int, part: Any) -> Any:
+    def changed(self, site: Site, position: int, part: Any, name: str, args: tuple, kwargs: dict) -> Any:
         """One summand, changed by its merge's edit."""
-        merge, number = self.parts.get(site, {}).get(position, (None, None))
-        if merge is None:
+        merge, number, operand = self.parts.get(site, {}).get(position, (None, None, None))
+        if merge is None or operand is None:
             return part
-        change = self.edits[merge].skip if number is None else branch_change(self.edits[merge], number)
+        edit = self.edits[merge]
+        change = edit.skip if number is None else branch_change(edit, number)
+        if change and edit.watches:
+            change(share(name, operand, part, args, kwargs))
+            return part
         return change(computed(part)) if change else part
 
-    def whole(self, site: Site, name: str, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
+    def whole(self, site: Site, func: Any, summands: list[Any], args: tuple, kwargs: dict) -> Tensor | None:
         merge = self.wholes.get(site)
         edit = self.edits[merge].whole if merge is not None else None
         if merge is None or edit is None:
@@ -135,7 +155,7 @@ class Acting(TorchFunctionMode):
         branch = self.merges[merge].branches[0].position
 
         def add(new: list[Tensor], out: Tensor | None = None) -> Tensor:
-            return combine(name, new, args, kwargs, out)
+            return combine(func, new, args, kwargs, out)
 
         return edit([computed(p) for p in summands], branch, add)
 
@@ -203,7 +223,7 @@ def identity(value: Tensor) -> Tensor:
 
 
 def computed(part: Any) -> Tensor:
-    return part.compute() if isinstance(part, Product) else part
+    return part.compute() if isinstance(part, Part) else part
 
 
 def into(target: Tensor, result: Tensor) -> Tensor:

@@ -138,7 +138,7 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
         h.register_hook(lambda gradient: add_cosine(means, added, step, vectors(gradient.detach(), mask)))
         return h
 
-    return Edit(skip=skip, out=out)
+    return Edit(skip=skip, out=out, watches=True)
 
 
 def rotation(before: Tensor, after: Tensor, step: Tensor) -> Tensor:

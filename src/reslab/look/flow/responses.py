@@ -199,7 +199,9 @@ def spread_edit(merge: Merge, spreads: Spreads) -> Edit:
             held.clear()
         return value
 
-    return Edit(skip=at("skip"), branch=several if len(merge.branches) > 1 else at("branch"), out=at("out"))
+    return Edit(
+        skip=at("skip"), branch=several if len(merge.branches) > 1 else at("branch"), out=at("out"), watches=True
+    )
 
 
 def merge_response(merge: Merge, spreads: Spreads) -> MergeResponse:

@@ -17,6 +17,8 @@ def verdict(
     """(can it be removed, the reason) for the merge whose sum is `merged` and whose sides fork at `source`."""
     if kind == "sum":
         return False, "all terms of the sum are equal: none of them is the skip"
+    if kind == "mixed":
+        return False, "its skip mixes the streams before the addition, which would remain without the branch"
     if kind == "projection":
         before, after = (list(graph.values[i].shape[1:]) for i in (source, merged))
         heavy = any(graph.values[i].weights for i in between(graph, source, skip.values))
@@ -24,7 +26,7 @@ def verdict(
             f"maps {before} to {after}" if before != after else f"has its own {'weights' if heavy else 'operations'}"
         )
         return False, f"its shortcut {changed}: the branch can be disabled, but the shortcut must stay"
-    done = on_the_way(graph, skip, branches)
+    done = "scaled" if kind == "scaled" else on_the_way(graph, skip, branches)
     if done is not None:
         return False, f"its skip is {done} before the addition, which would remain without the branch"
     guest = used_elsewhere(graph, merged, branches, region)

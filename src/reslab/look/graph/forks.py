@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reslab.look.graph.carried import carried_skip, content
 from reslab.look.graph.cuts import verdict
-from reslab.look.graph.questions import between, cost, only_scales, stands_alone, through_views, weighted
-from reslab.look.graph.sums import Sum, gated, identity_skip, nearest_common
+from reslab.look.graph.questions import MOVING, affine, between, cost, stands_alone, through_views, weighted, works
+from reslab.look.graph.sums import Leaf, Sum, identity_skip, nearest_common
 from reslab.look.graph.trace import Graph
 
-Kind = Literal["identity", "projection", "sum"]
+Kind = Literal["identity", "scaled", "projection", "mixed", "sum"]
 SKIP = -1  # the number of the skip among a merge's sides; its branches are 0, 1, ...
 
 
@@ -21,6 +22,7 @@ class Found:
     branches: tuple[frozenset[int], ...]  # the values of each branch
     shortcut: frozenset[int]
     facts: dict[str, Any]
+    learned: bool = False  # whether its skip has a learned gain
 
     @property
     def region(self) -> frozenset[int]:
@@ -32,26 +34,36 @@ class Found:
         return tuple(i for i, side in [*enumerate(self.branches), (SKIP, self.shortcut)] if value in side)
 
 
+@dataclass(frozen=True)
+class Fork:
+    """Where the leaves of a sum fork, which of them is the skip, and what becomes of it."""
+
+    source: int
+    skip: int
+    kind: Kind
+    learned: bool = False  # whether its gain is learned
+
+
 def classify(graph: Graph, found: Sum) -> Found | None:
     """The skip and branches of a sum (rule 3); None if the sum is no residual connection."""
     leaves = found.leaves
     fork = fork_of(graph, found)
     if fork is None:
         return None
-    source, skip, kind = fork
-    regions = {i: between(graph, source, leaf.values) for i, leaf in enumerate(leaves) if i != skip}
-    branches = [i for i, region in regions.items() if any(weighted(graph, v) for v in region)]
-    if not branches:
-        return None
-    if kind == "identity" and (leaves[skip].factor or 1) < 0:
+    source, skip, kind = fork.source, leaves[fork.skip], fork.kind
+    if (skip.factor or 1) < 0:
         return None  # f(x) - x is a difference, not a merge
-    region = sorted({v for i in branches for v in regions[i]})
-    shortcut = between(graph, source, leaves[skip].values)
+    parts = [leaf for i, leaf in enumerate(leaves) if i != fork.skip]  # what is not the skip is a branch
+    regions = [between(graph, source, leaf.values) for leaf in parts]
+    weightless = kind == "identity" and any(works(graph, source, region) for region in regions)
+    if not weightless and not any(weighted(graph, v) for region in regions for v in region):
+        return None
+    region = sorted({v for region in regions for v in region})
+    shortcut = shortcut_of(graph, source, skip, parts)
     path, load = graph.values[found.value].path, cost(graph, region, graph.values[source].weights)
-    operands = [operand for i in branches if (operand := leaves[i].operand) is not None]
-    reached = found.site is not None and leaves[skip].operand is not None and len(operands) == len(branches)
-    parts = [leaves[i] for i in branches]
-    cuttable, why = verdict(graph, found.value, leaves[skip], parts, source, region, kind)
+    operands = [leaf.operand for leaf in parts if leaf.operand is not None]
+    reached = found.site is not None and skip.operand is not None and len(operands) == len(parts)
+    cuttable, why = verdict(graph, found.value, skip, parts, source, region, kind)
     facts = {
         "module": common_path([path, *(graph.values[v].path for v in region if weighted(graph, v))]),
         "path": path,
@@ -64,30 +76,62 @@ def classify(graph: Graph, found: Sum) -> Found | None:
         "cuttable": cuttable and reached,
         "why": why if reached else "its addition is hidden in a fused function",
         "named": False,
-        "skip": leaves[skip].operand if reached else None,
+        "skip": skip.operand if reached else None,
         "branches": tuple(operands) if reached else (),
         "out": found.site if reached else None,
         "fork": graph.values[source].site or graph.values[source].place,
     }
-    return Found(found.value, tuple(frozenset(regions[i]) for i in branches), frozenset(shortcut), facts)
+    return Found(found.value, tuple(map(frozenset, regions)), frozenset(shortcut), facts, fork.learned)
 
 
-def fork_of(graph: Graph, found: Sum) -> tuple[int, int, Kind] | None:
-    """Where the leaves of a sum fork: (the value, which leaf is the skip, the kind of skip)."""
+def fork_of(graph: Graph, found: Sum) -> Fork | None:
+    """The skip among the leaves: one from which the others were computed, one that only scales, gates or mixes the
+    value from which they were, or the one with fewer weights."""
     leaves = found.leaves
     top = identity_skip(graph, [leaf.values for leaf in leaves])
     if top is not None:
-        return top, next(i for i, leaf in enumerate(leaves) if through_views(graph, leaf.values[0]) == top), "identity"
-    for source, gate in ((nearest_common(graph, found), False), (gated(graph, found), True)):
-        if source is None:
+        skip = next(
+            i for i, leaf in enumerate(leaves) if len(leaf.values) == 1 and through_views(graph, leaf.values[0]) == top
+        )
+        return Fork(top, skip, "identity" if leaves[skip].factor == 1 else "scaled")
+    found_skip = carried_skip(graph, found)
+    if found_skip is not None:
+        skip, carried = found_skip
+        gates = [graph.values[gate] for gate in carried.gates]
+        gated = any(gate.data for gate in gates)
+        if carried.negative:
             return None
-        loads = [cost(graph, between(graph, source, leaf.values)).weighted for leaf in leaves]
-        if max(loads):
-            skip = loads.index(min(loads))
-            side = between(graph, source, leaves[skip].values)
-            equal = max(loads) == min(loads) or only_scales(graph, side) or not stands_alone(graph, source, side)
-            return None if equal and gate else (source, skip, "sum" if equal else "projection")
-    return None
+        kind: Kind = "mixed" if carried.mixes else "projection" if gated else "scaled"
+        learned = kind == "scaled" and any(gate.weights for gate in gates)
+        regions = [between(graph, carried.source, leaf.values) for i, leaf in enumerate(leaves) if i != skip]
+        if any(weighted(graph, v) for region in regions for v in region):
+            return Fork(carried.source, skip, kind, learned)
+    return projection(graph, found)
+
+
+def projection(graph: Graph, found: Sum) -> Fork | None:
+    """The side with fewer weights is the skip; equal sides, or sides without a nonlinearity, are a sum."""
+    leaves = found.leaves
+    source = nearest_common(graph, found)
+    if source is None:
+        return None
+    sides = [between(graph, source, leaf.values) for leaf in leaves]
+    loads = [cost(graph, side).weighted for side in sides]
+    if not max(loads):
+        return None
+    skip = loads.index(min(loads))
+    equal = max(loads) == min(loads) or not stands_alone(graph, source, sides[skip])
+    if not equal and any(graph.values[i].op not in MOVING for i in sides[skip]):  # no padding, no slice
+        equal = all(affine(graph, source, side) for side in sides)
+    return Fork(source, skip, "sum" if equal else "projection")
+
+
+def shortcut_of(graph: Graph, source: int, skip: Leaf, branches: Sequence[Leaf]) -> set[int]:
+    """The values on the way from the fork to the skip, without those of a branch from which its gate was computed."""
+    own = set(between(graph, source, skip.values))
+    for leaf in branches:
+        own.difference_update(between(graph, source, content(graph, leaf, skip)))
+    return own
 
 
 def common_path(paths: Sequence[str]) -> str:

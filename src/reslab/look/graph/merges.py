@@ -5,7 +5,7 @@ weights. The model only has to run: no hook points, no naming rules, no symbolic
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, overload
 
 import torch
@@ -94,7 +94,7 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
         graph = trace(model, example)
     found = find_in(graph) + named(graph, model, modules)
     numbered = nest(sorted(found, key=lambda each: each.value))
-    sums = nest(find_in(graph, sums=True))
+    sums = nest(sorted(find_in(graph, sums=True), key=lambda each: each.value))
     name, hidden = type(model).__name__, (merge for merge in numbered if not merge.reachable)
     notes = [
         *remarks(graph, name, len(numbered)),
@@ -105,8 +105,21 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
     """The merges of a value graph in order, or its sums of equal terms."""
-    judged = (classify(graph, each) for each in find_sums(graph))
-    return [each for each in judged if each is not None and (each.facts["kind"] == "sum") == sums]
+    judged = [found for each in find_sums(graph) if (found := classify(graph, each)) is not None]
+    merges = [each for each in judged if each.facts["kind"] != "sum"]
+    # A learned gain within a branch is a part of that branch, like D x in a state-space layer.
+    outer = [each for each in merges if not each.learned]
+    inner = [each for each in merges if each.learned and any(each.value in other.region for other in outer)]
+    if sums:
+        return [each for each in judged if each.facts["kind"] == "sum"] + [as_sum(each) for each in inner]
+    return [each for each in merges if each not in inner]
+
+
+def as_sum(found: Found) -> Found:
+    why = (
+        "its skip has a learned gain, but it lies within the branch of another residual connection: it is a part of it"
+    )
+    return replace(found, facts={**found.facts, "kind": "sum", "cuttable": False, "why": why})
 
 
 def plain(model: nn.Module) -> nn.Module:

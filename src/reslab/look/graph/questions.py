@@ -14,7 +14,38 @@ SAME = frozenset(
 PRODUCTS = frozenset(
     "mm addmm bmm baddbmm matmul linear convolution _convolution embedding einsum mv addmv dot _grouped_mm".split()
 )
-ELEMENTWISE = frozenset("mul mul_ add add_ sub sub_ rsub div div_".split())
+INTEGER_PRODUCTS = frozenset(
+    "_int_mm _scaled_mm _weight_int8pack_mm _weight_int4pack_mm _weight_int4pack_mm_for_cpu "
+    "_dyn_quant_matmul_4bit".split()
+)
+# These move numbers, or choose some.
+MOVING = SAME | frozenset(
+    "cat stack split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unbind narrow index index_select "
+    "gather take roll flip rot90 repeat repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d "
+    "reflection_pad3d replication_pad1d replication_pad2d replication_pad3d tril triu diagonal diag_embed index_put "
+    "scatter copy copy_ masked_scatter select_scatter slice_scatter as_strided view_as_real view_as_complex "
+    "pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle sort topk unfold written".split()
+)
+# These scale numbers by a statistic of them, or compute one.
+STATISTICS = frozenset(
+    "sum mean amax amin max min aminmax var var_mean std std_mean prod norm linalg_vector_norm logsumexp _softmax "
+    "_log_softmax _safe_softmax native_layer_norm native_group_norm native_batch_norm cudnn_batch_norm "
+    "_native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update _fused_rms_norm "
+    "_batch_norm_no_update miopen_batch_norm _weight_norm_interface renorm all any argmax argmin batch_norm "
+    "native_dropout bernoulli _prelu_kernel rrelu_with_noise".split()
+)
+BATCH_NORMS = frozenset(op for op in STATISTICS if "batch_norm" in op)
+# These are linear, if the numbers that they are given beside the input are fixed.
+LINEAR = (
+    (MOVING - {"sort", "topk"})
+    | BATCH_NORMS
+    | frozenset(
+        "add sub rsub neg mul div sum mean mm addmm bmm baddbmm matmul linear convolution _convolution einsum mv addmv "
+        "dot avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool2d cumsum "
+        "im2col col2im upsample_nearest1d upsample_nearest2d upsample_bilinear2d upsample_linear1d _fft_r2c _fft_c2c "
+        "_fft_c2r linear_dynamic conv2d".split()
+    )
+)
 POOLS = frozenset("max_pool2d_with_indices max_pool2d avg_pool2d adaptive_avg_pool2d _adaptive_avg_pool2d mean".split())
 RANGES = {"tanh": (-1, 1), "abs": (0, inf), "exp": (0, inf)} | dict.fromkeys(
     ("sigmoid", "hardsigmoid", "_softmax"), (0, 1)
@@ -59,17 +90,50 @@ def indices(bits: int) -> list[int]:
 def weighted(graph: Graph, index: int) -> bool:
     """Whether the op applies a weight with at least two dimensions larger than one (rule 4).
 
-    A weight is a parameter in any op except elementwise ones (position embeddings, gains), or a constant in a product,
-    because some code creates its weights while it runs.
+    A weight is a parameter in any op that does more than move numbers, act on each by itself (position embeddings,
+    gains) or scale by statistics (norms); or a constant in a product, because some code creates its weights while it
+    runs; or what a quantized layer has packed.
     """
     value = graph.values[index]
-    if not value.data or value.op in ELEMENTWISE:
+    if not value.data or value.pointwise or value.op in MOVING or value.op in STATISTICS:
         return False
-    return any(
+    return value.packed or any(
         sum(length > 1 for length in constant.shape) >= 2
         for constant in (graph.values[i] for i in value.inputs)
-        if not constant.data and (constant.weights or (value.op in PRODUCTS and constant.floating))
+        if not constant.data
+        and (constant.weights or (value.op in PRODUCTS and constant.floating) or value.op in INTEGER_PRODUCTS)
     )
+
+
+def works(graph: Graph, source: int, region: Iterable[int]) -> bool:
+    """Whether a side does more, without any weight, than act on each number, move numbers or scale by statistics.
+
+    It may pool, transform (FFT), attend. A product of two values counts if both were computed from the fork, or are of
+    attention: a product with other values may be the state of a recurrence.
+    """
+    region = list(region)
+    known = {source, *region}
+    attends = any(graph.values[i].op in ("_softmax", "_safe_softmax") for i in region)
+    for i in region:
+        value = graph.values[i]
+        if value.pointwise or value.op in MOVING or value.op in STATISTICS or not (value.data and value.floating):
+            continue
+        if value.op not in PRODUCTS or attends or all(j in known or not graph.values[j].data for j in value.inputs):
+            return True
+    return False
+
+
+def affine(graph: Graph, source: int, region: Iterable[int]) -> bool:
+    """Whether a side is linear in the value at the fork, up to a shift."""
+    for i in region:
+        value = graph.values[i]
+        if value.op.removesuffix("_") not in LINEAR:
+            return False
+        moved = [comes_from(graph, j, source) for j in value.inputs]
+        multiplies = value.op not in MOVING and value.op.removesuffix("_") not in ("add", "sub", "rsub")
+        if multiplies and (sum(moved) > 1 or (value.op.startswith("div") and not moved[0])):
+            return False
+    return True
 
 
 class Cost(NamedTuple):
@@ -88,13 +152,6 @@ def cost(graph: Graph, region: Iterable[int], given: Iterable[str] = ()) -> Cost
         macs += value.macs
         ops += weighted(graph, i)
     return Cost(sum(graph.sizes.get(name, 0) for name in names.difference(given)), macs, ops)
-
-
-def only_scales(graph: Graph, region: Iterable[int]) -> bool:
-    """Whether a side only scales by a learned vector, like D x in a state-space layer: that is no shortcut."""
-    region = list(region)
-    scales = any(graph.values[i].op in ("mul", "mul_") and graph.values[i].weights for i in region)
-    return scales and not any(weighted(graph, i) for i in region)
 
 
 def stands_alone(graph: Graph, source: int, region: Iterable[int]) -> bool:

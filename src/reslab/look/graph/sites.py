@@ -14,7 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-ADDING = frozenset("add add_ sub sub_ subtract subtract_ rsub __rsub__ lerp lerp_ addcmul addcmul_ stack sum".split())
+ADDING = frozenset(
+    "add add_ sub sub_ subtract subtract_ rsub __rsub__ lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ add_relu "
+    "stack cat concat concatenate sum mean einsum tensordot matmul __matmul__".split()
+)
+JOINING = frozenset("stack cat concat concatenate".split())
+CONTRACTING = frozenset("sum mean einsum tensordot matmul __matmul__".split())  # they add what was joined before
+EACH = {  # calls that add pairs of tensors, as calls that each add one pair
+    "_foreach_add": torch.add,
+    "_foreach_add_": Tensor.add_,
+    "_foreach_sub": torch.sub,
+    "_foreach_sub_": Tensor.sub_,
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Operand:
 
     site: Site
     position: int
+    factor: float | None = 1  # with which it is added; None: the call itself computes it (lerp)
 
 
 @dataclass(frozen=True)
@@ -102,46 +114,102 @@ class Modules:
 
 
 def operands(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
-    """The operands of an adding call in order: two tensors, or the stacked list; none for the sum of a stack."""
-    if name == "sum":
+    """The operands of an adding call in order: two tensors, or the joined list; none for the call that then adds it."""
+    if name in CONTRACTING:
         return []
-    if name == "stack":
-        return list(args[0] if args else kwargs["tensors"])
+    if name in JOINING:
+        return joined(name, args, kwargs)
     given = list(args) + [kwargs[key] for key in ("input", "other", "end", "tensor1", "tensor2") if key in kwargs]
-    if name.startswith("addcmul") and len(given) >= 3:
-        return [given[0], Product(given[1], given[2], kwargs.get("value", 1))]
+    if name.startswith(("addcmul", "addcdiv")) and len(given) >= 3:
+        return [given[0], Product(given[1], given[2], kwargs.get("value", 1), divide=name.startswith("addcdiv"))]
     return given[:2]
 
 
-@dataclass(frozen=True)
-class Product:
-    """The second summand of addcmul, not yet multiplied."""
+def joined(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """The tensors that a call joins along a new dimension, or along one in which each of them has length 1."""
+    parts = list(args[0] if args else kwargs["tensors"])
+    if name == "stack":
+        return parts
+    dim = dim_of(args, kwargs)
+    if any(part.dim() <= 1 or part.shape[dim] != 1 for part in parts):
+        return []
+    return [Slice(part, dim) for part in parts]
 
-    first: Tensor
-    second: Tensor
-    value: float
+
+def dim_of(args: tuple, kwargs: dict[str, Any]) -> int:
+    return kwargs.get("dim", args[1] if len(args) > 1 else 0)
+
+
+def pairs_of(args: tuple, kwargs: dict[str, Any]) -> list[tuple]:
+    """The pairs that a call in EACH adds; none if it adds one number to all."""
+    given = [*args, *(kwargs.pop(key) for key in ("self", "other") if key in kwargs)]
+    lists = all(isinstance(item, tuple | list) for item in given[:2]) and len(given) == 2
+    return list(zip(*given, strict=True)) if lists else []
+
+
+class Part:
+    """A summand that the model's own call computes before it adds it; `source` stands for it in the value graph."""
+
+    source: Tensor
 
     def compute(self) -> Tensor:
-        return self.value * self.first * self.second
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Product(Part):
+    """The second summand of addcmul and addcdiv, not yet multiplied or divided."""
+
+    source: Tensor
+    second: Tensor
+    value: float
+    divide: bool = False
+
+    def compute(self) -> Tensor:
+        return self.value * (self.source / self.second if self.divide else self.source * self.second)
+
+
+@dataclass(frozen=True)
+class Slice(Part):
+    """One tensor of a concatenation, without the dimension along which it is concatenated."""
+
+    source: Tensor
+    dim: int
+
+    def compute(self) -> Tensor:
+        return self.source.squeeze(self.dim)
 
 
 def combine(
-    name: str, summands: list[Tensor], args: tuple, kwargs: dict[str, Any], out: Tensor | None = None
+    func: Callable, summands: list[Tensor], args: tuple, kwargs: dict[str, Any], out: Tensor | None = None
 ) -> Tensor:
     """The call's result for other summands, not in place; written into `out` if given."""
-    if name == "stack":
-        return torch.stack(summands, dim=kwargs.get("dim", args[1] if len(args) > 1 else 0), out=out)
+    name = name_of(func)
+    if name in JOINING:  # a Slice has lost the dimension along which it is concatenated
+        return torch.stack(summands, dim=dim_of(args, kwargs), out=out)
     a, b = summands
+    if a.is_quantized:  # its kernel is told the scale of the result
+        return func(a, b, *args[2:], **kwargs)
     if name.startswith("lerp"):
         return torch.lerp(a, b, kwargs["weight"] if "weight" in kwargs else args[-1], out=out)
-    alpha = kwargs.get("alpha", 1) if not name.startswith("addcmul") else 1
+    alpha = kwargs.get("alpha", 1) if not name.startswith("addc") else 1
     if "rsub" in name:  # the second minus the first
         return torch.sub(b, a, alpha=alpha, out=out)
     return torch.sub(a, b, alpha=alpha, out=out) if name.startswith("sub") else torch.add(a, b, alpha=alpha, out=out)
 
 
+def share(name: str, operand: Operand, part: Any, args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """What the call adds of one of its operands: with its sign and factor."""
+    value = part.compute() if isinstance(part, Part) else part
+    if operand.factor is not None:
+        return value if operand.factor == 1 else value * operand.factor
+    weight = kwargs["weight"] if "weight" in kwargs else args[-1]  # lerp's
+    return value * (weight if operand.position else 1 - weight)
+
+
 def name_of(func: Callable) -> str:
-    return getattr(func, "__name__", "")
+    """The name of a call: torch.ops.aten.add.Tensor is an add, too."""
+    return getattr(func, "__name__", "").partition(".")[0]
 
 
 def target_of(name: str, args: tuple, kwargs: dict[str, Any]) -> Tensor | None:

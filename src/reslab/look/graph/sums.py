@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from reslab.look.graph.joins import axis_of, contracted, end_of
 from reslab.look.graph.questions import comes_from, followers, size, through_views
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
 
-ADDS = frozenset("add add_ sub sub_ rsub".split())
-WHOLE = frozenset("lerp lerp_ addcmul addcmul_".split())  # never part of a longer sum
+ADDS = frozenset("add add_ sub sub_ rsub add_relu".split())
+WHOLE = frozenset("lerp lerp_ addcmul addcmul_ addcdiv addcdiv_".split())  # never part of a longer sum
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One summand: its value (two for addcmul, which multiplies them first) and its operand in the adding call."""
+    """One summand: its value (two for addcmul and addcdiv, which compute it) and its operand in the adding call."""
 
     values: tuple[int, ...]
     operand: Operand | None
@@ -31,7 +32,7 @@ class Sum:
 
 def find_sums(graph: Graph) -> Iterator[Sum]:
     """Every sum that is not part of a longer one, in the order of the pass."""
-    pairs = {i: summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
+    pairs = {end_of(graph, i): summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
     absorbed = {j for i in pairs for leaf in pairs[i] if (j := inner(graph, pairs, i, leaf)) is not None}
     for i in pairs:
         if i not in absorbed:
@@ -41,29 +42,53 @@ def find_sums(graph: Graph) -> Iterator[Sum]:
 def leaves_of(graph: Graph, index: int) -> tuple[Leaf, ...]:
     """The summands of one adding op; none if the shapes differ, or if it adds a scalar or integers."""
     value = graph.values[index]
-    if not (value.floating and value.data and size(graph, index) > 1):
+    if not (value.floating and value.data and size(graph, index) > 1) or (value.within and value.site is None):
         return ()
     if value.op in ADDS and len(value.inputs) == 2:
         return fit(graph, index, [(i,) for i in value.inputs])
     if value.op in WHOLE and len(value.inputs) >= 2:
         rest = value.inputs[1:2] if value.op.startswith("lerp") else value.inputs[1:3]
         return fit(graph, index, [value.inputs[:1], rest])
-    if value.op == "sum" and len(value.inputs) == 1 and graph.values[value.inputs[0]].op == "stack":
-        return fit(graph, index, [(i,) for i in graph.values[value.inputs[0]].inputs])
-    return ()
+    return of_joined(graph, index)
 
 
 def fit(graph: Graph, index: int, groups: list[tuple[int, ...]]) -> tuple[Leaf, ...]:
-    shape, site = graph.values[index].shape, stack_site(graph, index)
+    shape, site = graph.values[index].shape, graph.values[index].site
     if len(groups) < 2 or any(graph.values[group[0]].shape != shape for group in groups):
         return ()
+    return placed(graph, site, groups, factors(graph, index, len(groups)))
+
+
+def placed(
+    graph: Graph, site: Site | None, groups: list[tuple[int, ...]], factors: Sequence[float | None]
+) -> tuple[Leaf, ...]:
+    """The leaves with their operands in the call at a site."""
     added = graph.added.get(site, ()) if site else ()
     # A value may be added to itself, so positions come from the call's own operands.
     places = [added.index(group[0]) if group[0] in added else None for group in groups]
     return tuple(
-        Leaf(group, Operand(site, place) if site and place is not None else None, factor)
-        for group, place, factor in zip(groups, places, factors(graph, index, len(groups)), strict=True)
+        Leaf(group, Operand(site, place, factor) if site and place is not None else None, factor)
+        for group, place, factor in zip(groups, places, factors, strict=True)
     )
+
+
+def of_joined(graph: Graph, index: int) -> tuple[Leaf, ...]:
+    """The summands of a sum, mean or product over a dimension along which tensors were joined before."""
+    found = contracted(graph, index)
+    if found is None:
+        return ()
+    join, weights = found
+    if any(comes_from(graph, i, join) for i in weights):
+        return ()  # attention over what was joined: without one of them, all weights are others
+    value = graph.values[join]
+    shape = list(value.shape)
+    del shape[axis_of(value)]
+    if list(graph.values[end_of(graph, index)].shape) != shape:
+        return ()
+    factor = None if weights else 1 / len(value.inputs) if graph.values[index].op == "mean" else 1
+    # What is weighted after the join can be disabled, but not read: it is not known what was added of it.
+    site = None if weights else value.site
+    return placed(graph, site, [(i,) for i in value.inputs], [factor] * len(value.inputs))
 
 
 def factors(graph: Graph, index: int, n: int) -> tuple[float | None, ...]:
@@ -80,12 +105,6 @@ def factors(graph: Graph, index: int, n: int) -> tuple[float | None, ...]:
         case "lerp":
             return None, None
     return (1,) * n
-
-
-def stack_site(graph: Graph, index: int) -> Site | None:
-    """The call that takes the summands: the adding call, or the stack before a sum."""
-    value = graph.values[index]
-    return graph.values[value.inputs[0]].site if value.op == "sum" else value.site
 
 
 def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Leaf) -> int | None:
@@ -134,20 +153,8 @@ def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Ite
             continue
         for each in flatten(graph, pairs, deeper):
             unknown = each.factor is None or leaf.factor is None
-            yield replace(each, factor=None if unknown else each.factor * leaf.factor)  # type: ignore[operator]
-
-
-def gated(graph: Graph, found: Sum) -> int | None:
-    """The x in t * f(x) + c * x: the earliest factor of a summand from which all other summands were computed."""
-    held = []
-    for leaf in found.leaves:
-        others = [other.values for other in found.leaves if other is not leaf]
-        product = graph.values[leaf.values[0]]
-        for factor in leaf.values if len(leaf.values) > 1 else product.inputs if product.op in ("mul", "mul_") else ():
-            top = through_views(graph, factor)
-            if graph.values[top].data and all(any(comes_from(graph, i, top) for i in other) for other in others):
-                held.append(top)
-    return min(held, default=None)
+            factor = None if unknown else each.factor * leaf.factor  # type: ignore[operator]
+            yield replace(each, factor=factor, operand=each.operand and replace(each.operand, factor=factor))
 
 
 def nearest_common(graph: Graph, found: Sum) -> int | None:

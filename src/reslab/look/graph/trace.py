@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from reslab.look.graph.example import Example, arguments, call, each, first_of, tensors
-from reslab.look.graph.sites import ADDING, Modules, Place, Product, Site, name_of, operands
+from reslab.look.graph.ops import count_macs, has_numbers, told
+from reslab.look.graph.sites import ADDING, EACH, Modules, Part, Place, Site, name_of, operands, pairs_of
 
 INPUT = "(input)"  # the path of the example's own tensors
 UNCOUNTED = frozenset(["detach"])  # PyTorch adds some where a new tensor is kept alive, as it is here
-NUMBERED = frozenset("add sub rsub hardtanh clamp clamp_min clamp_max threshold".split())
 
 
 @dataclass(slots=True)
@@ -32,13 +31,17 @@ class Value:
     op: str
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
-    floating: bool
+    floating: bool  # real, complex or quantized numbers
     data: bool  # whether it depends on the example
     path: str  # the module that was running
     site: Site | None  # the adding call that computed it
     place: Place | None = None  # the op that computed it outside adding calls; of an input: its number, as the count
     weights: tuple[str, ...] = ()  # names of the parameters read, directly or through views
-    numbers: Mapping[str, float] = field(default_factory=dict)  # numeric arguments by name, for the ops in NUMBERED
+    numbers: Mapping[str, float] = field(default_factory=dict)  # numeric arguments by name, for the ops in ops.NUMBERED
+    dims: tuple[int, ...] = ()  # the dimensions that the op is told, as it is told them
+    pointwise: bool = False  # whether it acts on each number by itself
+    packed: bool = False  # whether it applies weights that are no tensors: those of a quantized layer
+    within: str = ""  # the function of PyTorch that computed it in several ops, such as gru
     macs: int = 0
     above: int = 0  # the set of its ancestors including itself, as bits
 
@@ -89,8 +92,14 @@ class Calls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs, name, recorder = kwargs or {}, name_of(func), self.recorder
+        if name in EACH and (pairs := pairs_of(args, kwargs)):
+            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
         if name not in ADDING or not recorder.modules.stack:
-            return func(*args, **kwargs)
+            recorder.within = name
+            try:
+                return func(*args, **kwargs)
+            finally:
+                recorder.within = ""
         recorder.site = site = recorder.modules.site()
         recorder.graph.added[site] = tuple(recorder.seen(t) for t in operands(name, args, kwargs))
         try:
@@ -106,6 +115,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.graph, self.modules = Graph(), Modules(model, self.entered, self.left)
         self.site: Site | None = None
+        self.within = ""  # the function that is running
         self.now: dict[int, int] = {}  # id of a tensor -> its current value
         self.alive: list[Tensor] = []
         self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that share it
@@ -114,7 +124,7 @@ class Recorder(TorchDispatchMode):
         self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
         args, kwargs = arguments(example)
         for i, tensor in enumerate(tensors([*args, *kwargs.values()])):
-            shape, floating = tuple(tensor.shape), tensor.is_floating_point()
+            shape, floating = tuple(tensor.shape), has_numbers(tensor)
             self.set(tensor, Value("", (), shape, floating, True, "", None, Place(INPUT, i, 0)))
 
     def entered(self, path: str, args: list) -> None:
@@ -139,13 +149,13 @@ class Recorder(TorchDispatchMode):
         if id(tensor) in self.now:
             return self.now[id(tensor)]
         name = self.names.get(id(tensor))
-        source = Value("", (), tuple(tensor.shape), tensor.is_floating_point(), False, "", None)
+        source = Value("", (), tuple(tensor.shape), has_numbers(tensor), False, "", None)
         source.weights = (name,) if name else ()
         return self.set(tensor, source)
 
     def seen(self, item: Any) -> int | None:
-        if isinstance(item, Product):  # computed inside the call: either factor may represent it
-            return self.seen(item.first)
+        if isinstance(item, Part):  # computed inside the call
+            return self.seen(item.source)
         return self.value(item) if isinstance(item, Tensor) else None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -169,16 +179,19 @@ class Recorder(TorchDispatchMode):
         data = any(values[i].data for i in inputs)
         weights = tuple(name for i in inputs if not values[i].data for name in values[i].weights)
         op = func.overloadpacket.__name__
-        if func.namespace not in ("aten", "prims", "prim") and data:
+        packed = any(
+            isinstance(item, torch.ScriptObject) for arg in args for item in (arg if isinstance(arg, list) else [arg])
+        )
+        if func.namespace not in ("aten", "prims", "prim", "quantized", "quantized_decomposed") and data:
             self.graph.foreign.add(f"{func.namespace}::{op} in {path or 'the model'}")
         if op == "add" and len(args) > 1 and not isinstance(args[1], Tensor) and args[1] == 0:
             op = "plus_nothing"  # Python's sum() starts with 0
-        macs, numbers = count_macs(func, args, kwargs, out), numbers_of(func, args, kwargs)
+        macs, (numbers, dims) = count_macs(func, args, kwargs, out), told(func, args, kwargs)
         for k, tensor in enumerate(results):
             place = None if self.site else Place(path, self.ops[path], k)
-            value = Value(op, inputs, tuple(tensor.shape), tensor.is_floating_point(), data, path, self.site, place)
-            value.weights = weights
-            value.numbers = numbers
+            value = Value(op, inputs, tuple(tensor.shape), has_numbers(tensor), data, path, self.site, place, weights)
+            value.numbers, value.dims, value.packed, value.within = numbers, dims, packed, self.within
+            value.pointwise = torch.Tag.pointwise in func.tags
             value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
         self.ops[path] += self.site is None and op not in UNCOUNTED
@@ -215,28 +228,4 @@ def written_to(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
     for i, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             found += tensors(args[i] if i < len(args) else kwargs.get(argument.name))
-    return found
-
-
-def count_macs(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
-    """Multiply-adds of matrix products, convolutions and fused attention; 0 for all other ops."""
-    packet = func.overloadpacket
-    if packet.__name__ == "_scaled_dot_product_flash_attention_for_cpu":
-        q, k, v = args[:3]
-        return q.numel() * k.shape[-2] + q.numel() // q.shape[-1] * k.shape[-2] * v.shape[-1]
-    if packet not in flop_registry:
-        return 0
-    return flop_registry[packet](*args, **kwargs, out_val=out) // 2
-
-
-def numbers_of(func: Any, args: tuple, kwargs: dict) -> dict[str, float]:
-    """The numeric arguments of the op by their names in its schema."""
-    if func.overloadpacket.__name__.removesuffix("_") not in NUMBERED:
-        return {}
-    found = {}
-    for i, argument in enumerate(func._schema.arguments):
-        default = argument.default_value if argument.has_default_value() else None
-        value = args[i] if i < len(args) else kwargs.get(argument.name, default)
-        if isinstance(value, int | float):
-            found[argument.name] = value
     return found

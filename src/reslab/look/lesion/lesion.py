@@ -29,7 +29,7 @@ class DisabledMerge:
 
     merge: int
     module: str
-    kind: str  # identity; projection (which stays active)
+    kind: str  # identity; or what the skip does, which stays active: scaled, projection, mixed
     values: Values
 
 

@@ -30,7 +30,7 @@ class Depth:
 
     depth: int  # number of merges passed; 0 is the stem alone
     module: str | None  # of the last merge passed
-    projections: int  # later shortcuts with weights or padding, which change the value they carry
+    projections: int  # later skips that are no identity: they change the value they carry
     values: dict[str, float]  # each metric's mean over the labelled items
 
 
@@ -101,7 +101,7 @@ def readout(
         Depth(
             depth=passed,
             module=usable[passed - 1].module if passed else None,
-            projections=sum(merge.kind == "projection" for merge in silenced),
+            projections=sum(merge.kind != "identity" for merge in silenced),
             values=sums.means(next(places) if silenced else 0),
         )
         for passed, silenced in enumerate(later)

@@ -21,7 +21,7 @@ class Block:
 
     index: int
     module: str
-    kind: str  # identity, projection; or the layer's class
+    kind: str  # identity, scaled, projection, mixed; or the layer's class
     stage: int  # from 0
     shape: tuple[int, ...]  # of one sample
     depth: int

@@ -11,7 +11,13 @@ from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric, aligned, metrics, small
 from reslab.report.words import NONE, is_number, plain, short
 
-DRAWN = ("identity", "projection")  # kinds with a glyph in templates/network.html.j2
+# Kinds of residual connections, with their glyphs in templates/network.html.j2.
+DRAWN = {"identity": "identity", "projection": "projection", "scaled": "projection", "mixed": "projection"}
+KINDS = {
+    "projection": "projection: the shortcut transforms its input",
+    "scaled": "scaled: the skip has a gain",
+    "mixed": "mixed: the skip mixes several streams",
+}
 DEEPEST = 4  # levels of nesting that are indented; deeper ones show it in their numbers only
 
 
@@ -128,7 +134,7 @@ def rows(found: list[Block], columns: list[Column], bars: list[list[str]], prefi
 
 
 def glyph(block: Block) -> str:
-    return block.kind if block.kind in DRAWN else "layer"
+    return DRAWN.get(block.kind, "layer")
 
 
 def stage_of(found: list[Block], block: Block) -> Facts:
@@ -183,9 +189,7 @@ def labels_of(look: Look, found: list[Block]) -> dict[str, Fact]:
 
 def kind(block: Block) -> str:
     named = ", named by you" if block.facts.get("named") else ""
-    if block.kind == "projection":
-        return f"projection: the shortcut transforms its input{named}"
-    return f"{block.kind}{named}"
+    return f"{KINDS.get(block.kind, block.kind)}{named}"
 
 
 def cuttable(block: Block) -> str:
