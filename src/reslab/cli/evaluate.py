@@ -58,6 +58,7 @@ def evaluate(
     place = pick_device(device)
     module, images, normalizer = gather(model, net, data, normalize, given(net_flags), data_options(data_flags))
     refuse_nan(module, str(model))
+    images.announce()
     module, normalizer = module.to(place), normalizer.to(place)
     if precise_bn:
         average_norms(module, images.train, normalizer, place)

@@ -150,6 +150,18 @@ class _DataFlags:
     size: Annotated[
         int | None, Parameter(help="Resize and center-crop images to this size in pixels.", converter=whole)
     ] = None
+    level: Annotated[
+        int | None,
+        Parameter(help="Depth of the class folders: 1 for FOLDER/cat, 2 for FOLDER/animals/cat.", converter=whole),
+    ] = None
+    white: Annotated[
+        float | None,
+        Parameter(help="White of gray images of more than 8 bits, such as 4095 (default: measured over all images)."),
+    ] = None
+    max_pixels: Annotated[
+        int | None,
+        Parameter(help="Maximum number of pixels of an image (default: 89 million; limits memory).", converter=whole),
+    ] = None
     download: Annotated[bool, Parameter(help="Download the original files; checksums are verified.", negative=())] = (
         False
     )

@@ -58,6 +58,7 @@ def train(
         folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
         run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
                       options=options, command=command_line())  # fmt: skip
+        loaded.announce()
     before = finished(run.folder)
     result = work(run, loaded, device)
     page = run.path("report.html")

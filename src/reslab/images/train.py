@@ -11,7 +11,8 @@ from reslab.errors import ReslabWarning, UsageError, arg
 from reslab.images.card import write_card
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
-from reslab.images.data.load import MEMORY, WORDS
+from reslab.images.data.load import WORDS
+from reslab.images.sources.assemble import MEMORY, PHOTO
 from reslab.images.task import ImageTask, set_aside
 from reslab.nets import Spec, build, count, read_spec, to_dict
 from reslab.progress import Progress, silent
@@ -22,6 +23,8 @@ from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.training import Training
 from reslab.train.workers import usable_cores
+
+COSTLY = 512  # pixels of the shorter side from which a warning is due: five times the work of PHOTO
 
 
 def prepare(
@@ -69,6 +72,12 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
     if data.digits and recipe.flip and recipe.augment != "none":
         warnings.warn(ReslabWarning("the recipe mirrors half of the images, and a mirrored digit is not a digit: set ",
                                     arg("flip", False)), stacklevel=3)  # fmt: skip
+    H, W = data.shape[1:]
+    if min(H, W) >= COSTLY:
+        warnings.warn(
+            ReslabWarning(f"the images stay at {H} x {W}: training on them takes about {H * W / PHOTO**2:.0f} times as "
+                          f"long as on {PHOTO} x {PHOTO}; to resize them, set ", arg("size", PHOTO)), stacklevel=3,
+        )  # fmt: skip
     cores = usable_cores()
     if recipe.batch > images:
         warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
@@ -115,7 +124,10 @@ class OnImages:
         self.depth = self.spec.depth
 
     def load(self, work: Work) -> tuple[str, str]:
-        self.data = load_stored(work.run) if self.given is None else self.given
+        if self.given is None:
+            self.given = load_stored(work.run)
+            self.given.announce()  # whoever loads the data reports them
+        self.data = self.given
         return work.run.read_json("data.json", "word")["word"], self.data.fingerprint
 
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
@@ -159,4 +171,6 @@ def load_stored(run: Run) -> ImageData:
     about = run.read_json("data.json", "word", "options", "fingerprint")
     options: dict[str, Any] = about["options"]
     root = Path(options["root"]) if "root" in options else None
-    return load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY))
+    white = about.get("gray") or options.get("white")  # as decided when the run was made
+    return load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
+                     white=white, max_pixels=options.get("max_pixels"), level=options.get("level"))  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 
 from reslab.progress import Progress, in_phase, silent
 from reslab.qa import features as cache
+from reslab.qa.account import announce
 from reslab.qa.data.questions import QuestionData
 from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features, fits
@@ -69,6 +70,7 @@ class OnQuestions:
         if self.parts is None:
             self.parts = {part: cut(getattr(self.data, part), run, self.spec, report=self.data.report)
                           for part in PARTS}  # fmt: skip
+            announce(self.data)
         fits(net.encoder, self.parts["train"])
         if self.features is None and self.spec.train_last == 0:
             self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress)

@@ -54,6 +54,9 @@ class Options(TypedDict, total=False):
     root: str
     size: Count | None
     memory: Number
+    level: Count
+    white: Number | dict[str, list[Real]]
+    max_pixels: Count
 
 
 class Data(TypedDict, total=False):
@@ -71,6 +74,7 @@ class Data(TypedDict, total=False):
     skipped: Count
     classes: list[str]
     shape: list[Count]
+    gray: dict[str, list[Real]]  # (black, white) of each kind of gray of more than 8 bits
     reading: Reading
     problems: dict[str, Count]
     target: Target

@@ -62,6 +62,7 @@ def degradation(
     pick_device(device)  # before a folder is made
     check_resources(recipe)
     loaded = load_data(data, **(options or {}))
+    loaded.announce()
     jobs = jobs or fair_jobs(len(depths) * seeds * len(KINDS))
     recipe = settle(study, recipe, loaded, depths, jobs=jobs, device=device, net_options=net_options, say=say)
     folders = []

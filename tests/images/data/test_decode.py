@@ -96,7 +96,8 @@ def test_exif_rotation() -> None:
     assert upright.size == (8, 16)
     assert upright.getpixel((4, 2)) > 250
     assert upright.getpixel((4, 13)) < 5
-    assert header(source, name="x") == (8, 16, False)
+    found = header(source, name="x")
+    assert (found.width, found.height, found.gray) == (8, 16, False)
 
 
 def test_exif_rotation_of_a_tiff_counts_once() -> None:
@@ -106,7 +107,8 @@ def test_exif_rotation_of_a_tiff_counts_once() -> None:
     upright = decode(source, channels=1, name="x")
     assert upright.size == (8, 16)
     assert (upright.getpixel((4, 2)), upright.getpixel((4, 13))) == (255, 0)
-    assert header(source, name="x") == (8, 16, True)
+    found = header(source, name="x")
+    assert (found.width, found.height, found.gray) == (8, 16, True)
 
 
 def test_pixels_outlive_the_file(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_test_folder_without_classes_leaves_val(fill: Fill, tmp_path: Path) -> N
 def test_images_below_a_class_folder(fill: Fill, tmp_path: Path) -> None:
     fill("d/a/monday", 2)
     fill("d/a/tuesday", 2)
-    assert len(load(str(tmp_path / "d")).train) == 3
+    assert len(load(str(tmp_path / "d"), level=1).train) == 3
+    fill("d/a", 1)  # now a is a class without doubt
+    assert len(load(str(tmp_path / "d")).train) == 4
 
 
 def test_pixels_are_those_of_the_files(fill: Fill, tmp_path: Path) -> None:
@@ -123,7 +125,9 @@ def test_broken_training_image_is_skipped_and_named(fill: Fill, tmp_path: Path) 
     (folder / "1.png").write_bytes(b"oops")
     data = load(str(tmp_path / "d"))
     assert len(data.train) == 2
-    assert data.skipped == ("train/a/1.png: it is not an image that Pillow can read",)
+    assert data.skipped == (
+        "train/a/1.png: it is not an image that Pillow can read as BMP, GIF, JPEG, PNG, PPM, TIFF or WebP",
+    )
     assert data.describe()["skipped"] == 1
 
 

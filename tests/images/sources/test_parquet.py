@@ -1,52 +1,17 @@
 """Parquet files as the hub writes them, with labels right and wrong; and hf:NAME."""
 
-import io
-import json
 import pickle
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from parquets import pa, png, pq, reds, write
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
 from reslab.images.data import Encoded, load
+from reslab.images.sources.assemble import Loading
 from reslab.images.sources.parquet import load_parquet
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-
-
-def png(value: int, size: tuple[int, int] = (4, 4)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, (value, 0, 0)).save(out, "PNG")
-    return out.getvalue()
-
-
-def write(
-    file: Path,
-    labels: list,
-    *,
-    names: list[str] | None = None,
-    label: str = "label",
-    image: str = "image",
-    plain: bool = False,
-    images: list | None = None,
-) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    cells = images or [png(k) for k in range(len(labels))]
-    column = pa.array(cells) if plain else pa.array([{"bytes": cell, "path": None} for cell in cells])
-    table = pa.table({image: column, label: pa.array(labels)})
-    if names:
-        features = {label: {"_type": "ClassLabel", "names": names}}
-        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    pq.write_table(table, file, row_group_size=3)
-    return file
-
-
-def reds(part) -> list[int]:
-    return part.pixels[:, 0, 0, 0].tolist()
 
 
 def test_one_file_is_split(tmp_path: Path) -> None:
@@ -124,7 +89,7 @@ def test_broken_rows(tmp_path: Path) -> None:
     data = load(str(tmp_path / "d"))
     assert reds(data.train) == [0, 3]
     assert data.skipped == (
-        "train.parquet row 1: it is not an image that Pillow can read",
+        "train.parquet row 1: it is not an image that Pillow can read as BMP, GIF, JPEG, PNG, PPM, TIFF or WebP",
         "train.parquet row 2: it is empty",
     )
     write(tmp_path / "d/test.parquet", [0] * 4, images=cells)
@@ -136,14 +101,14 @@ def test_larger_than_memory(tmp_path: Path) -> None:
     file = write(tmp_path / "d.parquet", [0, 1] * 10)
     whole = load(str(file))
     cache = tmp_path / "cache"
-    data = load_parquet(file, size=None, memory=0, cache=cache)
+    data = load_parquet(file, loading=Loading(memory=0), cache=lambda: cache)
     assert isinstance(data.train, Encoded)
     assert [data.train.pixels(i).tolist() for i in range(16)] == whole.train.pixels.tolist()
     (spilled,) = (cache / "arrow").iterdir()
     travelled = pickle.dumps(data.train.sources)
     assert len(travelled) < 1000  # the path, not the images
     assert pickle.loads(travelled)[3] == png(3)
-    load_parquet(file, size=None, memory=0, cache=cache)
+    load_parquet(file, loading=Loading(memory=0), cache=lambda: cache)
     assert list((cache / "arrow").iterdir()) == [spilled]
 
 

@@ -39,6 +39,7 @@ def compare(
 ) -> None:
     """Train every head with every seed on the same windows and compare exact match and F1."""
     from reslab.progress import board
+    from reslab.qa.account import announce
     from reslab.qa.compare import Trial
     from reslab.qa.compare import compare as compare_heads
     from reslab.qa.folder import load_tokenizer
@@ -57,6 +58,7 @@ def compare(
     trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
                   seeds=seeds, rates=own)  # fmt: skip
     folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"
+    announce(questions)
     with board() as row:
         result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(), rows=row)
     page = write_report(folder)

@@ -1,5 +1,6 @@
 """reslab qa eval: scores of a trained reader, or of a file of predictions."""
 
+import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -93,6 +94,7 @@ FILES = {"predictions": "predictions", "no_answer_file": "probabilities of no an
 
 def of_run(model: Path, data: str | None, rule: str | None, device: str, max_answer: int | None) -> dict[str, Any]:
     """Answer the questions with a run's net and score the answers; stored in the run folder."""
+    from reslab.qa.account import line_of
     from reslab.qa.folder import judged, stored_data
     from reslab.qa.judge import weigh
     from reslab.qa.no_answer import curves
@@ -113,6 +115,7 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str, max_ans
         why = None if rule or blind else fits.why
         chosen = rule or (reader.settings.rule if blind else fits.rule)
     judged(questions, chosen)
+    logging.getLogger("reslab").info("%s: %s", about["name"], line_of(questions))
     known = chosen == reader.settings.rule
     with shown("reading", unit="windows") as progress:
         spans = reader.spans(questions, most=max_answer, progress=progress)

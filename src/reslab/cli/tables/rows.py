@@ -1,5 +1,6 @@
 """reslab tables eval and predict: use a trained model on other rows."""
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on other rows, with 95 % intervals."""
     from reslab.report.figures.scores import main_line
+    from reslab.tables.account import line_of
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.metrics import MAIN, confusion, judged
     from reslab.tables.model import load
@@ -42,6 +44,7 @@ def evaluate(
     model, report = load(run, device=device), Report()
     frame, known = split_target(read_frame(file, report=report), target or target_of(run), file, model.target.kind)
     truth = named(file, lambda: true_values(model.target, known))
+    logging.getLogger("reslab").info("%s: %s", Path(file).name, line_of(len(frame), len(frame.columns)))
     scores = model.scores(frame, report=report)
     kind = model.target.kind
     result: dict[str, Any] = {

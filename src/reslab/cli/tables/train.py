@@ -107,8 +107,10 @@ def train(
     from reslab.progress import board, shown
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
+    from reslab.tables.account import announce
     from reslab.tables.members import done, train_members
     from reslab.tables.model import members_of
+    from reslab.tables.train import stored_data
     from reslab.tables.train import train as train_folder
     from reslab.train.folder import pick_device
 
@@ -117,12 +119,15 @@ def train(
     if resume:
         asked = {"FILE": file, "target": target, "recipe": recipe, **given(net), **given(table), **given(recipe_flags)}
         run = to_resume("tables", out, asked)
+        loaded = None if done(run.folder) else stored_data(members_of(run)[0])
     else:
         run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), recipe_flags)
     before, first = done(run.folder), members_of(run)[0]
     found = columns(first.read_json("encoder.json"), first.read_json("spec.json"))
     if not before and not json:
         tell_columns(found)
+    if loaded is not None:
+        announce(first.read_json("data.json", "name")["name"], loaded, first.read_json("data.json", "kinds")["kinds"])
     if not before and loaded is not None:
         say.problems(loaded.report)
     if run.has(MEMBERS):

@@ -3,7 +3,7 @@
 from reslab.errors import BrokenImage
 from reslab.images.data.augment import Augment
 from reslab.images.data.batches import training_batches
-from reslab.images.data.decode import decode
+from reslab.images.data.decode import Reading, decode
 from reslab.images.data.images import Encoded, ImageData, Part, Pixels
 from reslab.images.data.load import load
 from reslab.images.data.normalize import Normalize, measure
@@ -22,6 +22,7 @@ __all__ = [
     "Normalize",
     "Part",
     "Pixels",
+    "Reading",
     "batch_indices",
     "decode",
     "decoding_workers",

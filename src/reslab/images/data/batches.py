@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, ReslabError, UsageError, arg
 from reslab.images.data.augment import Augment, below, crop_and_flip, shift_colors
-from reslab.images.data.decode import resize_shorter
+from reslab.images.data.decode import resize_shorter, resized
 from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.views import view_batches
@@ -97,9 +97,10 @@ class Decoded(Dataset[Any]):
         _, H, W = self.part.shape
         low, high = self.scale
         size = low + int(below(words[3], high - low + 1))
-        image = resize_shorter(self.part.image(i, near=size), size)
-        top, left = int(below(words[0], image.height - H + 1)), int(below(words[1], image.width - W + 1))
-        return to_tensor(image.crop((left, top, left + W, top + H)))
+        image = self.part.image(i, near=size)
+        width, height = resized(image, size)
+        top, left = int(below(words[0], height - H + 1)), int(below(words[1], width - W + 1))
+        return to_tensor(resize_shorter(image, size, box=(left, top, left + W, top + H)))
 
 
 def _from_memory(

@@ -1,8 +1,9 @@
 """Image data sets: parts in memory, parts that stay encoded, and the data set that holds two of them."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.images.data.decode import decode, fit
+from reslab.images.data.decode import Reading, decode, fit
 from reslab.images.sources.encoded import Sources
+from reslab.images.sources.scan import HIDDEN, Ignored
 
+SHOWN = 10  # classes, and reasons for ignoring files, that the line names
 Shape = tuple[int, int, int]
 """(C, H, W) of one image."""
 
@@ -50,6 +53,7 @@ class Encoded:
     rows: Tensor
     labels: Tensor
     shape: Shape
+    reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,7 +71,7 @@ class Encoded:
         """Image i at its original size. `near`: see `decode`. Raises BrokenImage."""
         row = int(self.rows[i])
         name = self.sources.name(row)
-        return decode(self.sources[row], channels=self.shape[0], name=name, near=near)
+        return decode(self.sources[row], channels=self.shape[0], name=name, near=near, reading=self.reading)
 
     def pixels(self, i: int) -> Tensor:
         """Image i as uint8 (C, H, W), resized to cover H x W and center-cropped. Raises BrokenImage."""
@@ -96,6 +100,9 @@ class ImageData:
     fingerprint: str  # sha256, hex; see `fingerprint`
     skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image skipped while loading
     about: str  # one sentence: where it came from, how it was split
+    reading: Reading = field(default_factory=Reading)  # how its images are decoded
+    ignored: tuple[Ignored, ...] = ()  # files that are not used, by reason
+    notes: tuple[str, ...] = ()  # what was assumed or changed while loading
 
     @property
     def digits(self) -> bool:
@@ -113,7 +120,31 @@ class ImageData:
             "fingerprint": self.fingerprint,
             "skipped": len(self.skipped),
             "about": self.about,
+            **({"gray": {kind: list(ends) for kind, ends in self.reading.gray.items()}} if self.reading.gray else {}),
         }
+
+    def line(self) -> str:
+        """The data set on one line: classes, images of both parts, size, what is ignored, what was assumed.
+
+        `3 classes: ant, bee, cat; 48 + 12 images, RGB 32x32; 5 files ignored: .heic`
+        """
+        C, H, W = self.shape
+        n = len(self.classes)
+        names = self.classes if n <= SHOWN else (*self.classes[:3], "...", self.classes[-1])
+        parts = [f"{n:,} class{'es' * (n != 1)}: {', '.join(names)}",
+                 f"{len(self.train):,} + {len(self.test):,} images, {'RGB' if C == 3 else 'gray'} {H}x{W}"]  # fmt: skip
+        if self.skipped:
+            parts.append(f"{len(self.skipped):,} broken image{'s' * (len(self.skipped) != 1)} skipped")
+        told = [one for one in self.ignored if one.reason != HIDDEN]
+        if told:
+            total = sum(one.files for one in told)
+            which = ", ".join(one.reason + f" ({one.files:,})" * (len(told) > 1) for one in told[:SHOWN])
+            parts.append(f"{total:,} file{'s' * (total != 1)} ignored: {which}{', ...' * (len(told) > SHOWN)}")
+        return "; ".join([*parts, *self.notes])
+
+    def announce(self) -> None:
+        """Log the line; the command line shows it."""
+        logging.getLogger("reslab").info("%s: %s", self.name, self.line())
 
 
 def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
@@ -129,6 +160,10 @@ def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
         if isinstance(part, Pixels):
             digest.update(part.pixels.numpy().data)
         else:
+            if part.reading.gray:
+                digest.update(f"{sorted(part.reading.gray.items())}\n".encode())
             for row in part.rows.tolist():
-                digest.update(f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode())
+                digest.update(
+                    f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode(errors="surrogateescape")
+                )
     return digest.hexdigest()

@@ -6,61 +6,76 @@ from pathlib import Path
 import torch
 
 from reslab.errors import UsageError, arg, nearest
+from reslab.images.data.gray import Ranges
 from reslab.images.data.images import ImageData, Pixels, fingerprint
+from reslab.images.sources.assemble import MEMORY, Loading
 from reslab.images.sources.cifar import CIFAR10, CIFAR100, load_cifar
 from reslab.images.sources.folder import load_folder
 from reslab.images.sources.hub import load_hub
 from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
-from reslab.images.sources.parquet import load_parquet
+from reslab.images.sources.parquet import is_parquet, load_parquet, parquet_files
 from reslab.train.split import fixed_split
 
-MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB; 14,000 images of 224 x 224 fill it
 CIFARS = {spec.name: spec for spec in (CIFAR10, CIFAR100)}
 MNISTS = {spec.name: spec for spec in (MNIST, FASHION_MNIST)}
 WORDS = ("digits", *CIFARS, *MNISTS)
 
 
 def load(
-    word: str, *, root: Path | None = None, size: int | None = None, download: bool = False, memory: int = MEMORY
-) -> ImageData:
+    word: str, *, root: Path | None = None, size: int | None = None, download: bool = False, memory: int = MEMORY,
+    level: int | None = None, white: float | Ranges | None = None, max_pixels: int | None = None,
+) -> ImageData:  # fmt: skip
     """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, or hf:NAME.
 
     root: folder of the published data sets, also for downloads; default: the environment variable RESLAB_DATA,
     otherwise ~/.cache/reslab. size: height and width of the images, for folders, parquet files and the hub.
     memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now.
+    level: how many folders deep the class folders lie in a folder or its parts. white: the white of gray images of more
+    than 8 bits (16-bit, integer, float), or {kind: (black, white)}; default: measured once over the data set.
+    max_pixels: the most pixels of one image; larger ones count as broken (default: 89 million). These three, like size,
+    are for folders, parquet files and the hub.
     Raises UsageError if the word names no usable data set, ReslabError if reading fails.
     """
-    if word == "digits" and size is None:
+    fixed = {"size": size, "level": level, "white": white, "max_pixels": max_pixels}
+    if word in WORDS and (given := [name for name, value in fixed.items() if value is not None]):
+        raise UsageError(f"{word} has a fixed {'size' if given[0] == 'size' else 'format'}; ", arg(given[0]),
+                         " applies only to folders, parquet files and hf:NAME")  # fmt: skip
+    if word == "digits":
         return _digits()
-    try:
-        root = (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
-    except RuntimeError as error:
-        raise UsageError("the home folder is unknown (HOME is not set); name the folder of the data with ",
-                         arg("root")) from error  # fmt: skip
-    if word in WORDS:
-        if size is not None:
-            raise UsageError(f"{word} has a fixed size; ", arg("size"),
-                             " applies only to folders, parquet files and hf:NAME")  # fmt: skip
-        if word in CIFARS:
-            return load_cifar(CIFARS[word], root=root, may_download=download)
-        return load_mnist(MNISTS[word], root=root, may_download=download)
+    if word in CIFARS:
+        return load_cifar(CIFARS[word], root=data_folder(root), may_download=download)
+    if word in MNISTS:
+        return load_mnist(MNISTS[word], root=data_folder(root), may_download=download)
+    loading = Loading(size=size, memory=memory, white=white, max_pixels=max_pixels)
     if word.startswith("hf:"):
         if word == "hf:":
             raise UsageError("hf: needs the name of a data set, such as hf:ylecun/mnist")
-        return load_hub(word.removeprefix("hf:"), size=size, memory=memory)
-    path = Path(word).expanduser()
+        return load_hub(word.removeprefix("hf:"), loading=loading)
+    try:
+        path = Path(word).expanduser()
+    except RuntimeError as error:  # ~ without a home folder
+        raise UsageError(f"the home folder is unknown (HOME is not set); write {word} as a full path") from error
     if word and path.is_dir():  # an empty word would be the current folder
-        if any(path.glob("*.parquet")):
-            return load_parquet(path, size=size, memory=memory, cache=root)
-        return load_folder(path, size=size, memory=memory)
+        if parquet_files(path):
+            return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
+        return load_folder(path, loading=loading, level=level)
     if path.is_file():
-        if path.suffix == ".parquet":
-            return load_parquet(path, size=size, memory=memory, cache=root)
+        if is_parquet(path):
+            return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
         raise UsageError(f"unsupported file type: {path}; give a folder of class folders, or a .parquet file")
     raise UsageError(
         f"no data set, folder or file named {word!r}; available: {', '.join(WORDS)}, "
         f"a folder of class folders, a parquet file, hf:NAME{nearest(word, WORDS)}"
     )
+
+
+def data_folder(root: Path | None) -> Path:
+    """The folder of the published data sets and of copies. Raises UsageError if there is no home folder."""
+    try:
+        return (root or Path(os.environ.get("RESLAB_DATA") or "~/.cache/reslab")).expanduser()
+    except RuntimeError as error:
+        raise UsageError("the home folder is unknown (HOME is not set); name the folder of the data with ",
+                         arg("root")) from error  # fmt: skip
 
 
 def _digits() -> ImageData:

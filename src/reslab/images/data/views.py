@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, UsageError
-from reslab.images.data.decode import resize_shorter
+from reslab.images.data.decode import LIMIT, STRIP, resize_shorter, resized
 from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.train.workers import in_order
@@ -101,7 +101,12 @@ class EncodedViews(Dataset[Any]):
 
     def _views(self, i: int) -> list[Tensor]:
         if self.scale is not None:
-            return [to_tensor(resize_shorter(self.part.image(i), self.scale))]
+            image = self.part.image(i)
+            width, height = resized(image, self.scale)
+            if width * height > LIMIT:
+                raise BrokenImage(self.part.name(i), f"its {image.width} x {image.height} pixels would become "
+                                  f"{width:,} x {height:,} at scale {self.scale}")  # fmt: skip
+            return [to_tensor(resize_shorter(image, self.scale))]
         if self.crops == 1:
             return [self.part.pixels(i)]
         return ten_crops(self.part.image(i), height=self.part.shape[1], width=self.part.shape[2])
@@ -109,8 +114,11 @@ class EncodedViews(Dataset[Any]):
 
 def ten_crops(image: Image.Image, *, height: int, width: int) -> list[Tensor]:
     """Ten crops, uint8 (C, height, width): corners, center and their mirrors, of the image resized to 256/224."""
-    image = resize_shorter(image, round(max(height, width) * 256 / 224))
-    x = to_tensor(image)
-    places = _five(image.height - height, image.width - width)
-    views = [x[:, top : top + height, left : left + width] for top, left in places]
+    size = round(max(height, width) * 256 / 224)
+    whole_width, whole_height = resized(image, size)
+    if whole_width * whole_height <= STRIP * height * width:
+        image = resize_shorter(image, size)  # once for all views
+    places = _five(whole_height - height, whole_width - width)
+    boxes = [(left, top, left + width, top + height) for top, left in places]
+    views = [to_tensor(resize_shorter(image, size, box=box)) for box in boxes]
     return views + [view.flip(2) for view in views]

@@ -1,7 +1,6 @@
 """Make a data set of listed images: one size, one number of channels, in memory if it fits."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -9,15 +8,34 @@ import torch
 from torch import Tensor
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
-from reslab.images.data.decode import header
+from reslab.images.data.decode import Reading
+from reslab.images.data.gray import Ranges, described
 from reslab.images.data.images import Encoded, ImageData, Part, Shape, fingerprint
 from reslab.images.data.read import read_images
+from reslab.images.data.survey import Survey, given_ranges, ranges, survey
 from reslab.images.sources.encoded import Sources
+from reslab.images.sources.scan import Ignored
 from reslab.train.split import fixed_split
 
-SAMPLE = 512  # headers read to choose a size
+MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB; 14,000 images of 224 x 224 fill it
 LARGE_SIDE = 128  # median shorter side from which images count as photographs
 PHOTO, SMALL = 224, 32  # sizes chosen when the images' sizes differ: ImageNet's and CIFAR's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How the images of a folder, a parquet file or the hub are loaded; see `load`."""
+
+    size: int | None = None
+    memory: int = MEMORY
+    white: float | Ranges | None = None
+    max_pixels: int | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for an invalid value."""
+        for name, value in (("size", self.size), ("white", self.white), ("max_pixels", self.max_pixels)):
+            if isinstance(value, int | float) and not 0 < value < float("inf"):
+                raise UsageError(f"{name} must be positive, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,28 +61,30 @@ class Listing:
 
 
 def assemble(
-    *,
-    name: str,
-    train: Listing,
-    test: Listing,
-    classes: tuple[str, ...],
-    size: int | None,
-    memory: int,
-    about: str,
-) -> ImageData:
+    *, name: str, train: Listing, test: Listing, classes: tuple[str, ...], loading: Loading, about: str,
+    ignored: Sequence[Ignored] = (), notes: Sequence[str] = (),
+) -> ImageData:  # fmt: skip
     """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded.
 
-    Broken training images are skipped and listed; a broken test image raises BrokenImage.
+    The headers of all images decide the size, the channels, and how gray of more than 8 bits is scaled. Broken training
+    images are skipped and listed; a broken test image raises BrokenImage.
     """
-    shape, how = _survey(train, size=size)
+    loading.check()
+    listings = (train, test)
+    surveys = [survey(one.sources, one.rows, limit=loading.max_pixels) for one in listings]
+    shape, how = _shape(surveys, size=loading.size)
+    reading = Reading(gray=_gray(listings, surveys, loading), limit=loading.max_pixels)
     parts: list[Part] = [
-        Encoded(sources=listing.sources, rows=listing.rows, labels=listing.labels, shape=shape)
-        for listing in (train, test)
+        Encoded(sources=listing.sources, rows=listing.rows, labels=listing.labels, shape=shape, reading=reading)
+        for listing in listings
     ]
     skipped: tuple[str, ...] = ()
+    broken = sum(len(part.broken) for part in surveys)
     C, H, W = shape
-    if (len(parts[0]) + len(parts[1])) * C * H * W <= memory:
+    if (len(parts[0]) + len(parts[1])) * C * H * W <= loading.memory:
         parts, skipped = _in_memory(parts, classes)
+        broken = 0  # the data set holds them as skipped
+    told = [counted(broken, "broken image")] if broken else []
     return ImageData(
         name=name,
         train=parts[0],
@@ -74,6 +94,9 @@ def assemble(
         fingerprint=fingerprint(parts[0], parts[1], classes=classes),
         skipped=skipped,
         about=f"{about}, {how}.",
+        reading=reading,
+        ignored=tuple(ignored),
+        notes=(*told, *notes, *_notes(surveys, shape, reading, test, classes)),
     )
 
 
@@ -96,33 +119,57 @@ def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part],
     return [pixels, test_pixels], tuple(f"{error.name}: {error.reason}" for error in broken)
 
 
-def _survey(listing: Listing, *, size: int | None) -> tuple[Shape, str]:
-    """The (C, H, W) that every image will have, and how it was chosen, in words."""
-    if size is not None and size < 1:
-        raise UsageError(f"size must be positive, got {size}")
-    headers = list(_headers(listing))
-    C = 1 if all(gray for _, _, gray in headers) else 3
-    sizes = Counter((height, width) for width, height, _ in headers)
-    if size is None and len(sizes) == 1:
-        H, W = next(iter(sizes))
-        return (C, H, W), f"{H} x {W}, unchanged"
+def _shape(surveys: list[Survey], *, size: int | None) -> tuple[Shape, str]:
+    """The (C, H, W) that every image will have, and how it was chosen, in words.
+
+    The training part alone chooses the size, and any color image in either part makes all of them RGB.
+    """
+    train, test = surveys
+    if not train.sizes:
+        raise ReslabError(f"no training image can be read (first: {train.broken[0]})")
+    C = 3 if train.color or test.color else 1
+    if size is None and len(train.sizes) == 1:
+        H, W = next(iter(train.sizes))
+        others = test.sizes.total() - test.sizes[H, W]
+        return (C, H, W), f"{H} x {W}, unchanged" + f" but for {counted(others, 'test image')}" * bool(others)
     chosen = size
     if chosen is None:
-        chosen = PHOTO if median(min(pair) for pair in sizes.elements()) >= LARGE_SIDE else SMALL
+        chosen = PHOTO if median(min(pair) for pair in train.sizes.elements()) >= LARGE_SIDE else SMALL
     why = "as requested" if size is not None else "the sizes differ"
     return (C, chosen, chosen), f"resized and center-cropped to {chosen} x {chosen} ({why})"
 
 
-def _headers(listing: Listing) -> Iterator[tuple[int, int, bool]]:
-    """(width, height, gray) of up to SAMPLE evenly spaced images; broken ones are skipped."""
-    n = min(len(listing.rows), SAMPLE)
-    first: BrokenImage | None = None
-    found = False
-    for row in listing.rows[torch.arange(n) * len(listing.rows) // n].tolist():
-        try:
-            yield header(listing.sources[row], name=listing.sources.name(row))
-            found = True
-        except BrokenImage as error:
-            first = first or error
-    if not found:
-        raise ReslabError(f"no training image can be read (first: {first})")
+def _gray(listings: Sequence[Listing], surveys: list[Survey], loading: Loading) -> Ranges:
+    given = {} if loading.white is None else given_ranges(surveys, loading.white)
+    if all(kind in given for part in surveys for kind in part.deep):
+        return given
+    measured = ranges(((one.sources, part) for one, part in zip(listings, surveys, strict=True)),
+                      limit=loading.max_pixels)  # fmt: skip
+    return {**measured, **given}
+
+
+def _notes(
+    surveys: list[Survey], shape: Shape, reading: Reading, test: Listing, classes: tuple[str, ...]
+) -> list[str]:  # fmt: skip
+    """What was assumed or changed, in words."""
+    notes = []
+    for what, part in zip(("training", "test"), surveys, strict=True):
+        if others := part.sizes.total() - part.sizes[shape[1:]]:
+            notes.append(f"{counted(others, f'{what} image')} of other sizes resized")
+    gray = sum(part.gray for part in surveys)
+    if shape[0] == 3 and gray:
+        notes.append(f"{counted(gray, 'gray image')} read as RGB")
+    notes += described(reading.gray)
+    if deep := sum(part.deep_color for part in surveys):
+        notes.append(f"{counted(deep, 'image')} with 16 bits per color read with 8")
+    lacking = [name for name, n in zip(classes, test.labels.bincount(minlength=len(classes)).tolist(), strict=True)
+               if not n]  # fmt: skip
+    if lacking:
+        shown = ", ".join(lacking[:3]) + ", ..." * (len(lacking) > 3)
+        notes.append(f"no test image of {counted(len(lacking), 'class', 'classes')}: {shown}")
+    return notes
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 image`, `1,437 images`."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"

@@ -20,7 +20,7 @@ class Sources(Protocol):
         ...
 
     def length(self, row: int) -> int:
-        """Size of the encoded image in bytes."""
+        """Size of the encoded image in bytes; -1 if there is none: whoever reads it, reports it."""
         ...
 
 
@@ -41,7 +41,15 @@ class Files:
         return self.paths[row]
 
     def length(self, row: int) -> int:
-        return (self.root / self.paths[row]).stat().st_size
+        return length(self.root / self.paths[row])
+
+
+def length(path: Path) -> int:
+    """Size of a file in bytes, -1 for a link that leads nowhere or a file that vanished."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 class Cells(Protocol):
@@ -76,7 +84,7 @@ class Rows:
 
     def length(self, row: int) -> int:
         source = self[row]
-        return source.stat().st_size if isinstance(source, Path) else len(source)
+        return length(source) if isinstance(source, Path) else len(source)
 
 
 @dataclass(frozen=True)

@@ -1,92 +1,80 @@
 """A folder of class folders, with or without train and test folders around them."""
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
-from reslab.images.sources.assemble import Listing, assemble
+from reslab.images.sources.assemble import Listing, Loading, assemble
 from reslab.images.sources.encoded import Files
+from reslab.images.sources.layout import Classes, class_folders, find
+from reslab.images.sources.scan import Scan
 
-EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-TEST_NAMES = ("test", "val", "valid", "validation")
 LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/test/cat/2.jpg"
 
 
-def load_folder(folder: Path, *, size: int | None, memory: int) -> ImageData:
-    """`folder` with train/ and test/ (or val/, valid/, validation/) that hold class folders, or just class folders.
+def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> ImageData:
+    """`folder` with train/ and test/ (or val/, ...: layout.py) that hold class folders, or just class folders.
 
     The names of the parts may be capitalized. Without a test part, a fixed fifth of each class is held out for
-    testing. Files without an image extension are ignored. Raises UsageError for any other layout.
+    testing. `level`: 1 if the class folders lie directly in the folder or its parts, 2 if one folder deeper; None: 1,
+    unless that is in doubt. Files that are not used are counted. Raises UsageError for any other layout.
     """
-    train, test = _part(folder, ("train",)), _part(folder, TEST_NAMES)
-    if train and test is None:
-        raise UsageError(
-            f"{folder} has {train}/ but no test/, val/, valid/ or validation/ with class folders: "
-            f"add one, or give {folder / train} to hold out a fifth of it for testing"
-        )
-    if train and test:
-        classes = _agreed(folder / train, folder / test)
-        parts = _listing(folder, classes, part=train), _listing(folder, classes, part=test)
-        about = f"Images of folder {folder.name}, with its {train}/ and {test}/ parts"
-    else:
-        classes = _class_folders(folder)
-        if not classes:
-            raise UsageError(f"{folder} holds no class folders; expected {LAYOUT}")
-        parts = _listing(folder, classes).split(classes)
+    layout = find(folder, level)
+    classes = class_folders(folder / layout.train, layout.level)
+    if not classes:
+        raise UsageError(f"{folder / layout.train} holds no class folders; expected {LAYOUT}")
+    names, scan = tuple(classes), Scan(folder)
+    train = _listing(scan, layout.train, classes, names)
+    notes = [f"{' and '.join(map(ascii, many))} are one class: the names differ only in how Unicode spells them"
+             for many in classes.values() if len(many) > 1]  # fmt: skip
+    _account(scan, layout.train, classes)
+    if layout.test is None:
+        train, test = train.split(names)
         about = f"Images of folder {folder.name}, fixed 80/20 split within each class"
-    return assemble(
-        name=folder.name, train=parts[0], test=parts[1], classes=classes, size=size, memory=memory, about=about
-    )
+    else:
+        held = _agreed(folder / layout.train, folder / layout.test, classes, layout.level)
+        test = _listing(scan, layout.test, held, names, may_lack=True)
+        about = f"Images of folder {folder.name}, with its {layout.train}/ and {layout.test}/ parts"
+        _account(scan, layout.test, held)
+        scan.beside("", (layout.train, layout.test))
+    return assemble(name=folder.name, train=train, test=test, classes=names, loading=loading, about=about,
+                    ignored=scan.account(), notes=notes)  # fmt: skip
 
 
-def _part(folder: Path, names: Sequence[str]) -> str | None:
-    """The subfolder named by the first possible of `names`, capitalized or not, that holds class folders."""
-    found = sorted(_class_folders(folder), reverse=True)  # test before Test
-    return next((p for name in names for p in found if p.lower() == name and _class_folders(folder / p)), None)
-
-
-def _class_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the subfolders, sorted by code point: the same on every machine."""
-    if not folder.is_dir():
-        return ()
-    hidden = (".", "__")  # .git, __MACOSX, __pycache__
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden)))
-
-
-def _agreed(train: Path, test: Path) -> tuple[str, ...]:
-    classes, others = _class_folders(train), _class_folders(test)
-    if classes != others:
-        only = [f"{name!r} only in {train.name}/" for name in classes if name not in others]
-        only += [f"{name!r} only in {test.name}/" for name in others if name not in classes]
+def _agreed(train: Path, test: Path, classes: Classes, level: int) -> Classes:
+    """The class folders of the test part. Raises UsageError for a class that the training part lacks."""
+    held = class_folders(test, level)
+    if not held.keys() <= classes.keys():
+        only = [f"{name!r} only in {train.name}/" for name in classes if name not in held]
+        only += [f"{name!r} only in {test.name}/" for name in held if name not in classes]
         raise UsageError(f"the class folders of {train} and {test} differ: {', '.join(only[:5])}")
-    return classes
+    return held
 
 
-def _listing(folder: Path, classes: tuple[str, ...], *, part: str = "") -> Listing:
-    """The images of the class folders in the folder's `part`, named by their paths relative to the folder."""
+def _listing(scan: Scan, part: str, classes: Classes, names: tuple[str, ...], *, may_lack: bool = False) -> Listing:
+    """The images of the class folders in `part`, named by their paths relative to the scanned folder."""
     paths: list[str] = []
     labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = _images(folder, f"{part}/{name}" if part else name)
-        if not found:
-            raise UsageError(f"class folder {folder / part / name} holds no images; fill it or remove it")
+    for label, name in enumerate(names):
+        found = [path for one in classes.get(name, ()) for path in scan.images(f"{part}/{one}" if part else one)]
+        if not found and not may_lack:
+            raise UsageError(f"class folder {scan.root / part / name} holds no images; fill it or remove it")
         paths += found
         labels += [label] * len(found)
-    return Listing.of(Files(folder, tuple(paths)), torch.tensor(labels))
+    if not paths:
+        raise UsageError(f"{scan.root / part} holds no images; fill it or remove it")
+    return Listing.of(Files(scan.root, tuple(paths)), torch.tensor(labels, dtype=torch.int64))
 
 
-def _images(folder: Path, name: str) -> list[str]:
-    """The images anywhere under folder/name, as sorted paths relative to `folder`, with /."""
-    found = []
-    for at, _, files in os.walk(folder / name):
-        start = Path(at).relative_to(folder).as_posix()
-        found += [f"{start}/{file}" for file in files if _is_image(file)]
-    return sorted(found)
-
-
-def _is_image(file: str) -> bool:
-    return not file.startswith(".") and file.lower().endswith(EXTENSIONS)
+def _account(scan: Scan, part: str, classes: Classes) -> None:
+    """Count what lies in the part beside its class folders."""
+    inside: dict[str, set[str]] = {part: set()}
+    for path in (path for many in classes.values() for path in many):
+        at = part
+        for step in path.split("/"):
+            inside.setdefault(at, set()).add(step)
+            at = f"{at}/{step}" if at else step
+    for at, used in inside.items():
+        scan.beside(at, used)

@@ -4,57 +4,64 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
-from reslab.images.sources.assemble import Listing, assemble
+from reslab.images.sources import labels
+from reslab.images.sources.assemble import Listing, Loading, assemble
 from reslab.images.sources.encoded import HubCells, Rows
-from reslab.images.sources.parquet import IMAGE_NAMES, LABEL_NAMES, classes_of, labels_of
+from reslab.images.sources.labels import Labels
+from reslab.images.sources.parquet import IMAGE_NAMES
+from reslab.images.sources.scan import Ignored
 from reslab.nets.hub import hub_data_set
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 
 
-def load_hub(name: str, *, size: int | None, memory: int) -> ImageData:
+def load_hub(name: str, *, loading: Loading) -> ImageData:
     """The data set `name` with its test (otherwise validation) split, or split 80/20 if it has neither.
 
-    Raises UsageError if it holds no labeled images, ReslabError if it cannot be loaded.
+    Each split's labels mean what its own features say. Raises UsageError if it holds no labeled images, ReslabError if
+    it cannot be loaded.
     """
+    loading.check()
     splits = hub_data_set(name)
     if "train" not in splits:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
-    image, label, names = _columns(splits["train"].features, name)
-    values = splits["train"][label][:]
-    classes = names or classes_of(values)
-    train = _listing(splits["train"], image, f"{name} train", values, classes, named=names is not None)
+    image, part = _labels(splits["train"], f"{name} train", name)
+    classes = labels.classes_of([part])
+    train = _listing(splits["train"], image, part, classes)
     held_out = next((split for split in TEST_SPLITS if split in splits), None)
     if held_out is not None:
-        rows, values = splits[held_out], splits[held_out][label][:]
-        test = _listing(rows, image, f"{name} {held_out}", values, classes, named=names is not None)
+        image, part = _labels(splits[held_out], f"{name} {held_out}", name)
+        test = _listing(splits[held_out], image, part, classes)
         about = f"The Hugging Face data set {name}, with its train and {held_out} splits"
     else:
         train, test = train.split(classes)
         about = f"The Hugging Face data set {name}, fixed 80/20 split within each class"
-    return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, size=size, memory=memory, about=about)
+    ignored = [Ignored(reason=f"split {split}", files=len(splits[split]), examples=()) for split in splits
+               if split not in ("train", held_out)]  # fmt: skip
+    return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, loading=loading, about=about,
+                    ignored=ignored)  # fmt: skip
 
 
-def _listing(
-    split: Any, image: str, title: str, values: list[Any], classes: tuple[str, ...], *, named: bool
-) -> Listing:
+def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...]) -> Listing:
     import datasets
 
     encoded = split.cast_column(image, datasets.Image(decode=False)).select_columns([image])
-    sources = Rows(HubCells(encoded, image), title)
-    return Listing.of(sources, labels_of(values, sources, classes, named=named))
+    sources = Rows(HubCells(encoded, image), part.where)
+    return Listing.of(sources, labels.labels_of(part, sources, classes))
 
 
-def _columns(features: Any, name: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """The image column, the label column, and the class names if the data set has them."""
+def _labels(split: Any, where: str, name: str) -> tuple[str, Labels]:
+    """The image column, and the label column with the class names if the split has them."""
     import datasets
 
+    features = split.features
     images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
-    labels = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
-    labels += [key for key in LABEL_NAMES if key in features and key not in labels]
-    if not images or not labels:
+    found = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    found += [key for key in labels.NAMES if key in features and key not in found]
+    if not images or not found:
         raise UsageError(f"hf:{name} is not a labeled image data set; its columns are {', '.join(features)}")
     image = next((key for key in IMAGE_NAMES if key in images), images[0])
-    label = next((key for key in LABEL_NAMES if key in labels), labels[0])
+    label = next((key for key in labels.NAMES if key in found), found[0])
     kind = features[label]
-    return image, label, tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
+    names = labels.class_names(kind.names, where) if isinstance(kind, datasets.ClassLabel) else None
+    return image, Labels(where=where, values=split[label][:], names=names)

@@ -1,24 +1,25 @@
 """Images in parquet files, as the Hugging Face Hub stores them."""
 
-import hashlib
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from reslab.errors import ReslabError, UsageError, first_line
 from reslab.extras import need
 from reslab.images.data.images import ImageData
-from reslab.images.sources.assemble import Listing, assemble
-from reslab.images.sources.encoded import ArrowCells, ArrowFileCells, Rows, Sources
+from reslab.images.sources import labels
+from reslab.images.sources.assemble import Listing, Loading, assemble
+from reslab.images.sources.cells import cells_of, read_column
+from reslab.images.sources.encoded import Rows
+from reslab.images.sources.labels import Labels
+from reslab.images.sources.scan import Ignored, is_hidden, is_image, is_regular
 
 IMAGE_NAMES = ("image", "img")
-LABEL_NAMES = ("label", "labels", "fine_label", "class", "category", "target", "y")
+PARTS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}  # how their files' names begin
+LONGEST = 1000  # characters of a class name
+ROW_BYTES = 4  # a file of fewer bytes per row holds no images, but one that claims millions of rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,46 +31,122 @@ class Columns:
     names: tuple[str, ...] | None
 
 
-def load_parquet(path: Path, *, size: int | None, memory: int, cache: Path) -> ImageData:
+def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> ImageData:
     """A parquet file (split 80/20), or a folder of them: train*.parquet with test*.parquet or val*.parquet.
 
-    Files larger than `memory` are copied once, uncompressed, to `cache`, which allows random access to rows.
-    Raises UsageError if the columns or the labels are not those of an image data set.
+    The folder may hold them directly or in one folder, such as data/ in a clone of a data set of the Hub. Each file's
+    labels mean what its own schema says. Files larger than `memory` are copied once, uncompressed, to the folder that
+    `cache()` gives, which allows random access to rows. Raises UsageError if the columns or the labels are not those of
+    an image data set.
     """
-    train_files, test_files = _files(path)
-    columns = _columns(train_files[0])
-    sources, values = _open(train_files, columns, memory=memory, cache=cache)
-    classes = columns.names or classes_of(values)
-    train = Listing.of(sources, labels_of(values, sources, classes, named=columns.names is not None))
+    loading.check()
+    train_files, test_files, unused = _files(path)
+    train, classes = _open(train_files, None, loading=loading, cache=cache)
     about = f"Images of {path.name}"
     if test_files:
-        sources, values = _open(test_files, columns, memory=memory, cache=cache)
-        test = Listing.of(sources, labels_of(values, sources, classes, named=columns.names is not None))
+        test, _ = _open(test_files, classes, loading=loading, cache=cache)
         about += ", with its train and test files"
     else:
         train, test = train.split(classes)
         about += ", fixed 80/20 split within each class"
-    return assemble(name=path.stem, train=train, test=test, classes=classes, size=size, memory=memory, about=about)
+    ignored = [Ignored(reason="not a train or test file", files=len(unused),
+                       examples=tuple(file.name for file in unused[:5]))] if unused else []  # fmt: skip
+    return assemble(name=path.stem if path.is_file() else path.name, train=train, test=test, classes=classes,
+                    loading=loading, about=about, ignored=ignored)  # fmt: skip
 
 
-def _files(path: Path) -> tuple[list[Path], list[Path]]:
+def is_parquet(path: Path) -> bool:
+    """Whether it is a regular file named .parquet, in any case."""
+    return path.suffix.lower() == ".parquet" and not is_hidden(path.name) and is_regular(path)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder, or of the one folder in it that holds some; sorted."""
+    found = sorted(filter(is_parquet, folder.iterdir()))
+    if found:
+        return found
+    inner = [
+        sorted(filter(is_parquet, one.iterdir()))
+        for one in sorted(folder.iterdir())
+        if one.is_dir() and not is_hidden(one.name) and not any(is_image(file.name) for file in one.iterdir())
+    ]
+    holding = [files for files in inner if files]
+    if len(holding) > 1:
+        names = ", ".join(files[0].parent.name for files in holding)
+        raise UsageError(f"{folder} has {len(holding)} folders with parquet files ({names}); give one of them")
+    return holding[0] if holding else []
+
+
+def _files(path: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """(training files, test files, the others)."""
     if path.is_file():
-        return [path], []
-    train = sorted(path.glob("train*.parquet"))
-    test = next(filter(None, (sorted(path.glob(f"{word}*.parquet")) for word in ("test", "val"))), [])
+        return [path], [], []
+    every = parquet_files(path)
+
+    def named(*words: str) -> list[Path]:
+        found = ([file for file in every if file.name.lower().startswith(word)] for word in words)
+        return next(filter(None, found), [])
+
+    train, test = named(*PARTS["train"]), named(*PARTS["test"])
     if not train or not test:
-        found = ", ".join(sorted(p.name for p in path.glob("*.parquet"))[:5])
-        raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}")
-    return train, test
+        found = ", ".join(file.name for file in every[:5])
+        raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}; of one "
+                         "file given alone, a fifth is held out for testing")  # fmt: skip
+    return train, test, [file for file in every if file not in train and file not in test]
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow() -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet."""
     pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     return pa, pq
 
 
+def _open(
+    files: list[Path], classes: tuple[str, ...] | None, *, loading: Loading, cache: Callable[[], Path]
+) -> tuple[Listing, tuple[str, ...]]:
+    """The images of `files` in order, and the classes: those given, or those of these files."""
+    import torch
+
+    pa, _ = pyarrow()
+    columns = [_columns(file) for file in files]
+    parts = [_labels(file, one) for file, one in zip(files, columns, strict=True)]
+    title = files[0].name if len(files) == 1 else f"{files[0].parent.name}/"
+    try:
+        cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],
+                         memory=loading.memory, cache=cache)  # fmt: skip
+    except (pa.ArrowException, OSError) as error:
+        raise ReslabError(f"cannot read {files[0]}: {first_line(error)}") from error
+    sources = Rows(cells, title, files[0].parent)
+    if classes is None:
+        classes = labels.classes_of(parts)
+    found, first = [], 0
+    for part in parts:
+        found.append(labels.labels_of(part, sources, classes, first_row=first))
+        first += len(part.values)
+    return Listing.of(sources, torch.cat(found)), classes
+
+
+def _labels(file: Path, columns: Columns) -> Labels:
+    pa, pq = pyarrow()
+    values: list[Any] = []
+    try:
+        rows, size = pq.read_metadata(file).num_rows, file.stat().st_size
+        if rows * ROW_BYTES > size:
+            raise UsageError(f"{file} claims {rows:,} images in {size:,} bytes, which cannot hold as many different "
+                             "ones; write it again without repeated rows")  # fmt: skip
+        for array in read_column(file, columns.label, rows=2**16):
+            found = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+            known = found.dictionary.to_pylist()  # each text once
+            if long := next((text for text in known if isinstance(text, str) and len(text) > LONGEST), None):
+                raise UsageError(f"{file} has a label of {len(long):,} characters; a class name has at most {LONGEST}")
+            values += [None if k is None else known[k] for k in found.indices.to_pylist()]
+    except (pa.ArrowException, OSError) as error:
+        raise ReslabError(f"cannot read {file}: {first_line(error)}") from error
+    return Labels(where=file.name, values=values, names=columns.names)
+
+
 def _columns(file: Path) -> Columns:
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
@@ -91,10 +168,10 @@ def _columns(file: Path) -> Columns:
             kind = kind.value_type
         return any(test(kind) for test in (types.is_integer, types.is_boolean, types.is_string, types.is_large_string))
 
-    labels = [field.name for field in schema if label_like(field.type)]
+    wanted = [field.name for field in schema if label_like(field.type)]
     image = _choose(images, IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
-    label = _choose(labels, LABEL_NAMES, f"label column (integer, boolean or string) in {file}", names)
-    return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label))
+    label = _choose(wanted, labels.NAMES, f"label column (integer, boolean or string) in {file}", names)
+    return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label, file))
 
 
 def _choose(found: list[str], preferred: Sequence[str], what: str, names: list[str]) -> str:
@@ -107,67 +184,13 @@ def _choose(found: list[str], preferred: Sequence[str], what: str, names: list[s
     raise UsageError(f"{many} {what}; name it {preferred[0]!r}; the columns are {', '.join(names)}")
 
 
-def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | None:
+def _class_names(metadata: dict[bytes, bytes], label: str, file: Path) -> tuple[str, ...] | None:
     """The names of a ClassLabel, which `datasets` stores as JSON in the schema."""
     try:
         names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
+        if isinstance(names, dict):  # {"0": "cat", "1": "dog"}, as in a README of the Hub
+            names = [names[str(k)] for k in range(len(names))]
+        found = list(names)
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
-    return tuple(str(name) for name in names) or None
-
-
-def _open(files: list[Path], columns: Columns, *, memory: int, cache: Path) -> tuple[Sources, list[Any]]:
-    """The images and the label values of `files`, concatenated."""
-    pa, pq = _pyarrow()
-    title, folder = files[0].name if len(files) == 1 else f"{files[0].parent.name}/", files[0].parent
-    try:
-        values = pa.concat_tables([pq.read_table(file, columns=[columns.label]) for file in files])
-        if sum(file.stat().st_size for file in files) > memory:
-            spilled = ArrowFileCells(_spilled(files, columns.image, cache))
-            return Rows(spilled, title, folder), values[0].to_pylist()
-        images = pa.concat_tables([pq.read_table(file, columns=[columns.image]) for file in files])
-    except (pa.ArrowException, OSError) as error:
-        raise ReslabError(f"cannot read {files[0]}: {first_line(error)}") from error
-    return Rows(ArrowCells(images[0]), title, folder), values[0].to_pylist()
-
-
-def _spilled(files: list[Path], image: str, cache: Path) -> Path:
-    """The image column as one uncompressed Arrow stream: parquet can only be read one row group at a time."""
-    pa, pq = _pyarrow()
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    target = cache / "arrow" / f"{hashlib.sha256(repr((stats, image)).encode()).hexdigest()[:16]}.arrows"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(f".{os.getpid()}")
-    schema = pa.schema([pq.read_schema(files[0]).field(image)])
-    try:
-        with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            for file in files:
-                with pq.ParquetFile(file) as parquet:
-                    for records in parquet.iter_batches(batch_size=256, columns=[image]):
-                        writer.write_batch(records)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-    return target
-
-
-def classes_of(values: list[Any]) -> tuple[str, ...]:
-    """Class names from the sorted label values."""
-    return tuple(str(value) for value in sorted({value for value in values if value is not None}))
-
-
-def labels_of(values: list[Any], sources: Sources, classes: tuple[str, ...], *, named: bool) -> Tensor:
-    """Labels, int64 (N,): `named` values are class numbers or names; others are looked up in `classes`."""
-    known: dict[Any, int] = {name: k for k, name in enumerate(classes)}
-    labels = []
-    for row, value in enumerate(values):
-        k = value if named and isinstance(value, int) else known.get(str(value))
-        if value is None or k is None or not 0 <= k < len(classes):
-            raise UsageError(
-                f"{sources.name(row)} has label {value!r}, which is not one of the {len(classes)} classes"
-                + (" (-1 marks unlabeled images)" if value == -1 else "")
-            )
-        labels.append(k)
-    return torch.tensor(labels, dtype=torch.int64)
+    return labels.class_names(found, str(file)) or None

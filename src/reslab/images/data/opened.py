@@ -1,0 +1,71 @@
+"""Open an encoded image of a stranger: only regular files, only known formats, only so many pixels."""
+
+import contextlib
+import io
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+# What the extensions of sources/folder.py stand for. Pillow chooses a reader by content, and others than these start
+# programs (Ghostscript for PostScript) or are rarely tested. JPEG includes MPO: a second picture, as phones write it.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SHOWN = "BMP, GIF, JPEG, PNG, PPM, TIFF or WebP"
+
+_lock = threading.Lock()  # Pillow's limit is global
+
+
+@contextlib.contextmanager
+def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.Image]:
+    """The image, of which only the header is read yet.
+
+    `limit`: the most pixels it may have; None: Pillow's. Raises nearly anything for damaged bytes; `reason` words it.
+    """
+    if isinstance(source, Path):
+        found = source.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a fifo would wait for ever
+            raise ValueError("it is not a regular file")
+        if found.st_size == 0:
+            raise ValueError("it is empty")
+    elif not source:
+        raise ValueError("it is empty")
+    with _allowed(limit), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source,
+                                     formats=FORMATS) as image:  # fmt: skip
+        # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
+        most = Image.MAX_IMAGE_PIXELS
+        if most is not None and image.width * image.height > most:
+            raise Image.DecompressionBombError(too_large(most))
+        yield image
+
+
+@contextlib.contextmanager
+def _allowed(limit: int | None) -> Iterator[None]:
+    if limit is None:
+        yield
+        return
+    with _lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def too_large(most: int | None) -> str:
+    return f"it has more than {most:,} pixels: refused as a decompression bomb"
+
+
+def reason(error: Exception) -> str:
+    """Why an image cannot be read, for a sentence that names it."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        text = str(error)
+        return text if text.startswith("it has more than") else too_large(Image.MAX_IMAGE_PIXELS)
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is not an image that Pillow can read as {SHOWN}"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,130 @@
+"""A label number means what its own file says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from parquets import pa, png, pq, reds, write
+
+from reslab.errors import UsageError
+from reslab.images.data import load
+from reslab.images.sources.labels import Labels, classes_of
+
+
+def by_name(part, classes: tuple[str, ...]) -> dict[int, str]:
+    """Each image's red value, by which it is known, and the name of its class."""
+    return dict(zip(reds(part), (classes[label] for label in part.labels.tolist()), strict=True))
+
+
+CATS = [png(k) for k in (10, 11)]
+DOGS = [png(k) for k in (20, 21)]
+RIGHT = {10: "cat", 11: "cat", 20: "dog", 21: "dog"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([1, 1, 0, 0], ["dog", "cat"]),  # another order
+        ([2, 2, 1, 1], ["bird", "dog", "cat"]),  # a name more, which no image has
+        (["cat", "cat", "dog", "dog"], None),
+        (pa.array(["cat", "cat", "dog", "dog"]).dictionary_encode(), None),
+    ],
+)
+def test_a_test_file_with_its_own_numbers(tmp_path: Path, labels: list, names: list[str] | None) -> None:
+    write(tmp_path / "train.parquet", [0, 0, 1, 1], names=["cat", "dog"], images=CATS + DOGS)
+    write(tmp_path / "test.parquet", labels, names=names, images=CATS + DOGS)
+    data = load(str(tmp_path))
+    assert data.classes == ("cat", "dog")
+    assert by_name(data.train, data.classes) == by_name(data.test, data.classes) == RIGHT
+
+
+def test_training_texts_and_test_numbers_with_names(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", ["dog", "cat", "cat", "dog"], images=[DOGS[0], *CATS, DOGS[1]])
+    write(tmp_path / "test.parquet", [0, 0, 1, 1], names=["dog", "cat"], images=DOGS + CATS)
+    data = load(str(tmp_path))
+    assert data.classes == ("cat", "dog")
+    assert by_name(data.train, data.classes) == by_name(data.test, data.classes) == RIGHT
+
+
+def test_shards_with_their_own_numbers(tmp_path: Path) -> None:
+    """Of one part; the second also has other column names and types."""
+    write(tmp_path / "train-0.parquet", [0, 1], names=["cat", "dog"], images=[CATS[0], DOGS[0]])
+    write(tmp_path / "train-1.parquet", [1, 0], names=["dog", "cat"], images=[CATS[1], DOGS[1]], image="img",
+          label="labels", plain=True)  # fmt: skip
+    write(tmp_path / "test.parquet", ["cat", "dog"], images=[CATS[0], DOGS[0]])
+    data = load(str(tmp_path))
+    assert by_name(data.train, data.classes) == RIGHT
+    encoded = load(str(tmp_path), memory=0, root=tmp_path / "cache").train
+    assert [encoded.pixels(i)[0, 0, 0].item() for i in range(4)] == [10, 20, 11, 21]
+
+
+def test_numbers_without_names_beside_names_are_reported(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [0, 0, 1, 1], names=["cat", "dog"], images=CATS + DOGS)
+    write(tmp_path / "test.parquet", [0, 0, 1, 1], images=CATS + DOGS)
+    with pytest.warns(UserWarning, match=r"test.parquet does not name its classes: 0 as cat, 1 as dog, as the train"):
+        data = load(str(tmp_path))
+    assert by_name(data.test, data.classes) == RIGHT
+
+
+def test_names_beside_numbers_without_names_are_refused(tmp_path: Path) -> None:
+    """Nobody says which number is which name."""
+    write(tmp_path / "train.parquet", [0, 0, 1, 1], images=CATS + DOGS)
+    write(tmp_path / "test.parquet", [0, 0, 1, 1], names=["cat", "dog"], images=CATS + DOGS)
+    with pytest.raises(UsageError, match=r"test.parquet row 0 has label 0 \('cat'\), which is not one of the 2"):
+        load(str(tmp_path))
+
+
+def test_numbers_of_another_set_of_numbers_are_refused(tmp_path: Path) -> None:
+    """Classes 3 and 7, without names: 1 is none of them, and not the second."""
+    write(tmp_path / "train.parquet", [3, 3, 7, 7], images=CATS + DOGS)
+    write(tmp_path / "test.parquet", [1, 7], images=[CATS[0], DOGS[0]])
+    with pytest.raises(UsageError, match=r"row 0 has label 1, which is not one of the 2 classes"):
+        load(str(tmp_path))
+
+
+def test_names_in_a_dictionary_as_in_a_readme(tmp_path: Path) -> None:
+    file = write(tmp_path / "d.parquet", [10, *range(10)] * 2)
+    names = {str(k): f"n{k}" for k in range(11)}
+    features = {"label": {"_type": "ClassLabel", "names": names}}
+    table = pq.read_table(file).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, file)
+    data = load(str(file))
+    assert data.classes == tuple(f"n{k}" for k in range(11))
+    rows = [10, *range(10)] * 2  # image k is of row k
+    assert data.train.labels.tolist() == [rows[k] for k in reds(data.train)]
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names two classes 'cat'"):
+        load(str(write(tmp_path / "d.parquet", [0, 1] * 5, names=["cat", "cat"])))
+
+
+def test_one_unicode_spelling(tmp_path: Path) -> None:
+    """é as one character and as two."""
+    write(tmp_path / "train.parquet", ["caf\u00e9", "tea"])
+    write(tmp_path / "test.parquet", ["cafe\u0301", "tea"])
+    data = load(str(tmp_path))
+    assert (data.classes, data.test.labels.tolist()) == (("caf\u00e9", "tea"), [0, 1])
+
+
+def test_classes_of_several_files() -> None:
+    named = Labels(where="x", values=[0], names=("b", "a"))
+    assert classes_of([named, Labels(where="y", values=["d", "c"], names=None)]) == ("b", "a", "c", "d")
+    assert classes_of([Labels(where="x", values=[10, 9, None], names=None)]) == ("9", "10")
+
+
+def test_splits_of_the_hub_with_their_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def split(labels: list[int], names: list[str]):
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+        rows = {"image": [{"bytes": cell, "path": None} for cell in CATS + DOGS], "label": labels}
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    splits = datasets.DatasetDict({"train": split([0, 0, 1, 1], ["cat", "dog"]),
+                                   "test": split([1, 1, 0, 0], ["dog", "cat"]),
+                                   "validation": split([1, 1, 0, 0], ["dog", "cat"])})  # fmt: skip
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: splits)
+    data = load("hf:someone/pets")
+    assert by_name(data.test, data.classes) == RIGHT
+    assert "4 files ignored: split validation" in data.line()
