@@ -107,6 +107,7 @@ class Single(TypedDict, total=False):
     module: str
     kind: str
     values: Required[Values]
+    spread: Values
 
 
 class Drawn(TypedDict, total=False):
@@ -118,6 +119,7 @@ class Reordered(TypedDict, total=False):
     swaps: Count
     tau: Number
     values: Required[Values]
+    spread: Values
 
 
 class LeftOut(TypedDict, total=False):
@@ -125,6 +127,7 @@ class LeftOut(TypedDict, total=False):
     module: str
     kind: str
     values: Required[Values]
+    spread: Values
 
 
 class Lesions(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -257,10 +258,10 @@ def test_progress_and_json() -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     data = json.loads(json.dumps(asdict(found)))
     assert list(data) == ["n", "metrics", "whole", "method", "why", "single", "random", "reorder", "layers", "notes"]
-    assert list(data["single"][0]) == ["merge", "module", "kind", "values"]
+    assert list(data["single"][0]) == ["merge", "module", "kind", "values", "spread"]
     assert list(data["random"][0]) == ["k", "values"]
-    assert list(data["reorder"][0]) == ["swaps", "tau", "values"]
-    assert list(data["layers"][0]) == ["layer", "module", "kind", "values"]
+    assert list(data["reorder"][0]) == ["swaps", "tau", "values", "spread"]
+    assert list(data["layers"][0]) == ["layer", "module", "kind", "values", "spread"]
 
 
 def test_layers_left_out_by_hand() -> None:
@@ -409,3 +410,16 @@ def test_only_downsampling_blocks_of_a_trained_net_matter(shared: Path) -> None:
     several = lesions(net, [(x[:200], y[:200])], ks=(1, 3, 10), repeats=5, swaps=(), metrics=["error"])
     one, three, ten = (sorted(each.values["error"])[2] for each in several.random)
     assert one < 0.2 < three < 0.4 < 0.7 < ten
+
+
+@pytest.mark.parametrize("method", ["growing", "naive"])
+def test_the_spread_of_a_difference_by_hand(method: Any) -> None:
+    """x - 2 x has the other class: disabled, the block makes right answers wrong (1) and wrong ones right (-1)."""
+    x = torch.tensor([[1.0, 0.0]] * 6, dtype=torch.float64)
+    for labels, error, differences in (([1] * 6, 0, [1] * 6), ([1, 1, 0, 1, 0, 1], 1 / 3, [1, 1, -1, 1, -1, 1])):
+        parts = [(x[:4], torch.tensor(labels[:4])), (x[4:], torch.tensor(labels[4:]))]
+        found = lesions(scales(-2), parts, metrics=["error", "kl"], method=method, ks=(), swaps=())
+        single = found.single[0]
+        assert (found.whole["error"], single.values["error"]) == pytest.approx((error, 1 - error))
+        assert single.spread["error"] == pytest.approx(statistics.stdev(differences), abs=1e-7)
+        assert single.spread["kl"] == pytest.approx(0, abs=1e-6)  # the same for each sample

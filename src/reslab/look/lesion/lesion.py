@@ -5,7 +5,7 @@ A lesion disables a merge's branch: out = skip; a projection on the skip stays. 
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ class DisabledMerge:
     module: str
     kind: str  # identity; or what the skip does, which stays active: scaled, projection, mixed
     values: Values
+    spread: Values = field(default_factory=dict)  # sample standard deviation over items of changed - intact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Reordered:
     swaps: int
     tau: float  # Kendall's rank correlation of the blocks' order with the original order; 1: the same
     values: Values
+    spread: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class SkippedLayer:
     module: str
     kind: str  # Conv2d, Linear
     values: Values
+    spread: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,13 @@ def lesions(
         method=how,
         why=why,
         single=tuple(
-            DisabledMerge(merge=merge.index, module=merge.module, kind=merge.kind, values=values[lesion])
+            DisabledMerge(
+                merge=merge.index,
+                module=merge.module,
+                kind=merge.kind,
+                values=values[lesion],
+                spread=sums.spreads(1 + silent.index(lesion)),
+            )
             for merge, lesion in zip(reachable, alone, strict=True)
         ),
         random=tuple(
@@ -144,12 +153,12 @@ def lesions(
             for k in drawn
         ),
         reorder=tuple(
-            Reordered(swaps=n, tau=kendall_tau(order), values=each)
-            for (n, order), each in zip(orders, changed, strict=False)
+            Reordered(swaps=n, tau=kendall_tau(order), values=each, spread=others.spreads(1 + i))
+            for i, ((n, order), each) in enumerate(zip(orders, changed, strict=False))
         ),
         layers=tuple(
-            SkippedLayer(layer=layer.index, module=layer.module, kind=layer.kind, values=each)
-            for layer, each in zip(left, changed[len(orders) :], strict=True)
+            SkippedLayer(layer=layer.index, module=layer.module, kind=layer.kind, values=each, spread=others.spreads(i))
+            for i, (layer, each) in enumerate(zip(left, changed[len(orders) :], strict=True), start=1 + len(orders))
         ),
         notes=tuple(remarks(merges, blocks)),
     )

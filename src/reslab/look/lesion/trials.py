@@ -1,5 +1,6 @@
 """Measure changed models and the intact one: each trial is a change that lasts for one pass."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look.graph.example import batch_size, call, scores
-from reslab.look.measure import IGNORED, Batch, Metric, chosen, measure
+from reslab.look.measure import IGNORED, METRICS, NEED_LABELS, Batch, Metric, chosen, measure
 
 Progress = Callable[[int, int], None]
 Values = dict[str, float]  # each metric's mean over the labelled items
@@ -30,7 +31,9 @@ class MetricSums:
     def __init__(self, metrics: dict[str, Metric], names: Sequence[str]) -> None:
         self.metrics, self.names = metrics, ["the intact model", *names]
         self.sums: list[dict[str, Tensor]] = [{} for _ in self.names]
+        self.squares: list[Values] = [{} for _ in self.names]  # of each item's difference from the intact model
         self.n = 0
+        self.known: tuple[Tensor, dict[str, Tensor]] | None = None  # the intact model's scores, and its metrics
 
     def add(self, at: int, changed: Tensor, labels: Tensor | None, whole: Tensor) -> None:
         """Add the scores of some samples. Raises ReslabError naming trial and metric if a value is not finite."""
@@ -44,9 +47,36 @@ class MetricSums:
             if things:  # a metric may return one number for all items
                 mean = (found if found.device.type == "mps" else found.double()).mean()
                 self.sums[at][name] = self.sums[at].get(name, 0.0) + mean * things
+            if at and things == len(found) and (intact := self.intact(name, labels, whole)) is not None:
+                apart = (found - intact).cpu().double()  # in single precision equal differences would seem to spread
+                self.squares[at][name] = self.squares[at].get(name, 0.0) + float(apart.square().sum())
 
     def means(self, at: int) -> Values:
         return {name: float(total) / self.n for name, total in self.sums[at].items()}
+
+    def spreads(self, at: int) -> Values:
+        """The sample standard deviation over the items of each metric's difference from the intact model.
+
+        Only of our own metrics: a user's is called for the changed model alone.
+        """
+        ends, starts = self.means(at), self.means(0)
+        apart = {name: total - self.n * (ends[name] - starts[name]) ** 2 for name, total in self.squares[at].items()}
+        return {name: math.sqrt(max(0.0, rest) / (self.n - 1)) for name, rest in apart.items()} if self.n > 1 else {}
+
+    def intact(self, name: str, labels: Tensor | None, whole: Tensor) -> Tensor | float | None:
+        """A metric's values for the intact model's scores, computed once for the changes of one batch."""
+        if self.metrics[name] is not METRICS.get(name):
+            return None
+        if name not in NEED_LABELS:
+            return 0.0  # KL and drift measure the difference itself
+        last = self.known[0] if self.known else None
+        if last is None or (last.data_ptr(), last.shape) != (whole.data_ptr(), whole.shape):
+            self.known = (whole, {})  # holding the scores keeps their memory from being used again
+        assert self.known is not None
+        values = self.known[1]
+        if name not in values:
+            values[name] = self.metrics[name](whole, labels, whole).float().reshape(-1)
+        return values[name]
 
 
 class Steps:
