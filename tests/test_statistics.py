@@ -23,6 +23,7 @@ from reslab.statistics import (
     plus_minus,
     rank_interval,
     reliability,
+    sign_test,
     std,
     student,
     welch,
@@ -279,3 +280,9 @@ def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:
     assert few.low < 0 < many.low
     assert rank_interval(1.0, 3).low == -1
     assert rank_interval(1.0, 5).high <= 1
+
+
+def test_a_sign_test_by_hand() -> None:
+    """Of 5 coins all on one side: 2 / 32; of 6: 2 / 64."""
+    assert (sign_test(5, 0), sign_test(0, 6), sign_test(3, 3)) == (0.0625, 0.03125, 1)
+    assert paired(5, 0, 5).low == 0 < paired(6, 0, 6).low

@@ -16,10 +16,20 @@ from reslab.statistics.comparisons import (
     std,
     welch,
 )
-from reslab.statistics.shares import LEVEL, Interval, newcombe, paired, rank_interval, student, wilson
+from reslab.statistics.shares import (
+    LEVEL,
+    Interval,
+    newcombe,
+    paired,
+    rank_interval,
+    reaching_zero,
+    sign_test,
+    student,
+    wilson,
+)
 
 __all__ = [
     "LEVEL", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "bootstrap", "compare_counts",
     "compare_rates", "counting_variance", "equivalence", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus",
-    "rank_interval", "reliability", "std", "student", "welch", "wilson",
+    "rank_interval", "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
 ]  # fmt: skip

@@ -43,7 +43,22 @@ def paired(more: int, fewer: int, n: int) -> Interval:
     """
     up, down = (more + 1) / (n + 2), (fewer + 1) / (n + 2)
     reach = Z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    return Interval(low=max(up - down - reach, -1.0), high=min(up - down + reach, 1.0))
+    return reaching_zero(Interval(low=max(up - down - reach, -1.0), high=min(up - down + reach, 1.0)), more, fewer)
+
+
+def reaching_zero(interval: Interval, more: int, fewer: int) -> Interval:
+    """The interval, extended to zero if the exact sign test does not show a difference: approximations fail below 6."""
+    if interval.holds(0) or sign_test(more, fewer) < 1 - LEVEL:
+        return interval
+    return Interval(low=min(interval.low, 0.0), high=max(interval.high, 0.0))
+
+
+def sign_test(more: int, fewer: int) -> float:
+    """McNemar's exact test: the chance that of more + fewer fair coins the sides differ at least as much."""
+    n, k = more + fewer, min(more, fewer)
+    if n > 1000:  # where the approximations hold
+        return 0.0
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
 
 
 def student(df: int) -> float:

@@ -156,7 +156,7 @@ def test_depths_with_projections_ahead_are_hollow(make_look: MakeLook, net: Call
     section = depth.readout([read_look(make_look("four", results))])
     marks = plots(section)["readout"][0]["data"][0]["marker"]["color"]
     assert marks == ["@paper", "@paper", "@paper", "@residual3", "@residual3"]
-    assert "It stays below the midpoint of the two from block 4 on (100 % of the depth)." in told(section)
+    assert "After 4 blocks (100 % of the depth) or more it is at most the mean of the two." in told(section)
 
 
 def test_heads_and_shortcuts_are_left_out_of_the_layers(make_look: MakeLook, net: Callable[..., Facts]) -> None:

@@ -82,8 +82,9 @@ def test_the_headline_names_what_is_missed_most_and_least(make_look: MakeLook, n
     for each, error in zip(results["lesions"]["single"], (0.2, 0.51, 0.168, 0.3, 0.19), strict=True):
         each["values"]["error"] = error
     text = Page(look.write(make_look("five", results))).text
-    assert "Removing it hurts most block 1 1 51.0 % +34.2 points block 3" in text
-    assert "Removing it hurts least block 2 2 16.8 % +0.0 points block 4" in text
+    assert "Removing it hurts most block 1 1 51.0 % +34.2 points (30.3 to 38.0) block 3 3 30.0 % +13.2 points" in text
+    assert "Removing it is not shown to hurt block 2 2 16.8 % +0.0 points (−3.3 to 3.3) block 4" in text
+    assert "3 of 5 blocks: the 95 % interval of each difference (n = 1,000) contains zero" in text
 
 
 def test_numbers_that_are_none_are_gaps(make_look: MakeLook, net: Callable[..., Facts]) -> None:

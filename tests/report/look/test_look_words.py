@@ -47,5 +47,7 @@ def test_rank_correlation_by_hand() -> None:
 
 
 def test_a_trend_is_fitted_to_logarithms() -> None:
-    assert trend([(k, 5 * 10.0**-k) for k in range(4)]) == pytest.approx((-1, 0.69897))
+    assert trend([(k, 5 * 10.0**-k) for k in range(4)]) == pytest.approx((-1, 0.69897, 0), abs=1e-6)
+    # Logarithms 0, 1, 0 at 0, 1, 2: slope 0, residuals -1/3, 2/3, -1/3; t of 1 degree of freedom times sqrt(6/9 / 2).
+    assert trend([(0, 1.0), (1, 10.0), (2, 1.0)]) == pytest.approx((0, 1 / 3, 12.7062 * (1 / 3) ** 0.5))
     assert trend([(0, 0.0), (1, 1.0), (2, None)]) is None

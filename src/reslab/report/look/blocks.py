@@ -65,6 +65,7 @@ def layers(look: Look) -> list[Block]:
         stage += shape != last or stage < 0
         last = shape
         values = {f"without:{name}": value for name, value in facts(each.get("without")).items()}
+        values |= {f"spread:{name}": value for name, value in facts(each.get("spread")).items()}
         values |= {"std": each.get("std"), "weight": each.get("weight"), "activation": each.get("activation")}
         values |= {"signal": each.get("signal"), "size": each.get("weight_size")}
         module, kind = text(each.get("module")), text(each.get("kind"))
@@ -79,6 +80,8 @@ def measures(look: Look) -> dict[Any, Values]:
     for each in dicts(look["lesions"].get("single")):
         stored = facts(each.get("values")).items()
         found.setdefault(each.get("merge"), {}).update({f"without:{name}": value for name, value in stored})
+        spread = facts(each.get("spread")).items()
+        found[each.get("merge")].update({f"spread:{name}": value for name, value in spread})
     wanted = {
         "influence": ("influence", "ratio", "cosine"),
         "responses": ("skip", "branch", "out"),

@@ -4,8 +4,9 @@ from typing import Any
 
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts
-from reslab.report.look.blocks import blocks
+from reslab.report.look.blocks import Block, blocks
 from reslab.report.look.charts import NARROW, Plot, bars, curve, ink, level, top_of
+from reslab.report.look.effects import same, with_interval
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
 from reslab.report.look.words import Metric, findings, median, metrics, numbers, several
@@ -65,16 +66,14 @@ def influence_found(look: Look) -> list[str]:
     if not found:
         return []
     ranked = sorted(found, key=size("influence:influence"))
-    low, high = ranked[0], ranked[-1]
-    sentences = [
-        f"Block influence ranges from {number(low.values['influence:influence'])} (block {low.index}, the first "
-        f"to remove by this measure) to {number(high.values['influence:influence'])} (block {high.index})."
-    ]
+    sentences = [ranging(ranked)]
     ratios = [b.values.get("influence:ratio") for b in found]
     half = len(found) // 2
     early, late = median(ratios[:half]), median(ratios[half:])
     if early is not None and late is not None:
-        how = "less, as in the paper" if late < early else "not less"
+        how = "less, as in the paper" if late < early else "more, unlike in the paper"
+        if number(float(early)) == number(float(late)):
+            how = "about as much"
         sentences.append(f"The median of |F| / |x| is {number(early)} in the first half of the blocks and "
                          f"{number(late)} in the second: later blocks change their input {how}.")  # fmt: skip
     cosines = numbers([b.values.get("influence:cosine") for b in found])
@@ -83,6 +82,23 @@ def influence_found(look: Look) -> list[str]:
         sentences.append(f"{down} of {several(len(cosines), 'block')} move along the negative gradient; the mean "
                          f"cosine is {number(sum(cosines) / len(cosines))}.".replace("-", "−"))  # fmt: skip
     return sentences
+
+
+def ranging(ranked: list[Block]) -> str:
+    """The least and the largest influence, with the blocks that have them."""
+    key = "influence:influence"
+    low, high = ranked[0].values[key] or 0.0, ranked[-1].values[key] or 0.0
+    if same(low, high):
+        each = "each block" if len(ranked) > 1 else f"block {ranked[0].index}"
+        return f"Block influence is {number(low)} for {each}."
+    ends = []
+    for value in (low, high):
+        who = [block.index for block in ranked if same(block.values[key] or 0.0, value)]
+        ends.append(f"block {who[0]}" if len(who) == 1 else f"{len(who)} blocks, such as {who[0]}")
+    return (
+        f"Block influence ranges from {number(low)} ({ends[0]}, the first to remove by this measure) to "
+        f"{number(high)} ({ends[1]})."
+    )
 
 
 def size(key: str) -> Any:
@@ -153,11 +169,11 @@ def read_found(look: Look) -> list[str]:
     if metric is None or not is_number(first) or not is_number(last):
         return []
     text = f"Read out before the first block, the {metric.name} is {metric.text(first)}; after all "
-    text += f"{len(values) - 1} it is {metric.text(last)}."
-    if first > last:
+    text += f"{len(values) - 1} it is {with_interval(metric, last, look['readout'].get('n'))}."
+    if first > last and not same(first, last):
         half = (first + last) / 2
-        # The depth from which on it stays below, not where it first happens to dip.
+        # The depth from which on it is at most that, not where it first happens to dip.
         place = 1 + max(i for i, y in enumerate(values) if not is_number(y) or y > half)
         part = round(100 * place / (len(values) - 1))
-        text += f" It stays below the midpoint of the two from block {place} on ({part} % of the depth)."
+        text += f" After {several(place, 'block')} ({part} % of the depth) or more it is at most the mean of the two."
     return [text]

@@ -44,8 +44,15 @@ class Look:
                 joined[key] = {**joined.get(key, {}), **each}
         for each in dicts(self["lesions"].get("layers")):
             key = (each.get("module"), 0)
-            without = {"without": each.get("values"), "index": each.get("layer"), "module": each.get("module")}
-            joined[key] = {"kind": each.get("kind"), **without, **joined.get(key, {}), "without": each.get("values")}
+            without = {"without": each.get("values"), "spread": each.get("spread"), "index": each.get("layer"),
+                       "module": each.get("module")}  # fmt: skip
+            joined[key] = {
+                "kind": each.get("kind"),
+                **without,
+                **joined.get(key, {}),
+                "without": each.get("values"),
+                "spread": each.get("spread"),
+            }
         return list(joined.values())
 
     @property

@@ -6,14 +6,17 @@ from typing import Any
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, level, top_of
+from reslab.report.look.effects import ends, of_share, same
 from reslab.report.look.folder import Look
-from reslab.report.look.lesions import chance
+from reslab.report.look.harm import chance
 from reslab.report.look.papers import section
-from reslab.report.look.words import Metric, findings, median, metrics, numbers, rank_correlation
+from reslab.report.look.words import Metric, findings, median, metrics, numbers, rank_correlation, several
 from reslab.report.words import GAP, is_number, listed
+from reslab.statistics import rank_interval
 
 Panel = tuple[Plot, str, str]  # a plot with its alternative text and its caption
 RANDOM = "k blocks disabled at random: median and range over draws"
+CLOSELY = 0.5  # a rank correlation above it
 ORDER = "pairs of blocks of one shape swapped: each dot is one draw, and disorder grows to the right"
 
 
@@ -91,10 +94,15 @@ def random_found(look: Look) -> list[str]:
     points = drawn_at_random(look, metric) if metric else []
     if metric is None or len(points) < 3:
         return []
-    rises = sum(b[1] > a[1] for a, b in itertools.pairwise(points))
+    pairs = [(a[1], b[1]) for a, b in itertools.pairwise(points)]
+    equal = sum(same(a, b) for a, b in pairs)
+    rises = sum(b > a and not same(a, b) for a, b in pairs)
     step = -(-(len(points) - 1) // 6)
     each = listed([f"{metric.text(y)} with {k}" for k, y, *_ in [*points[1:-1:step], points[-1]]])
-    steps = f"It rises in {rises} of {len(points) - 1} steps."
+    stays = f" and stays equal in {equal}" if equal else ""
+    steps = f"It rises in {rises} of {len(points) - 1} steps{stays}."
+    if between := ends(metric, of_share(metric, points[-1][1], look["lesions"].get("n"))):
+        steps += f" With {points[-1][0]}, the median’s 95{GAP}% interval over samples is {between}{GAP}%."
     return [f"With blocks disabled at random, the median {metric.name} is {each}. {steps}"]
 
 
@@ -146,11 +154,13 @@ def order_found(look: Look) -> list[str]:
     if metric is None or along is None:
         return []
     mild = [y for tau, y, _ in points if tau >= 0.9]
-    near = f"at τ of 0.9 or more the median is {metric.text(median(mild))} ({len(mild)} draws); "
+    near = f"at τ of 0.9 or more the median is {metric.text(median(mild))} ({several(len(mild), 'draw')}); "
     first = near if mild else ""
-    rising = f"the {metric.name} rises with disorder"
-    how = rising if along > 0.5 else f"the {metric.name} does not follow disorder closely"
-    return [
-        f"With blocks reordered, {first}{how} (rank correlation "
-        f"{f'{along:.2f}'.replace('-', '−')} over {len(points)} draws)."
-    ]
+    span = rank_interval(along, len(points))
+    how = f"the {metric.name} is not shown to follow disorder"
+    if not span.holds(0):
+        how = f"the {metric.name} {'rises' if along > 0 else 'falls'} with disorder"
+        how += "" if abs(along) > CLOSELY else ", but not closely"
+    shown = ", ".join(f"{text} {value:.2f}" for text, value in (("", along), ("95 % interval", span.low)))
+    shown = f"{shown} to {span.high:.2f}".strip().replace("-", "−")
+    return [f"With blocks reordered, {first}{how} (rank correlation {shown}, over {several(len(points), 'draw')})."]

@@ -8,14 +8,15 @@ from reslab.errors import UsageError
 from reslab.report import words
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look import depth, lesions, many, paths, signal
-from reslab.report.look.blocks import Block, blocks, main_metric, short_name
-from reslab.report.look.blocks import common as common_path
+from reslab.report.look.blocks import Block, blocks, main_metric
+from reslab.report.look.effects import ends as interval_ends
+from reslab.report.look.effects import of_share
 from reslab.report.look.folder import Look, read_looks
+from reslab.report.look.harm import extremes
 from reslab.report.look.network import network
 from reslab.report.look.words import Metric, large, several
 from reslab.report.render import draw, target
 
-LISTED = 3  # blocks named in the headline
 SECTIONS = (
     lesions.lesions,
     many.many,
@@ -85,8 +86,7 @@ def headline(look: Look, found: list[Block]) -> Facts:
         "merges": len(merges),
         "words": " ".join(shape_of_it(look)),
         "cuttable": sum(each.get("cuttable") is True for each in merges) if "merges" in look.results else None,
-        "most": extremes(look, found, metric, most=True),
-        "least": extremes(look, found, metric, most=False),
+        "cards": extremes(look, found, main_metric(look)),
         "what": "block" if merges else "layer",
         "without": metric.name if metric else "",
     }
@@ -122,25 +122,8 @@ def whole(look: Look, metric: Metric | None) -> Facts | None:
     n = look["lesions"].get("n") or look["readout"].get("n")
     rest = [Metric(key) for key in ("loss",) if isinstance(stored, dict) and key in stored and metric.key != key]
     more = [f"{other.name} {other.text(other.of(stored))}" for other in rest]
-    return {"name": metric.name, "text": metric.text(value), "n": n, "more": more}
-
-
-def extremes(look: Look, found: list[Block], metric: Metric | None, *, most: bool) -> list[Facts]:
-    """The blocks that hurt most, or least, when they are disabled."""
-    key = f"without:{metric.key}" if metric else ""
-    known = [block for block in found if words.is_number(block.values.get(key))]
-    if metric is None or len(known) <= LISTED:
-        known = known if most else []
-    prefix = common_path([block.module for block in found])
-    ranked = sorted(known, key=lambda block: block.values[key] or 0, reverse=most)
-    base = metric.of(look["lesions"].get("whole")) if metric else None
-    picked = []
-    for block in ranked[:LISTED]:
-        value = metric.value(block.values[key]) if metric else None
-        more = metric.more(value - base) if metric and base and value is not None else ""
-        picked.append({"index": block.index, "name": short_name(block.module, prefix), "module": block.module,
-                       "text": metric.text(value) if metric else "", "more": more, "marked": block.marked})  # fmt: skip
-    return picked
+    around = interval_ends(metric, of_share(metric, value, n))
+    return {"name": metric.name, "text": metric.text(value), "n": n, "more": more, "interval": around}
 
 
 def summary(look: Look) -> Facts:
@@ -155,6 +138,7 @@ def summary(look: Look) -> Facts:
         "merges": len(look.merges),
         "paths": large(sum(counts)) if counts else words.NONE if look.merges else "1",
         "whole": (whole(look, metric) or {}).get("text", words.NONE),
+        "interval": (whole(look, metric) or {}).get("interval", ""),
         "folder": str(look.folder),
     }
 

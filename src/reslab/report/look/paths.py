@@ -5,12 +5,14 @@ from typing import Any
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis, shaded
+from reslab.report.look.effects import same
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import ADDITIVE, section
 from reslab.report.look.words import findings, large, numbers, power, small, trend
 from reslab.report.words import GAP, is_number, listed, percent
 
 BARS = 80  # more lengths than these are drawn as a filled line
+FEW = 20  # sampled paths per length: below, the estimate is rough
 COMMON = (0.025, 0.975)  # between these quantiles lie the lengths of 95 % of all paths
 
 
@@ -62,8 +64,11 @@ def published(look: Look, *, alone: bool) -> Facts | None:
         plots.append(panel("count × norm (% of its sum)", part, color, unit=f"{GAP}%", **span))
     caption = "Number of paths of each length" if alone else f"{look.label}: paths of each length"
     if sampled:
+        few = result.get("sampled_paths")
         caption += "; the norm of the gradient through one path (log axis), estimated from "
-        caption += f"{result.get('sampled_paths')} sampled paths per length; and their product. Shaded: the "
+        caption += f"{few} sampled paths per length"
+        caption += " (so few that its steps and spikes are mostly noise)" if is_number(few) and few < FEW else ""
+        caption += "; and their product. Shaded: the "
         caption += "shortest range of lengths that holds 95 % of the product"
     alt = f"{look.label} has {large(sum(counts(look)))} paths of lengths 0 to {len(counts(look)) - 1}."
     if sampled and is_number((result.get("effective") or [None])[0]):
@@ -120,18 +125,20 @@ def paths_found(look: Look) -> list[str]:
     sentences = [f"{large(sum(counts(look)))} paths of 0 to {n} blocks; 95 % of them have {low} to {high} blocks."]
     slope = trend(list(enumerate(items(result.get("sampled")))))
     if slope:
-        way = f"falls by a factor of {power(-slope[0])}" if slope[0] < 0 else "does not fall but grows"
+        way = f"{'falls' if slope[0] < 0 else 'grows'} by a factor of {power(abs(slope[0]))}"
+        if abs(slope[0]) <= slope[2]:
+            way = f"is not shown to fall or to grow (a factor of {power(abs(slope[0]))}, within its 95{GAP}% interval)"
         sentences.append(f"With each additional block the gradient of one path {way} (fitted over all lengths).")
-    for key, what in (("effective", "count × norm"), ("effective_exact", "the exact norms |G|")):
+    for key, what in (("effective_exact", "the exact norms |G|"), ("effective", "count × norm")):
         span, share = items(result.get(key)), result.get(f"{key}_share")
         if len(span) == 2 and is_number(share):
             sentences.append(f"95 % of {what} comes from lengths {span[0]} to {span[1]} ({rare(100 * share)} of all "
                         "paths).")  # fmt: skip
     share = items(result.get("share"))
-    if numbers(share):
-        top = sorted(((y, k) for k, y in enumerate(share) if is_number(y)), reverse=True)[:3]
+    if top := largest(share):
         each = listed([f"{k} ({percent(100 * y, 0)})" for y, k in sorted(top, key=lambda pair: pair[1])])
-        sentences.append(f"Most of the gradient flows through paths of length {each}.")
+        flow = "shares of the gradient flow" if len(top) > 1 else "share of the gradient flows"
+        sentences.append(f"The largest {flow} through paths of length {each}.")
         if any(value < -0.005 for value in numbers(share)):
             sentences.append("Some lengths work against the gradient: their share is negative.")
     if is_number(result.get("deviation")):
@@ -140,6 +147,13 @@ def paths_found(look: Look) -> list[str]:
             f"{small(result['deviation'])}, over {result.get('n')} samples."
         )
     return sentences
+
+
+def largest(share: list[Any]) -> list[tuple[float, int]]:
+    """The three largest shares with their lengths; fewer if others equal the third, none if all are equal."""
+    ranked = sorted(((y, k) for k, y in enumerate(share) if is_number(y)), reverse=True)
+    rest = ranked[3:4]
+    return [(y, k) for y, k in ranked[:3] if not rest or (y > rest[0][0] and not same(y, rest[0][0]))]
 
 
 def rare(value: float) -> str:

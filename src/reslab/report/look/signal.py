@@ -7,6 +7,7 @@ from typing import Any
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, dicts, items
 from reslab.report.look.charts import NARROW, Plot, curve, ink, log_axis
+from reslab.report.look.contrast import contrasts
 from reslab.report.look.folder import Look
 from reslab.report.look.papers import section
 from reslab.report.look.training import along_training, training_found
@@ -101,25 +102,10 @@ def response_found(found: Sequence[Look]) -> list[str]:
     if len(found) == 1:
         pairs = [(row.get("branch"), row.get("skip")) for row in dicts(found[0]["responses"].get("merges"))]
         ratio = median([branch / skip for branch, skip in pairs if is_number(branch) and is_number(skip) and skip > 0])
-        more = (
-            f"A branch’s output has {number(ratio)} times the standard deviation of the skip it is added to (median)."
-        )
-        sentences += [more] if ratio else []
-    plain = {look.label: medians[look.label] for look in found if not look.merges}
-    residual = [look for look in sorted(found, key=lambda look: len(look.layers)) if look.merges]
-    own = [medians[look.label] for look in residual]
-    if numbers(list(plain.values())) and numbers(own):
-        how = "Not every residual net has smaller responses than the plain nets"
-        if max(numbers(own)) < min(numbers(list(plain.values()))):
-            how = "Every residual net has smaller responses than every plain net, as in the paper"
-        elif min(numbers(own)) > max(numbers(list(plain.values()))):
-            how = "Every residual net has larger responses than every plain net, unlike in the paper"
-        sentences.append(f"{how} (by this median).")
-    if len(numbers(own)) > 1:
-        falls = all(a > b for a, b in zip(numbers(own), numbers(own)[1:], strict=False))
-        how = "Deeper residual nets have smaller responses, as in the paper."
-        sentences.append(how if falls else "Deeper residual nets do not consistently have smaller responses.")
-    return sentences
+        if ratio is not None:
+            sentences.append(f"A branch’s output has {number(ratio)} times the standard deviation of the skip it is "
+                             "added to (median).")  # fmt: skip
+    return [*sentences, *contrasts([(look, value) for look in found if (value := medians[look.label]) is not None])]
 
 
 def merge_figure(look: Look) -> Facts | None:

@@ -9,6 +9,7 @@ from typing import Any
 from reslab.report.figures.charts import clipped
 from reslab.report.folder import items
 from reslab.report.words import GAP, NONE, is_number, number, percent
+from reslab.statistics import student
 
 TITLES = {
     "error": "error (%)",
@@ -164,10 +165,12 @@ def ranks(values: list[float]) -> list[float]:
     return [first[value] + (values.count(value) + 1) / 2 for value in values]
 
 
-def trend(points: Sequence[tuple[float, Any]]) -> tuple[float, float] | None:
-    """Least squares fit to log10 of the positive values: (slope, intercept)."""
+def trend(points: Sequence[tuple[float, Any]]) -> tuple[float, float, float] | None:
+    """Least squares fit to log10 of the positive values: (slope, intercept, half of the slope's 95 % interval)."""
     known = [(x, math.log10(y)) for x, y in points if is_number(y) and y > 0]
     if len(known) < 3:
         return None
-    slope, start = statistics.linear_regression(*zip(*known, strict=True))
-    return slope, start
+    xs, ys = zip(*known, strict=True)
+    slope, start = statistics.linear_regression(xs, ys)
+    left = sum((y - start - slope * x) ** 2 for x, y in known) / (len(known) - 2)
+    return slope, start, student(len(known) - 2) * math.sqrt(left / (statistics.pvariance(xs) * len(known)))
