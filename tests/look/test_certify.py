@@ -167,7 +167,7 @@ def test_the_model_and_the_random_state_are_left_alone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", ["stack", "in place"])
+@pytest.mark.parametrize("kind", ["stack", "lerp", "in place", "sub", "alpha", "foreach", "cat"])
 def test_other_ways_to_add(kind: str) -> None:
     class Adds(Block):
         def forward(self, x: Tensor) -> Tensor:
@@ -175,10 +175,22 @@ def test_other_ways_to_add(kind: str) -> None:
             match kind:
                 case "stack":
                     return torch.stack([x, branch]).sum(0)
+                case "lerp":
+                    return torch.lerp(x, branch, 0.25)
+                case "sub":
+                    return x - branch
+                case "alpha":
+                    return torch.add(x, branch, alpha=0.5)
+                case "foreach":
+                    return torch._foreach_add([x], [branch])[0]
+                case "cat":
+                    return torch.cat([x[None], branch[None]]).sum(0)
             x += branch
             return x
 
-    assert look.certify(nn.Sequential(Adds(), Adds()), X).holds
+    found = look.certify(nn.Sequential(Adds(), Adds()), X)
+    assert found.holds
+    assert len(found.merges) == 2
 
 
 def test_values_that_are_moved_are_compared_wherever_they_are() -> None:

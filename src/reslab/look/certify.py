@@ -21,7 +21,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, as_it_was, batch_size, call, each, tensors
 from reslab.look.graph.merges import Merge, find, plain
 from reslab.look.graph.sites import ADDING, EACH, Modules, Place, Site, name_of, pairs_of
-from reslab.look.graph.trace import INPUT, UNCOUNTED, written_to
+from reslab.look.graph.trace import INPUT, written_to
 
 ROUNDING = 4  # roundings allowed for each term of a sum, in units of the dtype's eps
 
@@ -79,14 +79,13 @@ def silenced(
     last = {fork: i for i, fork in forks.items()}
     watch = Watch(model, set(last))
     for i, tensor in enumerate(tensors([*arguments(example)[0], *arguments(example)[1].values()])):
-        watch.save(Place(INPUT, i, 0), tensor)
+        watch.save(Place(INPUT, "", i, 0), tensor)
 
     def edit(merge: Merge) -> Edit:
         skips: list[Tensor] = []
 
-        def enter(skip: Tensor) -> Tensor:
+        def enter(skip: Tensor) -> None:
             skips[:] = [skip.clone()]
-            return skip
 
         def leave(out: Tensor) -> Tensor:
             fork = forks.get(merge.index)
@@ -99,7 +98,7 @@ def silenced(
                 found[merge.index] = difference, what
             return out
 
-        return Edit(skip=enter, branch=torch.zeros_like, out=leave)
+        return Edit(seen=enter, branch=torch.zeros_like, out=leave)
 
     edits = {merge.index: edit(merge) for merge in reachable}
     with acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
@@ -121,7 +120,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.modules, self.wanted = Modules(model), wanted
         self.site: Site | None = None
-        self.ops: Counter[str] = Counter()
+        self.ops: Counter[tuple[str, str]] = Counter()
         self.values: dict[Site | Place, Tensor] = {}
 
     def save(self, where: Site | Place, value: Any) -> None:
@@ -131,12 +130,13 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if self.site is None and func.overloadpacket.__name__ not in UNCOUNTED:
+        if self.site is None:
+            op = func.overloadpacket.__name__
             path = self.modules.stack[-1] if self.modules.stack else ""
             results = {id(t): t for t in [*tensors(out), *written_to(func, args, kwargs)]}
             for k, tensor in enumerate(results.values()):
-                self.save(Place(path, self.ops[path], k), tensor)
-            self.ops[path] += 1
+                self.save(Place(path, op, self.ops[path, op], k), tensor)
+            self.ops[path, op] += 1
         return out
 
 

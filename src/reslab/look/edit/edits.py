@@ -27,6 +27,7 @@ class Edit:
     out: Change | None = None
     whole: Callable[[list[Tensor], int, Callable[..., Tensor]], Tensor] | None = None
     watches: bool = False  # skip and branch only look, at what is added: with the call's sign and factor
+    seen: Callable[[Tensor], object] | None = None  # is called with the skip as it is added
 
 
 def silence() -> Edit:

@@ -142,6 +142,8 @@ class Acting(TorchFunctionMode):
             return part
         edit = self.edits[merge]
         change = edit.skip if number is None else branch_change(edit, number)
+        if edit.seen and number is None:
+            edit.seen(share(name, operand, part, args, kwargs))
         if change and edit.watches:
             change(share(name, operand, part, args, kwargs))
             return part
@@ -194,6 +196,8 @@ class Acting(TorchFunctionMode):
                 )
             pair = [held.pop(), given]
             pair[1] = given - pair[0]
+            if edit.seen:
+                edit.seen(pair[0])
             new = [(edit.skip or identity)(pair[0]), (branch_change(edit, 0) or identity)(pair[1])]
             if edit.whole:
                 out = edit.whole(new, 1, lambda new, out=None: torch.add(*new, out=out))

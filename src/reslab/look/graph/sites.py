@@ -47,9 +47,10 @@ class Operand:
 
 @dataclass(frozen=True)
 class Place:
-    """Result number `output` of op number `count` of module `path` in a forward pass; adding calls are not counted."""
+    """Result number `output` of call number `count` of an op in module `path`, not counting those in adding calls."""
 
     path: str
+    op: str
     count: int
     output: int
 

@@ -21,7 +21,6 @@ from reslab.look.graph.ops import count_macs, has_numbers, told
 from reslab.look.graph.sites import ADDING, EACH, Modules, Part, Place, Site, name_of, operands, pairs_of
 
 INPUT = "(input)"  # the path of the example's own tensors
-UNCOUNTED = frozenset(["detach"])  # PyTorch adds some where a new tensor is kept alive, as it is here
 
 
 @dataclass(slots=True)
@@ -119,13 +118,13 @@ class Recorder(TorchDispatchMode):
         self.now: dict[int, int] = {}  # id of a tensor -> its current value
         self.alive: list[Tensor] = []
         self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that share it
-        self.ops: Counter[str] = Counter()  # ops that each module has run outside adding calls
+        self.ops: Counter[tuple[str, str]] = Counter()  # how often a module has run an op outside adding calls
         self.names = {id(p): name for name, p in model.named_parameters()}
         self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
         args, kwargs = arguments(example)
         for i, tensor in enumerate(tensors([*args, *kwargs.values()])):
             shape, floating = tuple(tensor.shape), has_numbers(tensor)
-            self.set(tensor, Value("", (), shape, floating, True, "", None, Place(INPUT, i, 0)))
+            self.set(tensor, Value("", (), shape, floating, True, "", None, Place(INPUT, "", i, 0)))
 
     def entered(self, path: str, args: list) -> None:
         if path not in self.graph.calls:
@@ -178,7 +177,7 @@ class Recorder(TorchDispatchMode):
         path = self.modules.stack[-1] if self.modules.stack else ""
         data = any(values[i].data for i in inputs)
         weights = tuple(name for i in inputs if not values[i].data for name in values[i].weights)
-        op = func.overloadpacket.__name__
+        op = name = func.overloadpacket.__name__
         packed = any(
             isinstance(item, torch.ScriptObject) for arg in args for item in (arg if isinstance(arg, list) else [arg])
         )
@@ -188,13 +187,13 @@ class Recorder(TorchDispatchMode):
             op = "plus_nothing"  # Python's sum() starts with 0
         macs, (numbers, dims) = count_macs(func, args, kwargs, out), told(func, args, kwargs)
         for k, tensor in enumerate(results):
-            place = None if self.site else Place(path, self.ops[path], k)
+            place = None if self.site else Place(path, name, self.ops[path, name], k)
             value = Value(op, inputs, tuple(tensor.shape), has_numbers(tensor), data, path, self.site, place, weights)
             value.numbers, value.dims, value.packed, value.within = numbers, dims, packed, self.within
             value.pointwise = torch.Tag.pointwise in func.tags
             value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
-        self.ops[path] += self.site is None and op not in UNCOUNTED
+        self.ops[path, name] += self.site is None
 
     def spread(self, tensor: Tensor) -> None:
         """A write through one tensor changes every other tensor of the same storage."""
