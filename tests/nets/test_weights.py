@@ -157,7 +157,11 @@ def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("checkpoint", "into", "said"),
     [
-        ({"name": "resnet8", "classes": 3}, {"name": "resnet8"}, "head.weight is 3x64, but 10x64 in the net"),
+        (
+            {"name": "resnet8", "classes": 3},
+            {"name": "resnet8"},
+            "has another head: head.weight 3x64, head.bias 3 in the place of head.weight 10x64",
+        ),
         ({"name": "resnet14"}, {"name": "resnet8"}, "stages.0.1.branch.conv1.weight 16x16x3x3 is not in the net"),
         ({"name": "resnet8"}, {"name": "resnet14"}, "stages.0.1.branch.conv1.weight 16x16x3x3 is missing"),
         ({"name": "resnet8"}, {"name": "resnet56"}, "37 tensors in the checkpoint, 277 in the net"),
@@ -195,17 +199,17 @@ def test_not_strict_leaves_out_what_differs() -> None:
 
 def test_not_strict_still_refuses_where_nothing_agrees() -> None:
     """Loading no tensor at all would leave a random net that looks loaded."""
-    state = {f"x.{key}": value for key, value in net("resnet8").state_dict().items()}
+    state = {f"x{key}": value for key, value in net("resnet8").state_dict().items()}
     with pytest.raises(UsageError, match="not of this net"):
         insert(net("resnet14"), state, strict=False)
 
 
 def test_order_alone_does_not_pair_a_mean_with_a_variance() -> None:
     """One shape, but another kind: shapes would fit, outputs would not."""
-    state = {f"x.{key}": value for key, value in net("resnet8").state_dict().items()}
+    state = {f"x{key}": value for key, value in net("resnet8").state_dict().items()}
     swap = {
-        "x.stem.norm.running_mean": "x.stem.norm.running_var",
-        "x.stem.norm.running_var": "x.stem.norm.running_mean",
+        "xstem.norm.running_mean": "x.stem.norm.running_var",
+        "xstem.norm.running_var": "x.stem.norm.running_mean",
     }
     with pytest.raises(UsageError, match=r"running_var 16 is in the place of the net's stem\.norm\.running_mean 16"):
         match(net("resnet8"), {swap.get(key, key): value for key, value in state.items()})

@@ -14,7 +14,7 @@ import torch
 
 import reslab
 from reslab.errors import ReslabError, ReslabWarning, UsageError
-from reslab.nets.weights import read_state
+from reslab.nets.checkpoints import read_state
 from reslab.qa import Answer, load
 from reslab.qa.data.question import Answer as Gold
 from reslab.qa.data.question import Question

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reslab.nets.catalog import Net, Spec, build, from_dict, names, net, spec, to_dict
+    from reslab.nets.checkpoints import read_state
     from reslab.nets.counts import Counts, Layer, count, layers
     from reslab.nets.matched import Match
+    from reslab.nets.matching import match
     from reslab.nets.options import NetOptions
     from reslab.nets.resnet import ResNet, ResNetSpec
     from reslab.nets.vgg import VGG, VGGSpec
-    from reslab.nets.weights import insert, load, match, read_spec, read_state
+    from reslab.nets.weights import insert, load, read_spec
 
 HOME = {  # public name: its module here
     "Counts": "counts",
@@ -29,11 +31,11 @@ HOME = {  # public name: its module here
     "insert": "weights",
     "layers": "counts",
     "load": "weights",
-    "match": "weights",
+    "match": "matching",
     "names": "catalog",
     "net": "catalog",
     "read_spec": "weights",
-    "read_state": "weights",
+    "read_state": "checkpoints",
     "spec": "catalog",
     "to_dict": "catalog",
 }

@@ -73,7 +73,8 @@ class Loaded:
 
 
 def model(
-    word: str, *, net: str | None = None, weights: bool | None = None, seed: int = 0, **options: "Unpack[NetOptions]"
+    word: str, *, net: str | None = None, key: str | None = None, weights: bool | None = None, seed: int = 0,
+    **options: "Unpack[NetOptions]",
 ) -> "nn.Module":  # fmt: skip
     """The model that a word names, on the CPU. The words, as in `reslab look --help`:
 
@@ -85,7 +86,8 @@ def model(
         reslab.model("torchvision:resnet18", weights=True)  # with pretrained weights, downloaded once
         reslab.model("mine.py:make")                 # your own file is run; the function returns the model
 
-    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net; `options` also those of net:NAME. torch's
+    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net, `key` names one of several sets of weights in
+    its file; `options` also those of net:NAME. torch's
     random state of the CPU, sys.path and sys.modules are left as they were. Raises UsageError or ReslabError in one
     sentence.
     """
@@ -94,16 +96,16 @@ def model(
     if not isinstance(word, str):
         raise UsageError(f"a model's word must be a string such as 'runs/cifar' or 'timm:resnet18', got {word!r}")
     with torch.random.fork_rng(devices=[]):  # models are built on the CPU; of many GPUs torch would warn
-        return load(word, net=net, options=dict(options), weights=weights, seed=seed).model
+        return load(word, net=net, key=key, options=dict(options), weights=weights, seed=seed).model
 
 
 def load(
-    word: str, *, net: str | None = None, options: dict[str, Any] | None = None, weights: bool | None = None,
-    seed: int = 0, shape_only: bool = False,
+    word: str, *, net: str | None = None, key: str | None = None, options: dict[str, Any] | None = None,
+    weights: bool | None = None, seed: int = 0, shape_only: bool = False,
 ) -> Loaded:  # fmt: skip
     """The model that a word names (see WORDS), on the CPU.
 
-    `net` and `options` (shortcut, norm, ...) describe a checkpoint's net. `weights`: False returns any model as
+    `net`, `key` and `options` (shortcut, norm, ...) describe a checkpoint's net. `weights`: False returns any model as
     initialized (by `seed`, or a run's own seed), True downloads those of timm and torchvision. `shape_only`: a Hugging
     Face model without weights has only shapes, as FakeTensors. Raises UsageError or ReslabError in one sentence.
     """
@@ -120,9 +122,11 @@ def load(
             ", or net:NAME",
         )
     if path.is_file() and path.suffix != ".py":
-        return checkpoint(path, net, options, weights)
+        return checkpoint(path, net, key, options, weights)
     if net is not None:
         raise UsageError(arg("net"), f" names the net of a checkpoint file, and {word} is none; leave it out")
+    if key is not None:
+        raise UsageError(arg("key"), f" names weights inside a checkpoint file, and {word} is none; leave it out")
     if origin == "net":
         return fresh(word, rest, options)
     if origin in ("timm", "torchvision"):
@@ -187,20 +191,18 @@ def seed_of(run: Run) -> int:
     return int(values["seed"])
 
 
-def checkpoint(path: Path, net: str | None, options: dict[str, Any], weights: bool | None) -> Loaded:
+def checkpoint(
+    path: Path, net: str | None, key: str | None, options: dict[str, Any], weights: bool | None
+) -> Loaded:  # fmt: skip
     """A file of weights; channels and classes are taken from its tensors."""
     from reslab.nets import load as load_net
-    from reslab.nets import read_state
+    from reslab.nets.checkpoints import read_checkpoint, sizes
 
-    sizes: dict[str, Any] = {}
-    if net is not None:
-        state = list(read_state(path).values())
-        filters, matrices = [t for t in state if t.dim() == 4], [t for t in state if t.dim() == 2]
-        sizes = {"channels": filters[0].shape[1], "classes": matrices[-1].shape[0]} if filters and matrices else {}
     if weights is False:
         raise UsageError(f"{path} holds weights; for random initialization, use net:{net or 'NAME'}")
+    found = sizes(read_checkpoint(path, key).state) if net is not None else {}
     try:
-        module = load_net(path, net, **{**sizes, **options})
+        module = load_net(path, net, key=key, **{**found, **options})
     except UsageError as error:
         if net is None:
             raise UsageError(f"{path}: name its net, such as ", arg("net", "resnet56")) from error

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from reslab.errors import ReslabError, ReslabWarning, UsageError, arg
+from reslab.nets.checkpoints import read_state
 from reslab.nets.heads import Float32Linear
-from reslab.nets.weights import insert_stored, read_state, refuse_nan
+from reslab.nets.weights import filled, refuse_nan
 from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
 from reslab.qa.data.question import SURROGATES, Question, Report
@@ -181,8 +182,7 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     fast = native_bf16(place) if precision == "auto" else precision == "bf16"
     state = read_state(where.path(WEIGHTS))
     with torch.random.fork_rng(devices=[]):  # must not advance the global random state
-        net = build_qa(spec, shape=where.path(SHAPE))
-    insert_stored(net, state, where.path(WEIGHTS))
+        net, _ = filled(lambda: build_qa(spec, shape=where.path(SHAPE)), state, where.path(WEIGHTS))
     refuse_nan(net, str(where.folder))
     choice = Choice(precision="bf16" if fast else "fp32")
     return Reader(ready(net, place, choice), read_tokenizer(where), settings, run=where, device=place, choice=choice)

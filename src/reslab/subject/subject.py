@@ -42,7 +42,7 @@ class Subject:
 
 
 def load(
-    word: str, wanted: Wanted, options: dict[str, Any], *, net: str | None = None,
+    word: str, wanted: Wanted, options: dict[str, Any], *, net: str | None = None, key: str | None = None,
     net_options: dict[str, Any] | None = None, weights: bool | None = None, data: bool = True,
 ) -> tuple[Loaded, Any]:  # fmt: skip
     """(the model that `word` names; the images that `wanted` names if the model is built for them, else None).
@@ -54,8 +54,8 @@ def load(
     if word.startswith("net:") and data and wanted.data is not None:  # built for its data
         images = pictures.load_images(word, None, wanted.data, options)
         sizes = pictures.sizes(images, wanted.data, options)
-    loaded = models.load(word, net=net, options={**sizes, **(net_options or {})}, weights=weights, seed=wanted.seed,
-                         shape_only=not data)  # fmt: skip
+    loaded = models.load(word, net=net, key=key, options={**sizes, **(net_options or {})}, weights=weights,
+                         seed=wanted.seed, shape_only=not data)  # fmt: skip
     return loaded, images
 
 

@@ -11,8 +11,10 @@ from safetensors.numpy import save
 from torch import nn
 
 from reslab.errors import ReslabError, UsageError
+from reslab.nets.checkpoints import read_state
+from reslab.nets.matching import match
 from reslab.nets.specs import read_stored
-from reslab.nets.weights import insert, match, read_state, refuse_nan
+from reslab.nets.weights import insert, refuse_nan
 from reslab.progress import Progress, silent
 from reslab.run import MEMBERS, Run, missing, write_aside
 from reslab.stored.files import MissingFile

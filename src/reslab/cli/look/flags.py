@@ -30,6 +30,10 @@ INPUT_HELP = {
 @dataclass(frozen=True, kw_only=True)
 class _ModelFlags:
     net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None
+    key: Annotated[
+        str | None,
+        Parameter(help="Which weights of a checkpoint file to take, if it holds several sets, such as model or ema."),
+    ] = None
     weights: Annotated[
         bool | None,
         Parameter(

@@ -59,7 +59,7 @@ def meet(
     if asked.threads:
         torch.set_num_threads(asked.threads)
     options = data_options(flags.data)
-    loaded, images = subjects.load(word, wanted, options, net=asked.net, net_options=given(flags.net),
+    loaded, images = subjects.load(word, wanted, options, net=asked.net, key=asked.key, net_options=given(flags.net),
                                   weights=asked.weights, data=data or not shapes)  # fmt: skip
     run = folder(loaded, asked.out, several)
     found = subjects.prepare(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
