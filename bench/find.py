@@ -15,7 +15,7 @@ from torch import nn
 
 import reslab
 from reslab.look import find
-from reslab.look.graph.example import call
+from reslab.look.graph.passes import call
 from reslab.run import processor
 
 

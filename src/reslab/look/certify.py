@@ -18,9 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from reslab.look.certificate import Certificate, Certified, Difference
 from reslab.look.edit.edits import Edit, keep
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import Example, arguments, as_it_was, batch_size, call, each, tensors
+from reslab.look.graph.copies import own
+from reslab.look.graph.example import Example, arguments, batch_size, tensors
 from reslab.look.graph.merges import Merge, find, plain
+from reslab.look.graph.passes import as_it_was, call, forward
 from reslab.look.graph.sites import ADDING, EACH, Modules, Place, Site, name_of, pairs_of
+from reslab.look.graph.state import kept
 from reslab.look.graph.trace import INPUT, written_to
 
 ROUNDING = 4  # roundings allowed for each term of a sum, in units of the dtype's eps
@@ -40,8 +43,8 @@ def certify(
     intact = {merge.index: Row(1 + max(1, len(merge.branches))) for merge in reachable}
     with torch.inference_mode(False), torch.no_grad(), as_it_was(model):
         with acting(model, found, {i: keep(row) for i, row in intact.items()}):
-            call(model, each(example, torch.clone))
-        disabled = silenced(model, found, reachable, each(example, torch.clone))
+            call(model, example)
+        disabled = silenced(model, found, reachable, own(example))
     rows = tuple(certified(merge, intact.get(merge.index), disabled.get(merge.index)) for merge in found)
     dtype = next((row.dtype for row in intact.values() if row.dtype), "")
     notes = tuple(getattr(found, "notes", ()))
@@ -101,8 +104,8 @@ def silenced(
         return Edit(seen=enter, branch=torch.zeros_like, out=leave)
 
     edits = {merge.index: edit(merge) for merge in reachable}
-    with acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
-        call(model, example)
+    with kept(model), acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
+        forward(model, example)
     return found
 
 

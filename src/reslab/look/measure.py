@@ -68,7 +68,13 @@ def measure(metrics: dict[str, Metric], scores: Tensor, labels: Tensor | None, w
     """Each metric's values, (M,). Raises ReslabError for a value that is not finite."""
     values = {}
     for name, metric in metrics.items():
-        found = torch.as_tensor(metric(scores, labels, whole)).detach().float().reshape(-1)
+        own = metric in METRICS.values()  # a user's function may write into what it is given
+        given = (
+            (scores, labels, whole)
+            if own
+            else (scores.clone(), labels if labels is None else labels.clone(), whole.clone())
+        )
+        found = torch.as_tensor(metric(*given)).detach().float().reshape(-1)
         if not found.isfinite().all():
             raise ReslabError(
                 f"metric {name!r} is {found[~found.isfinite()][0].item()} for scores of shape {list(scores.shape)}"

@@ -140,7 +140,7 @@ def random_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tu
 
 def example(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> Inputs:
     """An input that needs no data: the user's own, or a random one in the shape given by --input or the model."""
-    from reslab.look.graph.example import each
+    from reslab.look.graph.copies import each
 
     if flags.input is None and loaded.example is not None:
         found = loaded.example
@@ -178,7 +178,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 def moved(example: Any, device: Any, dtype: Any) -> Any:
     """The example on the device, with its floating-point tensors in the model's dtype."""
-    from reslab.look.graph.example import each
+    from reslab.look.graph.copies import each
 
     return each(example, lambda t: t.to(device, dtype) if t.is_floating_point() else t.to(device))
 

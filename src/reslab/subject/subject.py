@@ -97,7 +97,8 @@ def check_answers(loaded: Loaded, found: Inputs, precision: str) -> Inputs:
     """Raise if the outputs are not finite or do not match the data's classes; drop labels if there are no classes."""
     import torch
 
-    from reslab.look.graph.example import as_it_was, call, rows, scores
+    from reslab.look.graph.example import rows, scores
+    from reslab.look.graph.passes import as_it_was, call
 
     example, labels = found.batches[0]
     with torch.no_grad(), as_it_was(loaded.model):

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look import find
-from reslab.look.graph.example import as_it_was, batch_size, call, each, repeated, rows, scores, tensors, with_tensor
+from reslab.look.graph.copies import each, own
+from reslab.look.graph.example import batch_size, repeated, rows, scores, tensors, with_tensor
+from reslab.look.graph.passes import as_it_was, call
 
 
 class Block(nn.Module):
@@ -243,3 +245,35 @@ def test_the_fused_attention_flag_is_as_before_when_the_last_is_done(before: boo
         assert torch.backends.mha.get_fastpath_enabled() is before
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
+
+
+class Layer:
+    """A cache's layer, with slots; `keys` is (samples, heads, length, size)."""
+
+    __slots__ = ("keys", "steps")
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys, self.steps = keys, [1]
+
+
+def test_objects_in_an_example_are_copied_cut_and_repeated_with_their_tensors() -> None:
+    layer, generator = Layer(torch.arange(6.0).reshape(3, 2, 1, 1)), torch.Generator().manual_seed(3)
+    example = {"x": A[:1].repeat(3, 1), "past": [layer, layer], "more": {"of": (X, "a")}, "coins": generator}
+    copied = own(example)
+    copied["past"][0].keys += 1
+    copied["past"][0].steps.append(2)
+    copied["past"].append(3)
+    copied["more"]["of"][0].zero_()
+    torch.rand(1, generator=copied["coins"])
+    assert copied["past"][0] is copied["past"][1]
+    assert layer.keys.flatten().tolist() == [0, 1, 2, 3, 4, 5]
+    assert (layer.steps, len(example["past"]), example["more"]["of"][0] is X) == ([1], 2, True)
+    assert X.any()
+    assert torch.equal(generator.get_state(), torch.Generator().manual_seed(3).get_state())
+    assert rows(example, 1, 3)["past"][0].keys.flatten().tolist() == [2, 3, 4, 5]
+    assert repeated(example, 2)["past"][1].keys.shape == (6, 2, 1, 1)
+
+
+def test_what_cannot_be_copied_is_named() -> None:
+    with pytest.raises(UsageError, match=r"holds a generator, which cannot be copied .*an example of its own"):
+        find(Block(), (X, (number for number in (1, 2))))

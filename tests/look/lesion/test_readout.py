@@ -1,5 +1,6 @@
 """What is read at each depth: toys with known answers, and the logit lens by hand in language models."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 import reslab
 from reslab.errors import UsageError
-from reslab.look import find
+from reslab.look import find, intervene, silence
 from reslab.look.lesion.readout import readout
 
 
@@ -148,32 +149,57 @@ def test_renorm_forgets_how_often_a_trained_net_was_updated() -> None:
     assert {int(m.num_batches_tracked) for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {1000}
 
 
-def test_renorm_is_the_mean_over_batches_of_any_split() -> None:
-    """Equal batches: their means' mean is the whole's mean; so a norm that only shifts reads the same."""
-    torch.manual_seed(0)
+def test_renorm_is_of_all_samples_whatever_the_batches() -> None:
+    """1, 2, 3 and 10 in a channel: mean 4, variance 50 / 3 with n - 1; batches of 3 and 1 have the means 2 and 10."""
 
     class Shifted(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.f, self.norm = adds(0, 1, 2.0), nn.BatchNorm1d(3)
+            self.f, self.norm = adds(0, 1, 2.0), nn.BatchNorm1d(3, eps=0)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.norm(x + self.f(x))
 
-    x = torch.randn(8, 3)
+    x = torch.tensor([1.0, 2.0, 3.0, 10.0])[:, None].repeat(1, 3)
     net = Shifted()
+    net.norm.num_batches_tracked.fill_(1000)  # a trained net
 
-    def mean(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
-        return scores.mean(dim=1)
+    def first(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+        return scores[:, 0] ** 3  # its mean over the samples tells whether mean and variance are right
 
-    for batches in ([(x, None)], [(x[:4], None), (x[4:], None)]):
-        found = readout(net, batches, metrics=[mean], renorm=True)
-        assert found.depths[0].values["mean"] == pytest.approx(0, abs=1e-6)
-        assert found.depths[1].values["mean"] != pytest.approx(0, abs=1e-3)
-    with pytest.raises(UsageError, match="more than 1 value per channel"):
+    by_hand = sum(((v - 4) / (50 / 3) ** 0.5) ** 3 for v in (1, 2, 3, 10)) / 4
+    for sizes in ([4], [3, 1], [1, 3], [2, 2], [1, 1, 1, 1]):
+        found = readout(net, [(part, None) for part in x.split(sizes)], metrics=[first], renorm=True)
+        assert found.depths[0].values["first"] == pytest.approx(by_hand, rel=1e-6)
+    with pytest.raises(UsageError, match="more than 1 value per channel, but BatchNorm1d gets 1"):
         readout(net, [(x[:1], None)], renorm=True)
-    assert net.norm.momentum == 0.1
+    assert (net.norm.momentum, net.norm.num_batches_tracked.item()) == (0.1, 1000)
     assert torch.equal(net.norm.running_mean, torch.zeros(3))
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_renorm_of_norms_that_follow_one_another(shortcut: str) -> None:
+    """As in training mode with all samples in one batch, which each norm then keeps; cut into 7 + 1, the same."""
+    torch.manual_seed(0)
+    net = reslab.net("cifar_resnet20", stages=(1, 1, 1), widths=(4, 8, 16), shortcut=shortcut)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
+    merges = find(net, x)
+    by_hand = copy.deepcopy(net).eval()
+    with torch.no_grad(), intervene(by_hand, merges, {i: silence() for i in range(3)}):
+        for name, module in by_hand.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and not name.startswith(("stem", "stages.0")):
+                module.train()
+                module.momentum = 1.0
+        by_hand(x)
+        found = F.cross_entropy(by_hand.eval()(x), y).item()
+    for sizes in ([8], [7, 1]):
+        batches = list(zip(x.split(sizes), y.split(sizes), strict=True))
+        again = readout(net, batches, renorm=True)
+        assert again.depths[0].values["loss"] == pytest.approx(found, rel=1e-5)
 
 
 def test_progress_and_mistakes() -> None:

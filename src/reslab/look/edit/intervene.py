@@ -17,8 +17,10 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
 from reslab.look.edit.edits import Change, Edit, keep
-from reslab.look.graph.example import as_it_was, first_of, slow_attention, with_tensor
+from reslab.look.graph.example import first_of, with_tensor
 from reslab.look.graph.merges import Merge, plain
+from reslab.look.graph.passes import as_it_was
+from reslab.look.graph.settings import slow_attention
 from reslab.look.graph.sites import (
     ADDING,
     EACH,

@@ -19,9 +19,10 @@ from reslab.look.edit.intervene import acting
 from reslab.look.flow.health import Health, assess
 from reslab.look.flow.observe import head_of, observe, subjects
 from reslab.look.flow.signal import Key, NormSums, norm, untrained, weights_of
-from reslab.look.graph.example import as_it_was, batch_size, brief, call, scores
+from reslab.look.graph.example import batch_size, brief, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import IGNORED, Batch, items
 
 Loss = Callable[[Any, Tensor | None], Tensor]  # loss(the model's output, labels) -> the mean over the batch
@@ -111,13 +112,13 @@ def gradients(
         for weight in (w for each in weights.values() for w in each):
             weight.requires_grad_(True)
         for done, (inputs, labels) in enumerate(batches, 1):
-            output = call(model, inputs)
-            if done == 1:
-                head = head_of(layers, scores(output))
-            summed, asked = summed_loss(output, labels, loss, samples=batch_size(inputs), seed=done)
-            norms.close(norms.forward, "signal")
-            backward(summed)
-            norms.close(norms.backward, "gradient")
+            with passing(model, inputs) as output:
+                if done == 1:
+                    head = head_of(layers, scores(output))
+                summed, asked = summed_loss(output, labels, loss, samples=batch_size(inputs), seed=done)
+                norms.close(norms.forward, "signal")
+                backward(summed)
+                norms.close(norms.backward, "gradient")
             total, count, n = total + summed.item(), count + asked, n + batch_size(inputs)
             if progress:
                 progress(done, len(batches))

@@ -15,8 +15,9 @@ from reslab.errors import ReslabError, UsageError
 from reslab.look import measure
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import Example, as_it_was, batch_size, call, each, rows, scores
+from reslab.look.graph.example import Example, batch_size, rows, scores
 from reslab.look.graph.merges import Merge, find
+from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import Batch
 
 
@@ -72,10 +73,9 @@ def influence(
         for done, (example, labels) in enumerate(batches, 1):
             downhill, mask = labels is not None or loss is not None, mask_of(example)
             edits = {i: step_edit(mean, mask, downhill) for i, mean in means.items()}
-            with torch.set_grad_enabled(downhill):
-                with acting(model, merges, edits):
-                    answer = scores(call(model, each(example, torch.Tensor.detach)))
+            with torch.set_grad_enabled(downhill), acting(model, merges, edits), passing(model, example) as output:
                 if downhill:
+                    answer = scores(output)
                     total = (measure.loss(answer, labels, answer) if loss is None else loss(answer, labels)).sum()
                     if total.requires_grad:
                         total.backward()

@@ -14,9 +14,10 @@ from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.flow.observe import head_of, numbers, observe, subjects, sum_dtype
 from reslab.look.flow.signal import untrained
-from reslab.look.graph.example import as_it_was, batch_size, call, scores
+from reslab.look.graph.example import batch_size, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import as_it_was, call
 from reslab.look.measure import Batch
 
 

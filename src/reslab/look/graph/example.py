@@ -1,35 +1,16 @@
-"""Call an arbitrary model: pass inputs, read outputs, and leave it unchanged."""
+"""The inputs of an arbitrary model, and what it returns."""
 
-import contextlib
 import copy
 import dataclasses
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import UsageError
+from reslab.look.graph.copies import each
 
 Example = Tensor | tuple | list | Mapping[str, Any]
-
-
-def call(model: nn.Module, example: Example) -> Any:
-    """model(example): a tensor is the only argument, a tuple or list the arguments, a mapping the keyword arguments.
-
-    Raises UsageError if the model does not accept the example.
-    """
-    args, kwargs = arguments(example)
-    try:
-        return model(*args, **kwargs)
-    except ReslabError:
-        raise
-    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, AssertionError) as error:
-        if isinstance(error, RuntimeError) and "memory" in str(error):
-            raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise UsageError(f"{type(model).__name__} does not accept {describe(example)}: {reason}") from error
 
 
 def arguments(example: Example) -> tuple[tuple, dict[str, Any]]:
@@ -104,17 +85,6 @@ def batch_size(example: Example) -> int:
     return found[0].shape[0]
 
 
-def each(example: Example, change: Any) -> Any:
-    """The example with `change` applied to each of its tensors."""
-    if isinstance(example, Tensor):
-        return change(example)
-    if isinstance(example, Mapping):
-        return {key: each(value, change) for key, value in example.items()}
-    if isinstance(example, tuple | list):
-        return tuple(each(value, change) for value in example)
-    return example
-
-
 def rows(example: Example, start: int, stop: int) -> Any:
     """Samples start to stop of the example; tensors without a batch dimension of that size stay whole."""
     n = batch_size(example)
@@ -140,58 +110,3 @@ def scores(output: Any) -> Tensor:
     if not floating:
         raise UsageError(f"the model's output, {type(output).__name__}, has no floating-point tensor to measure")
     return floating[0]
-
-
-@contextlib.contextmanager
-def as_it_was(model: nn.Module, *, evaluate: bool = True) -> Iterator[nn.Module]:
-    """Inside, the model may be used freely, in eval mode unless `evaluate` is False; at the end it is restored.
-
-    Training flags, requires_grad, gradients (None inside), buffers and the random number generator are restored, also
-    after an exception.
-    """
-    modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
-    held = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    buffers = [(b, b.clone()) for b in model.buffers() if b.device.type != "meta"]
-    devices = sorted({p.device.index or 0 for p, _, _ in held if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices), slow_attention():
-        try:
-            for p, _, _ in held:
-                p.grad = None
-            for module, _, _ in modules:
-                # Not eval(): some models make irreversible changes there, such as merging their adapters.
-                module.training = module.training and not evaluate
-            yield model
-        finally:
-            for module, flag, named in modules:
-                module.training = flag
-                module._buffers.clear()  # the model may have replaced a buffer
-                module._buffers.update(named)
-            for p, needs, grad in held:
-                p.requires_grad_(needs)
-                p.grad = grad
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    buffer.copy_(value)
-
-
-class Users:
-    """How many users in all threads need PyTorch's fused attention off; the last one restores the setting."""
-
-    lock, count, before = threading.Lock(), 0, True
-
-
-@contextlib.contextmanager
-def slow_attention() -> Iterator[None]:
-    """Inside, transformer layers do not hide their additions in a fused kernel."""
-    with Users.lock:
-        if not Users.count:
-            Users.before = torch.backends.mha.get_fastpath_enabled()
-        Users.count += 1
-        torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        with Users.lock:
-            Users.count -= 1
-            if not Users.count:
-                torch.backends.mha.set_fastpath_enabled(Users.before)

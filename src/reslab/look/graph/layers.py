@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from reslab.look.graph.example import Example, as_it_was
+from reslab.look.graph.example import Example
 from reslab.look.graph.merges import find_in, nest, plain
+from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.questions import PRODUCTS, followers
 from reslab.look.graph.trace import Graph, Value, trace
 

@@ -14,8 +14,9 @@ from torch.nn.parameter import UninitializedParameter
 
 from reslab.errors import UsageError
 from reslab.look.graph.cuts import within
-from reslab.look.graph.example import Example, as_it_was, batch_size, describe
+from reslab.look.graph.example import Example, batch_size, describe
 from reslab.look.graph.forks import Found, Kind, classify
+from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.questions import between, cost
 from reslab.look.graph.remarks import remarks
 from reslab.look.graph.sites import Operand, Place, Site

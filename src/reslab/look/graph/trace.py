@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from reslab.look.graph.example import Example, arguments, call, each, first_of, tensors
+from reslab.look.graph.copies import own
+from reslab.look.graph.example import Example, arguments, first_of, tensors
 from reslab.look.graph.ops import count_macs, has_numbers, told
+from reslab.look.graph.passes import forward
 from reslab.look.graph.sites import ADDING, EACH, Modules, Part, Place, Site, name_of, operands, pairs_of
 
 INPUT = "(input)"  # the path of the example's own tensors
@@ -74,10 +76,10 @@ def trace(model: nn.Module, example: Example) -> Graph:
     fakes = (mode for t in model.parameters() if (mode := getattr(t, "fake_mode", None)) is not None)
     # In inference mode PyTorch does not decompose composite functions into the ops that are recorded here.
     with torch.inference_mode(False), torch.no_grad(), next(fakes, contextlib.nullcontext()):
-        example = each(example, torch.clone)  # the model may write into it
+        example = own(example)  # the model may write into it
         recorder = Recorder(model, example)
         with recorder.modules.watched(), recorder, Calls(recorder):
-            output = call(model, example)
+            output = forward(model, example)
     recorder.graph.outputs = {recorder.now[id(t)] for t in tensors(output) if id(t) in recorder.now}
     return recorder.graph
 

@@ -15,8 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import Example, batch_size, call, each, scores
+from reslab.look.graph.copies import each
+from reslab.look.graph.example import Example, batch_size, scores
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import call
 
 Lesion = frozenset[int]  # the indices of the disabled merges
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)

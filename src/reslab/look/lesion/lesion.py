@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look.graph.example import Example, as_it_was, batch_size, rows, tensors
+from reslab.look.graph.example import Example, batch_size, rows, tensors
 from reslab.look.graph.layers import Layer, find_layers
 from reslab.look.graph.merges import Merge, find, plain
+from reslab.look.graph.passes import as_it_was
+from reslab.look.graph.state import Draws
 from reslab.look.lesion.growing import Lesion
 from reslab.look.lesion.reorder import Blocks, arranged, find_blocks, kendall_tau, shuffled
 from reslab.look.lesion.silencing import Method, measured
@@ -123,12 +125,15 @@ def lesions(
     samples = sum(batch_size(example) for example, _ in batches)
     most = chunk or max(16, *(batch_size(example) for example, _ in batches))
     with torch.no_grad(), as_it_was(model):
+        draws = Draws(model)
         left = left_layers(model, few) if layers or (layers is None and not merges) else []
         blocks = find_blocks(model, merges, few) if swaps is None or swaps else Blocks((), (), "")
         orders = shuffles(blocks, swaps, repeats, seed)
         trials = [reordered(model, blocks, order) for _, order in orders] + [without(model, layer) for layer in left]
         steps = Steps(progress, samples * (len(silent) + len(trials)))
+        draws.restore()
         sums, how, why = measured(model, batches, asked, merges, silent, method=method, most=most, steps=steps)
+        draws.restore()
         others = one_by_one(model, batches, asked, trials, steps) if trials else sums
     values = {lesion: sums.means(i) for i, lesion in enumerate(silent, start=1)}
     changed = [others.means(i + 1) for i in range(len(trials))]

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reslab.errors import UsageError
-from reslab.look.edit.edits import Edit, silence
+from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import as_it_was, batch_size, call, rows
+from reslab.look.graph.example import batch_size, rows
 from reslab.look.graph.merges import Merge, find
+from reslab.look.graph.passes import as_it_was
+from reslab.look.graph.state import Draws
+from reslab.look.lesion.renorm import renormed_statistics, with_statistics
 from reslab.look.lesion.silencing import Method, measured
 from reslab.look.lesion.trials import MetricSums, Steps, Trial, checked, one_by_one
 from reslab.look.measure import Batch, Metric
-
-BATCHNORM = nn.modules.batchnorm._BatchNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +66,14 @@ def readout(
 
     BatchNorm's running statistics were computed with all branches. `renorm` measures them again at each depth on these
     batches, for the layers after the first disabled merge (LayerNorm needs no such step; other kinds of averages are
-    not changed). It needs more than one value per channel. A post-activation ResNet with option A has no norm on its
-    skips, so nothing is measured again.
+    not changed): they are the statistics of all samples, however these are cut into batches. It needs more than one
+    value per channel. A post-activation ResNet with option A has no norm on its skips, so nothing changes.
 
     Uses growing passes (growing.py); `chunk` limits their rows (samples times copies), by default to the largest
-    batch's, but at least 16. With `renorm` there are two passes per depth, and one if the model does not allow growing
-    passes. Runs in eval mode; the model is restored. Raises UsageError for no data, a model without merges, or metrics
-    that do not match the data; ReslabError if a metric is NaN.
+    batch's, but at least 16. If the model does not allow growing passes, there is one pass per depth; with `renorm`
+    there are as many as BatchNorms follow one another, plus two. Runs in eval mode; the model is restored. Raises
+    UsageError for no data, a model without merges, or metrics that do not match the data; ReslabError if a metric is
+    NaN.
     """
     asked = checked(batches, metrics)
     merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
@@ -91,7 +93,9 @@ def readout(
         sums: MetricSums
         method: Method
         if renorm:
+            draws = Draws(model)
             trials = [renormed(model, merges, batches, silenced) for silenced in short]
+            draws.restore()
             sums, method = one_by_one(model, batches, asked, trials, steps), "naive"
         else:
             most = chunk or max(16, *samples)
@@ -121,57 +125,11 @@ def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
 
 def renormed(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Trial:
     """The model with these merges disabled and its BatchNorms adapted to that."""
-    means = averages(model, merges, batches, later)
+    statistics = renormed_statistics(model, merges, batches, later)
 
     @contextlib.contextmanager
     def change() -> Iterator[None]:
-        with with_buffers(means), acting(model, merges, {merge.index: silence() for merge in later}):
+        with with_statistics(statistics), acting(model, merges, {merge.index: silence() for merge in later}):
             yield
 
     return Trial(f"read out before merge {later[0].index} ({later[0].module or 'the model'})", change)
-
-
-Averages = list[tuple[Tensor, Tensor]]  # a BatchNorm's buffers and their new values
-
-
-def averages(model: nn.Module, merges: Sequence[Merge], batches: Sequence[Batch], later: Sequence[Merge]) -> Averages:
-    """The statistics of the BatchNorms that run after the first of the `later` merges, with all of these disabled."""
-    norms = [m for m in model.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
-    own = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
-    momenta = [norm.momentum for norm in norms]
-
-    def begin(h: Tensor) -> Tensor:  # norms before this merge see the same values as ever and keep their averages
-        for norm in norms:
-            norm.training = True
-        return h
-
-    edits = {merge.index: silence() for merge in later}
-    edits[later[0].index] = Edit(branch=torch.zeros_like, out=begin)
-    try:
-        for norm in norms:
-            norm.momentum = None  # the plain mean over the batches
-            norm.num_batches_tracked.zero_()  # type: ignore[union-attr]
-        for example, _ in batches:
-            for norm in norms:
-                norm.training = False
-            with acting(model, merges, edits):
-                call(model, example)
-        return [(buffer, buffer.clone()) for buffer, _ in own]
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum, norm.training = momentum, False
-        for buffer, value in own:
-            buffer.copy_(value)
-
-
-@contextlib.contextmanager
-def with_buffers(pairs: Averages) -> Iterator[None]:
-    """Inside, the buffers hold the new values."""
-    own = [(buffer, buffer.clone()) for buffer, _ in pairs]
-    try:
-        for buffer, value in pairs:
-            buffer.copy_(value)
-        yield
-    finally:
-        for buffer, value in own:
-            buffer.copy_(value)

@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look.graph.example import Example, call, tensors
+from reslab.look.graph.example import Example, tensors
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import call
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
-from reslab.look.graph.example import batch_size, call, scores
+from reslab.look.graph.example import batch_size, scores
+from reslab.look.graph.passes import call
+from reslab.look.graph.state import Draws
 from reslab.look.measure import IGNORED, METRICS, NEED_LABELS, Batch, Metric, chosen, measure
 
 Progress = Callable[[int, int], None]
@@ -94,16 +96,23 @@ class Steps:
 def one_by_one(
     model: nn.Module, batches: Sequence[Batch], metrics: dict[str, Metric], trials: Sequence[Trial], steps: Steps
 ) -> MetricSums:
-    """The naive loop: one pass per trial and batch. The caller sets eval mode and disables gradients."""
+    """The naive loop: one pass per trial and batch. The caller sets eval mode and disables gradients.
+
+    A model that draws random numbers draws the same in every pass over a batch.
+    """
     sums = MetricSums(metrics, [trial.name for trial in trials])
     for example, labels in batches:
+        before = Draws(model)
         whole = scores(call(model, example))
+        after = Draws(model)
         sums.add(0, whole, labels, whole)
         for i, trial in enumerate(trials, start=1):
+            before.restore()
             with trial.change():
                 changed = scores(call(model, example))
             sums.add(i, changed, labels, whole)
             steps.add(batch_size(example))
+        after.restore()
     return sums
 
 

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import Example, arguments, call, each, tensors
+from reslab.look.graph.copies import each, own
+from reslab.look.graph.example import Example, arguments, tensors
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import call
 
 
 class Entry:
@@ -29,21 +31,21 @@ class Entry:
 
     @contextlib.contextmanager
     def watched(self, example: Example) -> Iterator[tuple[Any, list[Tensor]]]:
-        """(the example to run, a list that will contain the tensor to differentiate by once the model has run)."""
+        """(a copy of the example to run, a list that will contain the tensor to differentiate by after the pass)."""
         held: list[Tensor] = []
 
         def leaf(value: Tensor) -> Tensor:
             if held or not value.is_floating_point():
-                return value
-            held.append(value.detach().clone().requires_grad_())
-            return held[0]
+                return value.clone()
+            held.append(value.detach().requires_grad_())
+            return held[0].clone()  # the model may write into it
 
         if self.module is None:
             yield each(example, leaf), held
             return
         handle = self.model.get_submodule(self.module).register_forward_hook(lambda _m, _i, out: leaf(out))
         try:
-            yield example, held
+            yield own(example), held
         finally:
             handle.remove()
 

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look.graph.example import as_it_was, batch_size, rows
+from reslab.look.graph.example import batch_size, rows
 from reslab.look.graph.merges import Merge, Merges, find
+from reslab.look.graph.passes import as_it_was
+from reslab.look.graph.state import Draws
 from reslab.look.measure import Batch, Loss
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths, effective_range, share
@@ -92,8 +94,10 @@ def paths(
     counts = lengths.counts()
     with as_it_was(model):
         model.requires_grad_(False)  # only the gradient at the entry is needed
+        draws = Draws(model)
         entry = Entry(model, usable, rows(batches[0][0], 0, 1))
         check_samples(model, batches[0], entry, usable)
+        draws.restore()
         exact = list(pieces(batches, max(1, chunk // len(counts))))
         singles = list(pieces(batches, chunk if sample else 1)) if sample else []
         total = len(exact) + len(singles) * len(counts)

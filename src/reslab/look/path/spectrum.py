@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, UsageError
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import batch_size, call, repeated, rows, scores
+from reslab.look.graph.example import batch_size, repeated, rows, scores
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.passes import forward
+from reslab.look.graph.state import kept
 from reslab.look.measure import Batch, Loss, objective
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths
@@ -79,8 +81,9 @@ def gradient(
     """d loss / d entry of a pass under `edits`, (copies * N, ...), for the loss of the first N rows of the output."""
     example, labels = batch
     n = batch_size(example)
-    with torch.enable_grad(), acting(model, merges, edits), entry.watched(repeated(example, copies)) as (given, held):
-        answer = scores(call(model, given))
+    watched = entry.watched(repeated(example, copies))
+    with torch.enable_grad(), kept(model), acting(model, merges, edits), watched as (given, held):
+        answer = scores(forward(model, given))
         if answer.shape[0] not in (n, copies * n):
             raise UsageError(f"the model returned {answer.shape[0]} rows for {copies} copies of {n} samples")
         (found,) = torch.autograd.grad((loss or objective)(answer[:n], labels), held[:1])
