@@ -6,6 +6,8 @@ without weights.
 """
 
 import contextlib
+import functools
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -110,7 +112,7 @@ class Calls(TorchFunctionMode):
 
 
 class Recorder(TorchDispatchMode):
-    """Records the graph. Tensors are kept alive so that no id is reused."""
+    """Records the graph. It holds no tensor, so that the pass needs no more memory than any other."""
 
     def __init__(self, model: nn.Module, example: Example) -> None:
         super().__init__()
@@ -118,8 +120,8 @@ class Recorder(TorchDispatchMode):
         self.site: Site | None = None
         self.within = ""  # the function that is running
         self.now: dict[int, int] = {}  # id of a tensor -> its current value
-        self.alive: list[Tensor] = []
-        self.sharing: dict[int, list[Tensor]] = {}  # storage -> the tensors that share it
+        self.alive: dict[int, weakref.ref[Tensor]] = {}  # id of a tensor -> the tensor
+        self.sharing: dict[int, set[int]] = {}  # storage -> the ids of the tensors that share it
         self.ops: Counter[tuple[str, str]] = Counter()  # how often a module has run an op outside adding calls
         self.names = {id(p): name for name, p in model.named_parameters()}
         self.graph.sizes = {name: p.numel() for name, p in model.named_parameters()}
@@ -140,10 +142,18 @@ class Recorder(TorchDispatchMode):
     def set(self, tensor: Tensor, value: Value) -> int:
         index = self.graph.put(value)
         if id(tensor) not in self.now:
-            self.alive.append(tensor)
-            self.sharing.setdefault(storage(tensor), []).append(tensor)
+            number, memory = id(tensor), storage(tensor)
+            self.alive[number] = weakref.ref(tensor, functools.partial(self.forget, number, memory))
+            self.sharing.setdefault(memory, set()).add(number)
         self.now[id(tensor)] = index
         return index
+
+    def forget(self, number: int, memory: int, _: Any) -> None:
+        """A tensor is no more: its id, and its storage's, may be used again."""
+        del self.now[number], self.alive[number]
+        self.sharing[memory].discard(number)
+        if not self.sharing[memory]:
+            del self.sharing[memory]
 
     def value(self, tensor: Tensor) -> int:
         """The current value of a tensor; an unknown tensor is a source."""
@@ -200,8 +210,9 @@ class Recorder(TorchDispatchMode):
     def spread(self, tensor: Tensor) -> None:
         """A write through one tensor changes every other tensor of the same storage."""
         index = self.now[id(tensor)]
-        for other in self.sharing.get(storage(tensor), []):
-            if other is not tensor:
+        for number in list(self.sharing.get(storage(tensor), ())):
+            other = self.alive[number]()
+            if other is not None and other is not tensor:
                 old = self.graph.values[self.now[id(other)]]
                 both = (self.now[id(other)], index)
                 data = old.data or self.graph.values[index].data
