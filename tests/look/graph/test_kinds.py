@@ -120,6 +120,7 @@ GAINS: dict[str, tuple[Block, Callable[[Tensor, Tensor], Tensor]]] = {
     "number": (lambda m, i, x: 0.5 * x + m.f[i](x), lambda a, x: 0.5 * x),
     "alpha": (lambda m, i, x: torch.add(m.f[i](x), x, alpha=0.5), lambda a, x: 0.5 * x),
     "mean of a stack": (lambda m, i, x: torch.stack([x, m.f[i](x)]).mean(0), lambda a, x: 0.5 * x),
+    "number, beside a pool": (lambda m, i, x: 0.5 * x + F.avg_pool1d(x, 3, 1, 1), lambda a, x: 0.5 * x),
     "lerp": (lambda m, i, x: torch.lerp(x, m.f[i](x), 0.25), lambda a, x: 0.75 * x),
 }
 
@@ -137,9 +138,17 @@ def test_a_skip_with_a_gain_is_a_residual_connection_of_its_own_kind(how: str) -
     assert torch.allclose(silent, x)
 
 
-def test_a_learned_gain_within_a_branch_is_a_part_of_it() -> None:
-    """D x of a state-space layer."""
-    merges = find(Net(lambda m, i, x: x + (lambda y: m.a[i] * y + m.f[i](y))(m.g[i](x)).relu()), rows())
+PARTS: dict[str, Block] = {
+    "D x of a state-space layer": lambda m, i, x: x + (lambda y: m.a[i] * y + m.f[i](y))(m.g[i](x)).relu(),
+    "gates of other values": lambda m, i, x: (
+        x + (lambda y, g: g * y + (1 - g) * m.f[i](y))(m.g[i](x), m.p[i](torch.cat([x, x, x], -1)).sigmoid()).relu()
+    ),
+}
+
+
+@pytest.mark.parametrize("how", PARTS)
+def test_a_gain_or_gate_within_a_branch_is_a_part_of_it(how: str) -> None:
+    merges = find(Net(PARTS[how]), rows())
     assert [merge.kind for merge in merges] == ["identity"] * 3
     assert [each.kind for each in merges.sums] == ["sum"] * 3
 
@@ -153,7 +162,9 @@ def from_branch(m: Net, i: int, x: Tensor) -> Tensor:
 def gated_by(*, of: str) -> Block:
     def block(m: Net, i: int, x: Tensor) -> Tensor:
         y = m.f[i](x)
-        g = torch.sigmoid(m.g[i]({"x": x, "y": y, "both": x * y}[of]))
+        g = torch.sigmoid(
+            m.g[i]({"x": lambda: x, "y": lambda: y, "product": lambda: x * y, "sum": lambda: x + y}[of]())
+        )
         return (1 - g) * x + g * y
 
     return block
@@ -163,7 +174,8 @@ GATES = {
     "cat": from_branch,
     "x": gated_by(of="x"),
     "y": gated_by(of="y"),
-    "both": gated_by(of="both"),
+    "product": gated_by(of="product"),
+    "sum": gated_by(of="sum"),
     "softmax": lambda m, i, x: (lambda y, z: z[0] * x + z[1] * y)(
         m.f[i](x), torch.stack([m.g[i](x), m.g[i](m.f[i](x))]).softmax(0)
     ),
@@ -414,6 +426,7 @@ def test_linear_side_branches_are_no_residual_connections() -> None:
 
     merges = checked(nn.Sequential(*[Mlp() for _ in range(4)]), rows())
     assert [(merge.kind, merge.module, merge.depth) for merge in merges] == [("identity", str(i), 0) for i in range(4)]
+    assert [len(merge.branches) for merge in merges] == [1] * 4  # the layer and its adapter
     assert {each.kind for each in merges.sums} == {"sum"}
     bare = nn.Sequential(Adapted(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), Adapted(WIDTH, WIDTH)).eval()
     assert len(find(bare, rows())) == 0

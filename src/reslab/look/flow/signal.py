@@ -11,7 +11,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from reslab.errors import ReslabError
 from reslab.look.flow.observe import numbers, sum_dtype
-from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 
@@ -28,7 +27,6 @@ class NormSums:
         self.backward: defaultdict[Key, float] = defaultdict(float)
         self.cut: dict[Key, None] = {}  # values computed without a gradient
         self.pending: list[tuple[Key, Tensor]] = []
-        self.hidden = Gradless()
 
     def see(self, key: Key, value: Tensor) -> Tensor:
         """Take a value's norm now, before an in-place op writes into it, and its gradient's norm during backward.
@@ -41,7 +39,7 @@ class NormSums:
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         self.count[key] += value.numel()
         self.take(key, value.detach())
-        if not self.hidden.check(value, key[0]).requires_grad:
+        if not value.requires_grad:
             self.cut[key] = None
             return value
         value = value.clone() if value._is_view() else value

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from reslab.look.graph.carried import carried_skip, content
 from reslab.look.graph.cuts import verdict
-from reslab.look.graph.questions import MOVING, affine, between, cost, stands_alone, through_views, weighted, works
+from reslab.look.graph.questions import (
+    MOVING,
+    affine,
+    between,
+    comes_from,
+    cost,
+    stands_alone,
+    through_views,
+    weighted,
+    works,
+)
 from reslab.look.graph.sums import Leaf, Sum, identity_skip, nearest_common
 from reslab.look.graph.trace import Graph
 
@@ -22,7 +32,9 @@ class Found:
     branches: tuple[frozenset[int], ...]  # the values of each branch
     shortcut: frozenset[int]
     facts: dict[str, Any]
-    learned: bool = False  # whether its skip has a learned gain
+    part: bool = False  # whether, in the branch of another merge, it is but a part of that branch
+    ends: frozenset[int] = frozenset()  # what its branches add
+    gated: frozenset[int] = frozenset()  # what its branches multiply by a gate that was computed from it
 
     @property
     def region(self) -> frozenset[int]:
@@ -41,7 +53,7 @@ class Fork:
     source: int
     skip: int
     kind: Kind
-    learned: bool = False  # whether its gain is learned
+    part: bool = False  # whether, in the branch of another merge, it is but a part of that branch
 
 
 def classify(graph: Graph, found: Sum) -> Found | None:
@@ -55,8 +67,9 @@ def classify(graph: Graph, found: Sum) -> Found | None:
         return None  # f(x) - x is a difference, not a merge
     parts = [leaf for i, leaf in enumerate(leaves) if i != fork.skip]  # what is not the skip is a branch
     regions = [between(graph, source, leaf.values) for leaf in parts]
-    weightless = kind == "identity" and any(works(graph, source, region) for region in regions)
-    if not weightless and not any(weighted(graph, v) for region in regions for v in region):
+    if kind == "sum" and not any(weighted(graph, v) for region in regions for v in region):
+        return None
+    if not any(does(graph, source, region) for region in regions):
         return None
     region = sorted({v for region in regions for v in region})
     shortcut = shortcut_of(graph, source, skip, parts)
@@ -81,7 +94,9 @@ def classify(graph: Graph, found: Sum) -> Found | None:
         "out": found.site if reached else None,
         "fork": graph.values[source].site or graph.values[source].place,
     }
-    return Found(found.value, tuple(map(frozenset, regions)), frozenset(shortcut), facts, fork.learned)
+    ends = frozenset(through_views(graph, i) for leaf in parts for i in leaf.values)
+    gated = frozenset(through_views(graph, i) for leaf in parts for i in content(graph, leaf, skip))
+    return Found(found.value, tuple(map(frozenset, regions)), frozenset(shortcut), facts, fork.part, ends, gated)
 
 
 def fork_of(graph: Graph, found: Sum) -> Fork | None:
@@ -102,17 +117,24 @@ def fork_of(graph: Graph, found: Sum) -> Fork | None:
         if carried.negative:
             return None
         kind: Kind = "mixed" if carried.mixes else "projection" if gated else "scaled"
-        learned = kind == "scaled" and any(gate.weights for gate in gates)
+        # D x of a state-space layer, or gates that were computed from other values, as in focal modulation.
+        foreign = any(graph.values[i].data and not comes_from(graph, i, carried.source) for i in carried.gates)
+        part = foreign or (kind == "scaled" and any(gate.weights for gate in gates))
         regions = [between(graph, carried.source, leaf.values) for i, leaf in enumerate(leaves) if i != skip]
-        if any(weighted(graph, v) for region in regions for v in region):
-            return Fork(carried.source, skip, kind, learned)
+        if any(does(graph, carried.source, region) for region in regions):
+            return Fork(carried.source, skip, kind, part)
     return projection(graph, found)
+
+
+def does(graph: Graph, source: int, region: Sequence[int]) -> bool:
+    """Whether a side is more than a matter of single numbers (rule 4)."""
+    return any(weighted(graph, v) for v in region) or works(graph, source, region)
 
 
 def projection(graph: Graph, found: Sum) -> Fork | None:
     """The side with fewer weights is the skip; equal sides, or sides without a nonlinearity, are a sum."""
     leaves = found.leaves
-    source = nearest_common(graph, found)
+    source = nearest_common(graph, found.leaves)
     if source is None:
         return None
     sides = [between(graph, source, leaf.values) for leaf in leaves]

@@ -108,18 +108,18 @@ def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
     """The merges of a value graph in order, or its sums of equal terms."""
     judged = [found for each in find_sums(graph) if (found := classify(graph, each)) is not None]
     merges = [each for each in judged if each.facts["kind"] != "sum"]
-    # A learned gain within a branch is a part of that branch, like D x in a state-space layer.
-    outer = [each for each in merges if not each.learned]
-    inner = [each for each in merges if each.learned and any(each.value in other.region for other in outer)]
+    # g(x + y) x + (1 - g) y adds x and y for its gate only.
+    gates = {each.value for each in merges for o in merges if each.ends <= o.gated and each.value in o.region}
+    merges = [each for each in merges if each.value not in gates]
+    outer = [each for each in merges if not each.part]
+    inner = [each for each in merges if each.part and any(each.value in other.region for other in outer)]
     if sums:
         return [each for each in judged if each.facts["kind"] == "sum"] + [as_sum(each) for each in inner]
     return [each for each in merges if each not in inner]
 
 
 def as_sum(found: Found) -> Found:
-    why = (
-        "its skip has a learned gain, but it lies within the branch of another residual connection: it is a part of it"
-    )
+    why = "its skip has a gain or gate, but it lies in the branch of another residual connection, as a part of it"
     return replace(found, facts={**found.facts, "kind": "sum", "cuttable": False, "why": why})
 
 

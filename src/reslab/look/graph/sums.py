@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reslab.look.graph.joins import axis_of, contracted, end_of
-from reslab.look.graph.questions import comes_from, followers, size, through_views
+from reslab.look.graph.questions import affine, between, comes_from, followers, size, through_views, weighted
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
 
@@ -112,7 +112,7 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
 
     That is so if nothing else uses the summand and it is not a merge itself. x + a(x) is a merge itself unless the
     other summands come from x too: (x + a(x)) + b(x) is one merge with two branches; y + (h + f(h)) is two merges, one
-    within the other.
+    within the other. A sum that is linear in some value of a branch is one branch: a layer with an adapter.
     """
     if graph.values[index].op in WHOLE or len(leaf.values) > 1:
         return None
@@ -126,9 +126,22 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
         at = graph.values[at].inputs[0]
     if end not in pairs or graph.values[end].op in WHOLE:
         return None
-    own = identity_skip(graph, [leaf.values for leaf in flatten(graph, pairs, end)])
+    leaves = list(flatten(graph, pairs, end))
+    own = identity_skip(graph, [leaf.values for leaf in leaves])
     others = [other.values[0] for other in pairs[index] if other is not leaf]
+    if own is None and linear_from(graph, leaves) not in (None, *(through_views(graph, other) for other in others)):
+        return None
     return end if own is None or all(comes_from(graph, other, own) for other in others) else None
+
+
+def linear_from(graph: Graph, leaves: Sequence[Leaf]) -> int | None:
+    """The value in which a sum of layers without a nonlinearity is linear."""
+    source = nearest_common(graph, leaves)
+    if source is None:
+        return None
+    sides = [between(graph, source, leaf.values) for leaf in leaves]
+    heavy = any(weighted(graph, i) for side in sides for i in side)
+    return source if heavy and all(affine(graph, source, side) for side in sides) else None
 
 
 def identity_skip(graph: Graph, leaves: Sequence[tuple[int, ...]]) -> int | None:
@@ -157,10 +170,10 @@ def flatten(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int) -> Ite
             yield replace(each, factor=factor, operand=each.operand and replace(each.operand, factor=factor))
 
 
-def nearest_common(graph: Graph, found: Sum) -> int | None:
+def nearest_common(graph: Graph, leaves: Sequence[Leaf]) -> int | None:
     """The latest value that depends on the example and from which all leaves were computed."""
     bits = -1
-    for leaf in found.leaves:
+    for leaf in leaves:
         above = 0
         for i in leaf.values:
             above |= graph.values[i].above
