@@ -58,7 +58,7 @@ def test_training_images_and_other_data_do_not_become_the_test_error(
     assert {name: (found["part"], found["data"]["name"]) for name, found in stored.items()} == {
         "eval.json": ("test", "digits"),
         "eval-train.json": ("train", "digits"),
-        "eval-photos.json": ("test", "photos"),
+        "eval-photos.json": ("all", "photos"),  # they have no test part, and the run was not trained on them
     }
 
 
@@ -115,3 +115,18 @@ def test_the_precision_that_a_test_error_was_measured_in_is_named(tmp_path: Path
     )
     for other in ({"part": "train"}, {"precision": "bf16"}, {"data": {"fingerprint": "other"}}):
         assert which_counts(run, {**found, **other}) == ""
+
+
+def test_a_checkpoint_is_measured_on_all_images_with_its_own_mean(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """40 images without parts: all are used, unless the fifth is asked for; the normalization is printed."""
+    words = ["eval", "run/weights.safetensors", "--net", "resnet8", "--data", photos(10, "L")]
+    assert main([*words, "--mean-std", "0.5", "0.25"]) == 0
+    out = capsys.readouterr().out
+    assert "n = 40, single view in fp32, all 40 images of photos, which has no test part; " in out
+    assert out.count("; normalization: mean and std 0.5 0.25\n") == 1
+    assert main([*words, "--mean-std", "0.5", "0.25", "--part", "test", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 10  # at least one of each class
+    assert main([*words, "--mean-std", "0.5", "0.25", "--normalize", "channel"]) == 2
+    assert "--normalize and --mean-std exclude each other" in capsys.readouterr().err
+    assert main(["eval", "run", "--mean-std", "0.5", "0.25"]) == 2
+    assert "leave out --mean-std 0.5 0.25" in capsys.readouterr().err

@@ -25,7 +25,10 @@ def evaluate(
     *,
     net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None,
     data: Annotated[str | None, Parameter(help="Data to evaluate on (default: the run's own).")] = None,
-    part: Annotated[Literal["test", "train"], Parameter(help="Which part of the data to use.")] = "test",
+    part: Annotated[
+        Literal["test", "train"] | None,
+        Parameter(help="Which part of the data to use (default: test, or all images of data that have no test part)."),
+    ] = None,
     crops: Annotated[
         Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirror images.")
     ] = 1,
@@ -39,7 +42,16 @@ def evaluate(
     ] = None,
     normalize: Annotated[
         Literal["pixel", "channel", "imagenet", "none"] | None,
-        Parameter(help="For a checkpoint file: the normalization it was trained with."),
+        Parameter(help="For a checkpoint file: the normalization it was trained with (default: imagenet)."),
+    ] = None,
+    mean_std: Annotated[
+        tuple[float, ...] | None,
+        Parameter(
+            help="For a checkpoint file: the mean and std of pixels in 0 to 1 that it was trained with, instead of "
+            "--normalize: two numbers, or three and three.",
+            negative=(),
+            consume_multiple=True,
+        ),
     ] = None,
     precise_bn: Annotated[
         bool, Parameter(help="First average the BatchNorm statistics over the training images.", negative=())
@@ -50,13 +62,19 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure the test error with a 95 % interval; add per-class errors and the confusion matrix to the run's page."""
+    from reslab.images.data.parts import described, part_of
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.task import average_norms
     from reslab.nets.weights import refuse_nan
     from reslab.train.folder import pick_device
 
     place = pick_device(device)
-    module, images, normalizer = gather(model, net, data, normalize, given(net_flags), data_options(data_flags))
+    if normalize and mean_std:
+        raise UsageError("--normalize and --mean-std exclude each other: remove one")
+    norms = {"normalize": normalize, "mean_std": mean_std}
+    module, images, normalizer, how = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
+    trained_on = Run(model).read_json("data.json").get("fingerprint") if model.is_dir() else None
+    chosen, part_name = part_of(images, part, trained_on=trained_on)
     refuse_nan(module, str(model))
     images.announce()
     module, normalizer = module.to(place), normalizer.to(place)
@@ -64,7 +82,7 @@ def evaluate(
         average_norms(module, images.train, normalizer, place)
     found = measure_error(
         module,
-        images.train if part == "train" else images.test,
+        chosen,
         normalize=normalizer,
         device=place,
         crops=crops,
@@ -73,14 +91,14 @@ def evaluate(
     )
     if math.isnan(found.loss):
         raise ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured")
-    result = {**found.as_dict(), "part": part, "precise_bn": precise_bn, "classes": list(images.classes),
+    result = {**found.as_dict(), "part": part_name, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
     if not json:
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         print(
             f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
             f"top-5 error {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
-            f"{found.precision}, {part} images of {images.name}"
+            f"{found.precision}, {described(part_name, len(chosen), len(chosen), images.name)}; normalization: {how}"
         )
     report = keep(model, result)
     if json:
@@ -100,10 +118,10 @@ def sides(words: list[str]) -> tuple[int, ...]:
 
 
 def gather(
-    model: Path, net: str | None, data: str | None, normalize: str | None, net_options: dict[str, Any],
+    model: Path, net: str | None, data: str | None, norms: dict[str, Any], net_options: dict[str, Any],
     options: dict[str, Any],
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    """The net, the data and the normalization, from a run folder or from the flags."""
+) -> tuple[Any, Any, Any, str]:  # fmt: skip
+    """The net, the data and the normalization with its name, from a run folder or from the flags."""
     from reslab.images.data import Normalize, load, measure
     from reslab.images.train import stored_data
     from reslab.nets import load as load_net
@@ -111,16 +129,17 @@ def gather(
     if model.is_dir():
         run = Run(model)
         refuse_other_uses(run)
-        alone = {**({"normalize": normalize} if normalize else {}), **(options if data is None else {})}
+        asked = {key: value for key, value in norms.items() if value}
+        alone = {**asked, **(options if data is None else {})}
         if alone:
-            left_out = " ".join(say.flags(alone)) + ("" if normalize else ", or add --data")
+            left_out = " ".join(say.flags(alone)) + ("" if asked else ", or add --data")
             raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
         images = stored_data(run) if data is None else load(data, **options)
         from reslab.images.evaluate import fits
 
         fits(module.spec, images, run.read_json("data.json").get("classes"))
-        return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
+        return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std")), "the run's"
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")
     if net is None or data is None:
@@ -129,8 +148,13 @@ def gather(
     channels, height, width = images.shape
     sizes = {"classes": len(images.classes), "channels": channels, "size": min(height, width)}
     module = load_net(model, net, **{**sizes, **net_options})
-    chosen = normalize or "imagenet"
-    return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet")  # type: ignore[arg-type]
+    if norms["mean_std"]:
+        from reslab.images.data.normalize import given as own
+
+        numbers = " ".join(f"{value:g}" for value in norms["mean_std"])
+        return module, images, own(norms["mean_std"], channels=channels), f"mean and std {numbers}"
+    chosen: Any = norms["normalize"] or "imagenet"
+    return module, images, measure(images.train, mean=chosen, std=chosen == "imagenet"), chosen
 
 
 def refuse_other_uses(run: Run) -> None:
@@ -170,7 +194,8 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
 
     run = Run(model)
     own = of_its_data(run, result)
-    parts = ["eval", *([] if own else [slug(result["data"]["name"])]), *([] if result["part"] == "test" else ["train"])]
+    parts = ["eval", *([] if own else [slug(result["data"]["name"])])]
+    parts += ["train"] if result["part"] == "train" else []
     try:
         store(run, "-".join(parts), result, of=result["data"]["fingerprint"])
         return str(write(model))

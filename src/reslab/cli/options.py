@@ -84,7 +84,7 @@ def flags_of(
         if key in without:
             continue
         hint = hints[key] | None if optional else hints[key]
-        many = typing.get_origin(hints[key]) is tuple
+        many = any(typing.get_origin(one) is tuple for one in (hints[key], *typing.get_args(hints[key])))
         converter = whole if hints[key] in (int, int | None) else None
         negative = () if key in only_on else None
         flag = Parameter(help=text, consume_multiple=many, negative_iterable=(), converter=converter, negative=negative)

@@ -16,10 +16,11 @@ class Wanted:
     """The inputs that the user wants; None: the default for the kind of model."""
 
     data: str | None = None  # images as for `reslab train`, or a file of texts; None: the run's data
-    part: Literal["test", "train"] = "test"
+    part: Literal["test", "train"] | None = None  # None: test, or all of the data if they have no test part
     samples: int | None = None  # number sampled at random; None: 1000 images, 100 windows
     batch: int | None = None  # samples per pass; None: 100 images, 10 windows
     normalize: Literal["pixel", "channel", "imagenet", "none"] | None = None  # for a model that is not a run
+    mean_std: tuple[float, ...] | None = None  # of pixels in 0..1, instead of `normalize`: one each, or per channel
     labels: bool = True
     column: str | None = None  # the column with the texts in a .parquet or .jsonl
     length: int | None = None  # tokens per window of text

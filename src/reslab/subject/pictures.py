@@ -1,5 +1,6 @@
 """Batches of images for looking inside a model: choice, number and normalization."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def image_batches(
     `images`: the data set, if already loaded. Raises UsageError if the images do not fit the model.
     """
     from reslab.images.data import view_batches
+    from reslab.images.data.parts import part_of
     from reslab.images.evaluate import fits
     from reslab.train.order import shuffled
     from reslab.train.workers import decoding_workers
@@ -26,16 +28,17 @@ def image_batches(
     images = images or load_images(loaded.word, loaded.run, flags.data, options)
     if loaded.spec and flags.labels:
         fits(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
-    normalizer, source = normalization(loaded, flags.normalize, images)
-    part = images.train if flags.part == "train" else images.test
+    normalizer, source = normalization(loaded, flags.normalize, flags.mean_std, images)
+    trained_on = loaded.run.read_json("data.json").get("fingerprint") if loaded.run else None
+    part, which = part_of(images, flags.part, trained_on=trained_on)
     if len(part) == 0:
-        raise UsageError(f"the {flags.part} part of {images.name} has no images")
+        raise UsageError(f"the {which} part of {images.name} has no images")
     rows = shuffled(len(part), flags.seed)[: flags.samples or SAMPLES].sort().values
     stream = view_batches(part.subset(rows), batch=flags.batch or BATCH, normalize=normalizer, device=device,
                           scale=resized_to(flags.data, options), workers=decoding_workers(len(rows)))  # fmt: skip
     batches = [(views[0].to(dtype), labels) for views, labels, _ in stream]
     shape = list(batches[0][0].shape[1:])
-    return batches, {**images.describe(), "part": flags.part, "of": len(part), "normalize": source, "shape": shape}
+    return batches, {**images.describe(), "part": which, "of": len(part), "normalize": source, "shape": shape}
 
 
 def resized_to(word: str | None, options: dict[str, Any]) -> int | None:
@@ -77,16 +80,23 @@ def sizes(images: Any, word: str, options: dict[str, Any]) -> dict[str, int]:
     return {"classes": len(images.classes), "channels": channels, "size": size}
 
 
-def normalization(loaded: Loaded, asked: Any, images: Any) -> tuple[Any, str]:
+def normalization(loaded: Loaded, asked: Any, mean_std: Sequence[float] | None, images: Any) -> tuple[Any, str]:
     """The run's; else the requested; else the model's own; else ImageNet's (the data's own for an untrained net)."""
     import torch
 
     from reslab.images.data import Normalize, measure
+    from reslab.images.data.normalize import given
 
+    if asked and mean_std:
+        raise UsageError(arg("normalize"), " and ", arg("mean_std"), " exclude each other: remove one")
     if loaded.run:
+        if mean_std:
+            raise UsageError(f"{loaded.word} is a run folder and has its own normalization: remove ", arg("mean_std"))
         if asked:
             raise UsageError(f"{loaded.word} is a run folder and has its own normalization: remove ", arg("normalize"))
         return Normalize.from_dict(loaded.run.read_json("normalize.json", "mean", "std")), "the run's"
+    if mean_std:
+        return given(mean_std, channels=images.shape[0]), f"mean and std {' '.join(f'{v:g}' for v in mean_std)}"
     if loaded.mean_std and not asked:
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in loaded.mean_std)
         if len(mean) not in (1, images.shape[0]):

@@ -36,10 +36,33 @@ def test_all_paths_are_100_percent(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("method", "why", "said"), [
-    ("growing", "", "n = 3 (measured in one growing pass)"),
-    ("naive", "requested", "n = 3 (measured in one pass per lesion: requested)"),
+    ("growing", "", "n = 4 (measured in one growing pass)"),
+    ("naive", "requested", "n = 4 (measured in one pass per lesion: requested)"),
 ])  # fmt: skip
 def test_how_lesions_were_measured(method: str, why: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text.lesions(SimpleNamespace(metrics=("error",), whole={"error": 0.5}, n=3, method=method, why=why, single=(),
-                                 layers=(), random=(), notes=()))  # fmt: skip
-    assert capsys.readouterr().out == f"intact model: error 50.00 %, {said}\n"
+    text.lesions(SimpleNamespace(metrics=("error",), whole={"error": 0.5}, n=4, method=method, why=why, single=(),
+                                 layers=(), random=(), reorder=(), notes=()))  # fmt: skip
+    assert capsys.readouterr().out == f"intact model: error 50.00 % (95 % interval 15.0 to 85.0), {said}\n"
+
+
+def test_differences_and_reorderings_are_printed_with_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 100 samples 10 are wrong; 12 more without block 0 (spread² 12/99 - 1.44/99); 20 and 40 with a pair swapped."""
+    spread = {"error": ((12 - 1.44) / 99) ** 0.5}
+    single = [SimpleNamespace(merge=0, module="a", kind="identity", values={"error": 0.22}, spread=spread)]
+    orders = [SimpleNamespace(swaps=1, tau=tau, values={"error": y}) for tau, y in ((0.8, 0.2), (0.6, 0.4))]
+    found = SimpleNamespace(metrics=("error",), whole={"error": 0.1}, n=100, method="growing", why="", single=single,
+                            layers=(), random=(), reorder=orders, notes=())  # fmt: skip
+    text.lesions(found)
+    _, title, block, swapped = capsys.readouterr().out.splitlines()
+    assert title.endswith("largest effects (95 % interval of the difference):")
+    # (13 - 1) / 102 ± 1.96 sqrt((14/102 - (12/102)²) / 102)
+    assert block == "  block 0 (a, identity): error 22.00 % (+4.9 to +18.6 points)"
+    assert swapped == (
+        "1 pair of blocks swapped: median error 30.00 %, 95 % interval 21.9 to 39.6 (range 20.00 % to 40.00 %, "
+        "2 draws, Kendall's tau 0.60 to 0.80)"
+    )
+    single[0].values = found.whole
+    text.lesions(found)
+    assert (
+        "one block disabled: median error 10.00 %; disabling any one block changes nothing" in capsys.readouterr().out
+    )

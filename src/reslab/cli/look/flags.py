@@ -14,10 +14,12 @@ from reslab.subject.inputs import Wanted
 INPUT_HELP = {
     "data": "Images, as for `reslab train` (default: the run's own). For language models and text encoders: "
     "a .txt, .json (SQuAD format), .jsonl or .parquet file.",
-    "part": "Which part of the data to use.",
+    "part": "Which part of the data to use (default: test, or all images of data that have no test part).",
     "samples": "Number of randomly chosen samples (default: 1000 images or 100 windows).",
     "batch": "Samples per pass (default: 100 images or 10 windows). Controls memory use.",
     "normalize": "Normalization of a model not trained with reslab (default: the model's own, or imagenet).",
+    "mean_std": "Mean and std of pixels in 0 to 1 that the model was trained with, instead of --normalize: two "
+    "numbers, or three and three.",
     "labels": "Use --no-labels if the data's labels differ from the classes the model was trained on.",
     "column": "Column with the texts of a .parquet or .jsonl file (default: text).",
     "length": "Tokens per window of text (default: 128, or the model's maximum).",

@@ -108,6 +108,7 @@ def show(subject: Looked, verb: str, json: bool, **options: Any) -> None:
     """Run one measurement, print its main numbers and draw the page."""
     found, line = look(subject, verb, **options)
     if not json:
+        print(headline(subject.loaded.word, subject, found))
         getattr(text, verb)(found)
         print(line)
     page = draw([subject.run])
@@ -129,7 +130,7 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
         found, line = look(subject, verb, **options)
         results.append(found)
         if not json:
-            print(headline(word, subject))
+            print(headline(word, subject, found))
             getattr(text, verb)(found)
             print(line)
     page = draw([subject.run for subject in looked], out / "look.html" if several and out else None)
@@ -143,9 +144,15 @@ def side_by_side(words: Sequence[str], flags: Any, verb: str, json: bool, **opti
     say.as_json({"report": page, "models": models} if several else {"report": page, **models[0]})
 
 
-def headline(word: str, subject: Looked) -> str:
-    """The model and its inputs: "runs/r (360 samples of digits)"."""
-    return f"{word} ({subject.inputs.n} samples of {subject.inputs.data['name']})"
+def headline(word: str, subject: Looked, found: Any = None) -> str:
+    """The model and its inputs: "runs/r (100 of 360 test images of digits; normalization: the run's)"."""
+    n, data = subject.inputs.n, subject.inputs.data
+    if "part" not in data:
+        return f"{word} ({n:,} sample{'s' * (n != 1)} of {data['name']})"
+    from reslab.images.data.parts import described
+
+    n = min(n, getattr(found, "n", n))  # paths measures the first few
+    return f"{word} ({described(data['part'], n, data['of'], data['name'])}; normalization: {data['normalize']})"
 
 
 def following(subject: Looked, verb: str, page: str | None) -> None:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from reslab.cli import say
+from reslab.statistics.effects import change, of_share
 
 FEW = 5  # lines shown of a ranking
 
@@ -23,7 +24,7 @@ def merges(found: Any) -> None:
         for m in found:
             reasons.setdefault(f"{'removable' if m.cuttable else 'not removable'}: {m.why}", []).append(m.index)
         for why, indices in reasons.items():
-            print(f"{spans(indices)} {why}")
+            print(f"{ranges(indices)} {why}")
     if found.sums:
         sums = ", ".join(place(m.path) for m in found.sums)
         print(f"sums of two equal terms, not counted as residual connections: {sums}")
@@ -53,20 +54,60 @@ def gradients(found: Any) -> None:
 def lesions(found: Any) -> None:
     name = found.metrics[0]
     how = "in one growing pass" if found.method == "growing" else f"in one pass per lesion: {found.why}"
-    print(f"intact model: {values(found.whole)}, n = {found.n} (measured {how})")
-    for title, rows in (("one block disabled", found.single), ("one layer disabled", found.layers)):
-        worst = sorted(rows, key=lambda row: -row.values[name])
-        if worst:
-            middle = figure(name, median(row.values[name] for row in rows))
-            print(f"{title}: median {name} {middle}; largest effects:")
-        for row in worst[:FEW]:
-            at = f"block {row.merge}" if hasattr(row, "merge") else f"layer {row.layer}"
-            print(f"  {at} ({place(row.module)}, {row.kind}): {values(row.values)}")
+    print(f"intact model: {values(found.whole, found.n)}, n = {found.n} (measured {how})")
+    for title, rows in (("block", found.single), ("layer", found.layers)):
+        if rows:
+            alone(found, title, rows)
     for drawn in found.random:
         seen = drawn.values[name]
-        print(f"{blocks(drawn.k)} disabled: median {name} {figure(name, median(seen))} "
-              f"(range {figure(name, min(seen))} to {figure(name, max(seen))}, {len(seen)} draws)")  # fmt: skip
+        print(f"{blocks(drawn.k)} disabled: median {name} {figure(name, median(seen))}{share_of(name, seen, found.n)} "
+              f"(range {figure(name, min(seen))} to {figure(name, max(seen))}, {draws(len(seen))})")  # fmt: skip
+    swapped: dict[int, list[Any]] = {}
+    for each in found.reorder:
+        swapped.setdefault(each.swaps, []).append(each)
+    for swaps, each in swapped.items():
+        seen = [one.values[name] for one in each]
+        print(f"{swaps} {'pair' if swaps == 1 else 'pairs'} of blocks swapped: median {name} "
+              f"{figure(name, median(seen))}{share_of(name, seen, found.n)} (range {figure(name, min(seen))} to "
+              f"{figure(name, max(seen))}, {draws(len(seen))}, Kendall's tau "
+              f"{min(one.tau for one in each):.2f} to {max(one.tau for one in each):.2f})")  # fmt: skip
     remarks(found)
+
+
+def alone(found: Any, title: str, rows: Sequence[Any]) -> None:
+    """The median over blocks disabled alone, and those with the largest effects, if any has one."""
+    name = found.metrics[0]
+    middle = figure(name, median(row.values[name] for row in rows))
+    start = f"one {title} disabled: median {name} {middle}"
+    if all(row.values == found.whole for row in rows):
+        print(f"{start}; disabling any one {title} changes nothing")
+        return
+    print(f"{start}; largest effects{' (95 % interval of the difference)' if spans(found, rows[0]) else ''}:")
+    for row in sorted(rows, key=lambda row: -row.values[name])[:FEW]:
+        at = f"block {row.merge}" if hasattr(row, "merge") else f"layer {row.layer}"
+        print(f"  {at} ({place(row.module)}, {row.kind}): {values(row.values)}{spans(found, row)}")
+
+
+def spans(found: Any, row: Any) -> str:
+    """` (+1.2 to +3.4 points)`: the interval of the first metric's difference from the intact model."""
+    name = found.metrics[0]
+    if name not in row.spread or name not in found.whole:
+        return ""
+    around = change(name, row.values[name], found.whole[name], found.n, row.spread[name])
+    if around is None:
+        return ""
+    low, high = around.low, around.high
+    return f" ({100 * low:+.1f} to {100 * high:+.1f} points)" if name == "error" else f" ({low:+.3g} to {high:+.3g})"
+
+
+def share_of(name: str, seen: Sequence[float], n: int) -> str:
+    """The 95 % interval of the median error over the samples; "" for other metrics."""
+    around = of_share(name, median(seen), n)
+    return f", 95 % interval {100 * around.low:.1f} to {100 * around.high:.1f}" if around else ""
+
+
+def draws(many: int) -> str:
+    return "1 draw" if many == 1 else f"{many} draws"
 
 
 def paths(found: Any) -> None:
@@ -108,10 +149,13 @@ def readout(found: Any) -> None:
             if depth.module is None
             else f"after block {depth.depth - 1} ({place(depth.module)})"
         )
-        print(f"  {after}: {values(depth.values)}")
-    best = min(depths, key=lambda depth: depth.values[name])
-    if best.values[name] < depths[-1].values[name]:
-        print(f"the best {name} is not the last: {figure(name, best.values[name])} at depth {best.depth}")
+        print(f"  {after}: {values(depth.values, found.n)}")
+    best, last = min(depths, key=lambda depth: depth.values[name]), depths[-1]
+    if best.values[name] < last.values[name]:
+        around = change(name, best.values[name], last.values[name], found.n, None)
+        shown = around is None or around.high < 0
+        more = "" if shown else ", but the 95 % interval of the difference contains zero"
+        print(f"the best {name} is not the last: {figure(name, best.values[name])} after {several(best.depth)}{more}")
 
 
 def remarks(found: Any) -> None:
@@ -119,8 +163,18 @@ def remarks(found: Any) -> None:
         print(note)
 
 
-def values(metrics: dict[str, float]) -> str:
-    return ", ".join(f"{name} {figure(name, value)}" for name, value in metrics.items())
+def values(metrics: dict[str, float], n: int = 0) -> str:
+    """Each metric's value; of the error, its 95 % interval over n samples."""
+    parts = []
+    for name, value in metrics.items():
+        around = of_share(name, value, n)
+        between = f" (95 % interval {100 * around.low:.1f} to {100 * around.high:.1f})" if around else ""
+        parts.append(f"{name} {figure(name, value)}{between}")
+    return ", ".join(parts)
+
+
+def several(blocks: int) -> str:
+    return "1 block" if blocks == 1 else f"{blocks} blocks"
 
 
 def figure(name: str, value: float) -> str:
@@ -162,7 +216,7 @@ def place(module: str) -> str:
     return module or "the model itself"
 
 
-def spans(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """1, 2, 3, 7 as 1-3, 7."""
     parts: list[list[int]] = []
     for number in numbers:

@@ -101,6 +101,7 @@ class ImageData:
     skipped: tuple[str, ...] = ()  # "file: reason" of each broken training image skipped while loading
     about: str  # one sentence: where it came from, how it was split
     reading: Reading = field(default_factory=Reading)  # how its images are decoded
+    split: bool = False  # the data had no test part: the parts are our fixed split
     ignored: tuple[Ignored, ...] = ()  # files that are not used, by reason
     notes: tuple[str, ...] = ()  # what was assumed or changed while loading
 

@@ -1,5 +1,7 @@
 """(x / 255 - mean) / std, with mean and std measured on the training part."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,6 +59,23 @@ class Normalize:
             shapes = f"{tuple(mean.shape)} and {tuple(std.shape)}"
             raise ReslabError(f"the run's normalize.json is damaged: mean and std are {shapes}; restore a copy of it")
         return cls(mean, std)
+
+
+def given(values: Sequence[float], *, channels: int) -> Normalize:
+    """From the mean and the standard deviation of pixels in 0..1: two numbers, or one of each for every channel.
+
+    Raises UsageError for another count, a deviation that is not positive, and numbers for pixels in 0..255.
+    """
+    if len(values) not in (2, 2 * channels) or not all(map(math.isfinite, values)):
+        many = "a mean and a std" + f", or {channels} means and then {channels} stds" * (channels > 1)
+        raise UsageError(f"mean-std takes {many}, got {' '.join(f'{value:g}' for value in values)}")
+    mean, std = (torch.tensor(half).view(-1, 1, 1) for half in (values[: len(values) // 2], values[len(values) // 2 :]))
+    if (std <= 0).any():
+        raise UsageError(f"mean-std: a std must be positive, got {float(std.min()):g}")
+    if (mean > 1).any():
+        raise UsageError(f"mean-std is for pixels in 0 to 1, got the mean {float(mean.max()):g}; divide all numbers by "
+                         "255")  # fmt: skip
+    return Normalize(mean.expand(channels, 1, 1).clone(), std.expand(channels, 1, 1).clone())
 
 
 def measure(part: Part, *, mean: Mean, std: bool) -> Normalize:

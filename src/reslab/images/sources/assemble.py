@@ -62,12 +62,12 @@ class Listing:
 
 def assemble(
     *, name: str, train: Listing, test: Listing, classes: tuple[str, ...], loading: Loading, about: str,
-    ignored: Sequence[Ignored] = (), notes: Sequence[str] = (),
+    ignored: Sequence[Ignored] = (), notes: Sequence[str] = (), split: bool = False,
 ) -> ImageData:  # fmt: skip
     """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded.
 
     The headers of all images decide the size, the channels, and how gray of more than 8 bits is scaled. Broken training
-    images are skipped and listed; a broken test image raises BrokenImage.
+    images are skipped and listed; a broken test image raises BrokenImage. `split`: the parts were made here.
     """
     loading.check()
     listings = (train, test)
@@ -95,6 +95,7 @@ def assemble(
         skipped=skipped,
         about=f"{about}, {how}.",
         reading=reading,
+        split=split,
         ignored=tuple(ignored),
         notes=(*told, *notes, *_notes(surveys, shape, reading, test, classes)),
     )

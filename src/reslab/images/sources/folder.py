@@ -40,7 +40,7 @@ def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> 
         _account(scan, layout.test, held)
         scan.beside("", (layout.train, layout.test))
     return assemble(name=folder.name, train=train, test=test, classes=names, loading=loading, about=about,
-                    ignored=scan.account(), notes=notes)  # fmt: skip
+                    ignored=scan.account(), notes=notes, split=layout.test is None)  # fmt: skip
 
 
 def _agreed(train: Path, test: Path, classes: Classes, level: int) -> Classes:

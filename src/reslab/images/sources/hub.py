@@ -39,7 +39,7 @@ def load_hub(name: str, *, loading: Loading) -> ImageData:
     ignored = [Ignored(reason=f"split {split}", files=len(splits[split]), examples=()) for split in splits
                if split not in ("train", held_out)]  # fmt: skip
     return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, loading=loading, about=about,
-                    ignored=ignored)  # fmt: skip
+                    ignored=ignored, split=held_out is None)  # fmt: skip
 
 
 def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...]) -> Listing:

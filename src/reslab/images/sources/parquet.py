@@ -52,7 +52,7 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     ignored = [Ignored(reason="not a train or test file", files=len(unused),
                        examples=tuple(file.name for file in unused[:5]))] if unused else []  # fmt: skip
     return assemble(name=path.stem if path.is_file() else path.name, train=train, test=test, classes=classes,
-                    loading=loading, about=about, ignored=ignored)  # fmt: skip
+                    loading=loading, about=about, ignored=ignored, split=not test_files)  # fmt: skip
 
 
 def is_parquet(path: Path) -> bool:

@@ -103,9 +103,10 @@ def gradients(
     model, merges, layers = subjects(model, batches, merges)
     weights = weights_of(model, layers)
     norms, count, n, total, head = NormSums(), 0, 0, 0.0, None
+    hidden = norms.hidden
     edits = {merge.index: Edit(out=norms.edit(merge)) for merge in merges if merge.reachable}
     see = observe(model, layers, lambda layer, call, value: norms.see((layer.module, "", call), value))
-    with as_it_was(model, evaluate=not training), torch.enable_grad(), see, acting(model, merges, edits):
+    with as_it_was(model, evaluate=not training), torch.enable_grad(), see, acting(model, merges, edits), hidden:
         notes = remarks(model, training)
         if training:
             model.train()

@@ -16,6 +16,7 @@ from reslab.look import measure
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, batch_size, rows, scores
+from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import Batch
@@ -66,14 +67,17 @@ def influence(
     if not batches:
         raise UsageError("no data: at least one batch is needed")
     merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
+    places = {merge.index: merge.module for merge in merges}
     means = {merge.index: Means() for merge in merges if merge.reachable}
     with as_it_was(model):
         for p in model.parameters():
             p.requires_grad_(False)  # only gradients of activations are needed
         for done, (example, labels) in enumerate(batches, 1):
             downhill, mask = labels is not None or loss is not None, mask_of(example)
-            edits = {i: step_edit(mean, mask, downhill) for i, mean in means.items()}
-            with torch.set_grad_enabled(downhill), acting(model, merges, edits), passing(model, example) as output:
+            hidden = Gradless()
+            edits = {i: step_edit(mean, mask, hidden if downhill else None, places[i]) for i, mean in means.items()}
+            act = acting(model, merges, edits)
+            with torch.set_grad_enabled(downhill), act, hidden, passing(model, example) as output:
                 if downhill:
                     answer = scores(output)
                     total = (measure.loss(answer, labels, answer) if loss is None else loss(answer, labels)).sum()
@@ -115,7 +119,7 @@ def step(merge: Merge, means: Means) -> Step:
     return Step(index=merge.index, module=merge.module, influence=found["influence"] or 0.0, ratio=ratio, cosine=cosine)
 
 
-def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
+def step_edit(means: Means, mask: Tensor | None, hidden: Gradless | None, name: str) -> Edit:
     """An edit that measures a merge's step at once, because later ops may write into the same tensors."""
     held: list[Tensor] = []
 
@@ -131,8 +135,8 @@ def step_edit(means: Means, mask: Tensor | None, downhill: bool) -> Edit:
         means.add("influence", rotation(before, after, step), directed)
         means.add("moved", (step > 0).to(step), torch.ones_like(directed))
         means.add("ratio", step / before, before != 0)
-        if not downhill or not torch.is_grad_enabled():
-            return h
+        if not hidden or not torch.is_grad_enabled():
+            return hidden.check(h, name) if hidden else h
         if not h.requires_grad:  # the first merge: the gradient starts here
             h = h.detach().requires_grad_().clone()  # a copy, because the next op may be in place
         h.register_hook(lambda gradient: add_cosine(means, added, step, vectors(gradient.detach(), mask)))

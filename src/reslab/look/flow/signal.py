@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from reslab.errors import ReslabError
 from reslab.look.flow.observe import numbers, sum_dtype
+from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 
@@ -27,6 +28,7 @@ class NormSums:
         self.backward: defaultdict[Key, float] = defaultdict(float)
         self.cut: dict[Key, None] = {}  # values computed without a gradient
         self.pending: list[tuple[Key, Tensor]] = []
+        self.hidden = Gradless()
 
     def see(self, key: Key, value: Tensor) -> Tensor:
         """Take a value's norm now, before an in-place op writes into it, and its gradient's norm during backward.
@@ -39,7 +41,7 @@ class NormSums:
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         self.count[key] += value.numel()
         self.take(key, value.detach())
-        if not value.requires_grad:
+        if not self.hidden.check(value, key[0]).requires_grad:
             self.cut[key] = None
             return value
         value = value.clone() if value._is_view() else value

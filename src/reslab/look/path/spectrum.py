@@ -11,15 +11,17 @@ that shrinks during the pass, all copies stay and the gradients of the branches 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, first_line
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import batch_size, repeated, rows, scores
+from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import forward
 from reslab.look.graph.state import kept
@@ -81,12 +83,29 @@ def gradient(
     """d loss / d entry of a pass under `edits`, (copies * N, ...), for the loss of the first N rows of the output."""
     example, labels = batch
     n = batch_size(example)
-    watched = entry.watched(repeated(example, copies))
-    with torch.enable_grad(), kept(model), acting(model, merges, edits), watched as (given, held):
+    watched, hidden = entry.watched(repeated(example, copies)), Gradless()
+    seen = {m.index: replace(edits.get(m.index, Edit()), out=seen_by(hidden, m.module)) for m in merges}
+    with torch.enable_grad(), kept(model), acting(model, merges, seen), watched as (given, held), hidden:
         answer = scores(forward(model, given))
         if answer.shape[0] not in (n, copies * n):
             raise UsageError(f"the model returned {answer.shape[0]} rows for {copies} copies of {n} samples")
-        (found,) = torch.autograd.grad((loss or objective)(answer[:n], labels), held[:1])
+        return differentiated((loss or objective)(answer[:n], labels), held, entry.name)
+
+
+def seen_by(hidden: Gradless, name: str) -> Callable[[Tensor], Tensor]:
+    return lambda value: hidden.check(value, name)
+
+
+def differentiated(loss: Tensor, held: list[Tensor], name: str) -> Tensor:
+    """The gradient of the loss at the entry; a failure is reported in one sentence."""
+    if not held:
+        raise UsageError(f"the model did not run {name}, where the gradient is taken")
+    try:
+        (found,) = torch.autograd.grad(loss, held[:1])
+    except RuntimeError as error:
+        if "memory" in str(error):
+            raise
+        raise UsageError(f"there is no gradient of the loss at the {name}: {first_line(error)[:200]}") from error
     return found
 
 

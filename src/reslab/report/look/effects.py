@@ -10,7 +10,9 @@ from reslab.report.look.blocks import Block
 from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric
 from reslab.report.words import GAP, is_number, number
-from reslab.statistics import Interval, newcombe, paired, reaching_zero, student, wilson
+from reslab.statistics import Interval
+from reslab.statistics.effects import change
+from reslab.statistics.effects import of_share as share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,32 +57,13 @@ def effects(look: Look, found: Sequence[Block], metric: Metric) -> list[Effect]:
 
 
 def around(metric: Metric, value: float, whole: float | None, n: Any, spread: float | None) -> Interval | None:
-    """The 95 % interval of value - whole, both as drawn, over n samples.
-
-    With the spread of the samples' differences, that of the same samples; an error without it, as if over different
-    samples, which is wider.
-    """
-    if whole is None or not is_number(n) or n < 1:
+    """The 95 % interval of value - whole, all as drawn (errors in percent), over n samples."""
+    if whole is None or not is_number(n):
         return None
-    n = int(n)
-    if metric.key == "error":
-        counts = round(value * n / 100), round(whole * n / 100)
-        if not all(0 <= count <= n for count in counts):
-            return None
-        if spread is None or n < 2:
-            return percents(unpaired(*counts, n))
-        moved = min(n, round((spread / 100) ** 2 * (n - 1) + (counts[0] - counts[1]) ** 2 / n))
-        more = max(0, (moved + counts[0] - counts[1]) // 2)
-        return percents(paired(more, max(0, more - counts[0] + counts[1]), n))
-    if spread is None or n < 2:
-        return None
-    reach = student(n - 1) * spread / math.sqrt(n)
-    return Interval(low=value - whole - reach, high=value - whole + reach)
-
-
-def unpaired(a: int, b: int, n: int) -> Interval:
-    """The difference of two shares counted over the same samples, if it is not known which of them changed."""
-    return reaching_zero(newcombe(a, b, n), max(a - b, 0), max(b - a, 0))  # at best all changes go one way
+    if metric.key != "error":
+        return change(metric.key, value, whole, int(n), spread)
+    found = change(metric.key, value / 100, whole / 100, int(n), None if spread is None else spread / 100)
+    return percents(found) if found else None
 
 
 def percents(share: Interval) -> Interval:
@@ -89,9 +72,8 @@ def percents(share: Interval) -> Interval:
 
 def of_share(metric: Metric, value: Any, n: Any) -> Interval | None:
     """The 95 % interval of an error over n samples, in percent; None for other metrics."""
-    if metric.key != "error" or not is_number(value) or not is_number(n) or n < 1 or not 0 <= value <= 100:
-        return None
-    return percents(wilson(round(value * int(n) / 100), int(n)))
+    found = share(metric.key, value / 100, int(n)) if is_number(value) and is_number(n) else None
+    return percents(found) if found else None
 
 
 def ends(metric: Metric, interval: Interval | None) -> str:

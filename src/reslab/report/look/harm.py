@@ -2,10 +2,11 @@
 
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.blocks import Block, blocks, common, short_name, text
-from reslab.report.look.effects import Effect, adds_nothing, changed, effects, ends, of_share, percents, same, unpaired
+from reslab.report.look.effects import Effect, adds_nothing, changed, effects, ends, of_share, percents, same
 from reslab.report.look.folder import Look
 from reslab.report.look.words import Metric, median, metrics, several
 from reslab.report.words import GAP, count, is_number, listed, ordinals
+from reslab.statistics.effects import unpaired
 
 NEAR = 5  # points of error: a change that the page counts as small
 HARDLY = 0.9  # of the error of guessing: a model with a larger error has little to lose
