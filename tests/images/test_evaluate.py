@@ -1,6 +1,7 @@
 """Errors counted from made-up scores, intervals against scipy's, views averaged by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, Normalize, Pixels, load
-from reslab.images.evaluate import average, count_errors, evaluate
+from reslab.images.evaluate import average, count_errors, evaluate, fitted
 from reslab.nets import build, spec
+from reslab.report.words import unequal
 from reslab.train.tune import Choice
 
 CPU = torch.device("cpu")
@@ -37,6 +39,8 @@ def test_errors_are_counted_by_hand() -> None:
     ]).log()  # fmt: skip
     found = count_errors(scores, torch.tensor([0, 0, 5, 6]), "made up")
     assert (found.n, found.error, found.top5, found.views) == (4, 50.0, 25.0, "made up")
+    # class 0: 1 of 2 wrong, class 5: 1 of 1, class 6: 0 of 1; the most frequent class has 2 of 4 images
+    assert (found.balanced, found.majority) == (pytest.approx(50.0), 50.0)
     assert found.loss == pytest.approx(-(math.log(0.4) + math.log(0.3) + math.log(0.06) + math.log(0.4)) / 4)
     confusion = [[0] * 7 for _ in range(7)]
     confusion[0][0] = confusion[0][1] = confusion[5][0] = confusion[6][6] = 1
@@ -181,3 +185,39 @@ def test_the_net_is_in_eval_mode_meanwhile() -> None:
     evaluate(net, halves(), normalize=PLAIN, device=CPU)
     assert net.modes == [False]
     assert net.training
+
+
+def named(classes: tuple[str, ...], labels: list[int]) -> ImageData:
+    part = Pixels(pixels=torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels=torch.tensor(labels))
+    return ImageData(name="other", train=part, test=part, classes=classes, shape=(1, 8, 8), fingerprint="", about="")
+
+
+def test_classes_in_another_order_are_matched_by_name() -> None:
+    net = replace(spec("resnet8"), classes=3, channels=1)
+    learned = ["ant", "bee", "cat"]
+    found = fitted(net, named(("cat", "bee", "ant"), [0, 0, 1, 2]), learned)
+    assert (found.classes, found.test.labels.tolist()) == (("ant", "bee", "cat"), [2, 2, 1, 0])
+    few = fitted(net, named(("cat", "bee"), [0, 1]), learned)
+    assert (few.classes, few.train.labels.tolist()) == (("ant", "bee", "cat"), [2, 1])
+
+
+def test_a_shared_name_never_counts_as_another_class() -> None:
+    net = replace(spec("resnet8"), classes=3, channels=1)
+    with pytest.raises(UsageError, match=r"'owl' is none of them, so 'bee' cannot be matched by order; rename or rem"):
+        fitted(net, named(("bee", "cat", "owl"), [0]), ["ant", "bee", "cat"])
+    with pytest.warns(UserWarning, match="matched by order: 'owl' in other counts as 'cat'"):
+        assert fitted(net, named(("ant", "bee", "owl"), [2]), ["ant", "bee", "cat"]).test.labels.tolist() == [2]
+    with pytest.warns(UserWarning, match="matched by order"):
+        fitted(net, named(("x", "y", "z"), [2]), ["ant", "bee", "cat"])
+
+
+def test_noise_of_190_to_10_shows_its_balanced_error() -> None:
+    """Always the first class: 10 of 200 wrong, which is no class of one and all of the other."""
+    scores, labels = torch.tensor([[0.9, 0.1]]).log().repeat(200, 1), torch.tensor([0] * 190 + [1] * 10)
+    found = count_errors(scores, labels, "")
+    assert (found.error, found.balanced, found.majority) == pytest.approx((5.0, 50.0, 5.0))
+    assert unequal(found.balanced, found.majority, 2) == (
+        "The classes are unequal: always predicting the most frequent one gives 5.00 % error. "
+        "The balanced error, the mean of the classes' errors, is 50.00 %."
+    )
+    assert unequal(20, 49, 2) == unequal(None, None, 2) == unequal(1, 90, 10) == ""

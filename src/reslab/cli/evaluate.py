@@ -97,9 +97,11 @@ def evaluate(
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         print(
             f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
+            f"balanced error {found.balanced:.2f} %, "
             f"top-5 error {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
             f"{found.precision}, {described(part_name, len(chosen), len(chosen), images.name)}; normalization: {how}"
         )
+        say.balanced(found.balanced, found.majority, len(images.classes))
     report = keep(model, result)
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
@@ -123,7 +125,8 @@ def gather(
 ) -> tuple[Any, Any, Any, str]:  # fmt: skip
     """The net, the data and the normalization with its name, from a run folder or from the flags."""
     from reslab.images.data import Normalize, load, measure
-    from reslab.images.train import stored_data
+    from reslab.images.evaluate import fitted
+    from reslab.images.train import like_run, stored_data
     from reslab.nets import load as load_net
 
     if model.is_dir():
@@ -135,10 +138,8 @@ def gather(
             left_out = " ".join(say.flags(alone)) + ("" if asked else ", or add --data")
             raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
-        images = stored_data(run) if data is None else load(data, **options)
-        from reslab.images.evaluate import fits
-
-        fits(module.spec, images, run.read_json("data.json").get("classes"))
+        images = stored_data(run) if data is None else load(data, **{**like_run(run, data), **options})
+        images = fitted(module.spec, images, run.read_json("data.json").get("classes"))
         return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std")), "the run's"
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")

@@ -77,6 +77,8 @@ def train(
         f"training error {say.percent(result['train_error'])} in the last epoch, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
+    say.balanced(result.get("test_balanced"), result.get("test_majority"),
+                 len(run.read_json("data.json").get("classes") or ()))  # fmt: skip
     say.skipped(result["skipped"])
     print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.images.data import Normalize, Part, view_batches
+from reslab.images.data import ImageData, Normalize, Part, view_batches
 from reslab.statistics import wilson
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
@@ -27,6 +27,8 @@ class Evaluation:
     error: float
     error_low: float
     error_high: float
+    balanced: float  # mean of the classes' errors, of those with images
+    majority: float  # error of always predicting the most frequent class
     top5: float | None  # None for five classes or fewer
     loss: float
     views: str
@@ -132,22 +134,37 @@ def count_errors(scores: Tensor, labels: Tensor, views: str, *, precision: str =
         hit = (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
         top5 = 100 * (1 - hit.sum().item() / n)
     confusion = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+    of, right = confusion.sum(dim=1), confusion.diagonal()
+    balanced = 1 - (right[of > 0] / of[of > 0]).double().mean().item()
     return Evaluation(
+        balanced=100 * balanced, majority=100 * (1 - of.max().item() / n),
         n=n, error=100 * wrong / n, error_low=100 * around.low, error_high=100 * around.high, top5=top5,
         loss=F.nll_loss(scores, labels).item(), views=views, precision=precision,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )  # fmt: skip
 
 
-def fits(spec: Any, images: Any, trained: list[str] | None) -> None:
-    """Raise UsageError for images that the net cannot take; warn if their classes differ from those it learned."""
+def fitted(spec: Any, images: ImageData, trained: list[str] | None) -> ImageData:
+    """The images with the classes that the net learned, matched by name where all names are known.
+
+    `trained`: the names of the net's classes, None if they are unknown. Where no name is known, or each shared name
+    has the same number, classes are matched by order, with a warning. Raises UsageError for images that the net cannot
+    take, and where a shared name would count as another class.
+    """
     channels, classes = images.shape[0], list(images.classes)
     if channels != spec.channels:
         raise UsageError(f"{spec.name} was trained on images with {spec.channels} channels, but {images.name} "
                          f"has {channels}")  # fmt: skip
+    if trained and classes != trained and set(classes) <= set(trained) and len(trained) == spec.classes:
+        return images.relabeled(tuple(trained))
     if len(classes) != spec.classes:
         raise UsageError(f"{spec.name} has {spec.classes} classes, but {images.name} has {len(classes)}")
     unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
+    if moved := [b for _, b in unlike if b in (trained or ())]:
+        lacking = next(name for name in classes if name not in (trained or ()))
+        raise UsageError(f"the classes of {images.name} are not those of {spec.name}: {lacking!r} is none of them, so "
+                         f"{moved[0]!r} cannot be matched by order; rename or remove {lacking!r}")  # fmt: skip
     if unlike:
         warnings.warn(f"class names differ, so classes are matched by order: {unlike[0][1]!r} in "
                       f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip
+    return images

@@ -81,7 +81,8 @@ class ImageTask:
                 raise
             self.parts["train"] = readable(images)
             return self.evaluate(net, part, choice)
-        return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n}
+        return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n, "balanced": found.balanced,
+                "majority": found.majority}  # fmt: skip
 
     def average_norms(self, net: nn.Module) -> None:
         average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)

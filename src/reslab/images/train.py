@@ -151,7 +151,8 @@ class OnImages:
             "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
             "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
             "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
-            "test_n": test.get("n"), "validation_error": held["error"] if held else None,
+            "test_n": test.get("n"), "test_balanced": test.get("balanced"), "test_majority": test.get("majority"),
+            "validation_error": held["error"] if held else None,
             "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
             "skipped": [*self.data.skipped, *training.skipped], **account(),
         }  # fmt: skip
@@ -174,3 +175,9 @@ def load_stored(run: Run) -> ImageData:
     white = about.get("gray") or options.get("white")  # as decided when the run was made
     return load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
                      white=white, max_pixels=options.get("max_pixels"), level=options.get("level"))  # fmt: skip
+
+
+def like_run(run: Run, word: str) -> dict[str, Any]:
+    """The options with which other data are read as those of the run were: black and white of deep gray."""
+    gray = run.read_json("data.json").get("gray")
+    return {"white": gray} if gray and word not in WORDS else {}

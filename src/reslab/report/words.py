@@ -122,3 +122,17 @@ def statistic(facts: Any) -> str:
 def number(value: Any) -> str:
     """Three significant digits for a float, words for the rest."""
     return f"{value:.3g}" if isinstance(value, float) else plain(value)
+
+
+def unequal(balanced: Any, majority: Any, classes: Any) -> str:
+    """A sentence where the classes of the test images are so unequal that the error misleads; else an empty string.
+
+    `majority`: the error in percent of always predicting the most frequent of `classes` classes; with equal classes it
+    is 1 - 1 / classes. Below half of that, the error says little.
+    """
+    if not is_number(balanced) or not is_number(majority) or not isinstance(classes, int) or classes < 2:
+        return ""
+    if majority > 50 * (1 - 1 / classes):
+        return ""
+    return (f"The classes are unequal: always predicting the most frequent one gives {majority:.2f} % error. "
+            f"The balanced error, the mean of the classes' errors, is {balanced:.2f} %.")  # fmt: skip

@@ -181,6 +181,8 @@ class Event(TypedDict, total=False):
     loss: Number
     error: Number
     top5: Number
+    balanced: Number
+    majority: Number
     exact: Number
     f1: Number
     lr: Number

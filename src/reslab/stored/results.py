@@ -119,6 +119,8 @@ class Result(TypedDict, total=False):
     test_top5: Number
     test_loss: Number
     test_n: Count | None
+    test_balanced: Number
+    test_majority: Number
     validation_error: Number
     exact: Number
     f1: Number
@@ -153,6 +155,8 @@ class Evaluation(TypedDict, total=False):
     error: Number
     error_low: Number
     error_high: Number
+    balanced: Number
+    majority: Number
     top5: Number
     loss: Number
     views: str

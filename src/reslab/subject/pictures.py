@@ -21,13 +21,13 @@ def image_batches(
     """
     from reslab.images.data import view_batches
     from reslab.images.data.parts import part_of
-    from reslab.images.evaluate import fits
+    from reslab.images.evaluate import fitted
     from reslab.train.order import shuffled
     from reslab.train.workers import decoding_workers
 
     images = images or load_images(loaded.word, loaded.run, flags.data, options)
     if loaded.spec and flags.labels:
-        fits(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
+        images = fitted(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
     normalizer, source = normalization(loaded, flags.normalize, flags.mean_std, images)
     trained_on = loaded.run.read_json("data.json").get("fingerprint") if loaded.run else None
     part, which = part_of(images, flags.part, trained_on=trained_on)
@@ -54,12 +54,13 @@ def resized_to(word: str | None, options: dict[str, Any]) -> int | None:
 def load_images(model: str, run: Run | None, word: str | None, options: dict[str, Any]) -> Any:
     """The data set that --data names, or that of the run."""
     from reslab.images.data import load
-    from reslab.images.train import stored_data
+    from reslab.images.train import like_run, stored_data
 
     if word is not None:
         if Path(word).suffix.lower() in TEXTS:
             raise UsageError(f"{model} takes images, but {word} is a file of texts")
-        return load(word, **{k: v for k, v in options.items() if k != "size" or resized_to(word, options) is None})
+        options = {k: v for k, v in options.items() if k != "size" or resized_to(word, options) is None}
+        return load(word, **{**({} if run is None else like_run(run, word)), **options})
     if run is None:
         raise UsageError(
             f"{model} needs data: give ",

@@ -2,6 +2,8 @@
 
 import pickle
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +163,68 @@ def test_real_cifar(shared: Path) -> None:
     assert data.classes[:4] == ("airplane", "automobile", "bird", "cat")
     mean = data.train.pixels.double().mean((0, 2, 3)) / 255
     assert mean.tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=0.004)  # of CIFAR-10's test images
+
+
+def repeated(file: Path, cell: bytes, rows: int, *, label: str = "a") -> Path:
+    """A file in which every row holds the same cell and label, stored once."""
+    schema = pa.schema([("image", pa.binary()), ("label", pa.string())])
+    with pq.ParquetWriter(file, schema, compression="zstd", dictionary_pagesize_limit=2**30) as writer:
+        many = pa.array(np.zeros(rows, dtype=np.int8))
+        held = pa.DictionaryArray.from_arrays(many, pa.array([cell])), pa.DictionaryArray.from_arrays(many, [label])
+        writer.write_table(pa.table(dict(zip(schema.names, held, strict=True))).cast(schema))
+    return file
+
+
+def test_a_small_file_of_millions_of_rows_is_refused_at_once(tmp_path: Path) -> None:
+    file = repeated(tmp_path / "d.parquet", b"x", 3_000_000)
+    assert file.stat().st_size < 40_000
+    began = time.perf_counter()
+    with pytest.raises(UsageError, match=r"claims 3,000,000 images in .* bytes, which cannot hold as many different"):
+        load(str(file))
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize(("cell", "label"), [(8 * 10**6, 1), (1, 8 * 10**6)], ids=["image", "label"])
+def test_a_small_file_of_large_repeated_cells_is_refused_at_once(cell: int, label: int, tmp_path: Path) -> None:
+    """Ten times 8 MB in a few kilobytes."""
+    file = repeated(tmp_path / "d.parquet", bytes(cell), 10, label="a" * label)
+    assert file.stat().st_size < 40_000
+    began = time.perf_counter()
+    with pytest.raises(ReslabError, match=r"unpacks to more than 2,000 times its size"):
+        load(str(file))
+    assert time.perf_counter() - began < 3
+
+
+def test_a_clone_of_a_hub_data_set(tmp_path: Path) -> None:
+    """Its files are in data/; a name in capitals is read, too."""
+    write(tmp_path / "pets/data/train-00000-of-00001.PARQUET", [0, 1, 0], names=["a", "b"])
+    write(tmp_path / "pets/data/validation-00000-of-00001.parquet", [1], names=["a", "b"])
+    write(tmp_path / "pets/data/extra.parquet", [1], names=["a", "b"])
+    (tmp_path / "pets/README.md").write_text("---\n")
+    (tmp_path / "pets/.git").mkdir()
+    data = load(str(tmp_path / "pets"))
+    assert (data.name, data.train.labels.tolist(), len(data.test)) == ("pets", [0, 1, 0], 1)
+    assert "1 file ignored: not a train or test file" in data.line()
+    write(tmp_path / "pets/more/train.parquet", [1])
+    with pytest.raises(UsageError, match=r"2 folders with parquet files \(data, more\); give one of them"):
+        load(str(tmp_path / "pets"))
+    assert load(str(write(tmp_path / "D.Parquet", [0, 1] * 5))).classes == ("0", "1")
+
+
+def test_a_parquet_file_in_a_class_folder_is_not_the_data_set(fill: Callable[..., Path], tmp_path: Path) -> None:
+    for name in "ab":
+        fill(f"d/{name}", 5)
+    write(tmp_path / "d/a/train.parquet", [0, 1])
+    assert load(str(tmp_path / "d")).line().endswith("1 file ignored: .parquet")
+
+
+def test_an_image_outside_its_parquet_file_that_vanished(tmp_path: Path) -> None:
+    """Encoded or in memory, it is skipped and named."""
+    (tmp_path / "0.png").write_bytes(png(7))
+    cells = [{"bytes": None, "path": f"{k}.png"} for k in (0, 1)] + [{"bytes": png(9), "path": None}] * 2
+    table = pa.table({"image": pa.array(cells), "label": [0, 0, 1, 1]})
+    for part in ("train", "test"):
+        pq.write_table(table if part == "train" else table.slice(2), tmp_path / f"{part}.parquet")
+    data = load(str(tmp_path))
+    assert (reds(data.train), data.skipped) == ([7, 9, 9], ("train.parquet row 1: there is no such file",))
+    assert len(load(str(tmp_path), memory=0, root=tmp_path / "cache").train) == 4

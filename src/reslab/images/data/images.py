@@ -110,6 +110,12 @@ class ImageData:
         """Whether these are gray images of the ten digits (any form of MNIST), which must not be mirrored."""
         return self.shape[0] == 1 and self.classes == tuple("0123456789")
 
+    def relabeled(self, classes: tuple[str, ...]) -> "ImageData":
+        """The same images with their labels counted among `classes`, which hold all names of theirs."""
+        number = torch.tensor([classes.index(name) for name in self.classes], dtype=torch.int64)
+        train, test = (replace(part, labels=number[part.labels]) for part in (self.train, self.test))
+        return replace(self, train=train, test=test, classes=classes)
+
     def describe(self) -> dict[str, Any]:
         """The facts that a run stores in data.json: JSON-ready, no pixels."""
         return {

@@ -31,13 +31,19 @@ def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.
             raise ValueError("it is empty")
     elif not source:
         raise ValueError("it is empty")
-    with _allowed(limit), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source,
-                                     formats=FORMATS) as image:  # fmt: skip
-        # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
+    with _allowed(limit):
         most = Image.MAX_IMAGE_PIXELS
-        if most is not None and image.width * image.height > most:
-            raise Image.DecompressionBombError(too_large(most))
-        yield image
+        try:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
+                if most is not None and image.width * image.height > most:
+                    raise Image.DecompressionBombError
+                yield image
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            most = most or 0
+            raise ValueError(
+                f"it has more than {most:,} pixels (max_pixels): refused as a decompression bomb"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -53,15 +59,8 @@ def _allowed(limit: int | None) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def too_large(most: int | None) -> str:
-    return f"it has more than {most:,} pixels: refused as a decompression bomb"
-
-
 def reason(error: Exception) -> str:
     """Why an image cannot be read, for a sentence that names it."""
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        text = str(error)
-        return text if text.startswith("it has more than") else too_large(Image.MAX_IMAGE_PIXELS)
     if isinstance(error, UnidentifiedImageError):
         return f"it is not an image that Pillow can read as {SHOWN}"
     if isinstance(error, FileNotFoundError):

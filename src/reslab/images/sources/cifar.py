@@ -15,6 +15,7 @@ import torch
 from reslab.errors import UsageError, arg
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.fetch import download, md5
+from reslab.images.sources.scan import is_regular
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
 PIXELS = 3 * 32 * 32  # bytes per image: red, green and blue planes
@@ -84,10 +85,9 @@ def _find(spec: Cifar, root: Path) -> tuple[Reader, bool, str] | None:
 
 def _in_folder(folder: Path) -> Reader:
     def read(name: str) -> bytes:
-        try:
-            return (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            raise UsageError(f"{folder} has no {name}; remove the folder and pass ", arg("download", True)) from error
+        if not is_regular(folder / name):
+            raise UsageError(f"{folder} has no {name}; remove the folder and pass ", arg("download", True))
+        return (folder / name).read_bytes()
 
     return read
 

@@ -1,6 +1,7 @@
 """MNIST and Fashion-MNIST from the original idx files (LeCun et al. 1998; Xiao et al. 2017)."""
 
 import gzip
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from reslab.errors import UsageError, arg
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.fetch import download
 
+RATIO = 1100  # bytes that one byte of a .gz can hold: 1,032 of them (deflate's limit)
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -86,24 +88,36 @@ def _present(folder: Path, name: str) -> Path:
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """The uint8 array of an idx file, plain or .gz: two zeros, 8 (for bytes), number of dimensions, sizes, values."""
+    """The uint8 array of an idx file, plain or .gz: two zeros, 8 (for bytes), number of dimensions, sizes, values.
+
+    No more than the header announces is read or unpacked. Raises UsageError for any other file.
+    """
     try:
-        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as content:
+            start = content.read(4)
+            if len(start) < 4 or start[:3] != b"\0\0\x08":
+                raise UsageError(f"{file} is not an idx file of bytes; remove it and pass ", arg("download", True))
+            sizes = content.read(4 * start[3])
+            if len(sizes) < 4 * start[3]:
+                raise UsageError(f"{file} is not an idx file of bytes; remove it and pass ", arg("download", True))
+            shape = struct.unpack(f">{start[3]}I", sizes)
+            expected = math.prod(shape)
+            if expected > RATIO * file.stat().st_size:
+                raise UsageError(f"{file} has {file.stat().st_size:,} bytes, which cannot hold the {expected:,} values "
+                                 "that its header announces; remove it and pass ", arg("download", True))  # fmt: skip
+            data = content.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(
             f"{file} is truncated or damaged ({error}); remove it and pass ", arg("download", True)
         ) from error
-    if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
-        raise UsageError(f"{file} is not an idx file of bytes; remove it and pass ", arg("download", True))
-    shape = struct.unpack_from(f">{data[3]}I", data, 4)
-    start, expected = 4 + 4 * data[3], int(np.prod(shape, dtype=np.int64))
-    if len(data) - start != expected:
+    if len(data) != expected:
+        held = f"{len(data):,}" if len(data) < expected else "more"
         raise UsageError(
-            f"{file} holds {len(data) - start:,} values, but its header announces {expected:,}: "
+            f"{file} holds {held} values, but its header announces {expected:,}: "
             "it is truncated or damaged; remove it and pass ",
             arg("download", True),
         )
-    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape).copy()
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape).copy()
 
 
 MNIST = Mnist(

@@ -19,6 +19,7 @@ def page(folder: Path) -> Facts:
         "result": _result(run),
         "choice": {key: value for key, value in chosen(run).items() if value not in (None, {})},
         "figures": {f["id"]: f for f in figures if f},
+        "unequal": _unequal(run),
         "worst": classes.worst(run),
         "mistakes": classes.mistakes(run),
         "skipped": _skipped(run),
@@ -70,6 +71,15 @@ def _result(run: Run) -> Facts:
         }
     last = run.points("eval", "error", part="test")[-1:]
     return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
+
+
+def _unequal(run: Run) -> str:
+    """The balanced error in a sentence, where the classes are very unequal."""
+    many = len(run.data.get("classes") or ())
+    seen, ended = run.evaluation, run.train
+    return words.unequal(seen.get("balanced"), seen.get("majority"), many) or words.unequal(
+        ended.get("test_balanced"), ended.get("test_majority"), many
+    )
 
 
 def measured_in(found: Facts) -> str:
