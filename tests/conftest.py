@@ -135,7 +135,7 @@ def same_end(story: Callable[[Run], Any]) -> Callable[[Run, Run], None]:
     def check(one: Run, other: Run) -> None:
         assert one.path("weights.safetensors").read_bytes() == other.path("weights.safetensors").read_bytes()
         assert story(one) == story(other)
-        results = [json.loads(run.path("results/train.json").read_text()) for run in (one, other)]
+        results = [run.read_json("results/train.json") for run in (one, other)]
         for result in results:
             for key in (*SPEEDS, "command"):
                 result.pop(key, None)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg
-from reslab.stored.files import RESTORE, MissingFile, named, present
-from reslab.stored.read import held, read_events, read_json
+from reslab.stored.digest import keep_as, sealed
+from reslab.stored.files import MissingFile, named, present
+from reslab.stored.read import read_events, read_json
 from reslab.version import __version__
 
 try:
@@ -62,18 +63,15 @@ class Run:
 
         path = self.path(name)
         try:
-            data: dict[str, Any] = read_json(path, dict[str, Any] if needs else kind_of(name))
+            data: dict[str, Any] = read_json(path, kind_of(name), needs=needs)
         except MissingFile as error:
             if self.has("spec.json"):
                 raise missing(path) from error
             raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
-        if lacking := [key for key in needs if key not in data]:
-            raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
-        held(kind_of(name), data, path)
         return data
 
     def write_json(self, name: str, data: Any) -> Path:
-        text = json.dumps(finite(data), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(sealed(finite(data)), indent=1, ensure_ascii=False) + "\n"
         whole = text.encode(errors="backslashreplace")  # a path may hold bytes that are not text
         return write_aside(self.path(name), lambda file: file.write(whole))
 
@@ -83,7 +81,7 @@ class Run:
     def log(self, **event: Any) -> None:
         """Append one line to metrics.jsonl. A line truncated by a crash has no newline and is not read."""
         with explained(self.path("metrics.jsonl")), self.path("metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(event)) + "\n")
+            file.write(json.dumps(sealed(finite(event))) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every complete line of metrics.jsonl, in order; damaged lines are skipped with a warning."""
@@ -95,7 +93,7 @@ class Run:
     def forget_after(self, iteration: int) -> None:
         """Remove the entries of metrics.jsonl after `iteration`; those iterations will run again."""
         kept = [event for event in self.metrics() if event.get("iteration", 0) <= iteration]
-        self.write_text("metrics.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
+        self.write_text("metrics.jsonl", "".join(json.dumps(sealed(event)) + "\n" for event in kept))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -134,8 +132,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=release_in_child)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
-    """Write `path` atomically: to a temporary file, synced, renamed. Raises ReslabError and keeps the old file."""
+def write_aside(path: Path, write: Callable[[BinaryIO], Any], *, keep: Path | None = None) -> Path:
+    """Write `path` atomically: to a temporary file, synced, renamed. Raises ReslabError and keeps the old file.
+
+    `keep`: the replaced file's name from then on; without it, that file goes.
+    """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -145,6 +146,8 @@ def write_aside(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(aside, 0o666 & ~UMASK)
+            if keep:
+                keep_as(keep, path)
             os.replace(aside, path)
         except BaseException:
             with contextlib.suppress(OSError):

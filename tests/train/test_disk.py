@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,6 +87,10 @@ class Narrow:
             raise OSError(errno.ENOSPC, "No space left on device")
         return self.file.write(data)
 
+    def writelines(self, lines: Iterable[Any]) -> None:
+        for line in lines:
+            self.write(line)
+
 
 @pytest.mark.parametrize("room", [0, 10_000, 79_000])
 def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(
@@ -97,7 +101,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(
     before = run.path("last.pt").read_bytes()
     plain = checkpoint.write_aside
     monkeypatch.setattr(checkpoint, "write_aside",
-                        lambda path, write: plain(path, lambda file: write(Narrow(file, room))))  # fmt: skip
+                        lambda path, write, keep: plain(path, lambda f: write(Narrow(f, room)), keep=keep))  # fmt: skip
     with pytest.raises(ReslabError, match=r"cannot write .*last\.pt: the disk is full"):
         write_last(run, {"net": torch.ones(20_000), "iteration": 2})
     assert run.path("last.pt").read_bytes() == before

@@ -23,7 +23,7 @@ from reslab.run import Run
 from reslab.train.checkpoint import read_last
 from reslab.train.loop import Training, fit
 from reslab.train.recipe import change, read
-from reslab.train.signals import Interrupted
+from reslab.train.signals import Interrupted, Stop
 
 LENGTH = 12  # iterations, of 5 an epoch
 
@@ -83,7 +83,7 @@ def test_stopped_anywhere(
         same_end(whole, broken)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_either_signal_saves_and_gives_its_code(
     number: signal.Signals, begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any
 ) -> None:
@@ -99,6 +99,25 @@ def test_either_signal_saves_and_gives_its_code(
     assert caught.value.exit_code == 128 + number
     assert torch.load(run.path("last.pt"), weights_only=True)["iteration"] == 6
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_warnings_are_left_to_whoever_handles_them() -> None:
+    """nohup ignores SIGHUP; a program around may handle SIGUSR1. A second SIGHUP, as terminals send, does not kill."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGUSR1, lambda n, _: heard.append(n))
+    try:
+        with Stop() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGUSR1)
+            assert (stop.asked, heard) == (0, [signal.SIGUSR1])
+    finally:
+        for number, handler in zip((signal.SIGHUP, signal.SIGUSR1), before, strict=True):
+            signal.signal(number, handler)
+    with Stop() as stop:
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+            signal.raise_signal(number)
+        assert stop.asked == signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) == before[0]
 
 
 def test_asked_to_stop_at_the_last_step_it_finishes(

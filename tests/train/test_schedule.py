@@ -109,3 +109,42 @@ def test_state_comes_back_through_json() -> None:
     assert (other.left_at, other.plateaus, other.waited, other.lr(8)) == (7, 1, 1, pytest.approx(0.01))
     assert [s.saw_epoch(55.0) for s in (one, other)] == [None, None]
     assert [s.saw_epoch(56.0) for s in (one, other)] == ["plateau", "plateau"]
+
+
+def test_a_tenth_of_an_epoch_is_one_iteration_of_ten() -> None:
+    """S4: floors of floats left out iterations 3, 6, 12, 14, 19, 23 and 28, for 3 * 0.1 is above 0.3."""
+    recipe = Recipe(epochs=3, batch=10, evaluate_every=0.1)
+    assert [t for t in range(1, 31) if recipe.evaluates(t - 1, t, 100)] == list(range(1, 31))
+
+
+@pytest.mark.parametrize(
+    ("every", "batch", "images", "due"),
+    [
+        (0.2, 10, 100, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]),
+        (0.3, 10, 100, [3, 6, 9, 12, 15, 18]),
+        (0.7, 1, 10, [7, 14]),
+        (1.0, 32, 80, [3, 5, 8, 10, 13, 15, 18, 20]),  # 2.5 iterations an epoch
+        (0.01, 10, 100, list(range(1, 21))),  # more often than there are iterations
+        (1e6, 10, 100, []),
+    ],
+)
+def test_evaluations_are_due_when_their_epochs_are_complete(
+    every: float, batch: int, images: int, due: list[int]
+) -> None:
+    recipe = Recipe(epochs=3, batch=batch, evaluate_every=every)
+    assert [t for t in range(1, 21) if recipe.evaluates(t - 1, t, images)] == due
+
+
+def test_shares_are_the_decimals_that_were_written() -> None:
+    """0.145 * 100 is 14.499999999999998 and 0.575 * 100 is 57.49999999999999 as floats: half an iteration less."""
+    assert Recipe(iterations=100).at(0.575, 10) == 58  # 57.5, to the even number
+    assert Recipe(epochs=0.575, batch=1).length(100) == 58
+    assert Recipe(epochs=0.145, batch=1).length(100) == 14  # 14.5, to the even number
+
+
+def test_a_share_is_at_least_one_iteration() -> None:
+    """A drop at iteration 0 would divide the rate of the whole run; a warm-up of 0 is none, or a third in one-cycle."""
+    schedule = Schedule(Recipe(iterations=100, drops=(0.004,)), examples=IMAGES)
+    assert rates(schedule, 0, 1) == pytest.approx([0.1, 0.01])
+    cycle = Schedule(Recipe(iterations=100, schedule="one-cycle", warmup=0.004, lr=0.5), examples=IMAGES)
+    assert cycle.lr(0) == 0.5

@@ -13,7 +13,7 @@ from reslab.nets.hub import hub_name, on_hub
 from reslab.nets.own import returned, run_function
 from reslab.run import Run, missing, slug
 from reslab.stored.files import MissingFile
-from reslab.stored.read import held, read_toml
+from reslab.stored.read import held, read_recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -182,7 +182,7 @@ def seed_cpu(seed: int) -> None:
 def seed_of(run: Run) -> int:
     """The seed of a run's recipe."""
     try:
-        values = read_toml(run.path("recipe.toml"))
+        values = read_recipe(run.path("recipe.toml"))
     except MissingFile as error:
         raise missing(run.path("recipe.toml")) from error
     from reslab.stored.folders import Seeded

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from reslab.errors import ReslabError, UsageError
 from reslab.progress import Progress, Rows, quiet
@@ -20,9 +20,11 @@ from reslab.qa.folder import PARTS, Reading, prepare
 from reslab.qa.net.net import QASpec, build_qa
 from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
-from reslab.run import Run, environment
+from reslab.run import Run, environment, write_aside
 from reslab.statistics import mean, std
+from reslab.stored.digest import sealed_tensors
 from reslab.stored.tensors import read_metadata, read_tensors
+from reslab.train.checkpoint import LAST
 from reslab.train.folder import configure, finished, pick_device
 from reslab.train.recipe import IMAGES, Recipe, change
 from reslab.train.tune import Choice, make_step, native_bf16
@@ -81,7 +83,7 @@ def compare(
                     out.write_json(STEPS, steps)
             progress = rows(run.folder.name)
             train(run.folder, data=trial.data, parts=parts, features=features, device=device, progress=progress)
-            run.path("last.pt").unlink(missing_ok=True)  # it holds another copy of the encoder
+            run.path(LAST).unlink(missing_ok=True)  # it holds another copy of the encoder
         env = environment(str(place), torch.get_num_threads())
         out.write_json(DONE, table(trial, heads, runs, steps, command=command, env=env))
     return out.read_json(DONE)
@@ -116,9 +118,7 @@ def shared_features(
     net = build_qa(replace(trial.spec, head="linear", layers=None))
     found = frozen_features(net, parts, trial.recipe, place, progress=progress)
     if found is not None:
-        aside = path.with_suffix(".part")
-        save_file({part: one.values for part, one in found.items()}, aside, metadata=about)
-        aside.replace(path)
+        write_aside(path, sealed_tensors(save({part: one.values for part, one in found.items()}, metadata=about)))
     return found
 
 

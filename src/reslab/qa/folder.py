@@ -22,6 +22,7 @@ from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
 from reslab.qa.rules import RULES, WITH_EMPTY, rule_for, rule_of
+from reslab.qa.settings import TOKENIZER, check_seal, seal
 from reslab.run import Run, absolute
 from reslab.train.life import Pair, prepare_run, refuse_changed
 from reslab.train.order import shuffled
@@ -105,9 +106,13 @@ def prepare(
         return {"net": (to_dict(read_qa_spec(run)), to_dict(spec)),
                 "reading": (asdict(read_reading(run)), asdict(reading))}  # fmt: skip
 
+    def fill() -> None:
+        tokenizer.save_pretrained(run.path(TOKENIZER))
+        seal(run, TOKENIZER)
+
     return prepare_run(
         run, spec=to_dict(spec), recipe=recipe, about=about, stored=stored, made=MADE, without=IMAGES, command=command,
-        fill=lambda: tokenizer.save_pretrained(run.path("tokenizer")),
+        fill=fill,
     )  # fmt: skip
 
 
@@ -155,7 +160,8 @@ def stored_word(run: Run) -> str:
 
 def cut(questions: Sequence[Question], run: Run, spec: QASpec, *, report: Report | None = None) -> Windows:
     """The questions as windows of the net's length."""
-    return windows(questions, load_tokenizer(run.path("tokenizer")), length=spec.length,
+    check_seal(run, TOKENIZER)
+    return windows(questions, load_tokenizer(run.path(TOKENIZER)), length=spec.length,
                    stride=read_reading(run).stride, report=report)  # fmt: skip
 
 

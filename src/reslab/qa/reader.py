@@ -23,7 +23,17 @@ from reslab.qa.judge import Judged, judge
 from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.predict import predict
 from reslab.qa.rules import RULES
-from reslab.qa.settings import LONGEST, SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, read_tokenizer
+from reslab.qa.settings import (
+    LONGEST,
+    SETTINGS,
+    SHAPE,
+    TOKENIZER,
+    WEIGHTS,
+    Settings,
+    check_seal,
+    read_settings,
+    read_tokenizer,
+)
 from reslab.run import Run, explained, missing, write_aside
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice, native_bf16
@@ -181,6 +191,7 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
         raise UsageError(f"precision must be auto, fp32 or bf16, got {precision!r}")
     fast = native_bf16(place) if precision == "auto" else precision == "bf16"
     state = read_state(where.path(WEIGHTS))
+    check_seal(where, SHAPE)
     with torch.random.fork_rng(devices=[]):  # must not advance the global random state
         net, _ = filled(lambda: build_qa(spec, shape=where.path(SHAPE)), state, where.path(WEIGHTS))
     refuse_nan(net, str(where.folder))

@@ -10,9 +10,12 @@ from reslab.nets.specs import make
 from reslab.qa.answers import MAX_TOKENS
 from reslab.qa.rules import EMPTY, RULES
 from reslab.run import Run, missing
+from reslab.stored.digest import digest
+from reslab.stored.files import read_bytes
 
 LONGEST = 100_000  # tokens in an answer: more than any window has
 WEIGHTS, TOKENIZER, SHAPE, SETTINGS = "weights.safetensors", "tokenizer", "encoder", "qa.json"
+DIGESTS = "digests.json"  # in the folders TOKENIZER and SHAPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,30 @@ def read_settings(run: Run, *, most: int) -> Settings:
     return settings
 
 
+def seal(run: Run, part: str) -> None:
+    """Write the digests of the files in a folder of the run that another library wrote."""
+    files = sorted(path for path in run.path(part).iterdir() if path.is_file() and path.name != DIGESTS)
+    run.write_json(f"{part}/{DIGESTS}", {path.name: digest(path.read_bytes()) for path in files})
+
+
+def check_seal(run: Run, part: str) -> None:
+    """Raise ReslabError if a file of the folder does not match its digest; folders of older runs have none."""
+    marks = run.read_json(f"{part}/{DIGESTS}") if run.has(f"{part}/{DIGESTS}") else {}
+    for name, mark in marks.items():
+        path = run.path(part) / name
+        if not path.is_file():
+            raise missing(path)
+        if digest(read_bytes(path)) != mark:
+            raise ReslabError(f"{path} is damaged: its content does not match its digest; restore a copy of it")
+
+
 def read_tokenizer(run: Run) -> Any:
     """The tokenizer of a run folder, without transformers, whose import takes seconds."""
     path = run.path(TOKENIZER) / "tokenizer.json"
     tokenizers = need("tokenizers", extra="text", why="reading texts")
     if not path.is_file():
         raise missing(path)
+    check_seal(run, TOKENIZER)
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

@@ -18,7 +18,7 @@ from reslab.qa.judge import judge
 from reslab.qa.net.net import QANet, QASpec, build_qa, parameters, read_qa_spec, to_dict
 from reslab.qa.net.pretrained import Pretrained
 from reslab.qa.scores import write_predictions
-from reslab.qa.settings import SETTINGS, Settings
+from reslab.qa.settings import SETTINGS, SHAPE, Settings, check_seal, seal
 from reslab.qa.task import QATask
 from reslab.run import Run
 from reslab.train.checkpoint import write_weights
@@ -118,11 +118,14 @@ class OnQuestions:
 
 def build_net(run: Run, spec: QASpec) -> QANet:
     """The net with the encoder's pretrained weights; when resuming, with random ones, which the checkpoint replaces."""
-    shape = run.path("encoder")
+    shape = run.path(SHAPE)
     again = run.has("last.pt") and (shape / "config.json").is_file()
+    if again:
+        check_seal(run, SHAPE)
     net = build_qa(spec, shape=shape if again else None)
     if isinstance(net.encoder, Pretrained) and not again:
         net.encoder.model.config.save_pretrained(shape)
+        seal(run, SHAPE)
     return net
 
 

@@ -99,7 +99,7 @@ def read_json(path: Path) -> Facts:
 
 def _read_toml(path: Path) -> Facts:
     try:
-        return read.read_toml(path)
+        return read.read_recipe(path)
     except MissingFile:
         return {}
 

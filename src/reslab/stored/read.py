@@ -1,22 +1,48 @@
 """Read a folder's files as typed records; every fault is one sentence that names file, field and value."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError
+from reslab.stored.digest import FIELD, changed, digest_of, without
 from reslab.stored.files import RESTORE, named, parse_json, parse_toml, read_bytes, read_text
 from reslab.stored.typed import Mistyped, typed
 
+COMMENT = f"# {FIELD} "  # the last line of a run folder's recipe.toml starts so
 
-def read_json(path: Path | str, kind: Any = dict[str, Any]) -> Any:
-    """The content of a JSON file as a `kind` (records.py). Raises MissingFile, or ReslabError for a damaged file."""
-    return held(kind, parse_json(read_text(path), named(path)), path)
+
+def read_json(path: Path | str, kind: Any = dict[str, Any], *, needs: Sequence[str] = ()) -> Any:
+    """The content of a JSON file as a `kind` (records.py), an object with all keys in `needs`.
+
+    Raises MissingFile, or ReslabError for a damaged file and for one that does not match its digest.
+    """
+    content = parse_json(read_text(path), named(path))
+    found = without(content) if isinstance(content, dict) else content
+    held(dict[str, Any] if needs else kind, found, path)
+    if lacking := [key for key in needs if key not in found]:
+        raise ReslabError(f"{named(path)} is damaged: it lacks {', '.join(lacking)}; {RESTORE}")
+    found = held(kind, found, path)
+    if changed(content):
+        raise ReslabError(f"{named(path)} was changed after reslab wrote it: its content does not match its digest; "
+                          f"{RESTORE}, or remove the key {FIELD!r} to accept the change")  # fmt: skip
+    return found
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
     """The content of a TOML file. Raises as `read_json` does."""
     return parse_toml(read_bytes(path), named(path))
+
+
+def read_recipe(path: Path | str) -> dict[str, Any]:
+    """The content of a run folder's recipe.toml. Raises as `read_json` does."""
+    content = read_toml(path)
+    last = read_text(path).rstrip().rpartition("\n")[2]
+    if last.startswith(COMMENT) and last.removeprefix(COMMENT) != digest_of(content):
+        raise ReslabError(f"{named(path)} was changed after reslab wrote it: its content does not match its digest; "
+                          f"{RESTORE}, or give the file to a new run: a run keeps its recipe")  # fmt: skip
+    return content
 
 
 def held(kind: Any, value: Any, path: Path | str) -> Any:
@@ -48,7 +74,10 @@ def read_events(path: Path | str) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             if line or number < len(lines):
-                events.append(typed(Event, parse_json(line, f"line {number}", cure="")))
+                event = typed(Event, parse_json(line, f"line {number}", cure=""))
+                if changed(event):
+                    raise ReslabError(f"line {number} is damaged: it does not match its digest")
+                events.append(without(event))
         except ReslabError as error:
             if number < len(lines):
                 why = str(error).removeprefix(f"line {number} is damaged: ").rstrip("; ")

@@ -1,32 +1,40 @@
 """Read safetensors and torch.save files, without unpickling objects; every fault is reported in one sentence."""
 
+import logging
 import os
 import pickle
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.errors import ReslabError
-from reslab.stored.files import named, parse_json, unreadable
+from reslab.stored.digest import KEY, Damaged, check_archive, check_tensors
+from reslab.stored.files import RESTORE, named, parse_json, present, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
 ALONE = "save only the weights: torch.save(model.state_dict(), FILE)"
+REMAKE = "restore a copy of it, or delete it and train again with the same command, which writes it from last.pt"
 NO_CHECKPOINT = "is damaged or not a checkpoint"
 
 
 def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "Tensor"]:
     """The tensors of a .safetensors file by name, on the CPU; only here are such files opened for their tensors.
 
-    Raises MissingFile if there is none, ReslabError if it cannot be read or holds tensors that no net has.
+    Raises MissingFile if there is none, ReslabError if it cannot be read, does not match the digest that reslab stored
+    in it, or holds tensors that no net has.
     """
     from safetensors.torch import load_file
 
-    must_open(path)
+    own = present(Path(path).with_name("spec.json"))  # a file of a run folder
+    again = own and Path(path).name == "weights.safetensors" and present(Path(path).with_name("last.pt"))
+    if not must_match(path, check_tensors, REMAKE if again else RESTORE) and own:
+        logging.getLogger("reslab").info("%s is of an older version of reslab and has no digest: damage of it may not "
+                                         "be noticed", named(path))  # fmt: skip
     try:
         found: dict[str, Tensor] = load_file(path)
     except MemoryError:
@@ -41,7 +49,7 @@ def read_saved(path: Path | str, *, what: str = NO_CHECKPOINT, cure: str = ALONE
     """What torch.save wrote, on the CPU; only tensors and plain data are loaded. Raises as `read_tensors` does."""
     import torch
 
-    must_open(path)
+    must_match(path, check_archive, RESTORE if cure == ALONE else cure)
     try:
         with warnings.catch_warnings():  # of storages and layouts that are refused below
             warnings.simplefilter("ignore")
@@ -66,7 +74,7 @@ def read_metadata(path: Path | str) -> dict[str, str] | None:
     try:
         with safe_open(path, framework="pt") as file:
             found: dict[str, str] = file.metadata() or {}
-            return found
+            return {key: value for key, value in found.items() if key != KEY}
     except Exception:
         return None
 
@@ -81,6 +89,17 @@ def read_inside(path: Path | str, key: str) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise ReslabError(f"{where} is damaged: it is not an object; restore a copy of the file")
     return found
+
+
+def must_match(path: Path | str, check: Callable[[Path | str], bool], cure: str) -> bool:
+    """Whether the file has a digest. Raises as `must_open` does, and ReslabError if its content does not match it."""
+    must_open(path)
+    try:
+        return check(path)
+    except Damaged as error:
+        raise ReslabError(f"{named(path)} is damaged: its content does not match its {error}; {cure}") from error
+    except OSError as error:
+        unreadable(path, error)
 
 
 def must_open(path: Path | str) -> None:

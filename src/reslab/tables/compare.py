@@ -23,6 +23,7 @@ from reslab.tables.net.spec import PRESETS
 from reslab.tables.reading import Reading, as_older, like_stored
 from reslab.tables.train import TableData, load, parts_of, prepare, train, true_values
 from reslab.tables.training import Parts, batch_for
+from reslab.train.checkpoint import LAST
 from reslab.train.folder import finished, pick_device
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change
 
@@ -106,7 +107,7 @@ def one(
         began, now = (time.process_time(), time.process_time) if on_cpu else (time.perf_counter(), time.perf_counter)
         result = train(folder, data=data, device=device, progress=progress)
         run.write_json(clock, {"seconds": now() - began})
-        run.path("last.pt").unlink(missing_ok=True)
+        run.path(LAST).unlink(missing_ok=True)
     else:
         result = train(folder)
     test = {key: value for key, value in result["test"].items() if isinstance(value, float)}

@@ -17,6 +17,7 @@ from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, refuse_nan
 from reslab.progress import Progress, silent
 from reslab.run import MEMBERS, Run, missing, write_aside
+from reslab.stored.digest import sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
 from reslab.tables.data.encoder import Table
@@ -137,7 +138,7 @@ def write_encoder(run: Run, encoder: Encoder, target: Target) -> None:
     """Write how a run folder's table is encoded: JSON, and arrays as safetensors."""
     about, arrays = encoder.to_dict()
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_aside(run.path(ARRAYS), lambda file: file.write(save(whole)))
+    write_aside(run.path(ARRAYS), sealed_tensors(save(whole)))
     run.write_json(ENCODER, about)
     run.write_json(TARGET, target.to_dict())
 

@@ -1,7 +1,12 @@
-"""last.pt, everything needed to resume a training exactly, and weights.safetensors, its result."""
+"""last.pt, everything needed to resume a training exactly, and weights.safetensors, its result.
+
+previous.pt is the last.pt before: it is used if last.pt is damaged, and removed when the training is finished.
+"""
 
 import io
 import json
+import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -10,8 +15,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, ReslabWarning
 from reslab.run import Run, write_aside
+from reslab.stored.digest import sealed_archive, sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.folders import Choice
 from reslab.stored.numbers import Count, Real
@@ -19,7 +25,11 @@ from reslab.stored.tensors import read_saved
 from reslab.stored.typed import Mistyped, short, typed
 
 FORMAT = 1
-CURE = "restore a copy of it, or delete it to train from the start"
+LAST, PREVIOUS = "last.pt", "previous.pt"
+
+
+class OtherVersion(ReslabError):  # noqa: N818 - what it says
+    """The file is whole, and another version of reslab, or something else, wrote it."""
 
 
 class Optimizer(TypedDict, total=False):
@@ -60,34 +70,65 @@ class Checkpoint(TypedDict, total=False):
     choice: Required[Choice]
     generators: Required[dict[str, Any]]
     threads: Count
+    of: dict[str, dict[str, Any]]  # what it belongs to; checkpoints of older versions lack it
 
 
 def write_last(run: Run, state: dict[str, Any]) -> Path:
-    """Save the full state of a training; the previous one is kept until this one is on disk."""
+    """Save the full state of a training with its digest; the one before is kept as previous.pt."""
     buffer = io.BytesIO()  # torch.save to a file would turn a full disk into a RuntimeError about positions
     torch.save({"format": FORMAT, **state}, buffer)
-    return write_aside(run.path("last.pt"), lambda file: file.write(buffer.getbuffer()))
+    with buffer.getbuffer() as whole:
+        return write_aside(run.path(LAST), sealed_archive(whole), keep=run.path(PREVIOUS))
 
 
 def read_last(run: Run) -> dict[str, Any] | None:
-    """The state to resume from, or None before the first checkpoint. Raises ReslabError for a damaged file."""
-    path = run.path("last.pt")
+    """The state to resume from, or None before the first checkpoint. Raises ReslabError for a damaged file.
+
+    If previous.pt is not damaged, it takes the place of a damaged last.pt, with a warning.
+    """
     try:
-        state = read_saved(path, what=f"is damaged (truncated, or not a checkpoint of reslab); {CURE}", cure=CURE)
+        return read_checkpoint(run, LAST)
     except MissingFile:
         return None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ReslabError(f"{path} is not a checkpoint of this version of reslab; delete it to train from the start")
-    try:
-        typed(Checkpoint, state)
+    except OtherVersion:
+        raise
+    except ReslabError as error:
+        if not run.path(LAST).is_file() or not os.access(run.path(LAST), os.R_OK):
+            raise  # it may be as good as it was
+        try:
+            state = read_checkpoint(run, PREVIOUS)
+        except ReslabError:
+            raise error from None
+        why = str(error).removesuffix(cure(run)).rstrip("; ")
+        warnings.warn(ReslabWarning(f"{why}; resuming from {PREVIOUS}, which was saved before it, at iteration "
+                                    f"{state['iteration']:,}"), stacklevel=2)  # fmt: skip
+        os.replace(run.path(PREVIOUS), run.path(LAST))
         return state
+
+
+def read_checkpoint(run: Run, name: str) -> dict[str, Any]:
+    """The state in a checkpoint. Raises MissingFile, or ReslabError for a damaged file."""
+    path = run.path(name)
+    what = f"is damaged (truncated, or not a checkpoint of reslab); {cure(run)}"
+    state = read_saved(path, what=what, cure=cure(run))
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise OtherVersion(f"{path} is not a checkpoint of this version of reslab; delete it to train from the start")
+    try:
+        found: dict[str, Any] = typed(Checkpoint, state)
     except Mistyped as error:
         raise damaged(run, error) from error
+    return found
+
+
+def cure(run: Run) -> str:
+    """What to do about a last.pt that cannot be used."""
+    both = f"it and {PREVIOUS}" if run.has(PREVIOUS) else "it"
+    return f"restore a copy of it, or delete {both} to train from the start"
 
 
 def damaged(run: Run, why: object) -> ReslabError:
     """The error for a last.pt of which some part cannot be used."""
-    return ReslabError(f"{run.path('last.pt')} is damaged: {why}; {CURE}")
+    return ReslabError(f"{run.path(LAST)} is damaged: {why}; {cure(run)}")
 
 
 def odd_tensor(found: Mapping[str, Any], wanted: Mapping[str, Tensor], where: str) -> str:
@@ -104,7 +145,7 @@ def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:
     """Save a net's weights together with its spec, so that the file describes itself."""
     tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     data = save(tensors, metadata={"reslab": json.dumps(spec)})
-    return write_aside(run.path("weights.safetensors"), lambda file: file.write(data))
+    return write_aside(run.path("weights.safetensors"), sealed_tensors(data))
 
 
 def generators(device: torch.device) -> dict[str, Any]:

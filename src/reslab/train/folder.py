@@ -7,6 +7,7 @@ import torch
 
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, missing
+from reslab.stored import read as stored
 from reslab.stored.files import read_text
 from reslab.train.recipe import Recipe, read
 from reslab.train.workers import usable_cores
@@ -39,6 +40,7 @@ def read_recipe(run: Run) -> Recipe:
     path = run.path("recipe.toml")
     if not run.has("recipe.toml"):
         raise missing(path)
+    stored.read_recipe(path)  # its digest
     try:
         return read(path)
     except UsageError as error:

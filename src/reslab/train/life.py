@@ -13,6 +13,10 @@ from torch import nn
 from reslab.errors import ReslabError, UsageError, arg, one_line
 from reslab.progress import Progress, silent
 from reslab.run import Run
+from reslab.stored.digest import digest_of
+from reslab.stored.files import parse_toml
+from reslab.stored.read import COMMENT
+from reslab.train.checkpoint import PREVIOUS
 from reslab.train.folder import (
     DONE,
     check_resources,
@@ -89,7 +93,9 @@ def prepare_run(
     new = [name for name in made if not run.path(name).exists()]
     try:
         run.make()
-        run.write_text("recipe.toml", f"# {one_line(command) or 'made in Python'}\n{write(recipe, without=without)}")
+        whole = write(recipe, without=without)
+        mark = COMMENT + digest_of(parse_toml(whole.encode(), "recipe.toml"))
+        run.write_text("recipe.toml", f"# {one_line(command) or 'made in Python'}\n{whole}{mark}\n")
         run.write_json("data.json", about)
         fill()
         run.write_json("spec.json", spec)  # last: with it the folder is a run
@@ -159,6 +165,7 @@ def train_run(
             sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
             raise Interrupted(sentence, signal.SIGINT) from None
         run.write_json(DONE, result)  # last: it means finished
+        run.path(PREVIOUS).unlink(missing_ok=True)
         return result
 
 

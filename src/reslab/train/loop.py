@@ -30,18 +30,19 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
         if not training.over:
             progress(training.iteration, training.total, Phase(plan(training)))
         for batch in () if training.over else task.batches(training.iteration, training.total):
-            before = training.epoch
+            before = training.iteration
             training.iteration = batch.iteration  # one whose images are all broken gives no batch
             training.step(batch)
-            after, last = training.epoch, training.iteration == training.total
+            after, last = training.iteration, training.iteration == training.total
             if training.iteration % check_every == 0 or last:
                 training.check()
             if training.iteration % log_every == 0 or last:
                 note = describe(training.log(), task.unit)
             progress(training.iteration, training.total, note)
-            if int(after) > int(before) or (last and after < 1):
+            epochs = after * recipe.batch // task.examples
+            if epochs > before * recipe.batch // task.examples or (last and not epochs):
                 training.close_epoch()
-            if int(after / recipe.evaluate_every) > int(before / recipe.evaluate_every) or last:
+            if last or recipe.evaluates(before, after, task.examples):
                 progress(training.iteration, training.total, "evaluating")
                 training.evaluate()
                 last = training.over

@@ -5,6 +5,7 @@ import math
 import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -126,11 +127,19 @@ class Recipe:
 
     def length(self, images: int) -> int:
         """Iterations of the whole run on `images` training images."""
-        return self.iterations or max(1, -(-round(self.epochs * images) // self.batch))
+        return self.iterations or max(1, -(-round(exact(self.epochs) * images) // self.batch))
 
     def at(self, point: float, images: int) -> int:
-        """The iteration at `point`: an iteration or, below 1, a share of the run."""
-        return round(point * self.length(images)) if 0 < point < 1 else round(point)
+        """The iteration at `point`: an iteration or, below 1, a share of the run, which is at least one iteration."""
+        return max(1, round(exact(point) * self.length(images))) if 0 < point < 1 else round(point)
+
+    def evaluates(self, before: int, after: int, images: int) -> bool:
+        """Whether an evaluation is due that was not yet due at iteration `before`: one every `evaluate_every` epochs.
+
+        It follows the first iteration that completes these epochs; counted exactly, since 3 * 0.1 is above 0.3.
+        """
+        between = exact(self.evaluate_every) * images / self.batch  # iterations
+        return after // between > before // between
 
 
 def change(recipe: Recipe, **changes: Any) -> Recipe:
@@ -173,6 +182,11 @@ def converted(key: str, value: Any, hint: Any) -> Any:
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
         raise UsageError(f"{key} must be {kind}, got {brief(value)}")
     return hint(value)
+
+
+def exact(value: float) -> Fraction:
+    """The decimal number that a person wrote: 0.1 is a tenth, which no float is."""
+    return Fraction(str(value))
 
 
 def number(value: Any) -> bool:

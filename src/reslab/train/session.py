@@ -11,7 +11,15 @@ from reslab.run import Run, environment, sweep
 from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
 
-ALONE = ("last.pt", "weights.safetensors", "metrics.jsonl", "env.json", "normalize.json", "qa.json")  # only we write
+ALONE = (  # only we write
+    "last.pt",
+    "previous.pt",
+    "weights.safetensors",
+    "metrics.jsonl",
+    "env.json",
+    "normalize.json",
+    "qa.json",
+)
 PREPARED = ("recipe.toml", "data.json")  # made before spec.json, with which a folder is a run
 BEFORE = (
     "spec.json",
@@ -70,6 +78,7 @@ def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[st
         torch.manual_seed(recipe.seed)
         if not run.has("last.pt"):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)
+            run.path("previous.pt").unlink(missing_ok=True)
         yield
 
 

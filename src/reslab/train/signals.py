@@ -1,7 +1,8 @@
-"""SIGTERM and Ctrl-C: finish the step, save and exit; a second Ctrl-C exits at once."""
+"""SIGTERM, Ctrl-C and warnings such as SIGHUP: finish the step, save and exit; a second Ctrl-C exits at once."""
 
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,8 +17,17 @@ class Interrupted(ReslabError):  # noqa: N818 - not an error: the user asked it 
         self.exit_code = 128 + number
 
 
+ASKED = (signal.SIGINT, signal.SIGTERM)
+# A closed terminal, the warnings of Slurm and other schedulers before they kill, and a limit of CPU time.
+WARNED = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU") if hasattr(signal, name)]
+
+
 class Stop:
-    """Inside the `with`, the first SIGINT or SIGTERM only stores its number in `asked`; the second acts as usual."""
+    """Inside the `with`, the first signal only stores its number in `asked`; a second SIGINT or SIGTERM acts as usual.
+
+    A second warning is ignored: a closed terminal may send two. Warnings that are ignored (nohup), or that the program
+    handles, are left as they are.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
@@ -25,18 +35,19 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self.ask)
+            for number in (*ASKED, *WARNED):
+                if number in ASKED or signal.getsignal(number) == signal.SIG_DFL:
+                    self.before[number] = signal.signal(number, self.ask)
         return self
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = number
-        self.restore()
+        self.asked = self.asked or number
+        self.restore(ASKED)
 
-    def restore(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
+    def restore(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if number in self.before:
+                signal.signal(number, self.before.pop(number))
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.restore()
+        self.restore(tuple(self.before))

@@ -12,11 +12,11 @@ from reslab.errors import ReslabError, UsageError, arg
 from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.batch import Batch
+from reslab.train.belonging import state_to_resume
 from reslab.train.checkpoint import (
     damaged,
     generators,
     odd_tensor,
-    read_last,
     set_generators,
     write_last,
 )
@@ -39,7 +39,7 @@ class Training:
         self.task, self.recipe, self.run = task, recipe, run
         self.total = recipe.length(task.examples)
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
-        saved = read_last(run)
+        saved, self.of = state_to_resume(run)
         self.blocks = RandomDepth(net, recipe)
         self.choice = self.stored_choice(saved) if saved else self.choose(net, progress)
         self.net = self.choice.place(net, task.device)
@@ -216,7 +216,7 @@ class Training:
             "ema": self.ema.state_dict() if self.ema else None, "schedule": self.schedule.state(),
             "best": self.best, "waited": self.waited,
             "sums": self.sums, "skipped": list(self.skipped), "choice": self.choice.as_dict(),
-            "generators": generators(self.task.device), "threads": torch.get_num_threads(),
+            "generators": generators(self.task.device), "threads": torch.get_num_threads(), "of": self.of,
         })  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
