@@ -65,10 +65,9 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     share 6. A token is a word or a sign; an unknown one is [UNK].
     """
     tokenizers = pytest.importorskip("tokenizers")
-    from safetensors.torch import save_file
-
     from reslab.qa.net.encoder import EncoderSpec
     from reslab.qa.net.net import QASpec, build_qa, to_dict
+    from reslab.train.checkpoint import write_weights
 
     words = "[CLS] crimson green blue [PAD] [SEP] [UNK] what color is the".split()
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
@@ -91,7 +90,7 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Run(tmp_path_factory.mktemp("colors") / "run")
     run.write_json("spec.json", to_dict(spec))
     run.write_json("qa.json", {"rule": "squad1", "length": 24, "stride": 6, "temperature": 2.0, "threshold": None})
-    save_file(net.state_dict(), run.path("weights.safetensors"))
+    write_weights(run, net, to_dict(spec))
     run.path("tokenizer").mkdir()
     backend.save(str(run.path("tokenizer") / "tokenizer.json"))
     return run.folder

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from reslab.cli import main
 from reslab.report.folder import read_run
+from reslab.stored.digest import sealed_tensors
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ROOT / "tests" / "golden" / "folders"
@@ -36,6 +37,8 @@ def of(tmp_path: Path, colors: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         if kind == "questions":
             Path("run/results").mkdir()
             Path("run/results/train.json").write_text("{}")
+        for path in Path("run").glob("*.safetensors"):
+            rewrite(path, lambda tensors: None)
         asked = {"id": "1", "question": "what color is the", "answers": [{"text": "green", "answer_start": 0}]}
         paragraphs = [{"context": "green blue", "qas": [asked]}]
         Path("asked.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}))
@@ -46,14 +49,16 @@ def of(tmp_path: Path, colors: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 
 def rewrite(path: Path, change: Change) -> str:
-    """Change the tensors of a safetensors file, keeping its metadata; returns the first matrix's name."""
+    """Change the tensors of a safetensors file, with its metadata and a new digest; returns the first matrix's name."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     tensors = load_file(path)
     change(tensors)
-    save_file(tensors, path, metadata=metadata)
+    write = sealed_tensors(save(tensors, metadata=metadata))
+    with path.open("wb") as out:
+        write(out)
     return next(iter(tensors))
 
 

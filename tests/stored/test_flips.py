@@ -229,8 +229,8 @@ def test_files_of_older_runs_are_loaded_with_a_note(caplog: pytest.LogCaptureFix
     with caplog.at_level("INFO", logger="reslab"):
         nets.load(tmp_path / "run")
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / 'run' / 'weights.safetensors'} is of an older version of reslab and has no digest: damage of it "
-        "may not be noticed"
+        f"{tmp_path / 'run' / 'weights.safetensors'} has no digest, as files of older versions of reslab: damage may "
+        "not be noticed"
     ]
 
 

@@ -303,7 +303,7 @@ def test_a_loss_that_is_nan_is_found_at_its_iteration(tmp_path: Path) -> None:
     seen: list[int] = []
     with pytest.raises(ReslabError, match="at iteration 3 "):
         fit(task, toy_net(), recipe=toy_recipe(checkpoint_seconds=0), run=Run(tmp_path), progress=silent)
-    assert json.loads((tmp_path / "nan.json").read_text()) == {"iteration": 3, "lr": 0.1, "rows": [3, 4, 5, 6]}
+    assert Run(tmp_path).read_json("nan.json") == {"iteration": 3, "lr": 0.1, "rows": [3, 4, 5, 6]}
     assert torch.load(tmp_path / "last.pt", weights_only=True)["iteration"] == 3
 
 

@@ -33,8 +33,8 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
     own = present(Path(path).with_name("spec.json"))  # a file of a run folder
     again = own and Path(path).name == "weights.safetensors" and present(Path(path).with_name("last.pt"))
     if not must_match(path, check_tensors, REMAKE if again else RESTORE) and own:
-        logging.getLogger("reslab").info("%s is of an older version of reslab and has no digest: damage of it may not "
-                                         "be noticed", named(path))  # fmt: skip
+        logging.getLogger("reslab").info("%s has no digest, as files of older versions of reslab: damage may not be "
+                                         "noticed", named(path))  # fmt: skip
     try:
         found: dict[str, Tensor] = load_file(path)
     except MemoryError:
