@@ -36,8 +36,7 @@ def softmax(*scores: float, temperature: float = 2.0) -> list[float]:
 def changed(folder: Path, to: Path, **settings: object) -> Path:
     """A copy of a run folder with other settings."""
     shutil.copytree(folder, to)
-    data = json.loads((to / "qa.json").read_text())
-    (to / "qa.json").write_text(json.dumps({**data, **settings}))
+    (to / "qa.json").write_text(json.dumps({**Run(to).read_json("qa.json"), **settings}))
     return to
 
 
@@ -261,7 +260,7 @@ def test_calibration(colors: Path, tmp_path: Path) -> None:
     expected = 2 / math.log(right / (1 - right))
     assert reader.settings.temperature == found.temperature.temperature == pytest.approx(expected, rel=1e-3)
     assert reader.settings.ece == found.after.ece
-    stored = json.loads((tmp_path / "run" / "qa.json").read_text())
+    stored = Run(tmp_path / "run").read_json("qa.json")
     assert Settings(**stored) == reader.settings
     assert reader.ask("What color?", text)[0].probability == pytest.approx(right, abs=1e-3)
 

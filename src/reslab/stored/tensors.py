@@ -32,9 +32,7 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
 
     own = present(Path(path).with_name("spec.json"))  # a file of a run folder
     again = own and Path(path).name == "weights.safetensors" and present(Path(path).with_name("last.pt"))
-    if not must_match(path, check_tensors, REMAKE if again else RESTORE) and own:
-        logging.getLogger("reslab").info("%s has no digest, as files of older versions of reslab: damage may not be "
-                                         "noticed", named(path))  # fmt: skip
+    marked = must_match(path, check_tensors, REMAKE if again else RESTORE)
     try:
         found: dict[str, Tensor] = load_file(path)
     except MemoryError:
@@ -42,6 +40,9 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
     except Exception as error:  # damaged bytes make it raise nearly anything
         raise ReslabError(f"{named(path)} {what}") from error
     refuse_odd(found, path)
+    if own and not marked:
+        logging.getLogger("reslab").info("%s has no digest, as files of older versions of reslab: damage may not be "
+                                         "noticed", named(path))  # fmt: skip
     return found
 
 

@@ -54,8 +54,8 @@ def refuse_unlike(run: Run, of: Mapping[str, Mapping[str, Any]] | None, now: Map
         logging.getLogger("reslab").info("%s is of an older version of reslab: a recipe, net or data that was changed "
                                          "since cannot be noticed", last)  # fmt: skip
         return
-    for name in {**of, **now}:
-        then, here = of.get(name, {}), now.get(name, {})
+    for name, then in of.items():  # an estimator writes spec.json after the last one
+        here = now.get(name, {})
         differ = [f"{key}: {shown(then, key)} there, {shown(here, key)} in {name}"
                   for key in {**then, **here} if then.get(key, KEYLESS) != here.get(key, KEYLESS)]  # fmt: skip
         if differ:

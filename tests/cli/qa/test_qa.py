@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reslab.cli import main
+from reslab.run import Run
 
 pytest.importorskip("transformers")
 
@@ -45,7 +46,7 @@ def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -
     result, stored = told(capsys), json.loads((folder / "results" / "train.json").read_text())
     assert {key: result[key] for key in stored["test"]} == stored["test"]
     assert (result["ece"], result["reliability"]) == (stored["ece"], stored["reliability"])
-    assert result == json.loads((folder / "results" / "qa-eval.json").read_text())
+    assert result == Run(folder).read_json("results/qa-eval.json")
 
     assert main(["eval", str(folder)]) == 2
     wrong = f"reslab: {folder} holds a net for questions, not for images; use `reslab qa eval {folder}`\n"

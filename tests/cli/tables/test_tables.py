@@ -13,6 +13,7 @@ import pytest
 
 from reslab.cli import main
 from reslab.cli.tables.train import number, pairs
+from reslab.run import Run
 
 pytest.importorskip("pyarrow")
 
@@ -209,7 +210,7 @@ def test_several_numbers(here: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained("--members", "2", "--seed", "5", "--out", "both", "--json") == 0
     result = told(capsys)
-    assert json.loads(Path("both/members.json").read_text()) == {"members": ["s0", "s1"]}
+    assert Run("both").read_json("members.json") == {"members": ["s0", "s1"]}
     assert [one["seed"] for one in result["members"]] == [5, 6]
     assert [json.loads(Path(f"both/s{k}/results/train.json").read_text())["seed"] for k in (0, 1)] == [5, 6]
     tables = [read(f"both/{name}predictions.csv") for name in ("", "s0/", "s1/")]
