@@ -16,6 +16,7 @@ from reslab.errors import ReslabError
 from reslab.images.data import load as load_images
 from reslab.images.train import prepare as prepare_images
 from reslab.images.train import train as train_images
+from reslab.nets.checkpoints import read_state
 from reslab.qa import folder as qa_folder
 from reslab.qa import reader
 from reslab.qa.net.net import QASpec
@@ -164,17 +165,17 @@ def test_checkpoints_of_others_match_their_crc(tmp_path: Path) -> None:
     """torch.save stores a CRC-32 for each record, which torch.load does not check; told not to, it stores zeros."""
     weights = {"a": torch.arange(5000.0)}
     torch.save(weights, tmp_path / "net.pt")
-    assert nets.weights.read_state(tmp_path / "net.pt")["a"][17] == 17
+    assert read_state(tmp_path / "net.pt")["a"][17] == 17
     content = (tmp_path / "net.pt").read_bytes()
     flipped(tmp_path / "net.pt", 8 * (content.index(torch.arange(5000.0).numpy().tobytes()) + 4 * 17))
     with pytest.raises(ReslabError, match=r"net\.pt is damaged: its content does not match its checksums"):
-        nets.weights.read_state(tmp_path / "net.pt")
+        read_state(tmp_path / "net.pt")
     torch.serialization.set_crc32_options(False)
     try:
         torch.save(weights, tmp_path / "fast.pt")
     finally:
         torch.serialization.set_crc32_options(True)
-    assert nets.weights.read_state(tmp_path / "fast.pt")["a"][17] == 17
+    assert read_state(tmp_path / "fast.pt")["a"][17] == 17
 
 
 def test_where_links_are_not_possible_the_file_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
