@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from reslab.cli import main
 from reslab.errors import UsageError
@@ -70,3 +71,21 @@ def test_labels_are_refused_for_trees(tmp_path: Path, monkeypatch: pytest.Monkey
     found = compare(tmp_path / "run", str(file), reading, recipe, seeds=1, device="cpu", fit_batch=True)
     assert [row["net"] for row in found["nets"]] == ["mlp"]  # by default they are left out
     assert found["recipe"]["batch"] == 16  # as a table of 60 rows is trained alone
+
+
+def test_without_a_validation_part_all_are_trained_to_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trees, too: then as many as scikit-learn makes by default."""
+    words = ["tables", "compare", str(ROOMS), "--target", "let", "--kinds", "id=skip", "--nets", "trees", "mlp"]
+    assert main([*words, "--seeds", "1", "--epochs", "1", "--validation", "0", "--out", str(tmp_path), "--json"]) == 0
+    trees, mlp = json.loads(capsys.readouterr().out)["nets"]
+    recipe = change(read("tables"), validation=0.0, early_stop=0)
+    data = load(str(ROOMS), READING, recipe)
+    parts = parts_of(data, READING)
+    assert "validation" not in parts.tables
+    columns, categorical = features(parts, seed=0)
+    known = HistGradientBoostingClassifier(early_stopping=False, categorical_features=categorical, random_state=0)
+    known.fit(columns["train"], parts.targets["train"])
+    assert trees["accuracy"] == known.score(columns["test"], parts.targets["test"])
+    assert 0 < mlp["accuracy"] < 1

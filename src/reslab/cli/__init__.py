@@ -12,6 +12,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab.cli import doctor, evaluate, guesses, look, nets, qa, report, say, study, tables, train
+from reslab.cli.dashes import joined
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError, one_line
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     """Run one command, which prints to `out`, and turn every error into one sentence."""
     try:
-        app(expanded(words), exit_on_error=False, print_error=False, result_action="return_value")
+        app(joined(expanded(words)), exit_on_error=False, print_error=False, result_action="return_value")
         out.flush()
         if out.error:  # it did not end the work; report it at the end
             raise out.error

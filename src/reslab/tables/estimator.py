@@ -27,7 +27,7 @@ from reslab.tables.fit_context import (
     train_or_leave,
     untouched,
 )
-from reslab.tables.fit_parts import Fitted, cut
+from reslab.tables.fit_parts import Fitted, cut, format_of
 from reslab.tables.inputs import read_table, read_target, read_weights
 from reslab.tables.model import TableModel, write_member
 from reslab.tables.nested import inner_params, is_inner, set_inner
@@ -54,7 +54,7 @@ class TableEstimator(BaseEstimator):
             raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         report = Report()
         check_words(self)
-        frame = read_table(self, X, None, report)
+        frame = read_table(self, X, None, report, how=format_of(self))
         if len(frame) < 2:
             raise UsageError("X has n_samples=1, which is not enough to train on")
         values, seed = read_target(y, len(frame)), self.seed()
@@ -95,7 +95,8 @@ class TableEstimator(BaseEstimator):
         return self.fitted().save(folder)
 
     def read(self, X: Any, report: Report | None = None) -> Frame:
-        return read_table(self, X, tuple(self.fitted().members[0].encoder.kinds), report)
+        model = self.fitted()
+        return read_table(self, X, tuple(model.members[0].encoder.kinds), report, how=model.format)
 
     def answer(self, how: Callable[..., np.ndarray], X: Any) -> np.ndarray:
         """The model's predictions for X; warns about problems of X."""

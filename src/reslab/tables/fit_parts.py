@@ -8,7 +8,9 @@ import torch
 
 from reslab.errors import Sentence, arg
 from reslab.progress import Progress
+from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.target import Target
 from reslab.tables.fit_context import rule_of
 from reslab.tables.split import tell_copies, tell_joined
@@ -25,6 +27,12 @@ class Fitted:
     heavy: np.ndarray | None = None
 
 
+def format_of(estimator: Any) -> Format:
+    """What an estimator's parameters say about its table."""
+    skip = [name for name, kind in (estimator.kinds or {}).items() if kind == "skip"]
+    return Format(decimal=estimator.decimal, missing=words_of(estimator.missing), skip=skip)
+
+
 def cut(
     estimator: Any, data: Fitted, *, seed: int, device: torch.device, progress: Progress, report: Report | None = None
 ) -> Parts:
@@ -33,6 +41,7 @@ def cut(
     values, rows = target.encode(data.y), {"train": np.arange(len(frame))}
     groups = values if target.kind == "classes" else None
     if report is not None:
+        without_words(frame.columns, words_of(estimator.missing), report)
         tell_joined(data.y, "y", report, cure="make columns of 0 and 1 of them, as MultiLabelBinarizer does")
         skipped = [name for name, kind in (estimator.kinds or {}).items() if kind == "skip" and name in frame.names]
         tell_copies(frame.without(*skipped), data.y, groups, report)

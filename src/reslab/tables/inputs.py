@@ -11,31 +11,35 @@ from sklearn.utils.validation import _check_sample_weight, check_array, column_o
 
 from reslab.errors import UsageError
 from reslab.tables.data.cells import LISTS
+from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target_values import values_of
 
 
 def read_table(
-    estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None, report: Report | None = None
-) -> Frame:
+    estimator: BaseEstimator, X: Any, trained: tuple[str, ...] | None, report: Report | None = None, *,
+    how: Format | None = None,
+) -> Frame:  # fmt: skip
     """X as a Frame; in `fit` (`trained` None) the estimator stores its column names and width, later they are checked.
 
     trained: the column names in training. If columns have no names, here or in training, they are matched by position.
+    how: what is known of the table, by the names of training.
     """
+    bare = Format(decimal=how.decimal, missing=how.missing) if how else None  # where the names differ
+    named = trained is None or hasattr(estimator, "feature_names_in_")
     sparse = hasattr(X, "nnz")  # one type of sparse matrix is a dict
     if isinstance(X, str | Path) or (isinstance(X, Mapping) and not sparse) or is_records(X):
-        frame = read_frame(X, report=report)
+        frame = read_frame(X, report=report, how=how if named else bare)
         if trained is None:
             names = np.array(frame.names, dtype=object)
             estimator.n_features_in_, estimator.feature_names_in_ = len(names), names
-        named = hasattr(estimator, "feature_names_in_")
         return frame if trained is None or named else by_place(frame, trained)
     if hasattr(X, "columns") or hasattr(X, "column_names"):
-        frame = read_frame(X, report=report)
+        frame = read_frame(X, report=report, how=how if named else bare)
         validate_data(estimator, X, reset=trained is None, skip_check_array=True)
     else:
         X = validate_data(estimator, rows_of(X), reset=trained is None, dtype=None, ensure_all_finite=False)
-        frame = read_frame(X, report=report)
+        frame = read_frame(X, report=report, how=how if trained is None or not named else bare)
     return frame if trained is None else by_place(frame, trained)
 
 

@@ -21,6 +21,7 @@ from reslab.stored.digest import sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
 from reslab.tables.data.encoder import Table
+from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target import Target
 from reslab.tables.net.net import Inside, TableNet, build_table
@@ -54,6 +55,15 @@ class TableModel:
             member.net.eval().to(device)
 
     @property
+    def format(self) -> Format:
+        """What a table for this model is known to be."""
+        encoder = self.members[0].encoder
+        spelling = encoder.table.spelling
+        return Format(
+            decimal=spelling.decimal, missing=spelling.missing, names=tuple(encoder.kinds), only=encoder.needed
+        )
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that it uses."""
         return self.members[0].encoder.needed
@@ -80,7 +90,7 @@ class TableModel:
 
     def scores(self, data: Any, *, report: Report | None = None, progress: Progress = silent) -> np.ndarray:
         """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
-        frame = data if isinstance(data, Frame) else read_frame(data, report=report)
+        frame = data if isinstance(data, Frame) else read_frame(data, report=report, how=self.format)
         return self.of_tables(self.tables(frame, report, progress))
 
     def tables(self, frame: Frame, report: Report | None = None, progress: Progress = silent) -> list[Table]:
@@ -112,7 +122,7 @@ class TableModel:
 
         `data` as `predict` takes it, raising what it raises; labels are torch.from_numpy(target.encode(values)).
         """
-        chosen, frame = self.members[member], data if isinstance(data, Frame) else read_frame(data)
+        chosen, frame = self.members[member], data if isinstance(data, Frame) else read_frame(data, how=self.format)
         table, net = self.tables(frame)[member], chosen.net
         assert isinstance(net, TableNet)
         parts = [net.read(**table.batch(np.arange(start, min(start + CPU_ROWS, len(table))), self.device))

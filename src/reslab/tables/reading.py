@@ -8,11 +8,13 @@ from typing import Any
 from reslab.errors import UsageError, arg
 from reslab.nets.specs import make
 from reslab.run import Run
+from reslab.tables.data.format import Format
+from reslab.tables.data.gaps import words_of
 from reslab.tables.data.target import TargetKind
 from reslab.tables.training import RULE
 
 # How tables were read before a run stored it: words were values, points were decimal marks, the first row had names.
-OLDER: dict[str, Any] = {"split_rule": 1, "missing": (), "decimal": "."}
+OLDER: dict[str, Any] = {"split_rule": 1, "missing": (), "decimal": ".", "header": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,15 @@ class Reading:
     text: str | None = None  # folder of a text encoder, whose vectors are added to the bags of words
     missing: tuple[str, ...] | None = None  # words for missing values; None: the usual ones
     decimal: str | None = None  # the mark of numbers like 1.001, "." or ","; None: that of the other numbers
+    header: bool | None = None  # whether the first row of a file of text holds names; None: found in it
+    encoding: str | None = None  # of a file of text; None: found in it
+
+    @property
+    def format(self) -> Format:
+        """What it says about the file."""
+        skip = tuple(name for name, kind in self.kinds.items() if kind == "skip" and name not in self.target)
+        return Format(header=self.header, encoding=self.encoding, decimal=self.decimal, skip=skip,
+                      missing=words_of(self.missing))  # fmt: skip
 
     def check(self) -> None:
         """Raise UsageError for invalid values."""

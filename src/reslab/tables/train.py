@@ -12,6 +12,7 @@ from reslab.errors import Sentence, UsageError, arg
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run, absolute
 from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.target import Target
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
@@ -55,7 +56,9 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     """
     reading.check()
     report = Report()
-    frame, values = split_target(read_frame(word, report=report), reading.target, word, reading.kind)
+    whole = read_frame(word, report=report, how=reading.format)
+    frame, values = split_target(whole, reading.target, word, reading.kind)
+    without_words(frame.columns, words_of(reading.missing), report)
     groups, rule = groups_of(values, reading.kind), reading.split_rule
     if reading.kind is None and len(reading.target) == 1:
         tell_joined(values, reading.target[0], report)
@@ -66,7 +69,9 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
         kept, held = set_aside(len(frame), reading.test, seed=reading.split, groups=groups, cure=CURE, rule=rule)
         frames, parts, rows = {"test": frame.take(held)}, {"test": values[held]}, {"test": held}
     else:
-        test, known = split_target(read_frame(reading.test_word), reading.target, reading.test_word, reading.kind)
+        how = replace(reading.format, names=whole.names, decimal=whole.decimal)
+        other = read_frame(reading.test_word, report=report, how=how)
+        test, known = split_target(other, reading.target, reading.test_word, reading.kind)
         kept, rows = np.arange(len(frame)), {"test": np.arange(len(test))}
         frames, parts = {"test": test}, {"test": known}
     train = kept

@@ -60,12 +60,15 @@ def make_parts(
     text: folder of a text encoder, which runs on the device; not if `reading` is False. missing, decimal: see
     `TableEncoder.fit`.
     """
+    found = Report()
     encoder = Encoder.fit(
-        frames["train"], kinds, text=text, device=device, report=report, missing=missing, decimal=decimal
+        frames["train"], kinds, text=text, device=device, report=found, missing=missing, decimal=decimal
     )
     last = list(frames)[-1]  # problems of the test rows are reported once
-    tables = {part: encoder.transform(f, report=report if part == last else None, progress=progress, reading=reading)
+    tables = {part: encoder.transform(f, report=found if part == last else None, progress=progress, reading=reading)
               for part, f in frames.items()}  # fmt: skip
+    if report is not None:  # words for missing values were counted in the whole table
+        report.problems += [one for one in found.problems if one.kind != "missing"]
     weights = None
     if class_weight is not None:
         weights = target.weights(class_weight, targets["train"])

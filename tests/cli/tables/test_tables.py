@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reslab.cli import main
-from reslab.cli.tables.train import number, pairs
+from reslab.cli.tables.flags import number, pairs
 from reslab.run import Run
 
 pytest.importorskip("pyarrow")
@@ -378,7 +378,7 @@ def test_mistakes_with_a_run(
     rows = people(20)
     write("empty.csv", [])
     write("short.csv", [row[:3] for row in rows], NAMES[:3])
-    write("word.csv", [[row[0], "old" if k == 1 else row[1], *row[2:]] for k, row in enumerate(rows)])
+    write("word.csv", [[row[0], "old" if k % 2 else row[1], *row[2:]] for k, row in enumerate(rows)])
     write("taken.csv", rows, ["row", *NAMES[1:]])
     write("untold.csv", [row[:-1] for row in rows], NAMES[:-1])
     write("strange.csv", [[*row[:-1], "perhaps" if k == 1 else row[-1]] for k, row in enumerate(rows)])

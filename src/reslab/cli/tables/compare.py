@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
-from reslab.cli.tables.train import FILE, TableFlags, _Table, pairs, weights
+from reslab.cli.tables.flags import FILE, FileFlags, TableFlags, _Table, pairs, weights
 from reslab.run import absolute, command_line, slug
 from reslab.statistics import plus_minus
 from reslab.train.recipe import read
@@ -32,6 +32,7 @@ def compare(
     out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     table: TableFlags | None = None,
+    file_flags: FileFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -49,6 +50,7 @@ def compare(
         test=0.2 if flags.test_share is None else flags.test_share, text=flags.text and absolute(flags.text),
         class_weight=weights(flags.class_weight),
         missing=None if flags.missing is None else tuple(flags.missing), decimal=flags.decimal,
+        **given(file_flags),
     )  # fmt: skip
     changes = given(recipe_flags)
     folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"

@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -11,9 +12,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.options import Json
+from reslab.cli.options import Json, given
 from reslab.cli.stored import store
-from reslab.cli.tables.train import FILE
+from reslab.cli.tables.flags import FILE, FileFlags
 from reslab.errors import ReslabError, UsageError, one_line
 from reslab.run import Run, command_line, slug
 
@@ -30,6 +31,7 @@ def evaluate(
         Parameter(help="Column that holds the target (default: the run's own).", consume_multiple=True, negative=()),
     ] = None,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    flags: FileFlags | None = None,
     json: Json = False,
 ) -> None:
     """Score a trained model on other rows, with 95 % intervals."""
@@ -42,7 +44,9 @@ def evaluate(
     from reslab.tables.train import true_values
 
     model, report = load(run, device=device), Report()
-    frame, known = split_target(read_frame(file, report=report), target or target_of(run), file, model.target.kind)
+    names = tuple(target or target_of(run))
+    how = file_format(model, flags, names)
+    frame, known = split_target(read_frame(file, report=report, how=how), names, file, model.target.kind)
     truth = named(file, lambda: true_values(model.target, known))
     logging.getLogger("reslab").info("%s: %s", Path(file).name, line_of(len(frame), len(frame.columns)))
     scores = model.scores(frame, report=report)
@@ -83,6 +87,7 @@ def predict(
         ),
     ] = None,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    flags: FileFlags | None = None,
     json: Json = False,
 ) -> None:
     """Predict rows: classes, labels or numbers, with the probability of each class or label."""
@@ -97,11 +102,9 @@ def predict(
         raise UsageError(f"--out {out} is the table itself: name another file")
     replaced = replaces(out)
     model, report = load(run, device=device), Report()
-    source = read_file(Path(file))
-    frame = named(file, lambda: read_frame(source, report=report))
-    for name in keep or []:
-        frame[name]
-    kept = {name: raw(source, name) for name in keep or []}
+    table = read_file(Path(file), file_format(model, flags), report=report)
+    frame = read_frame(table, report=report, how=file_format(model, flags))
+    kept = {name: raw(table.source, frame.name_of(name)) for name in keep or []}
     target = target_of(run) if has_data(run) else ()
     unread = {*kept, *target}.intersection(frame.names) - set(model.columns)
     scores = named(file, lambda: model.scores(frame.without(*unread), report=report))
@@ -117,6 +120,12 @@ def predict(
     for key, value in found.items():
         print(f"{key}: {'; '.join(f'{name} {n:,}' for name, n in value.items())}")
     print(f"replaced {out}" if replaced else f"predictions: {out}")
+
+
+def file_format(model: Any, flags: FileFlags | None, target: Sequence[str] = ()) -> Any:
+    """What is known of a file for the model; `target`: columns that are read, too."""
+    known = model.format
+    return replace(known, only=(*known.only, *target), names=(*known.names, *target), **given(flags))
 
 
 def named(file: str, work: Callable[[], Any]) -> Any:

@@ -1,90 +1,22 @@
 """reslab tables train: train a net that predicts a column of a table from the others."""
 
-import json as json_
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.options import Json, TableRecipeFlags, given, whole
+from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
-from reslab.errors import UsageError
+from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
+from reslab.errors import UsageError, one_line
 from reslab.run import MEMBERS, Run, absolute, command_line, slug
 from reslab.train.recipe import read
 
 SHOWN = 40  # most columns listed in the terminal
-FILE = ".csv, .tsv, .parquet or .jsonl, each also with .gz."
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    test: Annotated[str | None, Parameter(help="File of test rows; without it, test rows are sampled at random.")] = (
-        None
-    )
-    test_share: Annotated[float | None, Parameter(help="Share of the rows to sample for testing (default: 0.2).")] = (
-        None
-    )
-    kind: Annotated[
-        Literal["classes", "labels", "numbers"] | None,
-        Parameter(help="Kind of the target: classes, labels (several per row) or numbers (default: from its values)."),
-    ] = None
-    kinds: Annotated[
-        list[str] | None,
-        Parameter(
-            help="Correct the guessed kind of a column: NAME=number, category, categories, date, text or skip.",
-            consume_multiple=True,
-            negative=(),
-        ),
-    ] = None
-    missing: Annotated[
-        list[str] | None,
-        Parameter(
-            help="Words for missing values, instead of the usual ones (? NA N/A NaN null None - ...); '' for none.",
-            consume_multiple=True,
-            negative=(),
-        ),
-    ] = None
-    decimal: Annotated[
-        Literal[".", ","] | None,
-        Parameter(help="Decimal mark of numbers like 1.001 that may be either (default: that of the other numbers)."),
-    ] = None
-    text: Annotated[
-        str | None,
-        Parameter(help="Folder of a transformers encoder; its vectors of the text columns are used too (extra: text)."),
-    ] = None
-    class_weight: Annotated[
-        list[str] | None,
-        Parameter(
-            help="Class weights: balanced, or CLASS=WEIGHT for single classes.", consume_multiple=True, negative=()
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Net:
-    net: Annotated[
-        str | None, Parameter(help="gated (default), gated-plain, gated-block, published, mlp or resnet.")
-    ] = None
-    sizes: Annotated[
-        list[str] | None,
-        Parameter(
-            help="Change sizes of the net, such as depth=6 width=128 dropout=0.3.", consume_multiple=True, negative=()
-        ),
-    ] = None
-    members: Annotated[
-        int | None,
-        Parameter(help="Train this many nets, with --seed and the seeds after it, and average "
-            "their predictions (default: 1).",
-                  converter=whole),
-    ] = None  # fmt: skip
-
-
-TableFlags = Annotated[_Table, Parameter(name="*", group="Table")]
-NetFlags = Annotated[_Net, Parameter(name="*", group="Net")]
 
 
 def train(
@@ -100,6 +32,7 @@ def train(
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
     table: TableFlags | None = None,
+    file_flags: FileFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
     json: Json = False,
 ) -> None:
@@ -117,14 +50,23 @@ def train(
     pick_device(device)  # before a folder is made
     loaded = None
     if resume:
-        asked = {"FILE": file, "target": target, "recipe": recipe, **given(net), **given(table), **given(recipe_flags)}
+        asked = {
+            "FILE": file,
+            "target": target,
+            "recipe": recipe,
+            **given(net),
+            **given(table),
+            **given(file_flags),
+            **given(recipe_flags),
+        }
         run = to_resume("tables", out, asked)
         loaded = None if done(run.folder) else stored_data(members_of(run)[0])
     else:
-        run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), recipe_flags)
+        run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), file_flags, recipe_flags)
     before, first = done(run.folder), members_of(run)[0]
     found = columns(first.read_json("encoder.json"), first.read_json("spec.json"))
     if not before and not json:
+        tell_account(loaded, found)
         tell_columns(found)
     if loaded is not None:
         announce(first.read_json("data.json", "name")["name"], loaded, first.read_json("data.json", "kinds")["kinds"])
@@ -150,7 +92,14 @@ def train(
 
 
 def made(
-    file: str | None, target: list[str], recipe: str | None, out: Path | None, net: _Net, table: _Table, flags: Any
+    file: str | None,
+    target: list[str],
+    recipe: str | None,
+    out: Path | None,
+    net: _Net,
+    table: _Table,
+    file_flags: _File | None,
+    flags: Any,
 ) -> tuple[Run, Any]:
     """The run folder that the flags of `train` describe, and its table."""
     from reslab.tables.members import prepare_members
@@ -169,7 +118,7 @@ def made(
         target=tuple(target), kind=table.kind, kinds=pairs(table.kinds, "kinds", str), sizes=pairs(net.sizes, "sizes"),
         test=0.2 if table.test_share is None else table.test_share, test_word=table.test and absolute(table.test),
         class_weight=weights(table.class_weight), text=table.text and absolute(table.text),
-        missing=None if table.missing is None else tuple(table.missing), decimal=table.decimal,
+        missing=None if table.missing is None else tuple(table.missing), decimal=table.decimal, **given(file_flags),
     )  # fmt: skip
     changes = given(flags)
     chosen = read(recipe or "tables", **changes)
@@ -189,35 +138,22 @@ def made(
     return prepare_members(folder, members=many, **about), data
 
 
-def number(text: str) -> Any:
-    """6, 0.3 or true converted to its type; any other word unchanged."""
-    try:
-        return json_.loads(text.lower())
-    except ValueError:
-        return text
-
-
-def pairs(words: Sequence[str] | None, flag: str, convert: Callable[[str], Any] = number) -> dict[str, Any]:
-    """NAME=VALUE words as a dict; names may contain =."""
-    found = {}
-    for word in words or []:
-        name, mark, value = word.rpartition("=")
-        if not mark or not name or not value:
-            raise UsageError(f"--{flag} takes NAME=VALUE, got {word!r}")
-        found[name] = convert(value)
-    return found
-
-
-def weights(words: Sequence[str] | None) -> Any:
-    """None, "balanced", or the weight of each class that is named."""
-    if not words:
-        return None
-    return "balanced" if list(words) == ["balanced"] else pairs(words, "class-weight")
-
-
 def named(result: dict[str, Any]) -> str:
     many = len(result.get("members") or [])
     return f"{many} nets {result['net']}" if many else str(result["net"])
+
+
+def tell_account(data: Any, found: Sequence[dict[str, Any]]) -> None:
+    """Print what was understood of the table: its file, and its columns by kind."""
+    for line in data.report.account if data is not None else []:
+        print(one_line(line))
+    counts = Counter(one["kind"] for one in found)
+    print("columns: " + ", ".join(f"{n} {'left out' if kind == 'skip' else kind}" for kind, n in counts.most_common()))
+    missing: Counter[str] = Counter()
+    for one in data.report.words if data is not None else []:
+        missing.update(one)
+    if missing:
+        print("missing values: " + ", ".join(f"{word!r} in {n:,} cells" for word, n in missing.most_common(5)))
 
 
 def tell_columns(found: Sequence[dict[str, Any]]) -> None:

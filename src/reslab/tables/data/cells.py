@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.tables.data.dates import utc
 
 SCALARS = (int, float, np.integer, np.floating, Decimal, Real)
@@ -53,7 +53,9 @@ def absent(value: Any) -> bool:
         return not value or value.isspace()
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, float | np.floating | np.datetime64 | np.timedelta64 | Decimal) and bool(value != value)
+    if isinstance(value, Decimal):  # a signaling NaN cannot be compared
+        return value.is_nan()
+    return isinstance(value, float | np.floating | np.datetime64 | np.timedelta64) and bool(value != value)
 
 
 def _of_objects(name: str, values: list[Any]) -> np.ndarray:
@@ -92,7 +94,7 @@ def _of_objects(name: str, values: list[Any]) -> np.ndarray:
     if all_are(*LISTS):
         return objects(one_by_one(_tuple))
     for row, value in enumerate(values):
-        _refuse(f"column {name!r}, row {row}", value)
+        _refuse(name, row, value)
     return objects(one_by_one(text_of))
 
 
@@ -119,12 +121,13 @@ def _tuple(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(map(text_of, inner))
 
 
-def _refuse(where: str, value: Any) -> None:
+def _refuse(name: str, row: int, value: Any) -> None:
     """Raise UsageError for a value that a table cannot hold."""
+    where, cure = f"column {name!r}, row {row}", Sentence("; leave the column out with ", arg("kinds", {name: "skip"}))
     if isinstance(value, Mapping):
-        raise UsageError(f"{where}: a nested record {str(value)[:60]}; make a column of each of its fields")
+        raise UsageError(f"{where}: a nested record {str(value)[:60]}; make a column of each of its fields", cure)
     if isinstance(value, bytes | bytearray):
-        raise UsageError(f"{where}: bytes instead of text; decode them (files must be UTF-8)")
+        raise UsageError(f"{where}: bytes instead of text; decode them", cure)
     if isinstance(value, complex | np.complexfloating):
         raise UsageError(f"{where}: a complex number. Complex data not supported")
     if isinstance(value, LISTS):
@@ -132,4 +135,4 @@ def _refuse(where: str, value: Any) -> None:
     if type(value).__name__ in ("Interval", "Period"):  # from pandas.cut and to_period; treated as text
         return
     if value is not None and not isinstance(value, (str, *SCALARS, *DATES, bool, np.bool_)):
-        raise UsageError(f"{where}: {type(value).__name__} is not a supported type of value")
+        raise UsageError(f"{where}: {type(value).__name__} is not a supported type of value", cure)

@@ -72,7 +72,8 @@ class TableEncoder:
         if decimal not in (None, *MARKS):
             raise UsageError(f"decimal must be '.' or ',', got {decimal!r}")
         words = words_of(missing)
-        frame, gaps = without_words(frame, words, report)
+        gaps = without_words(frame.columns, words, report)
+        frame = frame.with_columns(gaps)
         hint = decimal or frame.decimal
         found = find_kinds(frame, kinds, report=report, gaps=gaps, decimal=hint)
         spelling = Spelling.of(frame, found, words, hint)
@@ -173,10 +174,10 @@ class TableEncoder:
         names = {name: name if name in frame.columns or name.strip() not in frame.columns else name.strip()
                  for name in self.needed}  # fmt: skip
         columns = {name: frame[there] for name, there in names.items() if there in frame.columns}
-        cleaned, _ = without_words(replace(frame, columns=columns), self.spelling.missing, report)
+        columns |= without_words(columns, self.spelling.missing, report)
         used = {*names.values(), *self.kinds}
         others = {name: column for name, column in frame.columns.items() if name not in used}
-        return cleaned.with_columns(others)
+        return replace(frame, columns=columns | others)
 
     def to_dict(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON-ready data, and arrays for safetensors; `from_dict` restores the encoder."""

@@ -2,48 +2,22 @@
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from reslab.errors import ReslabWarning, Sentence, UsageError, nearest
+from reslab.errors import UsageError, nearest
 from reslab.tables.data.cells import DAY, column_of
-from reslab.tables.data.files import read_file
+from reslab.tables.data.files import FileTable, read_file
+from reslab.tables.data.format import Format
+from reslab.tables.data.report import Report
 from reslab.tables.data.written import parse_numbers
 
 EXACT = 2.0**53  # whole numbers up to this are exact as float64
 INDEX = re.compile(r"__index_level_\d+__")  # a pandas index, as pandas writes it to parquet
-
-
-class Problem(NamedTuple):
-    kind: str
-    column: str
-    sentence: str
-
-
-@dataclass
-class Report:
-    """Problems of a table and how they were handled: one per column and kind, not per row."""
-
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, kind: str, column: str, sentence: str) -> None:
-        self.problems.append(Problem(kind, column, sentence))
-
-    def lines(self) -> Iterator[Sentence]:
-        """One line per problem, to be shown."""
-        return (Sentence(f"column {problem.column!r}: ", problem.sentence) for problem in self.problems)
-
-    def warn(self, *, stacklevel: int) -> list[str]:
-        """Warn of each line once, in words for Python; the lines as text. `stacklevel` is that of the caller."""
-        lines = list(dict.fromkeys(self.lines()))
-        for line in lines:
-            warnings.warn(ReslabWarning(line), stacklevel=stacklevel)
-        return list(map(str, lines))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +70,13 @@ class Frame:
     def of(cls, columns: Iterable[tuple[Any, np.ndarray]], *, report: Report | None = None) -> "Frame":
         """The frame of these columns. Raises UsageError without columns or rows, or for duplicate names."""
         kept: dict[str, np.ndarray] = {}
-        for given, column in columns:
-            name = str(given)
+        pairs = [(str(given), column) for given, column in columns]
+        bare = [name.strip() for name, _ in pairs]
+        for name, column in (
+            [(name, column) for name, (_, column) in zip(bare, pairs, strict=True)]
+            if (len(set(bare)) == len(bare))
+            else pairs
+        ):
             if INDEX.fullmatch(name):
                 if report is not None:
                     report.add("index", name, "a pandas index, not a column; ignored")
@@ -123,38 +102,53 @@ class Frame:
 Columns = Iterator[tuple[Any, np.ndarray]]
 
 
-def read_frame(source: Any, *, report: Report | None = None) -> Frame:
+def read_frame(source: Any, *, report: Report | None = None, how: Format | None = None) -> Frame:
     """The frame of a path, a pandas, polars or pyarrow table, a numpy array, a dict, or a list of dicts.
 
     Paths: .csv, .tsv, .parquet (these need the extra `data`) and .jsonl, each also with .gz. A numpy array is (N, F);
-    its columns become x0, x1, ... A dict has columns by name; a list holds dicts, or rows that are lists.
+    its columns become x0, x1, ... A dict has columns by name; a list holds dicts, or rows that are lists. `how`: what
+    is known of it before; columns that it does not want are empty, whatever they hold.
     Raises UsageError for anything else (naming the column, the row or the line), ReslabError for a damaged file.
     """
     if isinstance(source, Frame):
         return source
-    about = ""
-    if isinstance(source, str | os.PathLike):
-        about = f"{source}: "
-        source = read_file(Path(source))
+    how = how or Format()
+    if not isinstance(source, str | os.PathLike | FileTable):
+        return Frame.of(_columns(source, report, how), report=report)
+    table = source if isinstance(source, FileTable) else read_file(Path(source), how, report=report)
     try:
-        return Frame.of(_columns(source, report), report=report)
+        frame = Frame.of(_columns(table.source, report, how), report=report)
     except UsageError as error:
-        raise UsageError(f"{about}{error}") from error
+        raise UsageError(f"{table.path}: ", error) from error
+    if report is not None:
+        report.account.append(f"{table.path.name}: {_count(len(frame), 'row')}, {_count(len(frame.names), 'column')}; "
+                              f"{table.found}")  # fmt: skip
+    return replace(frame, decimal=table.found.decimal)
 
 
-def _columns(source: Any, report: Report | None) -> Columns:
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _columns(source: Any, report: Report | None, how: Format) -> Columns:
     if isinstance(source, Mapping):
-        return ((name, _series(name, values)) for name, values in source.items())
+        return ((name, _series(name, values) if how.wants(str(name)) else _unread(len(values)))
+                for name, values in source.items())  # fmt: skip
     if isinstance(source, list | tuple) and not source:
         raise UsageError("the table has no rows")
     if isinstance(source, list | tuple) and all(isinstance(record, Mapping) for record in source):
-        return of_records(source)
+        return of_records(source, how)
     if hasattr(source, "nnz") and hasattr(source, "toarray"):
         raise UsageError("sparse matrices are not supported; make it dense with .toarray()")
-    return _of_frame(source, report) or _of_array(source)
+    return _of_frame(source, report, how) or _of_array(source, how)
 
 
-def _of_frame(source: Any, report: Report | None) -> Columns | None:
+def _unread(rows: int) -> np.ndarray:
+    """A column whose values do not matter."""
+    return np.full(rows, np.nan)
+
+
+def _of_frame(source: Any, report: Report | None, how: Format) -> Columns | None:
     """The columns of a pandas, polars or pyarrow table; None for anything else."""
     import narwhals.stable.v2 as nw
     from narwhals.exceptions import DuplicateError
@@ -167,7 +161,8 @@ def _of_frame(source: Any, report: Report | None) -> Columns | None:
         raise UsageError("this table is lazy; call .collect() first")
     if not isinstance(table, nw.DataFrame):
         return None
-    return ((series.name, _of_series(series.name, series, report)) for series in table.iter_columns())
+    return ((one.name, _of_series(one.name, one, report) if how.wants(str(one.name)) else _unread(len(one)))
+            for one in table.iter_columns())  # fmt: skip
 
 
 def _twice(source: Any) -> str:
@@ -209,21 +204,23 @@ def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarr
     return column_of(name, series.to_list())
 
 
-def _of_array(source: Any) -> Columns:
+def _of_array(source: Any, how: Format) -> Columns:
     """The columns x0, x1, ... of an array (N, F), or by name those of a structured array."""
     if isinstance(source, list | tuple):
-        return _of_rows(source)
+        return _of_rows(source, how)
     if not hasattr(source, "__array__"):
         raise UsageError(f"a {type(source).__name__} is not a table; give a path, a DataFrame, an array or a dict")
     array = source if isinstance(source, np.ndarray) else np.asarray(source)
     if array.dtype.names:
-        return ((name, column_of(name, array[name])) for name in array.dtype.names)
+        return ((name, column_of(name, array[name]) if how.wants(name) else _unread(len(array)))
+                for name in array.dtype.names)  # fmt: skip
     if array.ndim != 2:
         raise UsageError(f"Expected 2D array (rows, columns), got {array.ndim}D array of shape {array.shape}. "
                          "Reshape your data: array.reshape(-1, 1) if it is one column")  # fmt: skip
     if not array.shape[1]:
         raise UsageError(f"no columns: 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    columns = ((f"x{k}", column_of(f"x{k}", array[:, k])) for k in range(array.shape[1]))
+    columns = ((f"x{k}", column_of(f"x{k}", array[:, k]) if how.wants(f"x{k}") else _unread(len(array)))
+               for k in range(array.shape[1]))  # fmt: skip
     if array.dtype.kind != "U":
         return columns
     # An array of strings cannot hold numbers: columns in which all strings are numbers become numbers.
@@ -231,7 +228,7 @@ def _of_array(source: Any) -> Columns:
             for name, column in columns for numbers, wrong in [parse_numbers(column)])  # fmt: skip
 
 
-def _of_rows(rows: Sequence[Any]) -> Columns:
+def _of_rows(rows: Sequence[Any], how: Format) -> Columns:
     """The columns x0, x1, ... of a list of rows."""
     try:
         columns = list(zip(*rows, strict=True))
@@ -239,10 +236,12 @@ def _of_rows(rows: Sequence[Any]) -> Columns:
         raise UsageError("the rows of this list have different lengths") from error
     except TypeError as error:
         raise UsageError("Expected 2D array, got a list of single values. Reshape your data: [[1], [2]]") from error
-    return ((f"x{k}", column_of(f"x{k}", list(column))) for k, column in enumerate(columns))
+    return ((f"x{k}", column_of(f"x{k}", list(column)) if how.wants(f"x{k}") else _unread(len(rows)))
+            for k, column in enumerate(columns))  # fmt: skip
 
 
-def of_records(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, np.ndarray]]:
+def of_records(records: Sequence[Mapping[str, Any]], how: Format) -> Iterator[tuple[str, np.ndarray]]:
     """The columns of a list of dicts, in order of appearance; absent keys are missing values."""
     for name in dict.fromkeys(key for record in records for key in record):
-        yield name, column_of(name, [record.get(name) for record in records])
+        wanted = how.wants(str(name))
+        yield name, column_of(name, [record.get(name) for record in records]) if wanted else _unread(len(records))
