@@ -80,6 +80,34 @@ def test_class_bars_carry_their_own_names(tab: Callable[..., Any], make_run: Cal
     assert matrix.locator("tbody tr").nth(2).locator("td").all_inner_texts() == ["0", "0", "2", "8"]
 
 
+def test_equal_shares_have_equal_strength_right_or_wrong(
+    tab: Callable[..., Any], make_run: Callable[..., Path]
+) -> None:
+    """10 of 20 right and 10 of 20 wrong: the same distance from the middle of one scale."""
+    folder = make_run()
+    seen = json.loads((folder / "results" / "eval.json").read_text())
+    seen |= {"classes": ["a", "b"], "confusion": [[10, 10], [1, 19]]}
+    (folder / "results" / "eval.json").write_text(json.dumps(seen))
+    drawn = (
+        tab()
+        .open(write(folder))
+        .evaluate("""() => {
+        const { z, zmin, zmax, colorscale } = document.querySelector("#figure-confusion .plot").data[0];
+        return [z[0], zmin, zmax, colorscale.map(([at]) => at)];
+    }""")
+    )
+    assert drawn == [[-(0.5**0.5), 0.5**0.5], -1, 1, [0, 0.5, 1]]
+
+
+def test_a_box_that_scrolls_says_so(tab: Callable[..., Any], make_run: Callable[..., Path]) -> None:
+    page = tab(viewport={"width": 1280, "height": 740}).open(write(make_run()))
+    page.locator("#figure-errors summary").click()
+    sign = page.locator("#figure-errors .more-sign")
+    sign.get_by_text("↓ more rows").wait_for()
+    page.eval_on_selector("#figure-errors .numbers .scroll", "box => { box.scrollTop = box.scrollHeight; }")
+    page.wait_for_function("!document.querySelector('#figure-errors .more-sign').textContent.includes('rows')")
+
+
 def test_hover_tells_net_iteration_and_value(tab: Callable[..., Any], study_folder: Path) -> None:
     page = tab().open(write(study_folder))
     page.evaluate("""() => {

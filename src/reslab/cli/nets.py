@@ -102,7 +102,7 @@ def folded(found: list[Any]) -> list[tuple[str, str, int, tuple[int, ...], int, 
         blocks.setdefault(".".join(parts[:3]) if parts[0] == "stages" else layer.path, []).append(layer)
     rows: list[Any] = []
     for key, inside in blocks.items():
-        stage = f"stage {int(key.split('.')[1]) + 1}" if key.startswith("stages") else key.split(".")[0]
+        stage = f"stage {key.split('.')[1]}" if key.startswith("stages") else key.split(".")[0]
         path = [layer for layer in inside if layer.receptive_field or layer.kind == "linear"]
         body = ", ".join(f"{layer.kind} {layer.shape[0]}" for layer in path)
         held, macs = sum(v.parameters for v in inside), sum(v.macs for v in inside)

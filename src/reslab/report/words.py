@@ -7,6 +7,7 @@ from reslab import statistics
 from reslab.stored.bounds import LARGEST
 
 NONE = "–"
+DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 GAP = "\u00a0"  # a number and its unit stay on one line
 
 
@@ -54,7 +55,7 @@ def plain(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 10_000:
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:,.0f}" if 99_999.5 <= abs(value) < 1e15 else f"{value:.5g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value))
     if isinstance(value, dict):
@@ -120,8 +121,20 @@ def statistic(facts: Any) -> str:
 
 
 def number(value: Any) -> str:
-    """Three significant digits for a float, words for the rest."""
-    return f"{value:.3g}" if isinstance(value, float) else plain(value)
+    """Three significant digits for a float, without an exponent where people write none; words for the rest."""
+    if not isinstance(value, float) or not is_number(value):
+        return plain(value)
+    if value == 0 or 1e-4 <= abs(value) < 999.5:
+        return f"{value:.3g}"
+    if abs(value) < 1e9:
+        return f"{value:,.0f}" if abs(value) >= 1 else powers(value)
+    return powers(value)
+
+
+def powers(value: float) -> str:
+    """3.4e-07 -> `3.4 × 10⁻⁷`."""
+    head, _, power = f"{value:.1e}".partition("e")
+    return f"{head}{GAP}×{GAP}10{str(int(power)).translate(DIGITS)}"
 
 
 def unequal(balanced: Any, majority: Any, classes: Any) -> str:

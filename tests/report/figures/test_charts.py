@@ -24,6 +24,21 @@ def test_axis_is_cut_above_the_race_not_the_first_fall() -> None:
     assert charts.ceiling([[(1, float("nan")), (2, 0.0)]]) == 0.1
 
 
+def test_a_spike_does_not_flatten_the_curve() -> None:
+    """A loss of 25,739,298 at one of 100 iterations, others at most 2.3: the axis ends at 3 and says what it lacks."""
+    points = [(i, 2.3 - i / 100) for i in range(100)]
+    points[40] = (40, 25_739_298.0)
+    top = charts.ceiling([points])
+    assert top == 3
+    said = " The axis ends at 3; 1 point lies above it, at iteration 40 (25,739,298)."
+    assert charts.cut_off([points], top) == said
+    assert charts.cut_off([points[:40]], top) == ""
+    points[50] = (50, 3e6)
+    assert charts.ceiling([points]) == 3  # two spikes
+    assert charts.ceiling([[(i, 2.0 if i < 50 else 5e7) for i in range(100)]]) == 6e7  # it diverged: no spike
+    assert charts.ceiling([[(1, 40), (2, 5), (3, 5), (4, 5)]]) == 50  # few values
+
+
 def test_end_labels_share_their_room_around_the_values() -> None:
     # 300 pixels for 100 %: a name of 15 pixels needs 5 points.
     ends = [("a", 20, "@ink"), ("b", 20, "@ink"), ("c", 60, "@ink"), ("d", None, "@ink")]
@@ -56,6 +71,13 @@ def test_long_names_are_cut_in_the_middle() -> None:
         (words.duration(3725), "1 h 2 min"),
         (words.plus_minus(8.4123, 0.1249), "8.41 ± 0.12"),
         (words.plus_minus(8.4123, None), "8.41"),
+        (words.number(2030.4), "2,030"),
+        (words.number(1234567.8), "1,234,568"),
+        (words.number(0.0312), "0.0312"),
+        (words.number(3.4e-7), "3.4 × 10⁻⁷"),
+        (words.number(2.5e12), "2.5 × 10¹²"),
+        (words.number(float("inf")), "inf"),
+        (words.plain(1234567.8), "1,234,568"),
         (words.plain([9, 9, 9]), "9, 9, 9"),
         (words.plain(None), "–"),
         (words.plain(True), "yes"),

@@ -52,7 +52,7 @@ def test_a_projection_that_keeps_the_shape_is_not_marked(make_look: MakeLook, ne
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (30.0 %). Ranked by harm it is 2nd of 4."),
+        ((0.17, 0.2, 0.3, 0.4), "hurt more than most: block 2 (stages.1.0, 30.0 %). Ranked by harm it is 2nd of 4."),
         ((0.5, 0.4, 0.2, 0.3), "Unlike in the paper, the blocks that change the shape do not stand out: block 2"),
         ((0.2, 0.25, 0.9, 0.2), "For 1 of the 4 blocks, disabling it changes the error by at most 5 points."),
     ],

@@ -23,7 +23,7 @@ def test_a_stage_ends_where_the_shape_changes(make_look: MakeLook) -> None:
     found = drawn(make_look())
     headings = {row["index"]: row["stage"] for row in found["rows"] if row["stage"]}
     assert list(headings) == [0, 9, 18]
-    assert headings[9] == {"number": 2, "shape": "32 × 16 × 16", "first": 9, "last": 17}
+    assert headings[9] == {"number": 1, "shape": "32 × 16 × 16", "first": 9, "last": 17}
     assert len({row["color"] for row in found["rows"]}) == 3
 
 

@@ -84,7 +84,7 @@ def test_a_lead_within_its_interval_is_not_as_in_the_paper(net: Net, read: Read)
     assert "as in the paper" not in text
     assert "the 95 % interval of the difference from the next block (11.0 %) contains zero" in text
     assert "The error rises for 0 of 4 blocks by more than the 95 % interval" in text
-    assert "hurt most, as in the paper: block 2 (12.0 %)" in said(harm.single_found(read(many_of_them)))
+    assert "hurt most, as in the paper: block 2 (stages.1.0, 12.0 %)" in said(harm.single_found(read(many_of_them)))
 
 
 def test_equal_blocks_share_their_place(net: Net, read: Read) -> None:

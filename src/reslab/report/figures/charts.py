@@ -4,16 +4,18 @@ A color is a name of the style sheet (`@plain3`, `@ink`), so one figure serves l
 goes only where templates/figures.js escapes it: name, text, ticktext, and the x and y of categories.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from reslab.report.words import is_number
+from reslab.report.words import is_number, number, plain
 
 Plot = dict[str, Any]
 SHADES = 6  # a ramp in style.css: @plain0 .. @plain5
 HUES = 7  # colors for unordered things: @hue0 .. @hue6
 ITERATION: Plot = {"title": {"text": "iteration"}, "rangemode": "tozero"}  # the x axis of every curve
 STEPS = (0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+SPIKE = 4  # times the largest other value
 POINTS = 600  # a figure 700 pixels wide shows no more points per line; 80 such lines stay under 1 MB
 
 
@@ -45,7 +47,7 @@ def line(name: str, points: Sequence[Any], color: str, *, width: float = 2, unit
         "x": [x for x, _ in kept],
         "y": [finite(y) for _, y in kept],
         "line": {"color": color, "width": width, **more},
-        "hovertemplate": f"<b>%{{fullData.name}}</b><br>iteration %{{x:,}}<br>%{{y:.4~g}}{unit}<extra></extra>",
+        "hovertemplate": f"<b>%{{fullData.name}}</b><br>iteration %{{x:,}}<br>%{{y:,.4~r}}{unit}<extra></extra>",
     }
 
 
@@ -75,12 +77,36 @@ def ceiling(lines: Sequence[Sequence[Any]]) -> float:
     for points in lines:
         start = points[-1][0] * 0.25 if points else 0
         late += [y for x, y in points if x >= start and is_number(y)]
-    return rounded(max(late) * 1.06) if late else 100
+    return rounded(without_spikes(late) * 1.06) if late else 100
+
+
+def without_spikes(values: Sequence[float]) -> float:
+    """The largest value but for spikes: at most a twentieth of the values (or one), far above all others."""
+    ordered = sorted(values)
+    far = SPIKE if len(ordered) >= 20 else 8 * SPIKE  # few values say little about what is usual
+    for spikes in range(len(ordered) // 20 + 1, 0, -1):
+        rest = ordered[: len(ordered) - spikes]
+        if rest and 0 < far * rest[-1] < ordered[-spikes]:
+            return rest[-1]
+    return ordered[-1]
+
+
+def cut_off(lines: Sequence[Sequence[Any]], top: float) -> str:
+    """A sentence on what lies above an axis that ends at `top`; "" if nothing does."""
+    above = [(y, x) for points in lines for x, y in points if is_number(y) and y > top]
+    if not above:
+        return ""
+    y, x = max(above)
+    how = "1 point lies above it," if len(above) == 1 else f"{len(above):,} points lie above it, the largest"
+    return f" The axis ends at {number(float(top))}; {how} at iteration {plain(x)} ({number(float(y))})."
 
 
 def rounded(top: float) -> float:
     """The next round number at or above `top`."""
-    return next((step for step in STEPS if top <= step), top)
+    if top <= STEPS[-1] or not math.isfinite(top):
+        return next((step for step in STEPS if top <= step), top)
+    power = 10.0 ** math.floor(math.log10(top))
+    return next((step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if top <= step * power), top)
 
 
 def end_labels(ends: Sequence[tuple[str, Any, str]], *, top: float, height: int) -> list[Plot]:

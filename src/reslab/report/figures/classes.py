@@ -5,6 +5,7 @@ from typing import Any
 from reslab.report import words
 from reslab.report.figures import charts
 from reslab.report.folder import Facts, Run
+from reslab.statistics import wilson
 
 LISTED = 50  # with more classes, bars for each would be illegible: the worst are listed instead
 WORST = 20
@@ -52,12 +53,18 @@ def by_class(run: Run) -> Facts | None:
     found = _by_error(run)[::-1]  # plotly stacks categories upward
     if not found or len(found) > LISTED:
         return None
+    spans = [wilson(c["wrong"], c["n"]) for c in found]
     bars = {
         "type": "bar", "orientation": "h", "name": "error (%)", "y": list(range(len(found))),
         "x": [charts.finite(c["error"]) for c in found], "names": [c["name"] for c in found],
-        "customdata": [[c["name"], c["wrong"], c["n"]] for c in found],
+        "customdata": [[c["name"], c["wrong"], c["n"], f"{100 * s.low:.1f}", f"{100 * s.high:.1f}"]
+                       for c, s in zip(found, spans, strict=True)],
+        "error_x": {"type": "data", "symmetric": False, "color": "@ink", "thickness": 1, "width": 0,
+                    "array": [charts.finite(100 * s.high - c["error"]) for c, s in zip(found, spans, strict=True)],
+                    "arrayminus": [charts.finite(c["error"] - 100 * s.low) for c, s in zip(found, spans, strict=True)]},
         "marker": {"color": "@residual2"}, "texttemplate": "%{x:.1f}", "textposition": "outside", "cliponaxis": False,
-        "hovertemplate": "<b>%{customdata[0]}</b><br>%{x:.2f} % (%{customdata[1]} of %{customdata[2]})<extra></extra>",
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{x:.2f} % (%{customdata[1]} of %{customdata[2]})<br>"
+        "95 % interval %{customdata[3]} to %{customdata[4]}<extra></extra>",
     }  # fmt: skip
     size: Facts = {"height": 70 + 24 * len(found), "margin": {"l": 8, "r": 40, "b": 8}}
     # Positions, not categories: plotly reads a class named "3" as the third, and merges two of one name.
@@ -68,7 +75,12 @@ def by_class(run: Run) -> Facts | None:
     }
     plot = charts.plot("error of each class (%)", [bars], key="class", bargap=0.3, **size, **axes)
     said = ", ".join(f"{c['name']} {words.percent(c['error'], 1)}" for c in found[::-1])
-    return charts.figure("classes", [plot], alt=f"Error of each class: {said}.", caption="Error of each class.")
+    return charts.figure(
+        "classes",
+        [plot],
+        alt=f"Error of each class: {said}.",
+        caption="Error of each class. Thin lines: 95 % intervals.",
+    )
 
 
 def confusion(run: Run) -> Facts | None:
@@ -99,10 +111,10 @@ def confusion(run: Run) -> Facts | None:
     if not small:
         plot["rows"] = _class_rows(run)
     right, n = sum(row[i] for i, row in enumerate(rows)), sum(map(sum, rows))
-    caption = (
-        "Confusion matrix: rows are true classes, columns are predicted ones. Blue: right; orange: mistakes, by their "
+    caption = "Confusion matrix: rows are true classes, columns are predicted ones. Blue: right; orange: mistakes; the "
+    caption += "stronger, the larger the share of the row (one scale for both, by the root of the share)." + (
+        f" Each cell pools {pool} × {pool} classes." if pool > 1 else ""
     )
-    caption += "share of the row." + (f" Each cell pools {pool} × {pool} classes." if pool > 1 else "")
     said = [f"{m['true']} predicted as {m['predicted']} {m['n']} times" for m in mistakes(run)[:3]]
     alt = f"Confusion matrix of {len(rows)} classes: {right:,} of {n:,} right. {'; '.join(said)}."
     limits = {"min_width": 21 * len(rows) + margin, "max_width": wide * len(rows) + margin}

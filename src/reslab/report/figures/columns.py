@@ -59,13 +59,13 @@ def bars(
         "type": "bar", "orientation": "h", "name": title, "y": list(range(len(shown))),
         "x": [charts.finite(value) for value in values], "marker": {"color": color}, "names": names,
         "customdata": [[name, charts.finite(sd)] for name, sd in zip(names, spread or [0] * len(names), strict=True)],
-        "hovertemplate": f"<b>%{{customdata[0]}}</b><br>%{{x:.3~g}}{unit}<extra></extra>",
+        "hovertemplate": f"<b>%{{customdata[0]}}</b><br>%{{x:,.3~r}}{unit}<extra></extra>",
     }  # fmt: skip
     if spread is not None:
         trace["error_x"] = {"type": "data", "array": [charts.finite(sd) for sd in spread], "color": "@ink",
                             "thickness": 1.2, "width": 3}  # fmt: skip
         trace["hovertemplate"] = (
-            f"<b>%{{customdata[0]}}</b><br>%{{x:.3~g}} ± %{{customdata[1]:.2~g}}{unit}<extra></extra>"
+            f"<b>%{{customdata[0]}}</b><br>%{{x:,.3~r}} ± %{{customdata[1]:,.2~r}}{unit}<extra></extra>"
         )
     ticks: Facts = {"tickvals": list(range(len(names))), "ticktext": [charts.clipped(name) for name in names]}
     axes: Facts = {

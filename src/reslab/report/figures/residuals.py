@@ -34,7 +34,7 @@ def of_one(pairs: list[tuple[float, float]], name: str, label: str) -> Facts:
     points = {
         "type": "scatter", "mode": "markers", "name": "test rows", "x": a, "y": b,
         "marker": {"size": 4, "color": "@residual2/45"},
-        "hovertemplate": "true %{x:.4~g}<br>predicted %{y:.4~g}<extra></extra>",
+        "hovertemplate": "true %{x:,.4~r}<br>predicted %{y:,.4~r}<extra></extra>",
     }  # fmt: skip
     diagonal = {
         "type": "scatter", "mode": "lines", "name": "exact", "x": [low, high], "y": [low, high],
@@ -66,7 +66,7 @@ def histogram(errors: list[float]) -> Facts:
     bars = {
         "type": "bar", "name": "rows", "x": middles, "y": counts, "marker": {"color": "@residual2"},
         "customdata": [[charts.finite(m - half), charts.finite(m + half)] for m in middles if m is not None],
-        "hovertemplate": "%{customdata[0]:.3~g} to %{customdata[1]:.3~g}<br>%{y:,} rows<extra></extra>",
+        "hovertemplate": "%{customdata[0]:,.3~r} to %{customdata[1]:,.3~r}<br>%{y:,} rows<extra></extra>",
     }  # fmt: skip
     axes: Facts = {"xaxis": {"title": {"text": "predicted − true"}, "zeroline": True, "zerolinecolor": "@soft"}}
     return charts.plot("rows", [bars], height=360, key="error", bargap=0.04, **axes)

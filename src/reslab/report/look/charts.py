@@ -7,7 +7,7 @@ from typing import Any
 from reslab.report.figures import charts
 from reslab.report.figures.charts import Plot
 from reslab.report.look.blocks import Block, color, stages_of
-from reslab.report.look.words import power_of_ten
+from reslab.report.look.words import power_of_ten, small
 from reslab.report.words import is_number
 
 STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # ticks within each power of ten, ever finer
@@ -28,10 +28,10 @@ def bars(
         "name": title,
         "x": [block.index for block, _ in known],
         "y": [charts.finite(y) for _, y in known],
-        "customdata": [[charts.clipped(block.module, 60), block.kind] for block, _ in known],
+        "customdata": [[charts.clipped(block.module, 60), block.kind, small(y)] for block, y in known],
         "marker": {"color": [color(block, of) for block, _ in known], "line": {"width": 0}},
-        "hovertemplate": f"<b>{key} %{{x}}</b>, %{{customdata[1]}}<br>%{{customdata[0]}}<br>%{{y:.4~g}}{unit}"
-        "<extra></extra>",
+        "hovertemplate": f"<b>{key} %{{x}}</b>, %{{customdata[1]}}<br>%{{customdata[0]}}<br>"
+        f"%{{customdata[2]}}{unit}<extra></extra>",
     }
     data = [trace, *triangles(known)]
     room = max(0.7, (8 - len(known)) / 2)  # few bars stay narrow
@@ -95,7 +95,8 @@ def curve(
 ) -> Plot:  # fmt: skip
     """A line by depth, length or number; hovering names it; `x`: what the x axis counts."""
     line = charts.line(name, points, ink, width=width, unit=unit)
-    line["hovertemplate"] = f"<b>%{{fullData.name}}</b><br>{x} %{{x}}<br>%{{y:.4~g}}{unit}<extra></extra>"
+    line["hovertemplate"] = f"<b>%{{fullData.name}}</b><br>{x} %{{x}}<br>%{{customdata[0]}}{unit}<extra></extra>"
+    line["customdata"] = [[small(y)] for y in line["y"]]
     if marks if marks is not None else len(points) <= 60:
         line |= {"mode": "lines+markers", "marker": {"size": 6, "color": ink}, "cliponaxis": False}
     return line | more

@@ -112,7 +112,8 @@ def downsampling(known: list[Effect], metric: Metric, n: object) -> list[str]:
 
 
 def named(marked: list[Effect], metric: Metric) -> str:
-    return listed([f"block {effect.block.index} ({metric.text(effect.value)})" for effect in marked[:6]])
+    return listed([f"block {effect.block.index} ({text(effect.block.module)}, {metric.text(effect.value)})"
+                   for effect in marked[:6]])  # fmt: skip
 
 
 def apart(a: float, b: float, metric: Metric, n: object) -> bool:

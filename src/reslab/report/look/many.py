@@ -128,7 +128,7 @@ def reordered(looks: list[Look]) -> Panel | None:
             "y": [charts.finite(y) for _, y, _ in points], "customdata": [[swaps] for *_, swaps in points],
             "marker": {"color": f"{color}/70", "size": 8, "line": {"width": 0}}, "cliponaxis": False,
             "hovertemplate": "<b>%{fullData.name}</b><br>%{customdata[0]} swaps, Kendall’s τ %{x:.2f}<br>"
-            f"%{{y:.4~g}}{unit}<extra></extra>",
+            f"%{{y:,.4~r}}{unit}<extra></extra>",
         })  # fmt: skip
         rows += [[look.label, swaps, charts.finite(tau), charts.finite(y)] for tau, y, swaps in points]
         ys += [y for _, y, _ in points]

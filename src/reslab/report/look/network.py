@@ -141,7 +141,12 @@ def stage_of(found: list[Block], block: Block) -> Facts:
     """The heading above the first block of a stage."""
     own = [each for each in found if each.stage == block.stage]
     shape = next((each.shape for each in own if each.depth == 0), block.shape)
-    return {"number": block.stage + 1, "shape": sides(shape), "first": own[0].index, "last": own[-1].index}
+    return {
+        "number": block.stage,  # from 0, as blocks and modules' names are
+        "shape": sides(shape),
+        "first": own[0].index,
+        "last": own[-1].index,
+    }
 
 
 def sides(shape: Any) -> str:

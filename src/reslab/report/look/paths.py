@@ -42,7 +42,7 @@ def panel(title: str, values: list[Any], color: str, *, unit: str = "", log: boo
     if log or len(values) > BARS:
         trace = curve(title, points, color, x="length", unit=unit) | ({} if log else {"fill": "tozeroy"})
     else:
-        hover = f"<b>length %{{x}}</b><br>%{{y:.4~g}}{unit}<extra></extra>"
+        hover = f"<b>length %{{x}}</b><br>%{{y:,.4~r}}{unit}<extra></extra>"
         trace = {"type": "bar", "name": title, "x": [k for k, _ in points], "y": [charts.finite(y) for _, y in points],
                  "marker": {"color": color}, "hovertemplate": hover}  # fmt: skip
     axis = {"title": {"text": "blocks on the path"}, "range": [-0.7, len(values) - 0.3]}

@@ -39,6 +39,7 @@ def lines(
 ) -> Plot | None:  # fmt: skip
     """One panel, one line per model, by layer in order or sorted from the largest."""
     data, rows, palette = [], [], colors(looks)
+    first = 1 if ranked else 0  # layers count from 0, as everywhere; ranks from 1
     for look in looks:
         points = [(value(each), each.get("module") or "") for each in shown(look, verb)]
         points = [(y if is_number(y) and (y > 0 or not log) else None, module) for y, module in points]
@@ -47,20 +48,20 @@ def lines(
         if not numbers([y for y, _ in points]):
             continue
         dash = "dash" if not look.merges and len(looks) > 1 else "solid"
-        drawn = curve(look.label, [(i, y) for i, (y, _) in enumerate(points, 1)], palette[look.label], x="layer",
+        drawn = curve(look.label, [(i, y) for i, (y, _) in enumerate(points, first)], palette[look.label], x="layer",
                       marks=len(points) <= 60 and len(looks) == 1, width=1.8)  # fmt: skip
         drawn["line"]["dash"] = dash
         if drawn["mode"] == "lines+markers":
             drawn["marker"]["size"] = 5
         data.append(drawn)
-        rows += [[look.label, i, module, charts.finite(y)] for i, (y, module) in enumerate(points, 1)]
+        rows += [[look.label, i, module, charts.finite(y)] for i, (y, module) in enumerate(points, first)]
         if fits and len(looks) == 1:
             data += fitted(look, verb, title, len(points))
     if not data:
         return None
     scale: Plot = log_axis([y for trace in data for y in trace["y"]]) if log else {"rangemode": "tozero"}
     most = max(len(trace["x"]) and trace["x"][-1] for trace in data)
-    axis = {"title": {"text": "layers, sorted" if ranked else "layer"}, "range": [1 - most / 50, most * 1.02]}
+    axis = {"title": {"text": "layers, sorted" if ranked else "layer"}, "range": [first - most / 50, most * 1.02]}
     named = len(looks) > 1
     plot = charts.plot(title, data, height=height + 40 * named, key="layer", xaxis=axis, yaxis=scale,
                        showlegend=named, margin=NARROW | ({"b": 90} if named else {}))  # fmt: skip
@@ -172,7 +173,7 @@ def fitted(look: Look, verb: str, title: str, layers: int) -> list[Plot]:
     health = look[verb].get(key)
     if not isinstance(health, dict) or not is_number(health.get("slope")) or not is_number(health.get("start")):
         return []
-    ends = [(1, health["start"]), (layers, health["start"] + health["slope"] * (layers - 1))]
+    ends = [(0, health["start"]), (layers - 1, health["start"] + health["slope"] * (layers - 1))]
     if any(abs(y) > 300 for _, y in ends):
         return []
     trace = curve("fitted line", [(x, 10**y) for x, y in ends], "@soft", x="layer", marks=False, width=1.4)

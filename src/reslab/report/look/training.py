@@ -30,7 +30,7 @@ def sampled(look: Look) -> list[tuple[int, list[float | None]]]:
 def layer_names(look: Look, layers: int) -> list[str]:
     """The layers' names, from the first sample."""
     names = next((items(e.get("layers")) for e in look.events if e.get("event") == "gradients" and e.get("layers")), [])
-    return [str(name) for name in names] if len(names) == layers else [f"layer {i}" for i in range(1, layers + 1)]
+    return [str(name) for name in names] if len(names) == layers else [f"layer {i}" for i in range(layers)]
 
 
 def along_training(look: Look) -> Facts | None:
@@ -69,7 +69,7 @@ def heat(look: Look, points: list[tuple[int, list[float | None]]]) -> Plot:
     shown = range(0, layers, each)
     logs = [[charts.finite(math.log10(y)) if (y := row[at]) is not None else None for _, row in kept] for at in shown]
     trace: Plot = {
-        "type": "heatmap", "x": [i for i, _ in kept], "y": [at + 1 for at in shown], "z": logs, "showscale": False,
+        "type": "heatmap", "x": [i for i, _ in kept], "y": list(shown), "z": logs, "showscale": False,
         "customdata": [[charts.clipped(names[at], 60)] * len(kept) for at in shown],
         "text": [[small(row[at]) for _, row in kept] for at in shown],
         "colorscale": [[0, "@paper"], [0.5, "@residual0"], [1, "@residual5"]],

@@ -8,7 +8,7 @@ from typing import Any
 
 from reslab.report.figures.charts import clipped
 from reslab.report.folder import items
-from reslab.report.words import GAP, NONE, is_number, number, percent
+from reslab.report.words import DIGITS, GAP, NONE, is_number, number, percent
 from reslab.statistics import student
 
 TITLES = {
@@ -18,7 +18,6 @@ TITLES = {
     "drift": "drift, |changed − intact| / |intact|",
 }
 SAID = {"error": "error", "loss": "loss", "kl": "KL divergence", "drift": "drift"}
-DIGITS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 @dataclass(frozen=True)

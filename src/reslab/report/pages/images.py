@@ -129,11 +129,12 @@ def losses(run: Run) -> Facts | None:
     losses = {"training": run.points("train", "loss"), "test": run.points("eval", "loss", part="test")}
     losses = {name: points for name, points in losses.items() if points}
     rates = run.points("train", "lr")
-    plots, said = [], []
+    plots, said, cut = [], [], ""
     if losses:
         looks = {"training": ("@residual0", 1.1), "test": ("@residual3", 2.6)}
         data = [charts.line(n, p, looks[n][0], width=looks[n][1], unit="") for n, p in losses.items()]
         top = charts.ceiling(list(losses.values()))
+        cut = charts.cut_off(list(losses.values()), top)
         ends = [(name, points[-1][1], looks[name][0]) for name, points in losses.items()]
         labels = charts.end_labels(ends, top=top, height=280)
         more: Facts = {"annotations": labels, "margin": charts.room(labels)}
@@ -152,7 +153,8 @@ def losses(run: Run) -> Facts | None:
         )
         said.append(f"learning rate goes from {words.number(rates[0][1])} to {words.number(rates[-1][1])}")
     alt = f"Curves by iteration: {'; '.join(said)}."
-    return charts.figure("losses", plots, alt=alt, caption="Loss and learning rate by iteration.") if plots else None
+    caption = f"Loss and learning rate by iteration.{cut}"
+    return charts.figure("losses", plots, alt=alt, caption=caption) if plots else None
 
 
 def chosen(run: Run) -> Facts:
@@ -175,8 +177,8 @@ def choice(run: Run) -> Facts | None:
         "type": "bar", "orientation": "h", "name": "ms/step",
         "y": [name for name, _ in slow_first], "x": [charts.finite(ms) for _, ms in slow_first],
         "marker": {"color": ["@residual2" if name == taken else "@rule" for name, _ in slow_first]},
-        "texttemplate": "%{x:.3~g} ms", "textposition": "outside", "cliponaxis": False,
-        "hovertemplate": "<b>%{y}</b><br>%{x:.4~g} ms/step<extra></extra>",
+        "texttemplate": "%{x:,.3~r} ms", "textposition": "outside", "cliponaxis": False,
+        "hovertemplate": "<b>%{y}</b><br>%{x:,.4~r} ms/step<extra></extra>",
     }  # fmt: skip
     way = words.plain([found[k] for k in ("precision", "memory_format") if found.get(k)])
     way += ", compiled" if found.get("compile") else ""

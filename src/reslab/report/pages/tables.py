@@ -149,4 +149,5 @@ def curves(run: Run, name: str, title: str, parts: Facts, unit: str, height: int
         if best(run)
         else ""
     )
+    caption += charts.cut_off([points for points, _, _ in known.values()], top)
     return charts.figure(name, [plot], alt=f"Curves of {title} by iteration: {said}.", caption=caption)

@@ -27,20 +27,19 @@
     return USER.has(key) ? escape(value) : value;
   }
 
-  // Confusion counts are stored once; the share of the row, right ones below zero, is what the color shows.
+  // Confusion counts are stored once. The color shows the root of the share of the row, so that rare mistakes are seen:
+  // the same strength for the same share, right ones in blue (below zero) and wrong ones in orange.
   function matrix(trace) {
     const { counts, names, ...rest } = trace;
     if (!counts) return trace;
     const sums = counts.map((row) => row.reduce((a, b) => a + b, 0));
-    const z = counts.map((row, i) => row.map((n, j) => (i === j ? -1 : 1) * (sums[i] ? n / sums[i] : 0)));
-    const most = Math.max(0.02, ...z.map((row) => row.reduce((a, b) => Math.max(a, b), 0)));
-    const zero = 1 / (1 + most);
-    const colorscale = [[0, color("@residual1")], [zero, color("@card")], [1, color("@plain1")]];
+    const z = counts.map((row, i) => row.map((n, j) => (i === j ? -1 : 1) * Math.sqrt(sums[i] ? n / sums[i] : 0)));
+    const colorscale = [[0, color("@residual1")], [0.5, color("@card")], [1, color("@plain1")]];
     const text = counts.map((row) => row.map((n) => (n ? String(n) : "")));
     const customdata = counts.map((row, i) => row.map((n, j) => [names[i], names[j], n, sums[i]]));
     const hovertemplate = "true <b>%{customdata[0]}</b><br>predicted <b>%{customdata[1]}</b><br>" +
       "%{customdata[2]} of %{customdata[3]}<extra></extra>";
-    return { ...rest, z, text, customdata, hovertemplate, colorscale, zmin: -1, zmax: most };
+    return { ...rest, z, text, customdata, hovertemplate, colorscale, zmin: -1, zmax: 1 };
   }
 
   function look(plot, narrow) {
@@ -119,6 +118,7 @@
       }
     }
     box.append(made);
+    requestAnimationFrame(() => sign(box));
     return box;
   }
 
@@ -131,6 +131,23 @@
         const { width, height } = plot.getBoundingClientRect();
         Plotly.downloadImage(plot, { format: "svg", filename: `${id}-${i + 1}`, width, height });
       }));
+  }
+
+  // A box that scrolls says so, for as long as something of it is out of sight.
+  function sign(box) {
+    const line = document.createElement("p");
+    line.className = "more-sign";
+    line.setAttribute("aria-hidden", "true");
+    box.after(line);
+    const update = () => {
+      const below = box.scrollHeight - box.clientHeight - box.scrollTop > 4;
+      const right = box.scrollWidth - box.clientWidth - box.scrollLeft > 4;
+      line.textContent = [below && "↓ more rows", right && "→ more columns"].filter(Boolean).join("  ");
+      line.hidden = box.scrollHeight - box.clientHeight <= 4 && box.scrollWidth - box.clientWidth <= 4;
+    };
+    box.addEventListener("scroll", update, { passive: true });
+    new ResizeObserver(update).observe(box);
+    update();
   }
 
   // A page that is sent alone has the library packed inside; any other has loaded it from beside itself, or lacks it.
@@ -161,5 +178,6 @@
     draw();
   }
 
+  document.querySelectorAll(".scroll, .network").forEach(sign);
   library().catch(console.error).then(start).finally(() => root.classList.add("ready"));
 })();
