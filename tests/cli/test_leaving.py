@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import reslab
 from reslab.cli import main, say, show_warning, unforeseen
 from reslab.errors import ReslabWarning, arg
 
@@ -47,9 +48,16 @@ def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
 
 
 def test_a_warning_is_one_line_in_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    show_warning(ReslabWarning(arg("stem", "cifar"), " keeps them larger"), ReslabWarning, "catalog.py", 1)
+    show_warning(
+        ReslabWarning(arg("stem", "cifar"), " keeps them larger"),
+        ReslabWarning,
+        str(Path(reslab.__file__).parent / "catalog.py"),
+        1,
+    )
     assert capsys.readouterr().err == "reslab: warning: --stem cifar keeps them larger\n"
-    show_warning('text such as stem="cifar" stays as it is', UserWarning, "catalog.py", 1)
+    show_warning(
+        'text such as stem="cifar" stays as it is', UserWarning, str(Path(reslab.__file__).parent / "catalog.py"), 1
+    )
     assert capsys.readouterr().err == 'reslab: warning: text such as stem="cifar" stays as it is\n'
 
 
@@ -79,7 +87,7 @@ def test_a_sentence_is_one_line_whatever_a_name_holds(
     assert said.count("\n") == 1
     assert main(["eval", "run\nof mine"]) == 2
     assert capsys.readouterr().err == "reslab: run\\nof mine: no such run folder or file\n"
-    show_warning("column 'a\r\nb' is empty", UserWarning, "frame.py", 1)
+    show_warning("column 'a\r\nb' is empty", UserWarning, str(Path(reslab.__file__).parent / "frame.py"), 1)
     assert capsys.readouterr().err == "reslab: warning: column 'a\\r\\nb' is empty\n"
     say.table(["column", "kind"], [("a\nb", "text")])
     assert "a\\nb" in capsys.readouterr().out

@@ -7,6 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -15,10 +16,13 @@ from reslab.cli import doctor, evaluate, guesses, look, nets, qa, report, say, s
 from reslab.cli.dashes import joined
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
-from reslab.errors import ReslabError, one_line
+from reslab.errors import ReslabError, ReslabWarning, one_line
 from reslab.progress import Lasting
 from reslab.stored.files import unreadable
 from reslab.version import __version__
+
+HERE = Path(__file__).parents[1]
+NOT_SHOWN = "recompile_limit"
 
 app = App(
     name="reslab",
@@ -47,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = show_warning  # type: ignore[assignment]
+    logging.getLogger("torch._dynamo.convert_frame").addFilter(without_recompiling)
     log = logging.getLogger("reslab")
     log.setLevel(logging.INFO)
     log.handlers = [Notes()]
@@ -123,5 +128,29 @@ def failed(sentence: str, code: int, debug: bool) -> int:
 
 
 def show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-    """Print a warning as one line, without its place in the code."""
-    print(f"reslab: warning: {one_line(say.words(message))}", file=sys.stderr)
+    """Print a warning as one line, in the name of whoever gave it: reslab, a library, or the user's own file."""
+    text = one_line(say.words(message))
+    if NOT_SHOWN in text:
+        return
+    who = "reslab" if issubclass(category, ReslabWarning) else origin(filename, lineno)
+    print(f"{who}: warning: {text}", file=sys.stderr)
+
+
+def origin(filename: str, lineno: int) -> str:
+    """`reslab`; a library by its name, such as `torch`; any other code as `own.py:12`."""
+    path = Path(filename)
+    if path.is_relative_to(HERE):
+        return "reslab"
+    inside = [part for home in ("site-packages", "dist-packages") if home in path.parts
+              for part in path.parts[path.parts.index(home) + 1 :][:1]]  # fmt: skip
+    if inside:
+        return Path(inside[0]).stem
+    library = Path(contextlib.__file__).parent  # Python's own, also for the frozen modules that have no file
+    if filename.startswith("<") or path.is_relative_to(library):
+        return "python"
+    return one_line(f"{path.name}:{lineno}")
+
+
+def without_recompiling(record: logging.LogRecord) -> bool:
+    """Not the alarms of a compiled model that it meets many shapes: the passes of `look` are meant to have many."""
+    return NOT_SHOWN not in record.getMessage()

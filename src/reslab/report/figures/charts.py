@@ -139,9 +139,12 @@ def clipped(text: str, most: int = 22) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}…{text[1 + most // 2 - most :]}"
 
 
-def plot(title: str, data: list[Plot], *, height: int = 340, **layout: Any) -> Plot:
-    """One panel. The title names the quantity and its unit, so the y axis has no title."""
-    return {"title": title, "data": data, "layout": {"height": height, **layout}}
+def plot(title: str, data: list[Plot], *, key: str = "", height: int = 340, **layout: Any) -> Plot:
+    """One panel. The title names the quantity and its unit, so the y axis has no title.
+
+    `key`: what the x axis counts, the heading of the first column of the numbers behind the figure.
+    """
+    return {"title": title, "key": key, "data": data, "layout": {"height": height, **layout}}
 
 
 def figure(name: str, plots: list[Plot], *, alt: str, caption: str, **more: Any) -> dict[str, Any]:

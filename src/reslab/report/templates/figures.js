@@ -104,11 +104,12 @@
     if (plot.title) made.createCaption().textContent = plot.title;
     const [head, ...lines] = rows(plot);
     const top = made.createTHead().insertRow(), body = made.createTBody();
-    for (const name of head) {
+    head.forEach((name, at) => {
       const cell = top.appendChild(document.createElement("th"));
       cell.scope = "col";
       cell.textContent = name;
-    }
+      if (lines.every((line) => line[at] == null || typeof line[at] === "number")) cell.className = "n";
+    });
     for (const line of lines) {
       const row = body.insertRow();
       for (const value of line) {
