@@ -7,13 +7,16 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reslab.errors import ReslabError, UsageError
-from reslab.run import Run, command_line, commit, environment, finite, sweep, write_aside
+from reslab.errors import ReslabError, ReslabWarning, UsageError
+from reslab.run import Run, command_line, commit, environment, finite
+from reslab.stored import write as write_file
+from reslab.stored.write import sweep, write_aside
 
 
 def names(folder: Path) -> list[str]:
@@ -242,3 +245,47 @@ def test_json_without_its_keys_is_damaged(tmp_path: Path, text: str, said: str) 
     (tmp_path / "normalize.json").write_text(text)
     with pytest.raises(ReslabError, match=rf"normalize\.json is damaged: {said}; restore a copy"):
         Run(tmp_path).read_json("normalize.json", "mean", "std")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("fcntl.flock", errno.ENOLCK, "has no locks"),
+        ("fcntl.flock", errno.EOPNOTSUPP, "has no locks"),
+        ("os.fsync", errno.EINVAL, "cannot sync files"),
+        ("os.fsync", errno.EOPNOTSUPP, "cannot sync files"),
+        ("os.chmod", errno.EPERM, "does not let permissions be set"),
+        ("os.chmod", errno.EOPNOTSUPP, "does not let permissions be set"),
+    ],
+)
+def test_what_a_file_system_cannot_do_is_warned_about_once(
+    name: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lustre and NFS without locks, CIFS without modes, FUSE without fsync: runs are possible all the same."""
+
+    def refuses(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(f"reslab.run.{name}", refuses)
+    monkeypatch.setattr(write_file, "WARNED", set())
+    run = Run(tmp_path)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with run.lock():
+            run.write_text("a.txt", "x")
+            run.write_text("b.txt", "y")
+    assert (run.path("a.txt").read_text(), run.path("b.txt").read_text()) == ("x", "y")
+    (one,) = warned
+    assert issubclass(one.category, ReslabWarning)
+    assert said in str(one.message)
+    assert not list(tmp_path.glob(".*.txt.*"))
+
+
+def test_a_disk_error_while_syncing_is_still_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("reslab.stored.write.os.fsync", refuses)
+    with pytest.raises(ReslabError, match=r"cannot write .*a\.txt: Input/output error"):
+        Run(tmp_path).write_text("a.txt", "x")
+    assert not list(tmp_path.iterdir())

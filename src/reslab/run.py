@@ -4,7 +4,6 @@ spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetenso
 """
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -12,15 +11,15 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
-from reslab.errors import ReslabError, Sentence, UsageError, arg
-from reslab.stored.digest import keep_as, sealed
+from reslab.errors import ReslabError, UsageError, arg
+from reslab.stored.digest import sealed
 from reslab.stored.files import MissingFile, named, present
 from reslab.stored.read import read_events, read_json
+from reslab.stored.write import explained, once, write_aside
 from reslab.version import __version__
 
 try:
@@ -106,6 +105,9 @@ class Run:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Locked(f"{self.folder}: another process is training here; wait for it or stop it") from error
+            except OSError as error:  # ENOLCK, EOPNOTSUPP: some network file systems have no locks
+                once(f"the file system of {self.folder} has no locks ({error.strerror}), so a second training in this "
+                     "folder is not noticed")  # fmt: skip
             HELD.add(file)
             try:
                 yield
@@ -132,58 +134,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=release_in_child)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], Any], *, keep: Path | None = None) -> Path:
-    """Write `path` atomically: to a temporary file, synced, renamed. Raises ReslabError and keeps the old file.
-
-    `keep`: the replaced file's name from then on; without it, that file goes.
-    """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o666 & ~UMASK)
-            if keep:
-                keep_as(keep, path)
-            os.replace(aside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)
-            raise
-    return path
-
-
-def sweep(folder: Path, names: Iterable[str]) -> None:
-    """Remove temporary files that a killed process left of `names`. Only for the sole writer of these files."""
-    for name in names:
-        for aside in folder.glob(f".{name}.*"):
-            with contextlib.suppress(OSError):
-                aside.unlink()
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into a ReslabError that says what to do."""
-    what: str | Sentence
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; free some space and run the command again (training resumes where it stopped)"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            what = Sentence("permission denied; choose another ", arg("folder"))
-        elif isinstance(error, IsADirectoryError):
-            what = "it is a folder; give a file"
-        elif isinstance(error, FileExistsError | NotADirectoryError):
-            what = Sentence("a file is in the place of a folder; choose another ", arg("folder"))
-        else:
-            what = error.strerror or str(error)
-        raise ReslabError(f"cannot write {path}: ", what) from error
-
-
 def finite(data: Any) -> Any:
     """The data with NaN and infinities as null, since JSON has neither."""
     if isinstance(data, float):
@@ -193,15 +143,6 @@ def finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [finite(value) for value in data]
     return data
-
-
-def read_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-UMASK = read_umask()  # mkstemp makes files private; those of a run folder get the usual permissions
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:

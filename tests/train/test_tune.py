@@ -1,5 +1,6 @@
 """Trying how to run fastest: only what the recipe leaves open, and without a trace in the net."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,56 @@ def test_the_layout_is_what_the_steps_see(begin: Any, few: ImageData, tmp_path: 
     step()
     assert seen == [True]
     assert net.stem.conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+class Clock:
+    """Seconds that pass only while a step runs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, lasts: dict[str, float]) -> None:
+        self.now, self.ran = 0.0, []
+        monkeypatch.setattr(tune.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(tune, "make_step", lambda choice, *_: lambda: self.step(str(choice), lasts))
+
+    def step(self, name: str, lasts: dict[str, float]) -> None:
+        self.ran.append(name)
+        self.now += lasts[name]
+
+
+RACE = (torch.nn.Linear(2, 2), torch.zeros(2, 2), torch.zeros(2), F.cross_entropy, lambda *_: None)
+TWO = [Choice(memory_format="NCHW"), Choice(memory_format="NHWC")]
+
+
+def test_trials_take_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 3 and 2 s: three of each are 15 s, and a fourth of 3 s would end before 20 s, the next not."""
+    clock = Clock(monkeypatch, {"fp32 NCHW": 3.0, "fp32 NHWC": 2.0})
+    assert tune.race(TWO, *RACE) == {"fp32 NCHW": 3.0, "fp32 NHWC": 2.0}
+    assert (clock.now, len(clock.ran)) == (18.0, 7)
+    clock = Clock(monkeypatch, {"fp32 NCHW": 60.0, "fp32 NHWC": 1.0})  # one step is already too long
+    assert tune.race(TWO, *RACE) == {"fp32 NCHW": 60.0}
+    assert str(fastest(TWO, {"fp32 NCHW": 60.0})) == "fp32 NCHW"
+    clock = Clock(monkeypatch, {"fp32 NCHW": 0.2, "fp32 NHWC": 0.1})
+    tune.race(TWO, *RACE)
+    assert len(clock.ran) == 2 * (tune.WARM + tune.TIMED)
+
+
+def test_a_signal_ends_the_trials_after_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, {"fp32 NCHW": 1.0, "fp32 NHWC": 1.0})
+    with pytest.raises(Interrupted, match="stopped before the first step; run the same command again") as stopped:
+        tune.race(TWO, *RACE, lambda: 15 * (len(clock.ran) >= 3))
+    assert (len(clock.ran), stopped.value.exit_code) == (3, 128 + 15)
+
+
+def test_a_training_that_is_stopped_in_its_trials_leaves_no_folder(
+    begin: Any, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(tmp_path / "run", few, precision="auto", memory_format="auto", compile="off")
+    plain = tune.make_step
+
+    def make(*given: Any) -> Any:
+        step = plain(*given)
+        return lambda: (step(), signal.raise_signal(signal.SIGTERM))
+
+    monkeypatch.setattr(tune, "make_step", make)
+    with pytest.raises(Interrupted, match="stopped before the first step"):
+        train(run.folder, data=few, device="cpu")
+    assert not run.folder.exists()

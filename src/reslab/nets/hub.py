@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ def library_name(library: str, name: str) -> str:
 
 def location(name: Path | str) -> str:
     """The folder, or the name on the Hub, for transformers. Raises UsageError if it can be neither."""
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir() and (isinstance(name, Path) or not on_hub(name)):
         raise UsageError(f"the encoder {name}: no such folder")
     return str(folder) if folder.is_dir() else str(name)

@@ -135,7 +135,7 @@ def load(
     if origin == "hf" or (path.is_dir() and (path / "config.json").is_file()):
         return hugging(word, hub_name(rest) if origin == "hf" else str(path), weights is not False, shape_only)
     if file.endswith(".py"):
-        return own(word, Path(file).expanduser(), function)
+        return own(word, Path(os.path.expanduser(file)), function)
     if path.suffix == ".py" and path.is_file():
         raise UsageError(f"{word}: say which of its functions returns the model, such as {word}:make")
     if path.is_dir():

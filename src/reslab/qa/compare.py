@@ -20,10 +20,11 @@ from reslab.qa.folder import PARTS, Reading, prepare
 from reslab.qa.net.net import QASpec, build_qa
 from reslab.qa.task import QATask
 from reslab.qa.train import frozen_features, train
-from reslab.run import Run, environment, write_aside
+from reslab.run import Run, environment
 from reslab.statistics import mean, std
 from reslab.stored.digest import sealed_tensors
 from reslab.stored.tensors import read_metadata, read_tensors
+from reslab.stored.write import write_aside
 from reslab.train.checkpoint import LAST
 from reslab.train.folder import configure, finished, pick_device
 from reslab.train.recipe import IMAGES, Recipe, change

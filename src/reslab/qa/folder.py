@@ -3,6 +3,7 @@
 Besides the files of every run: tokenizer/, the encoder's shape in encoder/, and finally qa.json and predictions.json.
 """
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -99,8 +100,8 @@ def prepare(
     reading.check()
     refuse_images(recipe)
     about = {"word": absolute(word), "reading": asdict(reading), **data.describe()}
-    if isinstance(spec.encoder, str) and Path(spec.encoder).expanduser().is_dir():
-        spec = replace(spec, encoder=str(Path(spec.encoder).expanduser().resolve()))
+    if isinstance(spec.encoder, str) and Path(os.path.expanduser(spec.encoder)).is_dir():
+        spec = replace(spec, encoder=str(Path(os.path.expanduser(spec.encoder)).resolve()))
 
     def stored() -> dict[str, Pair]:
         return {"net": (to_dict(read_qa_spec(run)), to_dict(spec)),

@@ -34,7 +34,8 @@ from reslab.qa.settings import (
     read_settings,
     read_tokenizer,
 )
-from reslab.run import Run, explained, missing, write_aside
+from reslab.run import Run, missing
+from reslab.stored.write import explained, write_aside
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice, native_bf16
 

@@ -13,10 +13,10 @@ from reslab.errors import UsageError
 from reslab.qa.data.question import Question
 from reslab.qa.no_answer import probability_of
 from reslab.qa.rules import EMPTY, rule_of, score
-from reslab.run import write_aside
 from reslab.statistics import bootstrap, wilson
 from reslab.stored.files import MissingFile
 from reslab.stored.read import read_json
+from reslab.stored.write import write_aside
 
 
 @dataclass(frozen=True, kw_only=True)

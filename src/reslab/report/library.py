@@ -6,8 +6,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from reslab.run import write_aside
 from reslab.stored.files import present, read_bytes
+from reslab.stored.write import write_aside
 
 # What marks a folder whose subfolders hold the runs it is about: they share its script.
 OF_SEVERAL = ("study.json", "members.json", "results/compare.json", "results/compare-tables.json")

@@ -8,8 +8,8 @@ from typing import Any
 from reslab.errors import UsageError, arg
 from reslab.report import library, words
 from reslab.report.figures import scores
-from reslab.run import write_aside
 from reslab.stored.files import named, read_bytes
+from reslab.stored.write import write_aside
 from reslab.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -19,9 +19,10 @@ from reslab.images.task import ImageTask, set_aside
 from reslab.images.train import prepare
 from reslab.nets import ResNetSpec, build, read_spec, spec
 from reslab.progress import Rows, quiet
-from reslab.run import Run, environment, explained
+from reslab.run import Run, environment
 from reslab.statistics import mean, std
 from reslab.stored.read import warn_if_cut
+from reslab.stored.write import explained
 from reslab.study.jobs import fair_jobs, train_all
 from reslab.study.verdict import verdicts
 from reslab.train.folder import check_resources, configure, pick_device

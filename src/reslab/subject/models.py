@@ -1,5 +1,6 @@
 """MODEL words: a run of a table also needs its rows; every other word is loaded by nets.words."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from reslab.run import Run, slug
 
 def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
     """Like `nets.words.load`; for a run of a table, the net after its columns."""
-    path = Path(word).expanduser()
+    path = Path(os.path.expanduser(word))
     if path.is_dir() and (run := Run(path)).has("spec.json") and run.read_json("spec.json").get("family") == "table":
         return of_table(word, run, weights)
     return words.load(word, weights=weights, **options)

@@ -16,10 +16,11 @@ from reslab.nets.matching import match
 from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, refuse_nan
 from reslab.progress import Progress, silent
-from reslab.run import MEMBERS, Run, missing, write_aside
+from reslab.run import MEMBERS, Run, missing
 from reslab.stored.digest import sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
+from reslab.stored.write import write_aside
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame

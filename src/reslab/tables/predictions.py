@@ -12,8 +12,8 @@ import numpy as np
 
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.extras import need
-from reslab.run import explained, write_aside
 from reslab.stored.files import named, read_text
+from reslab.stored.write import explained, write_aside
 from reslab.tables.data.cells import LISTS
 from reslab.tables.data.target import Target
 

@@ -5,6 +5,7 @@ A text's vector is the mean of the last layer over its tokens, normalized to len
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -69,7 +70,7 @@ class Encoder:
         if not columns:
             raise UsageError(f"text names the encoder {text}, and no column holds texts: leave it out, or say which "
                              "does by its kind, 'text'")  # fmt: skip
-        folder = Path(text).expanduser().resolve()
+        folder = Path(os.path.expanduser(text)).resolve()
         if not folder.is_dir():
             raise UsageError(f"no such folder: {text} (text encoder)")
         mark = fingerprint_of(str(folder))

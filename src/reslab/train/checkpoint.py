@@ -16,13 +16,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning
-from reslab.run import Run, write_aside
+from reslab.run import Run
 from reslab.stored.digest import sealed_archive, sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.folders import Choice
 from reslab.stored.numbers import Count, Real
 from reslab.stored.tensors import read_saved
 from reslab.stored.typed import Mistyped, short, typed
+from reslab.stored.write import write_aside
 
 FORMAT = 1
 LAST, PREVIOUS = "last.pt", "previous.pt"

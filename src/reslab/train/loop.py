@@ -20,7 +20,8 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
     Raises Interrupted after a checkpoint on SIGTERM or Ctrl-C, ReslabError for a loss that is not finite.
     """
     with Stop() as stop:
-        training = Training(task, net, recipe=recipe, run=run, depth=depth, progress=progress)
+        training = Training(task, net, recipe=recipe, run=run, depth=depth, progress=progress,
+                            stopped=lambda: stop.asked)  # fmt: skip
         training.net.train()
         log_every = max(1, min(100, task.examples // recipe.batch))
         check_every = 1 if task.device.type == "cpu" else 25  # a check waits for the device

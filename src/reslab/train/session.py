@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from reslab.run import Run, environment, sweep
+from reslab.run import Run, environment
+from reslab.stored.write import sweep
 from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
 

@@ -1,6 +1,7 @@
 """One net being trained: all that changes from step to step, and how it is logged, saved and resumed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +14,7 @@ from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.belonging import state_to_resume
-from reslab.train.checkpoint import (
-    damaged,
-    generators,
-    odd_tensor,
-    set_generators,
-    write_last,
-)
+from reslab.train.checkpoint import damaged, generators, odd_tensor, set_generators, write_last
 from reslab.train.depth import RandomDepth
 from reslab.train.norm_log import NormLog
 from reslab.train.optimizer import make_optimizer, restore_optimizer
@@ -34,14 +29,15 @@ class Training:
     """One net being trained in one run folder: all that changes from step to step, and how it is saved."""
 
     def __init__(
-        self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0, progress: Progress = silent
-    ) -> None:
+        self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0, progress: Progress = silent,
+        stopped: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
         self.task, self.recipe, self.run = task, recipe, run
         self.total = recipe.length(task.examples)
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved, self.of = state_to_resume(run)
         self.blocks = RandomDepth(net, recipe)
-        self.choice = self.stored_choice(saved) if saved else self.choose(net, progress)
+        self.choice = self.stored_choice(saved) if saved else self.choose(net, progress, stopped)
         self.net = self.choice.place(net, task.device)
         self.forward = torch.compile(self.net) if self.choice.compile else self.net
         self.optimizer = make_optimizer(self.net, recipe)
@@ -62,12 +58,13 @@ class Training:
         self.asked = 0  # a signal that came after the last step
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
-    def choose(self, net: nn.Module, progress: Progress) -> Choice:
+    def choose(self, net: nn.Module, progress: Progress, stopped: Callable[[], int]) -> Choice:
         """Find the fastest way to run on the first batch, and log it in the metrics."""
         batch = next(iter(self.task.batches(0, 1)))
         net = net.to(self.task.device)
         recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # the net changes each step
-        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress)
+        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress,
+                        asked=stopped)  # fmt: skip
         self.run.log(event="choice", iteration=0, **choice.as_dict())
         return choice
 

@@ -15,8 +15,10 @@ from reslab.errors import UsageError
 from reslab.nets.specs import make
 from reslab.progress import Progress, Steps, in_phase, silent
 from reslab.train.recipe import Recipe
+from reslab.train.signals import Interrupted
 
 WARM, TIMED = 2, 5  # steps of each combination, the timed ones in turn
+TRYING = 20.0  # seconds that the trials may take in all; one of a compiled net ends with its step
 GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plain fp32
 COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
 Inputs = Tensor | dict[str, Tensor]  # what a net is called with
@@ -93,12 +95,13 @@ def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> 
 
 def choose(
     net: nn.Module, batch: tuple[Inputs, Tensor], loss: LOSS, *, recipe: Recipe, steps: int,
-    progress: Progress = silent,
+    progress: Progress = silent, asked: Callable[[], int] = lambda: 0,
 ) -> Choice:  # fmt: skip
     """The fastest way to run `steps` training steps of `net` on batches like (x, y); the net is left as it was.
 
-    Combinations are timed in turn and compared by their median. Compiling is tried only for a run long enough
-    to win back the time it takes, or when the recipe says "on".
+    Combinations are timed in turn and compared by their median, for at most TRYING seconds and a step. Compiling is
+    tried only for a run long enough to win back the time it takes, or when the recipe says "on". `asked` gives the
+    number of a signal that arrived, or 0. Raises Interrupted after the step in which one arrives.
     """
     x, y = batch
     open_choices = candidates(recipe, y.device, images=isinstance(x, Tensor) and x.dim() == 4)
@@ -106,41 +109,54 @@ def choose(
         return open_choices[0]
     with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         what = "precision and memory format" if open_choices[0].memory_format else "precision"
-        times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"))
+        times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
         best = fastest(open_choices, times)
         if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:
             compiled = Choice(precision=best.precision, memory_format=best.memory_format, compile=True)
-            times |= race([compiled], net, x, y, loss, in_phase(progress, "timing the compiled net"))
+            times |= race([compiled], net, x, y, loss, in_phase(progress, "timing the compiled net"), asked)
             best = compiled if times[str(compiled)] * GAIN < times[str(best)] else best
     tried = {name: round(1000 * seconds, 2) for name, seconds in times.items()}
     return Choice(**{**best.as_dict(), "milliseconds": tried})
 
 
 def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:
-    """The fastest fp32, unless bf16 is clearly faster: a tie goes to the more precise."""
-    ranked = sorted(choices, key=lambda c: times[str(c)] * (GAIN if c.precision == "bf16" else 1.0))
+    """The fastest fp32 of those timed, unless bf16 is clearly faster: a tie goes to the more precise."""
+    ranked = sorted(
+        (choice for choice in choices if str(choice) in times),
+        key=lambda c: times[str(c)] * (GAIN if c.precision == "bf16" else 1.0),
+    )
     return ranked[0]
 
 
-def race(choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS, progress: Steps) -> dict[str, float]:
-    """Median seconds per step of each choice; the choices take turns."""
-    done, total = 0, (WARM + TIMED) * len(choices)
+def race(
+    choices: list[Choice], net: nn.Module, x: Inputs, y: Tensor, loss: LOSS, progress: Steps,
+    asked: Callable[[], int] = lambda: 0,
+) -> dict[str, float]:  # fmt: skip
+    """Median seconds per step of each choice; the choices take turns, with fewer turns where steps are slow.
+
+    At least one step of the first choice is timed; whatever was not timed within TRYING seconds is left out.
+    """
+    began, done, total = time.perf_counter(), 0, (WARM + TIMED) * len(choices)
     progress(done, total)
-    steps = {str(choice): make_step(choice, copy.deepcopy(net), x, y, loss) for choice in choices}
-    for step in steps.values():
-        for _ in range(WARM):
-            step()
-            done += 1
-            progress(done, total)
-    seen: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(TIMED):
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
+    seen: dict[str, list[float]] = {str(choice): [] for choice in choices}
+    steps: dict[str, Callable[[], None]] = {}
+    for _ in range(WARM + TIMED):
+        for choice in choices:
+            name, begin = str(choice), time.perf_counter()
+            longest = max((max(times) for times in seen.values() if times), default=0.0)
+            if done and begin + longest - began > TRYING:
+                progress(total, total)
+                return {name: statistics.median(times[WARM:] or times[-1:]) for name, times in seen.items() if times}
+            if name not in steps:
+                steps[name] = make_step(choice, copy.deepcopy(net), x, y, loss)
+                begin = time.perf_counter()
+            steps[name]()
             seen[name].append(time.perf_counter() - begin)
             done += 1
             progress(done, total)
-    return {name: statistics.median(values) for name, values in seen.items()}
+            if asked():
+                raise Interrupted("stopped before the first step; run the same command again to start", asked())
+    return {name: statistics.median(times[WARM:]) for name, times in seen.items()}
 
 
 def make_step(choice: Choice, net: nn.Module, x: Inputs, y: Tensor, loss: LOSS) -> Callable[[], None]:

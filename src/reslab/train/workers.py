@@ -2,13 +2,16 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+SHARED = Path("/dev/shm")  # where Linux keeps shared memory
+ROOM = 2 * 2**30  # bytes free there from which batches go through it: containers often have 64 MiB in all
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's limit: microseconds of CPU time per period
 WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
@@ -16,20 +19,32 @@ WORTH_WORKERS = 2000  # images; starting processes takes about as long as decodi
 def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = False) -> Iterator[Any]:
     """`steps[t]` for each t of `which`, in order, computed by `workers` processes (0: in this one).
 
-    A step must be a function of t alone; then the result is the same for any number of workers.
+    A step must be a function of t alone; then the result is the same for any number of workers. Tensors come from the
+    workers through shared memory, or through pipes where there is little of it.
     """
+    piped = workers > 0 and little_shared_memory()
     loader: DataLoader[Any] = DataLoader(
         steps,
         batch_size=None,
         sampler=which,
         num_workers=workers,
-        collate_fn=_unchanged,
+        collate_fn=_as_arrays if piped else _unchanged,
         worker_init_fn=_ignore_ctrl_c,
         prefetch_factor=2 if workers else None,
-        pin_memory=pin,
+        pin_memory=pin and not piped,
         generator=torch.Generator(),  # its own, so that the global one, which dropout uses, stays untouched
     )
-    yield from loader
+    for result in loader:
+        yield _as_tensors(result, pin) if piped else result
+
+
+def little_shared_memory() -> bool:
+    """Whether several workers' batches could fill the shared memory, which would end them with a bus error."""
+    try:
+        found = os.statvfs(SHARED)
+    except OSError:  # not Linux
+        return False
+    return found.f_bavail * found.f_frsize < ROOM
 
 
 def decoding_workers(images: int) -> int:
@@ -48,6 +63,26 @@ def usable_cores() -> int:
 
 
 def _unchanged(result: Any) -> Any:
+    return result
+
+
+def _as_arrays(result: Any) -> Any:
+    """The result with NumPy arrays for tensors: these are copied through the pipe, not put into shared memory."""
+    return _mapped(result, torch.Tensor, lambda tensor: tensor.numpy())
+
+
+def _as_tensors(result: Any, pin: bool) -> Any:
+    """The inverse of `_as_arrays`."""
+    return _mapped(result, np.ndarray, lambda array: torch.from_numpy(array).pin_memory() if pin else
+                   torch.from_numpy(array))  # fmt: skip
+
+
+def _mapped(result: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """`change` applied to everything of the `kind` in tuples and lists."""
+    if isinstance(result, kind):
+        return change(result)
+    if isinstance(result, tuple | list):
+        return type(result)(_mapped(one, kind, change) for one in result)
     return result
 
 

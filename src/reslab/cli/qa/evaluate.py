@@ -1,6 +1,7 @@
 """reslab qa eval: scores of a trained reader, or of a file of predictions."""
 
 import logging
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -190,7 +191,7 @@ def questions_of(word: str) -> tuple[dict[str, Any], str, Any, "Fitting"]:
     from reslab.qa.data.questions import fingerprint, load_questions, read_questions
     from reslab.qa.rules import rule_for
 
-    if word.startswith("hf:") or Path(word).expanduser().is_dir():
+    if word.startswith("hf:") or Path(os.path.expanduser(word)).is_dir():
         data = load_questions(word)
         say.problems(data.report)
         return data.describe(), "test", data.test, rule_for(data.test)

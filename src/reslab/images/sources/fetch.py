@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.errors import ReslabError
+from reslab.stored.write import sync
 
 TIMEOUT_S = 60.0  # without receiving a byte
 
@@ -60,5 +61,5 @@ def _copy(url: str, aside: Path) -> str:
             digest.update(block)
             file.write(block)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Load texts from a file and cut them into windows of tokens."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def load_texts(path: Path | str, *, column: str | None = None) -> Texts:
     `column` (default "text") is the key of a .jsonl and the column of a .parquet. Raises UsageError for a file that
     is missing, of another format or without texts, ReslabError for a damaged one.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise UsageError(f"no such file of texts: {path}; supported types: ", FORMS)
     readers: dict[str, Callable[[Path, str], Iterable[Any]]] = {

@@ -2,6 +2,7 @@
 
 import bisect
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool
     report = Report(strict)
     if word.startswith("hf:"):
         parts = _parts(hub(word.removeprefix("hf:")), word, report)
-    elif Path(word).expanduser().is_dir():
-        folder = Path(word).expanduser()
+    elif Path(os.path.expanduser(word)).is_dir():
+        folder = Path(os.path.expanduser(word))
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.name[0] != ".")
         if not files:
             raise UsageError(f"{word} holds no files of questions ({', '.join(FORMS)})")
@@ -99,7 +100,7 @@ def answered(questions: Sequence[Question], part: str, word: str, report: Report
 
 def read_questions(path: Path | str, *, report: Report | None = None) -> tuple[Question, ...]:
     """The usable questions of one file; problems of the others go to `report`."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     found = checked(records(path), Report() if report is None else report)
     if not found:
         raise UsageError(f"{path} holds no usable question")
