@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.look import Merges, find, intervene, paths, read, silence
+from reslab.look.graph import checks
 
 WIDTH = 8
 Block = Callable[["Net", int, Tensor], Tensor]
@@ -430,3 +431,19 @@ def test_linear_side_branches_are_no_residual_connections() -> None:
     assert {each.kind for each in merges.sums} == {"sum"}
     bare = nn.Sequential(Adapted(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), Adapted(WIDTH, WIDTH)).eval()
     assert len(find(bare, rows())) == 0
+
+
+def test_a_merge_that_does_not_add_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the finder had lost a summand: half the sum is missing, so that nothing may be removed."""
+    real = checks.share
+    monkeypatch.setattr(
+        checks, "share", lambda name, operand, *rest: real(name, operand, *rest) * (operand.position == 0)
+    )
+    model = nn.Sequential(nn.Linear(WIDTH, WIDTH), Net(lambda m, i, x: x + m.g[i](x), n=1))
+    (merge,) = merges = find(model, rows())
+    assert not merge.cuttable
+    assert merge.why.startswith("its skip and branches do not add up to its sum")
+    assert merges.notes == (f"merge 0 (1) cannot be trusted: {merge.why}",)
+    with torch.device("meta"):
+        (unchecked,) = find(Net(lambda m, i, x: x + m.g[i](x), n=1), torch.empty(5, WIDTH))
+    assert unchecked.cuttable

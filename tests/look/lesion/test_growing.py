@@ -141,7 +141,7 @@ def test_the_layout_is_the_models_own(shape: tuple[int, ...]) -> None:
     )
     merges = find(net, x)
     grow(net, merges, [frozenset({0}), frozenset({1})], x)
-    assert seen == [True, True]
+    assert seen == [True] * 3  # two passes of find, one that grows
 
 
 class Block(nn.Module):

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from reslab.errors import UsageError
+from reslab.look.graph.checks import misses, wrong
 from reslab.look.graph.cuts import within
 from reslab.look.graph.example import Example, batch_size, describe
 from reslab.look.graph.forks import Found, Kind, classify
@@ -84,6 +85,7 @@ class Merges(Sequence[Merge]):
 def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> Merges:
     """Every residual connection of `model`, in order, found by one forward pass of `example` in eval mode.
 
+    A second pass checks that skip + branches = out at each of them, if the tensors hold numbers.
     `example` is a tensor, a tuple of arguments or a dict of keyword arguments; FakeTensors and meta tensors work too.
     `modules` are paths of modules that are merges although their addition cannot be seen (a fused kernel): they count
     as out = x + (out - x). Raises UsageError if the model does not accept the example or has no such module.
@@ -95,11 +97,14 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
         graph = trace(model, example)
     found = find_in(graph) + named(graph, model, modules)
     numbered = nest(sorted(found, key=lambda each: each.value))
+    far = misses(model, example, list(numbered))
+    numbered = tuple(replace(m, cuttable=False, why=wrong(far, m.index)) if m.index in far else m for m in numbered)
     sums = nest(sorted(find_in(graph, sums=True), key=lambda each: each.value))
     name, hidden = type(model).__name__, (merge for merge in numbered if not merge.reachable)
     notes = [
         *remarks(graph, name, len(numbered)),
         *(f"merge {m.index} ({m.module}) cannot be edited: {m.why}" for m in hidden),
+        *(f"merge {m.index} ({m.module}) cannot be trusted: {m.why}" for m in numbered if m.index in far),
     ]
     return Merges(name, batch_size(example), numbered, sums, tuple(notes))
 
