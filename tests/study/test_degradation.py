@@ -8,7 +8,8 @@ import pytest
 from reslab.errors import UsageError
 from reslab.images.data import load
 from reslab.run import Run
-from reslab.study.degradation import caveats, degradation
+from reslab.study.caveats import caveats
+from reslab.study.degradation import degradation
 from reslab.train.recipe import read
 
 QUICK = {"iterations": 4, "precision": "fp32", "memory_format": "NCHW", "compile": "off", "threads": 1}
