@@ -12,7 +12,7 @@ from reslab.cli import main
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run
 from reslab.subject import models
-from reslab.tables import ResidualClassifier, fit_parts
+from reslab.tables import ResidualClassifier, fit_context, fit_parts
 from reslab.tables.compare import compare
 from reslab.tables.members import prepare_members, train_members
 from reslab.tables.reading import Reading, read_reading
@@ -119,12 +119,14 @@ def test_an_older_fit_is_resumed(rule: int, rows: int, tmp_path: Path, monkeypat
     found = ResidualClassifier(sizes=TINY, recipe=recipe, validation=0.2, device="cpu", random_state=0,
                                folder=tmp_path / "fit")  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(fit_parts, "rule_of", lambda run: rule)
+        for module in (fit_parts, fit_context):
+            patch.setattr(module, "rule_of", lambda run: rule)
+            patch.setattr(module, "usual_words", lambda run: rule == 2)
         first = found.fit(X, y).predict_proba(X)
     run, sizes = Run(tmp_path / "fit"), []
     about = run.read_json("table.json")
-    assert about.pop("split_rule") == 2
-    run.write_json("table.json", about if rule == 1 else {**about, "split_rule": 2})
+    assert (about.get("split_rule"), about.get("words")) == ((None, None) if rule == 1 else (2, True))
+    assert ("spelling" in found.model_.members[0].encoder.to_dict()[0]) == (rule == 2)
     cut = ResidualClassifier.cut
 
     def counted(self: Any, *given: Any) -> Any:

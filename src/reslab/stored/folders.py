@@ -44,6 +44,10 @@ class Reading(TypedDict, total=False):
     stride: Whole
     share: Number
     questions: Whole | None
+    missing: list[str] | None
+    decimal: str | None
+    header: bool | None
+    encoding: str | None
     strict: bool
     max_answer: Whole | None
 
@@ -167,6 +171,7 @@ class Estimator(TypedDict, total=False):
 
     recipe: Seeded
     split_rule: Whole
+    words: bool
 
 
 class Event(TypedDict, total=False):

@@ -59,8 +59,10 @@ def recipe_of(estimator: Any, parts: Parts, seed: int) -> Recipe:
 
 def start_or_resume(run: Run, about: dict[str, Any]) -> None:
     """Start or resume in a folder. Raises UsageError if it contains anything but the same training."""
-    rule = rule_of(run)
-    about = json.loads(json.dumps(about)) | ({} if rule == 1 else {"split_rule": rule})
+    rule, usual = rule_of(run), usual_words(run)
+    about = (
+        json.loads(json.dumps(about)) | ({} if rule == 1 else {"split_rule": rule}) | ({"words": True} if usual else {})
+    )
     if run.has(ABOUT):
         there = run.read_json(ABOUT)
         if differ := ", ".join(key for key in about if there.get(key) != about[key]):
@@ -76,6 +78,11 @@ def start_or_resume(run: Run, about: dict[str, Any]) -> None:
 def rule_of(run: Run | None) -> int:
     """By which rule a fit in this folder sets rows aside: that of the training there; see `set_aside`."""
     return int(run.read_json(ABOUT).get("split_rule", 1)) if run is not None and run.has(ABOUT) else RULE
+
+
+def usual_words(run: Run | None) -> bool:
+    """Whether a fit in this folder takes the usual words for missing values; older versions had none."""
+    return run is None or not run.has(ABOUT) or bool(run.read_json(ABOUT).get("words", False))
 
 
 def train_or_leave(

@@ -12,7 +12,7 @@ from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.target import Target
-from reslab.tables.fit_context import rule_of
+from reslab.tables.fit_context import rule_of, usual_words
 from reslab.tables.split import tell_copies, tell_joined
 from reslab.tables.training import FEW, Parts, make_parts, set_aside
 
@@ -40,8 +40,10 @@ def cut(
     frame, target = data.frame, data.target
     values, rows = target.encode(data.y), {"train": np.arange(len(frame))}
     groups = values if target.kind == "classes" else None
+    run = None if estimator.folder is None else estimator.run_of(0)
+    missing = () if estimator.missing is None and not usual_words(run) else estimator.missing
     if report is not None:
-        without_words(frame.columns, words_of(estimator.missing), report)
+        without_words(frame.columns, words_of(missing), report)
         tell_joined(data.y, "y", report, cure="make columns of 0 and 1 of them, as MultiLabelBinarizer does")
         skipped = [name for name, kind in (estimator.kinds or {}).items() if kind == "skip" and name in frame.names]
         tell_copies(frame.without(*skipped), data.y, groups, report)
@@ -49,7 +51,7 @@ def cut(
         cure = Sentence("give more rows, or set ", arg("validation", 0))
         rows["train"], rows["validation"] = set_aside(
             len(frame), estimator.validation, seed=seed, groups=groups, cure=cure,
-            rule=rule_of(None if estimator.folder is None else estimator.run_of(0)),
+            rule=rule_of(run),
         )  # fmt: skip
     frames = {part: frame.take(some) for part, some in rows.items()}
     targets = {part: values[some] for part, some in rows.items()}
@@ -57,5 +59,5 @@ def cut(
     weight = getattr(estimator, "class_weight", None)
     return make_parts(
         frames, targets, target=target, kinds=estimator.kinds, class_weight=weight, text=estimator.text, device=device,
-        progress=progress, report=report, row_weights=heavy, missing=estimator.missing, decimal=estimator.decimal,
+        progress=progress, report=report, row_weights=heavy, missing=missing, decimal=estimator.decimal,
     )  # fmt: skip
