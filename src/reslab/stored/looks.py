@@ -236,6 +236,7 @@ class Paths(TypedDict, total=False):
     counts: list[Unbounded]
     exact: list[Number] | None
     share: list[Number] | None
+    flat: Count
     deviation: Number
     sampled: list[Number] | None
     sampled_paths: Count

@@ -72,7 +72,7 @@ def one_by_one(model: nn.Module, x: Tensor) -> list[Tensor]:
         edits = {i: detach_skip() if take else detach_branch() for i, take in enumerate(taken)}
         try:
             sums[sum(taken)] += gradient(model, (x, LABELS), entry, merges, edits, None)
-        except RuntimeError:  # nothing at all goes back along this path
+        except UsageError:  # nothing at all goes back along this path
             assert taken
     return sums
 
@@ -259,3 +259,42 @@ def test_gradients_that_nearly_cancel_are_no_fault() -> None:
     result = paths(Minus(), [(torch.tensor([[1.0, 1.0]]), None)], loss=lambda s, _: s[:, 0].sum())
     assert result.exact == pytest.approx((1.0, 1.0), rel=1e-5)
     assert result.gradient == pytest.approx(1e-6, rel=0.1)
+
+
+def test_shares_of_samples_with_tiny_gradients() -> None:
+    """The squares of gradients of 1e-22 and 1e-30 are 0 in float32; a sample's share does not depend on its scale."""
+    model, x = net("plus")
+    factor = torch.tensor([1.0, 1e-22, 1e-30])
+
+    def tiny(scores: Tensor, labels: Tensor | None) -> Tensor:
+        return (scores[:, 1] * factor).sum()
+
+    def first(scores: Tensor, labels: Tensor | None) -> Tensor:
+        return scores[:, 1].sum()
+
+    alone = [paths(model, [(x[i : i + 1], None)], loss=first).share for i in range(3)]
+    found = paths(model.float(), [(x.float(), None)], loss=tiny)
+    assert found.share == pytest.approx([sum(share) / 3 for share in zip(*alone, strict=True)], abs=1e-5)
+    assert sum(found.share) == pytest.approx(1, abs=1e-5)
+    assert found.flat == 0
+
+
+def test_samples_without_a_gradient_have_no_share() -> None:
+    model, x = net("plus")
+
+    def two(scores: Tensor, labels: Tensor | None) -> Tensor:
+        return scores[:2, 0].sum()
+
+    found, short = paths(model, [(x, None)], loss=two), paths(model, [(x[:2], None)], loss=two)
+    assert (found.flat, short.flat) == (1, 0)
+    assert found.share == pytest.approx(short.share)
+    assert found.gradient == pytest.approx(short.gradient * 2 / 3)
+    none = paths(model, [(x, None)], loss=lambda scores, _: (scores * 0).sum())
+    assert (none.flat, none.share, none.gradient) == (3, (), 0)
+
+
+def test_of_equal_ranges_the_first_is_taken() -> None:
+    """Lengths 1 to 2 and 2 to 3 both hold 95 % of 0, 1, 18, 1, 0; of 20 equal weights, any 19 in a row do."""
+    assert effective_range([0, 1, 18, 1, 0]) == (1, 2)
+    assert effective_range([1.0] * 20) == (0, 18)
+    assert effective_range([5, 90, 5, 0]) == (0, 1)

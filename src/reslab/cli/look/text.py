@@ -114,6 +114,8 @@ def paths(found: Any) -> None:
     entry = "the input" if found.at == "input" else found.at
     print(f"{number(sum(found.counts))} paths of 0 to {found.merges} blocks, gradient at {entry}, n = {found.n}; "
           f"their gradients sum to the full one within {number(found.deviation, 1)} (relative)")  # fmt: skip
+    if found.flat:
+        print(f"{found.flat} of {found.n} samples have no gradient: they are not counted in the shares of the lengths")
     first, last = found.effective_exact
     print(
         f"Exact: 95 % of the gradient norm comes from lengths {first} to {last} "

@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
@@ -19,8 +18,9 @@ from reslab.look.graph.state import Draws
 from reslab.look.measure import Batch, Loss
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths, effective_range, share
+from reslab.look.path.norms import deviation, norms, shares
 from reslab.look.path.sampling import path_norms, sample_paths
-from reslab.look.path.spectrum import check_samples, deviation, spectrum
+from reslab.look.path.spectrum import check_samples, spectrum
 
 Progress = Callable[[int, int], None]
 
@@ -35,7 +35,8 @@ class Paths:
     method: str  # "shrinking", or "copies" if the model does not accept a batch that shrinks during the pass
     counts: tuple[int, ...]  # number of paths of length k, exact
     exact: tuple[float, ...]  # |G_k|, mean over samples
-    share: tuple[float, ...]  # <G_k, G> / <G, G>, mean over samples; all lengths sum to 1
+    share: tuple[float, ...]  # <G_k, G> / <G, G>, mean over samples with a gradient; all lengths sum to 1
+    flat: int  # samples without a gradient (G is exactly 0), which have no share; if all, `share` is empty
     gradient: float  # |G|, mean over samples
     deviation: float  # |sum of G_k - G| / |G|, the largest over all batches
     sampled: tuple[float, ...]  # the mean norm of a single path's gradient; empty if not requested
@@ -52,17 +53,17 @@ class Totals:
     """Sums over samples."""
 
     n: int = 0
+    flat: int = 0
     exact: list[float] = field(default_factory=list)
     share: list[float] = field(default_factory=list)
     gradient: float = 0.0
     deviation: float = 0.0
 
     def add(self, parts: Tensor, whole: Tensor) -> None:
-        norms = parts.norm(dim=-1).sum(dim=1).tolist()
-        along = (parts * whole).sum(dim=-1) / whole.square().sum(dim=-1).clamp_min(torch.finfo(whole.dtype).tiny)
-        self.exact = added(self.exact, norms)
-        self.share = added(self.share, along.sum(dim=1).tolist())
-        self.gradient += float(whole.norm(dim=-1).sum())
+        self.exact = added(self.exact, [float(norms(part).sum()) for part in parts])
+        self.share = added(self.share, [float(shares(part, whole).sum()) for part in parts])
+        self.gradient += float(norms(whole).sum())
+        self.flat += int((whole == 0).all(dim=-1).sum())
         self.deviation = max(self.deviation, deviation(parts, whole))
         self.n += whole.shape[0]
 
@@ -129,7 +130,8 @@ def summary(totals: Totals, counts: list[int], sampled: list[float], many: int, 
         method=method,
         counts=tuple(counts),
         exact=exact,
-        share=tuple(value / totals.n for value in totals.share),
+        share=tuple(value / (totals.n - totals.flat) for value in totals.share) if totals.n > totals.flat else (),
+        flat=totals.flat,
         gradient=totals.gradient / totals.n,
         deviation=totals.deviation,
         sampled=tuple(sampled),

@@ -17,6 +17,7 @@ from reslab.look.graph.merges import Merge
 from reslab.look.measure import Batch, Loss
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths
+from reslab.look.path.norms import norms
 from reslab.look.path.spectrum import gradient
 
 AROUND = -1  # a path that takes none of a merge's branches
@@ -66,7 +67,7 @@ def path_norms(
     device = next(model.parameters()).device
     many = (repeated(example, copies), None if labels is None else labels.repeat(copies, *[1] * (labels.dim() - 1)))
     found = gradient(model, many, entry, merges, gates(merges, flat, device), loss)
-    return found.reshape(copies, n, -1).norm(dim=-1)
+    return norms(found.reshape(copies, n, -1))
 
 
 def sample_paths(

@@ -28,6 +28,7 @@ from reslab.look.graph.state import kept
 from reslab.look.measure import Batch, Loss, objective
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths
+from reslab.look.path.norms import imbalance
 
 # The largest accepted deviation of the sum of all G_k from the gradient. In float32, batches of other sizes are rounded
 # differently, and about one value in a million falls on the other side of a ReLU's kink: 0.003 was seen in a trained
@@ -148,14 +149,3 @@ def spectrum(
         f"the gradients by path length do not sum to the full gradient (relative error {error:.2g}): the model mixes "
         "the samples of a batch"
     )
-
-
-def imbalance(parts: Tensor, whole: Tensor) -> float:
-    """|sum of parts - whole| / sum of |part|, because rounding scales with the parts, even if they cancel."""
-    sizes = parts.flatten(1).norm(dim=1).sum()
-    return float((parts.sum(dim=0) - whole).norm() / sizes.clamp_min(torch.finfo(whole.dtype).tiny))
-
-
-def deviation(parts: Tensor, whole: Tensor) -> float:
-    """|sum of parts - whole| / |whole|."""
-    return float((parts.sum(dim=0) - whole).norm() / whole.norm().clamp_min(torch.finfo(whole.dtype).tiny))

@@ -141,6 +141,8 @@ def paths_found(look: Look) -> list[str]:
         sentences.append(f"The largest {flow} through paths of length {each}.")
         if any(value < -0.005 for value in numbers(share)):
             sentences.append("Some lengths work against the gradient: their share is negative.")
+    if is_number(flat := result.get("flat")) and flat:
+        sentences.append(f"{flat} of {result.get('n')} samples have no gradient and are not counted in the shares.")
     if is_number(result.get("deviation")):
         sentences.append(
             f"The gradients of all lengths add up to the full gradient with a relative deviation of "
