@@ -1,6 +1,9 @@
 """Metrics of a changed model: one number per labelled item, which is a sample or a token."""
 
-from collections.abc import Callable, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,13 +34,14 @@ def loss(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
 def kl(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
     """KL(intact || changed) in nats: how far the predicted probabilities moved."""
     p, q = (F.log_softmax(score_rows(s, labels).float(), dim=-1) for s in (whole, scores))
-    return (p.exp() * (p - q)).sum(dim=-1)
+    return (p.exp() * (p - q)).where(p != -torch.inf, 0).sum(dim=-1)  # a class that is masked adds nothing
 
 
 def drift(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
     """|changed - intact| / |intact|: how far the output moved; for models without a classifier."""
     p, q = (score_rows(s, labels).float() for s in (whole, scores))
-    return (q - p).norm(dim=-1) / p.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    moved = (q - p).where(p != q, 0)  # a class that is masked, minus infinity, stays so
+    return moved.norm(dim=-1) / p.where(p.isfinite(), 0).norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 METRICS: dict[str, Metric] = {"error": error, "loss": loss, "kl": kl, "drift": drift}
@@ -54,7 +58,8 @@ def chosen(metrics: Sequence[str | Metric] | None, labels: Tensor | None) -> dic
     found: dict[str, Metric] = {}
     for metric in metrics:
         if callable(metric):
-            found[getattr(metric, "__name__", "metric")] = metric
+            if metric not in found.values():
+                found[own_name(metric, [*found, *metrics])] = metric
         elif metric not in METRICS:
             raise UsageError(f"there is no metric {metric!r}{nearest(metric, METRICS)}; a function is also accepted")
         elif metric in NEED_LABELS and labels is None:
@@ -64,17 +69,48 @@ def chosen(metrics: Sequence[str | Metric] | None, labels: Tensor | None) -> dic
     return found
 
 
-def measure(metrics: dict[str, Metric], scores: Tensor, labels: Tensor | None, whole: Tensor) -> dict[str, Tensor]:
-    """Each metric's values, (M,). Raises ReslabError for a value that is not finite."""
+def own_name(metric: Metric, taken: Sequence[Any]) -> str:
+    """The name of a user's function in the results: no two have the same, not even two lambdas."""
+    name = getattr(metric, "__name__", "") or type(metric).__name__
+    if isinstance(metric, functools.partial):
+        given = [*map(repr, metric.args), *(f"{key}={value!r}" for key, value in metric.keywords.items())]
+        name = f"{getattr(metric.func, '__name__', 'metric')}({', '.join(given)})"
+    numbered = (f"{name} {i}" for i in itertools.count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def mask_of(example: Example) -> Tensor | None:
+    """The mask of real tokens (N, L), if the example has one; None beside a decoder's tokens, where it is ambiguous."""
+    if not isinstance(example, Mapping) or any(str(key).startswith("decoder_") for key in example):
+        return None
+    for name, real in (("attention_mask", True), ("src_key_padding_mask", False), ("key_padding_mask", False)):
+        mask = example.get(name)
+        if isinstance(mask, Tensor) and mask.dim() == 2 and not mask.is_floating_point():
+            return mask.bool() if real else ~mask.bool()
+    return None
+
+
+def unpadded(value: Tensor, mask: Tensor | None) -> Tensor:
+    """A value (N, L, ...) without padding, (M, ...); any other value as it is."""
+    fits = mask is not None and value.dim() == 3 and value.shape[:2] == mask.shape
+    return value[mask.to(value.device)] if fits and mask is not None else value
+
+
+def measure(
+    metrics: dict[str, Metric], scores: Tensor, labels: Tensor | None, whole: Tensor, mask: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Each metric's values, (M,). Without labels, padding by `mask` is left out of our own metrics.
+
+    Raises ReslabError for a value that is not finite.
+    """
     values = {}
     for name, metric in metrics.items():
-        own = metric in METRICS.values()  # a user's function may write into what it is given
-        given = (
-            (scores, labels, whole)
-            if own
-            else (scores.clone(), labels if labels is None else labels.clone(), whole.clone())
-        )
-        found = torch.as_tensor(metric(*given)).detach().float().reshape(-1)
+        if metric in METRICS.values():
+            real = mask if labels is None else None
+            result = metric(unpadded(scores, real), labels, unpadded(whole, real))
+        else:  # a user's function may write into what it is given
+            result = metric(scores.clone(), labels if labels is None else labels.clone(), whole.clone())
+        found = torch.as_tensor(result).detach().float().reshape(-1)
         if not found.isfinite().all():
             raise ReslabError(
                 f"metric {name!r} is {found[~found.isfinite()][0].item()} for scores of shape {list(scores.shape)}"

@@ -26,13 +26,16 @@ def test_a_share(value: float, said: str) -> None:
 
 def test_all_paths_are_100_percent(capsys: pytest.CaptureFixture[str]) -> None:
     """Three blocks form 1, 3, 3, 1 paths; lengths 0 to 3 are all of them."""
-    text.paths(SimpleNamespace(counts=(1, 3, 3, 1), merges=3, at="input", n=360, deviation=2.3e-7,
+    text.paths(SimpleNamespace(counts=(1, 3, 3, 1), merges=3, at="input", n=360, deviation=2.3e-7, flat=0,
                                effective_exact=(0, 3), effective_exact_share=1.0, effective=None))  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
         "8 paths of 0 to 3 blocks, gradient at the input, n = 360; their gradients sum to the full one "
         "within 2 × 10^-7 (relative)",
         "Exact: 95 % of the gradient norm comes from lengths 0 to 3 (100 % of all paths)",
     ]
+    text.paths(SimpleNamespace(counts=(1, 1), merges=1, at="input", n=360, deviation=0.0, flat=5,
+                               effective_exact=(0, 1), effective_exact_share=1.0, effective=None))  # fmt: skip
+    assert "5 of 360 samples have no gradient: they are not counted" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("method", "why", "said"), [

@@ -5,6 +5,7 @@ import io
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,3 +254,32 @@ def test_deeper_trained_nets_respond_less(shared: Path) -> None:
         medians.append(found.median)
     assert medians == sorted(medians, reverse=True)
     assert medians == pytest.approx([0.66, 0.55, 0.47, 0.41], abs=0.02)  # with 1,000 images: 0.661 0.553 0.471 0.413
+
+
+@pytest.mark.parametrize(
+    ("add", "skip", "branch"),
+    [
+        (lambda x, f: torch.add(x, f, alpha=0.1), 1, 0.1),
+        (lambda x, f: torch.sub(x, f, alpha=0.5), 1, 0.5),
+        (lambda x, f: torch.lerp(x, f, 0.25), 0.75, 0.25),
+        (lambda x, f: x.clone().add_(f, alpha=3), 1, 3),
+        (lambda x, f: torch.add(f, x, alpha=2), 2, 1),
+        (lambda x, f: torch.rsub(f, x, alpha=2), 1, 2),
+        (lambda x, f: torch.addcmul(x, f, torch.ones_like(x), value=0.2), 1, 0.2),
+        (lambda x, f: torch.sub(x, torch.add(f, f.clone(), alpha=3), alpha=0.5), 1, 2),
+    ],
+)
+def test_skip_and_branch_are_measured_as_they_are_added(add: Any, skip: float, branch: float) -> None:
+    """x = (-1, 1) and f = (-2, 2): stds 1 and 2, times the factors of the call."""
+
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Linear(2, 2, bias=False)
+            self.f.weight.data = 2 * torch.eye(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return add(x, self.f(x))  # type: ignore[no-any-return]
+
+    (merge,) = responses(Adds(), [(torch.tensor([[-1.0, 1.0]]), None)]).merges
+    assert (merge.skip, merge.branch) == (pytest.approx(skip), pytest.approx(2 * branch))

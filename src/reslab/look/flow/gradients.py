@@ -23,7 +23,7 @@ from reslab.look.graph.example import batch_size, brief, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import as_it_was, passing
-from reslab.look.measure import IGNORED, Batch, items
+from reslab.look.measure import IGNORED, Batch, items, mask_of
 
 Loss = Callable[[Any, Tensor | None], Tensor]  # loss(the model's output, labels) -> the mean over the batch
 
@@ -113,10 +113,13 @@ def gradients(
         for weight in (w for each in weights.values() for w in each):
             weight.requires_grad_(True)
         for done, (inputs, labels) in enumerate(batches, 1):
+            norms.mask = mask_of(inputs)
             with passing(model, inputs) as output:
                 if done == 1:
                     head = head_of(layers, scores(output))
-                summed, asked = summed_loss(output, labels, loss, samples=batch_size(inputs), seed=done)
+                summed, asked = summed_loss(
+                    output, labels, loss, samples=batch_size(inputs), seed=done, mask=norms.mask
+                )
                 norms.close(norms.forward, "signal")
                 backward(summed)
                 norms.close(norms.backward, "gradient")
@@ -148,7 +151,7 @@ def gradients(
 
 
 def summed_loss(
-    output: Any, labels: Tensor | None, loss: Loss | None, *, samples: int, seed: int
+    output: Any, labels: Tensor | None, loss: Loss | None, *, samples: int, seed: int, mask: Tensor | None = None
 ) -> tuple[Tensor, int]:
     """The batch's loss summed over its labelled items, and their number, so that losses of batches can be added."""
     if loss:
@@ -159,8 +162,11 @@ def summed_loss(
     found = scores(output)
     found = found if found.dtype == torch.float64 else found.float()
     if labels is None:
-        direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(seed)).flatten(1)
-        direction /= direction.norm(dim=1, keepdim=True)
+        direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(seed))
+        if found.dim() == 3 and mask is not None and found.shape[:2] == mask.shape:
+            direction *= mask.to("cpu", direction.dtype)[..., None]  # padding is no part of a sample
+        direction = direction.flatten(1)
+        direction /= direction.norm(dim=1, keepdim=True).clamp_min(1e-30)
         return (found.flatten(1) * direction.to(found.device)).sum(), samples
     asked, wanted = items(found, labels)
     if not len(wanted):

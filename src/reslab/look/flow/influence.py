@@ -5,7 +5,7 @@ Jastrzebski et al. 2018, "Residual Connections Encourage Iterative Inference" (a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +15,11 @@ from reslab.errors import ReslabError, UsageError
 from reslab.look import measure
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import Example, batch_size, rows, scores
+from reslab.look.graph.example import batch_size, rows, scores
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.passes import as_it_was, passing
-from reslab.look.measure import Batch
+from reslab.look.measure import Batch, mask_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +171,3 @@ def vectors(value: Tensor, mask: Tensor | None) -> Tensor:
     if value.dim() != 3:
         return wide.flatten(1) if value.dim() > 1 else wide[None]
     return wide[mask] if mask is not None and mask.shape == value.shape[:2] else wide.flatten(0, 1)
-
-
-def mask_of(example: Example) -> Tensor | None:
-    """The mask of real tokens, if the example has one; None beside a decoder's tokens, where it would be ambiguous."""
-    if not isinstance(example, Mapping) or any(str(key).startswith("decoder_") for key in example):
-        return None
-    mask = example.get("attention_mask")
-    return mask.bool() if isinstance(mask, Tensor) and mask.dim() == 2 else None

@@ -18,7 +18,7 @@ from reslab.look.graph.example import batch_size, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import as_it_was, call
-from reslab.look.measure import Batch
+from reslab.look.measure import Batch, mask_of, unpadded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +96,17 @@ class Spreads:
         self.found: dict[Key, Spread] = {}
         self.shapes: dict[Key, tuple[int, ...]] = {}
         self.pending: list[tuple[Key, int, Tensor, Tensor]] = []
+        self.mask: Tensor | None = None  # of the batch: what is no padding
 
     def see(self, key: Key, value: Tensor) -> Tensor:
         """Add a value and return it."""
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         # Now and not at the end of the batch, because an in-place op may write into the value next.
-        exact = value.to(sum_dtype(value))
+        real = unpadded(value, self.mask)
+        exact = real.to(sum_dtype(value))
         mean = exact.mean()
         variance = torch.linalg.vector_norm(exact - mean).square() / exact.numel()  # var_mean takes 6x the time
-        self.pending.append((key, value.numel(), mean, variance))
+        self.pending.append((key, real.numel(), mean, variance))
         return value
 
     def close(self) -> None:
@@ -129,8 +131,9 @@ def responses(
 
     The response is the output of the layer's normalization, before the nonlinearity or the addition ("after BN and
     before other nonlinearity"). If no normalization follows the layer, as before the addition of a pre-activation net,
-    it is the layer's own output. The std divides by the count and is exact for batches of any sizes. Padding in
-    texts counts too. The same is measured for every merge's skip, branch (the sum of its branches) and sum.
+    it is the layer's own output. The std divides by the count and is exact for batches of any sizes. Of values
+    (N, L, H), padding by an `attention_mask` (N, L) in the example is left out. The same is measured for every merge's
+    skip, branch (the sum of its branches) and sum, as they are added.
     Raises UsageError if the model does not accept the batches, ReslabError for values that are not finite.
     """
     model, merges, layers = subjects(model, batches, merges)
@@ -139,6 +142,7 @@ def responses(
     see = observe(model, layers, lambda layer, count, value: spreads.see((layer.module, "", count), value))
     with torch.no_grad(), as_it_was(model), see, acting(model, merges, edits):
         for done, (inputs, _) in enumerate(batches, 1):
+            spreads.mask = mask_of(inputs)
             answer = scores(call(model, inputs))
             if done == 1:
                 head = head_of(layers, answer)

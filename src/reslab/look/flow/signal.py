@@ -14,6 +14,7 @@ from reslab.look.flow.observe import numbers, sum_dtype
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
+from reslab.look.measure import unpadded
 
 Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's module, "out", its index
 
@@ -29,6 +30,7 @@ class NormSums:
         self.cut: dict[Key, None] = {}  # values computed without a gradient
         self.pending: list[tuple[Key, Tensor]] = []
         self.hidden = Gradless()
+        self.mask: Tensor | None = None  # of the batch: what is no padding
 
     def see(self, key: Key, value: Tensor) -> Tensor:
         """Take a value's norm now, before an in-place op writes into it, and its gradient's norm during backward.
@@ -39,8 +41,9 @@ class NormSums:
         (N, L, C).
         """
         self.shapes.setdefault(key, tuple(value.shape[1:]))
-        self.count[key] += value.numel()
-        self.take(key, value.detach())
+        real = unpadded(value.detach(), self.mask)
+        self.count[key] += real.numel()
+        self.take(key, real)
         if not self.hidden.check(value, key[0]).requires_grad:
             self.cut[key] = None
             return value

@@ -20,7 +20,7 @@ from reslab.look.graph.passes import call
 from reslab.look.graph.state import Draws
 from reslab.look.lesion.growing import GrowthError, Lesion, grow
 from reslab.look.lesion.trials import MetricSums, Steps, Trial, one_by_one
-from reslab.look.measure import METRICS, Batch, Metric
+from reslab.look.measure import METRICS, Batch, Metric, mask_of
 
 Method = Literal["growing", "naive"]
 HELD = 2**24  # largest number of scores kept until a batch is finished
@@ -95,7 +95,8 @@ def by_growing(
         after = Draws(model)
         if whole.shape[:1] != (n,) or (labels is not None and labels.shape[0] != n):
             raise GrowthError(f"the first dimension of the output, {list(whole.shape)}, is not the {n} samples")
-        sums.add(0, whole, labels, whole)
+        mask = mask_of(example)
+        sums.add(0, whole, labels, whole, mask)
         for group in groups(lesions, most - 1):
             some, size = [lesions[i] for i in group], max(1, most // (len(group) + 1))
             spans = [(start, min(start + size, n)) for start in range(0, n, size)]
@@ -105,7 +106,8 @@ def by_growing(
                 spans, grown = [(0, n)], [torch.cat(list(grown), dim=1)]
             for (a, b), found in zip(spans, grown, strict=True):
                 for i, changed in zip(group, found[1:], strict=True):
-                    sums.add(i + 1, changed, None if labels is None else labels[a:b], whole[a:b])
+                    asked, real = (None if part is None else part[a:b] for part in (labels, mask))
+                    sums.add(i + 1, changed, asked, whole[a:b], real)
         after.restore()
 
 

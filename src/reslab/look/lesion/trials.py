@@ -13,7 +13,7 @@ from reslab.errors import ReslabError, UsageError
 from reslab.look.graph.example import batch_size, scores
 from reslab.look.graph.passes import call
 from reslab.look.graph.state import Draws
-from reslab.look.measure import IGNORED, METRICS, NEED_LABELS, Batch, Metric, chosen, measure
+from reslab.look.measure import IGNORED, METRICS, NEED_LABELS, Batch, Metric, chosen, mask_of, measure, unpadded
 
 Progress = Callable[[int, int], None]
 Values = dict[str, float]  # each metric's mean over the labelled items
@@ -37,12 +37,15 @@ class MetricSums:
         self.n = 0
         self.known: tuple[Tensor, dict[str, Tensor]] | None = None  # the intact model's scores, and its metrics
 
-    def add(self, at: int, changed: Tensor, labels: Tensor | None, whole: Tensor) -> None:
-        """Add the scores of some samples. Raises ReslabError naming trial and metric if a value is not finite."""
-        things = count(whole, labels)
+    def add(self, at: int, changed: Tensor, labels: Tensor | None, whole: Tensor, mask: Tensor | None = None) -> None:
+        """Add the scores of some samples, of which `mask` says what is no padding.
+
+        Raises ReslabError naming trial and metric if a value is not finite.
+        """
+        things = count(unpadded(whole, mask if labels is None else None), labels)
         self.n += 0 if at else things
         try:
-            values = measure(self.metrics, changed, labels, whole)
+            values = measure(self.metrics, changed, labels, whole, mask)
         except ReslabError as error:
             raise type(error)(f"{self.names[at]}: {error}") from error
         for name, found in values.items():
@@ -105,12 +108,12 @@ def one_by_one(
         before = Draws(model)
         whole = scores(call(model, example))
         after = Draws(model)
-        sums.add(0, whole, labels, whole)
+        sums.add(0, whole, labels, whole, mask_of(example))
         for i, trial in enumerate(trials, start=1):
             before.restore()
             with trial.change():
                 changed = scores(call(model, example))
-            sums.add(i, changed, labels, whole)
+            sums.add(i, changed, labels, whole, mask_of(example))
             steps.add(batch_size(example))
         after.restore()
     return sums

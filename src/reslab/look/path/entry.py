@@ -51,29 +51,44 @@ class Entry:
 
 
 def embedding(model: nn.Module, merge: Merge, example: Example) -> str:
-    """The last module whose output is the first merge's skip, else the first with that shape (it may add constants)."""
+    """The last module whose output is the first merge's skip, else the last of that shape from which it is computed.
+
+    Of the second kind are the embeddings of a model that adds positions itself.
+    """
     seen: list[tuple[str, Tensor]] = []
-    entering: list[tuple[int, Tensor]] = []
+    found: list[str] = []
 
     def note(path: str) -> Any:
-        return lambda _m, _i, out: seen.append((path, out)) if isinstance(out, Tensor) else None
+        def hook(_module: nn.Module, _args: Any, out: Any) -> Any:
+            if not isinstance(out, Tensor) or not out.is_floating_point():
+                return out
+            if not out.requires_grad:
+                out = out.detach().requires_grad_().clone()  # the model may write into it
+            seen.append((path, out))
+            return out
 
-    def enter(value: Tensor) -> Tensor:
-        entering.append((len(seen), value))
-        return value
+        return hook
+
+    def enter(skip: Tensor) -> Tensor:
+        if found:
+            return skip
+        like = [(path, out) for path, out in seen if out.shape == skip.shape]
+        exact = [path for path, out in like if out is skip]
+        above: Sequence[Tensor | None] = [None] * len(like)
+        if like and skip.requires_grad:
+            above = torch.autograd.grad(skip.sum(), [out for _, out in like], allow_unused=True, retain_graph=True)
+        found.extend(exact or [path for (path, _), part in zip(like, above, strict=True) if part is not None] or [""])
+        return skip
 
     handles = [module.register_forward_hook(note(path)) for path, module in model.named_modules() if path]
     try:
-        with torch.no_grad(), acting(model, [merge], {merge.index: Edit(skip=enter)}):
+        with torch.enable_grad(), acting(model, [merge], {merge.index: Edit(skip=enter)}):
             call(model, example)
     finally:
         for handle in handles:
             handle.remove()
-    _, start = entering[0]
-    exact = [path for path, out in seen if out is start]
-    like = [path for path, out in seen if out.is_floating_point() and out.shape == start.shape]
-    if not exact and not like:
+    if not found or not found[-1]:
         raise UsageError(
             "the example has no floating-point input, and no module returns the input of the first residual connection"
         )
-    return exact[-1] if exact else like[0]
+    return found[-1]

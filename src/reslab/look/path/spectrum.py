@@ -25,7 +25,7 @@ from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import forward
 from reslab.look.graph.state import kept
-from reslab.look.measure import Batch, Loss, objective
+from reslab.look.measure import Batch, Loss, mask_of, objective, unpadded
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths
 from reslab.look.path.norms import imbalance
@@ -90,7 +90,10 @@ def gradient(
         answer = scores(forward(model, given))
         if answer.shape[0] not in (n, copies * n):
             raise UsageError(f"the model returned {answer.shape[0]} rows for {copies} copies of {n} samples")
-        return differentiated((loss or objective)(answer[:n], labels), held, entry.name)
+        answer = answer[:n]
+        if loss is None and labels is None:
+            answer = unpadded(answer, mask_of(example))
+        return differentiated((loss or objective)(answer, labels), held, entry.name)
 
 
 def seen_by(hidden: Gradless, name: str) -> Callable[[Tensor], Tensor]:
