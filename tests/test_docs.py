@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from reslab.cli import app, main
 
@@ -137,3 +139,28 @@ def test_the_guide_of_tables_says_what_comes_out(
     assert {" ".join(line.split()) for line in table.splitlines()[2:-1]} <= shown
     assert float(re.search(r"^accuracy ([\d.]+) %", said.out, re.MULTILINE)[1]) > 75
     assert "column 'town': 1 of 12 rows has a value" in said.err
+
+
+def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands and its Python, on three classes of noise, with the line that it prints."""
+    text = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0)
+    for part, n in (("train", 16), ("test", 4)):
+        for name in ("ant", "bee", "cat"):
+            Path("pets", part, name).mkdir(parents=True)
+            for k in range(n):
+                pixels = noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(f"pets/{part}/{name}/{k}.png")
+    for k in range(5):
+        Path(f"pets/train/ant/{k}.heic").touch()
+    assert [words[0] for words in commands(text)] == ["data", "train"]
+    for words in commands(text):
+        few = ["1" if word == "10" else word for word in words]
+        assert main([*few, *(QUICK[2:] if words[0] == "train" else [])]) == 0, words
+    assert Path("data-pets.html").stat().st_size < 1_500_000
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"pets: {done.stdout.splitlines()[0]}\n" in text
+    assert done.stdout.endswith("0 test images are training images, too\n")

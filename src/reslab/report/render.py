@@ -49,7 +49,7 @@ def draw(page: dict[str, Any], place: Path, *, home: Path | None, single_file: b
 def render(page: dict[str, Any], *, script: str | None = None) -> str:
     """The page as HTML, with the figures' data. `script`: URL of the library that draws them; None: it is included."""
     plots = {name: figure["plots"] for name, figure in page["figures"].items()}
-    packed = "" if script else library.packed()
+    packed = "" if script or (not page.get("figures") and page.get("scriptless")) else library.packed()
     template = _environment().get_template(page["template"])
     return str(template.render(page, plots=plots, script=script, packed=packed, version=__version__))
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.images.data.decode import Reading, decode, fit
+from reslab.images.data.survey import Survey
 from reslab.images.sources.encoded import Sources
 from reslab.images.sources.scan import HIDDEN, Ignored
 
@@ -104,6 +105,7 @@ class ImageData:
     split: bool = False  # the data had no test part: the parts are our fixed split
     ignored: tuple[Ignored, ...] = ()  # files that are not used, by reason
     notes: tuple[str, ...] = ()  # what was assumed or changed while loading
+    surveys: tuple[Survey, ...] = ()  # what the headers of both parts say, unless the data set is a published one
 
     @property
     def digits(self) -> bool:

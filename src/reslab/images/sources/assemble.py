@@ -97,6 +97,7 @@ def assemble(
         reading=reading,
         split=split,
         ignored=tuple(ignored),
+        surveys=tuple(surveys),
         notes=(*told, *notes, *_notes(surveys, shape, reading, test, classes)),
     )
 

@@ -1,0 +1,72 @@
+"""reslab data: the account of an image data set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.cli import say
+from reslab.cli.options import DataFlags, Json, data_options
+from reslab.errors import one_line
+from reslab.progress import shown
+from reslab.run import command_line, slug
+
+ROWS = 30  # classes in the table
+EXAMPLES = 3
+
+
+def data(
+    word: Annotated[
+        str, Parameter(help="digits, cifar10, ..., a folder, a parquet file or hf:NAME, as --data of `reslab train`.")
+    ],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="The HTML file (default: data-NAME.html in this folder).")] = None,
+    data_flags: DataFlags | None = None,
+    json: Json = False,
+) -> None:
+    """Account for an image data set: classes, sizes, ignored and broken files, images in both parts, thumbnails."""
+    from reslab.images.account import take
+    from reslab.images.data import load
+    from reslab.images.sheet import sheet
+    from reslab.report.pages.data import write
+    from reslab.report.render import target
+
+    if out is not None:
+        target(out, out)  # before every image is read
+    images = load(word, memory=0, **data_options(data_flags))
+    with shown("reading", unit="images") as progress:
+        account = take(images, progress=progress)
+    found = account.as_dict()
+    page = write(found, sheet(images), out=out or Path(f"data-{slug(images.name)}.html"), command=command_line())
+    if json:
+        say.as_json({**found, "report": str(page)})
+        return
+    print(one_line(f"{account.name}: {account.line}"))
+    print(one_line(account.about))
+    tell(found)
+    print(f"report: {page}")
+
+
+def tell(found: dict[str, Any]) -> None:
+    """Print the account."""
+    parts = found["parts"]
+    rows = list(zip(found["classes"], *(part["by_class"] for part in parts), strict=True))
+    say.table(["class", *(part["name"] for part in parts)], [(name, *(f"{n:,}" for n in counts)) for name, *counts in
+                                                             rows[:ROWS]])  # fmt: skip
+    if len(rows) > ROWS:
+        print(f"and {len(rows) - ROWS:,} more classes; the page lists them")
+    for part in parts:
+        sizes = ", ".join(f"{one['height']} x {one['width']} ({one['images']:,})" for one in part["sizes"][:EXAMPLES])
+        more = len(part["sizes"]) - EXAMPLES + part["other_sizes"]
+        modes = ", ".join(f"{mode} ({n:,})" for mode, n in part["modes"].items())
+        print(f"{part['name']}: {part['images']:,} images, {part['broken']:,} broken, {part['repeated']:,} repeated; "
+              f"sizes: {sizes}{f' and {more:,} more' * (more > 0)}; modes: {modes}")  # fmt: skip
+        for one in part["broken_examples"][:EXAMPLES]:
+            print(f"  broken: {one_line(one)}")
+    for one in found["ignored"]:
+        print(one_line(f"ignored: {one['reason']} ({one['files']:,}): {', '.join(one['examples'][:EXAMPLES])}"))
+    print(f"test images that are training images, too: {found['shared']:,}, of these in another class: "
+          f"{found['shared_elsewhere']:,}; images in more than one class: {found['contradictory']:,}")  # fmt: skip
+    for one in found["shared_examples"][:EXAMPLES]:
+        print(one_line(f"  {one['test']} = {one['train']}"))

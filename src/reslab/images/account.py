@@ -1,0 +1,175 @@
+"""The whole account of an image data set: what was found, what is used, what is not, and what occurs twice."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from reslab.errors import BrokenImage
+from reslab.images.data.images import Encoded, ImageData, Part
+from reslab.images.sources.scan import Ignored
+from reslab.progress import Steps, silent
+from reslab.train.workers import decoding_workers, in_order
+
+CHUNK = 64  # images per step of a worker
+SHOWN = 20  # broken images, duplicates and sizes that are listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many images have a size in pixels."""
+
+    height: int
+    width: int
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartAccount:
+    """One part: images that can be read, by class, size and mode, and those that cannot."""
+
+    name: str
+    images: int
+    by_class: tuple[int, ...]  # in the order of the classes
+    sizes: tuple[Sizes, ...]  # the most frequent SHOWN
+    other_sizes: int  # how many sizes are not listed
+    modes: dict[str, int]  # Pillow's names: RGB, L (8-bit gray), P (palette), I;16 (16-bit gray), ...
+    broken: int
+    broken_examples: tuple[str, ...]  # "file: reason"
+    repeated: int  # images with the same content as an earlier one of the part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicate:
+    """A test image with the content of a training image."""
+
+    train: str
+    test: str
+    train_class: str
+    test_class: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The account of a data set, whose images are compared by a hash of their decoded pixels at their own size."""
+
+    name: str
+    about: str
+    line: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]  # (C, H, W) as trained on
+    parts: tuple[PartAccount, ...]
+    ignored: tuple[Ignored, ...]
+    notes: tuple[str, ...]  # what was assumed or changed
+    shared: int  # test images with the content of a training image
+    shared_elsewhere: int  # of these, images of another class than there
+    shared_examples: tuple[Duplicate, ...]
+    contradictory: int  # contents that occur in more than one class, in any part
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+class Contents(Dataset[Any]):
+    """Step k: (i, hash of the content) for images [k * CHUNK, (k+1) * CHUNK) of a part; a broken one: (i, reason)."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+
+    def __len__(self) -> int:
+        return -(-len(self.part) // CHUNK)
+
+    def __getitem__(self, k: int) -> list[tuple[int, bytes | str]]:
+        found: list[tuple[int, bytes | str]] = []
+        for i in range(k * CHUNK, min(len(self.part), (k + 1) * CHUNK)):
+            try:
+                found.append((i, content(self.part, i)))
+            except BrokenImage as error:
+                found.append((i, f"{error.name}: {error.reason}"))
+        return found
+
+
+def content(part: Part, i: int) -> bytes:
+    """The hash of image i's pixels. Raises BrokenImage."""
+    pixels = np.asarray(part.image(i)) if isinstance(part, Encoded) else part.pixels[i].numpy()
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
+
+
+def take(data: ImageData, *, progress: Steps = silent) -> Account:
+    """Read every image of the data set once.
+
+    Load it with memory=0: then broken test images are counted, too, and images are compared at their own size.
+    """
+    total, done = len(data.train) + len(data.test), 0
+    hashes: dict[str, dict[int, bytes]] = {"train": {}, "test": {}}
+    broken: dict[str, list[str]] = {"train": list(data.skipped), "test": []}
+    for name, part in (("train", data.train), ("test", data.test)):
+        steps = Contents(part)
+        for chunk in in_order(steps, range(len(steps)), workers=decoding_workers(len(part))):
+            for i, found in chunk:
+                if isinstance(found, bytes):
+                    hashes[name][i] = found
+                else:
+                    broken[name].append(found)
+            done += len(chunk)
+            progress(done, total)
+    parts = tuple(_part(data, k, name, hashes[name], broken[name]) for k, name in enumerate(hashes))
+    shared = list(_shared(data, hashes["train"], hashes["test"]))
+    return Account(
+        name=data.name, about=data.about, line=data.line(), classes=data.classes, shape=data.shape, parts=parts,
+        ignored=data.ignored, notes=data.notes, shared=len(shared),
+        shared_elsewhere=sum(one.train_class != one.test_class for one in shared),
+        shared_examples=tuple(sorted(shared, key=lambda one: one.train_class == one.test_class)[:SHOWN]),
+        contradictory=_contradictory(data, hashes),
+    )  # fmt: skip
+
+
+def name_of(part: Part, i: int) -> str:
+    """Where image i lies: a file, a row of a file, or its number in a published data set."""
+    return part.name(i) if isinstance(part, Encoded) else f"image {i}"
+
+
+def _part(data: ImageData, k: int, name: str, hashes: dict[int, bytes], broken: list[str]) -> PartAccount:
+    part = (data.train, data.test)[k]
+    counts = Counter(part.labels[i].item() for i in hashes)
+    C, H, W = data.shape
+    sizes, modes = Counter({(H, W): len(part)}), {"RGB" if C == 3 else "L": len(part)}
+    if data.surveys:
+        sizes, modes = data.surveys[k].sizes, dict(data.surveys[k].modes.most_common())
+    return PartAccount(
+        name=name, images=len(hashes), by_class=tuple(counts[label] for label in range(len(data.classes))),
+        sizes=tuple(Sizes(height=h, width=w, images=n) for (h, w), n in sizes.most_common(SHOWN)),
+        other_sizes=max(0, len(sizes) - SHOWN), modes=modes, broken=len(broken), broken_examples=tuple(broken[:SHOWN]),
+        repeated=len(hashes) - len(set(hashes.values())),
+    )  # fmt: skip
+
+
+def _shared(data: ImageData, train: dict[int, bytes], test: dict[int, bytes]) -> Iterator[Duplicate]:
+    """Each test image that is in the training part, beside a training image of its own class if there is one."""
+    places: dict[bytes, list[int]] = {}
+    for i, digest in train.items():
+        places.setdefault(digest, []).append(i)
+    for i, digest in test.items():
+        if digest in places:
+            label = int(data.test.labels[i])
+            same = (j for j in places[digest] if int(data.train.labels[j]) == label)
+            j = next(same, places[digest][0])
+            yield Duplicate(
+                train=name_of(data.train, j), test=name_of(data.test, i),
+                train_class=data.classes[int(data.train.labels[j])], test_class=data.classes[label],
+            )  # fmt: skip
+
+
+def _contradictory(data: ImageData, hashes: dict[str, dict[int, bytes]]) -> int:
+    labels: dict[bytes, set[int]] = {}
+    for name, part in (("train", data.train), ("test", data.test)):
+        for i, digest in hashes[name].items():
+            labels.setdefault(digest, set()).add(int(part.labels[i]))
+    return sum(len(found) > 1 for found in labels.values())
