@@ -69,7 +69,7 @@ def test_labels_may_be_integers_of_any_size(own: Path, capsys: pytest.CaptureFix
 
 def test_all_leaves_out_what_a_model_does_not_allow(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = look(capsys, "all", "own.py:plain")
-    why = "no residual connection was recognized in Sequential: no sum of a skip and a branch with weights was found"
+    why = "no residual connection was recognized in Sequential: no sum of a skip and a branch was found"
     assert found["paths"]["left_out"].startswith(why)
     assert found["readout"]["left_out"].startswith(why)
     assert found["lesions"]["layers"][0]["module"] == "0"  # the second is the head; the first keeps the shape
@@ -187,7 +187,7 @@ def test_half_of_the_model(precision: str, own: Path, capsys: pytest.CaptureFixt
         (
             2,
             ["influence", "own.py:plain"],
-            "a branch with weights was found; responses, gradients and lesions can still be measured",
+            "a branch was found; responses, gradients and lesions can still be measured",
         ),
         (2, ["influence", "own.py:bare"], "own.py:bare needs data: give --data cifar10, a folder or"),
         (

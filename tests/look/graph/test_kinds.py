@@ -447,3 +447,70 @@ def test_a_merge_that_does_not_add_up_says_so(monkeypatch: pytest.MonkeyPatch) -
     with torch.device("meta"):
         (unchecked,) = find(Net(lambda m, i, x: x + m.g[i](x), n=1), torch.empty(5, WIDTH))
     assert unchecked.cuttable
+
+
+WEIGHTED: dict[str, Block] = {
+    "einsum": lambda m, i, x: torch.einsum("nbd,n->bd", torch.stack([x, m.f[i](x)]), m.a[i][:2]),
+    "einsum, weights first": lambda m, i, x: torch.einsum("n,bnd->bd", m.a[i][:2], torch.stack([x, m.f[i](x)], 1)),
+    "tensordot": lambda m, i, x: torch.tensordot(m.a[i][:2], torch.stack([x, m.f[i](x)]), dims=1),
+    "matmul": lambda m, i, x: torch.stack([x, m.f[i](x)], -1) @ m.a[i][:2],
+    "product and sum": lambda m, i, x: (m.a[i][:2, None, None] * torch.stack([x, m.f[i](x)])).sum(0),
+}
+
+
+@pytest.mark.parametrize("how", WEIGHTED)
+def test_terms_that_are_weighted_after_they_are_joined(how: str) -> None:
+    """They are found, and it is said why they cannot be edited."""
+    merges = find(Net(WEIGHTED[how]), rows())
+    assert [(m.kind, m.depth, m.shape, m.reachable) for m in merges] == [("scaled", 0, (5, WIDTH), False)] * 3
+    assert "weighted after they are joined" in merges[0].why
+    assert merges.notes[2] == f"merge 2 () cannot be edited: {merges[2].why}"
+
+
+class OverDepth(nn.Module):
+    """Attention residuals (2603.15031): each layer reads a weighted sum of all earlier outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.f = nn.ModuleList(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh()) for _ in range(4))
+        self.w = nn.ParameterList(nn.Parameter(torch.randn(WIDTH)) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [x]
+        for f, w in zip(self.f, self.w, strict=True):
+            stacked = torch.stack(values)
+            weights = (F.layer_norm(stacked, (WIDTH,)) @ w).softmax(0)
+            values.append(f(torch.einsum("nb,nbd->bd", weights, stacked)))
+        return values[-1]
+
+
+def test_attention_over_earlier_depths_says_what_can_be_disabled() -> None:
+    """Layers 2 to 4 read 2 to 4 outputs: three such sums. A layer that is named returns what it reads."""
+    model, x = OverDepth(), rows()
+    merges = find(model, x)
+    assert len(merges) == 0
+    assert merges.notes[1].startswith("the model weights the outputs of earlier layers by attention in 3 places")
+    assert merges.notes[1].endswith("to disable a layer, name its module as a merge: it then returns its input")
+    named = find(model, x, modules=["f.3"])
+    with torch.no_grad(), intervene(model, named, {0: silence()}):
+        silent = model(x)
+    model.f[3] = nn.Identity()
+    assert torch.allclose(silent, model(x))
+
+
+def test_what_stood_nearest_is_named() -> None:
+    (note,) = find(Net(lambda m, i, x: m.g[i](x.sin()) + m.g[i](x.cos())), rows()).notes
+    assert note == (
+        "no residual connection was recognized in Net (it adds equal sides in 3 places: the model): no sum of a skip "
+        "and a branch was found"
+    )
+    (note,) = find(Net(lambda m, i, x: torch.cat([x, m.f[i](x)], 1)[:, :WIDTH]), rows()).notes
+    assert "(it concatenates tensors in 3 places)" in note
+
+
+def test_streams_mixed_in_one_op_are_remarked_on() -> None:
+    add = lambda write, f, mix, h: torch.baddbmm(mix @ h, write[..., None], f[:, None])  # noqa: E731
+    merges = find(Streams(add), rows())
+    assert len(merges) == 0
+    assert merges.notes[1].startswith("baddbmm in the model adds a branch to its skip inside one op")

@@ -85,7 +85,7 @@ def plain_net(layers: int) -> Facts:
     left = [{"layer": i, "module": f"features.{i}", "kind": "Conv2d", "values": {"error": 0.8, "loss": 2.2, "kl": 2.0}}
             for i in range(0, layers - 1, 2)]  # fmt: skip
     measured = {"weight": 0.4, "weight_size": 4.0, "activation": 2.0, "signal": 0.5}
-    notes = ["no residual connection was recognized in VGG: no sum of a skip and a branch with weights was found"]
+    notes = ["no residual connection was recognized in VGG: no sum of a skip and a branch was found"]
     return {
         "merges": {"model": "VGG", "batch": 2, "merges": [], "sums": [], "notes": notes},
         "lesions": found["lesions"] | {"single": [], "random": [], "reorder": [], "layers": left, "why": "nothing"},

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from reslab.look.graph.carried import carried_skip, content
 from reslab.look.graph.cuts import verdict
+from reslab.look.graph.joins import end_of
 from reslab.look.graph.questions import (
     MOVING,
     affine,
@@ -82,12 +83,12 @@ def classify(graph: Graph, found: Sum) -> Found | None:
         "path": path,
         "kind": kind,
         "before": graph.values[source].shape,
-        "shape": graph.values[found.value].shape,
+        "shape": graph.values[end_of(graph, found.value)].shape,
         "params": load.params,
         "macs": load.macs,
         "shortcut_params": cost(graph, shortcut).params,
         "cuttable": cuttable and reached,
-        "why": why if reached else "its addition is hidden in a fused function",
+        "why": why if reached else out_of_reach(found),
         "named": False,
         "skip": skip.operand if reached else None,
         "branches": tuple(operands) if reached else (),
@@ -124,6 +125,13 @@ def fork_of(graph: Graph, found: Sum) -> Fork | None:
         if any(does(graph, carried.source, region) for region in regions):
             return Fork(carried.source, skip, kind, part)
     return projection(graph, found)
+
+
+def out_of_reach(found: Sum) -> str:
+    """Why a merge cannot be edited."""
+    if found.site is not None and all(leaf.operand is None for leaf in found.leaves):
+        return "its terms are weighted after they are joined, so what is added of each cannot be read"
+    return "its addition is hidden in a fused function"
 
 
 def does(graph: Graph, source: int, region: Sequence[int]) -> bool:

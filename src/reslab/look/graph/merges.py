@@ -102,7 +102,7 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
     sums = nest(sorted(find_in(graph, sums=True), key=lambda each: each.value))
     name, hidden = type(model).__name__, (merge for merge in numbered if not merge.reachable)
     notes = [
-        *remarks(graph, name, len(numbered)),
+        *remarks(graph, name, merges=len(numbered), sums=[each.module for each in sums]),
         *(f"merge {m.index} ({m.module}) cannot be edited: {m.why}" for m in hidden),
         *(f"merge {m.index} ({m.module}) cannot be trusted: {m.why}" for m in numbered if m.index in far),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from reslab.look.graph.joins import axis_of, contracted, end_of
+from reslab.look.graph.joins import PRODUCTS, axis_of, contracted, end_of
 from reslab.look.graph.questions import affine, between, comes_from, followers, size, through_views, weighted
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
@@ -32,7 +32,7 @@ class Sum:
 
 def find_sums(graph: Graph) -> Iterator[Sum]:
     """Every sum that is not part of a longer one, in the order of the pass."""
-    pairs = {end_of(graph, i): summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
+    pairs = {i: summands for i in range(len(graph.values)) if (summands := leaves_of(graph, i))}
     absorbed = {j for i in pairs for leaf in pairs[i] if (j := inner(graph, pairs, i, leaf)) is not None}
     for i in pairs:
         if i not in absorbed:
@@ -124,7 +124,7 @@ def inner(graph: Graph, pairs: dict[int, tuple[Leaf, ...]], index: int, leaf: Le
         if at == end:
             break
         at = graph.values[at].inputs[0]
-    if end not in pairs or graph.values[end].op in WHOLE:
+    if end not in pairs or graph.values[end].op in WHOLE | PRODUCTS:
         return None
     leaves = list(flatten(graph, pairs, end))
     own = identity_skip(graph, [leaf.values for leaf in leaves])
