@@ -255,3 +255,26 @@ def test_a_masked_language_model_keeps_its_norms() -> None:
     for depth, scores in ((found.depths[0], stem), (found.depths[-1], whole)):
         loss = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=-100)
         assert depth.values["loss"] == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_a_merge_on_the_skip_is_passed_without_the_outer_branch() -> None:
+    """The inner merge lies in the projection of the outer one: after it alone, the outer branch is still disabled."""
+
+    class Projected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.project = nn.Sequential(adds(0, 1, 2.0), nn.ReLU()), adds(1, 1, 1.0)
+            self.branch = nn.Sequential(*(nn.Sequential(adds(0, 0, 1.0), nn.ReLU()) for _ in range(4)))
+            self.project.weight.data[0, 0] = 1.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.project(x + self.inner(x)) + self.branch(x)  # type: ignore[no-any-return]
+
+    x = torch.tensor([[1.0, 0.0, 0.0]])  # becomes (1, 2, 0) within, and (2, 2, 0)
+    assert [merge.sides for merge in find(Projected(), x)] == [(-1,), ()]
+
+    def digits(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
+        return scores @ torch.tensor([100.0, 10.0, 1.0])
+
+    found = readout(Projected(), [(x, None)], metrics=[digits])
+    assert [depth.values["digits"] for depth in found.depths] == [100, 120, 220]

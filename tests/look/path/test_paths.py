@@ -15,6 +15,7 @@ from reslab.look import detach_branch, detach_skip, find, intervene
 from reslab.look.path.entry import Entry
 from reslab.look.path.lengths import Lengths, effective_range, share
 from reslab.look.path.paths import paths
+from reslab.look.path.sampling import gates
 from reslab.look.path.spectrum import gradient, spectrum
 
 DOUBLE = torch.float64
@@ -191,6 +192,73 @@ def test_parallel_branches_are_a_choice() -> None:
     assert result.counts == (1, 4, 4)
     assert result.deviation < 1e-10
     assert result.sampled[0] == pytest.approx(result.exact[0])
+
+
+class Two(nn.Module):
+    """x + f(x) + g(x), where f, g or both hold a(x) + tanh(b(a(x))); or with such a merge on a projected skip."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.layers, self.where = nn.ModuleDict({name: nn.Linear(4, 4) for name in "abcdefgh"}), where
+
+    def inner(self, x: Tensor, first: str, second: str) -> Tensor:
+        x = self.layers[first](x).tanh()
+        return x + self.layers[second](x).tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, c = self.layers["a"](x).tanh(), self.layers["c"](x).tanh()
+        match self.where:
+            case "g":
+                return x + a + self.inner(x, "e", "f")
+            case "f":
+                return x + self.inner(x, "e", "f") + a
+            case "both":
+                return x + self.inner(x, "e", "f") + self.inner(x, "g", "h")
+            case "two in g":
+                y = self.inner(x, "e", "f")
+                return x + a + (y + self.layers["g"](y).tanh())
+            case "skip":
+                y = self.layers["b"](self.layers["g"](self.layers["h"](c).tanh()).tanh()).tanh()
+                return self.layers["d"](self.inner(x, "e", "f")) + y
+        raise AssertionError
+
+
+# The paths: from the fork to the sum, how many of each length; then a merge in a row with it.
+SIDES = {"g": (1, 2, 1), "f": (1, 2, 1), "both": (1, 2, 2), "two in g": (1, 2, 2, 1), "skip": (1, 2)}
+
+
+@pytest.mark.parametrize("where", SIDES)
+def test_merges_in_parallel_branches(where: str) -> None:
+    """Every path, followed one at a time by gates: the count of each length, and the exact and sampled gradients."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Two(where), Block(tanh_layer()), nn.Linear(4, 5)).to(DOUBLE)
+    x = torch.randn(3, 4, dtype=DOUBLE)
+    merges = find(model, x)
+    entry = Entry(model, merges, x)
+    lengths, one = Lengths(merges), SIDES[where]
+    counts = [sum(one[k - j] for j in (0, 1) if 0 <= k - j < len(one)) for k in range(len(one) + 1)]  # (1 + z) * one
+    assert lengths.counts() == counts
+    generator = random.Random(0)
+    by_hand, means = [], []
+    for k, n in enumerate(counts):
+        known = {tuple(sorted(lengths.draw(k, generator).items())) for _ in range(60 * n)}
+        assert len(known) == n
+        each = [
+            gradient(model, (x, LABELS), entry, merges, gates(merges, [dict(path)] * 3, x.device), None)
+            for path in known
+        ]
+        by_hand.append(torch.stack(each).sum(0))
+        means.append(float(torch.stack(each).norm(dim=2).mean()))
+    whole = gradient(model, (x, LABELS), entry, merges, {}, None)
+    torch.testing.assert_close(torch.stack(by_hand).sum(0), whole)  # no path is missing, none is counted twice
+    for method in ("shrinking", "copies"):
+        parts, _, how = spectrum(model, (x, LABELS), entry, merges, None, method)
+        assert how == method
+        torch.testing.assert_close(parts, torch.stack(by_hand))
+    found = paths(model, [(x, LABELS)], sample=100)
+    single = [k for k, n in enumerate(counts) if n == 1]
+    assert [found.sampled[k] for k in single] == pytest.approx([found.exact[k] for k in single])
+    assert found.sampled == pytest.approx(means, rel=0.15)
 
 
 def test_effective_range() -> None:

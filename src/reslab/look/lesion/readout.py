@@ -16,6 +16,7 @@ from reslab.errors import UsageError
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import batch_size, rows
+from reslab.look.graph.forks import SKIP
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.state import Draws
@@ -118,7 +119,8 @@ def after(merges: Sequence[Merge], passed: int) -> list[Merge]:
     known = {merge.index: merge for merge in merges}
     around, inner = set(), merges[passed - 1] if passed else None
     while inner is not None and inner.parent is not None:
-        around.add(inner.parent)
+        if inner.sides != (SKIP,):  # a merge on the skip is passed without the outer branch
+            around.add(inner.parent)
         inner = known.get(inner.parent)
     return [merge for merge in merges[passed:] if merge.index not in around]
 

@@ -1,34 +1,46 @@
 """Count the paths of a residual network: each goes through or around every branch; its length is the branches it takes.
 
 Veit et al. 2016 (arXiv 1605.06431), section 3: for n merges in a row the lengths are Binomial(n, 1/2). Merges inside a
-branch count only for paths that take this branch; of parallel branches a path takes at most one.
+branch count only for paths that take this branch; of parallel branches a path takes at most one. Merges on the skip
+(inside a projection) count for paths that take none.
 """
 
 import random
 from collections.abc import Sequence
 
+from reslab.look.graph.forks import SKIP
 from reslab.look.graph.merges import Merge
+
+TOP = (None, SKIP)  # where the merges are that lie in no other
 
 
 class Lengths:
-    """The tree of merges: which merges follow one another, and which lie in a branch of another."""
+    """The tree of merges: which merges follow one another, and which lie on a side of another."""
 
     def __init__(self, merges: Sequence[Merge]) -> None:
         self.branches = {merge.index: max(1, len(merge.branches)) for merge in merges}
-        self.inside: dict[int | None, list[int]] = {}
+        self.inside: dict[tuple[int | None, int], list[int]] = {}
         for merge in merges:
-            parent = (
-                merge.parent if merge.parent in self.branches else None
-            )  # a merge that cannot be edited is not in the tree
-            self.inside.setdefault(parent, []).append(merge.index)
+            # A merge that cannot be edited is not in the tree.
+            places = [(merge.parent, side) for side in merge.sides] if merge.parent in self.branches else [TOP]
+            for place in places:
+                self.inside.setdefault(place, []).append(merge.index)
 
-    def within(self, i: int) -> int:
-        """How many branches a path can take inside the branches of merge i."""
-        return len(self.counts(i)) - 1
+    def side(self, i: int, side: int) -> list[int]:
+        """The number of paths of length 0, 1, 2, ... that take the merges on one side of merge i."""
+        return self.rest(self.inside.get((i, side), []))
 
-    def counts(self, within: int | None = None) -> list[int]:
+    def within(self, i: int, side: int) -> int:
+        """How many branches a path can take on one side of merge i, without the branch that this side may be."""
+        return len(self.side(i, side)) - 1
+
+    def through(self, i: int) -> int:
+        """How many branches a path can take from the fork of merge i to its sum."""
+        return len(self.one(i)) - 1
+
+    def counts(self) -> list[int]:
         """The number of paths of length 0, 1, 2, ... (exact integers)."""
-        return self.rest(self.inside.get(within, []))
+        return self.rest(self.inside.get(TOP, []))
 
     def longest(self) -> int:
         """The length of the longest path."""
@@ -42,37 +54,48 @@ class Lengths:
         return total
 
     def one(self, i: int) -> list[int]:
-        """1 + z * (the counts inside the branch + the number of other branches)."""
-        inner = self.counts(i)
-        inner[0] += self.branches[i] - 1
-        return [1, *inner]
+        """The counts on the skip + z * (the sum of the counts in the branches)."""
+        total = self.side(i, SKIP)
+        for branch in range(self.branches[i]):
+            total = plus(total, [0, *self.side(i, branch)])
+        return total
 
     def draw(self, length: int, generator: random.Random) -> dict[int, int]:
         """A uniformly sampled path of this length: merge -> the branch it takes; it goes around all other merges."""
         taken: dict[int, int] = {}
-        self.choose(self.inside.get(None, []), length, generator, taken)
+        self.choose(self.inside.get(TOP, []), length, generator, taken)
         return taken
 
     def choose(self, row: Sequence[int], length: int, generator: random.Random, taken: dict[int, int]) -> None:
         for at, i in enumerate(row):
             rest = self.rest(row[at + 1 :])
-            here = self.one(i)
-            ways = [n * rest[length - k] if 0 <= length - k < len(rest) else 0 for k, n in enumerate(here)]
-            ticket = generator.randrange(sum(ways))
-            k = 0
-            while ticket >= ways[k]:
-                ticket -= ways[k]
-                k += 1
+            sides = [SKIP, *range(self.branches[i])]
+            # For each side, and each number of branches taken there: the number of paths.
+            ways = [
+                (side, k, n * rest[length - k])
+                for side in sides
+                for k, n in enumerate([0] * (side != SKIP) + self.side(i, side))
+                if 0 <= length - k < len(rest)
+            ]
+            side, k = picked(ways, generator)
             length -= k
-            if k == 0:
-                continue
-            inner = self.counts(i)
-            # Among the ways to take k branches here, those through the first branch include the merges inside it.
-            first = inner[k - 1] if k - 1 < len(inner) else 0
-            pick = generator.randrange(here[k])
-            taken[i] = 0 if pick < first else pick - first + 1
-            if taken[i] == 0:
-                self.choose(self.inside.get(i, []), k - 1, generator, taken)
+            if side != SKIP:
+                taken[i] = side
+            self.choose(self.inside.get((i, side), []), k - (side != SKIP), generator, taken)
+
+
+def picked(ways: Sequence[tuple[int, int, int]], generator: random.Random) -> tuple[int, int]:
+    """The side and the number of branches of one way; each is sampled as often as it has paths."""
+    ticket = generator.randrange(sum(n for _, _, n in ways))
+    for side, k, n in ways:
+        if ticket < n:
+            return side, k
+        ticket -= n
+    raise AssertionError
+
+
+def plus(a: Sequence[int], b: Sequence[int]) -> list[int]:
+    return [(a[k] if k < len(a) else 0) + (b[k] if k < len(b) else 0) for k in range(max(len(a), len(b)))]
 
 
 def product(a: Sequence[int], b: Sequence[int]) -> list[int]:

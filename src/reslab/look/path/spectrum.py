@@ -4,6 +4,7 @@ The pass starts with K + 1 copies of the batch. At each merge
 
     out = skip[copies 0 .. m-2] + branch[copies 1 .. m-1]
 
+(fewer copies of the skip if merges inside the branch have dropped some, and the like for parallel branches).
 All copies hold the same values, so the forward pass is unchanged except that one copy is dropped. Backward, each branch
 passes its gradient to the copy above. At the end one copy is left, and at the start copy k holds G_k, the sum of the
 gradients of all paths through k branches. The cost is about K / 2 ordinary passes. If a model does not accept a batch
@@ -21,6 +22,7 @@ from reslab.errors import ReslabError, UsageError, first_line
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import batch_size, repeated, rows, scores
+from reslab.look.graph.forks import SKIP
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import forward
@@ -55,11 +57,17 @@ def shrinking(merges: Sequence[Merge], size: int) -> dict[int, Edit]:
     """Edits for the shrinking pass over `size` samples."""
     lengths = Lengths(merges)
 
-    def drop_last(n: int) -> Callable[[Tensor], Tensor]:
-        return lambda skip: skip[: skip.shape[0] - n * size]  # including the copies dropped inside the branch
+    def dropped(merge: Merge, side: int) -> Callable[[Tensor], Tensor]:
+        """Drop the first copy of a branch, and as many of the last as make all sides equal: those inside drop some."""
+        first = int(side != SKIP)
+        last = lengths.through(merge.index) - lengths.within(merge.index, side) - first
+        return lambda value: value[first * size : value.shape[0] - last * size]
 
     return {
-        merge.index: Edit(skip=drop_last(1 + lengths.within(merge.index)), branch=lambda branch: branch[size:])
+        merge.index: Edit(
+            skip=dropped(merge, SKIP),
+            branch=tuple(dropped(merge, branch) for branch in range(max(1, len(merge.branches)))),
+        )
         for merge in merges
     }
 
