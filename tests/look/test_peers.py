@@ -65,6 +65,7 @@ def test_transformers(kind: str) -> None:
     example = {"input_ids": ids, "decoder_input_ids": ids} if kind in ("t5", "bart") else {"input_ids": ids}
     merges = find(model, example)
     assert len(merges) == count
+    assert find(model, example, values=True).merges == merges.merges
     branches = [len(merge.branches) for merge in merges]
     assert set(branches) == ({2} if kind in ("gpt_neox", "phi") else {1})
 

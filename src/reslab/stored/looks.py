@@ -76,6 +76,7 @@ class Merges(TypedDict, total=False):
     merges: list[Merge]
     sums: list[Merge]
     notes: list[str]
+    found_on: str
 
 
 class Difference(TypedDict, total=False):

@@ -8,7 +8,8 @@ from reslab.look.graph.example import Example
 from reslab.look.graph.merges import find_in, nest, plain
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.questions import PRODUCTS, followers
-from reslab.look.graph.trace import Graph, Value, trace
+from reslab.look.graph.shapes import graph_of
+from reslab.look.graph.trace import Graph, Value
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 
@@ -47,7 +48,7 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
     """
     model = plain(model)
     with as_it_was(model):
-        graph = trace(model, example)
+        graph = graph_of(model, example)[0]
     found = find_in(graph)
     merges = nest(found)
     modules = dict(model.named_modules(remove_duplicate=False))

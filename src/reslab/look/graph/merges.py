@@ -20,9 +20,10 @@ from reslab.look.graph.forks import Found, Kind, classify
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.questions import between, cost
 from reslab.look.graph.remarks import remarks
+from reslab.look.graph.shapes import FoundOn, graph_of
 from reslab.look.graph.sites import Operand, Place, Site
 from reslab.look.graph.sums import find_sums
-from reslab.look.graph.trace import Graph, trace
+from reslab.look.graph.trace import Graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class Merges(Sequence[Merge]):
     merges: tuple[Merge, ...]
     sums: tuple[Merge, ...]
     notes: tuple[str, ...]
+    found_on: FoundOn = "values"  # whether shapes were enough for the pass, or the example's values were needed
 
     @overload
     def __getitem__(self, i: int) -> Merge: ...
@@ -82,10 +84,12 @@ class Merges(Sequence[Merge]):
         return asdict(self)
 
 
-def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> Merges:
+def find(model: nn.Module, example: Example, *, modules: Sequence[str] = (), values: bool = False) -> Merges:
     """Every residual connection of `model`, in order, found by one forward pass of `example` in eval mode.
 
-    A second pass checks that skip + branches = out at each of them, if the tensors hold numbers.
+    The pass runs on shapes alone (fake tensors: no memory, no arithmetic), and on the example's values if the model
+    cannot run without them or if `values` is True; `found_on` of the result says which. A second pass checks that
+    skip + branches = out at each of them, if the tensors hold numbers.
     `example` is a tensor, a tuple of arguments or a dict of keyword arguments; FakeTensors and meta tensors work too.
     `modules` are paths of modules that are merges although their addition cannot be seen (a fused kernel): they count
     as out = x + (out - x). Raises UsageError if the model does not accept the example or has no such module.
@@ -94,10 +98,12 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
     if not batch_size(example):
         raise UsageError(f"{describe(example)} has no samples")
     with as_it_was(model):
-        graph = trace(model, example)
+        graph, found_on, why = graph_of(model, example, values=values)
     found = find_in(graph) + named(graph, model, modules)
     numbered = nest(sorted(found, key=lambda each: each.value))
     far = misses(model, example, list(numbered))
+    if far and found_on == "shapes":  # the model may compute something else where there are no values
+        return find(model, example, modules=modules, values=True)
     numbered = tuple(replace(m, cuttable=False, why=wrong(far, m.index)) if m.index in far else m for m in numbered)
     sums = nest(sorted(find_in(graph, sums=True), key=lambda each: each.value))
     name, hidden = type(model).__name__, (merge for merge in numbered if not merge.reachable)
@@ -105,8 +111,9 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = ()) -> 
         *remarks(graph, name, merges=len(numbered), sums=[each.module for each in sums]),
         *(f"merge {m.index} ({m.module}) cannot be edited: {m.why}" for m in hidden),
         *(f"merge {m.index} ({m.module}) cannot be trusted: {m.why}" for m in numbered if m.index in far),
+        *([f"found in a pass with values, because the model does not run on shapes alone ({why})"] if why else []),
     ]
-    return Merges(name, batch_size(example), numbered, sums, tuple(notes))
+    return Merges(name, batch_size(example), numbered, sums, tuple(notes), found_on)
 
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 
 from reslab.look.graph.copies import SHARED, attributes, parts
@@ -124,7 +125,8 @@ class CopyOnWrite(TorchFunctionMode):
             for tensor in target if isinstance(target, tuple | list) else [target]:
                 key = storage(tensor) if isinstance(tensor, Tensor) else None
                 if key is not None and key in self.known and key not in self.before:
-                    self.before[key] = [data.clone() for data in self.known[key]]
+                    with unset_fake_temporarily():  # a pass on shapes alone does not change it
+                        self.before[key] = [data.clone() for data in self.known[key]]
 
     def restore(self) -> None:
         for weight, data in self.weights:

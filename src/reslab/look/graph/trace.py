@@ -60,6 +60,7 @@ class Graph:
     foreign: set[str] = field(default_factory=set)  # custom ops, with their module
     calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: its input, its output
     outputs: set[int] = field(default_factory=set)
+    alive: list[weakref.ref[Tensor]] = field(default_factory=list)  # tensors that were alive at the end of the pass
 
     def put(self, value: Value) -> int:
         index = len(self.values)
@@ -73,16 +74,17 @@ class Graph:
         return index
 
 
-def trace(model: nn.Module, example: Example) -> Graph:
-    """Run the model once, without gradients, and return its value graph."""
+def trace(model: nn.Module, example: Example, mode: contextlib.AbstractContextManager | None = None) -> Graph:
+    """Run the model once, without gradients, and return its value graph; in `mode`, where fake tensors come from."""
     fakes = (mode for t in model.parameters() if (mode := getattr(t, "fake_mode", None)) is not None)
     # In inference mode PyTorch does not decompose composite functions into the ops that are recorded here.
-    with torch.inference_mode(False), torch.no_grad(), next(fakes, contextlib.nullcontext()):
+    with torch.inference_mode(False), torch.no_grad(), mode or next(fakes, contextlib.nullcontext()):
         example = own(example)  # the model may write into it
         recorder = Recorder(model, example)
         with recorder.modules.watched(), recorder, Calls(recorder):
             output = forward(model, example)
     recorder.graph.outputs = {recorder.now[id(t)] for t in tensors(output) if id(t) in recorder.now}
+    recorder.graph.alive = list(recorder.alive.values())
     return recorder.graph
 
 
