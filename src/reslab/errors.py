@@ -103,6 +103,10 @@ class UsageError(ReslabError, ValueError):
     exit_code = 2
 
 
+class OtherSettings(UsageError):  # noqa: N818 - what it says
+    """The folder already contains a run with other settings."""
+
+
 class ReslabWarning(Worded, UserWarning):
     """A warning that names arguments: `warnings.warn(ReslabWarning("... take ", arg("flip", False)))`."""
 

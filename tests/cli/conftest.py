@@ -1,5 +1,6 @@
 """MODEL words."""
 
 from models import own, zoo
+from quick import pngs
 
-__all__ = ["own", "zoo"]
+__all__ = ["own", "pngs", "zoo"]

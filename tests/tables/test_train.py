@@ -149,7 +149,7 @@ def test_another_run_is_not_touched(begin: Begin, file: Path, tmp_path: Path) ->
         ({"lr": 0.1}, r"with different settings \(lr: 0.01 there, 0.1 requested\)"),
         ({"preset": "resnet"}, r"with different settings \(net: gated there, resnet requested"),
         ({"target": ("sea",)}, r"(on different data|with different settings \()"),
-        ({"reading": {"class_weight": "balanced"}}, r"on different data"),
+        ({"reading": {"class_weight": "balanced"}}, r"with different settings \(class_weight: none there, balanced"),
         ({"reading": {"split": 1}}, r"(on different data|with different settings \()"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=rf"already contains a run {sentence}"):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, of_several
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
 from reslab.cli.train import RECIPES, loading
 from reslab.progress import board
@@ -28,7 +29,7 @@ def degradation(
     recipe: Annotated[
         str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
     ] = None,
-    out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA).")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of the study (default: runs/degradation-DATA-OPTIONS).")] = None,
     jobs: Annotated[int, Parameter(help="Trainings in parallel; 0: one per core, or one on an accelerator.")] = 0,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
@@ -45,7 +46,8 @@ def degradation(
     from reslab.report import write as write_report
     from reslab.study.degradation import degradation as study
 
-    folder = out or Path("runs") / f"degradation-{slug(Path(data).name)}"
+    changes = {**given(net_flags), **changed(given(recipe_flags), name)}
+    folder = out or of_several(f"degradation-{slug(Path(data).name)}", changes)
     began = time.perf_counter()
     with board() as row:
         result = study(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, prepared, words
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.run import Run, command_line, slug
@@ -28,7 +29,7 @@ def train(
     recipe: Annotated[
         str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
     ] = None,
-    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-sSEED).")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-OPTIONS-sSEED).")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
@@ -55,9 +56,17 @@ def train(
         loaded = load(data, **options)
         if recipe is None and loaded.digits and chosen.flip:
             name, chosen = "mnist", read("mnist", **given(recipe_flags))
-        folder = out or Path("runs") / f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}-s{chosen.seed}"
-        run = prepare(folder, net=spec(net, **given(net_flags)), data=loaded, word=data, recipe=chosen,
-                      options=options, command=command_line())  # fmt: skip
+        built = spec(net, **given(net_flags))
+        about: dict[str, Any] = {"net": built, "data": loaded, "word": data, "recipe": chosen, "options": options,
+                                 "command": command_line()}  # fmt: skip
+        if out:
+            run = prepare(out, **about)
+        else:
+            changes = {key: value for key, value in given(net_flags).items() if spec(net, **{key: value}) != spec(net)}
+            changes |= {key: value for key, value in options.items() if key == "size"}
+            start, mark = f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
+            named = f"{start}{words({**changes, **changed(given(recipe_flags), name)})}{mark}"
+            run = prepared((named, start + mark), lambda folder: prepare(folder, **about))
         loaded.announce()
     before = finished(run.folder)
     result = work(run, loaded, device)

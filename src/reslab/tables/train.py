@@ -117,9 +117,16 @@ def prepare(
     about = json.loads(json.dumps(about))
     return prepare_run(
         run, spec=to_dict(spec), recipe=recipe, about=about, made=FILES, without=IMAGES_ONLY, command=command,
-        stored=lambda: {"net": (to_dict(read_table_spec(run)), to_dict(spec))},
+        stored=lambda: {"reading": (asked(read_reading(run)[1]), asked(reading)),
+                        "net": (to_dict(read_table_spec(run)), to_dict(spec))},
         fill=lambda: write_encoder(run, parts.encoder, data.target),
     )  # fmt: skip
+
+
+def asked(reading: Reading) -> dict[str, Any]:
+    """What the reading sets that leads to another run even on the same table."""
+    found = {key: getattr(reading, key) for key in ("target", "kind", "test", "class_weight")}
+    return {**json.loads(json.dumps(found)), "target": ", ".join(reading.target)}
 
 
 def parts_of(

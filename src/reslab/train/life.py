@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from reslab.errors import ReslabError, UsageError, arg, one_line
+from reslab.errors import OtherSettings, ReslabError, UsageError, arg, one_line
 from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.stored.digest import digest_of
@@ -121,8 +121,8 @@ def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others:
         differ = [f"{what if key == 'name' else key}: {shown(old.get(key))} there, {shown(new[key])} requested"
                   for key in new if old.get(key) != new[key]]  # fmt: skip
         if differ:
-            raise UsageError(f"{run.folder} already contains a run with different settings ({'; '.join(differ[:3])}); "
-                             "choose another ", arg("folder"))  # fmt: skip
+            raise OtherSettings(f"{run.folder} already contains a run with different settings "
+                                f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip
     if run.read_json("data.json").get("fingerprint") != about.get("fingerprint"):
         raise UsageError(f"{run.folder} already contains a run on different data; choose another ", arg("folder"))
 

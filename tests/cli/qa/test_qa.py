@@ -35,7 +35,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_from_a_file_to_scores(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained("--head", "tokens", "--layers", "1") == 0
     said = capsys.readouterr().out
-    folder = Path("runs/qa-facts-small-tokens-s0")
+    [folder] = Path("runs").glob("qa-facts-small-tokens-layers1-vocabulary300-hidden16-*-s0")
     assert said.startswith("trained small-tokens on facts.json\nexact match ")
     assert f"next:   reslab qa ask {folder} QUESTION --context FILE" in said
     assert "F1" in (folder / "report.html").read_text()
@@ -120,7 +120,10 @@ def test_heads_are_compared(here: Path, bert: Path, capsys: pytest.CaptureFixtur
     assert "mean ± standard deviation over 2 seeds" in said
     assert main(["qa", "compare", *words, "--fine-tune", "--json"]) == 0
     found = told(capsys)
-    assert (found["folder"], found["train_last"]) == ("runs/compare-facts-tuned", None)
+    assert (found["folder"], found["train_last"]) == (
+        "runs/compare-facts-tuned-batch4-iterations2-precision-fp32",
+        None,
+    )
     assert [row["seeds"] for row in found["heads"]] == [2, 2]
 
 
@@ -226,7 +229,8 @@ def test_scores_are_told_where_nothing_can_be_stored(here: Path, capsys: pytest.
 def test_a_blind_set_is_answered_and_not_scored(here: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert trained("--head", "tokens", "--layers", "1") == 0
     capsys.readouterr()
-    folder, blind = Path("runs/qa-facts-small-tokens-s0"), tmp_path / "blind.jsonl"
+    [folder] = Path("runs").glob("qa-facts-small-tokens-*-s0")
+    blind = tmp_path / "blind.jsonl"
     rows = [{"guid": f"x{k}", "question": "Where was Ada born?", "context": f"Ada was born in {place}."}
             for k, place in enumerate(("Bonn", "Riga"))]  # fmt: skip
     blind.write_text("\n".join(map(json.dumps, rows)))

@@ -81,7 +81,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_from_a_file_to_predictions(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained() == 0
     out, err = capsys.readouterr()
-    folder = Path("runs/tables-people-gated-s0")
+    folder = Path("runs/tables-people-gated-depth2-width8-inner8-embedding4-bins4-epochs2-s0")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for line in ("column kind read as", "id skip left out", "age number rank and z-score",
                  "town category one of 2 values, or missing", "tags categories several of 3 values",

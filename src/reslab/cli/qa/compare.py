@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, of_several
 from reslab.cli.options import Json, TextRecipeFlags, given
 from reslab.cli.qa.train import DATA, SMALL, Head, ReadingFlags, _Reading, asked, length_of
 from reslab.errors import UsageError
@@ -31,7 +32,9 @@ def compare(
         bool,
         Parameter(negative="--fine-tune", help="Train only the heads (--frozen), or the encoder too (--fine-tune)."),
     ] = True,
-    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-DATA-frozen or -tuned).")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder (default: runs/compare-DATA-frozen-OPTIONS or -tuned-OPTIONS).")
+    ] = None,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     reading: ReadingFlags | None = None,
     recipe_flags: TextRecipeFlags | None = None,
@@ -50,14 +53,17 @@ def compare(
     if encoder == SMALL:
         raise UsageError("compare needs a pretrained encoder: a Transformers folder, or a name on the Hugging Face Hub")
     flags = reading or _Reading()
-    recipe = read("qa-frozen" if frozen else "qa", **given(recipe_flags))
+    name = "qa-frozen" if frozen else "qa"
+    recipe = read(name, **given(recipe_flags))
     own = head_rates(rates or [], heads or list(LAYERS))
     how, questions = asked(data, flags)
     spec = QASpec(name=slug(Path(encoder).name), encoder=encoder, length=length_of(flags),
                   train_last=0 if frozen else None, answerable=RULES[how.rule].empty)  # fmt: skip
     trial = Trial(data=questions, word=data, reading=how, spec=spec, tokenizer=load_tokenizer(encoder), recipe=recipe,
                   seeds=seeds, rates=own)  # fmt: skip
-    folder = out or Path("runs") / f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}"
+    folder = out or of_several(
+        f"compare-{slug(Path(data).stem)}-{'frozen' if frozen else 'tuned'}", changed(given(recipe_flags), name)
+    )
     announce(questions)
     with board() as row:
         result = compare_heads(folder, trial, heads or list(LAYERS), device=device, command=command_line(), rows=row)

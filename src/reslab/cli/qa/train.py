@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, prepared, words
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
@@ -89,7 +90,9 @@ def train(
     recipe: Annotated[
         str | None, Parameter(help="Name of a recipe or a TOML file (default: qa, qa-frozen or qa-small).")
     ] = None,
-    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-sSEED).")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-OPTIONS-sSEED).")
+    ] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
@@ -156,10 +159,14 @@ def made(
         name=f"{short}-{head}", encoder=built, head=head, layers=net.layers, length=length, train_last=net.train_last,
         answerable=RULES[how.rule].empty if net.answerable is None else net.answerable,
     )  # fmt: skip
-    folder = out or Path("runs") / f"qa-{slug(Path(data).stem)}-{short}-{head}-s{chosen.seed}"
-    run = prepare(folder, spec=spec, tokenizer=tokenizer, data=questions, word=data, reading=how, recipe=chosen,
-                  command=command_line())  # fmt: skip
-    return run, questions
+    about: dict[str, Any] = {"spec": spec, "tokenizer": tokenizer, "data": questions, "word": data, "reading": how,
+                             "recipe": chosen, "command": command_line()}  # fmt: skip
+    if out:
+        return prepare(out, **about), questions
+    start, mark = f"qa-{slug(Path(data).stem)}-{short}-{head}", f"-s{chosen.seed}"
+    options = {key: value for key, value in {**given(net), **given(reading)}.items() if key not in ("head", "strict")}
+    named = f"{start}{words({**options, **changed(given(flags), name)})}{mark}"
+    return prepared((named, start + mark), lambda folder: prepare(folder, **about)), questions
 
 
 def length_of(flags: _Reading) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, of_several
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
 from reslab.cli.tables.flags import FILE, FileFlags, TableFlags, _Table, pairs, weights
 from reslab.run import absolute, command_line, slug
@@ -29,7 +30,7 @@ def compare(
     seeds: Annotated[int, Parameter(help="Trainings per net; each seed also splits the table "
         "differently.", converter=whole)] = 3,
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
-    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE).")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder (default: runs/compare-FILE-OPTIONS).")] = None,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     table: TableFlags | None = None,
     file_flags: FileFlags | None = None,
@@ -53,7 +54,9 @@ def compare(
         **given(file_flags),
     )  # fmt: skip
     changes = given(recipe_flags)
-    folder = out or Path("runs") / f"compare-{slug(Path(file).name.partition('.')[0])}"
+    folder = out or of_several(
+        f"compare-{slug(Path(file).name.partition('.')[0])}", changed(changes, recipe or "tables")
+    )
     with board() as row:
         result = compare_nets(
             folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,

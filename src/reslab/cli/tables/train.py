@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.folders import changed, prepared, words
 from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
@@ -27,7 +28,7 @@ def train(
         list[str] | None, Parameter(help="Column or columns to predict.", consume_multiple=True, negative=())
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
-    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-sSEED).")] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-OPTIONS-sSEED).")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
@@ -125,17 +126,24 @@ def made(
     if not chosen.validation and "early_stop" not in changes:
         chosen = change(chosen, early_stop=0)
     preset, many = net.net or "gated", 1 if net.members is None else net.members
-    short = f"runs/tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
-    folder = out or Path(f"{short}-s{chosen.seed}{f'-x{many}' if many > 1 else ''}")
-    reading = like_stored(folder, reading)
-    data = load(file, reading, chosen)
-    if recipe is None and "batch" not in changes:
-        chosen = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
-    about: dict[str, Any] = {"word": file, "reading": reading, "data": data, "preset": preset, "recipe": chosen,
-                             "command": command_line()}  # fmt: skip
-    if net.members is None or many == 1:
-        return prepare(folder, **about), data
-    return prepare_members(folder, members=many, **about), data
+    suffix = f"-s{chosen.seed}{f'-x{many}' if many > 1 else ''}"
+    loaded: list[Any] = []
+
+    def prepare_in(folder: Path) -> Run:
+        how = like_stored(folder, reading)
+        data, used = load(file, how, chosen), chosen
+        if recipe is None and "batch" not in changes:
+            used = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
+        loaded[:] = [data]
+        about: dict[str, Any] = {"word": file, "reading": how, "data": data, "preset": preset, "recipe": used,
+                                 "command": command_line()}  # fmt: skip
+        return prepare(folder, **about) if many == 1 else prepare_members(folder, members=many, **about)
+
+    if out:
+        return prepare_in(out), loaded[0]
+    start = f"tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
+    named = f"{start}{words({**reading.sizes, **changed(changes, recipe or 'tables')})}{suffix}"
+    return prepared((named, start + suffix), prepare_in), loaded[0]
 
 
 def named(result: dict[str, Any]) -> str:
