@@ -113,8 +113,10 @@ def test_a_wide_screen_and_paper_hold_the_whole_table(tab: Callable[..., Any], m
     page = tab(viewport={"width": 1280, "height": 900}).open(look.write(make_look()))
     assert page.eval_on_selector(".network", "e => e.scrollWidth - e.clientWidth") == 0
     assert page.evaluate(WIDTHS)[0] <= 1280
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.eval_on_selector(".network > table", "e => e.getBoundingClientRect().right") <= 718  # nor a column
     assert page.eval_on_selector(".network", "e => e.scrollHeight - e.clientHeight") == 0  # no row is cut off
 
 

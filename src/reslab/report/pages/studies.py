@@ -9,7 +9,7 @@ from typing import Any
 
 from reslab.report import words
 from reslab.report.figures import charts, grid
-from reslab.report.folder import Facts, dicts, items, read_json
+from reslab.report.folder import Facts, dicts, facts, items, read_json
 from reslab.report.look.study import look_inside
 
 RAMPS = {"plain": "plain", "residual": "residual"}  # any other kind is drawn green
@@ -28,7 +28,7 @@ def page(folder: Path) -> Facts:
     study = read_json(folder / "study.json")
     curves, rows = dicts(study.get("curves")), dicts(study.get("table"))
     runs = dicts(study.get("runs"))
-    look = look_inside(folder, runs)
+    look = look_inside(folder, runs, classes=len(items(facts(study.get("data")).get("classes"))))
     inside = [figure for section in look["sections"] for figure in section["figures"]] if look else []
     figures = [f for f in (_curves(curves, items(study.get("drops"))), _by_depth(rows), *inside) if f]
     return {
