@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # every room may import itself
     "report": GROUND | {"stored", "run", "statistics"},
     "train": BASEMENT | {"nets", "look"},
     **dict.fromkeys(WINGS, BASEMENT | {"nets", "look", "train"}),
-    "subject": BASEMENT | {"nets", "look", "train"} | WINGS,
+    "subject": BASEMENT | {"nets", "look", "train", "report"} | WINGS,
     "slim": BASEMENT | {"nets", "look", "train"} | WINGS,
     "study": BASEMENT | {"nets", "look", "train", "report", "slim", "subject"} | WINGS,
     "ship": {room for floor, rooms in FLOORS.items() if floor <= 5 for room in rooms},

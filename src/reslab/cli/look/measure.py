@@ -18,7 +18,7 @@ from reslab.subject import subject as subjects
 from reslab.subject.inputs import Wanted, check
 from reslab.subject.subject import Subject
 
-VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`
+VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`, as of a page
 UNITS = {  # the unit of progress of each
     "responses": "batches", "gradients": "batches", "lesions": "samples", "influence": "batches",
     "readout": "samples", "paths": "passes",

@@ -45,6 +45,33 @@ def detach_skip() -> Edit:
     return Edit(skip=torch.Tensor.detach)
 
 
+def mean(*, dim: int = 0) -> Edit:
+    """The branch (each branch) returns its mean over the batch, the axis `dim`: mean ablation.
+
+    It removes what the block tells about each sample, and keeps what it adds to all of them.
+    """
+    return Edit(branch=lambda branch: branch.mean(dim, keepdim=True).expand_as(branch))
+
+
+def resample(*, seed: int = 0, dim: int = 0) -> Edit:
+    """The branch (each branch) returns that of another sample of the batch, the axis `dim`: resample ablation.
+
+    Every sample gets one other's, the same in each pass; the order follows from `seed`. The pass raises UsageError for
+    a batch of one sample.
+    """
+
+    def other(branch: Tensor) -> Tensor:
+        count = branch.shape[dim]
+        if count < 2:
+            raise UsageError("resample() needs at least two samples in a batch, got 1")
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        source = torch.empty_like(order)
+        source[order] = order.roll(1)  # one cycle through all samples: nobody gets its own
+        return branch.index_select(dim, source.to(branch.device))
+
+    return Edit(branch=other)
+
+
 def put(value: Tensor | float) -> Edit:
     """The branch (each branch, if there are several) returns `value` for any input."""
     given = torch.as_tensor(value)

@@ -8,7 +8,6 @@ with intervene(model, merges, {3: silence()}):
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
-from reslab.look.edit.edits import Change, Edit, keep
+from reslab.look.edit.edits import Change, Edit
 from reslab.look.graph.example import first_of, with_tensor
-from reslab.look.graph.merges import Merge, plain
+from reslab.look.graph.merges import Merge, index_of, plain
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.settings import slow_attention
 from reslab.look.graph.sites import (
@@ -36,28 +35,14 @@ from reslab.look.graph.sites import (
     target_of,
 )
 
-
-@dataclass(frozen=True)
-class Reading:
-    """The values at one merge, as they are added: skip + branch = out; branch is the sum of its branches."""
-
-    skip: Tensor
-    branch: Tensor
-    out: Tensor
-
-
-def read(model: nn.Module, merges: Sequence[Merge], run: Callable[[], Any]) -> list[Reading]:
-    """The values at every merge while `run()` runs the model once, in eval mode, without gradients."""
-    kept: list[dict[str, Tensor]] = [{} for _ in merges]
-    edits = {merge.index: keep(kept[i]) for i, merge in enumerate(merges) if merge.reachable}
-    with torch.no_grad(), as_it_was(model), acting(model, merges, edits):
-        run()
-    return [Reading(**each) for each in kept if each]
+Edits = Mapping[int, Edit] | Mapping[str, Edit] | Mapping[int | str, Edit]
 
 
 @contextlib.contextmanager
-def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator[None]:
-    """Every forward pass of `model` inside runs with the edits, keyed by merge index; then the model is restored.
+def intervene(model: nn.Module, merges: Sequence[Merge], edits: Edits) -> Iterator[None]:
+    """Every forward pass of `model` inside runs with the edits; then the model is restored.
+
+    `edits`: by merge index, or by the module that adds the merge ("layer1.0").
 
     Training flags, gradients (None inside), buffers and the random number generator are restored at the end, also
     after an exception. For training, where they must not be restored, use `acting`. Raises UsageError for an impossible
@@ -68,7 +53,7 @@ def intervene(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edi
 
 
 @contextlib.contextmanager
-def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> Iterator["Acting"]:
+def acting(model: nn.Module, merges: Sequence[Merge], edits: Edits) -> Iterator["Acting"]:
     """Like `intervene`, but for training: flags, gradients, buffers and random state are not restored at the end."""
     model = plain(model)
     modules = Modules(model)
@@ -81,7 +66,7 @@ def acting(model: nn.Module, merges: Sequence[Merge], edits: Mapping[int, Edit])
 class Acting(TorchFunctionMode):
     """Changes the operands at the sites of merges while the model runs."""
 
-    def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Mapping[int, Edit]) -> None:
+    def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Edits) -> None:
         super().__init__()
         known = {merge.index: merge for merge in merges}
         self.modules, self.done = modules, Counter[int]()
@@ -89,6 +74,7 @@ class Acting(TorchFunctionMode):
         self.parts: dict[Site, dict[int, tuple[int, int | None, Operand]]] = {}
         self.wholes: dict[Site, int] = {}
         self.outs: dict[Site, int] = {}
+        edits = {index_of(i, merges) if isinstance(i, str) else i: edit for i, edit in edits.items()}
         self.edits = dict(edits)
         self.merges = {i: known[i] for i in edits if i in known}
         for i, edit in edits.items():

@@ -24,6 +24,7 @@ from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import IGNORED, Batch, items, mask_of
+from reslab.look.shown import Row, Shown, flat
 
 Loss = Callable[[Any, Tensor | None], Tensor]  # loss(the model's output, labels) -> the mean over the batch
 
@@ -63,8 +64,8 @@ class MergeGradient:
     signal: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gradients:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Gradients(Shown):
     """A model's gradients at its present weights."""
 
     model: str  # its class
@@ -79,6 +80,13 @@ class Gradients:
     signal: Health  # of LayerGradient.signal
     trunk: Health  # of MergeGradient.out, over the merges outside all other branches
     notes: tuple[str, ...]
+
+    FACTS = ("model", "n", "of")
+    DRAWN = ("weight", "activation", "signal")
+
+    def rows(self) -> list[Row]:
+        """A row per layer."""
+        return [flat(one, ("index", "module", "kind", "weight", "activation", "signal")) for one in self.layers]
 
 
 def gradients(

@@ -20,6 +20,7 @@ from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import Batch, mask_of
+from reslab.look.shown import Row, Shown, flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,19 @@ class Step:
     cosine: float | None  # mean cos(F, dL/dh): negative: along the negative gradient; None without a loss or gradient
 
 
-@dataclass(frozen=True, kw_only=True)
-class Influence:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Influence(Shown):
     """The effects of all reachable merges, in order, on `n` samples."""
 
     n: int
     merges: tuple[Step, ...]
+
+    FACTS = ("n",)
+    DRAWN = ("influence", "ratio", "cosine")
+
+    def rows(self) -> list[Row]:
+        """A row per merge."""
+        return [flat(one, ("index", "module", "influence", "ratio", "cosine")) for one in self.merges]
 
 
 def influence(

@@ -19,6 +19,7 @@ from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import as_it_was, call
 from reslab.look.measure import Batch, mask_of, unpadded
+from reslab.look.shown import Row, Shown, flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,8 @@ class MergeResponse:
     out: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Responses:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Responses(Shown):
     """One model's responses; several models side by side make Figure 7."""
 
     model: str  # its class
@@ -66,6 +67,12 @@ class Responses:
     median: float | None  # of the std of the layers in the figure
     merges: tuple[MergeResponse, ...]
     notes: tuple[str, ...]
+
+    FACTS = ("model", "n")
+
+    def rows(self) -> list[Row]:
+        """A row per layer."""
+        return [flat(one, ("index", "module", "kind", "mean", "std")) for one in self.layers]
 
 
 class Spread:

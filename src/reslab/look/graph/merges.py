@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, nearest
 from reslab.look.graph.checks import misses, wrong
 from reslab.look.graph.cuts import within
 from reslab.look.graph.example import Example, batch_size, describe
@@ -24,6 +24,7 @@ from reslab.look.graph.shapes import FoundOn, graph_of
 from reslab.look.graph.sites import Operand, Place, Site
 from reslab.look.graph.sums import find_sums
 from reslab.look.graph.trace import Graph
+from reslab.look.shown import Row, Shown, flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,13 @@ class Merge:
         return self.out is not None
 
 
-@dataclass(frozen=True)
-class Merges(Sequence[Merge]):
-    """The merges of a model in forward order; also its sums of equal terms, and notes."""
+@dataclass(frozen=True, repr=False)
+class Merges(Shown, Sequence[Merge]):
+    """The merges of a model in forward order; also its sums of equal terms, and notes.
+
+    merges[3], merges["layer1.0"]: a merge by index, or by the module that adds it. Raises UsageError for a module that
+    adds none or several.
+    """
 
     model: str
     batch: int  # batch size of the example
@@ -67,11 +72,22 @@ class Merges(Sequence[Merge]):
     notes: tuple[str, ...]
     found_on: FoundOn = "values"  # whether shapes were enough for the pass, or the example's values were needed
 
+    FACTS = ("model", "batch")
+    DRAWN = ("params", "macs")
+
+    def rows(self) -> list[Row]:
+        """A row per merge."""
+        return [flat(one, ("index", "module", "kind", "depth", "shape", "params", "macs", "cuttable"))
+                for one in self.merges]  # fmt: skip
+
     @overload
-    def __getitem__(self, i: int) -> Merge: ...
+    def __getitem__(self, i: int | str) -> Merge: ...
     @overload
     def __getitem__(self, i: slice) -> tuple[Merge, ...]: ...
-    def __getitem__(self, i: int | slice) -> Merge | tuple[Merge, ...]:
+    def __getitem__(self, i: int | str | slice) -> Merge | tuple[Merge, ...]:
+        if isinstance(i, str):
+            index = index_of(i, self.merges)
+            return next(one for one in self.merges if one.index == index)
         return self.merges[i]
 
     def __len__(self) -> int:
@@ -82,6 +98,17 @@ class Merges(Sequence[Merge]):
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def index_of(name: str, merges: Sequence[Merge]) -> int:
+    """The index of the merge that the module `name` adds. Raises UsageError if it adds none, or several."""
+    found = [merge.index for merge in merges if name in (merge.module, merge.path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"module {name!r} adds {len(found)} merges: name one by its index, {found[0]} to {found[-1]}")
+    names = [merge.module for merge in merges]
+    raise UsageError(f"no merge is added by a module {name!r}{nearest(name, names)}")
 
 
 def find(model: nn.Module, example: Example, *, modules: Sequence[str] = (), values: bool = False) -> Merges:

@@ -23,6 +23,7 @@ from reslab.look.lesion.reorder import Blocks, arranged, find_blocks, kendall_ta
 from reslab.look.lesion.silencing import Method, measured
 from reslab.look.lesion.trials import Progress, Steps, Trial, Values, checked, one_by_one
 from reslab.look.measure import Batch, Metric
+from reslab.look.shown import Row, Shown, flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,8 @@ class SkippedLayer:
     spread: Values = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lesions:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Lesions(Shown):
     """Each metric's mean over the n labelled items (samples or tokens), for the intact model and each lesion."""
 
     n: int
@@ -79,6 +80,18 @@ class Lesions:
     reorder: tuple[Reordered, ...]
     layers: tuple[SkippedLayer, ...]
     notes: tuple[str, ...]  # what was skipped, and why
+
+    FACTS = ("n", "method")
+
+    def rows(self) -> list[Row]:
+        """A row for the intact model and one per disabled merge, or per skipped layer if there are no merges."""
+        what = "layer" if self.layers and not self.single else "merge"
+        changed = self.layers if what == "layer" else self.single
+        intact: Row = {what: None, "module": "(intact model)", "kind": "", **self.whole}
+        return [intact, *(flat(one, (what, "module", "kind"), one.values) for one in changed)]
+
+    def drawn(self) -> tuple[str, ...]:
+        return self.metrics
 
 
 def lesions(

@@ -24,6 +24,7 @@ from reslab.look.lesion.renorm import renormed_statistics, with_statistics
 from reslab.look.lesion.silencing import Method, measured
 from reslab.look.lesion.trials import MetricSums, Steps, Trial, checked, one_by_one
 from reslab.look.measure import Batch, Metric
+from reslab.look.shown import Row, Shown, flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,8 @@ class Depth:
     values: dict[str, float]  # each metric's mean over the labelled items
 
 
-@dataclass(frozen=True, kw_only=True)
-class Readout:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Readout(Shown):
     """The answers at every depth, on the n labelled items (samples or tokens); the last is the intact model."""
 
     n: int
@@ -45,6 +46,15 @@ class Readout:
     renorm: bool
     method: Method  # how it was computed; the numbers are the same
     depths: tuple[Depth, ...]
+
+    FACTS = ("n", "renorm")
+
+    def rows(self) -> list[Row]:
+        """A row per depth."""
+        return [flat(one, ("depth", "module"), one.values) for one in self.depths]
+
+    def drawn(self) -> tuple[str, ...]:
+        return self.metrics
 
 
 def readout(

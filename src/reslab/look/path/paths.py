@@ -21,12 +21,13 @@ from reslab.look.path.lengths import Lengths, effective_range, share
 from reslab.look.path.norms import deviation, norms, shares
 from reslab.look.path.sampling import path_norms, sample_paths
 from reslab.look.path.spectrum import check_samples, spectrum
+from reslab.look.shown import Row, Shown
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paths:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Paths(Shown):
     """The gradient carried by each path length; index k of every tuple is length k."""
 
     n: int  # samples
@@ -46,6 +47,18 @@ class Paths:
     effective_share: float | None  # the share of all paths that have these lengths
     effective_exact: tuple[int, int]  # the same range for `exact`
     effective_exact_share: float
+
+    FACTS = ("n", "merges", "at")
+    DRAWN = ("gradient", "share")
+
+    def rows(self) -> list[Row]:
+        """A row per path length."""
+        found = zip(self.counts, self.exact, self.share, strict=True)
+        rows: list[Row] = [{"length": k, "paths": count, "gradient": norm, "share": share}
+                           for k, (count, norm, share) in enumerate(found)]  # fmt: skip
+        for row, sampled, product in zip(rows, self.sampled, self.product, strict=False):
+            row |= {"one path": sampled, "count x one path": product}
+        return rows
 
 
 @dataclass
