@@ -514,3 +514,28 @@ def test_streams_mixed_in_one_op_are_remarked_on() -> None:
     merges = find(Streams(add), rows())
     assert len(merges) == 0
     assert merges.notes[1].startswith("baddbmm in the model adds a branch to its skip inside one op")
+
+
+def test_a_bias_of_all_attention_scores_is_no_skip() -> None:
+    """As MPNet has it: the scores of later layers depend on the bias through earlier layers."""
+
+    class Biased(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            bias = self.g[0](x)[:, :, :5].contiguous()
+            for i in range(3):
+                x = x + torch.softmax(self.g[i](x) @ x.mT + bias, -1) @ x
+            return x
+
+    merges = find(Biased(lambda m, i, x: x), rows(2, 5, WIDTH))
+    assert [(merge.kind, merge.shape) for merge in merges] == [("identity", (2, 5, WIDTH))] * 3
+
+
+def test_a_scaled_norm_forks_after_the_norm() -> None:
+    """As MiniMax has it: a number times what a written-out norm returns, which is a product itself."""
+
+    def block(m: Net, i: int, x: Tensor) -> Tensor:
+        x = m.a[i] * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6))
+        return x * 1.0 + m.f[i](x) * 0.5
+
+    merges = checked(Net(block), rows())
+    assert [(merge.kind, merge.shortcut_params) for merge in merges] == [("scaled", 0)] * 3

@@ -8,7 +8,7 @@ may depend on x.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from reslab.look.graph.questions import SAME, comes_from, size, through_views
+from reslab.look.graph.questions import SAME, between, comes_from, cost, size, through_views
 from reslab.look.graph.sums import Leaf, Sum
 from reslab.look.graph.trace import Graph
 
@@ -47,7 +47,18 @@ def carried_skip(graph: Graph, found: Sum) -> tuple[int, Carried] | None:
     skips = [(i, each) for source, i, each in held if source == first]
     if len({i for i, _ in skips}) > 1:  # x * a + x * g(x): the gain is the skip
         skips = [(i, each) for i, each in skips if not any(graph.values[gate].data for gate in each.gates)]
-    return skips[0] if len({i for i, _ in skips}) == 1 else None
+    if len({i for i, _ in skips}) != 1:
+        return None
+    skip = skips[0][0]
+    # The product of a norm is looked through, too: the fork is where the branches begin, if they still do all they do.
+    rest = [leaf for i, leaf in enumerate(found.leaves) if i != skip]
+    loads = {s: sum(weight(graph, s, leaf) for leaf in rest) for s in {source for source, i, _ in held if i == skip}}
+    last = max(source for source, load in loads.items() if load == max(loads.values()))
+    return skip, next(each for source, i, each in held if (source, i) == (last, skip))
+
+
+def weight(graph: Graph, source: int, leaf: Leaf) -> int:
+    return cost(graph, between(graph, source, leaf.values)).weighted
 
 
 def allowed(graph: Graph, each: Carried) -> bool:

@@ -22,7 +22,7 @@ from reslab.look.graph.questions import between, cost
 from reslab.look.graph.remarks import remarks
 from reslab.look.graph.shapes import FoundOn, graph_of
 from reslab.look.graph.sites import Operand, Place, Site
-from reslab.look.graph.sums import find_sums
+from reslab.look.graph.sums import biases, find_sums
 from reslab.look.graph.trace import Graph
 from reslab.look.shown import Row, Shown, flat
 
@@ -145,7 +145,9 @@ def find(model: nn.Module, example: Example, *, modules: Sequence[str] = (), val
 
 def find_in(graph: Graph, *, sums: bool = False) -> list[Found]:
     """The merges of a value graph in order, or its sums of equal terms."""
-    judged = [found for each in find_sums(graph) if (found := classify(graph, each)) is not None]
+    added = list(find_sums(graph))
+    shared = biases(graph, added)
+    judged = [found for each in added if each.value not in shared and (found := classify(graph, each)) is not None]
     merges = [each for each in judged if each.facts["kind"] != "sum"]
     # g(x + y) x + (1 - g) y adds x and y for its gate only.
     gates = {each.value for each in merges for o in merges if each.ends <= o.gated and each.value in o.region}

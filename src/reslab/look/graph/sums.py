@@ -1,10 +1,11 @@
 """Every sum of tensors of one shape in a value graph: the candidates for a merge (rules 1 and 2)."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reslab.look.graph.joins import PRODUCTS, axis_of, contracted, end_of
-from reslab.look.graph.questions import affine, between, comes_from, followers, size, through_views, weighted
+from reslab.look.graph.questions import SAME, affine, between, comes_from, followers, size, through_views, weighted
 from reslab.look.graph.sites import Operand, Site
 from reslab.look.graph.trace import Graph
 
@@ -37,6 +38,29 @@ def find_sums(graph: Graph) -> Iterator[Sum]:
     for i in pairs:
         if i not in absorbed:
             yield Sum(i, tuple(flatten(graph, pairs, i)), graph.values[i].site)
+
+
+def biases(graph: Graph, sums: Sequence[Sum]) -> set[int]:
+    """The sums that add one value to the attention scores of several layers, such as a bias by relative position.
+
+    Later scores depend on it through earlier layers, and yet it is no skip.
+    """
+    scores = [each for each in sums if into_softmax(graph, each.value)]
+    tops = [{through_views(graph, leaf.values[0]) for leaf in each.leaves if len(leaf.values) == 1} for each in scores]
+    times = Counter(top for found in tops for top in found)
+    return {each.value for each, found in zip(scores, tops, strict=True) if any(times[top] > 1 for top in found)}
+
+
+def into_softmax(graph: Graph, index: int) -> bool:
+    """Whether a value goes into a softmax and nowhere else, perhaps masked or scaled before."""
+    while len(users := followers(graph, index)) == 1:
+        index = users[0]
+        value = graph.values[index]
+        if value.op in ("_softmax", "_safe_softmax"):
+            return True
+        if value.op not in SAME and not (value.pointwise and size(graph, index) == size(graph, value.inputs[0])):
+            return False
+    return False
 
 
 def leaves_of(graph: Graph, index: int) -> tuple[Leaf, ...]:
