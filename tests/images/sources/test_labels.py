@@ -82,6 +82,38 @@ def test_numbers_of_another_set_of_numbers_are_refused(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+def test_numbers_beside_texts_are_refused(tmp_path: Path) -> None:
+    """Sorted texts are no numbering: 0 may be cat or dog."""
+    write(tmp_path / "train.parquet", ["cat", "cat", "dog", "dog"], images=CATS + DOGS)
+    write(tmp_path / "test.parquet", [0, 0, 1, 1], images=CATS + DOGS)
+    with pytest.raises(UsageError, match=r"test.parquet row 0 has label 0, which is not one of the 2 classes"):
+        load(str(tmp_path))
+    write(tmp_path / "train-2.parquet", [0, 1], images=[CATS[0], DOGS[0]])
+    with pytest.raises(UsageError, match=r"train-2.parquet numbers its classes and train.parquet names them"):
+        load(str(tmp_path))
+
+
+def test_digits_as_texts_and_as_numbers_are_the_same_classes(tmp_path: Path) -> None:
+    write(tmp_path / "train-0.parquet", ["3", "7"], images=[CATS[0], DOGS[0]])
+    write(tmp_path / "train-1.parquet", [7, 3], images=[DOGS[1], CATS[1]])
+    write(tmp_path / "test.parquet", [3, 7], images=[CATS[0], DOGS[0]])
+    data = load(str(tmp_path))
+    assert (data.classes, data.train.labels.tolist(), data.test.labels.tolist()) == (("3", "7"), [0, 1, 1, 0], [0, 1])
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    empty = pa.table({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
+    pq.write_table(empty, tmp_path / "d.parquet")
+    with pytest.raises(UsageError, match=r"d.parquet holds no rows"):
+        load(str(tmp_path / "d.parquet"))
+
+
+def test_arrow_views(tmp_path: Path) -> None:
+    images, labels = pa.array(CATS + DOGS, pa.binary_view()), pa.array(["cat", "cat", "dog", "dog"], pa.string_view())
+    pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "d.parquet")
+    assert load(str(tmp_path / "d.parquet")).classes == ("cat", "dog")
+
+
 def test_names_in_a_dictionary_as_in_a_readme(tmp_path: Path) -> None:
     file = write(tmp_path / "d.parquet", [10, *range(10)] * 2)
     names = {str(k): f"n{k}" for k in range(11)}

@@ -180,6 +180,18 @@ def test_two_unicode_spellings_are_one_class(fill: Fill, tmp_path: Path) -> None
     assert "are one class: the names differ only in how Unicode spells them" in data.line()
 
 
+def test_names_that_are_not_text(fill: Fill, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, and a line break: the line stays one line that can be printed."""
+    for name in (b"caf\xe9", b"a\nb"):
+        folder = os.path.join(os.fsencode(tmp_path), b"d", name)
+        os.makedirs(folder)
+        for k in range(2):
+            shutil.copy(fill("one", 1) / "0.png", os.path.join(folder, b"%d\xff.png" % k))
+    for memory in (0, 2**30):
+        line = load(str(tmp_path / "d"), memory=memory).line()
+        assert line.startswith("2 classes: a\\nb, caf\\udce9; 2 + 2 images")
+
+
 @pytest.mark.parametrize("empty_folder", [True, False])
 def test_a_test_part_may_lack_a_class(fill: Fill, tmp_path: Path, empty_folder: bool) -> None:
     for name in ("a", "b"):

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reslab.errors import one_line
 from reslab.images.data.decode import Reading, decode, fit
 from reslab.images.data.survey import Survey
 from reslab.images.sources.encoded import Sources
@@ -149,7 +150,7 @@ class ImageData:
             total = sum(one.files for one in told)
             which = ", ".join(one.reason + f" ({one.files:,})" * (len(told) > 1) for one in told[:SHOWN])
             parts.append(f"{total:,} file{'s' * (total != 1)} ignored: {which}{', ...' * (len(told) > SHOWN)}")
-        return "; ".join([*parts, *self.notes])
+        return one_line("; ".join([*parts, *self.notes]))
 
     def announce(self) -> None:
         """Log the line; the command line shows it."""
@@ -162,7 +163,7 @@ def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
     In memory: every decoded pixel and every label. Encoded: every label, and each image's name and length
     in bytes; hashing the images themselves would take as long as reading an epoch.
     """
-    digest = hashlib.sha256("\0".join(classes).encode())
+    digest = hashlib.sha256("\0".join(classes).encode(errors="surrogatepass"))
     for part in (train, test):
         digest.update(f"\n{len(part)} {part.shape}\n".encode())
         digest.update(part.labels.numpy().tobytes())
@@ -172,7 +173,5 @@ def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
             if part.reading.gray:
                 digest.update(f"{sorted(part.reading.gray.items())}\n".encode())
             for row in part.rows.tolist():
-                digest.update(
-                    f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode(errors="surrogateescape")
-                )
+                digest.update(f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -41,9 +41,8 @@ def read_column(file: Path, name: str, *, rows: int) -> Iterator[Any]:
     most, seen = RATIO * file.stat().st_size, 0
     refused = f"{file} unpacks to more than {RATIO:,} times its size, so it is not read; write it again"
     with pq.ParquetFile(file) as parquet:
-        columns = [i for i, path in enumerate(leaves(parquet)) if path.split(".")[0] == name]
-        groups = [parquet.metadata.row_group(k) for k in range(parquet.metadata.num_row_groups)]
-        sizes = [sum(group.column(i).total_uncompressed_size for i in columns) for group in groups]
+        # Not .column(i): pyarrow ends the process on some damaged metadata of a column.
+        sizes = [parquet.metadata.row_group(k).total_byte_size for k in range(parquet.metadata.num_row_groups)]
         if sum(sizes) > most:
             raise ReslabError(refused)
         step = min(rows, max(1, BATCH_BYTES // max(1, *sizes, 1)))
@@ -53,11 +52,6 @@ def read_column(file: Path, name: str, *, rows: int) -> Iterator[Any]:
             if seen > most:
                 raise ReslabError(refused)
             yield array
-
-
-def leaves(parquet: Any) -> list[str]:
-    """The paths of a parquet file's stored columns: image.bytes, image.path, label."""
-    return [parquet.schema.column(i).path for i in range(len(parquet.schema))]
 
 
 def _chunks(columns: list[Column]) -> Iterator[Any]:

@@ -48,7 +48,7 @@ def length(path: Path) -> int:
     """Size of a file in bytes, -1 for a link that leads nowhere or a file that vanished."""
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a path with a NUL in it
         return -1
 
 

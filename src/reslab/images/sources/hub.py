@@ -27,11 +27,12 @@ def load_hub(name: str, *, loading: Loading) -> ImageData:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
     image, part = _labels(splits["train"], f"{name} train", name)
     classes = labels.classes_of([part])
-    train = _listing(splits["train"], image, part, classes)
+    numbered = labels.numbered([part])
+    train = _listing(splits["train"], image, part, classes, numbered=numbered)
     held_out = next((split for split in TEST_SPLITS if split in splits), None)
     if held_out is not None:
         image, part = _labels(splits[held_out], f"{name} {held_out}", name)
-        test = _listing(splits[held_out], image, part, classes)
+        test = _listing(splits[held_out], image, part, classes, numbered=numbered)
         about = f"The Hugging Face data set {name}, with its train and {held_out} splits"
     else:
         train, test = train.split(classes)
@@ -42,12 +43,12 @@ def load_hub(name: str, *, loading: Loading) -> ImageData:
                     ignored=ignored, split=held_out is None)  # fmt: skip
 
 
-def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...]) -> Listing:
+def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...], *, numbered: bool) -> Listing:
     import datasets
 
     encoded = split.cast_column(image, datasets.Image(decode=False)).select_columns([image])
     sources = Rows(HubCells(encoded, image), part.where)
-    return Listing.of(sources, labels.labels_of(part, sources, classes))
+    return Listing.of(sources, labels.labels_of(part, sources, classes, numbered=numbered))
 
 
 def _labels(split: Any, where: str, name: str) -> tuple[str, Labels]:

@@ -40,8 +40,14 @@ def spelled(value: object) -> str:
 def classes_of(parts: Sequence[Labels]) -> tuple[str, ...]:
     """The classes of the files of a training part: the names in the order of the first file that has names.
 
-    Names that only later files have follow; without any names, the sorted values.
+    Names that only later files have follow; without any names, the sorted values. Raises UsageError for numbers beside
+    texts if no file says which number is which name.
     """
+    texts_in = next((part for part in parts if any(isinstance(v, str) and not is_digits(v) for v in part.values)), None)
+    numbers_in = next((part for part in parts if part.names is None and any(map(is_number, part.values))), None)
+    if texts_in and numbers_in and not numbered(parts):
+        raise UsageError(f"{numbers_in.where} numbers its classes and {texts_in.where} names them, and neither says "
+                         "which number is which name; write both with names")  # fmt: skip
     named = [name for part in parts for name in part.names or ()]
     texts = {value for part in parts for value in part.values if isinstance(value, str)}
     if named:
@@ -52,16 +58,23 @@ def classes_of(parts: Sequence[Labels]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, sorted(values))))
 
 
-def labels_of(part: Labels, sources: Sources, classes: tuple[str, ...], *, first_row: int = 0) -> Tensor:
+def numbered(parts: Sequence[Labels]) -> bool:
+    """Whether a file names the numbers of the classes."""
+    return any(part.names for part in parts)
+
+
+def labels_of(
+    part: Labels, sources: Sources, classes: tuple[str, ...], *, numbered: bool, first_row: int = 0
+) -> Tensor:
     """The class of each value, int64 (N,). Raises UsageError for a value without a class, naming its row.
 
-    Numbers that their file does not name, where another file names the classes, count in that file's order: a warning
+    Numbers that their file does not name count in the order of `classes` if the training part is `numbered`: a warning
     says so.
     """
     known = {name: k for k, name in enumerate(classes)}
     meant = {value: _class(value, part, known) for value in set(part.values)}
     unnamed = sorted(value for value in meant if meant[value] is None and part.names is None and is_number(value))
-    if unnamed and unnamed[0] >= 0 and unnamed[-1] < len(classes) and not any(map(is_digits, classes)):
+    if numbered and unnamed and unnamed[0] >= 0 and unnamed[-1] < len(classes) and not any(map(is_digits, classes)):
         meant |= {value: value for value in unnamed}
         shown = ", ".join(f"{value} as {classes[value]}" for value in unnamed[:3]) + ", ..." * (len(unnamed) > 3)
         warnings.warn(f"{part.where} does not name its classes: {shown}, as the training part numbers them",

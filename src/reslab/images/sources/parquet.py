@@ -21,6 +21,9 @@ PARTS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}  #
 LONGEST = 1000  # characters of a class name
 ROW_BYTES = 4  # a file of fewer bytes per row holds no images, but one that claims millions of rows
 
+Known = tuple[tuple[str, ...], bool]
+"""The classes of a training part, and whether a file of it names their numbers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
@@ -41,10 +44,11 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     """
     loading.check()
     train_files, test_files, unused = _files(path)
-    train, classes = _open(train_files, None, loading=loading, cache=cache)
+    train, known = _open(train_files, None, loading=loading, cache=cache)
+    classes = known[0]
     about = f"Images of {path.name}"
     if test_files:
-        test, _ = _open(test_files, classes, loading=loading, cache=cache)
+        test, _ = _open(test_files, known, loading=loading, cache=cache)
         about += ", with its train and test files"
     else:
         train, test = train.split(classes)
@@ -102,8 +106,8 @@ def pyarrow() -> tuple[Any, Any]:
 
 
 def _open(
-    files: list[Path], classes: tuple[str, ...] | None, *, loading: Loading, cache: Callable[[], Path]
-) -> tuple[Listing, tuple[str, ...]]:
+    files: list[Path], known: Known | None, *, loading: Loading, cache: Callable[[], Path]
+) -> tuple[Listing, Known]:
     """The images of `files` in order, and the classes: those given, or those of these files."""
     import torch
 
@@ -114,16 +118,19 @@ def _open(
     try:
         cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],
                          memory=loading.memory, cache=cache)  # fmt: skip
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ReslabError(f"cannot read {files[0]}: {first_line(error)}") from error
+    if len(cells) != (rows := sum(len(part.values) for part in parts)):
+        raise ReslabError(f"{title} is damaged: it has {len(cells):,} images and {rows:,} labels")
     sources = Rows(cells, title, files[0].parent)
-    if classes is None:
-        classes = labels.classes_of(parts)
+    classes, numbered = known or (labels.classes_of(parts), labels.numbered(parts))
     found, first = [], 0
     for part in parts:
-        found.append(labels.labels_of(part, sources, classes, first_row=first))
+        found.append(labels.labels_of(part, sources, classes, numbered=numbered, first_row=first))
         first += len(part.values)
-    return Listing.of(sources, torch.cat(found)), classes
+    if first == 0:
+        raise UsageError(f"{files[0]} holds no rows")
+    return Listing.of(sources, torch.cat(found)), (classes, numbered)
 
 
 def _labels(file: Path, columns: Columns) -> Labels:
@@ -140,7 +147,7 @@ def _labels(file: Path, columns: Columns) -> Labels:
             if long := next((text for text in known if isinstance(text, str) and len(text) > LONGEST), None):
                 raise UsageError(f"{file} has a label of {len(long):,} characters; a class name has at most {LONGEST}")
             values += [None if k is None else known[k] for k in found.indices.to_pylist()]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ReslabError(f"cannot read {file}: {first_line(error)}") from error
     return Labels(where=file.name, values=values, names=columns.names)
 
@@ -149,12 +156,13 @@ def _columns(file: Path) -> Columns:
     pa, pq = pyarrow()
     try:
         schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
+        names = list(schema.names)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise UsageError(f"{file} is damaged or not a parquet file: {first_line(error)}") from error
-    types, names = pa.types, list(schema.names)
+    types = pa.types
 
     def binary(kind: Any) -> bool:
-        return types.is_binary(kind) or types.is_large_binary(kind)
+        return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
 
     images = [
         field.name
@@ -166,7 +174,8 @@ def _columns(file: Path) -> Columns:
     def label_like(kind: Any) -> bool:
         if types.is_dictionary(kind):  # a pandas categorical
             kind = kind.value_type
-        return any(test(kind) for test in (types.is_integer, types.is_boolean, types.is_string, types.is_large_string))
+        tests = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string, types.is_string_view)
+        return any(test(kind) for test in tests)
 
     wanted = [field.name for field in schema if label_like(field.type)]
     image = _choose(images, IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
