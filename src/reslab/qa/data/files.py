@@ -114,7 +114,9 @@ def rows(path: Path) -> Iterator[Record]:
                 for item in batch.to_pylist():
                     yield record(item, f"{path}, row {count}")
                     count += 1
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # Arrow's own OSErrors have no number
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
 
 

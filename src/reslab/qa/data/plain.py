@@ -104,7 +104,9 @@ def cells(path: Path, column: str) -> Iterator[str]:
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise UsageError(f"column {column!r} of {path} holds {kind}, not text; name another with ", arg("column"))
         yield from pq.read_table(path, columns=[column])[column].to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # Arrow's own OSErrors have no number
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise ReslabError(f"{path} is damaged: {first_line(error)}") from error
 
 
