@@ -49,7 +49,7 @@ def test_the_first_lines_say_what_was_understood(run: Path, capsys: pytest.Captu
     out, err = capsys.readouterr()
     assert out.splitlines()[:3] == [
         "t.csv: 80 rows, 4 columns; UTF-8, columns separated by commas, names in the first row, decimal point",
-        "columns: 1 number, 1 category, 1 date",
+        "columns by kind: number 1, category 1, date 1",
         "missing values: '?' in 9 cells",
     ]
     assert err.count("warning: column 'dose': '?' in 9 of 80 rows are read as missing\n") == 1

@@ -156,7 +156,8 @@ def tell_account(data: Any, found: Sequence[dict[str, Any]]) -> None:
     for line in data.report.account if data is not None else []:
         print(one_line(line))
     counts = Counter(one["kind"] for one in found)
-    print("columns: " + ", ".join(f"{n} {'left out' if kind == 'skip' else kind}" for kind, n in counts.most_common()))
+    named = {"skip": "left out"}
+    print("columns by kind: " + ", ".join(f"{named.get(kind, kind)} {n:,}" for kind, n in counts.most_common()))
     missing: Counter[str] = Counter()
     for one in data.report.words if data is not None else []:
         missing.update(one)

@@ -163,6 +163,8 @@ def first_reading(path: Path, read: Read, names: list[str] | None) -> Any:
             return read(threads=False)  # only a single thread tells the row
         except pa.ArrowException as error:
             sentence = first_line(error).removeprefix("CSV parse error: ")
+            if sentence.startswith("Empty CSV"):
+                raise UsageError(f"{path} is empty") from None
             row = "" if names else " (row #1 is its header)"
             raise ReslabError(f"cannot read {path}{row}: {sentence[:200]}") from error
     if any(map(pa.types.is_binary, table.schema.types)):

@@ -11,6 +11,7 @@ from reslab.stored.files import CORRECT, parsed
 from reslab.tables.data.bounds import CELL, IN_TEXT, LINE, check_cells, check_first_line, check_strings, size, unpacked
 from reslab.tables.data.delimited import read_delimited
 from reslab.tables.data.encodings import as_utf8
+from reslab.tables.data.footer import claims_of
 from reslab.tables.data.format import Format, Found
 from reslab.tables.data.report import Report
 
@@ -89,11 +90,8 @@ def _read_lines(path: Path, data: bytes, how: Format, report: Report, held: int)
 def _read_parquet(path: Path, data: bytes, held: int) -> Any:
     pa, pq = (need(name, extra="data", why="reading tables from files") for name in ("pyarrow", "pyarrow.parquet"))
     try:
-        about = pq.ParquetFile(pa.BufferReader(data)).metadata
-        groups = [about.row_group(k) for k in range(about.num_row_groups)]
-        values = sum(group.column(k).num_values for group in groups for k in range(group.num_columns))
-        check_cells(path, rows=about.num_rows, columns=about.num_columns, held=held,
-                    values=max(values, about.num_rows * about.num_columns))  # fmt: skip
+        claims = claims_of(data)
+        check_cells(path, rows=claims.rows, columns=claims.columns, values=claims.values, held=held)
         table = _dense(path, pq, pa.BufferReader(data), held)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, UsageError):

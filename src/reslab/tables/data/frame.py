@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError, arg, nearest
 from reslab.tables.data.cells import DAY, column_of
 from reslab.tables.data.files import FileTable, read_file
 from reslab.tables.data.format import Format
@@ -201,7 +201,12 @@ def _of_series(name: Any, series: Any, report: Report | None = None) -> np.ndarr
         return np.asarray(series.to_numpy()).astype("datetime64[us]")
     if isinstance(kind, nw.Duration):
         return np.asarray(series.to_numpy()).astype("timedelta64[ns]") / DAY
-    return column_of(name, series.to_list())
+    try:
+        values = series.to_list()
+    except (ValueError, OverflowError) as error:  # dates before the year 1, or after 9999
+        raise UsageError(f"column {str(name)!r} holds values that cannot be read: {error}; leave the column out with ",
+                         arg("kinds", {str(name): "skip"})) from error  # fmt: skip
+    return column_of(name, values)
 
 
 def _of_array(source: Any, how: Format) -> Columns:
