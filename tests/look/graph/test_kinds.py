@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.look import Merges, find, intervene, paths, read, silence
+from reslab.look import Merges, find, influence, intervene, paths, read, responses, silence
 from reslab.look.graph import checks
 
 WIDTH = 8
@@ -213,6 +213,45 @@ def test_complex_numbers() -> None:
     merges = checked(model, z)
     assert [merge.kind for merge in merges] == ["identity"] * 3
     assert torch.equal(disabled(model, merges, z), z)
+
+
+class Pairs(nn.Module):
+    """The same numbers as pairs of real ones: (a + ib)(c + id) = (ac - bd) + i(ad + bc)."""
+
+    def __init__(self, model: Complex) -> None:
+        super().__init__()
+        self.w = model.w
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        for w in self.w:
+            z = torch.tanh(torch.view_as_complex(pairs.unflatten(-1, (-1, 2))) @ w)
+            pairs = pairs + torch.view_as_real(z).flatten(-2)
+        return pairs
+
+
+def test_complex_numbers_are_measured_as_pairs_of_real_ones() -> None:
+    model, z = Complex(), torch.complex(rows(), rows().flip(0))
+    twin, pairs = Pairs(model), torch.view_as_real(z).flatten(-2)
+    weights = torch.arange(2.0 * WIDTH)
+
+    def loss(scores: Tensor, _: Tensor | None) -> Tensor:
+        return (torch.view_as_real(scores).flatten(-2) if scores.is_complex() else scores).square() @ weights
+
+    class Real(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = model
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.view_as_real(self.net(z)).flatten(-2)
+
+    for measure in (
+        lambda m, x: [(r.skip, r.branch, r.out) for r in responses(m, [(x, None)]).merges],
+        lambda m, x: [(s.influence, s.ratio, s.cosine) for s in influence(m, [(x, None)], loss=loss).merges],
+        lambda m, x: [paths(m, [(x, None)], loss=lambda s, y: loss(s, y).sum()).exact],
+    ):
+        for ours, theirs in zip(measure(Real(), z), measure(twin, pairs), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 @pytest.mark.parametrize("layer", ["linear", "lstm", "gru"])

@@ -18,6 +18,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import batch_size, rows, scores
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge, find
+from reslab.look.graph.ops import real
 from reslab.look.graph.passes import as_it_was, passing
 from reslab.look.measure import Batch, mask_of
 from reslab.look.shown import Row, Shown, flat
@@ -175,6 +176,7 @@ def length(rows: Tensor) -> Tensor:
 
 def vectors(value: Tensor, mask: Tensor | None) -> Tensor:
     """One row per item of the means: (N, L, H) by tokens, other values by samples; at least float32."""
+    value = real(value)
     wide = value.to(torch.promote_types(value.dtype, torch.float32))
     if value.dim() != 3:
         return wide.flatten(1) if value.dim() > 1 else wide[None]

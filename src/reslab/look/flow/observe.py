@@ -13,6 +13,7 @@ from reslab.errors import UsageError
 from reslab.look.graph.example import batch_size, rows, tensors
 from reslab.look.graph.layers import Layer, find_layers
 from reslab.look.graph.merges import Merge, find, plain
+from reslab.look.graph.ops import has_numbers
 from reslab.look.measure import Batch
 
 See = Callable[[Layer, int, Tensor], Tensor]  # see(layer, its earlier calls in this pass, its response)
@@ -63,7 +64,7 @@ def observe(model: nn.Module, layers: Sequence[Layer], see: See) -> Iterator[Non
     def came(path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> Any:
             layer, found = waiting.pop(path, None), tensors(output)
-            if not (layer and found and found[0].is_floating_point() and found[0].numel()):
+            if not (layer and found and has_numbers(found[0]) and found[0].numel()):
                 return output
             calls[layer.module] += 1
             value = see(layer, calls[layer.module] - 1, found[0])

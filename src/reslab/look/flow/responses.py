@@ -17,6 +17,7 @@ from reslab.look.flow.signal import untrained
 from reslab.look.graph.example import batch_size, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import real
 from reslab.look.graph.passes import as_it_was, call
 from reslab.look.measure import Batch, mask_of, unpadded
 from reslab.look.shown import Row, Shown, flat
@@ -109,11 +110,11 @@ class Spreads:
         """Add a value and return it."""
         self.shapes.setdefault(key, tuple(value.shape[1:]))
         # Now and not at the end of the batch, because an in-place op may write into the value next.
-        real = unpadded(value, self.mask)
-        exact = real.to(sum_dtype(value))
+        counted = real(unpadded(value, self.mask))
+        exact = counted.to(sum_dtype(value))
         mean = exact.mean()
         variance = torch.linalg.vector_norm(exact - mean).square() / exact.numel()  # var_mean takes 6x the time
-        self.pending.append((key, real.numel(), mean, variance))
+        self.pending.append((key, counted.numel(), mean, variance))
         return value
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from reslab.look.flow.observe import numbers, sum_dtype
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import real
 from reslab.look.measure import unpadded
 
 Key = tuple[str, str, int]  # a layer's module, "", the call; or a merge's module, "out", its index
@@ -83,7 +84,8 @@ def weights_of(model: nn.Module, layers: Iterable[Layer]) -> dict[str, list[nn.P
 
 def norm(values: Sequence[Tensor | None]) -> float:
     """The norm of several tensors together; None counts as zero."""
-    return math.hypot(*numbers([torch.linalg.vector_norm(v.to(sum_dtype(v))) for v in values if v is not None]), 0.0)
+    known = [real(v) for v in values if v is not None]
+    return math.hypot(*numbers([torch.linalg.vector_norm(v.to(sum_dtype(v))) for v in known]), 0.0)
 
 
 def weight_norms(weights: Sequence[nn.Parameter]) -> tuple[list[float], list[float]]:

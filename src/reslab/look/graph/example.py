@@ -73,7 +73,7 @@ def with_tensor(value: Any, old: Tensor, new: Tensor) -> Any:
 
 def first_of(value: Any) -> Tensor | None:
     """The first floating-point tensor in a module's input or output."""
-    return next((t for t in tensors(value) if t.is_floating_point()), None)
+    return next((t for t in tensors(value) if t.is_floating_point() or t.is_complex()), None)
 
 
 def batch_size(example: Example) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
@@ -36,3 +37,11 @@ def told(func: Any, args: tuple, kwargs: dict) -> tuple[dict[str, float], tuple[
 def has_numbers(tensor: Tensor) -> bool:
     """Whether it holds real, complex or quantized numbers, and not counts or truth values."""
     return tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
+
+
+def real(value: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones, side by side in the last dimension; other tensors as they are.
+
+    Norms, products and gradients are then those of the complex numbers.
+    """
+    return torch.view_as_real(value.resolve_conj()).flatten(max(0, value.dim() - 1)) if value.is_complex() else value

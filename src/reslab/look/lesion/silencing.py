@@ -16,6 +16,7 @@ from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, batch_size, rows, scores, tensors
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import real
 from reslab.look.graph.passes import call
 from reslab.look.graph.state import Draws
 from reslab.look.lesion.growing import GrowthError, Lesion, grow
@@ -170,6 +171,7 @@ def agree(ours: Tensor, theirs: Tensor) -> bool:
     """
     if ours.shape != theirs.shape or not theirs.numel():
         return ours.shape == theirs.shape
+    ours, theirs = real(ours), real(theirs)
     kind = theirs.dtype if theirs.is_floating_point() else torch.float32
     coarse = theirs.device.type == "cuda" and kind == torch.float32  # TF32
     allowed = (2.0**-10 if coarse else torch.finfo(kind).eps) ** 0.5

@@ -13,6 +13,7 @@ from reslab.look.edit.intervene import acting
 from reslab.look.graph.copies import each, own
 from reslab.look.graph.example import Example, arguments, tensors
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import has_numbers
 from reslab.look.graph.passes import call
 
 
@@ -22,7 +23,7 @@ class Entry:
     def __init__(self, model: nn.Module, merges: Sequence[Merge], example: Example) -> None:
         self.model, self.module = model, None
         args, kwargs = arguments(example)
-        if not any(t.is_floating_point() for t in tensors([*args, *kwargs.values()])):
+        if not any(has_numbers(t) for t in tensors([*args, *kwargs.values()])):
             self.module = embedding(model, merges[0], example)
 
     @property
@@ -35,7 +36,7 @@ class Entry:
         held: list[Tensor] = []
 
         def leaf(value: Tensor) -> Tensor:
-            if held or not value.is_floating_point():
+            if held or not has_numbers(value):
                 return value.clone()
             held.append(value.detach().requires_grad_())
             return held[0].clone()  # the model may write into it

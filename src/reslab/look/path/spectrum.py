@@ -25,6 +25,7 @@ from reslab.look.graph.example import batch_size, repeated, rows, scores
 from reslab.look.graph.forks import SKIP
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import real
 from reslab.look.graph.passes import forward
 from reslab.look.graph.state import kept
 from reslab.look.measure import Batch, Loss, mask_of, objective, unpadded
@@ -118,7 +119,7 @@ def differentiated(loss: Tensor, held: list[Tensor], name: str) -> Tensor:
         if "memory" in str(error):
             raise
         raise UsageError(f"there is no gradient of the loss at the {name}: {first_line(error)[:200]}") from error
-    return found
+    return real(found)
 
 
 def check_samples(model: nn.Module, batch: Batch, entry: Entry, merges: Sequence[Merge]) -> None:
