@@ -34,6 +34,7 @@ SMALL = {  # the least that each can do
     "qa_fold.py": "--rounds 1 --batch 1 --tokens 32",
     "qa.py": "--rounds 1 --questions 1 --paragraphs 2 --batch 2 --length 256",
     "images.py": "--peer-images 512",
+    "digests.py": "--rounds 1 --nets resnet8",
 }
 
 
