@@ -149,3 +149,29 @@ def test_length_counts_full_batches(recipe: Recipe, images: int, length: int) ->
 def test_points_are_iterations_or_shares() -> None:
     recipe = Recipe(iterations=1000)
     assert [recipe.at(point, 50000) for point in (0.5, 0.25, 0.9999, 1, 400, 0)] == [500, 250, 1000, 1, 400, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "note"),
+    [
+        ("fast-cifar", {"batch": 32}, "0.2 is meant for batches of 128 and does not follow the batch of 32; in "
+         "proportion it would be 0.05"),
+        ("paper-imagenet", {"batch": 1024}, "0.1 is meant for batches of 256 and does not follow the batch of 1024; in "
+         "proportion it would be 0.4"),
+        ("qa", {"batch": 4}, "5e-05 is meant for batches of 16 and does not follow the batch of 4; in proportion to "
+         "the square root of the batch it would be 2.5e-05"),
+        ("tables", {"batch": 1024}, "0.003 is meant for batches of 256 and does not follow the batch of 1024; in "
+         "proportion to the square root of the batch it would be 0.006"),
+        ("tables", {"batch": 16}, ""),  # small tables have such batches by default, with the same rate
+        ("fast-cifar", {"batch": 96}, ""),
+        ("fast-cifar", {"batch": 32, "lr": 0.1}, ""),
+        ("fast-cifar", {}, ""),
+    ],
+)  # fmt: skip
+def test_a_rate_that_does_not_follow_the_batch_is_reported(
+    name: str, changes: dict[str, Any], note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="reslab"):
+        recipe = read(name, **changes)
+    assert recipe.lr == changes.get("lr", read(name).lr)
+    assert [record.getMessage() for record in caplog.records] == ([f"the learning rate {note}"] if note else [])

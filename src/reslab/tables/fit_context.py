@@ -16,6 +16,7 @@ from reslab.progress import Progress
 from reslab.run import Run
 from reslab.tables.net.spec import TableSpec
 from reslab.tables.training import RULE, Parts, batch_for, train_net
+from reslab.train.rate import note_rate
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change, read, refuse_images
 from reslab.train.signals import Interrupted
 from reslab.train.training import Training
@@ -48,11 +49,14 @@ def recipe_of(estimator: Any, parts: Parts, seed: int) -> Recipe:
             raise UsageError(f"{key} cannot be set in the recipe here; use the estimator's {instead}")
     named = isinstance(estimator.recipe, str | Path)
     recipe = read(estimator.recipe if named else "tables")
+    lr, batch, own = recipe.lr, recipe.batch, "batch" in changes and "lr" not in changes
     if "batch" not in changes and not named:
-        changes["batch"] = batch_for(len(parts.tables["train"]), recipe.batch)
+        changes["batch"] = batch_for(len(parts.tables["train"]), batch)
     if "validation" not in parts.tables:
         changes["early_stop"] = 0
     recipe = change(recipe, seed=seed, **changes)
+    if own:
+        note_rate("tables", lr=lr, optimizer=recipe.optimizer, batch=batch, used=recipe.batch)
     refuse_images(recipe, IMAGES_ONLY)
     return recipe
 

@@ -14,6 +14,7 @@ from reslab.errors import UsageError, nearest
 from reslab.stored.files import MissingFile, named, parse_toml
 from reslab.stored.read import read_toml
 from reslab.stored.typed import brief
+from reslab.train.rate import note_rate
 
 IMAGES = (  # keys that do not apply to texts
     "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
@@ -220,7 +221,10 @@ def read(name: str | Path, **changes: Any) -> Recipe:
             recipe.check()
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error}") from error
-    return change(recipe, **changes)
+    made = change(recipe, **changes)
+    if "batch" in changes and "lr" not in changes:
+        note_rate(str(name), lr=recipe.lr, optimizer=recipe.optimizer, batch=recipe.batch, used=made.batch)
+    return made
 
 
 def unknown_recipe(name: str | Path) -> str:
