@@ -26,8 +26,9 @@ from reslab.tables.data.frame import Frame
 from reslab.tables.data.target import Target
 from reslab.tables.net.net import TableNet, build_table
 from reslab.tables.net.numbers import normal_edges
+from reslab.tables.parts import Parts, make_parts
 from reslab.tables.task import outputs
-from reslab.tables.training import Parts, make_parts, make_task, spec_of
+from reslab.tables.training import make_task, spec_of
 from reslab.train.recipe import read
 from reslab.train.tune import Choice
 

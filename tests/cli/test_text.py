@@ -40,7 +40,7 @@ QUESTIONS = [
 ]
 TABLES = [
     "tables train docs/examples/rooms.csv --target let --out runs/t --epochs 1 --precision fp32 --compile off "
-    "--threads 1",
+    "--threads 1 --members 2",
     "tables predict runs/t docs/examples/rooms-new.csv",
     "tables eval runs/t docs/examples/rooms.csv",
 ]

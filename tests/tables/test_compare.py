@@ -68,7 +68,7 @@ def test_labels_are_refused_for_trees(tmp_path: Path, monkeypatch: pytest.Monkey
             compare(tmp_path / "run", str(file), reading, recipe, nets=nets, seeds=1)
     assert not list((tmp_path / "run").glob("*/spec.json"))  # before any is trained
     monkeypatch.setattr("reslab.tables.compare.NETS", ("mlp",))
-    found = compare(tmp_path / "run", str(file), reading, recipe, seeds=1, device="cpu", fit_batch=True)
+    found = compare(tmp_path / "run", str(file), reading, recipe, seeds=1, device="cpu", fitting={"iterations": 4})
     assert [row["net"] for row in found["nets"]] == ["mlp"]  # by default they are left out
     assert found["recipe"]["batch"] == 16  # as a table of 60 rows is trained alone
 

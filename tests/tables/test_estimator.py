@@ -25,11 +25,12 @@ from sklearn.utils.multiclass import type_of_target
 from reslab.cli import say
 from reslab.errors import Argument, ReslabWarning, UsageError
 from reslab.tables import ResidualClassifier, ResidualRegressor, load
+from reslab.tables.calibrate import mean_of
 from reslab.train.training import Training
 
 FAST: dict[str, Any] = {
     "sizes": {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}, "recipe": {"epochs": 2, "lr": 1e-2},
-    "device": "cpu", "random_state": 0,
+    "device": "cpu", "random_state": 0, "members": 1,
 }  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def test_sample_weights(flats: Any, large: Any, tmp_path: Path) -> None:
     heavy = 1 + np.arange(n) % 3
     found = classifier(folder=tmp_path / "run").fit(flats, large, heavy)
     assert not np.array_equal(found.predict_proba(flats), plain.predict_proba(flats))
-    same(classifier().fit(flats, large, 7 * heavy), found, flats)  # only their ratios count
+    same(classifier().fit(flats, large, 8 * heavy), found, flats)  # only their ratios count
     with pytest.raises(UsageError, match="different settings"):
         classifier(folder=tmp_path / "run").fit(flats, large, heavy[::-1])
     assert found.score(flats, large, large == "yes") == (found.predict(flats) == large)[large == "yes"].mean()
@@ -235,7 +236,12 @@ def test_members_are_averaged(flats: Any, large: Any, tmp_path: Path) -> None:
     frame = found.read(flats)
     each = [found.model_.of_table(member, member.encoder.transform(frame)) for member in found.model_.members]
     assert not np.array_equal(each[0], each[1])
+    calibration = found.model_.calibration
+    assert calibration is not None
+    assert np.array_equal(found.predict_proba(flats), calibration.apply(mean_of(each, "classes"), found.model_.target))
+    found.model_.calibration = None  # as of a large table
     assert np.array_equal(found.predict_proba(flats), np.mean(each, axis=0))
+    found.model_.calibration = calibration
     same(load(found.save(tmp_path / "kept"), device="cpu"), found, flats)
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from reslab.errors import UsageError
 from reslab.tables.data.frame import Frame, read_frame
 from reslab.tables.data.target import Target
-from reslab.tables.training import Parts, batch_for, fingerprint, make_parts, set_aside
+from reslab.tables.parts import Parts, fingerprint, make_parts
+from reslab.tables.training import batch_for, set_aside
 
 
 @given(

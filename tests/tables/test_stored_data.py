@@ -37,15 +37,16 @@ def table(tmp_path: Path) -> Path:
 
 
 def old(run: Run) -> Run:
-    """The run as older versions stored it: without the rule."""
+    """The run as older versions stored it: without the rules."""
     about = run.read_json("data.json")
-    del about["reading"]["split_rule"]
+    for key in ("split_rule", "defaults", "fold", "folds", "shared_kinds"):
+        del about["reading"][key]
     run.write_json("data.json", about)
     return run
 
 
 def made(folder: Path, table: Path, *, rule: int = 2, members: int = 0, preset: str = "gated") -> Run:
-    reading = Reading(target=("y",), sizes=TINY, split_rule=rule)
+    reading = Reading(target=("y",), sizes=TINY, split_rule=rule, defaults=rule)
     data = load(str(table), reading, RECIPE)
     given: dict[str, Any] = {"word": str(table), "reading": reading, "data": data, "preset": preset, "recipe": RECIPE}
     if members:
@@ -113,28 +114,35 @@ def test_an_older_comparison_is_continued(table: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rule", "rows"), [(1, 113), (2, 114)])
 def test_an_older_fit_is_resumed(rule: int, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An estimator's validation part is of the rule of the training in its folder."""
+    """An estimator's validation part and its defaults are of the rules of the training in its folder."""
     X, y = np.random.default_rng(0).normal(size=(569, 1)), np.repeat(["a", "b"], [212, 357])
     recipe = {key: getattr(RECIPE, key) for key in ("epochs", "batch", "precision", "compile", "threads")}
     found = ResidualClassifier(sizes=TINY, recipe=recipe, validation=0.2, device="cpu", random_state=0,
-                               folder=tmp_path / "fit")  # fmt: skip
+                               folder=tmp_path / "fit", members=1)  # fmt: skip
     with monkeypatch.context() as patch:
         for module in (fit_parts, fit_context):
             patch.setattr(module, "rule_of", lambda run: rule)
             patch.setattr(module, "usual_words", lambda run: rule == 2)
+        patch.setattr(fit_context, "DEFAULTS", rule)
         first = found.fit(X, y).predict_proba(X)
     run, sizes = Run(tmp_path / "fit"), []
     about = run.read_json("table.json")
-    assert (about.get("split_rule"), about.get("words")) == ((None, None) if rule == 1 else (2, True))
+    rules = [about.get(key) for key in ("split_rule", "words", "defaults")]
+    assert rules == ([None] * 3 if rule == 1 else [2, True, 2])
     assert ("spelling" in found.model_.members[0].encoder.to_dict()[0]) == (rule == 2)
-    cut = ResidualClassifier.cut
+    assert (about["net"]["linear"], (run.folder / "calibration.json").exists()) == (rule == 2, rule == 2)
+    if rule == 1:  # older versions lacked these keys, too
+        del about["net"]["linear"], about["recipe"]["select"]
+        run.write_json("table.json", about)
+    cut = fit_parts.cut
 
-    def counted(self: Any, *given: Any) -> Any:
-        parts = cut(self, *given)
+    def counted(*given: Any, **how: Any) -> Any:
+        parts = cut(*given, **how)
         sizes.append(len(parts.targets["validation"]))
         return parts
 
-    monkeypatch.setattr(ResidualClassifier, "cut", counted)
+    monkeypatch.setattr(fit_parts, "cut", counted)
+    found.members = None if rule == 1 else 1  # the default of older versions was 1
     assert np.array_equal(clone(found).fit(X, y).predict_proba(X), first)
     assert sizes == [rows]
     assert run.read_json("table.json").get("split_rule", 1) == rule

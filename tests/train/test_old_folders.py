@@ -20,10 +20,10 @@ from reslab.images.data import load
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
+from reslab.tables.parts import fingerprint
 from reslab.tables.reading import read_reading
 from reslab.tables.train import load as load_table
 from reslab.tables.train import parts_of
-from reslab.tables.training import fingerprint
 from reslab.train.folder import finished, read_recipe
 from reslab.train.recipe import read
 

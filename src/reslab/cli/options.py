@@ -46,6 +46,7 @@ RECIPE_HELP = {
     "mean": "Which mean to subtract from the images: per pixel, per channel, ImageNet's, or none.",
     "std": "Divide the images by each channel's standard deviation.",
     "early_stop": "Stop after this many validation evaluations without improvement and keep the best net; 0: never.",
+    "select": "Whether early_stop judges nets by their validation error or by their validation loss.",
     "precision": "Numeric precision; auto measures which is fastest on this machine.",
     "memory_format": "Memory format; auto measures which is fastest on this machine.",
     "compile": "torch.compile; auto tries it when the run is long enough to repay the compilation.",

@@ -38,6 +38,10 @@ class Reading(TypedDict, total=False):
     class_weight: str | dict[str, Number] | None
     split: Whole
     split_rule: Whole
+    defaults: Whole
+    fold: Whole | None
+    folds: Whole
+    shared_kinds: dict[str, str]
     sizes: Object
     text: str | None
     rule: str
@@ -129,6 +133,17 @@ class Members(TypedDict, total=False):
     members: Required[list[str]]
 
 
+class Calibration(TypedDict, total=False):
+    """calibration.json, also in a result."""
+
+    strength: Required[Real]
+    center: Required[list[Real]]
+    before: Real
+    after: Real
+    baseline: Real
+    n: Count
+
+
 class Coded(TypedDict, total=False):
     """A column in encoder.json."""
 
@@ -172,6 +187,7 @@ class Estimator(TypedDict, total=False):
     recipe: Seeded
     split_rule: Whole
     words: bool
+    defaults: Whole
 
 
 class Event(TypedDict, total=False):

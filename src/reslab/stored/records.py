@@ -14,6 +14,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "members.json": folders.Members,
     "encoder.json": folders.Encoder,
     "target.json": folders.Target,
+    "calibration.json": folders.Calibration,
     "table.json": folders.Estimator,
     "study.json": studies.Study,
     "look.json": looks.Looked,

@@ -2,7 +2,7 @@
 
 from typing import Required, TypedDict
 
-from reslab.stored.folders import Choice, Data
+from reslab.stored.folders import Calibration, Choice, Data
 from reslab.stored.numbers import Count, Number, Real, Seed, Whole
 
 
@@ -139,6 +139,7 @@ class Result(TypedDict, total=False):
     test: Scores
     dev: Scores
     temperature: Temperature
+    calibration: Calibration
     max_answer: Count
     reliability: Reliability
     importance: Importance

@@ -1,7 +1,7 @@
 """Compare nets on one table, each trained from several seeds, with scikit-learn's boosted trees as a baseline."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from reslab.tables.data.encoder import Table
 from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.net.spec import PRESETS
+from reslab.tables.parts import Parts
 from reslab.tables.reading import Reading, as_older, like_stored
 from reslab.tables.train import TableData, load, parts_of, prepare, train, true_values
-from reslab.tables.training import Parts, batch_for
+from reslab.tables.training import fit_recipe
 from reslab.train.checkpoint import LAST
 from reslab.train.folder import finished, pick_device
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change
@@ -36,14 +37,16 @@ DONE = "results/compare-tables.json"
 
 def compare(
     folder: Path | str, word: str, reading: Reading, recipe: Recipe, *, nets: Sequence[str] | None = None,
-    seeds: int = 3, device: str = "auto", fit_batch: bool = False, rows: Rows = quiet, command: str = "",
+    seeds: int = 3, device: str = "auto", fitting: Mapping[str, Any] | None = None, rows: Rows = quiet,
+    command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Train every net from every seed (which also splits the table); mean and standard deviation of the test scores.
 
     All nets use the same rows, columns, recipe and early stopping; the trees use the same rows and columns, and early
     stopping, too. Each net is trained in a separate folder; finished ones are not trained again. The result, also in
     results/compare-tables.json, is rewritten after each. nets: by default NETS, and trees if they can predict the
-    target; fit_batch: choose the batch with `batch_for`, as for a net trained alone.
+    target; fitting: the requested changes to the recipe "tables", whose other values then suit the number of rows, as
+    for a net trained alone.
 
     Raises UsageError for an unknown net, before any is trained.
     """
@@ -67,9 +70,11 @@ def compare(
             nets = (*NETS, TREES) if one_answer(data.target) else NETS
         elif TREES in nets and not one_answer(data.target):
             raise UsageError(f"{TREES} predict one class or one number; leave them out of ", arg("nets"))
-        if fit_batch:
-            recipe = change(recipe, batch=batch_for(len(data.frames["train"]), recipe.batch))
-            used["batch"] = recipe.batch
+        if fitting is not None:
+            train = len(data.frames["train"])
+            held = len(data.frames["validation"]) if "validation" in data.frames else 0
+            recipe = fit_recipe(recipe, fitting, train=train, rows=train + held, rule=cut.defaults)
+            used |= {key: value for key, value in asdict(recipe).items() if key in used}
         for net in nets:
             if net == TREES:
                 found = trees.get(str(seed)) or boosted(data, parts_of(data, cut), seed)

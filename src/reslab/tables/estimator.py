@@ -17,23 +17,26 @@ from sklearn.utils.validation import check_is_fitted
 from reslab.errors import UsageError
 from reslab.progress import Progress, shown, silent
 from reslab.run import MEMBERS, Run
+from reslab.tables.calibrate import write_calibration
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.target import Target
 from reslab.tables.fit_context import (
     ABOUT,
     check_words,
+    defaults_of,
     recipe_of,
     start_or_resume,
     train_or_leave,
     untouched,
 )
-from reslab.tables.fit_parts import Fitted, cut, format_of
+from reslab.tables.fit_parts import Fitted, count_members, cut, cut_all, format_of, joined
 from reslab.tables.inputs import read_table, read_target, read_weights
 from reslab.tables.model import TableModel, write_member
 from reslab.tables.nested import inner_params, is_inner, set_inner
 from reslab.tables.net.spec import to_dict
+from reslab.tables.parts import ClassWeight, Parts, fingerprint
 from reslab.tables.state import older_parameters, pickled, unpickled
-from reslab.tables.training import ClassWeight, Parts, fingerprint, model_of, spec_of
+from reslab.tables.training import model_of, spec_of
 from reslab.train.folder import configure, pick_device
 from reslab.train.recipe import Recipe
 from reslab.train.session import alone
@@ -57,15 +60,17 @@ class TableEstimator(BaseEstimator):
         frame = read_table(self, X, None, report, how=format_of(self))
         if len(frame) < 2:
             raise UsageError("X has n_samples=1, which is not enough to train on")
-        values, seed = read_target(y, len(frame)), self.seed()
+        values = read_target(y, len(frame))
         rows, heavy = read_weights(sample_weight, len(frame))
         if len(rows) < len(frame):
             frame, values = frame.take(rows), values[rows]
-        place = pick_device(self.device)
+        place, self.members_ = pick_device(self.device), count_members(self, len(frame))
+        seed = self.seed()
         with untouched(place):
             self.target_ = self.find_target(values)
+            data = Fitted(frame=frame, y=values, target=self.target_, heavy=heavy)
             with self.showing(0) as progress:
-                parts = self.cut(frame, values, seed, place, progress, report, heavy)
+                parts = cut_all(self, data, seed=seed, device=place, progress=progress, report=report)
             self.model_ = self.train(parts, seed, place)
         self.spec_, self.columns_ = self.model_.members[0].spec, self.model_.columns
         self.fit_problems_ = report.warn(stacklevel=3)
@@ -124,11 +129,12 @@ class TableEstimator(BaseEstimator):
     def recipe_of(self, parts: Parts, seed: int) -> Recipe:
         return recipe_of(self, parts, seed)
 
-    def train(self, parts: Parts, seed: int, place: torch.device) -> TableModel:
-        """Train the members one after another, in `folder` or in a temporary folder."""
-        spec, models = spec_of(parts, self.net, self.sizes or {}), []
-        for k in range(self.members):
-            recipe = self.recipe_of(parts, (seed + k) % 2**31)
+    def train(self, parts: Sequence[Parts], seed: int, place: torch.device) -> TableModel:
+        """Train the members one after another on their parts, in `folder` or in a temporary folder."""
+        models, rule = [], defaults_of(self)
+        for k, part in enumerate(parts):
+            spec = spec_of(part, self.net, self.sizes or {}, rule=rule)
+            recipe = self.recipe_of(part, (seed + k) % 2**31)
             configure(recipe)
             with self.showing(k) as progress, ExitStack() as stack:
                 if self.folder is None:
@@ -136,26 +142,30 @@ class TableEstimator(BaseEstimator):
                     run.make()
                 else:
                     run = self.run_of(k)
-                    start_or_resume(run, {"data": fingerprint(parts), "net": to_dict(spec), "recipe": asdict(recipe)})
+                    about = {"data": fingerprint(part), "net": to_dict(spec), "recipe": asdict(recipe)}
+                    start_or_resume(run, about, rule)
                     stack.enter_context(alone(run))
-                training = train_or_leave(parts, spec, recipe=recipe, run=run, device=place, progress=progress)
-                models.append(model_of(parts, spec, training))
+                training = train_or_leave(part, spec, recipe=recipe, run=run, device=place, progress=progress)
+                models.append(model_of(part, spec, training))
                 if self.folder is not None:
                     write_member(run, models[k].members[0], self.target_)
-        if self.folder is not None and self.members > 1:
-            Run(self.folder).write_json(MEMBERS, {"members": [self.run_of(k).folder.name for k in range(self.members)]})
-        members = [member for model in models for member in model.members]
-        return TableModel(members, self.target_, device=place, choice=models[0].choice)
+        found = joined(models, parts, rule)
+        if self.folder is not None:
+            write_calibration(Run(self.folder), found.calibration)
+            if len(parts) > 1:
+                names = [self.run_of(k).folder.name for k in range(len(parts))]
+                Run(self.folder).write_json(MEMBERS, {"members": names})
+        return found
 
     def run_of(self, member: int) -> Run:
         """The run folder of a member's training, in `folder`."""
         where = Path(self.folder)
-        return Run(where if self.members == 1 else where / f"s{member}")
+        return Run(where if self.members_ == 1 else where / f"s{member}")
 
     def showing(self, member: int) -> AbstractContextManager[Progress]:
         if not self.verbose:
             return nullcontext(silent)
-        return shown(self.net if self.members == 1 else f"{self.net}-s{member}")
+        return shown(self.net if self.members_ == 1 else f"{self.net}-s{member}")
 
     def fitted(self) -> TableModel:
         check_is_fitted(self, "model_")
@@ -185,20 +195,21 @@ class ResidualClassifier(ClassifierMixin, TableEstimator):
     and other usual ones. decimal: "," or ".", the mark of numbers like "1.001", which may be either. recipe: a recipe's
     name or file, or changes to the recipe "tables", such as {"epochs": 20}. text: folder of a transformers encoder,
     whose vectors of the text columns are used too; also needed to predict. validation: share of the rows for early
-    stopping; fewer than 40 rows are all trained on, to the end. class_weight: "balanced", or a weight per class.
-    members: number of nets, with different seeds, whose predictions are averaged. folder: the run folder, from which an
-    interrupted fit is resumed. device: auto, cpu, cuda, mps. random_state: an integer makes training reproducible.
-    verbose: show progress on standard error. Problems of a table are warned about at fit and predict and stored in
-    `problems_`. Searches reach into sizes, recipe, kinds and class_weight: GridSearchCV(model, {"sizes__depth": [1,
-    2]}).
+    stopping, by default 0.15. class_weight: "balanced", or a weight per class. members: number of nets, with different
+    seeds, whose predictions are averaged. By default, tables of fewer than 8,000 rows get smaller nets, several members
+    that each set aside other rows, and calibrated predictions (defaults.py); fewer than 10 rows, or 40 for a single
+    net, are all trained on, to the end. folder: the run folder, from which an interrupted fit is resumed. device: auto,
+    cpu, cuda, mps. random_state: an integer makes training reproducible. verbose: show progress on standard error.
+    Problems of a table are warned about at fit and predict and stored in `problems_`. Searches reach into sizes,
+    recipe, kinds and class_weight: GridSearchCV(model, {"sizes__depth": [1, 2]}).
     """
 
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
         missing: Sequence[str] | None = None, decimal: str | None = None,
-        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
-        class_weight: ClassWeight = None, members: int = 1, folder: str | Path | None = None, device: str = "auto",
-        random_state: Any = None, verbose: bool = False,
+        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float | None = None,
+        class_weight: ClassWeight = None, members: int | None = None, folder: str | Path | None = None,
+        device: str = "auto", random_state: Any = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         self.net, self.sizes, self.kinds, self.missing, self.decimal = net, sizes, kinds, missing, decimal
         self.recipe, self.text = recipe, text
@@ -227,8 +238,8 @@ class ResidualRegressor(RegressorMixin, TableEstimator):
     def __init__(
         self, net: str = "gated", *, sizes: Mapping[str, Any] | None = None, kinds: Mapping[str, str] | None = None,
         missing: Sequence[str] | None = None, decimal: str | None = None,
-        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float = 0.15,
-        members: int = 1, folder: str | Path | None = None, device: str = "auto", random_state: Any = None,
+        recipe: str | Mapping[str, Any] | None = None, text: str | Path | None = None, validation: float | None = None,
+        members: int | None = None, folder: str | Path | None = None, device: str = "auto", random_state: Any = None,
         verbose: bool = False,
     ) -> None:  # fmt: skip
         self.net, self.sizes, self.kinds, self.missing, self.decimal = net, sizes, kinds, missing, decimal

@@ -1,16 +1,21 @@
 """An ensemble: nets from several seeds in one folder, whose predictions are averaged."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.progress import Rows, quiet
 from reslab.run import MEMBERS, Locked, Run
+from reslab.tables.calibrate import Calibration, write_calibration
+from reslab.tables.defaults import FOLDS, LEAST, is_small
+from reslab.tables.held_out import calibrated
 from reslab.tables.metrics import MAIN
-from reslab.tables.model import load, members_of, read_table_spec
-from reslab.tables.reading import Reading
-from reslab.tables.train import FILES, TableData, prepare, stored_data, train, weigh
+from reslab.tables.model import TableModel, load, members_of, read_table_spec
+from reslab.tables.reading import Reading, read_reading
+from reslab.tables.train import FILES, TableData, parts_of, prepare, stored_data, train, weigh
+from reslab.tables.train import load as load_data
 from reslab.train.folder import DONE, finished, first_comment
 from reslab.train.recipe import Recipe, change
 from reslab.train.session import is_fresh, withdraw
@@ -18,9 +23,11 @@ from reslab.train.session import is_fresh, withdraw
 
 def prepare_members(
     folder: Path | str, *, members: int, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe,
-    command: str = "",
+    command: str = "", folds: bool = False,
 ) -> Run:  # fmt: skip
     """Make the folders FOLDER/s0, FOLDER/s1, ... of the recipe's seed and those after it, or find the same ones.
+
+    folds: if the table is small, each member sets aside another fold of the training rows for validation.
 
     Raises UsageError if the folder holds something else.
     """
@@ -36,11 +43,14 @@ def prepare_members(
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} contains something other than {members} members; choose another ",
                          arg("folder"))  # fmt: skip
+    each = [(reading, data)] * members
+    if folds:
+        each = in_folds(word, reading, data, recipe, members) or each
     made = []  # by this call
     try:
-        for k, name in enumerate(names):
+        for k, (name, (cut, part)) in enumerate(zip(names, each, strict=True)):
             seeded, there_before = change(recipe, seed=recipe.seed + k), Run(run.path(name)).has("spec.json")
-            member = prepare(run.path(name), word=word, reading=reading, data=data, preset=preset, recipe=seeded,
+            member = prepare(run.path(name), word=word, reading=cut, data=part, preset=preset, recipe=seeded,
                     command=command)  # fmt: skip
             made += [] if there_before else [member]
         run.make()
@@ -51,6 +61,19 @@ def prepare_members(
             withdraw_members(run, made)
         raise
     return run
+
+
+def in_folds(
+    word: str, reading: Reading, data: TableData, recipe: Recipe, members: int
+) -> list[tuple[Reading, TableData]]:
+    """Of each member how the table is read, with its fold set aside, and the table; [] if it is not small."""
+    rows = sum(len(frame) for part, frame in data.frames.items() if part != "test")
+    if not is_small(rows) or rows < LEAST or reading.defaults == 1 or not recipe.validation or members < 2:
+        return []
+    kinds = parts_of(data, reading, reads=False).encoder.kinds  # so that the members agree about them
+    cuts = [replace(reading, shared_kinds=dict(kinds), fold=k, folds=max(FOLDS, members)) for k in range(members)]
+    found = [(cut, load_data(word, cut, recipe)) for cut in cuts]
+    return found if all(len(part.frames["validation"]) for _, part in found) else []
 
 
 def done(folder: Path | str) -> bool:
@@ -77,7 +100,8 @@ def train_members(
     try:
         for member in runs:
             progress = rows(f"{run.folder.name}/{member.folder.name}")
-            each.append(train(member.folder, data=data, device=device, progress=progress, command=command))
+            table = data if read_reading(member)[1].fold is None else None  # else it reads its own
+            each.append(train(member.folder, data=table, device=device, progress=progress, command=command))
     except Locked:  # the folders are that process's
         raise
     except BaseException:  # Ctrl-C, too
@@ -85,6 +109,8 @@ def train_members(
         raise
     model = load(run.folder, device=device)
     kind = model.target.kind
+    model.calibration = calibration_of(model, runs, data)
+    write_calibration(run, model.calibration)
     scores = weigh(model, data, run, progress=rows(run.folder.name))
     result = {
         "net": read_table_spec(runs[0]).name, "data": each[0]["data"], "kind": kind, "main": MAIN[kind], **scores,
@@ -95,6 +121,17 @@ def train_members(
     }  # fmt: skip
     run.write_json(DONE, result)
     return result
+
+
+def calibration_of(model: TableModel, runs: list[Run], data: TableData) -> Calibration | None:
+    """The calibration of a model whose members were trained in these runs; None if the table is not small."""
+    readings = [read_reading(run)[1] for run in runs]
+    if readings[0].defaults == 1:
+        return None
+    singles = [TableModel([member], model.target, device=model.device, choice=model.choice) for member in model.members]
+    tables = [data if reading.fold is None else stored_data(run) for run, reading in zip(runs, readings, strict=True)]
+    parts = [parts_of(table, reading, device=model.device) for table, reading in zip(tables, readings, strict=True)]
+    return calibrated(singles, parts)
 
 
 def one_line(member: Run, result: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from reslab.stored.digest import sealed_tensors
 from reslab.stored.files import MissingFile
 from reslab.stored.tensors import read_tensors
 from reslab.stored.write import write_aside
+from reslab.tables.calibrate import Calibration, mean_of, read_calibration, write_calibration
 from reslab.tables.data.encoder import Table
 from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame
@@ -49,8 +50,10 @@ class TableModel:
     """Predicts a target from the columns it was trained on; `load` creates it from a run folder."""
 
     def __init__(
-        self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None
-    ) -> None:
+        self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:  # fmt: skip
+        self.calibration = calibration
         self.members, self.target, self.device, self.choice = tuple(members), target, device, choice or Choice()
         for member in members:
             member.net.eval().to(device)
@@ -104,13 +107,15 @@ class TableModel:
         return [made[id(member.encoder)] for member in self.members]
 
     def of_tables(self, tables: Sequence[Table]) -> np.ndarray:
-        """The members' mean scores of the tables that `tables` made."""
+        """The members' mean scores of the tables that `tables` made, calibrated if the model is."""
         each = [self.of_table(member, table) for member, table in zip(self.members, tables, strict=True)]
+        if self.calibration is not None:
+            return self.calibration.apply(mean_of(each, self.target.kind), self.target)
         found: np.ndarray = np.mean(each, axis=0)
         return found
 
     def of_table(self, member: Member, table: Table) -> np.ndarray:
-        """One member's scores of a table that its encoder made."""
+        """One member's scores, not calibrated, of a table that its encoder made."""
         out = outputs(member.net, table, device=self.device, choice=self.choice).cpu().double()
         if self.target.kind == "classes":
             return out.softmax(dim=1).numpy()
@@ -136,11 +141,14 @@ class TableModel:
         if run.folder.exists() and not (run.folder.is_dir() and not any(run.folder.iterdir())):
             raise UsageError(f"{folder} is not an empty folder; choose another one")
         if len(self.members) == 1:
+            run.make()
+            write_calibration(run, self.calibration)
             write_member(run, self.members[0], self.target)
             return run.folder
         names = [f"s{k}" for k in range(len(self.members))]
         for name, member in zip(names, self.members, strict=True):
             write_member(Run(run.path(name)), member, self.target)
+        write_calibration(run, self.calibration)
         run.write_json(MEMBERS, {"members": names})
         return run.folder
 
@@ -221,7 +229,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
             raise ReslabError(f"{folder.folder} is damaged: {differ}") from error
         refuse_nan(net, str(folder.folder))
         members.append(Member(spec=spec, encoder=encoder, net=net))
-    return TableModel(members, target, device=place)
+    return TableModel(members, target, device=place, calibration=read_calibration(Run(run), target))
 
 
 def filled(spec: TableSpec, state: Mapping[str, torch.Tensor]) -> nn.Module:

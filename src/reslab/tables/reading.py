@@ -11,10 +11,11 @@ from reslab.run import Run
 from reslab.tables.data.format import Format
 from reslab.tables.data.gaps import words_of
 from reslab.tables.data.target import TargetKind
+from reslab.tables.defaults import RULE as DEFAULTS
 from reslab.tables.training import RULE
 
 # How tables were read before a run stored it: words were values, points were decimal marks, the first row had names.
-OLDER: dict[str, Any] = {"split_rule": 1, "missing": (), "decimal": ".", "header": True}
+OLDER: dict[str, Any] = {"split_rule": 1, "missing": (), "decimal": ".", "header": True, "defaults": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,10 @@ class Reading:
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes of the net that differ from its preset's
     text: str | None = None  # folder of a text encoder, whose vectors are added to the bags of words
     missing: tuple[str, ...] | None = None  # words for missing values; None: the usual ones
+    defaults: int = DEFAULTS  # the rule of defaults.py; runs stored without one have rule 1
+    fold: int | None = None  # the fold of the training rows that is set aside for validation; None: a share of them
+    folds: int = 0  # how many there are
+    shared_kinds: Mapping[str, str] = field(default_factory=dict)  # of columns, about which the folds agree
     decimal: str | None = None  # the mark of numbers like 1.001, "." or ","; None: that of the other numbers
     header: bool | None = None  # whether the first row of a file of text holds names; None: found in it
     encoding: str | None = None  # of a file of text; None: found in it
@@ -77,4 +82,5 @@ def as_older(reading: Reading, stored: Mapping[str, Any], kinds: Mapping[str, st
     older = {key: value for key, value in OLDER.items() if key not in stored}
     if "missing" not in stored and kinds is not None:
         older["kinds"] = {**kinds, **reading.kinds}
-    return replace(reading, **{**older, "split_rule": stored.get("split_rule", 1)})
+    return replace(reading, **{**older, "split_rule": stored.get("split_rule", 1),
+                               "defaults": stored.get("defaults", 1)})  # fmt: skip

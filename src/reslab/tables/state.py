@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 
 from reslab.errors import UsageError
+from reslab.tables.calibrate import from_dict as calibration_from
 from reslab.tables.data.target import Target
 from reslab.tables.model import Member, TableModel, filled
 from reslab.tables.net.spec import from_dict, to_dict
@@ -49,8 +51,9 @@ def to_state(model: TableModel) -> dict[str, Any]:
         about, arrays = member.encoder.to_dict()
         weights = {name: value.cpu().numpy() for name, value in member.net.state_dict().items()}
         members.append({"spec": to_dict(member.spec), "encoder": about, "arrays": arrays, "weights": weights})
+    calibration = None if model.calibration is None else asdict(model.calibration)
     return {"members": members, "target": model.target.to_dict(), "device": str(model.device),
-            "choice": model.choice.as_dict()}  # fmt: skip
+            "choice": model.choice.as_dict(), "calibration": calibration}  # fmt: skip
 
 
 def from_state(state: Mapping[str, Any]) -> TableModel:
@@ -65,4 +68,6 @@ def from_state(state: Mapping[str, Any]) -> TableModel:
         net = filled(spec, {name: torch.from_numpy(np.array(value)) for name, value in one["weights"].items()})
         encoder = Encoder.from_dict(one["encoder"], one["arrays"], device)
         members.append(Member(spec=spec, encoder=encoder, net=net))
-    return TableModel(members, Target.from_dict(state["target"]), device=device, choice=Choice(**state["choice"]))
+    target, stored = Target.from_dict(state["target"]), state.get("calibration")  # an older pickle lacks it
+    calibration = None if stored is None else calibration_from(stored, target)
+    return TableModel(members, target, device=device, choice=Choice(**state["choice"]), calibration=calibration)

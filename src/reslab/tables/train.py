@@ -11,19 +11,23 @@ import torch
 from reslab.errors import Sentence, UsageError, arg
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run, absolute
+from reslab.tables.calibrate import write_calibration
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.target import Target
+from reslab.tables.defaults import folds
+from reslab.tables.held_out import calibrated
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
 from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
-from reslab.tables.net.net import TableNet, build_table
+from reslab.tables.net.net import TableNet
 from reslab.tables.net.spec import to_dict
+from reslab.tables.parts import Parts, fingerprint, make_parts
 from reslab.tables.predictions import write_predictions
 from reslab.tables.reading import Reading, read_reading
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
 from reslab.tables.task import TableTask
-from reslab.tables.training import Parts, fingerprint, make_parts, make_task, model_of, set_aside, spec_of
+from reslab.tables.training import build_net, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
@@ -75,8 +79,11 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
         kept, rows = np.arange(len(frame)), {"test": np.arange(len(test))}
         frames, parts = {"test": test}, {"test": known}
     train = kept
-    if recipe.validation:
-        inside = None if groups is None else groups[kept]
+    inside = None if groups is None else groups[kept]
+    if recipe.validation and reading.fold is not None:
+        fold = folds(len(kept), reading.folds, seed=reading.split + 1, groups=inside)
+        train, rows["validation"] = kept[fold != reading.fold], kept[fold == reading.fold]
+    elif recipe.validation:
         inner, aside = set_aside(
             len(kept), recipe.validation, seed=reading.split + 1, groups=inside, cure=LEAVE, rule=rule
         )
@@ -86,7 +93,8 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
         if part in rows:
             frames[part], parts[part] = frame.take(rows[part]), values[rows[part]]
     try:
-        target = Target.fit(parts["train"], reading.kind)
+        # Members that set aside different folds must agree about the target.
+        target = Target.fit(parts["train"] if reading.fold is None else values[kept], reading.kind)
     except UsageError as error:
         raise UsageError(f"{word}, {' and '.join(map(repr, reading.target))}: {error}") from error
     if target.kind == "labels" and len(reading.target) == target.outputs > 1:
@@ -108,7 +116,7 @@ def prepare(
     places = [path and absolute(path) for path in (reading.text, reading.test_word)]
     reading = replace(reading, text=places[0], test_word=places[1])
     parts = parts_of(data, reading, reads=False)
-    spec = spec_of(parts, preset, reading.sizes)
+    spec = spec_of(parts, preset, reading.sizes, rule=reading.defaults)
     counts = {part: len(frame) for part, frame in data.frames.items()}
     about = {
         "word": absolute(word), "reading": asdict(reading), "name": Path(word).name, "fingerprint": fingerprint(parts),
@@ -134,12 +142,13 @@ def parts_of(
     reads: bool = True,
 ) -> Parts:  # fmt: skip
     """The table encoded for a net; without `reads`, texts have no vectors yet."""
+    kinds = {**reading.shared_kinds, **reading.kinds}
     vectors = (reading.text, reads, str(device)) if reading.text else ()
-    key = repr((dict(reading.kinds), reading.class_weight, vectors, reading.missing, reading.decimal))
+    key = repr((kinds, reading.class_weight, vectors, reading.missing, reading.decimal))
     if key not in data.encoded:
         targets = {part: data.target.encode(y) for part, y in data.values.items()}
         data.encoded[key] = make_parts(
-            data.frames, targets, target=data.target, kinds=reading.kinds, class_weight=reading.class_weight,
+            data.frames, targets, target=data.target, kinds=kinds, class_weight=reading.class_weight,
             report=data.report, text=reading.text, device=device, progress=progress, reading=reads,
             missing=reading.missing, decimal=reading.decimal,
         )  # fmt: skip
@@ -185,14 +194,16 @@ class OnTable:
         return self.word, fingerprint(self.parts)
 
     def build(self, work: Work) -> tuple[TableTask, TableNet]:
-        net = build_table(self.spec)
-        return make_task(self.parts, work.recipe, work.device), net
+        return make_task(self.parts, work.recipe, work.device), build_net(self.parts, self.spec)
 
     def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Score the test rows, once; write weights and predictions."""
         write_weights(work.run, training.kept, to_dict(self.spec))
         model, kind = model_of(self.parts, self.spec, training), self.parts.target.kind
         shared = account()
+        if self.reading.defaults != 1 and self.reading.fold is None:  # members are calibrated together
+            model.calibration = calibrated([model], [self.parts])
+            write_calibration(work.run, model.calibration)
         found = weigh(model, self.data, work.run, progress=work.progress)
         return {
             "net": self.spec.name, "kind": kind, "main": MAIN[kind], **found,
@@ -208,6 +219,8 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
     scores = model.scores(frame)
     truth = true_values(model.target, known)
     found: dict[str, Any] = {"test": judged(model.target.kind, truth, scores)}
+    if model.calibration is not None:
+        found["calibration"] = asdict(model.calibration)
     write_predictions(
         run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"], columns=data.names
     )

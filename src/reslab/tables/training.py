@@ -1,11 +1,8 @@
 """Train a net on a table that is split into parts, through the one training loop."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +12,17 @@ from torch import Tensor
 from reslab.errors import UsageError, nearest
 from reslab.progress import Progress, silent
 from reslab.run import Run
-from reslab.tables.data.encoder import Table
-from reslab.tables.data.frame import Frame, Report
-from reslab.tables.data.target import Target
+from reslab.tables.defaults import RULE as DEFAULTS
+from reslab.tables.defaults import recipe_for, sizes_for, without_length
+from reslab.tables.linear import start
 from reslab.tables.model import Member, TableModel
-from reslab.tables.net.net import build_table
-from reslab.tables.net.spec import TableSpec, table_spec
+from reslab.tables.net.net import TableNet, build_table
+from reslab.tables.net.spec import PRESETS, TableSpec, table_spec
+from reslab.tables.parts import Parts, rows_of
 from reslab.tables.task import TableTask
-from reslab.tables.vectors import Encoder
 from reslab.train.loop import fit
 from reslab.train.order import shuffled
-from reslab.train.recipe import Recipe
+from reslab.train.recipe import Recipe, change
 from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
 
@@ -33,50 +30,6 @@ RULE = 2  # by which rows are set aside: see `set_aside`
 SPLIT = 7  # a random stream separate from the order's
 STEPS = 48  # updates per epoch, at least about
 FEW = 40  # rows: with fewer, none are set aside for validation, and training runs to its end
-ClassWeight = str | Mapping[Any, float] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """A table encoded as "train" and maybe "validation" and "test"; the encoder is fitted on "train" only."""
-
-    encoder: Encoder
-    target: Target
-    tables: dict[str, Table]
-    targets: dict[str, np.ndarray]  # encoded
-    weights: np.ndarray | None = None  # (K,) class weights, whose mean over the training rows is 1
-    row_weights: Mapping[str, np.ndarray] | None = None  # float64 (N,) of each part, on one scale
-
-
-def make_parts(
-    frames: Mapping[str, Frame], targets: Mapping[str, np.ndarray], *, target: Target,
-    kinds: Mapping[str, str] | None = None, class_weight: ClassWeight = None, report: Report | None = None,
-    text: str | Path | None = None, device: torch.device | None = None, progress: Progress = silent,
-    reading: bool = True, row_weights: Mapping[str, np.ndarray] | None = None,
-    missing: Sequence[str] | None = None, decimal: str | None = None,
-) -> Parts:  # fmt: skip
-    """Encode frames and targets of each part; the encoders are fitted on "train".
-
-    text: folder of a text encoder, which runs on the device; not if `reading` is False. missing, decimal: see
-    `TableEncoder.fit`.
-    """
-    found = Report()
-    encoder = Encoder.fit(
-        frames["train"], kinds, text=text, device=device, report=found, missing=missing, decimal=decimal
-    )
-    last = list(frames)[-1]  # problems of the test rows are reported once
-    tables = {part: encoder.transform(f, report=found if part == last else None, progress=progress, reading=reading)
-              for part, f in frames.items()}  # fmt: skip
-    if report is not None:  # words for missing values were counted in the whole table
-        report.problems += [one for one in found.problems if one.kind != "missing"]
-    weights = None
-    if class_weight is not None:
-        weights = target.weights(class_weight, targets["train"])
-        each = weights[targets["train"]]
-        # The mean weight of a row is 1; rows of weight 2 count twice in it.
-        weights = weights / np.average(each, weights=None if row_weights is None else row_weights["train"])
-    return Parts(encoder=encoder, target=target, tables=tables, targets=dict(targets), weights=weights,
-                 row_weights=row_weights)  # fmt: skip
 
 
 def set_aside(
@@ -116,9 +69,16 @@ def train_net(
     torch.random.default_generator.manual_seed(recipe.seed)
     if device.type != "cpu":  # the random state of unused devices is not changed
         torch.manual_seed(recipe.seed)
-    net = build_table(spec)
+    net = build_net(parts, spec)
     task = make_task(parts, recipe, device)
     return fit(task, net, recipe=recipe, run=run, progress=progress)
+
+
+def build_net(parts: Parts, spec: TableSpec) -> TableNet:
+    """The spec's net, initialized from torch's current random state, with its linear part fitted on the parts."""
+    net = build_table(spec)
+    start(net, parts)
+    return net
 
 
 def make_task(parts: Parts, recipe: Recipe, device: torch.device) -> TableTask:
@@ -136,8 +96,11 @@ def tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array if array.dtype == np.int64 else array.astype(np.float32))
 
 
-def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
-    """A preset's spec for the parts with some sizes changed. Raises UsageError for a size that the table sets."""
+def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any], *, rule: int = DEFAULTS) -> TableSpec:
+    """A preset's spec for the parts, with the sizes that suit the number of rows (`rule`: see defaults.py) and `sizes`.
+
+    Raises UsageError for a size that the table sets.
+    """
     train = parts.tables["train"]
     found = {"outputs": parts.target.outputs, "rows": len(train), **train.sizes}
     if fixed := sorted(set(found) & set(sizes)):
@@ -146,7 +109,8 @@ def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any]) -> TableSpec:
     if unknown := [key for key in sizes if key not in known]:
         hint = nearest(unknown[0], known) or f"; available: {', '.join(known)}"
         raise UsageError(f"no size named {unknown[0]!r}{hint}")
-    return table_spec(preset, **found, **sizes)
+    fitting = sizes_for(PRESETS[preset], rows_of(parts), rule) if preset in PRESETS else {}
+    return table_spec(preset, **found, **{**fitting, **sizes})
 
 
 def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
@@ -163,21 +127,12 @@ def batch_for(rows: int, most: int) -> int:
     return min(size, most)
 
 
-def fingerprint(parts: Parts) -> str:
-    """Of all training data; of text vectors only their encoder, since their last bits depend on the machine."""
-    digest = hashlib.sha256(json.dumps(parts.encoder.to_dict()[0], sort_keys=True, default=str).encode())
-    digest.update(json.dumps(parts.target.to_dict(), sort_keys=True).encode())
-    if parts.weights is not None:
-        digest.update(parts.weights.tobytes())
-    for part, values in sorted((parts.row_weights or {}).items()):
-        digest.update(part.encode() + values.tobytes())
-    for part in sorted(parts.tables):
-        for array in (parts.targets[part], *tensors(parts.tables[part])):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def fit_recipe(recipe: Recipe, changes: Mapping[str, Any], *, train: int, rows: int, rule: int = DEFAULTS) -> Recipe:
+    """The recipe "tables" with what suits `rows` training and validation rows, `train` of them for training.
 
-
-def tensors(table: Table) -> list[np.ndarray]:
-    """All arrays of a table except vectors, in a fixed order."""
-    return [value.numpy() for name, value in sorted(vars(table).items())
-            if isinstance(value, Tensor) and name != "vectors"]  # fmt: skip
+    What `changes` set stays; without a validation part there is no early stopping.
+    """
+    changes = changes if recipe.validation or train < rows else {"early_stop": 0, **changes}
+    batch = changes.get("batch") or batch_for(train, recipe.batch)
+    fitting = without_length(recipe_for(rows, batch=batch, rule=rule), changes)
+    return change(recipe, **{"batch": batch, **fitting, **changes})

@@ -65,6 +65,7 @@ class Recipe:
     mean: Literal["pixel", "channel", "imagenet", "none"] = "pixel"
     std: bool = False
     early_stop: int = 0  # stop after this many validation evaluations without improvement; keep the best net
+    select: Literal["error", "loss"] = "error"  # by which the best net is chosen
     # how it runs
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"

@@ -179,14 +179,15 @@ class Training:
         self.evaluated = found
 
     def compare(self, found: dict[str, Any]) -> None:
-        """With early_stop: remember the best net so far; ties, frequent with few rows, are broken by loss."""
+        """With early_stop: remember the best net so far; ties, frequent with few rows, are broken by the other."""
         if not self.recipe.early_stop:
             return
         self.waited += 1
-        new, old = ((one["error"], one.get("loss") or 0.0) for one in (found, self.best or found))
+        keys = self.recipe.select, "error", "loss"
+        new, old = ([one.get(key) or 0.0 for key in keys] for one in (found, self.best or found))
         if not self.best or new < old:
             weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
-            self.best = {"error": new[0], "loss": new[1], "iteration": self.iteration, "weights": weights}
+            self.best = {"error": new[1], "loss": new[2], "iteration": self.iteration, "weights": weights}
             self.waited = 0
 
     @property

@@ -19,6 +19,7 @@ pytest.importorskip("pyarrow")
 
 TINY = ["--sizes", "depth=2", "width=8", "inner=8", "embedding=4", "bins=4"]
 QUICK = ["--epochs", "2", "--precision", "fp32", "--compile", "off", "--threads", "1"]
+ALONE = ["--members", "1"]  # by default, a small table gets five
 NAMES = ["id", "age", "town", "tags", "note", "same", "pays"]
 
 
@@ -71,7 +72,10 @@ def stand(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def trained(*words: str, target: str = "pays") -> int:
-    return main(["tables", "train", "people.csv", "--target", target, "--kinds", "id=skip", *TINY, *QUICK, *words])
+    many = [] if "--members" in words else ALONE
+    return main(
+        ["tables", "train", "people.csv", "--target", target, "--kinds", "id=skip", *TINY, *QUICK, *many, *words]
+    )
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -149,10 +153,10 @@ def test_a_file_of_test_rows_and_parquet(here: Path, capsys: pytest.CaptureFixtu
     rows = list(zip(*people(60), strict=True))
     pq.write_table(pa.table(dict(zip(NAMES, rows, strict=True))), "people.parquet")
     words = ["tables", "train", "people.parquet", "--target", "age", "--test", "test.csv", "--kind", "numbers"]
-    assert main([*words, *TINY, *QUICK, "--out", "run", "--json"]) == 0
+    assert main([*words, *TINY, *QUICK, *ALONE, "--out", "run", "--json"]) == 0
     result = told(capsys)
     assert (result["kind"], result["main"], result["test"]["n"]) == ("numbers", "rmse", 30)
-    assert main([*words, *TINY, *QUICK, "--out", "run"]) == 0
+    assert main([*words, *TINY, *QUICK, *ALONE, "--out", "run"]) == 0
     out = capsys.readouterr().out
     assert "expected calibration error" not in out
     assert "most important columns (RMSE added by shuffling): " in out  # an error: shuffling makes it larger
@@ -186,7 +190,20 @@ def test_a_run_is_looked_at_by_its_test_rows(stand: Path, capsys: pytest.Capture
 def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [[row[1], int(row[1] > 40), int(row[1] > 60)] for row in people(120)]
     write("labels.csv", rows, ["age", "paying", "old"])
-    words = ["tables", "train", "labels.csv", "--target", "paying", "old", *TINY, *QUICK, "--out", "run", "--json"]
+    words = [
+        "tables",
+        "train",
+        "labels.csv",
+        "--target",
+        "paying",
+        "old",
+        *TINY,
+        *QUICK,
+        *ALONE,
+        "--out",
+        "run",
+        "--json",
+    ]
     assert main(words) == 0
     assert told(capsys)["kind"] == "labels"
     assert "true paying" in read("run/predictions.csv")[0]
@@ -199,7 +216,7 @@ def test_several_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_several_numbers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("numbers.csv", [[row[1], row[1] / 3, 100 - row[1] / 7] for row in people(120)], ["age", "third", "rest"])
-    words = ["tables", "train", "numbers.csv", "--target", "third", "rest", *TINY, *QUICK, "--out", "run"]
+    words = ["tables", "train", "numbers.csv", "--target", "third", "rest", *TINY, *QUICK, *ALONE, "--out", "run"]
     assert main(words) == 0
     assert list(read("run/predictions.csv")[0]) == ["row", "true third", "true rest", "predicted third",
                                                     "predicted rest"]  # fmt: skip
@@ -213,9 +230,16 @@ def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert Run("both").read_json("members.json") == {"members": ["s0", "s1"]}
     assert [one["seed"] for one in result["members"]] == [5, 6]
     assert [json.loads(Path(f"both/s{k}/results/train.json").read_text())["seed"] for k in (0, 1)] == [5, 6]
+    calibration = Run("both").read_json("calibration.json")
+    assert result["calibration"] == calibration
+    assert calibration["n"] == 39  # two folds of 96 rows in five
+    assert not Path("both/s0/calibration.json").exists()
     tables = [read(f"both/{name}predictions.csv") for name in ("", "s0/", "s1/")]
     for mean, one, other in zip(*tables, strict=True):
-        assert float(mean["p(yes)"]) == pytest.approx((float(one["p(yes)"]) + float(other["p(yes)"])) / 2)
+        # the geometric mean of each class, relative to its share, to the power of the calibration's strength
+        no, yes = (share * ((float(one[key]) * float(other[key])) ** 0.5 / share) ** calibration["strength"]
+                   for key, share in zip(("p(no)", "p(yes)"), calibration["center"], strict=True))  # fmt: skip
+        assert float(mean["p(yes)"]) == pytest.approx(yes / (no + yes))
     assert main(["tables", "predict", "both", "people.csv"]) == 0
     assert main(["tables", "eval", "both", "people.csv"]) == 0
     assert main(["report", "both"]) == 0
@@ -306,9 +330,10 @@ TRAIN = ["train", "people.csv", "--target", "pays"]
         ([*TRAIN, "--recipe", "tabels"], 2, "no recipe named 'tabels'; did you mean 'tables'?"),
         ([*TRAIN, "--recipe", "fast-cifar"], 2, "is for images only, got"),
         ([*TRAIN, "--device", "tpu"], 2, "device 'tpu' is not available on this machine"),
-        ([*TRAIN, "--out", "people.csv"], 1, "cannot write people.csv: a file is in the place of a folder"),
+        ([*TRAIN, *ALONE, "--out", "people.csv"], 1, "cannot write people.csv: a file is in the place of a folder"),
         ([*TRAIN, "--members", "2", "--out", "people.csv"], 1, "a file is in the place of a folder"),
-        ([*TRAIN, "--out", "full"], 2, "full is not empty and not a run folder"),
+        ([*TRAIN, *ALONE, "--out", "full"], 2, "full is not empty and not a run folder"),
+        ([*TRAIN, "--out", "full"], 2, "full contains something other than 5 members"),
         ([*TRAIN, "--members", "2", "--out", "full"], 2, "full contains something other than 2 members"),
         (["train", "--resume"], 2, "there is no unfinished run under runs/"),
         (["train", "--resume", "--out", "full"], 2, "full is not a run folder: nothing to resume"),

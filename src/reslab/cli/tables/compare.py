@@ -60,7 +60,7 @@ def compare(
     with board() as row:
         result = compare_nets(
             folder, file, reading, read(recipe or "tables", **changes), nets=nets, seeds=seeds,
-            fit_batch=recipe is None and "batch" not in changes,
+            fitting=changes if recipe is None else None,
             device=device, command=command_line(), rows=row,
         )  # fmt: skip
     page = write(folder)

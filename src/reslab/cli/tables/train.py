@@ -103,10 +103,11 @@ def made(
     flags: Any,
 ) -> tuple[Run, Any]:
     """The run folder that the flags of `train` describe, and its table."""
+    from reslab.tables.defaults import members_for
     from reslab.tables.members import prepare_members
     from reslab.tables.reading import Reading, like_stored
     from reslab.tables.train import load, prepare
-    from reslab.tables.training import batch_for
+    from reslab.tables.training import fit_recipe
     from reslab.train.recipe import change
 
     if file is None:
@@ -132,12 +133,17 @@ def made(
     def prepare_in(folder: Path) -> Run:
         how = like_stored(folder, reading)
         data, used = load(file, how, chosen), chosen
-        if recipe is None and "batch" not in changes:
-            used = change(chosen, batch=batch_for(len(data.frames["train"]), chosen.batch))
+        train = len(data.frames["train"])
+        rows = train + (len(data.frames["validation"]) if "validation" in data.frames else 0)
+        if recipe is None:
+            used = fit_recipe(chosen, changes, train=train, rows=rows, rule=how.defaults)
+        members = members_for(rows) if net.members is None and how.defaults != 1 else many
         loaded[:] = [data]
         about: dict[str, Any] = {"word": file, "reading": how, "data": data, "preset": preset, "recipe": used,
                                  "command": command_line()}  # fmt: skip
-        return prepare(folder, **about) if many == 1 else prepare_members(folder, members=many, **about)
+        if members == 1:
+            return prepare(folder, **about)
+        return prepare_members(folder, members=members, folds="validation" not in changes, **about)
 
     if out:
         return prepare_in(out), loaded[0]
@@ -174,6 +180,14 @@ def tell_columns(found: Sequence[dict[str, Any]]) -> None:
         print(f"and {len(found) - SHOWN:,} more columns; the page lists them all\n")
 
 
+def calibration_line(found: dict[str, Any], kind: str) -> str:
+    """How far predictions go from the class shares, and what that gains on held-out rows."""
+    center = "the mean" if kind == "numbers" else "the class shares"
+    meaning = f"0 predicts {center}, 1 changes nothing"
+    losses = f"loss {found['after']:.3f}, uncalibrated {found['before']:.3f}, {center} {found['baseline']:.3f}"
+    return f"calibrated on {found['n']:,} held-out rows: strength {found['strength']:.2f} ({meaning}); {losses}"
+
+
 def tell_result(result: dict[str, Any]) -> None:
     """Print the main score, the calibration error and the most important columns."""
     from reslab.report.figures.scores import SHARES, loss_text, main_line, name_of, ranked
@@ -182,6 +196,8 @@ def tell_result(result: dict[str, Any]) -> None:
     print(main_line(test, main))
     if test.get("reliability"):
         print(f"expected calibration error {100 * test['reliability']['ece']:.1f} %")
+    if calibrated := result.get("calibration"):
+        print(calibration_line(calibrated, result["kind"]))
     top = ranked(result["importance"])[:3]
     changed = "lost" if main in SHARES else "added"
     columns = "; ".join(f"{one['column']} ({loss_text(main, one['permutation'])})" for one in top)

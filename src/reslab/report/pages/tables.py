@@ -53,7 +53,7 @@ def page(folder: Path) -> Facts:
         "names": [name for name in scores.NAMES if name in test],
         "most": most_frequent(result),
         "columns": scores.columns(read_json(run_folder(folder, members) / "encoder.json"), run.spec),
-        "reading": how_read(reading),
+        "reading": how_read(reading, facts(result.get("calibration"))),
         "figures": {f["id"]: f for f in figures if f},
         "worst": classes.worst(seen),
         "mistakes": classes.mistakes(seen),
@@ -66,8 +66,11 @@ def page(folder: Path) -> Facts:
     }
 
 
-def how_read(reading: Facts) -> Facts:
-    """The source of the test rows, and the settings that were given instead of guessed."""
+def how_read(reading: Facts, calibration: Facts) -> Facts:
+    """The source of the test rows, the settings that were given instead of guessed, and how predictions are calibrated.
+
+    Strength: docs/tables.md, "Small tables".
+    """
     drawn = f"{words.percent(100 * (reading.get('test') or 0), 0)}, sampled at random (seed {reading.get('split')})"
     known = {
         "test rows": reading.get("test_word") or drawn,
@@ -76,6 +79,9 @@ def how_read(reading: Facts) -> Facts:
         "given column kinds": reading.get("kinds"),
         "given sizes": reading.get("sizes"),
         "text": reading.get("text"),
+        "calibrated": f"on {calibration.get('n')} held-out rows, strength {calibration['strength']:.2f}"
+        if calibration
+        else None,
     }
     return {key: value for key, value in known.items() if value} if reading else {}
 

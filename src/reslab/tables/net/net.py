@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.nets.gated import GatedNet
 from reslab.tables.net.columns import Columns
+from reslab.tables.net.linear import Linear
 from reslab.tables.net.peers import mlp, resnet
 from reslab.tables.net.spec import TableSpec
 from reslab.tables.net.values import Direct
@@ -16,12 +17,16 @@ class TableNet(nn.Module):
 
     direct, if the net has it, adds the direct effect of each value of a bag to the outputs, so that the body only
     models the rest. A body that represents thousands of words by a few numbers each would memorize the rare ones.
+    linear, if the net has it, adds a regression that was fitted before; then the body's head starts at zero.
     Since bags are flat, rows of a batch cannot be selected or repeated; `look` therefore measures on `Inside`.
     """
 
-    def __init__(self, spec: TableSpec, columns: Columns, body: nn.Module, direct: Direct | None = None) -> None:
+    def __init__(
+        self, spec: TableSpec, columns: Columns, body: nn.Module, direct: Direct | None = None,
+        linear: Linear | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.spec, self.columns, self.body, self.direct = spec, columns, body, direct
+        self.spec, self.columns, self.body, self.direct, self.linear = spec, columns, body, direct, linear
 
     @property
     def owners(self) -> Tensor:
@@ -34,16 +39,27 @@ class TableNet(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Raises UsageError if the batch does not fit the spec."""
         out: Tensor = self.body(self.columns(numbers, codes, bag_ids, bag_weights, bag_offsets, vectors))
-        if self.direct is not None:
-            out = out + self.direct(bag_ids, bag_weights, bag_offsets)
-        return out
+        beside = self.beside(numbers, codes, bag_ids, bag_weights, bag_offsets)
+        return out if beside is None else out + beside
+
+    def beside(
+        self, numbers: Tensor | None, codes: Tensor | None, bag_ids: Tensor | None, bag_weights: Tensor | None,
+        bag_offsets: Tensor | None,
+    ) -> Tensor | None:  # fmt: skip
+        """What the direct weights and the linear part add to the outputs, (N, outputs); None without both."""
+        found = None if self.direct is None else self.direct(bag_ids, bag_weights, bag_offsets)
+        if self.linear is None:
+            return found
+        line: Tensor = self.linear(numbers, codes)
+        return line if found is None else line + found
 
     @torch.no_grad()
     def read(self, **batch: Tensor) -> dict[str, Tensor]:
-        """A batch as the arguments of `Inside`: x (N, F, E), and direct (N, outputs), if the net has direct weights."""
+        """A batch as the arguments of `Inside`: x (N, F, E), and direct (N, outputs), if something is added to it."""
         found = {"x": self.columns(**batch)}
-        if self.direct is not None:
-            found["direct"] = self.direct(batch["bag_ids"], batch["bag_weights"], batch["bag_offsets"])
+        given = (batch.get(name) for name in ("numbers", "codes", "bag_ids", "bag_weights", "bag_offsets"))
+        if (beside := self.beside(*given)) is not None:
+            found["direct"] = beside
         return found
 
     @torch.no_grad()
@@ -63,7 +79,7 @@ class TableNet(nn.Module):
 
 
 class Inside(nn.Module):
-    """A net for tables after its columns, from X (N, F, E) and, with direct weights, their outputs (N, outputs).
+    """A net for tables after its columns, from X (N, F, E) and what is added to its outputs, direct (N, outputs).
 
     `look` measures on it: rows of both inputs can be selected and repeated, which is impossible with flat bags.
     """
@@ -99,4 +115,10 @@ def build_table(spec: TableSpec) -> TableNet:
         else:
             body = resnet(inputs, **sizes, inner=spec.inner, dropout=spec.dropout)
     direct = Direct(spec.bags, spec.outputs, rows=spec.rows) if spec.direct and spec.bags else None
-    return TableNet(spec, columns, body, direct)
+    linear = None
+    if spec.linear and (spec.numbers or spec.categories):
+        linear = Linear(spec.numbers, spec.categories, spec.outputs)
+        assert isinstance(body.head, nn.Linear)
+        nn.init.zeros_(body.head.weight)  # so that the net starts as the regression
+        nn.init.zeros_(body.head.bias)
+    return TableNet(spec, columns, body, direct, linear)

@@ -64,6 +64,7 @@ class TableSpec:
     rows: int = 0  # training rows; the more, the weaker the regularization of bags; 0: none
     bag_decay: float = 0.0  # L2 regularization of the vectors of bags, for one value per training row
     direct: bool = False  # whether values in bags also have a direct path to the outputs
+    linear: bool = False  # whether the net starts from, and adds to, a regression of numbers and categories
 
     family: ClassVar[str] = "table"
 
@@ -91,7 +92,7 @@ class TableSpec:
             raise UsageError(f"embedding_std must be a number above 0, got {std!r}")
         if not is_number(self.bag_decay) or not 0 <= self.bag_decay < float("inf"):
             raise UsageError(f"bag_decay must be a number of at least 0, got {self.bag_decay!r}")
-        for key in ("attention", "reread", "normalize", "direct"):
+        for key in ("attention", "reread", "normalize", "direct", "linear"):
             if not isinstance(getattr(self, key), bool):
                 raise UsageError(f"{key} must be true or false, got {getattr(self, key)!r}")
         self.check_columns()
