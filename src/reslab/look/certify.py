@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reslab.look.certificate import Certificate, Certified, Difference
-from reslab.look.edit.edits import Edit, keep
+from reslab.look.edit.edits import Edit, keep, zeros
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.copies import own
 from reslab.look.graph.example import Example, arguments, batch_size, tensors
@@ -101,7 +101,7 @@ def silenced(
                 found[merge.index] = difference, what
             return out
 
-        return Edit(seen=enter, branch=torch.zeros_like, out=leave)
+        return Edit(seen=enter, branch=zeros, out=leave)
 
     edits = {merge.index: edit(merge) for merge in reachable}
     with kept(model), acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
@@ -187,7 +187,8 @@ def compare(
 ) -> Difference:  # fmt: skip
     """How far `out` is from what it should be; if its values may have `moved` (in views), in sorted order."""
     kinds = [kind for kind in (*(kinds or [expected.dtype]), out.dtype) if kind.is_floating_point or kind.is_complex]
-    allowed = ROUNDING * terms * max((torch.finfo(kind).eps for kind in kinds), default=0.0)
+    bits = 2.0**-8 if out.is_quantized else 0.0
+    allowed = ROUNDING * terms * max((torch.finfo(kind).eps for kind in kinds), default=bits)
     if expected.numel() != out.numel():
         return Difference(absolute=inf, relative=inf, allowed=allowed)
     a, b = exact(expected).flatten(), exact(out).flatten()
@@ -209,10 +210,11 @@ def farthest(a: Tensor, b: Tensor) -> float:
 
 def exact(value: Tensor) -> Tensor:
     """In double precision, so that the comparison itself does not round."""
+    value = value.dequantize() if value.is_quantized else value
     return value.to(torch.complex128 if value.is_complex() else torch.float64)
 
 
 def largest(value: Tensor) -> float:
     """The largest finite absolute value."""
-    sizes = value.detach().abs()
+    sizes = exact(value.detach()).abs()
     return float(sizes[sizes.isfinite()].max()) if bool(sizes.isfinite().any()) else 0.0

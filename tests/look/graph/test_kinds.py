@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.look import Merges, find, influence, intervene, paths, read, responses, silence
+from reslab.look import Merges, certify, find, influence, intervene, paths, read, responses, silence
 from reslab.look.graph import checks
 
 WIDTH = 8
@@ -578,3 +578,38 @@ def test_a_scaled_norm_forks_after_the_norm() -> None:
 
     merges = checked(Net(block), rows())
     assert [(merge.kind, merge.shortcut_params) for merge in merges] == [("scaled", 0)] * 3
+
+
+class Stubs(nn.Module):
+    """Convolutions and sums in 8 bits: torch.ao.quantization, static."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter, self.leave = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+        self.f = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(3))
+        self.add = nn.ModuleList(torch.ao.nn.quantized.FloatFunctional() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x)
+        for f, add in zip(self.f, self.add, strict=True):
+            x = add.add(x, f(x))
+        return self.leave(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sums_of_quantized_numbers() -> None:
+    """Disabled, the input is left, but for the rounding to the 8 bits and the range of each sum."""
+    model, x = Stubs().eval(), rows(2, 4, 6, 6)
+    model.qconfig = torch.ao.quantization.get_default_qconfig("x86")
+    prepared = torch.ao.quantization.prepare(model)
+    prepared(x)
+    model = torch.ao.quantization.convert(prepared)
+    merges = find(model, x)
+    assert [(merge.kind, merge.reachable) for merge in merges] == [("identity", True)] * 3
+    assert not any("trusted" in note for note in merges.notes)
+    assert (disabled(model, merges, x) - x).abs().median() < 0.05
+    assert {(merge.cuttable, merge.why) for merge in merges} == {
+        (False, "the sum is rounded to 8 bits, which would remain without the branch")
+    }
+    assert all(row.sum is not None and row.sum.holds for row in certify(model, x).merges)

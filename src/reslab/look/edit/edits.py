@@ -32,7 +32,15 @@ class Edit:
 
 def silence() -> Edit:
     """Disable the block: its branch returns zeros, so out = skip."""
-    return Edit(branch=torch.zeros_like)
+    return Edit(branch=zeros)
+
+
+def zeros(branch: Tensor) -> Tensor:
+    """Zeros in the form of the branch; of quantized numbers, what stands for zero."""
+    if not branch.is_quantized:
+        return torch.zeros_like(branch)
+    nothing = torch.zeros(branch.shape, device=branch.device)
+    return torch.quantize_per_tensor(nothing, branch.q_scale(), branch.q_zero_point(), branch.dtype)
 
 
 def detach_branch() -> Edit:

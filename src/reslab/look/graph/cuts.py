@@ -26,6 +26,8 @@ def verdict(
             f"maps {before} to {after}" if before != after else f"has its own {'weights' if heavy else 'operations'}"
         )
         return False, f"its shortcut {changed}: the branch can be disabled, but the shortcut must stay"
+    if graph.values[merged].rounds:
+        return False, "the sum is rounded to 8 bits, which would remain without the branch"
     done = "scaled" if kind == "scaled" else on_the_way(graph, skip, branches)
     if done is not None:
         return False, f"its skip is {done} before the addition, which would remain without the branch"

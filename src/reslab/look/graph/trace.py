@@ -44,6 +44,7 @@ class Value:
     dims: tuple[int, ...] = ()  # the dimensions that the op is told, as it is told them
     pointwise: bool = False  # whether it acts on each number by itself
     packed: bool = False  # whether it applies weights that are no tensors: those of a quantized layer
+    rounds: bool = False  # whether it computes in the few bits of quantized numbers
     within: str = ""  # the function of PyTorch that computed it in several ops, such as gru
     macs: int = 0
     above: int = 0  # the set of its ancestors including itself, as bits
@@ -204,7 +205,7 @@ class Recorder(TorchDispatchMode):
             place = None if self.site else Place(path, name, self.ops[path, name], k)
             value = Value(op, inputs, tuple(tensor.shape), has_numbers(tensor), data, path, self.site, place, weights)
             value.numbers, value.dims, value.packed, value.within = numbers, dims, packed, self.within
-            value.pointwise = torch.Tag.pointwise in func.tags
+            value.pointwise, value.rounds = torch.Tag.pointwise in func.tags, func.namespace == "quantized"
             value.macs, macs = macs, 0  # counted once, even if the op has several outputs
             self.set(tensor, value)
         self.ops[path, name] += self.site is None
