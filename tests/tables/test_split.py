@@ -8,7 +8,7 @@ import pytest
 from reslab.errors import UsageError
 from reslab.tables.data.frame import Report, read_frame
 from reslab.tables.data.target import Target
-from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
+from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined, tell_missing_class
 
 FEW = ["a", "b", "a", "b", "b", "a"]
 
@@ -90,4 +90,16 @@ def test_joined_labels_are_taken_apart_where_asked_and_else_hinted_at() -> None:
     tell_joined(np.array(["a", "b"], dtype=object), "letters", report)
     assert list(report.lines()) == [
         "column 'tags': its classes look like several labels joined by |: kind=\"labels\" separates them"
+    ]
+
+
+def test_a_class_that_means_missing_is_told() -> None:
+    """Of a file and of an estimator's y; + and - are classes."""
+    report = Report()
+    tell_missing_class(np.array(["a", "?", "b", "?", "NA"], dtype=object), "y", report)
+    tell_missing_class(np.array(["+", "-", "+"]), "sign", report)
+    tell_missing_class(np.array([1.0, 2.0]), "number", report)
+    assert [str(line) for line in report.lines()] == [
+        f"column 'y': its class {word} of 5 rows) usually means a missing value; remove such rows if it does"
+        for word in ("'?' (2", "'NA' (1")
     ]

@@ -6,6 +6,7 @@ reslab.tables.load("runs/adult").predict("new.csv")
 """
 
 from reslab.tables.estimator import ResidualClassifier, ResidualRegressor
+from reslab.tables.inputs import read
 from reslab.tables.model import TableModel, load
 
-__all__ = ["ResidualClassifier", "ResidualRegressor", "TableModel", "load"]
+__all__ = ["ResidualClassifier", "ResidualRegressor", "TableModel", "load", "read"]

@@ -20,7 +20,7 @@ from reslab.tables.fit_context import ABOUT, defaults_of, rule_of, usual_words
 from reslab.tables.held_out import calibrated
 from reslab.tables.model import TableModel
 from reslab.tables.parts import Parts, make_parts
-from reslab.tables.split import tell_copies, tell_joined
+from reslab.tables.split import tell_copies, tell_joined, tell_missing_class
 from reslab.tables.training import FEW, set_aside
 
 
@@ -66,6 +66,7 @@ def cut_all(
     missing = missing_of(estimator)
     without_words(frame.columns, words_of(missing), report)
     tell_joined(data.y, "y", report, cure="make columns of 0 and 1 of them, as MultiLabelBinarizer does")
+    tell_missing_class(data.y, "y", report)
     skipped = [name for name, kind in (estimator.kinds or {}).items() if kind == "skip" and name in frame.names]
     tell_copies(frame.without(*skipped), data.y, groups, report)
     how: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}

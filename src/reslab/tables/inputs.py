@@ -1,6 +1,6 @@
 """Inputs of the estimators: X as a Frame and y as an array, validated as in scikit-learn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,25 @@ from reslab.errors import UsageError
 from reslab.tables.data.cells import LISTS
 from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.data.gaps import words_of
 from reslab.tables.data.target_values import values_of
+
+
+def read(
+    path: Path | str, *, header: bool | None = None, encoding: str | None = None, decimal: str | None = None,
+    missing: Sequence[str] | None = None,
+) -> Frame:  # fmt: skip
+    """The table in a file, for estimators to fit and predict; warns about what is odd or not certain.
+
+    header: whether the first row of a file of text holds the columns' names. encoding: of text. decimal: "," or ".",
+    the mark of numbers like 1.001. missing: words for missing values among numbers. Default: found in the file.
+    Raises UsageError for a file that is missing or no table, ReslabError for a damaged one.
+    """
+    report, words = Report(), words_of(missing)
+    how = Format(header=header, encoding=encoding, decimal=decimal, missing=words)
+    frame = read_frame(path, report=report, how=how)
+    report.warn(stacklevel=3)
+    return frame
 
 
 def read_table(
@@ -28,7 +46,7 @@ def read_table(
     bare = Format(decimal=how.decimal, missing=how.missing) if how else None  # where the names differ
     named = trained is None or hasattr(estimator, "feature_names_in_")
     sparse = hasattr(X, "nnz")  # one type of sparse matrix is a dict
-    if isinstance(X, str | Path) or (isinstance(X, Mapping) and not sparse) or is_records(X):
+    if isinstance(X, str | Path | Frame) or (isinstance(X, Mapping) and not sparse) or is_records(X):
         frame = read_frame(X, report=report, how=how if named else bare)
         if trained is None:
             names = np.array(frame.names, dtype=object)

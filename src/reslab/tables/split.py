@@ -1,5 +1,6 @@
 """Separate a table from its target, and report columns that give the target away."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,9 +8,11 @@ import numpy as np
 from reslab.errors import Sentence, UsageError, arg
 from reslab.tables.data.convert import missing, written_numbers
 from reslab.tables.data.frame import EXACT, Frame, Report
+from reslab.tables.data.gaps import USUAL
 from reslab.tables.data.lists import separator_of, split
 from reslab.tables.data.target import TargetKind, find_target_kind
 
+MISSING_CLASSES = frozenset(USUAL) - {"-", "--", ".", "None"}
 APART = Sentence(arg("kind", "labels"), " separates them")
 
 
@@ -60,6 +63,15 @@ def tell_joined(values: np.ndarray, name: str, report: Report, *, cure: str | Se
     if all(isinstance(value, str) for value in texts) and (mark := separator_of(texts, sure=True)):
         report.add("joined", name, Sentence(f"its classes look like several labels joined by {mark}: ",
                    cure))  # fmt: skip
+
+
+def tell_missing_class(values: np.ndarray, name: str, report: Report) -> None:
+    """Report a class that is a word for missing values; - may as well be the sign of a class."""
+    if values.ndim == 1 and values.dtype.kind in "OU":
+        counts = Counter(str(value).strip() for value in values.tolist() if isinstance(value, str))
+        for word in sorted(MISSING_CLASSES & set(counts)):
+            report.add("class", name, f"its class {word!r} ({counts[word]:,} of {len(values):,} rows) usually means a "
+                       "missing value; remove such rows if it does")  # fmt: skip
 
 
 def as_given(column: np.ndarray) -> np.ndarray:

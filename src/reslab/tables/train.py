@@ -25,7 +25,7 @@ from reslab.tables.net.spec import to_dict
 from reslab.tables.parts import Parts, fingerprint, make_parts
 from reslab.tables.predictions import write_predictions
 from reslab.tables.reading import Reading, read_reading
-from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined
+from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined, tell_missing_class
 from reslab.tables.task import TableTask
 from reslab.tables.training import build_net, make_task, model_of, set_aside, spec_of
 from reslab.train.checkpoint import write_weights
@@ -66,6 +66,7 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
     groups, rule = groups_of(values, reading.kind), reading.split_rule
     if reading.kind is None and len(reading.target) == 1:
         tell_joined(values, reading.target[0], report)
+        tell_missing_class(values, reading.target[0], report)
     tell_copies(
         frame.without(*(name for name, kind in reading.kinds.items() if kind == "skip")), values, groups, report
     )

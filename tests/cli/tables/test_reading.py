@@ -12,7 +12,7 @@ import pytest
 
 from reslab.cli import main
 from reslab.cli.dashes import joined
-from reslab.tables import ResidualClassifier, load
+from reslab.tables import ResidualClassifier, load, read
 
 pytest.importorskip("pyarrow")
 
@@ -130,5 +130,18 @@ def test_a_file_without_names_is_trained_on_and_predicted(tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["n"] == 1
     assert main(["tables", "eval", str(tmp_path / "run"), str(tmp_path / "t.data"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test"]["n"] == 60
+    with pytest.warns(UserWarning, match="column") as caught:
+        values = read(tmp_path / "t.data")
+    assert [str(one.message).rpartition("; ")[2] for one in caught] == [
+        "header=True takes its first row as names", "column 'x0': '?' in 7 of 60 rows are read as missing"
+    ]  # fmt: skip
+    with pytest.warns(UserWarning, match="read as missing"):
+        names = read(tmp_path / "t.data", header=True)
+    assert (len(values), len(names)) == (60, 59)
+    y = values["x3"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = ResidualClassifier(sizes=SIZES, recipe={"epochs": 1}, device="cpu").fit(values.without("x3"), y)
+        assert found.predict(values).tolist() == found.predict(values.without("x3")).tolist()
     assert main([*words[:-1], str(tmp_path / "second"), "--header"]) == 2
     assert "no column named 'x3'" in capsys.readouterr().err

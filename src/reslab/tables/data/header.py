@@ -80,9 +80,15 @@ def has_names(rows: Sequence[Sequence[str]], names: Collection[str] = ()) -> tup
         elif 2 * len(set(column)) <= len(column) or cell in column:
             values += cell in column
             named += cell not in column
-    if counting(numbers):
-        return named >= values, named > values
+    if counting(numbers) or (named > values == 0 and ordered(numbers)):
+        return named >= values, named > values and counting(numbers)
     return named >= values + len(numbers), True
+
+
+def ordered(cells: Sequence[str]) -> bool:
+    """Whether at least four numbers grow or fall, as wavelengths do that name the columns of a spectrum."""
+    found = [number_of(cell) or 0.0 for cell in cells]
+    return len(found) > 3 and (all(a < b for a, b in pairwise(found)) or all(a > b for a, b in pairwise(found)))
 
 
 def is_measured(cell: str) -> bool:
