@@ -112,6 +112,44 @@ def test_the_weights_are_taken_and_their_averaged_copy_is_named(copy: str, tmp_p
     assert torch.equal(other.head.bias, loaded.head.bias + 1)
 
 
+@pytest.mark.parametrize("before", ["", "module.", "trainer.model."])
+def test_an_averaged_copy_in_the_same_set_is_named(before: str, tmp_path: Path) -> None:
+    file, averaged = tmp_path / "w.ckpt", {name: value + 1 for name, value in akamaster().items()}
+    parts = {"net": akamaster(), "net_ema": averaged}
+    flat = {f"{before}{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+    torch.save({"state_dict": {**flat, f"{before}loss.weight": torch.ones(10)}}, file)
+    with pytest.warns(ReslabWarning, match=r"weights under '.*net'; the file also holds '.*net_ema', which key takes"):
+        loaded = reslab.load(file, "resnet8", shortcut="A-both")
+    other = reslab.load(file, "resnet8", shortcut="A-both", key=f"{before}net_ema")
+    assert torch.equal(other.head.bias, loaded.head.bias + 1)
+    assert "the file also holds" in str(loaded.match)
+
+
+def test_the_parts_that_a_sentence_names_can_be_taken(tmp_path: Path) -> None:
+    file = tmp_path / "w.ckpt"
+    torch.save({"state_dict": {**akamaster("model.student."), **akamaster("model.teacher.")}}, file)
+    with pytest.raises(UsageError, match=r"several nets of this shape, .*name one, such as key=\"student\""):
+        reslab.load(file, "resnet8", shortcut="A-both")
+    for key in ("student", "model.student"):
+        assert reslab.load(file, "resnet8", shortcut="A-both", key=key).match.how == "by order and shape"
+
+
+@pytest.mark.parametrize("beside", [{"best_acc1": torch.tensor(93.2)}, {"mean": torch.ones(1, 3, 1, 1)},
+                                    {"torch_rng_state": torch.get_rng_state()},
+                                    {"metrics": {"acc": torch.ones(2)}}])  # fmt: skip
+def test_numbers_beside_the_weights_are_no_weights(beside: dict, tmp_path: Path) -> None:
+    torch.save({"epoch": 90, "state_dict": akamaster("module."), **beside}, tmp_path / "w.pt")
+    found = read_checkpoint(tmp_path / "w.pt")
+    assert (list(found.state), found.note) == (list(akamaster()), "")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
+def test_weights_in_whole_numbers_are_refused(dtype: torch.dtype) -> None:
+    whole = {name: value.to(dtype) for name, value in net("resnet8").state_dict().items()}
+    with pytest.raises(UsageError, match=r"stem\.conv\.weight is \w+: weights in whole numbers have lost their scale"):
+        match(net("resnet8"), whole)
+
+
 def test_several_sets_without_a_usual_name(tmp_path: Path) -> None:
     file = tmp_path / "w.pt"
     torch.save({"teacher": akamaster(), "student": {"net": akamaster()}}, file)

@@ -52,7 +52,8 @@ def read_checkpoint(path: Path | str, key: str | None = None) -> Checkpoint:
         raise ReslabError(
             f"{named(path)} holds no weights; expected a mapping of names to tensors, also under {WRAPPERS[0]!r}"
         )
-    found = {name: found[name] for name in sorted(found, key=usual)}
+    nets = [name for name in found if of_layers(found[name])]
+    found = {name: found[name] for name in sorted(nets or found, key=usual)}
     if key is not None:
         return Checkpoint(state=plain_names(under(found, key, path)), note=f"the weights under {key!r}")
     if len(found) == 1:
@@ -76,10 +77,14 @@ def sets(state: Any, where: str = "", deep: int = 0) -> Iterator[tuple[str, dict
     tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
     if tensors:
         yield where, tensors
-        return
     for key, value in state.items():
         if isinstance(key, str) and deep < DEEPEST and not OTHERS.search(key.lower()):
             yield from sets(value, f"{where}.{key}".removeprefix("."), deep + 1)
+
+
+def of_layers(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are a net's, not numbers beside one (the best accuracy, the images' mean)."""
+    return any(name.rpartition(".")[2] == "weight" for name in tensors)
 
 
 def under(found: Mapping[str, dict[str, Tensor]], key: str, path: Path) -> dict[str, Tensor]:
@@ -87,7 +92,9 @@ def under(found: Mapping[str, dict[str, Tensor]], key: str, path: Path) -> dict[
     if key in found:
         return found[key]
     (whole, *more) = found.values()
-    inner = {name.removeprefix(f"{key}."): tensor for name, tensor in whole.items() if name.startswith(f"{key}.")}
+    inner: dict[str, Tensor] = {}
+    for names in (whole, plain_names(whole)):  # sentences about a net name its parts without the wrappers' prefix
+        inner = inner or {k.removeprefix(f"{key}."): tensor for k, tensor in names.items() if k.startswith(f"{key}.")}
     if more or not inner:
         words = list(found) if more else [word.rstrip(".") for word in beginnings(list(whole))]
         raise UsageError(f"{named(path)} has no weights under {key!r}; it has {', '.join(map(repr, words[:SHOWN]))}"
@@ -136,5 +143,10 @@ def common_prefix(names: list[str]) -> str:
 
 
 def beginnings(names: list[str]) -> list[str]:
-    """The first words of dotted names, each with its dot, in order: parts of a larger module that may be the net."""
-    return list(dict.fromkeys(name.partition(".")[0] + "." for name in names if "." in name))
+    """The words after the common prefix of dotted names, in order: parts of a larger module that may be the net.
+
+    Each is given with the prefix and a dot.
+    """
+    shared = common_prefix(names)
+    rest = [name.removeprefix(shared) for name in names]
+    return list(dict.fromkeys(f"{shared}{name.partition('.')[0]}." for name in rest if "." in name))

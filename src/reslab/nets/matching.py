@@ -19,13 +19,14 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
 
     By name if the names are the net's, also behind a prefix that all share; otherwise by order, if kind (weight, bias,
     running_mean, ...) and shape agree at every position. If the net is one part of a larger module (`self.resnet`
-    beside a criterion), the tensors of that part are taken, and the others are `unused`. With strict=False by name
-    only, without the tensors that differ.
+    beside a criterion), the tensors of that part are taken, and the others are `unused`; `source` tells if there is an
+    averaged copy of them, too. With strict=False by name only, without the tensors that differ.
 
     Raises UsageError with the first names and shapes that disagree, if nothing agrees, or if several parts fit.
     """
     ours = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    refuse_whole_numbers(theirs)
     if found := matched(net, ours, theirs, strict=strict):
         return found
     fitting = {}
@@ -34,8 +35,12 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
         if len(inner) < len(theirs) and (found := matched(net, ours, inner, strict=True)):
             fitting[part.rstrip(".")] = replace(found, unused=tuple(k for k in theirs if k not in inner))
     own = [part for part in fitting if not AVERAGED.search(part)]
-    if len(fitting) == 1 or len(own) == 1:
-        return fitting[own[0] if own else next(iter(fitting))]
+    if len(fitting) == 1:
+        return next(iter(fitting.values()))
+    if len(own) == 1:
+        copies = ", ".join(repr(part) for part in fitting if part != own[0])
+        told = Sentence(f"the weights under {own[0]!r}; the file also holds {copies}, which ", arg("key"), " takes")
+        return replace(fitting[own[0]], source=told)
     if fitting:
         raise UsageError(f"the checkpoint holds several nets of this shape, {', '.join(map(repr, fitting))}; name one, "
                          "such as ", arg("key", next(iter(fitting))))  # fmt: skip
@@ -61,6 +66,14 @@ def matched(
         return None
     warning = doubts(net, [name.removeprefix(prefix) for name in theirs])
     return Match(how="by order and shape", pairs=tuple(pairs), warning=warning)
+
+
+def refuse_whole_numbers(theirs: Mapping[str, Tensor]) -> None:
+    """Raise UsageError for weights of whole numbers: they are a quantized net's, whose scales the file lacks."""
+    for name, tensor in theirs.items():
+        if kind(name) == "weight" and not tensor.is_floating_point():
+            raise UsageError(f"the checkpoint's {name} is {str(tensor.dtype).removeprefix('torch.')}: weights in whole "
+                             "numbers have lost their scale; save them as float")  # fmt: skip
 
 
 def kind(name: str) -> str:

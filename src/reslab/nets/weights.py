@@ -127,8 +127,9 @@ def load(source: Path | str, net: str | Spec | None = None, *, key: str | None =
     checkpoint = read_checkpoint(file, key)
     own = net is None  # the spec lies beside the weights, or in their file
     module, found = filled(lambda: build(spec), checkpoint.state, file if own else None)
-    found = replace(found, source=checkpoint.note)
-    for doubt in (found.warning, checkpoint.note if key is None else ""):
+    sources = [checkpoint.note if key is None else "", found.source]
+    found = replace(found, source=checkpoint.note or found.source)
+    for doubt in (found.warning, *sources):
         if doubt:
             warnings.warn(ReslabWarning(f"{file}: ", doubt), stacklevel=2)
     module.match = found
