@@ -43,6 +43,14 @@ def test_the_rule_follows_the_script(context: str, gold: str, rule: str, script:
     assert rule_for([asked(context, hidden=True)]).rule == rule  # hidden answers are not missing ones
 
 
+def test_what_a_rule_by_words_cannot_score_is_told() -> None:
+    """One question in three has 10 Japanese letters; the other two have 17 letters each: 10 of 44."""
+    mixed = [asked("東京は日本の首都です", "")] + [asked("Ada wrote notes about it", "")] * 2
+    found = rule_for(mixed)
+    assert found.rule == "squad1"
+    assert "20% of the letters are Chinese or Japanese, where F1 by words is exact match" in found.why
+
+
 def test_all_questions_are_asked_not_the_first_ones() -> None:
     """3 questions about English texts stand before 997 about Japanese ones."""
     many = [asked("Ada wrote notes.", "notes")] * 3 + [asked("東京は日本の首都です。", "東京")] * 997

@@ -32,6 +32,7 @@ SPACELESS = {  # scripts whose words no spaces separate
 }
 DROPPED = {"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Cc", "Cf"}  # punctuation, control and format characters
 SAMPLE = 500  # questions, evenly spaced, whose script decides the rule
+SOME = 0.05  # share of letters of another kind of script that is told
 SHOWN = 4000  # characters of each context that are looked at
 
 
@@ -113,6 +114,9 @@ def rule_for(questions: Sequence[Question]) -> Fitting:
     korean = script == "Korean" and 3 * shares[script] > 1
     rule = "korquad" if korean else "characters" if 3 * spaceless > 1 else "squad1"
     why = f"{shares[script]:.0%} of the letters are {script}" if rule != "squad1" else "spaces separate the words"
+    if rule == "squad1" and spaceless >= SOME:
+        others = ", ".join(name for name in SPACELESS if shares[name] >= SOME / 2)
+        why += f" of most texts, but {spaceless:.0%} of the letters are {others}, where F1 by words is exact match"
     if none:
         return Fitting(WITH_EMPTY[rule], f"{why}; some questions have no answer")
     return Fitting(rule, why)

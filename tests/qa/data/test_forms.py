@@ -116,6 +116,28 @@ def test_empty_columns_throughout_are_hidden_answers(put: Put) -> None:
     assert (one.hidden, one.impossible) == (False, True)
 
 
+def test_empty_lists_throughout_are_hidden_answers(put: Put) -> None:
+    """A leaderboard's test part may hold "answers": [] for every question; with one answer or mark it says no more."""
+    report = Report()
+    found = read_questions(put("a.jsonl", flat(id="1", answers=[]), flat(id="2", answers=[])), report=report)
+    assert [(one.hidden, one.impossible) for one in found] == [(True, False)] * 2
+    assert report.counts == {"hidden answers": 2}
+    report = Report()
+    found = read_questions(put("b.jsonl", flat(id="1", answers=[]), flat(id="2")), report=report)
+    assert [(one.hidden, one.impossible) for one in found] == [(False, True), (False, False)]
+    assert report.counts == {"no answers": 1}
+    (one,) = read_questions(put("c.jsonl", flat(answers=[], is_impossible=0)))
+    assert (one.hidden, one.impossible) == (False, True)
+
+
+def test_a_start_beside_the_answer_and_an_id_under_its_second_name(put: Put) -> None:
+    second = TEXT.index("Ada", 1) if TEXT.count("Ada") > 1 else TEXT.rindex("Ada")
+    one_flat = {**flat(answers=None), "answer": "Ada", "answer_start": second, "id": None, "guid": "g"}
+    report = Report()
+    (one,) = read_questions(put("a.jsonl", one_flat), report=report)
+    assert (one.id, one.answers, report.counts) == ("g", (Answer("Ada", second),), {})
+
+
 def test_problems_are_counted_without_end_but_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(question_file, "KEPT", 2)
     report = Report()

@@ -75,7 +75,7 @@ def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
     Questions whose answers are hidden are kept, as `hidden`.
     """
     questions: dict[str, Question] = {}
-    empty = []  # ids of questions with empty columns of answers and no mark
+    empty = []  # questions with empty answers and no mark: of columns (as the hub stores them), of a list
     contexts: dict[str, str] = {}  # one copy of each context, shared by its questions
     for one in found:
         question, context = _clean(one.question, one.id, report).strip(), _clean(one.context, one.id, report)
@@ -93,25 +93,29 @@ def checked(found: Iterable[Record], report: Report) -> tuple[Question, ...]:
                 report.add(
                     "contradiction", one.id, "it is marked is_impossible but has answers; treated as unanswerable"
                 )
-            if one.answers == () and not one.impossible and (one.impossible is False or not one.columnar):
-                report.add(
-                    "no answers", one.id, "it has no answers and is not marked is_impossible; treated as unanswerable"
-                )
-            if one.answers == () and one.impossible is None and one.columnar:
-                empty.append(one.id)
+            if one.answers == () and one.impossible is None:
+                empty.append((one.id, one.columnar))
+            elif one.answers == () and not one.impossible:
+                report.add("no answers", one.id, UNMARKED)
             context = contexts.setdefault(context, context)
             questions[one.id] = Question(id=one.id, question=question, context=context, answers=answers,
                                          impossible=not answers and not hidden, title=one.title,
                                          hidden=hidden)  # fmt: skip
     if empty and len(empty) == len(questions):
         return tuple(_unmarked(one, report) for one in questions.values())
+    for id, columnar in empty:
+        if not columnar:
+            report.add("no answers", id, UNMARKED)
     return tuple(questions.values())
 
 
+UNMARKED = "it has no answers and is not marked is_impossible; treated as unanswerable"
+
+
 def _unmarked(question: Question, report: Report) -> Question:
-    """A question of a part without any answer or mark: hub data sets store hidden answers as empty columns."""
-    report.add("hidden answers", question.id, "its part has empty columns of answers throughout, so they are taken as "
-               "hidden; mark is_impossible to score them as unanswerable")  # fmt: skip
+    """A question of a part without any answer or mark: leaderboards store hidden answers as empty lists or columns."""
+    report.add("hidden answers", question.id, "no question of its part has an answer or a mark, so answers are taken "
+               "as hidden; mark is_impossible to score them as unanswerable")  # fmt: skip
     return replace(question, hidden=True, impossible=False)
 
 

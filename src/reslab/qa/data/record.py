@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from reslab.errors import UsageError, nearest
 
-IDS = ("id", "qid", "guid", "question_id", "_id")  # SQuAD, MRQA, AI Hub and others
+IDS = ("id", "qid", "guid", "question_id", "_id", "uid", "query_id")  # SQuAD, MRQA, AI Hub and others
 ANSWERS = ("answers", "detected_answers", "answer")  # SQuAD, MRQA, AI Hub
 TRUE_FALSE = {0: False, 1: True, "0": False, "1": True, "false": False, "true": True}
 Given = tuple[tuple[str, int | None], ...]  # text, answer_start if the file has it
@@ -24,12 +24,14 @@ class Record(NamedTuple):
 
 def record(item: Any, where: str, *, context: str | None = None, title: str = "") -> Record:
     """The record of a question's object; `context` and `title` if an enclosing object holds them."""
-    id = take(item, next((key for key in IDS if key in item), "id") if isinstance(item, dict) else "id",
-              (str, int), where)  # fmt: skip
+    names = [key for key in IDS if key in item] if isinstance(item, dict) else []
+    id = take(item, next((key for key in names if item[key] is not None), "id"), (str, int), where)
     key = next((key for key in ANSWERS if item.get(key) is not None), None)
     if key is None and nearest("answers", [name for name in item if name not in ANSWERS]):
         take(item, "answers", list, where)  # misspelled: raises
     given = None if key is None else item[key]
+    if isinstance(given, str) and item.get("answer_start") is not None:  # both beside the question
+        given = {"text": given, "answer_start": item["answer_start"]}
     return Record(
         id=str(id),
         question=take(item, "question", str, where),
