@@ -130,3 +130,19 @@ def test_a_checkpoint_is_measured_on_all_images_with_its_own_mean(run: Run, caps
     assert "--normalize and --mean-std exclude each other" in capsys.readouterr().err
     assert main(["eval", "run", "--mean-std", "0.5", "0.25"]) == 2
     assert "leave out --mean-std 0.5 0.25" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:class names differ")
+@pytest.mark.parametrize("model", ["run", "run/weights.safetensors"])
+def test_images_that_a_net_was_trained_on_are_not_measured_unasked(
+    run: Run, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run on 40 photos without a test part keeps its fifth, in another size too; 30 of the 40 were trained on."""
+    word = str(Path(photos(10, "L")).resolve())
+    about = {key: value for key, value in run.read_json("data.json").items() if key not in ("word", "options")}
+    run.write_json("data.json", {**about, "word": word, "options": {}, "fingerprint": "of the photos at 8 x 8"})
+    words = ["eval", model, "--data", "photos", "--size", "16", "--json"]
+    words += [] if model == "run" else ["--net", "resnet8", "--normalize", "channel"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["part"], found["n"]) == ("test", 10)

@@ -65,6 +65,7 @@ def evaluate(
     from reslab.images.data.parts import described, part_of
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.task import average_norms
+    from reslab.images.train import trained_on
     from reslab.nets.weights import refuse_nan
     from reslab.train.folder import pick_device
 
@@ -73,8 +74,7 @@ def evaluate(
         raise UsageError("--normalize and --mean-std exclude each other: remove one")
     norms = {"normalize": normalize, "mean_std": mean_std}
     module, images, normalizer, how = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
-    trained_on = Run(model).read_json("data.json").get("fingerprint") if model.is_dir() else None
-    chosen, part_name = part_of(images, part, trained_on=trained_on)
+    chosen, part_name = part_of(images, part, trained_on=trained_on(model, data, images))
     refuse_nan(module, str(model))
     images.announce()
     module, normalizer = module.to(place), normalizer.to(place)

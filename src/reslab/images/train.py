@@ -181,3 +181,18 @@ def like_run(run: Run, word: str) -> dict[str, Any]:
     """The options with which other data are read as those of the run were: black and white of deep gray."""
     gray = run.read_json("data.json").get("gray")
     return {"white": gray} if gray and word not in WORDS else {}
+
+
+def trained_on(model: Path | str, word: str | None, data: ImageData) -> str | None:
+    """The fingerprint of the data that a run folder's net, or its weights.safetensors, was trained on; None if unknown.
+
+    It is that of `data` if `word` names the run's own folder or file: read in another size or way, or with files added
+    since, it still holds the images that the net was trained on.
+    """
+    path = Path(model)
+    run = Run(path.parent if path.name == "weights.safetensors" else path)
+    if not (run.has("spec.json") and run.has("data.json")):
+        return None
+    about = run.read_json("data.json")
+    same = word is not None and absolute(word, WORDS) == about.get("word")
+    return data.fingerprint if same else about.get("fingerprint")

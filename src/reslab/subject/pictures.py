@@ -22,6 +22,7 @@ def image_batches(
     from reslab.images.data import view_batches
     from reslab.images.data.parts import part_of
     from reslab.images.evaluate import fitted
+    from reslab.images.train import trained_on
     from reslab.train.order import shuffled
     from reslab.train.workers import decoding_workers
 
@@ -29,8 +30,8 @@ def image_batches(
     if loaded.spec and flags.labels:
         images = fitted(loaded.spec, images, loaded.run.read_json("data.json").get("classes") if loaded.run else None)
     normalizer, source = normalization(loaded, flags.normalize, flags.mean_std, images)
-    trained_on = loaded.run.read_json("data.json").get("fingerprint") if loaded.run else None
-    part, which = part_of(images, flags.part, trained_on=trained_on)
+    known = trained_on(loaded.run.folder if loaded.run else loaded.word, flags.data, images)
+    part, which = part_of(images, flags.part, trained_on=known)
     if len(part) == 0:
         raise UsageError(f"the {which} part of {images.name} has no images")
     rows = shuffled(len(part), flags.seed)[: flags.samples or SAMPLES].sort().values
