@@ -1,13 +1,16 @@
-"""The claim: finding the residual connections costs about as much as a few forward passes, once.
+"""The claims: finding the residual connections costs a few forward passes, once, and no more memory than one.
 
 find() against one forward pass of ResNet-50 (one image of 224x224) and of a 12-layer BERT (128 tokens, random
-weights, extra `text`), alternately in one process: python bench/find.py [--rounds 7]
+weights, extra `text`), alternately in one process; both also with `values=True`, which does not try shapes alone first.
+Then the peak memory of each with a larger batch, in processes of their own: python bench/find.py [--rounds 7]
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from torch import nn
 
 import reslab
 from reslab.look import find
+from reslab.look.graph.example import batch_size, repeated
 from reslab.look.graph.passes import call
 from reslab.run import processor
 
@@ -23,6 +27,45 @@ def seconds(work: Callable[[], object]) -> float:
     begin = time.process_time()
     work()
     return time.process_time() - begin
+
+
+def middle(times: list[float]) -> str:
+    return f"{1000 * statistics.median(times):.0f} ms"
+
+
+def memory(name: str, model: nn.Module, example: Any) -> None:
+    """Print the peak memory of a pass and of find(), beyond what was there before, for 16 copies of the example."""
+    if not Path("/proc/self/clear_refs").exists():
+        print("  the peak memory is only measured on Linux")
+        return
+    many = repeated(example, 16)
+    with torch.no_grad():
+        find(model, example)  # what is imported or made once
+        one = peak(lambda: call(model, many))
+        for how, values in (("find", False), ("find, values=True", True)):
+            own = peak(lambda values=values: find(model, many, values=values))
+            print(f"  {how}: {own:.0f} MB, one pass {one:.0f} MB: {own / one:.2f}x (batch of {batch_size(many)})")
+
+
+def peak(work: Callable[[], object]) -> float:
+    """How many MB the process needs at most while it works, in a child."""
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = resident("VmHWM")
+        work()
+        os.write(write, str(resident("VmHWM") - before).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    return float(text)
+
+
+def resident(what: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def models() -> Iterator[tuple[str, nn.Module, Any]]:
@@ -45,16 +88,17 @@ def main() -> None:
         with torch.no_grad():
             call(model, example)
             found = find(model, example)
-            passes, finds = [], []
+            passes, finds, with_values = [], [], []
             for _ in range(args.rounds):
                 passes.append(seconds(lambda model=model, example=example: call(model, example)))
                 finds.append(seconds(lambda model=model, example=example: find(model, example)))
-        ratios = [f / p for f, p in zip(finds, passes, strict=True)]
-        print(
-            f"{name:<16} {len(found)} merges: find {1000 * statistics.median(finds):.0f} ms, one pass "
-            f"{1000 * statistics.median(passes):.0f} ms: {statistics.median(ratios):.1f}x "
-            f"({min(ratios):.1f} to {max(ratios):.1f}, n = {len(ratios)})"
-        )
+                with_values.append(seconds(lambda model=model, example=example: find(model, example, values=True)))
+        print(f"{name:<16} {len(found)} merges, found on {found.found_on}: one pass {middle(passes)}")
+        for how, times in (("find", finds), ("find, values=True", with_values)):
+            ratios = [f / p for f, p in zip(times, passes, strict=True)]
+            spread = f"({min(ratios):.1f} to {max(ratios):.1f}, n = {len(ratios)})"
+            print(f"  {how}: {middle(times)}, {statistics.median(ratios):.1f}x {spread}")
+        memory(name, model, example)
 
 
 if __name__ == "__main__":

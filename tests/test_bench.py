@@ -48,8 +48,25 @@ def test_every_other_bench_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_make_bench_runs_every_bench() -> None:
-    """peers_outputs.py needs torchvision and timm; results.py prints results, and measures nothing;
+    """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
     small_tables.py takes an hour, for the tables of docs/tables.md."""
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
-    assert {path.name for path in BENCH.glob("*.py")} - listed == {"peers_outputs.py", "results.py", "small_tables.py"}
+    apart = {path.name for path in BENCH.glob("compatibility*.py")}
+    unlisted = {path.name for path in BENCH.glob("*.py")} - listed - apart
+    assert unlisted == {"peers_outputs.py", "results.py", "small_tables.py"}
     assert listed == {*SMALL, "tables.py", "tables_embed.py"}
+
+
+@pytest.mark.slow
+def test_the_compatibility_script_resumes(tmp_path: Path) -> None:
+    """bert of two layers: four residual connections, certified; run again, nothing is left to do."""
+    pytest.importorskip("transformers")
+    words = [sys.executable, str(BENCH / "compatibility.py"), "--log", "log.jsonl", "--only", "transformers"]
+    for said in ("transformers:bert: 4 found, sum", ""):
+        done = subprocess.run([*words, "--match", "^bert$"], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(said)
+        assert bool(done.stdout) == bool(said)
+    table = subprocess.run([*words, "--table"], capture_output=True, text=True, check=False, cwd=tmp_path).stdout
+    assert "1 architectures of 1 families were examined" in table
+    assert "| 2 per layer (1) | bert |" in table

@@ -84,8 +84,13 @@ class Adding(TorchFunctionMode):
         return result
 
     def add(self, merge: int, part: Tensor) -> None:
-        value = exact(part)
-        self.sums[merge] = self.sums[merge] + value if merge in self.sums else value.clone()
+        value, total = exact(part), self.sums.get(merge)
+        if total is None:
+            self.sums[merge] = value.clone()
+        elif (total.shape, total.dtype) == (value.shape, value.dtype):
+            total += value  # in place: one tensor of this size is all that the check adds to the memory of the pass
+        else:
+            self.sums[merge] = total + value
         self.sizes[merge] = max(self.sizes.get(merge, 0.0), largest(value))
 
     def compare(self, merge: int, out: Tensor) -> None:
@@ -93,7 +98,11 @@ class Adding(TorchFunctionMode):
         size = max(self.sizes.pop(merge, 0.0), largest(exact(out)))
         if total is None or not isfinite(size):
             return
-        far = largest(total - exact(out)) if total.shape == out.shape else float("inf")
+        value = exact(out)
+        if total.shape != value.shape:
+            far = float("inf")
+        else:
+            far = largest(total.sub_(value) if total.dtype == value.dtype else total - value)
         kind = out.dtype if out.is_floating_point() or out.is_complex() else torch.float16  # a quantized result
         self.far[merge] = far / size if size else far
         self.allowed[merge] = torch.finfo(kind).eps ** 0.5
@@ -106,7 +115,10 @@ def exact(value: Tensor) -> Tensor:
 
 
 def largest(value: Tensor) -> float:
-    return float(value.abs().max()) if value.numel() else 0.0
+    if not value.numel() or value.is_complex():
+        return float(value.abs().max()) if value.numel() else 0.0
+    low, high = value.aminmax()  # without a copy, which abs() would be
+    return max(-float(low), float(high))
 
 
 def wrong(far: Mapping[int, float], merge: int) -> str:

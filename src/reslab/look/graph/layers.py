@@ -40,7 +40,7 @@ class Layer:
         return self.before == self.shape
 
 
-def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
+def find_layers(model: nn.Module, example: Example, *, values: bool = False) -> tuple[Layer, ...]:
     """Every Conv and Linear module (and other modules that apply a matrix), in order, found by one forward pass.
 
     A module that runs twice is listed once, where it runs first. Raises UsageError if the model does not accept the
@@ -48,7 +48,7 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
     """
     model = plain(model)
     with as_it_was(model):
-        graph = graph_of(model, example)[0]
+        graph, _, _ = graph_of(model, example, values=values)
     found = find_in(graph)
     merges = nest(found)
     modules = dict(model.named_modules(remove_duplicate=False))
