@@ -15,6 +15,7 @@ from reslab.cli import app, main
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ["--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW", "--compile", "off"]
+USUAL = ["--out", "runs/digits-resnet20-digits-s0"]  # the name without the options of QUICK
 
 
 def commands(text: str) -> list[list[str]]:
@@ -38,7 +39,7 @@ def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.Mo
         verb = words[0]
         study = [*QUICK, "--depths", "8", "14", "--seeds", "1"]
         few = [] if "--samples" in words else ["--samples", "20"]
-        extra = {"train": QUICK, "study": study, "look": few}.get(verb, [])
+        extra = {"train": [*QUICK, *USUAL], "study": study, "look": few}.get(verb, [])
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
         if verb in ("qa", "tables"):
@@ -66,10 +67,11 @@ def test_the_guide_of_looking_inside_runs(tmp_path: Path, monkeypatch: pytest.Mo
     first = [words for words in commands(text) if "digits" in " ".join(words)]
     assert [words[:2] for words in first[:2]] == [["train", "--net"], ["look", "all"]]
     for words in first:
-        few = QUICK if words[0] == "train" else [] if words[1] == "merges" else ["--samples", "4", "--batch", "4"]
+        few = [*QUICK, *USUAL] if words[0] == "train" else ["--samples", "4", "--batch", "4"]
+        few = [] if words[1] in ("merges", "certify") else few
         given = [word for i, word in enumerate(words) if word != "--samples" and words[i - 1] != "--samples"]
         assert main([*given, *few]) == 0, words
-    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    python = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "9 stages.1.0 its shortcut maps" in done.stdout
