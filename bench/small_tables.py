@@ -13,6 +13,7 @@ docs/tables.md, and writes them to FOLDER/small-tables.md.
 """
 
 import argparse
+import csv
 import gzip
 import json
 import os
@@ -64,8 +65,6 @@ def openml(number: int, target: str, *, rows: int | None = None, drop: Sequence[
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     names = [line.split()[1].strip("'\"") for line in lines if line.lower().startswith("@attribute")]
     start = next(k for k, line in enumerate(lines) if line.lower().startswith("@data"))
-    import csv
-
     body = [line for line in lines[start + 1 :] if line.strip() and not line.startswith("%")]
     mark = "'" if any("'" in line for line in body) and not any('"' in line for line in body) else '"'
     cells = [[None if one.strip() in ("?", "_", "") else one.strip() for one in row]

@@ -120,12 +120,11 @@ def guide_of_tables(*few: str) -> str:
 
 def test_the_guide_of_tables_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    python = (
-        guide_of_tables("--epochs", "2").replace('"epochs": 40', '"epochs": 2').replace('"epochs": 10', '"epochs": 1')
-    )
+    few = 'ResidualClassifier(recipe={"epochs": 1}, '
+    python = guide_of_tables("--epochs", "1", "--members", "2").replace("ResidualClassifier(", few)
     done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "'recipe': {'epochs':" in done.stdout
+    assert "{'sizes__depth': " in done.stdout
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from reslab.tables import ResidualClassifier, ResidualRegressor
 
 SMALL: dict[str, Any] = {
     "sizes": {"width": 16, "inner": 16, "depth": 2, "embedding": 8, "bins": 8},
-    "recipe": {"epochs": 6, "lr": 3e-2}, "device": "cpu",
+    "recipe": {"epochs": 6, "lr": 3e-2}, "device": "cpu", "members": 1,
 }  # fmt: skip
 
 

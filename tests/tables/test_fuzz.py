@@ -203,7 +203,7 @@ def trained(dice: Dice, source: Any, rows: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReslabWarning)
         model = ResidualClassifier(sizes={"depth": 1, "width": 4, "inner": 4, "embedding": 2, "bins": 2}, device="cpu",
-                                   recipe={"epochs": 1}, validation=0, random_state=0)  # fmt: skip
+                                   recipe={"epochs": 1}, validation=0, random_state=0, members=1)  # fmt: skip
         model.fit(source, [k % 2 for k in range(rows)])
         assert np.isfinite(model.predict_proba(source)).all()
 

@@ -11,7 +11,7 @@ from reslab.tables.importance import importance
 
 HOW: dict[str, Any] = {
     "sizes": {"width": 16, "inner": 16, "depth": 2, "embedding": 8, "bins": 8, "dropout": 0.0}, "device": "cpu",
-    "random_state": 0,
+    "random_state": 0, "members": 1,
 }  # fmt: skip
 
 

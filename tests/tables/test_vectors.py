@@ -102,7 +102,8 @@ def test_columns_of_texts_get_vectors_beside_their_bags(bert: tuple[Path, Any], 
 
 
 def test_an_estimator_with_vectors(bert: tuple[Path, Any], flats: Any, large: Any, tmp_path: Path) -> None:
-    found = ResidualClassifier(text=str(bert[0]), sizes=SMALL, recipe={"epochs": 2}, device="cpu", random_state=0)
+    found = ResidualClassifier(text=str(bert[0]), sizes=SMALL, recipe={"epochs": 2}, device="cpu", random_state=0,
+                               members=1)  # fmt: skip
     known = found.fit(flats, large).predict_proba(flats)
     kept = found.save(tmp_path / "kept")
     data = pickle.dumps(found)
