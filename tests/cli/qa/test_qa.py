@@ -268,6 +268,10 @@ def test_official_probabilities_of_no_answer(here: Path, capsys: pytest.CaptureF
     assert (found["exact_ap"], found["oracle_ap"]) == pytest.approx((250 / 3, 250 / 3))
     assert main([*words, "--na-prob-file", "na.json"]) == 0
     assert "best exact match 66.67 % (threshold 0.1)" in capsys.readouterr().out
+    (tmp_path / "na.json").write_text(json.dumps({"a": -3.0, "b": 2.5, "c": 0.9}))  # scores: b is above 1, so ""
+    assert main([*words, "--na-prob-file", "na.json", "--json"]) == 0
+    scored = told(capsys)
+    assert (scored["exact"], scored["threshold"], scored["curves"]["best_exact"]) == (100, 1, 100)
     (tmp_path / "na.json").write_text(json.dumps({"a": "much"}))
     assert main([*words, "--na-prob-file", "na.json"]) == 2
     assert "na.json: the probability of no answer of question a must be a number, got 'much'" in capsys.readouterr().err

@@ -180,6 +180,29 @@ def test_two_unicode_spellings_are_one_class(fill: Fill, tmp_path: Path) -> None
     assert "are one class: the names differ only in how Unicode spells them" in data.line()
 
 
+def test_names_that_look_alike_are_told(fill: Fill, tmp_path: Path) -> None:
+    for name in ("cat", "cat ", "Dog", "dog", "owl"):
+        fill(f"d/{name}", 5)
+    line = load(str(tmp_path / "d")).line()
+    assert "'cat' and 'cat ' are 2 classes, though their names are almost the same" in line
+    assert "'Dog' and 'dog' are 2 classes" in line
+    assert "owl'" not in line
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_images_deeper_than_their_class_folder_are_told(fill: Fill, tmp_path: Path, parts: bool) -> None:
+    """One stray image makes a class of a taxonomy's branch: 10 images of cats and dogs, 5 of owls."""
+    for part in ("train/", "test/") if parts else ("",):
+        for name in ("mammal/cat", "mammal/dog", "bird/owl", "mammal", "bird"):
+            fill(f"d/{part}{name}", 1 if "/" not in name else 5)
+    data = load(str(tmp_path / "d"))
+    assert data.classes == ("bird", "mammal")
+    first = "train/" if parts else ""
+    assert (f"15 images lie in folders within the class folders, such as {first}bird/owl, {first}mammal/cat, "
+            "and are of the outer class") in data.line()  # fmt: skip
+    assert "lie in folders within" not in load(str(tmp_path / "d"), level=2).line()
+
+
 def test_names_that_are_not_text(fill: Fill, tmp_path: Path) -> None:
     """Bytes that are no UTF-8, and a line break: the line stays one line that can be printed."""
     for name in (b"caf\xe9", b"a\nb"):

@@ -90,6 +90,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     return found
 
 
+CERTAIN = 1.0  # SQuAD 2's script takes this threshold by default: only scores that are no probabilities are above it
 FILES = {"predictions": "predictions", "no_answer_file": "probabilities of no answer"}
 
 
@@ -173,15 +174,19 @@ def of_file(path: Path, data: str | None, rule: str | None, na_prob_file: Path |
     given = read_predictions(path)
     if not any(one.id in given for one in known):
         raise UsageError(f"{path} has no prediction for any question of {data}: their ids differ")
-    found = score(known, given, rule=chosen)
-    result = {**asdict(found), "rule_why": None if rule else fits.why, "hidden": len(questions) - len(known),
-              "part": part, "data": about, "command": command_line()}  # fmt: skip
+    null = None
     if na_prob_file is not None:
         if not RULES[chosen].empty:
             raise UsageError(
                 f"--na-prob-file needs the rule {' or '.join(EMPTY)}, got {chosen}: take --rule {EMPTY[0]}"
             )
-        result["curves"] = asdict(curves(known, given, read_no_answer(na_prob_file), rule=chosen))
+        null = read_no_answer(na_prob_file)
+    above = null is not None and any(value > CERTAIN for value in null.values())
+    found = score(known, given, rule=chosen, no_answer=null, threshold=CERTAIN if above else None)
+    result = {**asdict(found), "rule_why": None if rule else fits.why, "hidden": len(questions) - len(known),
+              "part": part, "data": about, "command": command_line()}  # fmt: skip
+    if null is not None:
+        result["curves"] = asdict(curves(known, given, null, rule=chosen))
     return result
 
 

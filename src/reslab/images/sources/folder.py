@@ -1,5 +1,6 @@
 """A folder of class folders, with or without train and test folders around them."""
 
+import unicodedata
 from pathlib import Path
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import Listing, Loading, assemble
-from reslab.images.sources.encoded import Files
+from reslab.images.sources.encoded import Files, Sources
 from reslab.images.sources.layout import Classes, class_folders, find
 from reslab.images.sources.scan import Scan
 
@@ -29,6 +30,7 @@ def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> 
     train = _listing(scan, layout.train, classes, names)
     notes = [f"{' and '.join(map(ascii, many))} are one class: the names differ only in how Unicode spells them"
              for many in classes.values() if len(many) > 1]  # fmt: skip
+    notes += [*_alike(names), *_deeper(train.sources, layout.train, classes)]
     _account(scan, layout.train, classes)
     if layout.test is None:
         train, test = train.split(names)
@@ -41,6 +43,28 @@ def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> 
         scan.beside("", (layout.train, layout.test))
     return assemble(name=folder.name, train=train, test=test, classes=names, loading=loading, about=about,
                     ignored=scan.account(), notes=notes, split=layout.test is None)  # fmt: skip
+
+
+def _alike(names: tuple[str, ...]) -> list[str]:
+    """What to say of classes whose names a reader could take for one: they differ in case, spaces or width only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    return [f"{' and '.join(map(repr, many))} are {len(many)} classes, though their names are almost the same"
+            for many in alike.values() if len(many) > 1]  # fmt: skip
+
+
+def _deeper(sources: Sources, part: str, classes: Classes) -> list[str]:
+    """What to say of images that lie in folders within the class folders: these may be the classes that are meant."""
+    level = len(Path(part).parts) + 1 + next(iter(classes)).count("/")
+    names = [sources.name(row) for row in range(len(sources))]
+    deeper = [Path(name).parts for name in names if len(Path(name).parts) > level + 1]
+    if not deeper:
+        return []
+    shown = ", ".join(dict.fromkeys("/".join(parts[: level + 1]) for parts in deeper[:: -(-len(deeper) // 2)]))
+    return [
+        f"{len(deeper):,} images lie in folders within the class folders, such as {shown}, and are of the outer class"
+    ]
 
 
 def _agreed(train: Path, test: Path, classes: Classes, level: int) -> Classes:
