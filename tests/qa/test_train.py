@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from reslab.errors import ReslabError, ReslabWarning, UsageError
 from reslab.qa import load
 from reslab.qa.data.question import Answer, Question
-from reslab.qa.folder import Reading, load_tokenizer, read_reading
+from reslab.qa.folder import Reading, load_stored, load_tokenizer, prepare, read_reading, small, stored_word
 from reslab.qa.net.net import QANet, build_qa, read_qa_spec
 from reslab.qa.rules import rule_for
 from reslab.qa.scores import read_predictions
 from reslab.qa.train import train
 from reslab.run import Run
+from reslab.train.folder import read_recipe
+from reslab.train.recipe import change
 from reslab.train.signals import Interrupted
 
 Begin = Callable[..., Run]
@@ -295,3 +298,23 @@ def test_answers_that_can_never_be_given_are_counted(begin: Begin, long_answers:
     assert run.read_json("qa.json")["max_answer"] == 20
     with pytest.raises(UsageError, match="max_answer must be positive, got 0"):
         Reading(rule="squad1", max_answer=0).check()
+
+
+def test_a_run_starts_from_the_weights_of_another(begin: Begin, tmp_path: Path) -> None:
+    """With a rate of next to nothing it ends as the other did; another tokenizer would give its words other vectors."""
+    other = begin(tmp_path / "other", lr=0.01)
+    train(other.folder, device="cpu")
+    data = load_stored(other)
+    about: dict[str, Any] = {"spec": read_qa_spec(other), "data": data, "word": stored_word(other)}
+    about |= {
+        "reading": read_reading(other),
+        "recipe": change(read_recipe(other), lr=1e-30, weight_decay=0.0, iterations=1),
+    }
+    tokenizer = load_tokenizer(other.path("tokenizer"))
+    run = prepare(tmp_path / "run", tokenizer=tokenizer, start=other.folder, **about)
+    train(run.folder, data=data, device="cpu")
+    ended, found = (load_file(one.path("weights.safetensors")) for one in (other, run))
+    assert all(torch.equal(found[name], ended[name]) for name in ended)
+    _, smaller = small(data, vocabulary=270, length=48, hidden=16, layers=1, heads=2)
+    with pytest.raises(UsageError, match="do not fit: its tokenizer is another one than this run's"):
+        prepare(tmp_path / "third", tokenizer=smaller, start=other.folder, **about)

@@ -52,6 +52,11 @@ def plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def source(start: str | None) -> dict[str, str]:
+    """The run or file that a training starts from, as a changed option."""
+    return {} if start is None else {"from": Path(start).stem if Path(start).is_file() else Path(start).name}
+
+
 def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
     """The run that `prepare` makes or finds under runs/, in the first folder that holds no other.
 

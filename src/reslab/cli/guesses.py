@@ -13,8 +13,7 @@ CUTOFF = 0.8  # of difflib: below it a guess misleads more often than it helps
 MODULE = "`reslab.load(RUN)` in Python gives an nn.Module"
 FROM_WEIGHTS = (
     "to start from a pretrained encoder, name it with --encoder",
-    "training starts from random weights; starting from trained ones is not available yet (`reslab look` and "
-    "`reslab eval` take trained weights)",
+    "the run or checkpoint to start from is named with --start",
 )
 DEVICE = ("choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps",)
 TRACKING = (
@@ -88,8 +87,8 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("test", "evaluate", "validate", "val", "score", "benchmark"), (
         "measure a trained net: `reslab eval`")),
     **dict.fromkeys(("finetune", "fine-tune", "transfer"), (
-        "training image classifiers from trained weights is not available yet; `reslab qa train --encoder NAME` starts "
-        "from a pretrained encoder")),
+        "`reslab train --start RUN` starts from the weights of a run or checkpoint file, "
+        "`reslab qa train --encoder NAME` from a pretrained encoder")),
     **dict.fromkeys(("slim", "prune", "cut", "compress", "shrink", "distill", "quantize"), (
         "there is no `slim` yet; `reslab look lesions MODEL` measures how much each block matters")),
     "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",

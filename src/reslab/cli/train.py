@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, words
+from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.run import Run, command_line, slug
@@ -30,6 +30,7 @@ def train(
         str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
     ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-OPTIONS-sSEED).")] = None,
+    start: Annotated[str | None, Parameter(help="Start from the weights of this run or checkpoint file.")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
@@ -40,7 +41,14 @@ def train(
     """Train a net. Run the same command again to resume; if the run is already finished, nothing happens."""
     run, loaded = None, None
     if resume:
-        asked = {"net": net, "data": data, "recipe": recipe, **given(net_flags), **data_options(data_flags)}
+        asked = {
+            "net": net,
+            "data": data,
+            "recipe": recipe,
+            "start": start,
+            **given(net_flags),
+            **data_options(data_flags),
+        }
         run = to_resume("images", out, {**asked, **given(recipe_flags)})
     from reslab.images.data import load
     from reslab.images.train import prepare
@@ -58,15 +66,15 @@ def train(
             name, chosen = "mnist", read("mnist", **given(recipe_flags))
         built = spec(net, **given(net_flags))
         about: dict[str, Any] = {"net": built, "data": loaded, "word": data, "recipe": chosen, "options": options,
-                                 "command": command_line()}  # fmt: skip
+                                 "command": command_line(), "start": start}  # fmt: skip
         if out:
             run = prepare(out, **about)
         else:
             changes = {key: value for key, value in given(net_flags).items() if spec(net, **{key: value}) != spec(net)}
             changes |= {key: value for key, value in options.items() if key == "size"}
-            start, mark = f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
-            named = f"{start}{words({**changes, **changed(given(recipe_flags), name)})}{mark}"
-            run = prepared((named, start + mark), lambda folder: prepare(folder, **about))
+            first, mark = f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
+            named = f"{first}{words({**changes, **changed(given(recipe_flags), name), **source(start)})}{mark}"
+            run = prepared((named, first + mark), lambda folder: prepare(folder, **about))
         loaded.announce()
     before = finished(run.folder)
     result = work(run, loaded, device)

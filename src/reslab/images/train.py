@@ -21,6 +21,7 @@ from reslab.train.checkpoint import write_weights
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
+from reslab.train.start import start_net
 from reslab.train.training import Training
 from reslab.train.workers import usable_cores
 
@@ -29,12 +30,13 @@ COSTLY = 512  # pixels of the shorter side from which a warning is due: five tim
 
 def prepare(
     folder: Path | str, *, net: Spec, data: ImageData, word: str, recipe: Recipe,
-    options: dict[str, Any] | None = None, command: str = "",
+    options: dict[str, Any] | None = None, command: str = "", start: Path | str | None = None,
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     The net's classes, channels and image size are set from the data. `options` are those the data were loaded
-    with (root, size). Raises UsageError if the folder holds another run, naming what differs.
+    with (root, size). `start`: a run folder or checkpoint file whose weights the training starts from. Raises
+    UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     channels, height, width = data.shape
@@ -53,7 +55,7 @@ def prepare(
         raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
     prepare_run(
-        run, spec=to_dict(net), recipe=recipe, about=about, command=command,
+        run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start,
         stored=lambda: {"net": (to_dict(read_spec(run)), to_dict(net))},
     )  # fmt: skip
     warn_of_doubtful_settings(recipe, data)  # of what is not refused
@@ -132,6 +134,7 @@ class OnImages:
 
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
         net, task = build(self.spec), ImageTask(self.data, work.recipe, work.device)
+        start_net(work.run, net)
         work.run.write_json("normalize.json", task.normalize.as_dict())
         if not work.run.has("last.pt"):
             for name in self.data.skipped:

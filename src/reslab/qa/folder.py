@@ -3,6 +3,7 @@
 Besides the files of every run: tokenizer/, the encoder's shape in encoder/, and finally qa.json and predictions.json.
 """
 
+import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,12 @@ from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
 from reslab.qa.rules import RULES, WITH_EMPTY, rule_for, rule_of
-from reslab.qa.settings import TOKENIZER, check_seal, seal
+from reslab.qa.settings import TOKENIZER, check_seal, read_tokenizer, seal
 from reslab.run import Run, absolute
 from reslab.train.life import Pair, prepare_run, refuse_changed
 from reslab.train.order import shuffled
 from reslab.train.recipe import IMAGES, Recipe, refuse_images
+from reslab.train.start import refuse_other_reading
 
 PARTS = ("train", "dev", "test")
 MADE = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
@@ -88,11 +90,12 @@ def fewer(data: QuestionData, many: int | None) -> QuestionData:
 
 def prepare(
     folder: Path | str, *, spec: QASpec, tokenizer: Any, data: QuestionData, word: str, reading: Reading,
-    recipe: Recipe, command: str = "",
+    recipe: Recipe, command: str = "", start: Path | str | None = None,
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the questions' description, or find the same run in it.
 
-    Raises UsageError if the folder holds another run, naming what differs.
+    `start`: a run folder whose weights the training starts from; it must have the same tokenizer. Raises UsageError if
+    the folder holds another run, naming what differs.
     """
     run = Run(folder)
     spec.check()
@@ -111,10 +114,20 @@ def prepare(
         tokenizer.save_pretrained(run.path(TOKENIZER))
         seal(run, TOKENIZER)
 
+    if start is not None:
+        same = same_tokenizers(read_tokenizer(Run(start)), tokenizer)
+        refuse_other_reading(start, same=same, what="tokenizer")
     return prepare_run(
         run, spec=to_dict(spec), recipe=recipe, about=about, stored=stored, made=MADE, without=IMAGES, command=command,
-        fill=fill,
+        fill=fill, start=start,
     )  # fmt: skip
+
+
+def same_tokenizers(one: Any, other: Any) -> bool:
+    """Whether two tokenizers make the same tokens; `other`: of transformers."""
+    parts = ("model", "normalizer", "pre_tokenizer", "added_tokens", "post_processor")
+    contents = [json.loads(text) for text in (one.to_str(), other.backend_tokenizer.to_str())]
+    return all(contents[0].get(part) == contents[1].get(part) for part in parts)
 
 
 def load_tokenizer(where: Path | str) -> Any:

@@ -24,6 +24,7 @@ from reslab.run import Run
 from reslab.train.checkpoint import write_weights
 from reslab.train.life import Account, Work, train_run
 from reslab.train.recipe import Recipe
+from reslab.train.start import start_net
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
 
@@ -126,6 +127,7 @@ def build_net(run: Run, spec: QASpec) -> QANet:
     if isinstance(net.encoder, Pretrained) and not again:
         net.encoder.model.config.save_pretrained(shape)
         seal(run, SHAPE)
+    start_net(run, net)
     return net
 
 

@@ -87,6 +87,7 @@ class Data(TypedDict, total=False):
     problems: dict[str, Count]
     target: Target
     kinds: dict[str, str]
+    start: str  # digest of the weights that the training started from; absent: random ones
 
 
 class Env(TypedDict, total=False):

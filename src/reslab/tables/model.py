@@ -1,5 +1,6 @@
 """A trained model of a table, from rows to predictions: one net, or the average of several."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +185,14 @@ def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
         raise missing(path) from error
     except (ReslabError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
+
+
+def same_encoders(one: Encoder, other: Encoder) -> bool:
+    """Whether two encoders turn every table into the same numbers."""
+    (about, arrays), (about2, arrays2) = one.to_dict(), other.to_dict()
+    plain = json.loads(json.dumps([about, about2]))
+    return bool(plain[0] == plain[1] and arrays.keys() == arrays2.keys()
+                and all(np.array_equal(arrays[key], arrays2[key], equal_nan=True) for key in arrays))  # fmt: skip
 
 
 def members_of(run: Run) -> list[Run]:

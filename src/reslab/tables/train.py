@@ -19,7 +19,16 @@ from reslab.tables.defaults import folds
 from reslab.tables.held_out import calibrated
 from reslab.tables.importance import importance
 from reslab.tables.metrics import MAIN, confusion, judged, residuals
-from reslab.tables.model import ARRAYS, ENCODER, TARGET, TableModel, read_table_spec, write_encoder
+from reslab.tables.model import (
+    ARRAYS,
+    ENCODER,
+    TARGET,
+    TableModel,
+    read_encoder,
+    read_table_spec,
+    same_encoders,
+    write_encoder,
+)
 from reslab.tables.net.net import TableNet
 from reslab.tables.net.spec import to_dict
 from reslab.tables.parts import Parts, fingerprint, make_parts
@@ -32,6 +41,7 @@ from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import IMAGES_ONLY, Recipe, refuse_images
+from reslab.train.start import refuse_other_reading, start_net
 from reslab.train.training import Training
 
 CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),
@@ -105,11 +115,13 @@ def load(word: str, reading: Reading, recipe: Recipe) -> TableData:
 
 
 def prepare(
-    folder: Path | str, *, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe, command: str = ""
-) -> Run:
+    folder: Path | str, *, word: str, reading: Reading, data: TableData, preset: str, recipe: Recipe, command: str = "",
+    start: Path | str | None = None,
+) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the table's description, or find the same run in it.
 
-    Raises UsageError if the folder holds another run, naming what differs.
+    `start`: a run folder whose weights the training starts from; it must read its columns in the same way. Raises
+    UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     recipe.check()
@@ -124,11 +136,14 @@ def prepare(
         **counts, "target": data.target.to_dict(), "kinds": dict(parts.encoder.kinds),
     }  # fmt: skip
     about = json.loads(json.dumps(about))
+    if start is not None:
+        there = read_encoder(Run(start), torch.device("cpu"))[0]
+        refuse_other_reading(start, same=same_encoders(there, parts.encoder), what="reading of the columns")
     return prepare_run(
         run, spec=to_dict(spec), recipe=recipe, about=about, made=FILES, without=IMAGES_ONLY, command=command,
         stored=lambda: {"reading": (asked(read_reading(run)[1]), asked(reading)),
                         "net": (to_dict(read_table_spec(run)), to_dict(spec))},
-        fill=lambda: write_encoder(run, parts.encoder, data.target),
+        fill=lambda: write_encoder(run, parts.encoder, data.target), start=start,
     )  # fmt: skip
 
 
@@ -195,7 +210,9 @@ class OnTable:
         return self.word, fingerprint(self.parts)
 
     def build(self, work: Work) -> tuple[TableTask, TableNet]:
-        return make_task(self.parts, work.recipe, work.device), build_net(self.parts, self.spec)
+        net = build_net(self.parts, self.spec)
+        start_net(work.run, net)
+        return make_task(self.parts, work.recipe, work.device), net
 
     def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Score the test rows, once; write weights and predictions."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, Sentence, arg
 from reslab.run import Run
 from reslab.stored.read import read_json, read_toml
 from reslab.stored.typed import brief
@@ -60,11 +60,10 @@ def refuse_unlike(run: Run, of: Mapping[str, Mapping[str, Any]] | None, now: Map
                   for key in {**then, **here} if then.get(key, KEYLESS) != here.get(key, KEYLESS)]  # fmt: skip
         if differ:
             more = f"; and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
+            new = Sentence("in a new run that starts from these weights: ", arg("start", str(run.folder)))
             what = "data" if name == "data.json" else "net or recipe"
-            raise ReslabError(
-                f"{last} is of another {what} than this folder's ({'; '.join(differ[:SHOWN])}{more}); restore "
-                f"{name} to resume, or train with the changed settings in a new run that starts from these weights"
-            )
+            raise ReslabError(f"{last} is of another {what} than this folder's ({'; '.join(differ[:SHOWN])}{more}); "
+                              f"restore {name} to resume, or train with the changed settings ", new)  # fmt: skip
 
 
 KEYLESS = object()

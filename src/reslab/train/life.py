@@ -30,6 +30,7 @@ from reslab.train.loop import fit
 from reslab.train.recipe import Recipe, write
 from reslab.train.session import PREPARED, alone, removed_if_failed, session, withdraw
 from reslab.train.signals import Interrupted
+from reslab.train.start import mark_of, start_of, stored_mark, write_start
 from reslab.train.task import Task
 from reslab.train.training import Training
 
@@ -76,15 +77,19 @@ class Family(Protocol):
 def prepare_run(
     run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
-    without: Sequence[str] = (), command: str = "",
+    without: Sequence[str] = (), command: str = "", start: Path | str | None = None,
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
-    family's other files, named in `made`; `without`: keys that its recipes omit. Raises UsageError if the folder holds
-    another run, naming what differs, or something else. If a file cannot be written, nothing is left.
+    family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the run or checkpoint file
+    whose weights the training starts from; None: random ones. Raises UsageError if the folder holds another run, naming
+    what differs, or something else. If a file cannot be written, nothing is left.
     """
     check_resources(recipe)
+    weights = None if start is None else start_of(start)
+    if weights is not None:
+        about = {**about, "start": mark_of(weights)}
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored())
         return run
@@ -98,6 +103,8 @@ def prepare_run(
         run.write_text("recipe.toml", f"# {one_line(command) or 'made in Python'}\n{whole}{mark}\n")
         run.write_json("data.json", about)
         fill()
+        if weights is not None:
+            write_start(run, weights)
         run.write_json("spec.json", spec)  # last: with it the folder is a run
     except BaseException:
         withdraw(run, new)
@@ -116,14 +123,16 @@ def is_leftover(name: str, made: Sequence[str]) -> bool:
 
 def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair]) -> None:
     """Raise UsageError unless the folder's recipe, data and all `others` are the requested ones."""
-    pairs = {**others, "recipe": (asdict(read_recipe(run)), asdict(recipe))}
+    there = run.read_json("data.json")
+    pairs = {**others, "recipe": (asdict(read_recipe(run)), asdict(recipe)),
+             "start": (stored_mark(there), stored_mark(about))}  # fmt: skip
     for what, (old, new) in pairs.items():
         differ = [f"{what if key == 'name' else key}: {shown(old.get(key))} there, {shown(new[key])} requested"
                   for key in new if old.get(key) != new[key]]  # fmt: skip
         if differ:
             raise OtherSettings(f"{run.folder} already contains a run with different settings "
                                 f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip
-    if run.read_json("data.json").get("fingerprint") != about.get("fingerprint"):
+    if there.get("fingerprint") != about.get("fingerprint"):
         raise UsageError(f"{run.folder} already contains a run on different data; choose another ", arg("folder"))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, words
+from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
@@ -93,6 +93,7 @@ def train(
     out: Annotated[
         Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-OPTIONS-sSEED).")
     ] = None,
+    start: Annotated[str | None, Parameter(help="Start from the weights of this run.")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
@@ -106,12 +107,14 @@ def train(
     pick_device(device)  # before a folder is made
     loaded = None
     if resume:
-        asked_for = {"data": data, "encoder": encoder, "recipe": recipe, **given(net), **given(reading)}
+        asked_for = {"data": data, "encoder": encoder, "recipe": recipe, "start": start, **given(net), **given(reading)}
         run = to_resume("questions", out, {**asked_for, **given(recipe_flags)})
     else:
         if data is None:
             raise UsageError(f"name the questions to train on with --data: {DATA[0].lower()}{DATA[1:]}")
-        run, loaded = made(data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags)
+        run, loaded = made(
+            data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags, start
+        )
     from reslab.progress import shown
     from reslab.qa.train import train as train_folder
     from reslab.report import write as write_report
@@ -135,8 +138,9 @@ def train(
 
 
 def made(
-    data: str, encoder: str, recipe: str | None, out: Path | None, net: _Net, reading: _Reading, flags: Any
-) -> tuple[Run, Any]:
+    data: str, encoder: str, recipe: str | None, out: Path | None, net: _Net, reading: _Reading, flags: Any,
+    start: str | None = None,
+) -> tuple[Run, Any]:  # fmt: skip
     """The run folder that the flags of `train` describe, and its questions."""
     from reslab.qa.folder import load_tokenizer, prepare, small
     from reslab.qa.net.net import QASpec
@@ -160,13 +164,13 @@ def made(
         answerable=RULES[how.rule].empty if net.answerable is None else net.answerable,
     )  # fmt: skip
     about: dict[str, Any] = {"spec": spec, "tokenizer": tokenizer, "data": questions, "word": data, "reading": how,
-                             "recipe": chosen, "command": command_line()}  # fmt: skip
+                             "recipe": chosen, "command": command_line(), "start": start}  # fmt: skip
     if out:
         return prepare(out, **about), questions
-    start, mark = f"qa-{slug(Path(data).stem)}-{short}-{head}", f"-s{chosen.seed}"
+    first, mark = f"qa-{slug(Path(data).stem)}-{short}-{head}", f"-s{chosen.seed}"
     options = {key: value for key, value in {**given(net), **given(reading)}.items() if key not in ("head", "strict")}
-    named = f"{start}{words({**options, **changed(given(flags), name)})}{mark}"
-    return prepared((named, start + mark), lambda folder: prepare(folder, **about)), questions
+    named = f"{first}{words({**options, **changed(given(flags), name), **source(start)})}{mark}"
+    return prepared((named, first + mark), lambda folder: prepare(folder, **about)), questions
 
 
 def length_of(flags: _Reading) -> int:

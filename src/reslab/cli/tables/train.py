@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, words
+from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
@@ -29,6 +29,7 @@ def train(
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-OPTIONS-sSEED).")] = None,
+    start: Annotated[str | None, Parameter(help="Start from the weights of this run.")] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
@@ -55,6 +56,7 @@ def train(
             "FILE": file,
             "target": target,
             "recipe": recipe,
+            "start": start,
             **given(net),
             **given(table),
             **given(file_flags),
@@ -63,7 +65,8 @@ def train(
         run = to_resume("tables", out, asked)
         loaded = None if done(run.folder) else stored_data(members_of(run)[0])
     else:
-        run, loaded = made(file, target or [], recipe, out, net or _Net(), table or _Table(), file_flags, recipe_flags)
+        flags = net or _Net(), table or _Table(), file_flags, recipe_flags
+        run, loaded = made(file, target or [], recipe, out, *flags, start)
     before, first = done(run.folder), members_of(run)[0]
     found = columns(first.read_json("encoder.json"), first.read_json("spec.json"))
     if not before and not json:
@@ -101,6 +104,7 @@ def made(
     table: _Table,
     file_flags: _File | None,
     flags: Any,
+    start: str | None = None,
 ) -> tuple[Run, Any]:
     """The run folder that the flags of `train` describe, and its table."""
     from reslab.tables.defaults import members_for
@@ -123,6 +127,8 @@ def made(
         missing=None if table.missing is None else tuple(table.missing), decimal=table.decimal, **given(file_flags),
     )  # fmt: skip
     changes = given(flags)
+    if start is not None and (net.members or 1) > 1:
+        raise UsageError("--start is for one net: members that start from the same weights differ too little")
     chosen = read(recipe or "tables", **changes)
     if not chosen.validation and "early_stop" not in changes:
         chosen = change(chosen, early_stop=0)
@@ -137,19 +143,19 @@ def made(
         rows = train + (len(data.frames["validation"]) if "validation" in data.frames else 0)
         if recipe is None:
             used = fit_recipe(chosen, changes, train=train, rows=rows, rule=how.defaults)
-        members = members_for(rows) if net.members is None and how.defaults != 1 else many
+        members = members_for(rows) if net.members is None and how.defaults != 1 and start is None else many
         loaded[:] = [data]
         about: dict[str, Any] = {"word": file, "reading": how, "data": data, "preset": preset, "recipe": used,
                                  "command": command_line()}  # fmt: skip
         if members == 1:
-            return prepare(folder, **about)
+            return prepare(folder, **about, start=start)
         return prepare_members(folder, members=members, folds="validation" not in changes, **about)
 
     if out:
         return prepare_in(out), loaded[0]
-    start = f"tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
-    named = f"{start}{words({**reading.sizes, **changed(changes, recipe or 'tables')})}{suffix}"
-    return prepared((named, start + suffix), prepare_in), loaded[0]
+    begins = f"tables-{slug(Path(file).name.partition('.')[0])}-{slug(preset)}"
+    named = f"{begins}{words({**reading.sizes, **changed(changes, recipe or 'tables'), **source(start)})}{suffix}"
+    return prepared((named, begins + suffix), prepare_in), loaded[0]
 
 
 def named(result: dict[str, Any]) -> str:
