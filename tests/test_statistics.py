@@ -285,4 +285,6 @@ def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:
 def test_a_sign_test_by_hand() -> None:
     """Of 5 coins all on one side: 2 / 32; of 6: 2 / 64."""
     assert (sign_test(5, 0), sign_test(0, 6), sign_test(3, 3)) == (0.0625, 0.03125, 1)
+    assert (sign_test(0, 0), sign_test(600, 600)) == (1, 1)  # of many coins, too
+    assert sign_test(1000, 1100) == pytest.approx(math.erfc(99 / math.sqrt(2 * 2100)), rel=0.01)  # normal: 99 / sqrt(n)
     assert paired(5, 0, 5).low == 0 < paired(6, 0, 6).low

@@ -77,7 +77,7 @@ def test_what_the_machine_does_not_have_is_refused_before_a_folder_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(folders, "usable_cores", lambda: 3)
-    command = QUICK if verb == "train" else ["study", "degradation", "--iterations", "3"]
+    command = [*QUICK, "--lr", "0.1"] if verb == "train" else ["study", "degradation", "--iterations", "3"]
     assert main([*command, *words]) == 2
     assert capsys.readouterr().err == f"reslab: {said}\n"
     assert list(tmp_path.iterdir()) == []

@@ -55,10 +55,10 @@ def reaching_zero(interval: Interval, more: int, fewer: int) -> Interval:
 
 def sign_test(more: int, fewer: int) -> float:
     """McNemar's exact test: the chance that of more + fewer fair coins the sides differ at least as much."""
-    n, k = more + fewer, min(more, fewer)
-    if n > 1000:  # where the approximations hold
-        return 0.0
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
+    from scipy.stats import binomtest
+
+    n = more + fewer
+    return float(binomtest(min(more, fewer), n).pvalue) if n else 1.0
 
 
 def student(df: int) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import OtherSettings, ReslabError, UsageError, arg
 from reslab.progress import Rows, quiet
 from reslab.run import MEMBERS, Locked, Run
 from reslab.tables.calibrate import Calibration, write_calibration
@@ -38,8 +38,11 @@ def prepare_members(
     if run.has(MEMBERS):
         there = members_of(run)
         if [member.folder.name for member in there] != names:
-            raise UsageError(f"{run.folder} already contains {len(there)} members, not {members}; choose another ",
-                             arg("folder"))  # fmt: skip
+            raise OtherSettings(f"{run.folder} already contains {len(there)} members, not {members}; choose another ",
+                                arg("folder"))  # fmt: skip
+    elif run.has("spec.json"):
+        raise OtherSettings(f"{run.folder} already contains one net, not {members} members; choose another ",
+                            arg("folder"))  # fmt: skip
     elif run.folder.is_dir() and not all(path.name in (*names, "results") for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} contains something other than {members} members; choose another ",
                          arg("folder"))  # fmt: skip

@@ -12,7 +12,7 @@ from torch import nn
 
 from reslab.errors import OtherSettings, ReslabError, UsageError, arg, one_line
 from reslab.progress import Progress, silent
-from reslab.run import Run
+from reslab.run import MEMBERS, Run
 from reslab.stored.digest import digest_of
 from reslab.stored.files import parse_toml
 from reslab.stored.read import COMMENT
@@ -93,6 +93,9 @@ def prepare_run(
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored())
         return run
+    if run.has(MEMBERS):
+        raise OtherSettings(f"{run.folder} already contains an ensemble of several nets; choose another ",
+                            arg("folder"))  # fmt: skip
     if run.folder.is_dir() and not all(is_leftover(path.name, made) for path in run.folder.iterdir()):
         raise UsageError(f"{run.folder} is not empty and not a run folder; choose another ", arg("folder"))
     new = [name for name in made if not run.path(name).exists()]

@@ -250,10 +250,25 @@ def test_members_are_averaged(here: Path, capsys: pytest.CaptureFixture[str]) ->
     for words, sentence in (
         (["--members", "3"], "both already contains 2 members, not 3; choose another folder with --out"),
         (["--members", "2", "--lr", "1"], "both/s0 already contains a run with different settings (lr"),
-        ([], "both is not empty and not a run folder"),
+        ([], "both already contains an ensemble of several nets; choose another folder with --out"),
     ):
         assert trained("--seed", "5", "--out", "both", *words) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_one_net_and_several_have_a_folder_each(here: Path) -> None:
+    """The default for 120 rows is five nets, and one net is asked for by --members 1, whichever comes first."""
+    from reslab.cli.tables.flags import _Net, _Table
+    from reslab.cli.tables.train import made
+
+    def folder(members: int | None) -> str:
+        net = _Net(members=members, sizes=TINY[1:])
+        return made("people.csv", ["pays"], None, None, net, _Table(), None, None)[0].folder.name
+
+    first = folder(None)
+    assert [folder(1), folder(None), folder(1)] == [f"{first}-2", first, f"{first}-2"]
+    shutil.rmtree("runs")
+    assert [folder(1), folder(None), folder(1)] == [first, f"{first}-2", first]
 
 
 @pytest.mark.parametrize("members", ["1", "2"])

@@ -137,6 +137,18 @@ def test_few_reorderings_show_no_trend(net: Net, read: Read) -> None:
         assert f"the error {text}" in said(many.order_found(read(results)))
 
 
+def test_each_model_has_its_own_range_of_reorderings(net: Net, make_look: Callable[..., Path]) -> None:
+    """One model from 10 to 20 %, another from 60 to 70 %."""
+    looks = []
+    for name, draws in (("one", (0.1, 0.2)), ("other", (0.6, 0.7))):
+        results = net((4,))
+        results["lesions"]["reorder"] = [{"swaps": 1, "tau": 0.9, "values": {"error": value}} for value in draws]
+        looks.append(read_look(make_look(name, results)))
+    panel = many.reordered(looks)
+    assert panel is not None
+    assert "one: from 10.0 % to 20.0 %; other: from 60.0 % to 70.0 %" in said([panel[1]])
+
+
 def test_equal_influences_have_no_first_block_to_remove(net: Net, read: Read) -> None:
     results = net((4,))
     for each in results["influence"]["merges"]:

@@ -133,7 +133,8 @@ def reordered(looks: list[Look]) -> Panel | None:
         rows += [[look.label, swaps, charts.finite(tau), charts.finite(y)] for tau, y, swaps in points]
         ys += [y for _, y, _ in points]
         lowest = min([lowest, *(tau for tau, *_ in points)])
-        said.append(f"{look.label}: from {metric.text(min(numbers(ys)))} to {metric.text(max(numbers(ys)))}")
+        own = numbers([y for _, y, _ in points])
+        said.append(f"{look.label}: from {metric.text(min(own))} to {metric.text(max(own))}")
     if len(shown) == 1:
         whole = metric.of(shown[0]["lesions"].get("whole"))
         part = level(whole, f"intact: {metric.text(whole)}")
