@@ -1,7 +1,8 @@
 """Edits of a merge: small functions from tensor to tensor, one for each operand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -137,3 +138,16 @@ def take(of: int, merges: Sequence[Merge], at: int) -> dict[int, Edit]:
         of: Edit(branch=(hold, *[add] * (taken - 1))),
         at: Edit(branch=(lambda _: held[0], *[torch.zeros_like] * (given - 1))),
     }
+
+
+def as_edits(edits: Any) -> Mapping[Any, Edit]:
+    """Edits by merge; `silence` is understood as `silence()`. Raises UsageError for anything else."""
+    if not isinstance(edits, Mapping):
+        raise UsageError(f"edits must be a dict from merge index to edit, such as {{3: silence()}}, got {edits!r}")
+    makers = (silence, detach_branch, detach_skip, mean, resample)
+    found = {i: edit() if edit in makers else edit for i, edit in edits.items()}
+    for i, edit in found.items():
+        if not isinstance(edit, Edit):
+            name = getattr(edit, "__name__", type(edit).__name__)
+            raise UsageError(f"the edit of merge {i} is {name}, not an Edit; use silence(), put(value) or Edit(...)")
+    return found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
-from reslab.look.edit.edits import Change, Edit
+from reslab.look.edit.edits import Change, Edit, as_edits
 from reslab.look.graph.example import first_of, with_tensor
 from reslab.look.graph.merges import Merge, index_of, plain
 from reslab.look.graph.passes import as_it_was
@@ -74,7 +74,7 @@ class Acting(TorchFunctionMode):
         self.parts: dict[Site, dict[int, tuple[int, int | None, Operand]]] = {}
         self.wholes: dict[Site, int] = {}
         self.outs: dict[Site, int] = {}
-        edits = {index_of(i, merges) if isinstance(i, str) else i: edit for i, edit in edits.items()}
+        edits = {index_of(i, merges) if isinstance(i, str) else i: edit for i, edit in as_edits(edits).items()}
         self.edits = dict(edits)
         self.merges = {i: known[i] for i in edits if i in known}
         for i, edit in edits.items():

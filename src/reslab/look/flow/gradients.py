@@ -5,7 +5,7 @@ exhibit healthy norms with BN"; the paper shows no numbers. These are the number
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError, first_line
+from reslab.look.batches import as_batches
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.flow.health import Health, assess
@@ -23,7 +24,7 @@ from reslab.look.graph.example import batch_size, brief, scores
 from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import as_it_was, passing
-from reslab.look.measure import IGNORED, Batch, items, mask_of
+from reslab.look.measure import IGNORED, items, mask_of
 from reslab.look.shown import Row, Shown, flat
 
 Loss = Callable[[Any, Tensor | None], Tensor]  # loss(the model's output, labels) -> the mean over the batch
@@ -91,7 +92,7 @@ class Gradients(Shown):
 
 def gradients(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Sequence[Merge] | None = None,
     loss: Loss | None = None,
@@ -108,6 +109,7 @@ def gradients(
     Raises UsageError if the model does not accept the batches or has no gradient, ReslabError if values are not
     finite.
     """
+    batches = as_batches(batches)
     model, merges, layers = subjects(model, batches, merges)
     weights = weights_of(model, layers)
     norms, count, n, total, head = NormSums(), 0, 0, 0.0, None

@@ -5,22 +5,24 @@ Jastrzebski et al. 2018, "Residual Connections Encourage Iterative Inference" (a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look import measure
+from reslab.look.batches import as_batches, few
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import batch_size, rows, scores
+from reslab.look.graph.example import batch_size, scores
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.ops import real
 from reslab.look.graph.passes import as_it_was, passing
-from reslab.look.measure import Batch, mask_of
+from reslab.look.measure import mask_of
 from reslab.look.shown import Row, Shown, flat
 
 
@@ -54,7 +56,7 @@ class Influence(Shown):
 
 def influence(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Sequence[Merge] | None = None,
     loss: Callable[[Tensor, Tensor | None], Tensor] | None = None,
@@ -73,9 +75,10 @@ def influence(
     The loss is cross-entropy if there are labels; `loss(scores, labels)` replaces it, and its elements are summed.
     Runs in eval mode; the model is restored. Raises UsageError for no data, or labels that do not match.
     """
+    batches = as_batches(batches)
     if not batches:
         raise UsageError("no data: at least one batch is needed")
-    merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
+    merges = find(model, few(model, batches[0][0])) if merges is None else merges
     places = {merge.index: merge.module for merge in merges}
     means = {merge.index: Means() for merge in merges if merge.reachable}
     with as_it_was(model):

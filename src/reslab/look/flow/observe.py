@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look.graph.example import batch_size, rows, tensors
+from reslab.look.batches import few
+from reslab.look.graph.example import tensors
 from reslab.look.graph.layers import Layer, find_layers
 from reslab.look.graph.merges import Merge, find, plain
 from reslab.look.graph.ops import has_numbers
@@ -29,7 +30,7 @@ def subjects(
     if not batches:
         raise UsageError("there are no batches to measure on; at least one (example, labels) is needed")
     model, inputs = plain(model), batches[0][0]
-    example = rows(inputs, 0, min(2, batch_size(inputs)))
+    example = few(model, inputs)
     layers = find_layers(model, example)
     if merges is None:
         merges = find(model, example)

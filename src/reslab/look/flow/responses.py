@@ -3,13 +3,15 @@
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError
+from reslab.look.batches import as_batches
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
 from reslab.look.flow.observe import head_of, numbers, observe, subjects, sum_dtype
@@ -19,7 +21,7 @@ from reslab.look.graph.layers import Layer
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.ops import real
 from reslab.look.graph.passes import as_it_was, call
-from reslab.look.measure import Batch, mask_of, unpadded
+from reslab.look.measure import mask_of, unpadded
 from reslab.look.shown import Row, Shown, flat
 
 
@@ -130,7 +132,7 @@ class Spreads:
 
 def responses(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Sequence[Merge] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -144,6 +146,7 @@ def responses(
     skip, branch (the sum of its branches) and sum, as they are added.
     Raises UsageError if the model does not accept the batches, ReslabError for values that are not finite.
     """
+    batches = as_batches(batches)
     model, merges, layers = subjects(model, batches, merges)
     spreads, n, head = Spreads(), 0, None
     edits = {merge.index: spread_edit(merge, spreads) for merge in merges if merge.reachable}

@@ -4,7 +4,7 @@ A lesion disables a merge's branch: out = skip; a projection on the skip stays. 
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.look.graph.example import Example, batch_size, rows, tensors
+from reslab.look.batches import as_batches, few
+from reslab.look.graph.example import Example, batch_size, tensors
 from reslab.look.graph.layers import Layer, find_layers
 from reslab.look.graph.merges import Merge, find, plain
 from reslab.look.graph.passes import as_it_was
@@ -22,7 +23,7 @@ from reslab.look.lesion.growing import Lesion
 from reslab.look.lesion.reorder import Blocks, arranged, find_blocks, kendall_tau, shuffled
 from reslab.look.lesion.silencing import Method, measured
 from reslab.look.lesion.trials import Progress, Steps, Trial, Values, checked, one_by_one
-from reslab.look.measure import Batch, Metric
+from reslab.look.measure import Metric
 from reslab.look.shown import Row, Shown, flat
 
 
@@ -96,7 +97,7 @@ class Lesions(Shown):
 
 def lesions(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Sequence[Merge] | None = None,
     metrics: Sequence[str | Metric] | None = None,
@@ -126,9 +127,10 @@ def lesions(
     method="growing" is not possible.
     """
     model = plain(model)
+    batches = as_batches(batches)
     asked = checked(batches, metrics)
-    few = rows(batches[0][0], 0, 2)
-    merges = find(model, few) if merges is None else merges
+    some = few(model, batches[0][0])
+    merges = find(model, some) if merges is None else merges
     reachable = [merge for merge in merges if merge.reachable]
     ks = spread(len(reachable)) if ks is None else ks
     check(len(reachable), repeats, ks, swaps, chunk, method)
@@ -139,8 +141,8 @@ def lesions(
     most = chunk or max(16, *(batch_size(example) for example, _ in batches))
     with torch.no_grad(), as_it_was(model):
         draws = Draws(model)
-        left = left_layers(model, few) if layers or (layers is None and not merges) else []
-        blocks = find_blocks(model, merges, few) if swaps is None or swaps else Blocks((), (), "")
+        left = left_layers(model, some) if layers or (layers is None and not merges) else []
+        blocks = find_blocks(model, merges, some) if swaps is None or swaps else Blocks((), (), "")
         orders = shuffles(blocks, swaps, repeats, seed)
         trials = [reordered(model, blocks, order) for _, order in orders] + [without(model, layer) for layer in left]
         steps = Steps(progress, samples * (len(silent) + len(trials)))
@@ -250,5 +252,5 @@ def remarks(merges: Sequence[Merge], blocks: Blocks) -> Iterator[str]:
     for merge in merges:
         if not merge.reachable:
             yield f"merge {merge.index} ({merge.module}) cannot be disabled: {merge.why}"
-    if merges and blocks.why:
+    if blocks.why:
         yield f"no blocks were reordered: {blocks.why}"

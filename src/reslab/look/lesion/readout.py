@@ -6,16 +6,18 @@ head need not be identified, because the skips carry the value to it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from reslab.errors import UsageError
+from reslab.look.batches import as_batches, few
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import batch_size, rows
+from reslab.look.graph.example import batch_size
 from reslab.look.graph.forks import SKIP
 from reslab.look.graph.merges import Merge, find
 from reslab.look.graph.passes import as_it_was
@@ -59,7 +61,7 @@ class Readout(Shown):
 
 def readout(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Sequence[Merge] | None = None,
     metrics: Sequence[str | Metric] | None = None,
@@ -86,8 +88,9 @@ def readout(
     UsageError for no data, a model without merges, or metrics that do not match the data; ReslabError if a metric is
     NaN.
     """
+    batches = as_batches(batches)
     asked = checked(batches, metrics)
-    merges = find(model, rows(batches[0][0], 0, 2)) if merges is None else merges
+    merges = find(model, few(model, batches[0][0])) if merges is None else merges
     usable = [merge for merge in merges if merge.reachable]
     if not usable:
         raise UsageError(

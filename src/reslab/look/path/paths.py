@@ -5,12 +5,14 @@ additive (the branches are nonlinear); gradient paths are exactly additive.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
+from reslab.look.batches import as_batches, batch_first_advice, few
 from reslab.look.graph.example import batch_size, rows
 from reslab.look.graph.merges import Merge, Merges, find
 from reslab.look.graph.passes import as_it_was
@@ -83,7 +85,7 @@ class Totals:
 
 def paths(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Iterable[Any],
     *,
     merges: Merges | None = None,
     loss: Loss | None = None,
@@ -98,19 +100,21 @@ def paths(
     `chunk` limits the rows (copies times samples) in memory. Raises UsageError for a model without merges, or if the
     first dimension of its merges is not the batch.
     """
+    batches = as_batches(batches)
     if not batches:
         raise UsageError("no data: at least one batch is needed")
     if sample < 0 or chunk < 1:
         raise UsageError(f"sample must be zero or more and chunk positive, got {sample} and {chunk}")
-    merges = merges or find(model, rows(batches[0][0], 0, 2))
-    usable = usable_merges(merges)
+    some = few(model, batches[0][0])
+    merges = merges or find(model, some)
+    usable = usable_merges(model, merges)
     lengths = Lengths(usable)
     counts = lengths.counts()
     with as_it_was(model):
         model.requires_grad_(False)  # only the gradient at the entry is needed
         draws = Draws(model)
-        entry = Entry(model, usable, rows(batches[0][0], 0, 1))
-        check_samples(model, batches[0], entry, usable)
+        entry = Entry(model, usable, some)
+        check_samples(model, some, entry, usable)
         draws.restore()
         exact = list(pieces(batches, max(1, chunk // len(counts))))
         singles = list(pieces(batches, chunk if sample else 1)) if sample else []
@@ -157,7 +161,7 @@ def summary(totals: Totals, counts: list[int], sampled: list[float], many: int, 
     )
 
 
-def usable_merges(merges: Merges) -> list[Merge]:
+def usable_merges(model: nn.Module, merges: Merges) -> list[Merge]:
     """The merges that can be edited. Raises UsageError if there are none, or if one does not have the batch first."""
     usable = [merge for merge in merges if merge.reachable]
     if not usable:
@@ -168,7 +172,7 @@ def usable_merges(merges: Merges) -> list[Merge]:
         if merge.shape[0] != merges.batch:
             raise UsageError(
                 f"merge {merge.index} ({merge.module}) adds tensors of shape {list(merge.shape)}, but paths need the "
-                f"{merges.batch} samples in the first dimension: build the model with batch_first=True"
+                f"{merges.batch} samples in the first dimension{batch_first_advice(model)}"
             )
     return usable
 

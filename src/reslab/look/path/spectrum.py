@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError, first_line
+from reslab.look.batches import batch_first_advice
 from reslab.look.edit.edits import Edit
 from reslab.look.edit.intervene import acting
-from reslab.look.graph.example import batch_size, repeated, rows, scores
+from reslab.look.graph.example import Example, batch_size, repeated, scores
 from reslab.look.graph.forks import SKIP
 from reslab.look.graph.gradless import Gradless
 from reslab.look.graph.merges import Merge
@@ -122,18 +123,15 @@ def differentiated(loss: Tensor, held: list[Tensor], name: str) -> Tensor:
     return real(found)
 
 
-def check_samples(model: nn.Module, batch: Batch, entry: Entry, merges: Sequence[Merge]) -> None:
+def check_samples(model: nn.Module, example: Example, entry: Entry, merges: Sequence[Merge]) -> None:
     """Raises UsageError if one sample's output depends on another sample, because copies would then mix."""
-    example, _ = batch
     if batch_size(example) < 2:
         return
-    found = gradient(
-        model, (rows(example, 0, 2), None), entry, merges, {}, lambda scores, _: objective(scores[:1], None)
-    )
+    found = gradient(model, (example, None), entry, merges, {}, lambda scores, _: objective(scores[:1], None))
     if found[1:].count_nonzero():
         raise UsageError(
             "the model's output for a sample depends on the other samples of the batch, but paths need independent "
-            "samples; if the batch is the second dimension, build the model with batch_first=True"
+            f"samples{batch_first_advice(model)}"
         )
 
 
