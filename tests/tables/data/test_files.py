@@ -15,6 +15,7 @@ from reslab.errors import Argument, ReslabError, UsageError
 from reslab.tables.data import bounds
 from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, read_frame
+from reslab.tables.data.gaps import USUAL
 from reslab.tables.data.report import Report
 
 pa = pytest.importorskip("pyarrow")
@@ -166,6 +167,23 @@ def test_the_decimal_mark_of_a_file(tmp_path: Path, content: str, values: list[f
         taken, report = read(tmp_path / "t.csv", content, decimal=argument.value)
         assert list(report.lines()) == []
         assert not np.array_equal(taken["a"], frame["a"])
+
+
+@pytest.mark.parametrize("word", ["n/a", ".", "-1.#IND"])
+def test_a_missing_value_tells_nothing_of_the_decimal_mark(tmp_path: Path, word: str) -> None:
+    """950 and 1.001 in one column are 950 and a thousand and one, also beside a word for a missing value."""
+    frame, report = read(tmp_path / "t.csv", f"a;b\n1.001;x\n950;y\n1.250;x\n{word};y\n", missing=USUAL)
+    assert frame["a"].tolist() == pytest.approx([1001, 950, 1250, np.nan], nan_ok=True)
+    assert sorted(map(str, report.lines())) == [
+        "column 'a': '1.001' and the like are read as 1001; decimal=\".\" reads 1.001",
+        f"column 'a': {word!r} in 1 of 4 rows is read as missing",
+    ]
+
+
+def test_missing_values_among_decimal_commas_are_counted(tmp_path: Path) -> None:
+    frame, report = read(tmp_path / "t.csv", "a;b\n1,5;x\nn/a;y\n2,5;x\n", missing=USUAL)
+    assert frame["a"].tolist() == pytest.approx([1.5, np.nan, 2.5], nan_ok=True)
+    assert list(map(str, report.lines())) == ["column 'a': 'n/a' in 1 of 3 rows is read as missing"]
 
 
 def test_words_for_missing_values_in_a_file_are_counted(tmp_path: Path) -> None:

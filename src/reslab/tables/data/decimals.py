@@ -30,6 +30,7 @@ def settle(
     if mark == "," and "," not in texts:  # the usual file: its numbers have points
         return table, "." if written or texts else hint
     raw = read(include_columns=list(written), column_types=dict.fromkeys(written, _string())) if written else table
+    raw = _without_gaps(raw, table, other)
     doubtful = {name for name in written if _is_doubtful(raw.column(name), written[name])}
     shown = texts | {written[name] for name in written if name not in doubtful}
     known = shown.copy().pop() if len(shown) == 1 else hint
@@ -45,6 +46,19 @@ def settle(
         column = same.column(name) if decimal == own else _without(raw.column(name), own)
         table = table.set_column(names.index(name), name, column)
     return table, known or (chosen.pop() if len(chosen) == 1 else None)
+
+
+def _without_gaps(raw: Any, table: Any, other: Any) -> Any:
+    """The strings of columns without those that are read as missing, such as n/a, which tell nothing of numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for k, name in enumerate(raw.column_names):
+        if pa.types.is_string(raw.column(name).type):
+            read = next(one for one in (table, other) if pa.types.is_floating(one.column(name).type))
+            column = pc.if_else(pc.is_valid(read.column(name)), raw.column(name), pa.scalar("", pa.string()))
+            raw = raw.set_column(k, name, column)
+    return raw
 
 
 def _string() -> Any:

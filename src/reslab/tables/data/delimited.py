@@ -48,9 +48,9 @@ def read_delimited(path: Path, data: bytes, how: Format, report: Report, *, tabs
     read = reader(data, found, names, how.missing)
     table = first_reading(path, read, names)
     check_strings(path, table, len(data))
-    if how.missing:
-        count_words(table, read, how.missing, report)
     table, decimal = settle(table, read, mark=found.mark, hint=how.decimal, report=report)
+    if how.missing:  # now columns with decimal commas are numbers, too
+        count_words(table, read, how.missing, report)
     return stripped(table), replace(found, decimal=decimal)
 
 
