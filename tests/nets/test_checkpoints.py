@@ -197,8 +197,18 @@ def test_a_file_with_its_own_spec_is_no_other_net(tmp_path: Path) -> None:
 def test_a_few_bytes_of_a_spec_ask_for_no_memory(width: int, tmp_path: Path) -> None:
     """resnet8 of width 10^7 has 64 * 10^7 * 9 weights in one layer alone; the file has 10 numbers."""
     data = {**to_dict(spec("resnet8")), "widths": [width, width, width]}
-    save_file({"a": torch.ones(10)}, tmp_path / "w.safetensors", metadata={"reslab": json.dumps(data)})
+    numbers = {f"a{k}": torch.ones(1) for k in range(10)}
+    save_file(numbers, tmp_path / "w.safetensors", metadata={"reslab": json.dumps(data)})
     with pytest.raises(ReslabError, match=r"not of this net|cannot be built"):
+        reslab.load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("stages", [[16000, 16000, 16000], [2] * 20000])
+def test_a_few_bytes_of_a_spec_ask_for_no_layers(stages: list[int], tmp_path: Path) -> None:
+    """2 layers a block, the stem and the head: refused before any is built, which would take minutes."""
+    data = {**to_dict(spec("resnet8")), "stages": stages, "widths": [16] * len(stages)}
+    save_file({"a": torch.ones(10)}, tmp_path / "w.safetensors", metadata={"reslab": json.dumps(data)})
+    with pytest.raises(ReslabError, match=f"has {2 * sum(stages) + 2:,} layers, and it holds only 1 tensors"):
         reslab.load(tmp_path / "w.safetensors")
 
 

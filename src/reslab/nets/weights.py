@@ -126,6 +126,9 @@ def load(source: Path | str, net: str | Spec | None = None, *, key: str | None =
             refuse_other(source, inside, spec)
     checkpoint = read_checkpoint(file, key)
     own = net is None  # the spec lies beside the weights, or in their file
+    if own and spec.depth > len(checkpoint.state):  # thousands of layers take minutes to build, even without memory
+        raise ReslabError(f"{file} is damaged: its spec has {spec.depth:,} layers, and it holds only "
+                          f"{len(checkpoint.state):,} tensors; restore a copy of it")  # fmt: skip
     module, found = filled(lambda: build(spec), checkpoint.state, file if own else None)
     sources = [checkpoint.note if key is None else "", found.source]
     found = replace(found, source=checkpoint.note or found.source)
