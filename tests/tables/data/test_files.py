@@ -174,10 +174,10 @@ def test_a_missing_value_tells_nothing_of_the_decimal_mark(tmp_path: Path, word:
     """950 and 1.001 in one column are 950 and a thousand and one, also beside a word for a missing value."""
     frame, report = read(tmp_path / "t.csv", f"a;b\n1.001;x\n950;y\n1.250;x\n{word};y\n", missing=USUAL)
     assert frame["a"].tolist() == pytest.approx([1001, 950, 1250, np.nan], nan_ok=True)
-    assert sorted(map(str, report.lines())) == [
+    assert set(map(str, report.lines())) == {
         "column 'a': '1.001' and the like are read as 1001; decimal=\".\" reads 1.001",
         f"column 'a': {word!r} in 1 of 4 rows is read as missing",
-    ]
+    }
 
 
 def test_missing_values_among_decimal_commas_are_counted(tmp_path: Path) -> None:

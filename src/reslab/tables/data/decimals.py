@@ -30,7 +30,7 @@ def settle(
     if mark == "," and "," not in texts:  # the usual file: its numbers have points
         return table, "." if written or texts else hint
     raw = read(include_columns=list(written), column_types=dict.fromkeys(written, _string())) if written else table
-    raw = _without_gaps(raw, table, other)
+    raw = _without_gaps(raw, table, other) if written else raw
     doubtful = {name for name in written if _is_doubtful(raw.column(name), written[name])}
     shown = texts | {written[name] for name in written if name not in doubtful}
     known = shown.copy().pop() if len(shown) == 1 else hint
