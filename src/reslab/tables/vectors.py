@@ -179,7 +179,7 @@ def reader(folder: str, fingerprint: str, device: str) -> Reader:
     """The encoder in a folder. Raises UsageError if it is missing, ReslabError if its fingerprint differs."""
     if not Path(folder).is_dir():
         raise UsageError(f"the text encoder {folder} is missing; restore it there, or write its new path to "
-                         "encoder.json")  # fmt: skip
+                         "encoder.json and remove its key 'digest'")  # fmt: skip
     if fingerprint_of(folder) != fingerprint:
         raise ReslabError(f"{folder} holds a different text encoder than the one used in training; restore that one")
     return Reader(folder, torch.device(device))

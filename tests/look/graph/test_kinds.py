@@ -613,3 +613,19 @@ def test_sums_of_quantized_numbers() -> None:
         (False, "the sum is rounded to 8 bits, which would remain without the branch")
     }
     assert all(row.sum is not None and row.sum.holds for row in certify(model, x).merges)
+
+
+def test_a_vector_where_a_value_is_missing_is_no_skip() -> None:
+    """W x + v where x is missing: the mask follows from x, but carries no number of it."""
+
+    class Missing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.missing, self.second = nn.Linear(4, 6), nn.Parameter(torch.ones(6)), nn.Linear(6, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x.nan_to_num(0)) + x[:, :1].isnan() * self.missing
+            return h + self.second(h.relu())
+
+    (merge,) = find(Missing(), torch.rand(3, 4))
+    assert merge.kind == "identity"

@@ -11,6 +11,7 @@ from reslab.look.graph.questions import (
     MOVING,
     affine,
     between,
+    carries_numbers,
     comes_from,
     cost,
     stands_alone,
@@ -151,6 +152,7 @@ def projection(graph: Graph, found: Sum) -> Fork | None:
         return None
     skip = loads.index(min(loads))
     equal = max(loads) == min(loads) or not stands_alone(graph, source, sides[skip])
+    equal = equal or not carries_numbers(graph, source, leaves[skip].values)
     if not equal and any(graph.values[i].op not in MOVING for i in sides[skip]):  # no padding, no slice
         equal = all(affine(graph, source, side) for side in sides)
     return Fork(source, skip, "sum" if equal else "projection")

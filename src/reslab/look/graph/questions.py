@@ -164,6 +164,18 @@ def stands_alone(graph: Graph, source: int, region: Iterable[int]) -> bool:
     return graph.values[source].floating and inputs <= known
 
 
+def carries_numbers(graph: Graph, source: int, ends: Iterable[int]) -> bool:
+    """Whether numbers of `source` arrive at an end, and not only truth values computed from them.
+
+    A learned vector where x is missing, `x.isnan() * v`, follows from x, but carries nothing of it.
+    """
+    reached = {source}
+    for i in between(graph, source, ends):
+        if graph.values[i].floating and not reached.isdisjoint(graph.values[i].inputs):
+            reached.add(i)
+    return any(end in reached for end in ends)
+
+
 def followers(graph: Graph, index: int) -> list[int]:
     """The users of a value, without those that are unused themselves (a norm's statistics, a bare alias)."""
     return [i for i in graph.users[index] if graph.users[i] or i in graph.outputs]
