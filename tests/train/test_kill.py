@@ -1,6 +1,7 @@
 """Processes that are killed, stopped or asked twice: nothing is lost, and the codes they leave with are right."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -173,7 +174,7 @@ def test_a_second_process_in_the_folder_is_refused(images: ImageData, pngs: Path
     with run.lock(), training(run) as process:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said == f"{run.folder}: another process is training here; wait for it or stop it\n"
+    assert json.loads(said) == {"error": [f"{run.folder}: another process is training here; wait for it or stop it"]}
     assert not run.has("metrics.jsonl")
     assert not run.has("env.json")
 
