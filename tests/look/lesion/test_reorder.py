@@ -200,3 +200,63 @@ def test_pairs_are_drawn_evenly() -> None:
     counts = sorted(orders.count(order) for order in set(orders))
     assert len(counts) == 3
     assert all(b - a < 40 for a, b in pairwise(counts))
+
+
+class Plain(nn.Module):
+    """Two layers without a skip."""
+
+    def __init__(self, n: int = 4) -> None:
+        super().__init__()
+        self.a, self.norm, self.b = nn.Linear(n, n), nn.BatchNorm1d(n), nn.Linear(n, n)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.norm(self.a(x)).relu()).relu()  # type: ignore[no-any-return]
+
+
+def test_plain_blocks_of_one_shape_change_places() -> None:
+    """Three equal blocks after a stem, then one of another shape: by hand, the net with two of its blocks swapped."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Sequential(Plain(), Plain(), Plain()), nn.Linear(4, 6), Plain(6)).eval()
+    x = torch.randn(5, 3)
+    blocks = find_blocks(net, find(net, x), x)
+    assert blocks.paths == ("0", "1.0", "1.1", "1.2", "2", "3")
+    assert blocks.pairs == ((1, 2), (1, 3), (2, 3))
+    found = lesions(net, [(x, None)], swaps=(1,), repeats=6, layers=False)
+    assert len(found.reorder) == 6
+    inner, drifts = net[1], set()
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        order = [0, 1, 2]
+        order[i], order[j] = order[j], order[i]
+        with torch.no_grad():
+            swapped = net[3](net[2](nn.Sequential(*(inner[k] for k in order))(net[0](x))))
+            whole = net(x)
+        drifts.add(round(((swapped - whole).norm(dim=1) / whole.norm(dim=1)).mean().item(), 5))
+    assert {round(each.values["drift"], 5) for each in found.reorder} <= drifts
+    assert not any("reordered" in note for note in found.notes)
+
+
+def test_plain_layers_change_places_with_their_norms() -> None:
+    torch.manual_seed(0)
+    parts = [part for _ in range(2) for part in (nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())]
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), *parts, nn.Flatten(), nn.Linear(64, 2)).eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()  # type: ignore[union-attr]
+    x = torch.randn(3, 3, 4, 4)
+    blocks = find_blocks(net, (), x)
+    assert [blocks.paths[i] for pair in blocks.pairs for i in pair] == ["1", "4"]
+    order = list(range(len(blocks.paths)))
+    i, j = blocks.pairs[0]
+    order[i], order[j] = order[j], order[i]
+    with torch.no_grad(), arranged(net, blocks, order):
+        found = net(x)
+    with torch.no_grad():
+        by_hand = nn.Sequential(net[0], net[4], net[5], net[3], net[1], net[2], net[6], net[7], net[8])(x)
+    assert torch.equal(found, by_hand)
+
+
+def test_a_model_without_two_alike_says_so() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 2))
+    found = lesions(net, [(torch.randn(2, 3), None)], layers=False)
+    assert found.reorder == ()
+    assert "no two modules that keep the shape are alike" in found.notes[-1]

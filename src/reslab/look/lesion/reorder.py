@@ -12,17 +12,22 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.look.graph.example import Example, tensors
+from reslab.look.graph.layers import find_layers
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.passes import call
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """The modules that contain a model's merges, in the order they run, and the pairs that can be swapped."""
+    """The modules that contain a model's merges, in the order they run, and the pairs that can be swapped.
+
+    Of a model without merges: its modules of one kind and shape, or its layers.
+    """
 
     paths: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     why: str  # the reason if there are no pairs
+    norms: tuple[str | None, ...] = ()  # of a layer that is swapped: its normalization, which goes with it
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,44 @@ class Call:
 
 
 def find_blocks(model: nn.Module, merges: Sequence[Merge], example: Example) -> Blocks:
-    """The outermost modules that contain merges; a pair has the same input and output shapes and runs once."""
+    """The outermost modules that contain merges; a pair has the same input and output shapes and runs once.
+
+    Without merges: the outermost modules with weights, where a pair also has the same class and weights of one shape.
+    """
+    layers = [] if merges else find_layers(model, example)
+    norms = {layer.module: layer.norm for layer in layers}
     paths = list(dict.fromkeys(merge.module for merge in merges if merge.module))
+    paths += dict.fromkeys(path for layer in layers for path in around(layer.module))
     calls = record_calls(model, paths, example)
     times = Counter(each.path for each in calls)
     like: dict[Any, list[str]] = {}
     for each in calls:
         if each.keeps_shape and times[each.path] == 1:
-            like.setdefault(each.signature, []).append(each.path)
+            kind = () if merges else (make(model, each.path), norms.get(each.path) and make(model, norms[each.path]))
+            like.setdefault((each.signature, kind), []).append(each.path)
     paired = [a for group in like.values() for a in group if any(apart(a, b) for b in group)]
     moving = outermost(paired)
     order = outermost([path for path in times if path in moving or all(apart(path, other) for other in moving)])
     place = {path: i for i, path in enumerate(order)}
     groups = [[place[path] for path in group if path in moving] for group in like.values()]
     pairs = tuple(pair for group in groups for pair in combinations(group, 2))
-    blocks = Blocks(tuple(order), pairs, "" if pairs else why_not(model, merges, times))
+    with_them = tuple(norms.get(path) for path in order)
+    blocks = Blocks(tuple(order), pairs, "" if pairs else why_not(model, merges, times), with_them)
     if pairs and not moves(model, blocks, example):
         return Blocks(tuple(order), (), f"{type(model).__name__} does not run its blocks in the order of its modules")
     return blocks
+
+
+def around(path: str) -> list[str]:
+    """The module and all that contain it, without the model itself."""
+    names = path.split(".")
+    return [".".join(names[:n]) for n in range(1, len(names) + 1) if path]
+
+
+def make(model: nn.Module, path: str | None) -> tuple[Any, ...]:
+    """What two modules must have in common to change places: the class, and the names and shapes of the weights."""
+    module = model.get_submodule(path or "")
+    return type(module), tuple((name, tuple(value.shape)) for name, value in module.state_dict().items())
 
 
 def outermost(paths: Sequence[str]) -> list[str]:
@@ -62,7 +87,7 @@ def outermost(paths: Sequence[str]) -> list[str]:
 def why_not(model: nn.Module, merges: Sequence[Merge], times: Counter[str]) -> str:
     name = type(model).__name__
     if not merges:
-        return f"no residual connection was recognized in {name}, so there are no blocks to reorder"
+        return f"no residual connection was recognized in {name}, and no two modules that keep the shape are alike"
     if not times:
         return f"the blocks of {name} are written inline in one forward, not as modules that could be swapped"
     if min(times.values()) > 1:
@@ -108,16 +133,22 @@ def form(value: Any) -> Any:
 def arranged(model: nn.Module, blocks: Blocks, order: Sequence[int]) -> Iterator[None]:
     """Inside, block order[i] is at position i; at the end, also after an exception, the original order is restored."""
     own = [model.get_submodule(path) for path in blocks.paths]
+    norms = blocks.norms or (None,) * len(own)
+    with_them = [model.get_submodule(norm) if norm else None for norm in norms]
     try:
-        for path, i in zip(blocks.paths, order, strict=True):
+        for path, norm, i in zip(blocks.paths, norms, order, strict=True):
             place(model, path, own[i])
+            place(model, norm, with_them[i])
         yield
     finally:
-        for path, module in zip(blocks.paths, own, strict=True):
+        for path, norm, module, its in zip(blocks.paths, norms, own, with_them, strict=True):
             place(model, path, module)
+            place(model, norm, its)
 
 
-def place(model: nn.Module, path: str, module: nn.Module) -> None:
+def place(model: nn.Module, path: str | None, module: nn.Module | None) -> None:
+    if path is None or module is None:
+        return
     parent, _, name = path.rpartition(".")
     model.get_submodule(parent)._modules[name] = module
 
