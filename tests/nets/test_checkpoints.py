@@ -217,3 +217,8 @@ def test_prefixes() -> None:
     assert common_prefix(["a.x.c", "b.x.c"]) == ""
     assert common_prefix(["weight"]) == ""
     assert common_prefix([]) == ""
+
+
+def test_the_only_weights_may_be_averaged_which_is_told(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict_ema": akamaster()}, tmp_path / "w.pt")
+    assert read_checkpoint(tmp_path / "w.pt").note == "the averaged weights under 'state_dict_ema', the only ones"

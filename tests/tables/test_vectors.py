@@ -113,9 +113,7 @@ def test_an_estimator_with_vectors(bert: tuple[Path, Any], flats: Any, large: An
     model = load(kept, device="cpu")
     reader.cache_clear()
     away = shutil.move(bert[0], tmp_path / "away")
-    with pytest.raises(
-        UsageError, match=r"bert is missing; restore it there, or write its new .* and remove its key"
-    ):
+    with pytest.raises(UsageError, match=r"bert is missing; restore it there, or write its new .* and remove its key"):
         model.predict(flats)
     about = json.loads((kept / "encoder.json").read_text())
     about["texts"]["folder"] = str(away)

@@ -58,7 +58,8 @@ def read_checkpoint(path: Path | str, key: str | None = None) -> Checkpoint:
         return Checkpoint(state=plain_names(under(found, key, path)), note=f"the weights under {key!r}")
     if len(found) == 1:
         (only,) = found.items()
-        return Checkpoint(state=plain_names(only[1]))
+        note = f"the averaged weights under {only[0]!r}, the only ones" if AVERAGED.search(only[0]) else ""
+        return Checkpoint(state=plain_names(only[1]), note=note)
     own = [name for name in found if not AVERAGED.search(name)]
     if len(own) != 1 and not (own and usual(own[0])[0] < len(WRAPPERS)):
         first = next(iter(found))

@@ -277,3 +277,18 @@ def test_official_probabilities_of_no_answer(here: Path, capsys: pytest.CaptureF
     assert "na.json: the probability of no answer of question a must be a number, got 'much'" in capsys.readouterr().err
     assert main([*words, "--rule", "squad2", "--max-answer", "3"]) == 2
     assert "--max-answer needs a run folder" in capsys.readouterr().err
+
+
+def test_another_rule_or_limit_leaves_the_runs_own_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained("--head", "tokens", "--layers", "1") == 0
+    (folder,) = Path("runs").iterdir()
+    own = (folder / "predictions.json").read_bytes()
+    assert main(["qa", "eval", str(folder), "--max-answer", "1"]) == 0
+    assert main(["qa", "eval", str(folder), "--rule", "characters"]) == 0
+    capsys.readouterr()
+    assert (folder / "predictions.json").read_bytes() == own
+    assert not (folder / "results" / "qa-eval.json").exists()
+    for suffix in ("answers-of-1", "characters"):
+        assert (folder / f"predictions-{suffix}.json").exists()
+        assert (folder / "results" / f"qa-eval-{suffix}.json").exists()
+    assert main(["report", str(folder)]) == 0

@@ -124,6 +124,8 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str, max_ans
     weighed = weigh(questions, spans, rule=chosen, temperature=reader.settings.temperature,
                     threshold=reader.settings.threshold if known else None)  # fmt: skip
     suffix = "" if own else f"-{slug(Path(data or '').stem)}"
+    suffix += f"-{chosen}" if own and not known else ""  # another reader than the run's: its files stay
+    suffix += f"-answers-of-{max_answer}" if max_answer not in (None, reader.settings.max_answer) else ""
     result: dict[str, Any] = {
         **(asdict(weighed.evaluation) if weighed.evaluation else {"rule": chosen}), "rule_why": why,
         "ece": weighed.reliability.ece if weighed.reliability else None,
