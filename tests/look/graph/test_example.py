@@ -14,6 +14,7 @@ from reslab.look import find
 from reslab.look.graph.copies import each, own
 from reslab.look.graph.example import batch_size, repeated, rows, scores, tensors, with_tensor
 from reslab.look.graph.passes import as_it_was, call
+from reslab.look.graph.settings import no_checkpoints, not_asked, slow_attention
 
 
 class Block(nn.Module):
@@ -277,3 +278,24 @@ def test_objects_in_an_example_are_copied_cut_and_repeated_with_their_tensors() 
 def test_what_cannot_be_copied_is_named() -> None:
     with pytest.raises(UsageError, match=r"holds a generator, which cannot be copied .*an example of its own"):
         find(Block(), (X, (number for number in (1, 2))))
+
+
+@pytest.mark.parametrize("change", [slow_attention, no_checkpoints, not_asked])
+def test_settings_of_the_process_come_back_whatever_thread_ends_first(change: Any) -> None:
+    """The first to begin ends first: the last to end restores what was there before both."""
+    pytest.importorskip("transformers")
+    import torch.utils.checkpoint
+    from transformers.utils import import_utils
+
+    def now() -> tuple[Any, ...]:
+        place: Any = torch.utils.checkpoint
+        return torch.backends.mha.get_fastpath_enabled(), place.CheckpointFunction, import_utils.is_fake_tensor
+
+    before = now()
+    one, two = change(), change()
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    assert now() != before
+    two.__exit__(None, None, None)
+    assert now() == before

@@ -1,6 +1,7 @@
 """Settings of PyTorch that hide what a model computes: off while a model is looked into, then as before."""
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,7 +63,17 @@ def without_checkpoints() -> Callable[[], None]:
     return restore
 
 
+def without_questions() -> Callable[[], None]:
+    place: Any = sys.modules.get("transformers.utils.import_utils")
+    own = getattr(place, "is_fake_tensor", None)
+    if own is None:
+        return lambda: None
+    place.is_fake_tensor = lambda _: False
+    return lambda: setattr(place, "is_fake_tensor", own)
+
+
 ATTENTION, CHECKPOINTS = Shared(without_fused_attention), Shared(without_checkpoints)
+QUESTIONS = Shared(without_questions)
 
 
 def slow_attention() -> contextlib.AbstractContextManager[None]:
@@ -73,3 +84,8 @@ def slow_attention() -> contextlib.AbstractContextManager[None]:
 def no_checkpoints() -> contextlib.AbstractContextManager[None]:
     """Inside, torch.utils.checkpoint runs its functions as if it were not there. The numbers are the same."""
     return CHECKPOINTS.changed()
+
+
+def not_asked() -> contextlib.AbstractContextManager[None]:
+    """transformers asks whether a tensor is fake and then computes otherwise; inside, it hears no."""
+    return QUESTIONS.changed()

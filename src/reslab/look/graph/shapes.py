@@ -21,6 +21,7 @@ from reslab.errors import first_line
 from reslab.look.graph.copies import each
 from reslab.look.graph.example import Example, arguments, tensors
 from reslab.look.graph.questions import PRODUCTS, SAME
+from reslab.look.graph.settings import not_asked
 from reslab.look.graph.state import kept, kept_items
 from reslab.look.graph.trace import Graph, trace
 
@@ -71,21 +72,6 @@ def silent() -> Iterator[None]:
             yield
     finally:
         log.disabled = before
-
-
-@contextlib.contextmanager
-def not_asked() -> Iterator[None]:
-    """transformers asks whether a tensor is fake and then computes otherwise; inside, it hears no."""
-    place: Any = sys.modules.get("transformers.utils.import_utils")
-    known = getattr(place, "is_fake_tensor", None)
-    if known is None:
-        yield
-        return
-    place.is_fake_tensor = lambda _: False
-    try:
-        yield
-    finally:
-        place.is_fake_tensor = known
 
 
 class Strict(TorchDispatchMode):
