@@ -88,6 +88,19 @@ def test_hidden_folders_inside_a_class_hold_no_images_of_it(fill: Fill, tmp_path
     assert (ignored.reason, ignored.files) == ("hidden folder", 9)
 
 
+def test_only_names_that_systems_make_are_hidden(fill: Fill, tmp_path: Path) -> None:
+    """Speech Commands has a class __background__, trackers write #1, social media @name: all are classes."""
+    classes = ("#1", "#x", "$x", "@x", "__background__", "_x", "recycle", "~x")
+    for name in classes:
+        fill(f"d/{name}", 5)
+    for name in ("@eaDir", "$RECYCLE.BIN", "lost+found", ".x", "__MACOSX", "__pycache__", "#recycle"):
+        fill(f"d/{name}", 1)
+    data = load(str(tmp_path / "d"))
+    assert data.classes == classes
+    (ignored,) = data.ignored
+    assert (ignored.reason, ignored.files) == ("hidden folder", 7)
+
+
 def test_the_account_of_what_is_ignored(fill: Fill, tmp_path: Path) -> None:
     for name, n in (("ant", 16), ("bee", 16), ("cat", 16)):
         fill(f"d/train/{name}", n)

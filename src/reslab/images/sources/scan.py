@@ -11,9 +11,14 @@ EXAMPLES = 5  # names kept for each reason
 HIDDEN = "hidden file"  # .DS_Store, ._1.jpg, Thumbs.db: too common to be named before every training
 OUTSIDE, LINKED, SPECIAL = "outside the class folders", "linked folder", "not a regular file"
 HIDDEN_FOLDER, DANGLING, UNREADABLE = "hidden folder", "link that leads nowhere", "unreadable folder"
-# .git, .ipynb_checkpoints, .Trash-1000, __MACOSX; a NAS's thumbnails and its bins; Windows' bin; fsck's finds.
-HIDDEN_STARTS = (".", "__", "@", "#", "$")
-HIDDEN_NAMES = ("lost+found", "system volume information", "thumbs.db", "desktop.ini")
+# What systems and tools make: known by the whole name, or by a dot before it; any other folder may be a class.
+HIDDEN_STARTS = "."  # .git, .ipynb_checkpoints, .Trash-1000, ._1.jpg
+HIDDEN_NAMES = (
+    "__macosx", "__pycache__",
+    "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot",  # of a NAS
+    "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini",  # of Windows
+    "lost+found",  # of fsck
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
