@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from quick import QUICK as IMAGES
+from safetensors.torch import load as load_tensors
 
 from reslab import nets
 from reslab.errors import ReslabError
@@ -24,9 +25,10 @@ from reslab.qa.train import train as train_questions
 from reslab.run import Run
 from reslab.tables import model as tables_model
 from reslab.tables import train as tables_train
-from reslab.train.checkpoint import LAST, PREVIOUS, read_last
+from reslab.train.checkpoint import LAST, PREVIOUS, read_checkpoint, read_last
 from reslab.train.recipe import change
 from reslab.train.signals import Interrupted
+from reslab.train.start import start_of
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 QUICK = change(IMAGES, iterations=4)
@@ -146,8 +148,33 @@ def test_both_checkpoints_are_damaged(tmp_path: Path, stopped_after: Any) -> Non
     with pytest.raises(ReslabError, match=rf"last\.pt {DIGEST}; {cure}$"):
         go_on()
     run.path(LAST).unlink()
+    with pytest.raises(ReslabError, match=rf"previous\.pt {DIGEST}; restore .*, or delete it to train from the start$"):
+        go_on()
+    run.path(PREVIOUS).unlink()
     go_on()
     assert run.has("weights.safetensors")
+
+
+def test_a_lost_checkpoint_is_replaced_by_the_one_before(tmp_path: Path, stopped_after: Any) -> None:
+    """Without last.pt the run goes on at iteration 2, not at 0, to the end of a training without a stop."""
+    ends = []
+    for name in ("whole", "lost"):
+        run = Run(tmp_path / name)
+        go_on = images(run.folder)
+        for k in (2, 3) if name == "lost" else ():
+            with stopped_after(k), pytest.raises(Interrupted):
+                go_on()
+        if name == "lost":
+            run.path(LAST).unlink()
+            before = read_checkpoint(run, PREVIOUS)["net"]
+            torch.testing.assert_close(load_tensors(start_of(run.folder)), dict(before), rtol=0, atol=0)
+            with pytest.warns(UserWarning, match=r"last\.pt is missing; resuming from previous\.pt.*at iteration 2$"):
+                go_on()
+            assert [event["iteration"] for event in run.metrics() if event["event"] == "resume"] == [2, 2]
+        else:
+            go_on()
+        ends.append(run.path("weights.safetensors").read_bytes())
+    assert ends[0] == ends[1]
 
 
 def test_a_checkpoint_of_another_version_is_not_replaced(tmp_path: Path, stopped_after: Any) -> None:

@@ -173,12 +173,13 @@ def test_resources_are_checked_once(begin: Any, few: ImageData, tmp_path: Path, 
 
 def test_an_older_training_stays(begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any,
                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Its checkpoint was deleted to train from the start, and that fails: the log is still there."""
+    """Its checkpoints were deleted to train from the start, and that fails: the log is still there."""
     run = begin(tmp_path / "run", few)
     assert is_fresh(run)
     with stopped_after(7), pytest.raises(Interrupted):
         train(run.folder, data=few, device="cpu")
-    run.path("last.pt").unlink()
+    for name in ("last.pt", "previous.pt"):
+        run.path(name).unlink()
     assert not is_fresh(run)
     monkeypatch.setattr(Training, "choose", failing(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

@@ -346,14 +346,15 @@ def test_a_checkpoint_of_another_net(begin: Any, few: ImageData, trained: Run, t
         assert "\n" not in str(caught.value)
 
 
-def test_deleting_the_checkpoint_trains_from_the_start(
+def test_deleting_the_checkpoints_trains_from_the_start(
     begin: Any, few: ImageData, tmp_path: Path, straight: Any, same_end: Any, stopped_after: Any
 ) -> None:
     whole = straight(begin(tmp_path / "whole", few), few)
     run = begin(tmp_path / "run", few)
     with stopped_after(7), pytest.raises(Interrupted):
         train(run.folder, data=few, device="cpu")
-    run.path("last.pt").unlink()
+    for name in ("last.pt", "previous.pt"):
+        run.path(name).unlink()
     straight(run, few)
     same_end(whole, run)
 

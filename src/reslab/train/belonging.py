@@ -8,7 +8,7 @@ from reslab.errors import ReslabError, Sentence, arg
 from reslab.run import Run
 from reslab.stored.read import read_json, read_toml
 from reslab.stored.typed import brief
-from reslab.train.checkpoint import read_last
+from reslab.train.checkpoint import LAST, read_last
 
 FILES = ("recipe.toml", "spec.json", "data.json", "table.json")  # table.json: of an estimator that fits in a folder
 PLACES = ("word", "name", "about", "root", "text", "test_word")  # where the data lie: their content has a fingerprint
@@ -49,7 +49,7 @@ def plain(content: Mapping[str, Any], leave: tuple[str, ...], before: str = "") 
 
 def refuse_unlike(run: Run, of: Mapping[str, Mapping[str, Any]] | None, now: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise ReslabError if the checkpoint's settings are not the folder's; `of` is None in those of older versions."""
-    last = run.path("last.pt")
+    last = run.path(LAST)
     if of is None:
         logging.getLogger("reslab").info("%s is of an older version of reslab: a recipe, net or data that was changed "
                                          "since cannot be noticed", last)  # fmt: skip

@@ -1,6 +1,7 @@
 """last.pt, everything needed to resume a training exactly, and weights.safetensors, its result.
 
-previous.pt is the last.pt before: it is used if last.pt is damaged, and removed when the training is finished.
+previous.pt is the last.pt before: it is used if last.pt is damaged or missing, and removed when the training is
+finished.
 """
 
 import io
@@ -87,6 +88,7 @@ def read_last(run: Run) -> dict[str, Any] | None:
 
     If previous.pt is not damaged, it takes the place of a damaged last.pt, with a warning.
     """
+    recover(run)
     try:
         return read_checkpoint(run, LAST)
     except MissingFile:
@@ -107,13 +109,26 @@ def read_last(run: Run) -> dict[str, Any] | None:
         return state
 
 
+def recover(run: Run) -> None:
+    """If last.pt is missing and previous.pt is there, put it in its place, with a warning.
+
+    Raises ReslabError if previous.pt is damaged: whoever wants to train from the start deletes it.
+    """
+    if os.path.lexists(run.path(LAST)) or not run.has(PREVIOUS):
+        return
+    state = read_checkpoint(run, PREVIOUS)
+    os.replace(run.path(PREVIOUS), run.path(LAST))
+    warnings.warn(ReslabWarning(f"{run.path(LAST)} is missing; resuming from {PREVIOUS}, which was saved before it, at "
+                                f"iteration {state['iteration']:,}"), stacklevel=2)  # fmt: skip
+
+
 def read_checkpoint(run: Run, name: str) -> dict[str, Any]:
     """The state in a checkpoint. Raises MissingFile, or ReslabError for a damaged file."""
     path = run.path(name)
     what = f"is damaged (truncated, or not a checkpoint of reslab); {cure(run)}"
     state = read_saved(path, what=what, cure=cure(run))
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise OtherVersion(f"{path} is not a checkpoint of this version of reslab; delete it to train from the start")
+        raise OtherVersion(f"{path} is not a checkpoint of this version of reslab; {cure(run).partition(', or ')[2]}")
     try:
         found: dict[str, Any] = typed(Checkpoint, state)
     except Mistyped as error:
@@ -122,8 +137,8 @@ def read_checkpoint(run: Run, name: str) -> dict[str, Any]:
 
 
 def cure(run: Run) -> str:
-    """What to do about a last.pt that cannot be used."""
-    both = f"it and {PREVIOUS}" if run.has(PREVIOUS) else "it"
+    """What to do about a checkpoint that cannot be used: last.pt, or a previous.pt without it."""
+    both = f"it and {PREVIOUS}" if run.has(PREVIOUS) and run.has(LAST) else "it"
     return f"restore a copy of it, or delete {both} to train from the start"
 
 

@@ -9,12 +9,13 @@ import torch
 
 from reslab.run import Run, environment
 from reslab.stored.write import sweep
+from reslab.train.checkpoint import LAST, PREVIOUS, recover
 from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
 
 ALONE = (  # only we write
-    "last.pt",
-    "previous.pt",
+    LAST,
+    PREVIOUS,
     "weights.safetensors",
     "metrics.jsonl",
     "env.json",
@@ -37,10 +38,14 @@ BEFORE = (
 def alone(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
     """Inside, no other process trains in the folder; temporary files of a killed one are removed.
 
+    If last.pt was lost from a training that is not finished, previous.pt takes its place.
+
     `made`: files and folders made in it besides those of every run.
     """
     with run.lock():
         sweep(run.folder, (*ALONE, *PREPARED, "spec.json", *made))
+        if not run.has(DONE):
+            recover(run)
         yield
 
 
@@ -54,14 +59,14 @@ def removed_if_failed(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except BaseException:  # Ctrl-C, too
-        if fresh and not run.has("last.pt"):
+        if fresh and not run.has(LAST):
             withdraw(run, made)
         raise
 
 
 def is_fresh(run: Run) -> bool:
     """Whether nothing has been trained in the folder: a process may have been killed there before its first step."""
-    if any(map(run.has, ("last.pt", "weights.safetensors", DONE))):
+    if any(map(run.has, (LAST, "weights.safetensors", DONE))):
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged lines: they are reported where the log is used
@@ -77,9 +82,8 @@ def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[st
     with removed_if_failed(run, made):
         run.write_json("env.json", environment(str(device), torch.get_num_threads()))
         torch.manual_seed(recipe.seed)
-        if not run.has("last.pt"):  # lines of a process that was killed before its first checkpoint go
+        if not run.has(LAST):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)
-            run.path("previous.pt").unlink(missing_ok=True)
         yield
 
 

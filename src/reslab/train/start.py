@@ -13,7 +13,7 @@ from reslab.run import Run, write_aside
 from reslab.stored.digest import digest, sealed_tensors
 from reslab.stored.files import named
 from reslab.stored.tensors import read_tensors
-from reslab.train.checkpoint import LAST, read_checkpoint
+from reslab.train.checkpoint import LAST, PREVIOUS, read_checkpoint
 
 START = "start.safetensors"  # in the run folder
 
@@ -28,8 +28,8 @@ def start_of(word: Path | str) -> bytes:
         state = read_state(word)
     elif run.has("weights.safetensors"):
         state = read_state(run.path("weights.safetensors"))
-    elif run.has(LAST):
-        state = read_checkpoint(run, LAST)["net"]
+    elif name := next(filter(run.has, (LAST, PREVIOUS)), ""):
+        state = read_checkpoint(run, name)["net"]
     else:
         raise UsageError(f"{named(word)} has no weights to start from: neither weights.safetensors nor {LAST}")
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
