@@ -144,7 +144,7 @@ def boosted(data: TableData, parts: Parts, seed: int) -> dict[str, Any]:
         predicted = trees.predict_proba(columns["test"])
     else:
         predicted = parts.target.unscaled(trees.predict(columns["test"])[:, None].astype(np.float64))
-    found = scores(parts.target.kind, true_values(parts.target, data.values["test"]), predicted)
+    found = scores(parts.target.kind, true_values(parts.target, data.values["test"], data.report), predicted)
     return {**found, "parameters": None, "epochs": None, "seconds": time.process_time() - began}
 
 

@@ -162,7 +162,7 @@ def parts_of(
     vectors = (reading.text, reads, str(device)) if reading.text else ()
     key = repr((kinds, reading.class_weight, vectors, reading.missing, reading.decimal))
     if key not in data.encoded:
-        targets = {part: data.target.encode(y) for part, y in data.values.items()}
+        targets = {part: data.target.encode(y, report=data.report) for part, y in data.values.items()}
         data.encoded[key] = make_parts(
             data.frames, targets, target=data.target, kinds=kinds, class_weight=reading.class_weight,
             report=data.report, text=reading.text, device=device, progress=progress, reading=reads,
@@ -235,7 +235,7 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
     """The model's scores on the test rows and the importance of columns there; writes the predictions."""
     frame, known = data.frames["test"], data.values["test"]
     scores = model.scores(frame)
-    truth = true_values(model.target, known)
+    truth = true_values(model.target, known, data.report)
     found: dict[str, Any] = {"test": judged(model.target.kind, truth, scores)}
     if model.calibration is not None:
         found["calibration"] = asdict(model.calibration)
@@ -251,6 +251,6 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
     return found
 
 
-def true_values(target: Target, known: Any) -> np.ndarray:
+def true_values(target: Target, known: Any, report: Report) -> np.ndarray:
     """The target's values for `judged`: encoded, or numbers (N, T) in their original unit."""
-    return target.numbers(known) if target.kind == "numbers" else target.encode(known)
+    return target.numbers(known) if target.kind == "numbers" else target.encode(known, report=report)

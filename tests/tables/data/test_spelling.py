@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reslab.cli import say
-from reslab.errors import Argument, Sentence, UsageError
+from reslab.errors import Argument, ReslabWarning, Sentence, UsageError
 from reslab.tables.data.convert import read_as
 from reslab.tables.data.dates import date_of, order_of
 from reslab.tables.data.encoder import TableEncoder
@@ -54,10 +54,35 @@ def test_truth_values_are_equal_in_every_spelling(train: str) -> None:
 
 
 def test_truth_values_are_not_guessed() -> None:
-    """M, F and T are codes; yes beside maybe is a word of a pair, and 1 is no value of it where 2 is known, too."""
+    """Only two known values may mean true and false: beside a third one, or as 1 and 2, they are codes."""
     assert coded(["M", "F", "T"] * 4, ["true", "Y"])[0] == [0, 0]
-    assert coded(["yes", "no", "maybe"] * 4, [True, "Maybe"])[0] == [3, 1]
-    assert coded([0, 1, 2] * 4, [True, False, "yes"])[0] == [2, 1, 0]  # numbers: True is 1, yes is no number
+    assert coded(["t", "f", "m"] * 4, ["true", "no", True, "1"])[0] == [0, 0, 0, 0]
+    assert coded(["yes", "no", "maybe"] * 4, [True, "Maybe"])[0] == [0, 1]
+    assert coded([0, 1, 2] * 4, [True, False, "yes"])[0] == [0, 0, 0]
+    codes, (line,) = coded([1, 2] * 8, [True, False], "category")
+    assert codes == [0, 0]
+    assert "2 of 2 rows have values never or rarely seen in training (e.g. 'True')" in line
+
+
+def test_a_class_is_no_truth_value_unless_all_are() -> None:
+    for classes in ([1, 2], [0, 1, 2], ["t", "f", "m"]):
+        with pytest.raises(UsageError, match="row 0 of the target is True, which was not in training"):
+            Target.fit(classes).encode([True, True])
+    assert Target.fit([0, 1]).encode([True, False, 1.0]).tolist() == [1, 0, 1]
+
+
+def test_a_class_in_another_case_is_counted_and_said() -> None:
+    """t, f and m are codes, so that F may be another class than f; TRUE beside False is certain."""
+    said = "2 of 4 rows of the target have classes written otherwise than in training ('F' is read as 'f')"
+    target, report = Target.fit(["t", "f", "m"]), Report()
+    assert target.encode(["f", "F", "m", "F"], report=report).tolist() == [0, 0, 1, 0]
+    assert list(report.lines()) == [said]
+    with pytest.warns(ReslabWarning, match=r"2 of 4 rows of the target have classes written otherwise"):
+        target.encode(["f", "F", "m", "F"])
+    assert Target.fit([True, False]).encode(["TRUE", "false"]).tolist() == [1, 0]
+    codes, (line,) = coded(["t", "f", "m"] * 4, ["F", "f"])
+    assert codes == [1, 1]
+    assert "1 of 2 rows has a value written otherwise than in training ('F' is read as 'f')" in line
 
 
 SAME: list[tuple[list, list, str | None]] = [

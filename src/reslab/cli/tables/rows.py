@@ -47,7 +47,7 @@ def evaluate(
     names = tuple(target or target_of(run))
     how = file_format(model, flags, names)
     frame, known = split_target(read_frame(file, report=report, how=how), names, file, model.target.kind)
-    truth = named(file, lambda: true_values(model.target, known))
+    truth = named(file, lambda: true_values(model.target, known, report))
     logging.getLogger("reslab").info("%s: %s", Path(file).name, line_of(len(frame), len(frame.columns)))
     scores = model.scores(frame, report=report)
     kind = model.target.kind

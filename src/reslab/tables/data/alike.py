@@ -18,8 +18,8 @@ class Alike:
     """The known values under their other spellings: `find` gives the one that an unknown value equals, or None.
 
     Equal are: numbers of one value (3, "3.0", "03"); days and times of one moment; truth values (True, 1, "TRUE",
-    "yes"), if the known values are a pair such as no and yes; and strings that differ in case, Unicode form or spaces
-    alone. A spelling that would fit two known values fits none.
+    "yes"), if no and yes or another such pair are all known values; and strings that differ in case, Unicode form or
+    spaces alone. A spelling that would fit two known values fits none.
     """
 
     def __init__(self, values: Sequence[str]) -> None:
@@ -36,7 +36,8 @@ class Alike:
 
     def folded(self, value: str, known: str) -> bool:
         """Whether the two are alike as strings alone, which is likely the same, not certain."""
-        return value.strip() != known and _folded(value) == _folded(known) and _folded(known) not in TRUTH
+        certain = self.truths.get(TRUTH.get(_folded(known), False)) == known  # TRUE is true beside False alone
+        return value.strip() != known and _folded(value) == _folded(known) and not certain
 
 
 def plain_truth(text: str) -> float | None:
@@ -61,9 +62,9 @@ def _keys(value: str) -> Iterator[Hashable]:
 
 
 def _truths(values: Iterable[str]) -> dict[bool, str]:
-    """The known values that are true and false; empty unless they are a pair, or one word of one."""
-    found = [(TRUTH[folded], folded, value) for value in values if (folded := _folded(value)) in TRUTH]
+    """The known values that are true and false; empty unless these two, or one word of them, are all that is known."""
+    found = [(TRUTH.get(folded := _folded(value), False), folded, value) for value in values]
     words = {folded for _, folded, _ in found}
-    pair = len(found) == 2 and any(words == set(one) for one in (*WORDS, *(SIGNS if len(list(values)) == 2 else ())))
+    pair = len(found) == 2 and any(words == set(one) for one in (*WORDS, *SIGNS))
     alone = len(found) == 1 and words <= {*WORDS[0], *WORDS[2], *WORDS[3]}  # the other one was too rare to be known
     return {truth: value for truth, _, value in found} if pair or alone else {}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reslab.tables.data.alike import Alike, plain_truth
+from reslab.tables.data.alike import Alike
 from reslab.tables.data.bags import Bags, rows_of
 from reslab.tables.data.cells import text_of
 from reslab.tables.data.lists import guesses, split
@@ -84,7 +84,6 @@ class Vocabulary:
             return None
         if self.numeric and isinstance(value, str):
             number = number_of(value)
-            number = plain_truth(value) if number is None else number
             value = value if number is None else number
         return text_of(value)
 

@@ -12,6 +12,7 @@ from reslab.tables.data.alike import Alike
 from reslab.tables.data.bags import rows_of
 from reslab.tables.data.cells import text_of
 from reslab.tables.data.kinds import FEW
+from reslab.tables.data.report import Report
 from reslab.tables.data.target_values import mean_std, numbers_of, values_of, zero_one
 
 DTYPES = re.compile(r"object|[<>|=]?([biu][1248]|f[248]|U\d{1,5})")
@@ -59,8 +60,12 @@ class Target:
             raise UsageError(f"the target has only one class, {_list(classes)[0]!r}, so there is nothing to learn")
         return cls(kind=kind, outputs=len(classes), classes=classes)
 
-    def encode(self, y: Any) -> np.ndarray:
-        """The encoded target of these rows. Raises UsageError for values that were not in `fit`, naming the row."""
+    def encode(self, y: Any, *, report: Report | None = None) -> np.ndarray:
+        """The encoded target of these rows. Raises UsageError for values that were not in `fit`, naming the row.
+
+        Classes that differ from known ones in case or form alone are read as these, which goes to `report`, or is
+        warned about without it.
+        """
         if self.kind == "numbers":
             assert self.std is not None
             return ((self.numbers(y) - self.mean) / np.where(self.std > 0, self.std, 1.0)).astype(np.float32)
@@ -68,19 +73,37 @@ class Target:
         if self.kind == "labels":
             return self._indicator(values)
         values = _flat(values)
-        known = {value: k for k, value in enumerate(_list(self.classes))}
         row, distinct = _distinct(values)
-        if not all(value in known for value in distinct):  # as True or "yes" is, where training had 1 and 0
-            texts = {text_of(value): k for value, k in known.items()}
-            alike = Alike(list(texts))
-            known |= {
-                value: texts.get(alike.find(text_of(value)) or "", -1) for value in distinct if value not in known
-            }
-        codes = np.array([known.get(value, -1) for value in distinct], np.int64)[row]
+        codes = self._codes(distinct, np.bincount(row, minlength=len(distinct)), report)[row]
         if (codes < 0).any():
             first = int(np.argmax(codes < 0))
             raise UsageError(f"row {first} of the target is {distinct[row[first]]!r}, which was not in training; its "
                              f"classes are {', '.join(map(repr, _list(self.classes)[:10]))}")  # fmt: skip
+        return codes
+
+    def _codes(self, distinct: list[Any], rows: np.ndarray, report: Report | None) -> np.ndarray:
+        """The class of each value, -1 if there is none; `rows`: how many have it."""
+        exact = {(isinstance(value, bool), value): k for k, value in enumerate(_list(self.classes))}  # True == 1
+        texts = {text_of(value): k for (_, value), k in exact.items()}
+        alike, pairs, likely = Alike(list(texts)), [], 0
+        codes = np.full(len(distinct), -1, np.int64)
+        for place, value in enumerate(distinct):
+            text = text_of(value)
+            if (isinstance(value, bool), value) in exact:
+                codes[place] = exact[isinstance(value, bool), value]
+                continue
+            known = alike.find(text)  # as "yes" is known, where training had 1 and 0
+            codes[place] = -1 if known is None else texts[known]
+            if known is not None and alike.folded(text, known):
+                pairs.append((text, known))
+                likely += int(rows[place])
+        if pairs:
+            what = f"{likely} of {rows.sum()} rows of the target {'has a class' if likely == 1 else 'have classes'}"
+            own = Report() if report is None else report
+            own.say("alike", f"{what} written otherwise than in training "
+                             f"({pairs[0][0][:40]!r} is read as {pairs[0][1][:40]!r})")  # fmt: skip
+            if report is None:
+                own.warn(stacklevel=4)
         return codes
 
     def numbers(self, y: Any) -> np.ndarray:
