@@ -6,6 +6,7 @@ A sentence that names an argument is given in parts: `UsageError("set no validat
 
 import difflib
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -126,6 +127,12 @@ def one_line(text: object) -> str:
     For sentences in a terminal, and for comments in a file, where text after a line break would be read as content.
     """
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def tell(sentence: str, *values: object) -> None:
+    """Log a line of what reslab read or chose, with `values` in the place of its %s: the command line shows it."""
+    plain = (value if isinstance(value, int | float) else one_line(value) for value in values)
+    logging.getLogger("reslab").info(sentence, *plain)
 
 
 def first_line(error: BaseException) -> str:

@@ -1,13 +1,12 @@
 """Where a run goes without --out: its name holds the changed options, so that each setting has its own folder."""
 
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import OtherSettings, ReslabError, UsageError
+from reslab.errors import OtherSettings, ReslabError, UsageError, tell
 from reslab.run import Run, slug
 from reslab.stored.read import read_toml
 from reslab.train.recipe import Recipe, read
@@ -77,7 +76,7 @@ def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
             why = str(error).rpartition(";")[0]
             continue
         if k > 1:
-            logging.getLogger("reslab").info("%s; this run is %s", why, run.folder)
+            tell("%s; this run is %s", why, run.folder)
         return run
     raise AssertionError  # there is no last name
 

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from reslab.errors import BrokenImage, UsageError
 from reslab.images.data import (
@@ -21,6 +20,7 @@ from reslab.images.data import (
     view_batches,
 )
 from reslab.images.evaluate import evaluate
+from reslab.look.lesion.renorm import BATCHNORM, Moments
 from reslab.train.batch import Batch
 from reslab.train.order import batch_indices
 from reslab.train.recipe import Recipe
@@ -94,20 +94,42 @@ def readable(part: Encoded) -> Encoded:
 
 
 def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
-    """ "Precise BN", as in the released weights: BN statistics averaged over all of `part`, without augmentation.
+    """ "Precise BN", as in the released weights: BN statistics over all of `part`, without augmentation.
 
-    Broken images are skipped, as in training.
+    Mean and variance are those of all images, whatever their batches: each image weighs alike, and the variance between
+    batches counts. Each batch is normalized by its own statistics, as in training. Broken images are skipped.
     """
+    norms = [m for m in net.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
 
     def update(part: Part) -> None:
-        views = view_batches(part, batch=batch, normalize=normalize, device=device, workers=decoding_workers(len(part)))
-        update_bn((first for (first, *_), _, _ in views), net)  # resets the statistics first
+        many = batch + (len(part) % batch == 1)  # one image alone may have no variance
+        views = view_batches(part, batch=many, normalize=normalize, device=device, workers=decoding_workers(len(part)))
+        moments = {norm: Moments() for norm in norms}
+        for norm in norms:
+            norm.reset_running_stats()  # also the count of batches
+        handles = [norm.register_forward_pre_hook(lambda norm, x: moments[norm].add(x[0])) for norm in norms]
+        try:
+            for (first, *_), _, _ in views:
+                net(first)
+        finally:
+            for handle in handles:
+                handle.remove()
+        for norm, found in moments.items():
+            norm.load_state_dict(
+                {"running_mean": found.mean, "running_var": found.squares / (found.n - 1)}, strict=False
+            )
 
+    training = net.training
+    net.train()
     try:
-        update(part)
-    except BrokenImage:
-        assert isinstance(part, Encoded)
-        update(readable(part))
+        with torch.no_grad():
+            try:
+                update(part)
+            except BrokenImage:
+                assert isinstance(part, Encoded)
+                update(readable(part))
+    finally:
+        net.train(training)
 
 
 def set_aside(n: int, recipe: Recipe) -> int:

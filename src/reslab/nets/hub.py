@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, first_line
+from reslab.errors import ReslabError, UsageError, first_line, tell
 from reslab.extras import need
 
 PART = r"\w([\w.-]*\w)?"
@@ -85,7 +85,7 @@ def announce(name: str, *, here: bool) -> None:
     `here`: nothing is logged for a folder, or for what is in the local cache. The command line shows what is logged.
     """
     if not here:
-        logging.getLogger("reslab").info("asking the Hugging Face Hub for %s ...", name)
+        tell("asking the Hugging Face Hub for %s ...", name)
 
 
 def in_cache(name: str) -> bool:

@@ -1,8 +1,8 @@
 """The account of questions on one line, shown before training and evaluation."""
 
-import logging
 from collections.abc import Sequence
 
+from reslab.errors import tell
 from reslab.qa.data.question import Question, Report
 from reslab.qa.data.questions import QuestionData
 
@@ -40,4 +40,4 @@ def rest(questions: Sequence[Question], report: Report | None) -> list[str]:
 
 def announce(data: QuestionData) -> None:
     """Log the line; the command line shows it."""
-    logging.getLogger("reslab").info("%s: %s", data.name, line(data))
+    tell("%s: %s", data.name, line(data))

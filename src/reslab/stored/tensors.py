@@ -1,6 +1,5 @@
 """Read safetensors and torch.save files, without unpickling objects; every fault is reported in one sentence."""
 
-import logging
 import os
 import pickle
 import re
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, tell
 from reslab.stored.digest import KEY, Damaged, check_archive, check_tensors
 from reslab.stored.files import RESTORE, named, parse_json, present, unreadable
 
@@ -41,7 +40,7 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
         raise ReslabError(f"{named(path)} {what}") from error
     refuse_odd(found, path)
     if own and not marked:
-        logging.getLogger("reslab").info("%s has no digest, as files of older versions of reslab: damage may not be "
+        tell("%s has no digest, as files of older versions of reslab: damage may not be "
                                          "noticed", named(path))  # fmt: skip
     return found
 

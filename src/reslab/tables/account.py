@@ -1,9 +1,9 @@
 """The account of a table on one line, shown before training and evaluation."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 
+from reslab.errors import tell
 from reslab.tables.data.target import Target
 from reslab.tables.train import TableData
 
@@ -43,4 +43,4 @@ def some(names: list[str]) -> str:
 
 def announce(name: str, data: TableData, kinds: Mapping[str, str]) -> None:
     """Log the line; the command line shows it."""
-    logging.getLogger("reslab").info("%s: %s", name, line(data, kinds))
+    tell("%s: %s", name, line(data, kinds))

@@ -1,10 +1,9 @@
 """What a checkpoint belongs to: the recipe, net and data of its run folder, which it holds and resuming compares."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-from reslab.errors import ReslabError, Sentence, arg
+from reslab.errors import ReslabError, Sentence, arg, tell
 from reslab.run import Run
 from reslab.stored.read import read_json, read_toml
 from reslab.stored.typed import brief
@@ -51,7 +50,7 @@ def refuse_unlike(run: Run, of: Mapping[str, Mapping[str, Any]] | None, now: Map
     """Raise ReslabError if the checkpoint's settings are not the folder's; `of` is None in those of older versions."""
     last = run.path(LAST)
     if of is None:
-        logging.getLogger("reslab").info("%s is of an older version of reslab: a recipe, net or data that was changed "
+        tell("%s is of an older version of reslab: a recipe, net or data that was changed "
                                          "since cannot be noticed", last)  # fmt: skip
         return
     for name, then in of.items():  # an estimator writes spec.json after the last one

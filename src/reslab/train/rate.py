@@ -1,7 +1,8 @@
 """The learning rate and the batch: what a recipe's rate is meant for, and the rate in proportion to another batch."""
 
-import logging
 import math
+
+from reslab.errors import tell
 
 BATCHES = {"tables": (16, 256)}  # batches that a recipe's rate is meant for, where these are more than its own
 
@@ -20,5 +21,5 @@ def note_rate(recipe: str, *, lr: float, optimizer: str, batch: int, used: int) 
         how, rate = "in proportion", lr * used / near
     else:
         how, rate = "in proportion to the square root of the batch", lr * math.sqrt(used / near)
-    logging.getLogger("reslab").info("the learning rate %g is meant for batches of %d and does not follow the batch of "
+    tell("the learning rate %g is meant for batches of %d and does not follow the batch of "
                                      "%d; %s it would be %.3g", lr, near, used, how, rate)  # fmt: skip

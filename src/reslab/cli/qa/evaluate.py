@@ -1,6 +1,5 @@
 """reslab qa eval: scores of a trained reader, or of a file of predictions."""
 
-import logging
 import os
 import sys
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from reslab.cli import say
 from reslab.cli.options import Json, whole
 from reslab.cli.qa.train import DATA, Rule, scores
 from reslab.cli.stored import ending
-from reslab.errors import ReslabError, UsageError, one_line
+from reslab.errors import ReslabError, UsageError, one_line, tell
 from reslab.progress import shown
 from reslab.run import Run, command_line, slug
 
@@ -117,7 +116,7 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str, max_ans
         why = None if rule or blind else fits.why
         chosen = rule or (reader.settings.rule if blind else fits.rule)
     judged(questions, chosen)
-    logging.getLogger("reslab").info("%s: %s", about["name"], line_of(questions))
+    tell("%s: %s", about["name"], line_of(questions))
     known = chosen == reader.settings.rule
     with shown("reading", unit="windows") as progress:
         spans = reader.spans(questions, most=max_answer, progress=progress)

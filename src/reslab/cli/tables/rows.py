@@ -1,6 +1,5 @@
 """reslab tables eval and predict: use a trained model on other rows."""
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from reslab.cli import say
 from reslab.cli.options import Json, given
 from reslab.cli.stored import store
 from reslab.cli.tables.flags import FILE, FileFlags
-from reslab.errors import ReslabError, UsageError, one_line
+from reslab.errors import ReslabError, UsageError, one_line, tell
 from reslab.run import Run, command_line, slug
 
 RUN = "Run folder of a finished `reslab tables train`, or a saved model."
@@ -48,7 +47,7 @@ def evaluate(
     how = file_format(model, flags, names)
     frame, known = split_target(read_frame(file, report=report, how=how), names, file, model.target.kind)
     truth = named(file, lambda: true_values(model.target, known, report))
-    logging.getLogger("reslab").info("%s: %s", Path(file).name, line_of(len(frame), len(frame.columns)))
+    tell("%s: %s", Path(file).name, line_of(len(frame), len(frame.columns)))
     scores = model.scores(frame, report=report)
     kind = model.target.kind
     result: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """Image data sets: parts in memory, parts that stay encoded, and the data set that holds two of them."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.errors import one_line
+from reslab.errors import one_line, tell
 from reslab.images.data.decode import Reading, decode, fit
 from reslab.images.data.survey import Survey
 from reslab.images.sources.encoded import Sources
@@ -154,7 +153,7 @@ class ImageData:
 
     def announce(self) -> None:
         """Log the line; the command line shows it."""
-        logging.getLogger("reslab").info("%s: %s", self.name, self.line())
+        tell("%s: %s", self.name, self.line())
 
 
 def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
