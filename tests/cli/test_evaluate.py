@@ -107,13 +107,15 @@ def test_the_precision_that_a_test_error_was_measured_in_is_named(tmp_path: Path
     """Training in bf16 counted 4.44 %, this evaluation in fp32 counts a little differently: both are named."""
     run = Run(tmp_path)
     run.write_json("data.json", {"fingerprint": "f"})
-    found = {"part": "test", "precision": "fp32", "data": {"fingerprint": "f"}}
+    found = {"part": "test", "precision": "fp32", "data": {"fingerprint": "f"}, "views": "single view",
+             "precise_bn": False}  # fmt: skip
     assert which_counts(run, found) == ""  # nothing to compare with
     run.write_json("results/train.json", {"test_error": 4.44, "choice": {"precision": "bf16"}})
     assert which_counts(run, found) == (
         "the run's test error is this one, measured in fp32; at the end of training it was 4.44 %, measured in bf16\n"
     )
-    for other in ({"part": "train"}, {"precision": "bf16"}, {"data": {"fingerprint": "other"}}):
+    for other in ({"part": "train"}, {"precision": "bf16"}, {"data": {"fingerprint": "other"}}, {"precise_bn": True},
+                  {"views": "10-crop"}, {"views": "scales 8, 10"}):  # fmt: skip
         assert which_counts(run, {**found, **other}) == ""
 
 

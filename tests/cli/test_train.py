@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from reslab.cli import main
 from reslab.images.data import load
@@ -102,3 +103,20 @@ def test_a_wrong_spec_and_a_missing_recipe_are_named(run: Run, capsys: pytest.Ca
     for words in (["train", "--resume", "--out", "my run"], TRAIN):
         assert main(words) == 1
         assert "my run/recipe.toml is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--recipe", "paper-cifar", "--no-flip", "--drops", "0.5"]])
+def test_the_note_on_the_learning_rate_is_of_the_recipe_that_is_trained(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe for a folder is paper-cifar's until its images prove to be digits; one recipe, one note."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        for k in range(10):
+            (tmp_path / "d" / part / str(k)).mkdir(parents=True)
+            for j in range(3):
+                Image.new("L", (28, 28), 20 * k + j).save(tmp_path / "d" / part / str(k) / f"{j}.png")
+    asked: list[str] = []
+    monkeypatch.setattr("reslab.train.recipe.note_rate", lambda name, **_: asked.append(name))
+    assert main([*TRAIN, "--data", "d", "--batch", "8", *words]) == 0
+    assert asked == [words[1] if words else "mnist"]

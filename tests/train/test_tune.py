@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from reslab.images.data import ImageData
 from reslab.images.train import train
 from reslab.nets import build, spec
+from reslab.progress import Phase, row
 from reslab.train import training, tune
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
@@ -142,6 +143,24 @@ def test_trials_take_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) ->
     clock = Clock(monkeypatch, {"fp32 NCHW": 0.2, "fp32 NHWC": 0.1})
     tune.race(TWO, *RACE)
     assert len(clock.ran) == 2 * (tune.WARM + tune.TIMED)
+
+
+@pytest.mark.parametrize("step", [0.1, 1.5, 3.0, 7.0, 60.0])
+def test_no_more_time_is_announced_than_the_trials_may_take(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """14 steps of 3 s would take 42 s, but the trials end after 20 s: six steps, so the third leaves 9 s."""
+    clock = Clock(monkeypatch, {"fp32 NCHW": step, "fp32 NHWC": step})
+    monkeypatch.setattr(row, "clock", lambda: clock.now)
+    shown, left = row.Row("run"), []
+
+    def progress(done: int, total: int) -> None:
+        shown.step(done, total, Phase("timing"))
+        left.append((total - done) * step)
+        assert (f"about {row.duration(left[-1])} left" in shown.line) == (0 < done < total)
+        assert done == 0 or clock.now + left[-1] <= max(tune.TRYING, clock.now)
+
+    tune.race(TWO, *RACE[:4], progress)
+    assert left[-1] == 0
+    assert step != 3.0 or left[3] == 9.0
 
 
 def test_a_signal_ends_the_trials_after_one_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,8 +173,10 @@ def of_its_data(run: Run, result: dict[str, Any]) -> bool:
 
 
 def which_counts(run: Run, result: dict[str, Any]) -> str:
-    """Which of two test errors is the run's, if training measured in another precision than this evaluation."""
-    if result["part"] != "test" or not of_its_data(run, result) or not run.has("results/train.json"):
+    """Which of two test errors is the run's, if they differ in nothing but the precision they were measured in."""
+    if result["part"] != "test" or result["views"] != "single view" or result["precise_bn"]:
+        return ""
+    if not of_its_data(run, result) or not run.has("results/train.json"):
         return ""
     trained = run.read_json("results/train.json")
     before, error = (trained.get("choice") or {}).get("precision"), trained.get("test_error")

@@ -11,7 +11,7 @@ from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.run import Run, command_line, slug
-from reslab.train.recipe import Recipe, read
+from reslab.train.recipe import Recipe, draft, read
 
 RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar", "mnist": "mnist"}
 
@@ -59,11 +59,12 @@ def train(
     if run is None:
         net, data = net or "resnet20", "digits" if data is None else data
         name = recipe or RECIPES.get(data, "paper-cifar")
-        chosen = read(name, **given(recipe_flags))
+        chosen, _ = draft(name, given(recipe_flags))
         options = loading(data_flags, chosen)
         loaded = load(data, **options)
         if recipe is None and loaded.digits and chosen.flip:
-            name, chosen = "mnist", read("mnist", **given(recipe_flags))
+            name = "mnist"
+        chosen = read(name, **given(recipe_flags))
         built = spec(net, **given(net_flags))
         about: dict[str, Any] = {"net": built, "data": loaded, "word": data, "recipe": chosen, "options": options,
                                  "command": command_line(), "start": start}  # fmt: skip

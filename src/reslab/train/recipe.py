@@ -204,10 +204,18 @@ def names() -> list[str]:
 
 
 def read(name: str | Path, **changes: Any) -> Recipe:
-    """A recipe by name or by the path of a TOML file, with some keys changed.
+    """A recipe by name or by the path of a TOML file, with some keys changed; a rate that does not fit is logged.
 
     Raises UsageError for an unknown recipe, key or value, ReslabError for a damaged file.
     """
+    made, before = draft(name, changes)
+    if "batch" in changes and "lr" not in changes:
+        note_rate(str(name), lr=before.lr, optimizer=before.optimizer, batch=before.batch, used=made.batch)
+    return made
+
+
+def draft(name: str | Path, changes: dict[str, Any]) -> tuple[Recipe, Recipe]:
+    """(the recipe that `read` gives, as it is without the changes), without a note: it may not be the one trained."""
     ours = str(name) in names()  # a name alone: no path leads into the package
     source = files("reslab.train.recipes").joinpath(f"{name}.toml") if ours else Path(name)
     if isinstance(source, Path) and source.is_dir():
@@ -222,10 +230,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
             recipe.check()
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error}") from error
-    made = change(recipe, **changes)
-    if "batch" in changes and "lr" not in changes:
-        note_rate(str(name), lr=recipe.lr, optimizer=recipe.optimizer, batch=recipe.batch, used=made.batch)
-    return made
+    return change(recipe, **changes), recipe
 
 
 def unknown_recipe(name: str | Path) -> str:

@@ -134,7 +134,8 @@ def race(
 ) -> dict[str, float]:  # fmt: skip
     """Median seconds per step of each choice; the choices take turns, with fewer turns where steps are slow.
 
-    At least one step of the first choice is timed; whatever was not timed within TRYING seconds is left out.
+    At least one step of the first choice is timed; whatever was not timed within TRYING seconds is left out. `progress`
+    counts the steps that fit into these seconds, so no display announces more time than the trials may take.
     """
     began, done, total = time.perf_counter(), 0, (WARM + TIMED) * len(choices)
     progress(done, total)
@@ -145,7 +146,7 @@ def race(
             name, begin = str(choice), time.perf_counter()
             longest = max((max(times) for times in seen.values() if times), default=0.0)
             if done and begin + longest - began > TRYING:
-                progress(total, total)
+                progress(done, done)
                 return {name: statistics.median(times[WARM:] or times[-1:]) for name, times in seen.items() if times}
             if name not in steps:
                 steps[name] = make_step(choice, copy.deepcopy(net), x, y, loss)
@@ -153,7 +154,8 @@ def race(
             steps[name]()
             seen[name].append(time.perf_counter() - begin)
             done += 1
-            progress(done, total)
+            spent = time.perf_counter() - began
+            progress(done, min(total, done + max(0, int((TRYING - spent) * done / spent))) if spent else total)
             if asked():
                 raise Interrupted("stopped before the first step; run the same command again to start", asked())
     return {name: statistics.median(times[WARM:]) for name, times in seen.items()}
