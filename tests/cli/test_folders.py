@@ -8,7 +8,7 @@ import pytest
 
 from reslab.cli import main
 from reslab.cli.folders import changed, of_several, prepared, words
-from reslab.errors import OtherSettings, UsageError
+from reslab.errors import OtherSettings, ReslabError, ReslabWarning, UsageError
 from reslab.run import Run
 from reslab.train.recipe import read, write
 
@@ -92,6 +92,28 @@ def test_numbered_on_where_a_name_is_taken(
 
     with pytest.raises(UsageError, match="on different data"):  # the same command must not begin anew
         prepared(["a"], changed_data)
+
+
+def test_a_damaged_run_of_an_older_name_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Run("runs/old").make()
+    Run("runs/old").write_json("spec.json", {})
+
+    def prepare(folder: Path) -> Run:
+        if folder.name == "old":
+            raise ReslabError(f"{folder}/spec.json is damaged")
+        return Run(folder)
+
+    said = r"the run in runs/old cannot be continued \(runs/old/spec.json is damaged\); a new one begins in runs/new"
+    with pytest.warns(ReslabWarning, match=said):
+        assert prepared(["new", "old"], prepare).folder == Path("runs/new")
+
+    def other(folder: Path) -> Run:
+        if folder.name == "old":
+            raise OtherSettings(f"{folder} already contains a run with different settings; choose another folder")
+        return Run(folder)
+
+    assert prepared(["new", "old"], other).folder == Path("runs/new")  # without a warning
 
 
 def test_a_study_has_a_folder_for_each_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

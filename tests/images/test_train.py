@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from reslab.errors import BrokenImage, UsageError
+from reslab.errors import BrokenImage, OtherSettings, UsageError
 from reslab.images.data import ImageData, load
 from reslab.images.task import ImageTask
 from reslab.images.train import prepare, train
@@ -40,6 +40,26 @@ def test_one_class_is_nothing_to_learn(few: ImageData, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pets has one class only, 'cat': there is nothing to tell apart; "):
         prepare(tmp_path / "run", net=spec("resnet8"), data=one, word="pets", recipe=Recipe(iterations=1))
     assert not (tmp_path / "run").exists()
+
+
+def test_images_read_in_another_way_are_other_settings(fill: Callable[..., Path], tmp_path: Path) -> None:
+    """So that such a run is numbered on. A setting that changes no image, as max_pixels here, does not count."""
+    for k, name in enumerate(("d/a/x", "d/b/y")):
+        fill(name, 6 + k)
+    word = str(tmp_path / "d")
+
+    def begun(**options: Any) -> Run:
+        data = load(word, **options)
+        recipe = Recipe(iterations=1, batch=4)
+        return prepare(tmp_path / "run", net=spec("resnet8"), data=data, word=word, recipe=recipe, options=options)
+
+    begun(level=1)
+    begun(level=1, max_pixels=10**6)
+    with pytest.raises(OtherSettings, match=r"with different settings \(level: 1 there, 2 requested\); choose"):
+        begun(level=2)
+    fill("d/a/x", 9)
+    with pytest.raises(UsageError, match="already contains a run on different data"):
+        begun(level=1)
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(

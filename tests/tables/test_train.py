@@ -150,10 +150,13 @@ def test_another_run_is_not_touched(begin: Begin, file: Path, tmp_path: Path) ->
         ({"preset": "resnet"}, r"with different settings \(net: gated there, resnet requested"),
         ({"target": ("sea",)}, r"(on different data|with different settings \()"),
         ({"reading": {"class_weight": "balanced"}}, r"with different settings \(class_weight: none there, balanced"),
-        ({"reading": {"split": 1}}, r"(on different data|with different settings \()"),
+        ({"reading": {"split": 1}}, r"with different settings \(split: 0 there, 1 requested\)"),
+        ({"reading": {"missing": ("Oslo",)}}, r"with different settings \(missing: none there, \['Oslo'\] requested"),
+        ({"reading": {"kinds": {"says": "skip"}}}, r"with different settings \(kinds: none there, says=skip requested"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=rf"already contains a run {sentence}"):
             begin(run.folder, **changes)
+    begin(run.folder, reading={"kinds": {"size": "number"}})  # as it was found: the same run
     for old, new in (("yes", "YES"), ("Rome", "Bern")):
         text = file.read_text()
         file.write_text(text.replace(old, new))

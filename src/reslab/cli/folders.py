@@ -1,12 +1,13 @@
 """Where a run goes without --out: its name holds the changed options, so that each setting has its own folder."""
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import OtherSettings, ReslabError, UsageError, tell
+from reslab.errors import OtherSettings, ReslabError, ReslabWarning, UsageError, tell
 from reslab.run import Run, slug
 from reslab.stored.read import read_toml
 from reslab.train.recipe import Recipe, read
@@ -59,16 +60,20 @@ def source(start: str | None) -> dict[str, str]:
 def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
     """The run that `prepare` makes or finds under runs/, in the first folder that holds no other.
 
-    `names`: the name, then those that older versions of reslab gave, which are tried if there is a run. If a folder
-    holds a run with other settings, the name is numbered on: -2, -3, ... Raises what else `prepare` raises.
+    `names`: the name, then those that older versions of reslab gave, which are tried if there is a run; it is warned of
+    one that cannot be used, as it is damaged. If a folder holds a run with other settings, the name is numbered on: -2,
+    -3, ... Raises what else `prepare` raises.
     """
     name, *older = names
+    unused: dict[Path, ReslabError] = {}
     for old in older:
         if old != name and holds(old) and not holds(name):
             try:
                 return prepare(Path("runs") / old)
-            except ReslabError:  # another run, or a damaged one
+            except OtherSettings:
                 continue
+            except ReslabError as error:  # damaged, or of data that have changed
+                unused[Path("runs") / old] = error
     for k in itertools.count(1):
         try:
             run = prepare(Path("runs") / (name if k == 1 else f"{name}-{k}"))
@@ -77,6 +82,9 @@ def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
             continue
         if k > 1:
             tell("%s; this run is %s", why, run.folder)
+        for folder, fault in unused.items():
+            warnings.warn(ReslabWarning(f"the run in {folder} cannot be continued (", fault, "); a new one begins in "
+                                        f"{run.folder}"), stacklevel=2)  # fmt: skip
         return run
     raise AssertionError  # there is no last name
 

@@ -57,6 +57,7 @@ def prepare(
     prepare_run(
         run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start,
         stored=lambda: {"net": (to_dict(read_spec(run)), to_dict(net))},
+        loaded=lambda: (how_read(run.read_json("data.json", "options")["options"]), how_read(about["options"])),
     )  # fmt: skip
     warn_of_doubtful_settings(recipe, data)  # of what is not refused
     return run
@@ -66,6 +67,11 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
     """The data's options as JSON, without asking for a download again."""
     kept = {key: value for key, value in options.items() if value is not None and key != "download"}
     return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
+
+
+def how_read(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the stored options that may lead to other images of the same files."""
+    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels")}
 
 
 def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:

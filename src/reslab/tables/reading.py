@@ -1,5 +1,6 @@
 """How a table is read and split for training: stored in a run folder, and kept for runs of older versions."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,6 +68,18 @@ def read_reading(run: Run) -> tuple[str, Reading]:
     if "missing" not in stored:
         values["kinds"] = about.get("kinds", stored["kinds"])
     return about["word"], make(Reading, values, f"{run.path('data.json')}")
+
+
+def asked(reading: Reading) -> dict[str, Any]:
+    """What the reading sets that leads to another run even on the same table."""
+    found = {key: getattr(reading, key) for key in ("target", "kind", "test", "class_weight")}
+    return {**json.loads(json.dumps(found)), "target": ", ".join(reading.target)}
+
+
+def how_read(reading: Reading) -> dict[str, Any]:
+    """What the reading sets that may lead to other values of the same file."""
+    keys = ("kinds", "missing", "decimal", "header", "encoding", "text", "test_word", "split")
+    return {**asked(reading), **json.loads(json.dumps({key: getattr(reading, key) for key in keys}))}
 
 
 def like_stored(folder: Path | str, reading: Reading) -> Reading:

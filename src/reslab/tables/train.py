@@ -33,7 +33,7 @@ from reslab.tables.net.net import TableNet
 from reslab.tables.net.spec import to_dict
 from reslab.tables.parts import Parts, fingerprint, make_parts
 from reslab.tables.predictions import write_predictions
-from reslab.tables.reading import Reading, read_reading
+from reslab.tables.reading import Reading, asked, how_read, read_reading
 from reslab.tables.split import groups_of, split_target, tell_copies, tell_joined, tell_missing_class
 from reslab.tables.task import TableTask
 from reslab.tables.training import build_net, make_task, model_of, set_aside, spec_of
@@ -144,13 +144,8 @@ def prepare(
         stored=lambda: {"reading": (asked(read_reading(run)[1]), asked(reading)),
                         "net": (to_dict(read_table_spec(run)), to_dict(spec))},
         fill=lambda: write_encoder(run, parts.encoder, data.target), start=start,
+        loaded=lambda: (how_read(read_reading(run)[1]), how_read(reading)),
     )  # fmt: skip
-
-
-def asked(reading: Reading) -> dict[str, Any]:
-    """What the reading sets that leads to another run even on the same table."""
-    found = {key: getattr(reading, key) for key in ("target", "kind", "test", "class_weight")}
-    return {**json.loads(json.dumps(found)), "target": ", ".join(reading.target)}
 
 
 def parts_of(

@@ -78,20 +78,22 @@ def prepare_run(
     run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
     without: Sequence[str] = (), command: str = "", start: Path | str | None = None,
+    loaded: Callable[[], Pair] = lambda: ({}, {}),
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
     family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the run or checkpoint file
-    whose weights the training starts from; None: random ones. Raises UsageError if the folder holds another run, naming
-    what differs, or something else. If a file cannot be written, nothing is left.
+    whose weights the training starts from; None: random ones. `loaded`: settings with which the data were read, named
+    where the data differ; where they do not, these settings changed nothing. Raises UsageError if the folder holds
+    another run, naming what differs, or something else. If a file cannot be written, nothing is left.
     """
     check_resources(recipe)
     weights = None if start is None else start_of(start)
     if weights is not None:
         about = {**about, "start": mark_of(weights)}
     if run.has("spec.json"):
-        refuse_other_run(run, recipe, about, stored())
+        refuse_other_run(run, recipe, about, stored(), loaded)
         return run
     if run.has(MEMBERS):
         raise OtherSettings(f"{run.folder} already contains an ensemble of several nets; choose another ",
@@ -124,10 +126,14 @@ def is_leftover(name: str, made: Sequence[str]) -> bool:
     return name in whole or name.startswith(tuple(f".{one}." for one in (*whole, "spec.json")))
 
 
-def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair]) -> None:
+def refuse_other_run(
+    run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair], loaded: Callable[[], Pair]
+) -> None:
     """Raise UsageError unless the folder's recipe, data and all `others` are the requested ones."""
     there = run.read_json("data.json")
-    pairs = {**others, "recipe": (asdict(read_recipe(run)), asdict(recipe)),
+    changed = there.get("fingerprint") != about.get("fingerprint")
+    pairs = {**({"loaded": loaded()} if changed else {}), **others,
+             "recipe": (asdict(read_recipe(run)), asdict(recipe)),
              "start": (stored_mark(there), stored_mark(about))}  # fmt: skip
     for what, (old, new) in pairs.items():
         differ = [f"{what if key == 'name' else key}: {shown(old.get(key))} there, {shown(new[key])} requested"
@@ -135,14 +141,16 @@ def refuse_other_run(run: Run, recipe: Recipe, about: Mapping[str, Any], others:
         if differ:
             raise OtherSettings(f"{run.folder} already contains a run with different settings "
                                 f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip
-    if there.get("fingerprint") != about.get("fingerprint"):
+    if changed:
         raise UsageError(f"{run.folder} already contains a run on different data; choose another ", arg("folder"))
 
 
 def shown(value: Any) -> str:
-    """A setting in a sentence: 40 for 40.0, none for None."""
-    if value is None:
+    """A setting in a sentence: 40 for 40.0, none for None, a=number for a mapping."""
+    if value is None or value in ({}, [], ()):
         return "none"
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={shown(one)}" for key, one in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

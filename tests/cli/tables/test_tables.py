@@ -501,3 +501,15 @@ def test_a_column_that_is_the_target_is_said(here: Path, capsys: pytest.CaptureF
     assert "warning: column 'again': it has the same information as the target" in capsys.readouterr().err
     assert trained("--kinds", "again=skip", "id=skip", "--out", "other") == 0
     assert "says the same" not in capsys.readouterr().err
+
+
+def test_a_table_read_in_another_way_is_numbered_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The words for missing values change no size of the net; the same command finds its run again."""
+    assert trained() == 0
+    capsys.readouterr()
+    for said in ("trained gated", "runs/tables-people-gated"):
+        assert trained("--missing", "7") == 0
+        out, err = capsys.readouterr()
+        assert said in out
+        assert "different settings (missing: none there, ['7'] requested); this run is runs/" in err
+    assert len(list(Path("runs").iterdir())) == 2
