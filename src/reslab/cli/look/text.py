@@ -9,6 +9,7 @@ from reslab.cli import say
 from reslab.statistics.effects import change, of_share
 
 FEW = 5  # lines shown of a ranking
+ON = {"shapes": "shapes alone", "values": "the input's values"}
 
 
 def merges(found: Any) -> None:
@@ -19,7 +20,8 @@ def merges(found: Any) -> None:
              f"{m.params:,}", say.millions(m.macs // found.batch), "yes" if m.cuttable else "no") for m in found
         ]  # fmt: skip
         say.table(("block", "module", "kind", "from", "to", "parameters", "MACs", "removable"), rows,
-                  title=f"{found.model}: {len(found)} residual connections (MACs per sample)")  # fmt: skip
+                  title=f"{found.model}: {len(found)} residual connections, "
+                        f"found on {ON[found.found_on]} (MACs per sample)")  # fmt: skip
         reasons: dict[str, list[int]] = {}
         for m in found:
             reasons.setdefault(f"{'removable' if m.cuttable else 'not removable'}: {m.why}", []).append(m.index)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from reslab.errors import first_line
 from reslab.look.graph.copies import each
@@ -52,7 +53,7 @@ def graph_of(model: nn.Module, example: Example, *, values: bool = False) -> tup
 def on_shapes(model: nn.Module, example: Example) -> Graph:
     """The value graph of a pass on fake tensors. The weights are converted where they are used, and not changed."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    names, strict = Globals(model), Strict()
+    names, strict = Globals(model), Strict(mode)
     fakes = each(example, lambda tensor: strict.knows(mode.from_tensor(tensor), tensor))
     with silent(), not_asked(), kept(model), mode:
         graph = trace(model, fakes, strict)
@@ -80,14 +81,18 @@ class Strict(TorchDispatchMode):
     Of the example's ids the numbers are known, also behind views. Where it refuses, the pass with values decides.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mode: FakeTensorMode) -> None:
         super().__init__()
+        self.mode = mode
         self.known: dict[int, tuple[Tensor, Tensor]] = {}  # id -> a fake tensor of ids, the real one
 
     def knows(self, fake: Tensor, real: Tensor) -> Tensor:
         if not real.is_floating_point() and not real.is_complex():
             self.known[id(fake)] = fake, real
         return fake
+
+    def fake(self, tensor: Tensor) -> Tensor:
+        return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs, name = kwargs or {}, func.overloadpacket.__name__
@@ -99,7 +104,8 @@ class Strict(TorchDispatchMode):
                     raise IndexError("index out of range")
         elif name in ONE_DTYPE and len({tensor.dtype for tensor in given}) > 1:
             raise RuntimeError(f"{name} is given tensors of several dtypes")
-        out = func(*args, **kwargs)
+        # PyTorch remembers the results of ops on fake tensors alone.
+        out = func(*tree_map_only(Tensor, self.fake, args), **tree_map_only(Tensor, self.fake, kwargs))
         if name in SAME and isinstance(out, Tensor) and args and id(args[0]) in self.known:
             with unset_fake_temporarily():
                 self.knows(out, func(self.known[id(args[0])][1], *args[1:], **kwargs))
