@@ -41,10 +41,15 @@ def memory(name: str, model: nn.Module, example: Any) -> None:
     many = repeated(example, 16)
     with torch.no_grad():
         find(model, example)  # what is imported or made once
-        one = peak(lambda: call(model, many))
+        one = peaks(lambda: call(model, many))
         for how, values in (("find", False), ("find, values=True", True)):
-            own = peak(lambda values=values: find(model, many, values=values))
+            own = peaks(lambda values=values: find(model, many, values=values))
             print(f"  {how}: {own:.0f} MB, one pass {one:.0f} MB: {own / one:.2f}x (batch of {batch_size(many)})")
+
+
+def peaks(work: Callable[[], object], times: int = 7) -> float:
+    """The median of several: the allocator's habits make a peak differ by a quarter."""
+    return statistics.median(peak(work) for _ in range(times))
 
 
 def peak(work: Callable[[], object]) -> float:
