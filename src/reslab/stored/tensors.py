@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reslab.errors import ReslabError, tell
 from reslab.stored.digest import KEY, Damaged, check_archive, check_tensors
 from reslab.stored.files import RESTORE, named, parse_json, present, unreadable
+from reslab.stored.pickles import Unbounded, check_bounds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +50,13 @@ def read_saved(path: Path | str, *, what: str = NO_CHECKPOINT, cure: str = ALONE
     """What torch.save wrote, on the CPU; only tensors and plain data are loaded. Raises as `read_tensors` does."""
     import torch
 
+    must_open(path)
+    try:
+        check_bounds(path)
+    except Unbounded as error:
+        raise ReslabError(f"{named(path)} {what}: {error}") from error
+    except OSError as error:
+        unreadable(path, error)
     must_match(path, check_archive, RESTORE if cure == ALONE else cure)
     try:
         with warnings.catch_warnings():  # of storages and layouts that are refused below
@@ -134,11 +142,16 @@ def refuse_odd(found: Any, path: Path | str) -> None:
 def inside(value: Any, kind: type, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every tensor within mappings and lists, with its path; anything nested too deep for a checkpoint is ignored."""
     waiting = [(name, value, 0)]
+    seen: set[tuple[int, int]] = set()  # a list may hold another a thousand times, and that a third
     while waiting:
         name, value, deep = waiting.pop()
         if isinstance(value, kind):
             yield name, value
-        elif deep < 8 and isinstance(value, Mapping):
+            continue
+        if (id(value), deep) in seen:
+            continue
+        seen.add((id(value), deep))
+        if deep < 8 and isinstance(value, Mapping):
             waiting += [(f"{name}.{key}".lstrip("."), one, deep + 1) for key, one in value.items()]
         elif deep < 8 and isinstance(value, list | tuple):
             waiting += [(f"{name}[{k}]", one, deep + 1) for k, one in enumerate(value)]
