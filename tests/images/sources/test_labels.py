@@ -160,3 +160,8 @@ def test_splits_of_the_hub_with_their_own_numbers(monkeypatch: pytest.MonkeyPatc
     data = load("hf:someone/pets")
     assert by_name(data.test, data.classes) == RIGHT
     assert "4 files ignored: split validation" in data.line()
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(
+        {"training": splits["train"], "eval": splits["test"]}))  # fmt: skip
+    data = load("hf:someone/pets")
+    assert by_name(data.test, data.classes) == RIGHT
+    assert "with its training and eval splits" in data.about

@@ -24,6 +24,17 @@ def test_one_file_is_split(tmp_path: Path) -> None:
     assert sorted(reds(data.train) + reds(data.test)) == list(range(10))
 
 
+@pytest.mark.parametrize(
+    "names", [("training", "eval-1"), ("train", "dev"), ("Train", "holdout"), ("train", "testing")]
+)
+def test_names_of_parts(names: tuple[str, str], tmp_path: Path) -> None:
+    """The same as those of folders."""
+    write(tmp_path / f"d/{names[0]}.parquet", [1, 0], names=["a", "b"])
+    write(tmp_path / f"d/{names[1]}.parquet", [0], names=["a", "b"])
+    data = load(str(tmp_path / "d"))
+    assert (len(data.train), len(data.test)) == (2, 1)
+
+
 def test_folder_with_its_own_parts(tmp_path: Path) -> None:
     write(tmp_path / "d/train-00000-of-00002.parquet", [1, 0], names=["a", "b"])
     write(tmp_path / "d/train-00001-of-00002.parquet", [1], names=["a", "b"], images=[png(99)])

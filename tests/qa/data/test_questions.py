@@ -259,6 +259,12 @@ def test_parts_of_a_folder(put: Put) -> None:
     put("d/test.json", file("x", 3))
     data = load_questions(str(folder))
     assert [len(part) for part in (data.train, data.dev, data.test)] == [10, 2, 3]
+    (folder / "test.json").rename(folder / "holdout.json")
+    with_dev = with_dev.rename(folder / "eval-v1.1.json")
+    again = load_questions(str(folder))
+    assert (again.train, again.dev, again.test) == (data.train, data.dev, data.test)
+    with_dev = with_dev.rename(folder / "dev-v1.1.json")
+    (folder / "holdout.json").rename(folder / "test.json")
     alone = load_questions(str(folder / "train.json"))
     assert [len(part) for part in (alone.train, alone.dev, alone.test)] == [8, 1, 1]
     assert alone.fingerprint == load_questions(str(folder / "train.json")).fingerprint != data.fingerprint

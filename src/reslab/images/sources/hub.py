@@ -11,8 +11,7 @@ from reslab.images.sources.labels import Labels
 from reslab.images.sources.parquet import IMAGE_NAMES
 from reslab.images.sources.scan import Ignored
 from reslab.nets.hub import hub_data_set
-
-TEST_SPLITS = ("test", "validation", "valid", "val")
+from reslab.train.parts import HELD_OUT, TRAIN
 
 
 def load_hub(name: str, *, loading: Loading) -> ImageData:
@@ -23,22 +22,23 @@ def load_hub(name: str, *, loading: Loading) -> ImageData:
     """
     loading.check()
     splits = hub_data_set(name)
-    if "train" not in splits:
+    train_split, held_out = (next((split for word in words for split in splits if split.lower() == word), None)
+                             for words in (TRAIN, HELD_OUT))  # fmt: skip
+    if train_split is None:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
-    image, part = _labels(splits["train"], f"{name} train", name)
+    image, part = _labels(splits[train_split], f"{name} {train_split}", name)
     classes = labels.classes_of([part])
     numbered = labels.numbered([part])
-    train = _listing(splits["train"], image, part, classes, numbered=numbered)
-    held_out = next((split for split in TEST_SPLITS if split in splits), None)
+    train = _listing(splits[train_split], image, part, classes, numbered=numbered)
     if held_out is not None:
         image, part = _labels(splits[held_out], f"{name} {held_out}", name)
         test = _listing(splits[held_out], image, part, classes, numbered=numbered)
-        about = f"The Hugging Face data set {name}, with its train and {held_out} splits"
+        about = f"The Hugging Face data set {name}, with its {train_split} and {held_out} splits"
     else:
         train, test = train.split(classes)
         about = f"The Hugging Face data set {name}, fixed 80/20 split within each class"
     ignored = [Ignored(reason=f"split {split}", files=len(splits[split]), examples=()) for split in splits
-               if split not in ("train", held_out)]  # fmt: skip
+               if split not in (train_split, held_out)]  # fmt: skip
     return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, loading=loading, about=about,
                     ignored=ignored, split=held_out is None)  # fmt: skip
 

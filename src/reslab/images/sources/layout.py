@@ -8,11 +8,7 @@ from pathlib import Path
 
 from reslab.errors import UsageError, arg
 from reslab.images.sources.scan import is_hidden, is_image
-
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = (
-    "test", "testing", "holdout", "hold-out", "hold_out", "val", "valid", "validation", "eval", "evaluation", "dev"
-)  # fmt: skip
+from reslab.train.parts import HELD_OUT, TRAIN
 
 Classes = dict[str, list[str]]
 """The folders of each class, relative to the folder that holds them; several if their names differ in Unicode only."""
@@ -31,7 +27,7 @@ def find(folder: Path, level: int | None) -> Layout:
     """The layout of `folder`. Raises UsageError if it can be taken for more than one, naming the choices."""
     if level is not None and level < 1:
         raise UsageError(f"level must be positive, got {level}")
-    train, test = _part(folder, TRAIN_NAMES), _part(folder, TEST_NAMES)
+    train, test = _part(folder, TRAIN), _part(folder, HELD_OUT)
     if train and test is None:
         raise UsageError(
             f"{folder} has {train}/ but no test/, val/, valid/ or validation/ with class folders: "

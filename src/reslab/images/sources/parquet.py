@@ -15,9 +15,9 @@ from reslab.images.sources.cells import cells_of, read_column
 from reslab.images.sources.encoded import Rows
 from reslab.images.sources.labels import Labels
 from reslab.images.sources.scan import Ignored, is_hidden, is_image, is_regular
+from reslab.train.parts import HELD_OUT, TRAIN, first_of
 
 IMAGE_NAMES = ("image", "img")
-PARTS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}  # how their files' names begin
 LONGEST = 1000  # characters of a class name
 ROW_BYTES = 4  # a file of fewer bytes per row holds no images, but one that claims millions of rows
 
@@ -35,7 +35,7 @@ class Columns:
 
 
 def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> ImageData:
-    """A parquet file (split 80/20), or a folder of them: train*.parquet with test*.parquet or val*.parquet.
+    """A parquet file (split 80/20), or a folder of them: train*.parquet with test*.parquet, val*.parquet, ...
 
     The folder may hold them directly or in one folder, such as data/ in a clone of a data set of the Hub. Each file's
     labels mean what its own schema says. Files larger than `memory` are copied once, uncompressed, to the folder that
@@ -87,11 +87,8 @@ def _files(path: Path) -> tuple[list[Path], list[Path], list[Path]]:
         return [path], [], []
     every = parquet_files(path)
 
-    def named(*words: str) -> list[Path]:
-        found = ([file for file in every if file.name.lower().startswith(word)] for word in words)
-        return next(filter(None, found), [])
-
-    train, test = named(*PARTS["train"]), named(*PARTS["test"])
+    names = [file.name for file in every]
+    train, test = ([file for file in every if file.name in first_of(names, words)] for words in (TRAIN, HELD_OUT))
     if not train or not test:
         found = ", ".join(file.name for file in every[:5])
         raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}; of one "

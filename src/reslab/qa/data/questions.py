@@ -14,6 +14,8 @@ from reslab.qa.data.files import FORMS, hub, records
 from reslab.qa.data.question import Answer, Problem, Question, Report, checked
 from reslab.qa.data.record import Record
 from reslab.train.order import shuffled
+from reslab.train.parts import DEV as DEV_NAMES
+from reslab.train.parts import TEST, TRAIN, starts_as
 
 __all__ = [
     "Answer",
@@ -26,7 +28,6 @@ __all__ = [
     "split_articles",
 ]
 
-SPLITS = {"test": ("test",), "dev": ("dev", "validation", "valid", "val")}
 DEV = 0.1  # share of the questions, in whole articles
 
 
@@ -51,7 +52,7 @@ class QuestionData:
 def load_questions(word: str, *, share: float = DEV, seed: int = 0, strict: bool = False) -> QuestionData:
     """The questions that `word` names: a file (.json like SQuAD's, .jsonl, .parquet), a folder of them, or hf:NAME.
 
-    The names of a folder's files start with train, dev (or validation, valid, val) and test. If there are only two
+    The names of a folder's files start with train, dev (or val, eval, ...) and test (or holdout). If there are only two
     parts, the second is the test part, since results are commonly reported on SQuAD's public dev set. Missing parts are
     split off the training questions: `share` of them, in whole articles sampled with `seed`. Problems are counted in
     `report`; `strict` raises the first. Raises UsageError if there are no questions, ReslabError for damaged files.
@@ -110,8 +111,8 @@ def read_questions(path: Path | str, *, report: Report | None = None) -> tuple[Q
 def _parts(found: Mapping[str, Iterable[Record]], word: str, report: Report) -> dict[str, tuple[Question, ...]]:
     """The parts made of the files or splits `found`, by the beginning of their names."""
     parts = {}
-    for part, starts in (("train", ("train",)), *SPLITS.items()):
-        names = [name for name in found if name.lower().startswith(starts)]
+    for part, words in (("train", TRAIN), ("test", TEST), ("dev", DEV_NAMES)):
+        names = [name for name in found if starts_as(name, words)]
         if names:
             parts[part] = checked((one for name in names for one in found[name]), report)
     if not parts.get("train"):
