@@ -113,6 +113,28 @@ def test_how_a_file_is_written_is_found_and_told(tmp_path: Path, content: str, a
     assert report.account == [f"t.csv: {len(frame)} rows, 2 columns; {account}"]
 
 
+@pytest.mark.parametrize(
+    ("content", "names", "first", "said"),
+    [
+        ("#color,n\nred,1\n#ff0000,2\nblue,3\n", "color n", ["red", "#ff0000", "blue"], 0),
+        ("#color,n\n#ff0000,1\n#00ff00,2\n", "color n", ["#ff0000", "#00ff00"], 0),
+        ("# by R\n#color,n\nred,1\n# checked\n#ff0000,2\n", "color n", ["red", "#ff0000"], 1),
+        ("# by R, in May\ncolor,n\nred,1\n#ff0000,2\n", "color n", ["red", "#ff0000"], 1),
+        ('# 5" wide\ncolor,n\n"red",1\n"a\n#b",2\n#ff0000,3\n', "color n", ["red", "a\n#b", "#ff0000"], 0),
+        ("# by R\ncolor\nred\n#ff0000\n", "color", ["red"], 1),  # with one column, it cannot be told from a comment
+        ("#ff0000,1.5,x\nred,2.5,y\nred,0.5,x\n", "x0 x1 x2", ["#ff0000", "red", "red"], 1),
+    ],
+)
+def test_a_line_with_a_cell_for_each_column_is_no_comment(
+    tmp_path: Path, content: str, names: str, first: list[str], said: int
+) -> None:
+    """A # may be that of a color, or stand before the names; what is left out below them is told."""
+    frame, report = read(tmp_path / "t.csv", content)
+    assert frame.names == tuple(names.split())
+    assert frame[frame.names[0]].tolist() == first
+    assert len(list(report.lines())) == said, list(report.lines())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"])
 def test_every_encoding_that_shows_itself_is_read(tmp_path: Path, encoding: str) -> None:
     text = "name,straße\n1,Köln\n2,Zürich\n" + "3,Oslo\n" * 50

@@ -12,11 +12,12 @@ from typing import Any
 from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line
 from reslab.extras import need
 from reslab.tables.data.bounds import check_columns, check_first_line, check_strings
+from reslab.tables.data.comments import without_comments
 from reslab.tables.data.decimals import settle
 from reslab.tables.data.encodings import as_utf8
 from reslab.tables.data.format import Format, Found
 from reslab.tables.data.gaps import counted
-from reslab.tables.data.header import COMMENT, SEPARATOR, has_names, lines_of, mark_of, rows_of
+from reslab.tables.data.header import SEPARATOR, has_names, lines_of, mark_of, rows_of
 from reslab.tables.data.report import Report
 
 LARGEST = 2**31 - 1  # bytes of one block, for pyarrow's reader
@@ -33,7 +34,9 @@ def read_delimited(path: Path, data: bytes, how: Format, report: Report, *, tabs
     data = data.lstrip(b"\r\n")
     if match := SEPARATOR.match(data):
         found, data = replace(found, mark=match[1].decode()), data[match.end() :]
-    data, comments, title = without_comments(data)
+    data, comments, told = without_comments(data, mark=found.mark, header=how.header, names=how.names)
+    if told:
+        report.say("comments", f"{path}: {told}")
     lines = lines_of(data)
     if len(lines) > 1 and lines[0].startswith("|") and "|" not in lines[1]:  # a comment in files of C4.5
         data, comments = data[data.find(lines[1][:1].encode(), len(lines[0].encode())) :], comments + 1
@@ -42,7 +45,7 @@ def read_delimited(path: Path, data: bytes, how: Format, report: Report, *, tabs
         raise UsageError(f"{path} is empty")
     found = replace(found, mark=found.mark or mark_of(lines), comments=comments)
     check_columns(path, lines[0].count(found.mark) + 1)
-    data, lines, names, found = named(path, data, lines, title, found, how, report)
+    data, lines, names, found = named(path, data, lines, found, how, report)
     if SPACED.search(data[: 2**18]):
         data, found = unspaced(path, data, found.mark), replace(found, mark=",")
     read = reader(data, found, names, how.missing)
@@ -54,26 +57,8 @@ def read_delimited(path: Path, data: bytes, how: Format, report: Report, *, tabs
     return stripped(table), replace(found, decimal=decimal)
 
 
-def without_comments(data: bytes) -> tuple[bytes, int, str]:
-    """The text without its lines that start with #, if it starts with one; how many; and the last of the first ones."""
-    start, title, count = 0, "", 0
-    while match := COMMENT.match(data, start):
-        start, count = match.end(), count + 1
-        title = match[0].decode(errors="replace").lstrip("#").strip()
-    if not count:
-        return data, 0, ""
-    rest = data[start:].lstrip(b"\r\n")
-    if b'"' not in rest:  # otherwise # may start a line within a quoted cell
-        more = len(re.findall(rb"^#", rest, re.MULTILINE))
-        rest, count = (
-            re.sub(rb"^#[^\r\n]*(\r\n|\r|\n|$)", b"", rest, flags=re.MULTILINE) if more else rest,
-            count + more,
-        )
-    return rest, count, title
-
-
 def named(
-    path: Path, data: bytes, lines: list[str], title: str, found: Found, how: Format, report: Report
+    path: Path, data: bytes, lines: list[str], found: Found, how: Format, report: Report
 ) -> tuple[bytes, list[str], list[str] | None, Found]:
     """The columns' names, None if they are the first row's."""
     rows = rows_of(lines, found.mark)
@@ -85,9 +70,6 @@ def named(
                        arg("header", False), " takes it as values"))  # fmt: skip
         return data, lines, None, found
     names = [f"x{k}" for k in range(len(rows[0]))]
-    if title.count(found.mark) + 1 == len(names) > 1 and how.header is None:
-        names = [cell.strip() for cell in title.split(found.mark)]
-        return data, lines, names, replace(found, comments=found.comments - 1)
     if how.header is None and not how.names:
         report.say("header", Sentence(f"{path} has no row of names: its columns are x0 to x{len(names) - 1}; ",
                    arg("header", True), " takes its first row as names"))  # fmt: skip
