@@ -132,12 +132,11 @@ def box_operators() -> None:
         return
 
     def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
-        order, kept = scores.argsort(descending=True).tolist(), []
+        order, kept = scores.argsort(descending=True), []
         overlap = boxes.box_iou(dets, dets)
-        while order:
-            best = order.pop(0)
-            kept.append(best)
-            order = [i for i in order if overlap[best, i] <= iou_threshold]
+        while len(order):
+            kept.append(int(order[0]))
+            order = order[1:][overlap[order[0], order[1:]] <= iou_threshold]
         return torch.tensor(kept, dtype=torch.long)
 
     def align(input: Any, boxes: Any, output_size: Any, spatial_scale: float = 1.0, sampling_ratio: int = -1,
