@@ -4,25 +4,27 @@ import re
 from typing import Any
 
 GATE = "squeeze-and-excitation multiplies by a gate; nothing is added to a skip"
-CROSS = "keys and values of cross-attention are computed from the encoder's output: they are not on the way from the skip"
+CROSS = "keys and values of cross-attention come from the encoder's output: they do not lie between skip and sum"
 CONCATENATES = "the block concatenates its branches and adds nothing"
-NO_SKIP = "these blocks keep their shape, but their author switched their skip off (`has_skip`, `residual`, `add_identity` "
-NO_SKIP += "or `use_shortcut` is False in the library's own block)"
+NO_SKIP = (
+    "these blocks keep their shape, but have no skip by design: the library's own attribute says so (`has_skip`, "
+    "`residual`, `add_identity` or `use_shortcut` is False)"
+)
 
 # What the script says of an architecture (a regular expression on "key: words") -> why nothing was missed.
 BLOCKS: dict[str, str] = {
     r"Squeeze|SEModule|SqueezeExcite|EffectiveSE|\.se\.|attention\.fc": GATE,
     r"encoder_attn\.[kv]_proj|EncDecAttention\.[kv]|crossattention\.\w+\.(key|value)|encoder_attn\.(key|value)": CROSS,
-    r"MobileOneBlock|RepVggBlock": "re-parametrized blocks add convolutions and normalizations of one input: the sum is "
-    "affine, has no skip, and is listed as a sum",
+    r"MobileOneBlock|RepVggBlock": "re-parametrized blocks add convolutions and normalizations of one input: the sum "
+    "is affine, has no skip, and is listed as a sum",
     r"convmixer.*blocks": "by design a pointwise convolution stands between two residual blocks",
-    r"crossvit.*projs": "linear layers that bring the class token of one scale to the width of the other; the attention "
-    "between them has a residual connection",
+    r"crossvit.*projs": "linear layers that bring the class token of one scale to the width of the other; the "
+    "attention between them has a residual connection",
     r"(mobilenetv1|efficientnet_el|lcnetv2|hgnetv2|cspnext|mobilenet_edgetpu).*without": NO_SKIP,
     r"cspnext.*in no branch": "the layers around the residual blocks of a stage, whose two halves are concatenated",
     r"shufflenet|squeezenet|Inception|inception|Fire|densenet|DenseLayer|rdnet": CONCATENATES,
-    r"hrnet.*fuse_layers": "streams of several resolutions are added to each other: no summand was computed from another, "
-    "so there is no skip",
+    r"hrnet.*fuse_layers": "streams of several resolutions are added to each other: no summand was computed from "
+    "another, so there is no skip",
     r"deepseek_v4.*compressor": "the compressor of keys is computed from the mixed streams beside the attention",
 }
 # The key of an architecture -> why it has this number of residual connections.

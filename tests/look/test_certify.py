@@ -218,3 +218,35 @@ def test_places_do_not_depend_on_tensors_that_are_made_on_the_way() -> None:
     found = look.certify(Makes(), X)
     assert found.holds
     assert {m.entered for m in found.merges} == {"fork"}
+
+
+def test_a_model_that_takes_another_way_without_its_branches() -> None:
+    """With the first branch disabled x stays 1, and the second block is left out."""
+
+    class Gate(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.f(x)
+            return x + self.g(x) if x.sum() > 4 else x
+
+    found = look.certify(Gate(3, two=True), torch.ones(1, 2))
+    assert [m.holds for m in found.merges] == [True, False]
+    assert not found.failed
+    assert found.merges[1].why.startswith("not checked with every branch disabled: a pass did not reach merge 1")
+
+
+def test_a_gain_per_channel_is_a_branch() -> None:
+    """A re-parametrized depthwise block: (conv(x) + gain x) + x."""
+
+    class Rep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.BatchNorm2d(4))
+            self.gain = nn.Conv2d(4, 4, 1, groups=4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.conv(x) + self.gain(x)) + x
+
+    torch.manual_seed(0)
+    found = look.certify(nn.Sequential(Rep(), nn.ReLU(), Rep()).eval(), torch.randn(2, 4, 5, 5))
+    assert found.holds
+    assert [m.kind for m in found.merges] == ["identity"] * 2

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reslab.errors import UsageError, first_line
 from reslab.look.certificate import Certificate, Certified, Difference
 from reslab.look.edit.edits import Edit, keep, zeros
 from reslab.look.edit.intervene import acting
@@ -44,8 +45,8 @@ def certify(
     with torch.inference_mode(False), torch.no_grad(), as_it_was(model):
         with acting(model, found, {i: keep(row) for i, row in intact.items()}):
             call(model, example)
-        disabled = silenced(model, found, reachable, own(example))
-    rows = tuple(certified(merge, intact.get(merge.index), disabled.get(merge.index)) for merge in found)
+        disabled, stop = silenced(model, found, reachable, own(example))
+    rows = tuple(certified(merge, intact.get(merge.index), disabled.get(merge.index), stop) for merge in found)
     dtype = next((row.dtype for row in intact.values() if row.dtype), "")
     notes = tuple(getattr(found, "notes", ()))
     return Certificate(model=type(model).__name__, batch=batch_size(example), dtype=dtype, merges=rows, notes=notes)
@@ -75,8 +76,11 @@ class Row(dict[str, Tensor]):
 
 def silenced(
     model: nn.Module, merges: Sequence[Merge], reachable: Sequence[Merge], example: Example
-) -> dict[int, tuple[Difference, str]]:
-    """Run with every branch disabled; by merge: (out against what entered, "fork" or "skip")."""
+) -> tuple[dict[int, tuple[Difference, str]], str]:
+    """Run with every branch disabled; by merge: (out against what entered, "fork" or "skip"); and what stopped the run.
+
+    Without its branches a model may take another way, or meet numbers that it does not accept.
+    """
     found: dict[int, tuple[Difference, str]] = {}
     forks = {merge.index: fork for merge in reachable if (fork := fork_of(merge, reachable)) is not None}
     last = {fork: i for i, fork in forks.items()}
@@ -88,7 +92,8 @@ def silenced(
         skips: list[Tensor] = []
 
         def enter(skip: Tensor) -> None:
-            skips[:] = [skip.clone()]
+            fork = forks.get(merge.index)
+            skips[:] = [] if fork in watch.values else [skip.clone()]
 
         def leave(out: Tensor) -> Tensor:
             fork = forks.get(merge.index)
@@ -104,9 +109,12 @@ def silenced(
         return Edit(seen=enter, branch=zeros, out=leave)
 
     edits = {merge.index: edit(merge) for merge in reachable}
-    with kept(model), acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
-        forward(model, example)
-    return found
+    try:
+        with kept(model), acting(model, merges, edits), watch.modules.watched(), watch, Marks(watch):
+            forward(model, example)
+    except UsageError as error:
+        return found, first_line(error)
+    return found, ""
 
 
 def fork_of(merge: Merge, merges: Sequence[Merge]) -> Site | Place | None:
@@ -165,16 +173,16 @@ class Marks(TorchFunctionMode):
             watch.site = None
 
 
-def certified(merge: Merge, row: Row | None, disabled: tuple[Difference, str] | None) -> Certified:
+def certified(merge: Merge, row: Row | None, disabled: tuple[Difference, str] | None, stop: str) -> Certified:
     total = row.difference if row else None
     stream, entered = disabled or (None, "")
     why = ""
     if not merge.reachable:
         why = "not checked: its addition is hidden in a fused function"
-    elif total is None or stream is None:
-        why = "not checked: a pass did not reach it"
-    elif not total.holds:
+    elif total is not None and not total.holds:
         why = "skip + branches is not out"
+    elif total is None or stream is None:
+        why = f"not checked with every branch disabled: {stop}" if stop else "not checked: a pass did not reach it"
     elif not stream.holds:
         why = f"with every branch disabled, out is not the {'value that entered' if entered == 'fork' else 'skip'}"
     return Certified(index=merge.index, module=merge.module, kind=merge.kind, sum=total, stream=stream,
