@@ -25,7 +25,6 @@ from reslab.statistics import (
     reliability,
     sign_test,
     std,
-    student,
     welch,
     wilson,
 )
@@ -249,12 +248,6 @@ def test_calibration_by_brute_force() -> None:
     assert reliability(sure, right).ece == pytest.approx(total / len(sure))
 
 
-@pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 200), (3, 200), (200, 200), (7, 9), (50_000, 100_000)])
-def test_wilson_is_scipys(count: int, n: int) -> None:
-    found = stats.binomtest(count, n).proportion_ci(confidence_level=0.95, method="wilson")
-    assert (wilson(count, n).low, wilson(count, n).high) == pytest.approx((found.low, found.high), abs=1e-12)
-
-
 def test_a_paired_difference_by_hand_and_by_its_coverage() -> None:
     """4 of 98 newly wrong, 1 newly right: (5 - 2) / 100 ± 1.96 sqrt((0.05 + 0.02 - 0.03²) / 100)."""
     found = paired(4, 1, 98)
@@ -266,11 +259,6 @@ def test_a_paired_difference_by_hand_and_by_its_coverage() -> None:
     for wrong, right, _ in dice.multinomial(200, [0.06, 0.03, 0.91], size=2000):
         held += paired(int(wrong), int(right), 200).holds(truth)
     assert 0.94 <= held / 2000 <= 0.98
-
-
-@pytest.mark.parametrize("df", [1, 2, 12, 13, 20, 60, 1000])
-def test_students_t_is_scipys(df: int) -> None:
-    assert student(df) == pytest.approx(stats.t.ppf(0.975, df), rel=5e-5)
 
 
 def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:

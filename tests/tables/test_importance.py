@@ -60,7 +60,8 @@ def test_wide_tables_are_weighed_on_fewer_rows() -> None:
     columns = {f"c{k}": draws.normal(size=200) for k in range(1000)}
     y = (columns["c0"] > 0).astype(int)
     sizes = {"width": 4, "inner": 4, "depth": 2, "embedding": 2, "bins": 2}
-    model = ResidualClassifier(sizes=sizes, recipe={"epochs": 1}, device="cpu", random_state=0).fit(columns, y).model_
+    made = ResidualClassifier(sizes=sizes, recipe={"epochs": 1}, device="cpu", random_state=0, members=1)
+    model = made.fit(columns, y).model_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "of_tables", lambda tables: np.full((len(tables[0]), 2), 0.5))
         assert importance(model, read_frame(columns), y)["rows"] == 133

@@ -57,6 +57,8 @@ def on_shapes(model: nn.Module, example: Example) -> Graph:
     fakes = each(example, lambda tensor: strict.knows(mode.from_tensor(tensor), tensor))
     with silent(), not_asked(), kept(model), mode:
         graph = trace(model, fakes, strict)
+    strict.known.clear()
+    del fakes  # what is alive now is held by something else
     names.forget(graph)
     return graph
 
