@@ -555,14 +555,18 @@ def test_streams_mixed_in_one_op_are_remarked_on() -> None:
     assert merges.notes[1].startswith("baddbmm in the model adds a branch to its skip inside one op")
 
 
-def test_a_bias_of_all_attention_scores_is_no_skip() -> None:
+@pytest.mark.parametrize("mask", [
+    lambda s: s, lambda s: s.masked_fill(s > 9, torch.tensor(float("-inf"))),
+    lambda s: torch.where((s > 9).any(-1, keepdim=True), torch.tensor(-1e9), s), lambda s: s / 2,
+])  # fmt: skip
+def test_a_bias_of_all_attention_scores_is_no_skip(mask: Callable[[Tensor], Tensor]) -> None:
     """As MPNet has it: the scores of later layers depend on the bias through earlier layers."""
 
     class Biased(Net):
         def forward(self, x: Tensor) -> Tensor:
             bias = self.g[0](x)[:, :, :5].contiguous()
             for i in range(3):
-                x = x + torch.softmax(self.g[i](x) @ x.mT + bias, -1) @ x
+                x = x + torch.softmax(mask(self.g[i](x) @ x.mT + bias), -1) @ x
             return x
 
     merges = find(Biased(lambda m, i, x: x), rows(2, 5, WIDTH))

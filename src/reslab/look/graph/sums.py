@@ -11,6 +11,7 @@ from reslab.look.graph.trace import Graph
 
 ADDS = frozenset("add add_ sub sub_ rsub add_relu".split())
 WHOLE = frozenset("lerp lerp_ addcmul addcmul_ addcdiv addcdiv_".split())  # never part of a longer sum
+MASKS = frozenset({"masked_fill", "where"})  # not all of their overloads are tagged as pointwise
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,14 @@ def biases(graph: Graph, sums: Sequence[Sum]) -> set[int]:
 
 
 def into_softmax(graph: Graph, index: int) -> bool:
-    """Whether a value goes into a softmax and nowhere else, perhaps masked or scaled before."""
-    while len(users := followers(graph, index)) == 1:
-        index = users[0]
+    """Whether a value goes into a softmax and nowhere else, perhaps masked or scaled before; truth values of it may."""
+    while len(users := [i for i in followers(graph, index) if graph.values[i].floating]) == 1:
+        before, index = index, users[0]
         value = graph.values[index]
         if value.op in ("_softmax", "_safe_softmax"):
             return True
-        if value.op not in SAME and not (value.pointwise and size(graph, index) == size(graph, value.inputs[0])):
+        masks = value.pointwise or value.op.removesuffix("_") in MASKS
+        if value.op not in SAME and not (masks and size(graph, index) == size(graph, before)):
             return False
     return False
 
