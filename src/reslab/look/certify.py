@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reslab.errors import UsageError, first_line
@@ -23,7 +22,7 @@ from reslab.look.graph.copies import own
 from reslab.look.graph.example import Example, arguments, batch_size, tensors
 from reslab.look.graph.merges import Merge, find, plain
 from reslab.look.graph.passes import as_it_was, call, forward
-from reslab.look.graph.sites import ADDING, EACH, Modules, Place, Site, name_of, pairs_of
+from reslab.look.graph.sites import AddingCalls, Modules, Place, Site
 from reslab.look.graph.state import kept
 from reslab.look.graph.trace import INPUT, written_to
 
@@ -151,26 +150,21 @@ class Watch(TorchDispatchMode):
         return out
 
 
-class Marks(TorchFunctionMode):
+class Marks(AddingCalls):
     """Tells the watch which adding call is running; what edits compute inside it is not counted."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
-        self.watch = watch
+        self.watch, self.modules = watch, watch.modules
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, watch, name = kwargs or {}, self.watch, name_of(func)
-        if name in EACH and (pairs := pairs_of(args, kwargs)):
-            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
-        if name not in ADDING or not watch.modules.stack:
-            return func(*args, **kwargs)
-        watch.site = site = watch.modules.site()
+    def adding(self, site: Site, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        self.watch.site = site
         try:
             result = func(*args, **kwargs)
-            watch.save(site, result)
+            self.watch.save(site, result)
             return result
         finally:
-            watch.site = None
+            self.watch.site = None
 
 
 def certified(merge: Merge, row: Row | None, disabled: tuple[Difference, str] | None, stop: str) -> Certified:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from reslab.errors import UsageError
 from reslab.look.edit.edits import Change, Edit, as_edits
@@ -20,20 +19,7 @@ from reslab.look.graph.example import first_of, with_tensor
 from reslab.look.graph.merges import Merge, index_of, plain
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.settings import slow_attention
-from reslab.look.graph.sites import (
-    ADDING,
-    EACH,
-    Modules,
-    Operand,
-    Part,
-    Site,
-    combine,
-    name_of,
-    operands,
-    pairs_of,
-    share,
-    target_of,
-)
+from reslab.look.graph.sites import AddingCalls, Modules, Operand, Part, Site, combine, operands, share, target_of
 
 Edits = Mapping[int, Edit] | Mapping[str, Edit] | Mapping[int | str, Edit]
 
@@ -63,7 +49,7 @@ def acting(model: nn.Module, merges: Sequence[Merge], edits: Edits) -> Iterator[
     mode.check()
 
 
-class Acting(TorchFunctionMode):
+class Acting(AddingCalls):
     """Changes the operands at the sites of merges while the model runs."""
 
     def __init__(self, modules: Modules, merges: Sequence[Merge], edits: Edits) -> None:
@@ -99,13 +85,7 @@ class Acting(TorchFunctionMode):
         if edit.whole:
             self.wholes[merge.skip.site] = merge.index
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, name = kwargs or {}, name_of(func)
-        if name in EACH and (pairs := pairs_of(args, kwargs)):
-            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
-        if name not in ADDING or not self.modules.stack:
-            return func(*args, **kwargs)
-        site = self.modules.site()
+    def adding(self, site: Site, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
         if site not in self.parts and site not in self.outs:
             return func(*args, **kwargs)
         given = operands(name, args, kwargs)

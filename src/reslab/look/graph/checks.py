@@ -9,11 +9,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensor
-from torch.overrides import TorchFunctionMode
 
 from reslab.look.graph.example import Example, arguments, tensors
 from reslab.look.graph.passes import as_it_was, call
-from reslab.look.graph.sites import ADDING, EACH, Modules, Operand, Site, name_of, operands, pairs_of, share
+from reslab.look.graph.sites import AddingCalls, Modules, Operand, Site, operands, share
 
 
 class Summed(Protocol):
@@ -48,7 +47,7 @@ def misses(model: nn.Module, example: Example, merges: list[Any]) -> dict[int, f
     return {i: far for i, far in adding.far.items() if not far <= adding.allowed[i]}
 
 
-class Adding(TorchFunctionMode):
+class Adding(AddingCalls):
     """Adds up what the calls at the sites of merges add, and compares it with what they return."""
 
     def __init__(self, model: nn.Module, merges: list[Summed]) -> None:
@@ -67,13 +66,7 @@ class Adding(TorchFunctionMode):
             if merge.out is not None:
                 self.outs.setdefault(merge.out, []).append(merge.index)
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, name = kwargs or {}, name_of(func)
-        if name in EACH and (pairs := pairs_of(args, kwargs)):
-            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
-        if name not in ADDING or not self.modules.stack:
-            return func(*args, **kwargs)
-        site = self.modules.site()
+    def adding(self, site: Site, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
         given = operands(name, args, kwargs) if site in self.parts else []
         for merge, operand in self.parts.get(site, ()):
             if operand.position < len(given):

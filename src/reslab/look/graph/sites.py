@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 ADDING = frozenset(
     "add add_ sub sub_ subtract subtract_ rsub __rsub__ lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ add_relu "
@@ -112,6 +113,32 @@ class Modules:
             for handle in handles:
                 handle.remove()
             self.stack.clear()
+
+
+class AddingCalls(TorchFunctionMode):
+    """Sees the calls of PyTorch's adding functions inside a pass of the model, each with its site.
+
+    A subclass has `modules` and says in `adding` what becomes of such a call. A call that adds several pairs comes as
+    calls that each add one; any other call goes to `other`.
+    """
+
+    modules: Modules
+
+    def adding(self, site: Site, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        """The result of an adding call."""
+        raise NotImplementedError
+
+    def other(self, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        """The result of any other call."""
+        return func(*args, **kwargs)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(func)
+        if name in EACH and (pairs := pairs_of(args, kwargs)):
+            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
+        if name not in ADDING or not self.modules.stack:
+            return self.other(func, name, args, kwargs)
+        return self.adding(self.modules.site(), func, name, args, kwargs)
 
 
 def operands(name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:

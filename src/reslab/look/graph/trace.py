@@ -15,14 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reslab.look.graph.copies import own
 from reslab.look.graph.example import Example, arguments, first_of, tensors
 from reslab.look.graph.ops import count_macs, has_numbers, told
 from reslab.look.graph.passes import forward
-from reslab.look.graph.sites import ADDING, EACH, Modules, Part, Place, Site, name_of, operands, pairs_of
+from reslab.look.graph.sites import AddingCalls, Modules, Part, Place, Site, operands
 
 INPUT = "(input)"  # the path of the example's own tensors
 
@@ -89,24 +88,23 @@ def trace(model: nn.Module, example: Example, mode: contextlib.AbstractContextMa
     return recorder.graph
 
 
-class Calls(TorchFunctionMode):
+class Calls(AddingCalls):
     """Tells the recorder which adding call of the model is running."""
 
     def __init__(self, recorder: "Recorder") -> None:
         super().__init__()
-        self.recorder = recorder
+        self.recorder, self.modules = recorder, recorder.modules
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, name, recorder = kwargs or {}, name_of(func), self.recorder
-        if name in EACH and (pairs := pairs_of(args, kwargs)):
-            return [self.__torch_function__(EACH[name], types, pair, kwargs) for pair in pairs]
-        if name not in ADDING or not recorder.modules.stack:
-            recorder.within = name
-            try:
-                return func(*args, **kwargs)
-            finally:
-                recorder.within = ""
-        recorder.site = site = recorder.modules.site()
+    def other(self, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        self.recorder.within = name
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.recorder.within = ""
+
+    def adding(self, site: Site, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        recorder = self.recorder
+        recorder.site = site
         recorder.graph.added[site] = tuple(recorder.seen(t) for t in operands(name, args, kwargs))
         try:
             return func(*args, **kwargs)
