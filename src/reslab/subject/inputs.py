@@ -1,6 +1,7 @@
 """The inputs for looking inside a model: --data -> batches on the device, or an example that finds its merges."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -43,15 +44,20 @@ class Inputs:
 
     def first(self, n: int) -> "Inputs":
         """The first n samples."""
-        from reslab.look.graph.example import batch_size, rows
+        return replace(self, batches=first(self.batches, n), n=min(n, self.n))
 
-        kept, left = [], n
-        for example, labels in self.batches:
-            many = min(left, batch_size(example))
-            if many:
-                kept.append((rows(example, 0, many), None if labels is None else labels[:many]))
-            left -= many
-        return replace(self, batches=kept, n=n - left)
+
+def first(batches: Sequence[Any], n: int) -> list[Any]:
+    """The first n samples of some batches, or all if there are fewer."""
+    from reslab.look.graph.example import batch_size, rows
+
+    kept, left = [], n
+    for example, labels in batches:
+        many = min(left, batch_size(example))
+        if many:
+            kept.append((rows(example, 0, many), None if labels is None else labels[:many]))
+        left -= many
+    return kept
 
 
 def gather(

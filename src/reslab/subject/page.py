@@ -13,10 +13,12 @@ from torch import nn
 
 from reslab import look
 from reslab.errors import ReslabError, ReslabWarning, UsageError, nearest
+from reslab.look.batches import as_batches
 from reslab.report.look.page import write
 from reslab.run import Run, environment
+from reslab.subject.inputs import first
+from reslab.subject.subject import VERBS
 
-VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of a page
 SAMPLED = 2  # paths per length that `paths` samples
 FEW = 100  # samples whose paths are computed
 
@@ -35,7 +37,7 @@ def page(
     for verb in verbs:
         if verb not in VERBS:
             raise UsageError(f"no analysis named {verb!r}; available: {', '.join(VERBS)}{nearest(verb, VERBS)}")
-    batches = list(batches)
+    batches = as_batches(batches)
     if not batches:
         raise UsageError("batches is empty: give [(example, labels or None), ...]")
     merges = look.find(model, batches[0][0])
@@ -48,7 +50,7 @@ def page(
         for verb in verbs:
             if progress:
                 progress(verb)
-            chosen, options = (first(batches), {"sample": SAMPLED}) if verb == "paths" else (batches, {})
+            chosen, options = (first(batches, FEW), {"sample": SAMPLED}) if verb == "paths" else (batches, {})
             try:
                 found = getattr(look, verb)(model, chosen, merges=merges, **options)
             except ReslabError as error:
@@ -60,19 +62,6 @@ def page(
             raise UsageError("no analysis applies to this model; the warnings name the reasons")
         run.write_json("look.json", {"model": described(model, name), "seen": seen})
         return write(Path(folder), out=Path(out), single_file=True)
-
-
-def first(batches: Sequence[Any]) -> list[Any]:
-    """The first batches, of FEW samples together."""
-    from reslab.look.graph.example import batch_size, rows
-
-    kept, left = [], FEW
-    for example, labels in batches:
-        many = min(left, batch_size(example))
-        if many:
-            kept.append((rows(example, 0, many), None if labels is None else labels[:many]))
-        left -= many
-    return kept
 
 
 def described(model: nn.Module, name: str) -> dict[str, Any]:

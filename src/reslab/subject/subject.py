@@ -11,6 +11,8 @@ from reslab.run import environment
 from reslab.subject import inputs, models, pictures
 from reslab.subject.inputs import Inputs, Wanted
 
+VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # all analyses, in the order of a page
+
 Precision = Literal["fp32", "bf16", "fp16"]
 
 

@@ -16,9 +16,8 @@ from reslab.progress import shown
 from reslab.run import Run, finite
 from reslab.subject import subject as subjects
 from reslab.subject.inputs import Wanted, check
-from reslab.subject.subject import Subject
+from reslab.subject.subject import VERBS, Subject
 
-VERBS = ("responses", "gradients", "lesions", "influence", "readout", "paths")  # in the order of `all`, as of a page
 UNITS = {  # the unit of progress of each
     "responses": "batches", "gradients": "batches", "lesions": "samples", "influence": "batches",
     "readout": "samples", "paths": "passes",
