@@ -4,7 +4,7 @@ import json
 import math
 import typing
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -14,11 +14,15 @@ from reslab.errors import UsageError, nearest
 from reslab.stored.files import MissingFile, named, parse_toml
 from reslab.stored.read import read_toml
 from reslab.stored.typed import brief
+from reslab.train.checks import check
 from reslab.train.rate import note_rate
 
 IMAGES = (  # keys that do not apply to texts
     "label_smoothing", "stochastic_depth", "active_blocks", "warmup_lr", "warmup_error", "warmup_depth", "validation",
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
+    "freeze", "head_rate", "accumulate", "area", "aspect", "brightness", "contrast", "saturation", "hue", "policy",
+    "policy_ops", "policy_magnitude", "erase", "mixup", "cutmix", "repeats", "class_weights", "sampling", "loss",
+    "keep",
 )  # fmt: skip
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # nor to tables
 
@@ -35,6 +39,9 @@ class Recipe:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
     layer_decay: float = 1.0  # each layer's rate is this factor times the rate of the next layer towards the head
+    freeze: str = "none"  # "backbone": train the head alone; N: the first N layers keep their weights and statistics
+    head_rate: float = 1.0  # the head's rate is this factor times its layer's
+    accumulate: int = 1  # parts into which each batch is cut; their gradients are added, so the update is the batch's
     momentum: float = 0.9  # for "sgd"; "adamw" uses 0.9 and 0.999
     nesterov: bool = False
     weight_decay: float = 1e-4
@@ -56,16 +63,33 @@ class Recipe:
     warmup_depth: int = 0  # ... in nets at least this deep (section 4.2: 110)
     # the data
     validation: float = 0.0  # examples, or share, of the training part to set aside; the test part selects nothing
-    augment: Literal["none", "crop", "scale"] = "none"
+    augment: Literal["none", "crop", "scale", "resized-crop"] = "none"
     pad: int = 4
     flip: bool = False
     color: bool = False  # AlexNet's, for "scale"
     shortest: int = 256  # "scale": the shorter side is sampled from [shortest, longest]
     longest: int = 480
-    mean: Literal["pixel", "channel", "imagenet", "none"] = "pixel"
+    area: float = 0.08  # "resized-crop": the crop is sampled from [area, 1] of the image's area ...
+    aspect: float = 4 / 3  # ... with an aspect ratio in [1 / aspect, aspect]
+    brightness: float = 0.0  # color jitter: factors sampled from [1 - value, 1 + value]
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0  # shift sampled from [-value, value] of the color circle
+    policy: Literal["none", "trivial", "rand"] = "none"  # TrivialAugment, RandAugment
+    policy_ops: int = 2  # "rand": operations per image
+    policy_magnitude: float = 9.0  # "rand": of 30
+    erase: float = 0.0  # probability of erasing a random rectangle
+    mixup: float = 0.0  # alpha of mixup; 0: none
+    cutmix: float = 0.0  # alpha of cutmix; with mixup, each batch gets one of them
+    repeats: int = 1  # copies of each image in a batch, augmented differently (repeated augmentation)
+    class_weights: Literal["none", "balanced"] = "none"  # "balanced": each class counts alike in the loss
+    sampling: Literal["shuffled", "balanced"] = "shuffled"  # "balanced": each class is drawn equally often
+    loss: Literal["auto", "softmax", "sigmoid"] = "auto"  # "sigmoid": each class on its own, as for several labels
+    mean: Literal["pixel", "channel", "imagenet", "none", "weights"] = "pixel"
     std: bool = False
     early_stop: int = 0  # stop after this many validation evaluations without improvement; keep the best net
     select: Literal["error", "loss"] = "error"  # by which the best net is chosen
+    keep: Literal["last", "best"] = "last"  # "best": the net with the best validation, also without early_stop
     # how it runs
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"
@@ -83,49 +107,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise UsageError for invalid values."""
-        for key in ("batch", "lr", "drop_factor", "patience", "evaluate_every"):
-            if not getattr(self, key) > 0:
-                raise UsageError(f"{key} must be positive, got {getattr(self, key)}")
-        for key in ("epochs", "iterations"):  # 0 only if the other is given: see below
-            if getattr(self, key) < 0:
-                raise UsageError(f"{key} must be positive, got {getattr(self, key):,}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 <= value < float("inf"):
-                raise UsageError(f"{field.name} must be zero or more, got {value}")
-        if self.epochs and self.iterations:
-            raise UsageError(f"give either epochs or iterations, got {self.epochs:g} and {self.iterations}")
-        if not self.epochs and not self.iterations:
-            raise UsageError("epochs (or iterations) must be positive, got 0")
-        if self.stochastic_depth and self.active_blocks:
-            raise UsageError("stochastic_depth and active_blocks cannot be combined; give one of them")
-        if self.compile == "on" and (self.stochastic_depth or self.active_blocks):
-            raise UsageError(
-                "compile = on cannot be combined with stochastic_depth or active_blocks: they change the net each step"
-            )
-        for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
-            if getattr(self, key) >= 1:
-                raise UsageError(f"{key} must be below 1, got {getattr(self, key)}")
-        if not 0 < self.layer_decay <= 1:
-            raise UsageError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
-        if self.nesterov and self.optimizer != "sgd":
-            raise UsageError("nesterov needs the optimizer sgd, got adamw")
-        if self.nesterov and not self.momentum:
-            raise UsageError("nesterov needs momentum, got momentum 0")
-        if self.schedule == "steps" and self.drops:
-            if min(self.drops) < 1 <= max(self.drops):
-                raise UsageError(
-                    f"drops must be all iterations or all shares of the run (below 1), got {list(self.drops)}"
-                )
-            if list(self.drops) != sorted(self.drops) or self.drops[0] <= 0:
-                raise UsageError(f"drops must be positive and increasing, got {list(self.drops)}")
-        for key, most in (("batch", 2**31), ("iterations", 2**53), ("epochs", 2**53)):
-            if getattr(self, key) > most:
-                raise UsageError(f"{key} must be at most {most:,}, got {brief(getattr(self, key))}")
-        if self.seed >= 2**63:
-            raise UsageError(f"seed must be below 2**63, got {self.seed}")
-        if self.shortest > self.longest:
-            raise UsageError(f"shortest must be at most longest, got {self.shortest} and {self.longest}")
+        check(self)
 
     def length(self, images: int) -> int:
         """Iterations of the whole run on `images` training images."""
@@ -179,6 +161,10 @@ def converted(key: str, value: Any, hint: Any) -> Any:
         return tuple(value)
     if hint is not bool and isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{key} must be finite, got {value}")
+    if hint is str:
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise UsageError(f"{key} must be a word or a whole number, got {brief(value)}")
+        return str(value)
     good = isinstance(value, bool) if hint is bool else number(value)
     if not good or (hint is int and value != int(value)):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]

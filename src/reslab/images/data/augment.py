@@ -29,7 +29,7 @@ class Augment:
     `color` shifts them along the principal axes of color.
     """
 
-    kind: Literal["none", "crop", "scale"] = "none"
+    kind: Literal["none", "crop", "scale", "resized-crop"] = "none"
     pad: int = 4
     flip: bool = True
     color: bool = False

@@ -20,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 ENCODED_SAMPLE = 5000  # images: their means differ by about 0.15, so the mean of the sample is off by about 0.002
 CHUNK = 1024
 
-Mean = Literal["pixel", "channel", "none", "imagenet"]
+Mean = Literal["pixel", "channel", "none", "imagenet", "weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,8 @@ def measure(part: Part, *, mean: Mean, std: bool) -> Normalize:
     spaced images. Raises UsageError if the part cannot provide them.
     """
     C, H, W = part.shape
+    if mean == "weights":
+        raise UsageError("mean weights needs weights to start from")
     if mean == "imagenet":
         return _imagenet(C, std=std)
     if mean == "none" and not std:
