@@ -35,7 +35,7 @@ class Toy:
         generator = torch.Generator().manual_seed(3)
         self.x = torch.randn(40, 6, generator=generator)
         self.y = torch.randint(0, 3, (40,), generator=generator)
-        self.validation = list(validation)
+        self.validation, self.validates = list(validation), bool(validation)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         for t in range(start, stop):

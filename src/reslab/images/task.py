@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import BrokenImage, UsageError
@@ -20,6 +19,7 @@ from reslab.images.data import (
     view_batches,
 )
 from reslab.images.evaluate import evaluate
+from reslab.images.losses import loss_for
 from reslab.look.lesion.renorm import BATCHNORM, Moments
 from reslab.train.batch import Batch
 from reslab.train.order import batch_indices
@@ -29,15 +29,19 @@ from reslab.train.workers import decoding_workers
 
 
 class ImageTask:
-    """Image classification: cross-entropy loss, top-1 error."""
+    """Image classification: cross-entropy, top-1 error; or several labels an image: binary cross-entropy, their error.
+
+    `objective` is the loss, with its label smoothing and class weights.
+    """
 
     unit = "images"
 
     def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        train, held = split(data.train, recipe)
+        train, held = split(data.train, recipe) if data.validation is None else (data.train, data.validation)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
-        self.train, self.examples = train, len(train)
+        self.train, self.examples, self.validates = train, len(train), held is not None
+        self.objective = loss_for(recipe, train.labels, classes=len(data.classes))
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
         self.augment = Augment(kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color,
                                scale=(recipe.shortest, recipe.longest))  # fmt: skip
@@ -64,10 +68,14 @@ class ImageTask:
         return batch_indices(self.examples, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(out, y, label_smoothing=self.recipe.label_smoothing)
+        return self.objective(out, y)
+
+    def weight(self, y: Tensor) -> Tensor:
+        """What the mean of `loss` over a batch divides by, a scalar: losses of parts of a batch are weighted by it."""
+        return self.objective.weight(y)
 
     def wrong(self, out: Tensor, y: Tensor) -> Tensor:
-        return (out.argmax(dim=1) != y).sum()
+        return self.objective.wrong(out, y)
 
     def evaluate(self, net: nn.Module, part: str, choice: Choice) -> dict[str, Any] | None:
         images = self.parts[part]

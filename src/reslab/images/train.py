@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from reslab.errors import ReslabWarning, UsageError, arg
+from reslab.errors import ReslabWarning, UsageError, arg, tell
 from reslab.images.card import write_card
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
@@ -48,7 +48,7 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
-    if recipe.early_stop and not recipe.validation:
+    if recipe.early_stop and not recipe.validation and data.validation is None:
         raise UsageError(arg("early_stop"), " needs a validation part, as the test part must not steer training: set ",
                          arg("validation", 0.1))  # fmt: skip
     if recipe.checkpointing:
@@ -77,6 +77,9 @@ def how_read(options: dict[str, Any]) -> dict[str, Any]:
 def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
     """Warn of settings that can be run but are probably not meant."""
     images = len(data.train)
+    if data.validation is not None and recipe.validation:
+        tell("%s has a validation part, so none of its training images are set aside (the recipe's validation %s is "
+             "not used)", data.name, recipe.validation)  # fmt: skip
     if data.digits and recipe.flip and recipe.augment != "none":
         warnings.warn(ReslabWarning("the recipe mirrors half of the images, and a mirrored digit is not a digit: set ",
                                     arg("flip", False)), stacklevel=3)  # fmt: skip
@@ -92,7 +95,8 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
                       stacklevel=3)  # fmt: skip
     if recipe.threads > cores:
         warnings.warn(f"{recipe.threads} threads on {cores} cores are slower than {cores}", stacklevel=3)
-    schedule = Schedule(recipe, examples=images - set_aside(images, recipe))
+    held = set_aside(images, recipe) if data.validation is None else 0
+    schedule = Schedule(recipe, examples=images - held)
     if (
         schedule.missed and max(recipe.drops) >= 1
     ):  # in a run of a few steps, shares may coincide with its end; that is not warned about

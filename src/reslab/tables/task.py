@@ -41,7 +41,7 @@ class TableTask:
             self.targets = {part: torch.cat([y.view(len(y), -1).float(), row_weights[part].to(device)[:, None]], dim=1)
                             for part, y in self.targets.items()}  # fmt: skip
         self.weights = None if weights is None else weights.to(device)
-        self.examples = len(parts["train"])
+        self.examples, self.validates = len(parts["train"]), bool(recipe.validation)
 
     def rows(self, iteration: int) -> list[int]:
         drawn = batch_indices(self.examples, batch=self.recipe.batch, iteration=iteration, seed=self.recipe.seed)

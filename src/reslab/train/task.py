@@ -16,6 +16,7 @@ class Task(Protocol):
     examples: int  # in the training part
     unit: str  # what they are, for people: "images", "windows", "rows"
     device: torch.device
+    validates: bool  # whether a validation part drives the schedule; otherwise the training error does
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of iterations start..stop-1, independent of what ran before."""

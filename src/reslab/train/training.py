@@ -163,7 +163,7 @@ class Training:
         _, wrong, n = self.sums[1].tolist()
         self.epoch_error = 100 * wrong / max(n, 1)
         self.sums[1] = 0
-        if not self.recipe.validation:
+        if not self.task.validates:
             self.log_rate_change(self.schedule.saw_epoch(self.epoch_error))
 
     def evaluate(self) -> None:

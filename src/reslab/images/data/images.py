@@ -91,7 +91,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageData:
-    """A data set: a training part, a test part, and facts about both."""
+    """A data set: a training part, a test part, a validation part if it brings one, and facts about them."""
 
     name: str
     train: Part
@@ -105,7 +105,13 @@ class ImageData:
     split: bool = False  # the data had no test part: the parts are our fixed split
     ignored: tuple[Ignored, ...] = ()  # files that are not used, by reason
     notes: tuple[str, ...] = ()  # what was assumed or changed while loading
-    surveys: tuple[Survey, ...] = ()  # what the headers of both parts say, unless the data set is a published one
+    surveys: tuple[Survey, ...] = ()  # what the headers of the parts say, unless the data set is a published one
+    validation: Part | None = None  # of its own: selects and calibrates; the recipe then takes none from `train`
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels: labels are (N, K) of 0 and 1, and `classes` names the labels."""
+        return self.train.labels.dim() == 2
 
     @property
     def digits(self) -> bool:
