@@ -133,7 +133,8 @@ def take(data: ImageData, *, progress: Steps = silent) -> Account:
 
 def name_of(part: Part, i: int) -> str:
     """Where image i lies: a file, a row of a file, or its number in a published data set."""
-    return part.name(i) if isinstance(part, Encoded) else f"image {i}"
+    files = part if isinstance(part, Encoded) else part.files
+    return f"image {i}" if files is None else files.name(i)
 
 
 def _part(data: ImageData, k: int, name: str, hashes: dict[int, bytes], broken: list[str]) -> PartAccount:

@@ -27,6 +27,7 @@ class Pixels:
 
     pixels: Tensor
     labels: Tensor
+    files: "Encoded | None" = None  # what image i was decoded from: its name and its original size
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,7 +41,8 @@ class Pixels:
     def subset(self, indices: Tensor | Sequence[int]) -> "Pixels":
         """The images at `indices` (N',), in that order."""
         rows = torch.as_tensor(indices, dtype=torch.int64)
-        return Pixels(pixels=self.pixels[rows], labels=self.labels[rows])
+        files = None if self.files is None else self.files.subset(rows)
+        return Pixels(pixels=self.pixels[rows], labels=self.labels[rows], files=files)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

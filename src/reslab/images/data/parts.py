@@ -25,7 +25,9 @@ def joined(train: Part, test: Part) -> Part:
     """Both parts of one split, the training part first."""
     labels = torch.cat([train.labels, test.labels])
     if isinstance(train, Pixels) and isinstance(test, Pixels):
-        return Pixels(pixels=torch.cat([train.pixels, test.pixels]), labels=labels)
+        files = joined(train.files, test.files) if train.files is not None and test.files is not None else None
+        assert not isinstance(files, Pixels)
+        return Pixels(pixels=torch.cat([train.pixels, test.pixels]), labels=labels, files=files)
     assert isinstance(train, Encoded)
     assert isinstance(test, Encoded)
     return replace(train, rows=torch.cat([train.rows, test.rows]), labels=labels)

@@ -67,4 +67,4 @@ def read_images(part: Encoded, *, workers: int | None = None) -> tuple[Pixels, l
         pixels[len(rows) : len(rows) + len(kept)] = decoded
         rows += kept
         broken += [BrokenImage(name, reason) for name, reason in failures]
-    return Pixels(pixels=pixels[: len(rows)], labels=part.labels[rows]), broken
+    return Pixels(pixels=pixels[: len(rows)], labels=part.labels[rows], files=part.subset(rows)), broken
