@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from reslab.errors import BrokenImage, UsageError
+from reslab.images.account import name_of
 from reslab.images.data import Encoded, ImageData, Normalize, Pixels, load
 from reslab.images.data.images import fingerprint
 from reslab.images.task import ImageTask, average_norms, split
@@ -173,3 +175,29 @@ def test_precise_bn_leaves_broken_images_out(pngs: Path, tmp_path: Path) -> None
         average_norms(net, part, normalize, CPU, batch=16)
         states.append(net.state_dict())
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_images_in_memory_keep_the_names_of_their_files(pngs: Path, tmp_path: Path) -> None:
+    """Broken images are left out, and subsets reorder: image i has the name of the file with its pixels."""
+    data = broken_folder(pngs, tmp_path / "photos", memory=2**30)
+    some = data.train.subset([5, 0, 30])
+    assert isinstance(some, Pixels)
+    assert some.files is not None
+    for i, label in enumerate(some.labels.tolist()):
+        name = name_of(some, i)
+        assert Path(name).parent.name == data.classes[label]
+        with Image.open(tmp_path / "photos" / name) as image:
+            assert image.getpixel((3, 4)) == int(some.pixels[i, 0, 4, 3])
+
+
+def test_the_scores_of_the_last_evaluation_are_kept(few: ImageData) -> None:
+    """The error counted from them is the one that was measured."""
+    task = ImageTask(few, Recipe(epochs=1, validation=20), CPU)
+    net = build(replace(spec("resnet8"), classes=10, channels=1, size=8)).eval()
+    for part in ("train", "validation", "test"):
+        found = task.evaluate(net, part, Choice())
+        if part in task.scored:
+            scores, labels = task.scored[part]
+            assert found is not None
+            assert 100 * (scores.argmax(dim=1) != labels).double().mean().item() == pytest.approx(found["error"])
+    assert sorted(task.scored) == ["test", "validation"]

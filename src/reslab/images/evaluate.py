@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -34,9 +34,10 @@ class Evaluation:
     views: str
     precision: str  # fp32 or bf16, of the convolutions
     confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted
+    scores: Tensor | None = field(default=None, repr=False, compare=False)  # (n, classes), as counted; not stored
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {key: value for key, value in asdict(replace(self, scores=None)).items() if key != "scores"}
 
 
 @torch.no_grad()
@@ -140,7 +141,7 @@ def count_errors(scores: Tensor, labels: Tensor, views: str, *, precision: str =
         balanced=100 * balanced, majority=100 * (1 - of.max().item() / n),
         n=n, error=100 * wrong / n, error_low=100 * around.low, error_high=100 * around.high, top5=top5,
         loss=F.nll_loss(scores, labels).item(), views=views, precision=precision,
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        confusion=tuple(tuple(row) for row in confusion.tolist()), scores=scores,
     )  # fmt: skip
 
 

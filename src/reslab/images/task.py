@@ -40,6 +40,7 @@ class ImageTask:
         self.recipe, self.device = recipe, device
         train, held = split(data.train, recipe) if data.validation is None else (data.train, data.validation)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
+        self.scored: dict[str, tuple[Tensor, Tensor]] = {}  # by part, of its last evaluation: scores (N, K) and labels
         self.train, self.examples, self.validates = train, len(train), held is not None
         self.objective = loss_for(recipe, train.labels, classes=len(data.classes))
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
@@ -89,6 +90,8 @@ class ImageTask:
                 raise
             self.parts["train"] = readable(images)
             return self.evaluate(net, part, choice)
+        if part != "train" and found.scores is not None:
+            self.scored[part] = (found.scores, images.labels)
         return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n, "balanced": found.balanced,
                 "majority": found.majority}  # fmt: skip
 
