@@ -13,6 +13,7 @@ from reslab.run import command_line, slug
 
 ROWS = 30  # classes in the table
 EXAMPLES = 3
+NAMES = {"train": "training"}  # of parts, in sentences
 
 
 def data(
@@ -25,7 +26,7 @@ def data(
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:
-    """Account for an image data set: classes, sizes, ignored and broken files, images in both parts, thumbnails."""
+    """Account for an image data set: classes, sizes, ignored and broken files, images in several parts, thumbnails."""
     from reslab.images.account import take
     from reslab.images.data import load
     from reslab.images.sheet import sheet
@@ -68,5 +69,7 @@ def tell(found: dict[str, Any]) -> None:
         print(one_line(f"ignored: {one['reason']} ({one['files']:,}): {', '.join(one['examples'][:EXAMPLES])}"))
     print(f"test images that are training images, too: {found['shared']:,}, of these in another class: "
           f"{found['shared_elsewhere']:,}; images in more than one class: {found['contradictory']:,}")  # fmt: skip
+    for one in found["overlaps"]:
+        print(f"{one['part']} images that are {NAMES.get(one['other'], one['other'])} images, too: {one['images']:,}")
     for one in found["shared_examples"][:EXAMPLES]:
         print(one_line(f"  {one['test']} = {one['train']}"))

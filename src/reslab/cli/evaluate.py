@@ -26,7 +26,7 @@ def evaluate(
     net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None,
     data: Annotated[str | None, Parameter(help="Data to evaluate on (default: the run's own).")] = None,
     part: Annotated[
-        Literal["test", "train"] | None,
+        Literal["test", "train", "validation"] | None,
         Parameter(help="Which part of the data to use (default: test, or all images of data that have no test part)."),
     ] = None,
     crops: Annotated[
@@ -65,7 +65,7 @@ def evaluate(
     from reslab.images.data.parts import described, part_of
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.task import average_norms
-    from reslab.images.train import trained_on
+    from reslab.images.train import trained_on, validation_part
     from reslab.nets.weights import refuse_nan
     from reslab.train.folder import pick_device
 
@@ -74,7 +74,11 @@ def evaluate(
         raise UsageError("--normalize and --mean-std exclude each other: remove one")
     norms = {"normalize": normalize, "mean_std": mean_std}
     module, images, normalizer, how = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
-    chosen, part_name = part_of(images, part, trained_on=trained_on(model, data, images))
+    if part == "validation":
+        held: Any = validation_part(model, images)
+        chosen, part_name = held, "validation"
+    else:
+        chosen, part_name = part_of(images, part, trained_on=trained_on(model, data, images))
     refuse_nan(module, str(model))
     images.announce()
     module, normalizer = module.to(place), normalizer.to(place)
@@ -198,7 +202,7 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
     run = Run(model)
     own = of_its_data(run, result)
     parts = ["eval", *([] if own else [slug(result["data"]["name"])])]
-    parts += ["train"] if result["part"] == "train" else []
+    parts += [result["part"]] if result["part"] in ("train", "validation") else []
     try:
         store(run, "-".join(parts), result, of=result["data"]["fingerprint"])
         return str(write(model))

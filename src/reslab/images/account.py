@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,15 @@ class PartAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """How many images of a part have the content of an image of another one."""
+
+    part: str
+    other: str
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Duplicate:
     """A test image with the content of a training image."""
 
@@ -68,6 +78,7 @@ class Account:
     shared: int  # test images with the content of a training image
     shared_elsewhere: int  # of these, images of another class than there
     shared_examples: tuple[Duplicate, ...]
+    overlaps: tuple[Overlap, ...]  # with a validation part: its images in the training part, test images in it
     contradictory: int  # contents that occur in more than one class, in any part
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,10 +118,10 @@ def take(data: ImageData, *, progress: Steps = silent) -> Account:
 
     Load it with memory=0: then broken test images are counted, too, and images are compared at their own size.
     """
-    total, done = len(data.train) + len(data.test), 0
-    hashes: dict[str, dict[int, bytes]] = {"train": {}, "test": {}}
-    broken: dict[str, list[str]] = {"train": list(data.skipped), "test": []}
-    for name, part in (("train", data.train), ("test", data.test)):
+    total, done = sum(map(len, data.parts.values())), 0
+    hashes: dict[str, dict[int, bytes]] = {name: {} for name in data.parts}
+    broken: dict[str, list[str]] = {name: list(data.skipped) if name == "train" else [] for name in data.parts}
+    for name, part in data.parts.items():
         steps = Contents(part)
         for chunk in in_order(steps, range(len(steps)), workers=decoding_workers(len(part))):
             for i, found in chunk:
@@ -127,7 +138,7 @@ def take(data: ImageData, *, progress: Steps = silent) -> Account:
         ignored=data.ignored, notes=data.notes, shared=len(shared),
         shared_elsewhere=sum(one.train_class != one.test_class for one in shared),
         shared_examples=tuple(sorted(shared, key=lambda one: one.train_class == one.test_class)[:SHOWN]),
-        contradictory=_contradictory(data, hashes),
+        overlaps=tuple(_overlaps(hashes)), contradictory=_contradictory(data, hashes),
     )  # fmt: skip
 
 
@@ -138,7 +149,7 @@ def name_of(part: Part, i: int) -> str:
 
 
 def _part(data: ImageData, k: int, name: str, hashes: dict[int, bytes], broken: list[str]) -> PartAccount:
-    part = (data.train, data.test)[k]
+    part = data.parts[name]
     counts = Counter(part.labels[i].item() for i in hashes)
     C, H, W = data.shape
     sizes, modes = Counter({(H, W): len(part)}), {"RGB" if C == 3 else "L": len(part)}
@@ -168,9 +179,17 @@ def _shared(data: ImageData, train: dict[int, bytes], test: dict[int, bytes]) ->
             )  # fmt: skip
 
 
+def _overlaps(hashes: dict[str, dict[int, bytes]]) -> Iterator[Overlap]:
+    """Of each pair of parts but training and test: how many images of the later one are in the earlier one, too."""
+    for other, part in combinations(hashes, 2):
+        if "validation" in (other, part):
+            known = set(hashes[other].values())
+            yield Overlap(part=part, other=other, images=sum(digest in known for digest in hashes[part].values()))
+
+
 def _contradictory(data: ImageData, hashes: dict[str, dict[int, bytes]]) -> int:
     labels: dict[bytes, set[int]] = {}
-    for name, part in (("train", data.train), ("test", data.test)):
+    for name, part in data.parts.items():
         for i, digest in hashes[name].items():
             labels.setdefault(digest, set()).add(int(part.labels[i]))
     return sum(len(found) > 1 for found in labels.values())

@@ -38,7 +38,7 @@ class ImageTask:
 
     def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        train, held = split(data.train, recipe) if data.validation is None else (data.train, data.validation)
+        train, held = training_parts(data, recipe)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
         self.scored: dict[str, tuple[Tensor, Tensor]] = {}  # by part, of its last evaluation: scores (N, K) and labels
         self.train, self.examples, self.validates = train, len(train), held is not None
@@ -149,6 +149,16 @@ def set_aside(n: int, recipe: Recipe) -> int:
     if held >= n:
         raise UsageError(f"validation takes {held} of {n} training images, which leaves none to train on")
     return held
+
+
+def training_parts(data: ImageData, recipe: Recipe) -> tuple[Part, Part | None]:
+    """The training part and the validation part: the data's own or, without one, what the recipe sets aside."""
+    return split(data.train, recipe) if data.validation is None else (data.train, data.validation)
+
+
+def train_size(data: ImageData, recipe: Recipe) -> int:
+    """Number of images that are trained on."""
+    return len(data.train) - (set_aside(len(data.train), recipe) if data.validation is None else 0)
 
 
 def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:

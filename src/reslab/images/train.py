@@ -9,15 +9,16 @@ from torch import nn
 
 from reslab.errors import ReslabWarning, UsageError, arg, tell
 from reslab.images.card import write_card
-from reslab.images.data import ImageData
+from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.load import WORDS
 from reslab.images.sources.assemble import MEMORY, PHOTO
-from reslab.images.task import ImageTask, set_aside
+from reslab.images.task import ImageTask, train_size, training_parts
 from reslab.nets import Spec, build, count, read_spec, to_dict
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
+from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
@@ -39,6 +40,7 @@ def prepare(
     UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
+    data = as_stored(run, data)
     channels, height, width = data.shape
     if len(data.classes) < 2:
         raise UsageError(
@@ -95,8 +97,7 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
                       stacklevel=3)  # fmt: skip
     if recipe.threads > cores:
         warnings.warn(f"{recipe.threads} threads on {cores} cores are slower than {cores}", stacklevel=3)
-    held = set_aside(images, recipe) if data.validation is None else 0
-    schedule = Schedule(recipe, examples=images - held)
+    schedule = Schedule(recipe, examples=train_size(data, recipe))
     if (
         schedule.missed and max(recipe.drops) >= 1
     ):  # in a run of a few steps, shares may coincide with its end; that is not warned about
@@ -139,7 +140,7 @@ class OnImages:
         if self.given is None:
             self.given = load_stored(work.run)
             self.given.announce()  # whoever loads the data reports them
-        self.data = self.given
+        self.data = as_stored(work.run, self.given)
         return work.run.read_json("data.json", "word")["word"], self.data.fingerprint
 
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
@@ -186,8 +187,32 @@ def load_stored(run: Run) -> ImageData:
     options: dict[str, Any] = about["options"]
     root = Path(options["root"]) if "root" in options else None
     white = about.get("gray") or options.get("white")  # as decided when the run was made
-    return load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
+    data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
                      white=white, max_pixels=options.get("max_pixels"), level=options.get("level"))  # fmt: skip
+    return as_stored(run, data)
+
+
+def as_stored(run: Run, data: ImageData) -> ImageData:
+    """The data with those parts that the run was trained on: older runs did not use the data's own validation part."""
+    about = run.read_json("data.json") if run.has("spec.json") and run.has("data.json") else {"validation": 0}
+    return data if "validation" in about else data.without_validation()
+
+
+def validation_part(model: Path | str, data: ImageData) -> Part:
+    """The validation part of the data or, of a run's own data, the one that its recipe set aside.
+
+    Raises UsageError if there is neither.
+    """
+    run = Run(model)
+    if data.validation is not None:
+        return data.validation
+    if run.has("recipe.toml") and run.read_json("data.json").get("fingerprint") == data.fingerprint:
+        held = training_parts(data, read_recipe(run))[1]
+        if held is not None:
+            return held
+        raise UsageError(f"{data.name} has no validation part, and the recipe of {model} sets none aside; choose ",
+                         arg("part", "test"))  # fmt: skip
+    raise UsageError(f"{data.name} has no validation part; choose ", arg("part", "test"))
 
 
 def like_run(run: Run, word: str) -> dict[str, Any]:

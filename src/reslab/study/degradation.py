@@ -15,7 +15,7 @@ import torch
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
-from reslab.images.task import ImageTask, set_aside
+from reslab.images.task import ImageTask, train_size
 from reslab.images.train import prepare
 from reslab.nets import ResNetSpec, build, read_spec, spec
 from reslab.progress import Rows, quiet
@@ -183,7 +183,7 @@ def gather(
         kept = {**{key: result[key] for key in KEPT}, "examples_per_second": speed}
         skipped.update(dict.fromkeys(result["skipped"]))
         # The training error is that of the last epoch; of a run shorter than one, of the images it used.
-        train_n = min(len(data.train) - set_aside(len(data.train), recipe), result["iterations"] * recipe.batch)
+        train_n = min(train_size(data, recipe), result["iterations"] * recipe.batch)
         runs.append({**who, "folder": folder.name, "train_n": train_n, **kept})
         events = run.metrics()
         warn_if_cut(run.path("metrics.jsonl"), events, result["iterations"])

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "holdout", "hold-out", "hold_out")
 DEV = ("dev", "development", "val", "valid", "validation", "eval", "evaluation")
-HELD_OUT = (*TEST, "val", "valid", "validation", "eval", "evaluation", "dev", "development")  # the test part, by choice
-
+VALIDATION = ("val", "valid", "validation", "eval", "evaluation", "dev", "development")
+HELD_OUT = (*TEST, *VALIDATION)  # the test part, by choice: a validation part serves where there is no other
 
 AFTER = re.compile(r"(s|set|data|split|part|file|images|questions)?(?![^\W\d_])")  # what may follow: no other letters
 
@@ -23,6 +23,14 @@ def starts_as(name: str, words: Sequence[str]) -> str | None:
         if low.startswith(word) and (hump or AFTER.match(low, len(word))):
             return word
     return None
+
+
+def held_out(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(the names of the validation part, those of the test part): without a test part, val serves as one."""
+    every = list(names)
+    test = first_of(every, HELD_OUT)
+    is_test = bool(test) and starts_as(test[0], TEST) is not None
+    return first_of(every, VALIDATION) if is_test else [], test
 
 
 def first_of(names: Iterable[str], words: Sequence[str]) -> list[str]:

@@ -159,7 +159,9 @@ def test_splits_of_the_hub_with_their_own_numbers(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(datasets, "load_dataset", lambda name: splits)
     data = load("hf:someone/pets")
     assert by_name(data.test, data.classes) == RIGHT
-    assert "4 files ignored: split validation" in data.line()
+    assert data.validation is not None
+    assert by_name(data.validation, data.classes) == RIGHT
+    assert data.line().startswith("2 classes: cat, dog; 4 + 4 + 4 images (training, validation, test)")
     monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(
         {"training": splits["train"], "eval": splits["test"]}))  # fmt: skip
     data = load("hf:someone/pets")

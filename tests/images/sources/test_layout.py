@@ -105,7 +105,7 @@ def test_the_account_of_what_is_ignored(fill: Fill, tmp_path: Path) -> None:
     for name, n in (("ant", 16), ("bee", 16), ("cat", 16)):
         fill(f"d/train/{name}", n)
         fill(f"d/test/{name}", 4)
-    fill("d/val/ant", 9)
+    fill("d/old/ant", 9)
     fill("d/train", 1)  # beside the class folders
     folder = tmp_path / "d/train/ant"
     for name in ("1.HEIC", "2.heic", "3", "4.txt", ".DS_Store", "Thumbs.db"):
@@ -115,7 +115,7 @@ def test_the_account_of_what_is_ignored(fill: Fill, tmp_path: Path) -> None:
     data = load(str(tmp_path / "d"))
     found = {one.reason: (one.files, one.examples) for one in data.ignored}
     assert found == {
-        "val/": (9, tuple(f"val/ant/{k}.png" for k in range(5))),
+        "old/": (9, tuple(f"old/ant/{k}.png" for k in range(5))),
         ".heic": (2, ("train/ant/1.HEIC", "train/ant/2.heic")),
         "hidden file": (2, ("train/ant/.DS_Store", "train/ant/Thumbs.db")),
         "no extension": (1, ("train/ant/3",)),
@@ -125,7 +125,7 @@ def test_the_account_of_what_is_ignored(fill: Fill, tmp_path: Path) -> None:
         "outside the class folders": (1, ("train/0.png",)),
     }
     assert data.line() == (
-        "3 classes: ant, bee, cat; 48 + 12 images, RGB 8x8; 16 files ignored: val/ (9), .heic (2), .txt (1), "
+        "3 classes: ant, bee, cat; 48 + 12 images, RGB 8x8; 16 files ignored: old/ (9), .heic (2), .txt (1), "
         "link that leads nowhere (1), linked folder (1), no extension (1), outside the class folders (1)"
     )
 

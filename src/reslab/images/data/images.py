@@ -116,6 +116,20 @@ class ImageData:
         return self.train.labels.dim() == 2
 
     @property
+    def parts(self) -> dict[str, Part]:
+        """The parts by name, in the order in which people name them: train, validation if there is one, test."""
+        held = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **held, "test": self.test}
+
+    def without_validation(self) -> "ImageData":
+        """The data as before they could bring a validation part: runs of older versions were trained on these."""
+        if self.validation is None:
+            return self
+        kept = fingerprint(self.train, self.test, classes=self.classes)
+        surveys = (self.surveys[0], self.surveys[-1]) if self.surveys else ()
+        return replace(self, validation=None, fingerprint=kept, surveys=surveys)
+
+    @property
     def digits(self) -> bool:
         """Whether these are gray images of the ten digits (any form of MNIST), which must not be mirrored."""
         return self.shape[0] == 1 and self.classes == tuple("0123456789")
@@ -124,13 +138,16 @@ class ImageData:
         """The same images with their labels counted among `classes`, which hold all names of theirs."""
         number = torch.tensor([classes.index(name) for name in self.classes], dtype=torch.int64)
         train, test = (replace(part, labels=number[part.labels]) for part in (self.train, self.test))
-        return replace(self, train=train, test=test, classes=classes)
+        own = self.validation
+        validation = None if own is None else replace(own, labels=number[own.labels])
+        return replace(self, train=train, test=test, validation=validation, classes=classes)
 
     def describe(self) -> dict[str, Any]:
         """The facts that a run stores in data.json: JSON-ready, no pixels."""
         return {
             "name": self.name,
             "train": len(self.train),
+            **({} if self.validation is None else {"validation": len(self.validation)}),
             "test": len(self.test),
             "classes": list(self.classes),
             "shape": list(self.shape),
@@ -148,8 +165,10 @@ class ImageData:
         C, H, W = self.shape
         n = len(self.classes)
         names = self.classes if n <= SHOWN else (*self.classes[:3], "...", self.classes[-1])
+        counts = " + ".join(f"{len(part):,}" for part in self.parts.values())
+        which = "" if self.validation is None else " (training, validation, test)"
         parts = [f"{n:,} class{'es' * (n != 1)}: {', '.join(names)}",
-                 f"{len(self.train):,} + {len(self.test):,} images, {'RGB' if C == 3 else 'gray'} {H}x{W}"]  # fmt: skip
+                 f"{counts} images{which}, {'RGB' if C == 3 else 'gray'} {H}x{W}"]  # fmt: skip
         if self.skipped:
             parts.append(f"{len(self.skipped):,} broken image{'s' * (len(self.skipped) != 1)} skipped")
         told = [one for one in self.ignored if one.reason != HIDDEN]
@@ -164,14 +183,14 @@ class ImageData:
         tell("%s: %s", self.name, self.line())
 
 
-def fingerprint(train: Part, test: Part, *, classes: Sequence[str]) -> str:
+def fingerprint(train: Part, test: Part, *, classes: Sequence[str], validation: Part | None = None) -> str:
     """SHA-256 (hex) of the data as the net will see them.
 
     In memory: every decoded pixel and every label. Encoded: every label, and each image's name and length
     in bytes; hashing the images themselves would take as long as reading an epoch.
     """
     digest = hashlib.sha256("\0".join(classes).encode(errors="surrogatepass"))
-    for part in (train, test):
+    for part in (train, test, *(() if validation is None else (validation,))):
         digest.update(f"\n{len(part)} {part.shape}\n".encode())
         digest.update(part.labels.numpy().tobytes())
         if isinstance(part, Pixels):

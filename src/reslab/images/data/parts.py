@@ -5,9 +5,10 @@ from typing import Literal
 
 import torch
 
+from reslab.errors import UsageError, arg
 from reslab.images.data.images import Encoded, ImageData, Part, Pixels
 
-Asked = Literal["test", "train"]
+Asked = Literal["test", "train", "validation"]
 
 
 def part_of(images: ImageData, asked: Asked | None, *, trained_on: str | None) -> tuple[Part, str]:
@@ -15,7 +16,12 @@ def part_of(images: ImageData, asked: Asked | None, *, trained_on: str | None) -
 
     Data without a test part are split for training; a model that was trained elsewhere may be measured on all of them.
     `trained_on`: the fingerprint of the data that the model was trained on, if known; those keep their test part.
+    Of "validation" it is the data's own; images.train.validation_part also knows those that a run's recipe set aside.
     """
+    if asked == "validation":
+        if images.validation is None:
+            raise UsageError(f"{images.name} has no validation part; choose ", arg("part", "test"))
+        return images.validation, asked
     if asked is None and images.split and images.fingerprint != trained_on:
         return joined(images.train, images.test), "all"
     return (images.train if asked == "train" else images.test), asked or "test"

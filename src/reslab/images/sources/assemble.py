@@ -1,6 +1,6 @@
 """Make a data set of listed images: one size, one number of channels, in memory if it fits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -62,53 +62,57 @@ class Listing:
 
 def assemble(
     *, name: str, train: Listing, test: Listing, classes: tuple[str, ...], loading: Loading, about: str,
-    ignored: Sequence[Ignored] = (), notes: Sequence[str] = (), split: bool = False,
+    validation: Listing | None = None, ignored: Sequence[Ignored] = (), notes: Sequence[str] = (), split: bool = False,
 ) -> ImageData:  # fmt: skip
     """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded.
 
     The headers of all images decide the size, the channels, and how gray of more than 8 bits is scaled. Broken training
-    images are skipped and listed; a broken test image raises BrokenImage. `split`: the parts were made here.
+    images are skipped and listed; one of another part raises BrokenImage. `split`: the parts were made here.
     """
     loading.check()
-    listings = (train, test)
-    surveys = [survey(one.sources, one.rows, limit=loading.max_pixels) for one in listings]
+    listings = {"training": train, **({"validation": validation} if validation else {}), "test": test}
+    surveys = {part: survey(one.sources, one.rows, limit=loading.max_pixels) for part, one in listings.items()}
     shape, how = _shape(surveys, size=loading.size)
     reading = Reading(gray=_gray(listings, surveys, loading), limit=loading.max_pixels)
     parts: list[Part] = [
         Encoded(sources=listing.sources, rows=listing.rows, labels=listing.labels, shape=shape, reading=reading)
-        for listing in listings
+        for listing in listings.values()
     ]
     skipped: tuple[str, ...] = ()
-    broken = sum(len(part.broken) for part in surveys)
+    broken = sum(len(part.broken) for part in surveys.values())
     C, H, W = shape
-    if (len(parts[0]) + len(parts[1])) * C * H * W <= loading.memory:
+    if sum(map(len, parts)) * C * H * W <= loading.memory:
         parts, skipped = _in_memory(parts, classes)
         broken = 0  # the data set holds them as skipped
     told = [counted(broken, "broken image")] if broken else []
     return ImageData(
         name=name,
         train=parts[0],
-        test=parts[1],
+        test=parts[-1],
+        validation=parts[1] if validation else None,
         classes=classes,
         shape=shape,
-        fingerprint=fingerprint(parts[0], parts[1], classes=classes),
+        fingerprint=fingerprint(parts[0], parts[-1], classes=classes, validation=parts[1] if validation else None),
         skipped=skipped,
         about=f"{about}, {how}.",
         reading=reading,
         split=split,
         ignored=tuple(ignored),
-        surveys=tuple(surveys),
-        notes=(*told, *notes, *_notes(surveys, shape, reading, test, classes)),
+        surveys=tuple(surveys.values()),
+        notes=(*told, *notes, *_notes(surveys, shape, reading), *_lacking(listings, classes)),
     )
 
 
 def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part], tuple[str, ...]]:
-    train, test = parts
+    train, *held_out = parts
+    read: list[Part] = []
+    for part in held_out:
+        assert isinstance(part, Encoded)
+        pixels, broken = read_images(part)
+        if broken:
+            raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
+        read.append(pixels)
     assert isinstance(train, Encoded)
-    assert isinstance(test, Encoded)
-    test_pixels, broken = read_images(test)
-    if broken:
-        raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
     pixels, broken = read_images(train)
     if len(pixels) == 0:
         raise ReslabError(f"no training image can be read (first: {broken[0]})")
@@ -118,22 +122,23 @@ def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part],
             f"no training image of class {classes[lost[0]]!r} can be read; replace its images or remove the class "
             f"({len(broken)} broken images in total, first: {broken[0].name}: {broken[0].reason})"
         )
-    return [pixels, test_pixels], tuple(f"{error.name}: {error.reason}" for error in broken)
+    return [pixels, *read], tuple(f"{error.name}: {error.reason}" for error in broken)
 
 
-def _shape(surveys: list[Survey], *, size: int | None) -> tuple[Shape, str]:
+def _shape(surveys: dict[str, Survey], *, size: int | None) -> tuple[Shape, str]:
     """The (C, H, W) that every image will have, and how it was chosen, in words.
 
-    The training part alone chooses the size, and any color image in either part makes all of them RGB.
+    The training part alone chooses the size, and any color image in any part makes all of them RGB.
     """
-    train, test = surveys
+    train = surveys["training"]
     if not train.sizes:
         raise ReslabError(f"no training image can be read (first: {train.broken[0]})")
-    C = 3 if train.color or test.color else 1
+    C = 3 if any(part.color for part in surveys.values()) else 1
     if size is None and len(train.sizes) == 1:
         H, W = next(iter(train.sizes))
-        others = test.sizes.total() - test.sizes[H, W]
-        return (C, H, W), f"{H} x {W}, unchanged" + f" but for {counted(others, 'test image')}" * bool(others)
+        others = {name: part.sizes.total() - part.sizes[H, W] for name, part in surveys.items()}
+        but = listed([counted(n, f"{name} image") for name, n in others.items() if n])
+        return (C, H, W), f"{H} x {W}, unchanged" + f" but for {but}" * bool(but)
     chosen = size
     if chosen is None:
         chosen = PHOTO if median(min(pair) for pair in train.sizes.elements()) >= LARGE_SIDE else SMALL
@@ -141,35 +146,42 @@ def _shape(surveys: list[Survey], *, size: int | None) -> tuple[Shape, str]:
     return (C, chosen, chosen), f"resized and center-cropped to {chosen} x {chosen} ({why})"
 
 
-def _gray(listings: Sequence[Listing], surveys: list[Survey], loading: Loading) -> Ranges:
-    given = {} if loading.white is None else given_ranges(surveys, loading.white)
-    if all(kind in given for part in surveys for kind in part.deep):
+def _gray(listings: dict[str, Listing], surveys: dict[str, Survey], loading: Loading) -> Ranges:
+    given = {} if loading.white is None else given_ranges(surveys.values(), loading.white)
+    if all(kind in given for part in surveys.values() for kind in part.deep):
         return given
-    measured = ranges(((one.sources, part) for one, part in zip(listings, surveys, strict=True)),
-                      limit=loading.max_pixels)  # fmt: skip
+    measured = ranges(((one.sources, surveys[name]) for name, one in listings.items()), limit=loading.max_pixels)
     return {**measured, **given}
 
 
-def _notes(
-    surveys: list[Survey], shape: Shape, reading: Reading, test: Listing, classes: tuple[str, ...]
-) -> list[str]:  # fmt: skip
+def _notes(surveys: dict[str, Survey], shape: Shape, reading: Reading) -> list[str]:
     """What was assumed or changed, in words."""
     notes = []
-    for what, part in zip(("training", "test"), surveys, strict=True):
+    for what, part in surveys.items():
         if others := part.sizes.total() - part.sizes[shape[1:]]:
             notes.append(f"{counted(others, f'{what} image')} of other sizes resized")
-    gray = sum(part.gray for part in surveys)
+    gray = sum(part.gray for part in surveys.values())
     if shape[0] == 3 and gray:
         notes.append(f"{counted(gray, 'gray image')} read as RGB")
     notes += described(reading.gray)
-    if deep := sum(part.deep_color for part in surveys):
+    if deep := sum(part.deep_color for part in surveys.values()):
         notes.append(f"{counted(deep, 'image')} with 16 bits per color read with 8")
-    lacking = [name for name, n in zip(classes, test.labels.bincount(minlength=len(classes)).tolist(), strict=True)
-               if not n]  # fmt: skip
-    if lacking:
-        shown = ", ".join(lacking[:3]) + ", ..." * (len(lacking) > 3)
-        notes.append(f"no test image of {counted(len(lacking), 'class', 'classes')}: {shown}")
     return notes
+
+
+def _lacking(listings: dict[str, Listing], classes: tuple[str, ...]) -> Iterator[str]:
+    """What to say of classes of which a part holds no image."""
+    for part, listing in listings.items():
+        counts = listing.labels.bincount(minlength=len(classes)).tolist()
+        lacking = [name for name, n in zip(classes, counts, strict=True) if not n]
+        if lacking and part != "training":
+            shown = ", ".join(lacking[:3]) + ", ..." * (len(lacking) > 3)
+            yield f"no {part} image of {counted(len(lacking), 'class', 'classes')}: {shown}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def counted(n: int, one: str, many: str = "") -> str:

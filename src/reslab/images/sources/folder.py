@@ -7,9 +7,9 @@ import torch
 
 from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
-from reslab.images.sources.assemble import Listing, Loading, assemble
+from reslab.images.sources.assemble import Listing, Loading, assemble, listed
 from reslab.images.sources.encoded import Files, Sources
-from reslab.images.sources.layout import Classes, class_folders, find
+from reslab.images.sources.layout import Classes, Layout, class_folders, find
 from reslab.images.sources.scan import Scan
 
 LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/test/cat/2.jpg"
@@ -18,9 +18,10 @@ LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/te
 def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> ImageData:
     """`folder` with train/ and test/ (or val/, ...: layout.py) that hold class folders, or just class folders.
 
-    The names of the parts may be capitalized. Without a test part, a fixed fifth of each class is held out for
-    testing. `level`: 1 if the class folders lie directly in the folder or its parts, 2 if one folder deeper; None: 1,
-    unless that is in doubt. Files that are not used are counted. Raises UsageError for any other layout.
+    The names of the parts may be capitalized. Beside a test part, val/ is the validation part. Without a test part, a
+    fixed fifth of each class is held out for testing. Files that are not used are counted. `level`: 1 if the class
+    folders lie directly in the folder or its parts, 2 if one folder deeper; None: 1, unless that is in doubt. Raises
+    UsageError for any other layout.
     """
     layout = find(folder, level)
     classes = class_folders(folder / layout.train, layout.level)
@@ -32,17 +33,27 @@ def load_folder(folder: Path, *, loading: Loading, level: int | None = None) -> 
              for many in classes.values() if len(many) > 1]  # fmt: skip
     notes += [*_alike(names), *_deeper(train.sources, layout.train, classes)]
     _account(scan, layout.train, classes)
+    validation: list[Listing] = []
     if layout.test is None:
         train, test = train.split(names)
         about = f"Images of folder {folder.name}, fixed 80/20 split within each class"
     else:
-        held = _agreed(folder / layout.train, folder / layout.test, classes, layout.level)
-        test = _listing(scan, layout.test, held, names, may_lack=True)
-        about = f"Images of folder {folder.name}, with its {layout.train}/ and {layout.test}/ parts"
-        _account(scan, layout.test, held)
-        scan.beside("", (layout.train, layout.test))
-    return assemble(name=folder.name, train=train, test=test, classes=names, loading=loading, about=about,
-                    ignored=scan.account(), notes=notes, split=layout.test is None)  # fmt: skip
+        held = [part for part in (layout.validation, layout.test) if part is not None]
+        *validation, test = [_held_out(scan, part, layout, classes) for part in held]
+        used = [f"{part}/" for part in (layout.train, *held)]
+        about = f"Images of folder {folder.name}, with its {listed(used)} parts"
+        scan.beside("", (layout.train, *held))
+    return assemble(name=folder.name, train=train, test=test, validation=validation[0] if validation else None,
+                    classes=names, loading=loading, about=about, ignored=scan.account(), notes=notes,
+                    split=layout.test is None)  # fmt: skip
+
+
+def _held_out(scan: Scan, part: str, layout: Layout, classes: Classes) -> Listing:
+    """The images of the validation or test part, which may lack classes of the training part."""
+    held = _agreed(scan.root / layout.train, scan.root / part, classes, layout.level)
+    listing = _listing(scan, part, held, tuple(classes), may_lack=True)
+    _account(scan, part, held)
+    return listing
 
 
 def _alike(names: tuple[str, ...]) -> list[str]:
@@ -73,7 +84,9 @@ def _agreed(train: Path, test: Path, classes: Classes, level: int) -> Classes:
     if not held.keys() <= classes.keys():
         only = [f"{name!r} only in {train.name}/" for name in classes if name not in held]
         only += [f"{name!r} only in {test.name}/" for name in held if name not in classes]
-        raise UsageError(f"the class folders of {train} and {test} differ: {', '.join(only[:5])}")
+        raise UsageError(f"the class folders of {train} and {test} differ: {', '.join(only[:5])}; a class of "
+                         f"{test.name}/ must have images in {train.name}/, so add them there, or remove or rename its "
+                         f"folder in {test.name}/")  # fmt: skip
     return held
 
 

@@ -5,42 +5,48 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
 from reslab.images.sources import labels
-from reslab.images.sources.assemble import Listing, Loading, assemble
+from reslab.images.sources.assemble import Listing, Loading, assemble, listed
 from reslab.images.sources.encoded import HubCells, Rows
 from reslab.images.sources.labels import Labels
 from reslab.images.sources.parquet import IMAGE_NAMES
 from reslab.images.sources.scan import Ignored
 from reslab.nets.hub import hub_data_set
-from reslab.train.parts import HELD_OUT, TRAIN
+from reslab.train.parts import HELD_OUT, TRAIN, VALIDATION
 
 
 def load_hub(name: str, *, loading: Loading) -> ImageData:
-    """The data set `name` with its test (otherwise validation) split, or split 80/20 if it has neither.
+    """The data set `name` with its test and validation splits; one of them is the test part, without both: 80/20.
 
     Each split's labels mean what its own features say. Raises UsageError if it holds no labeled images, ReslabError if
     it cannot be loaded.
     """
     loading.check()
     splits = hub_data_set(name)
-    train_split, held_out = (next((split for word in words for split in splits if split.lower() == word), None)
-                             for words in (TRAIN, HELD_OUT))  # fmt: skip
+    train_split, test_split = (next((split for word in words for split in splits if split.lower() == word), None)
+                               for words in (TRAIN, HELD_OUT))  # fmt: skip
+    own = next((split for word in VALIDATION for split in splits if split.lower() == word), None)
+    own = None if own == test_split else own
     if train_split is None:
         raise UsageError(f"hf:{name} has no split named train; it has {', '.join(splits)}")
+    used = (train_split, own, test_split)
     image, part = _labels(splits[train_split], f"{name} {train_split}", name)
     classes = labels.classes_of([part])
     numbered = labels.numbered([part])
     train = _listing(splits[train_split], image, part, classes, numbered=numbered)
-    if held_out is not None:
-        image, part = _labels(splits[held_out], f"{name} {held_out}", name)
-        test = _listing(splits[held_out], image, part, classes, numbered=numbered)
-        about = f"The Hugging Face data set {name}, with its {train_split} and {held_out} splits"
+    held = []
+    for split in filter(None, (own, test_split)):
+        image, part = _labels(splits[split], f"{name} {split}", name)
+        held.append(_listing(splits[split], image, part, classes, numbered=numbered))
+    if held:
+        test = held[-1]
+        about = f"The Hugging Face data set {name}, with its {listed(list(filter(None, used)))} splits"
     else:
         train, test = train.split(classes)
         about = f"The Hugging Face data set {name}, fixed 80/20 split within each class"
     ignored = [Ignored(reason=f"split {split}", files=len(splits[split]), examples=()) for split in splits
-               if split not in (train_split, held_out)]  # fmt: skip
-    return assemble(name=f"hf:{name}", train=train, test=test, classes=classes, loading=loading, about=about,
-                    ignored=ignored, split=held_out is None)  # fmt: skip
+               if split not in used]  # fmt: skip
+    return assemble(name=f"hf:{name}", train=train, test=test, validation=held[0] if own else None, classes=classes,
+                    loading=loading, about=about, ignored=ignored, split=test_split is None)  # fmt: skip
 
 
 def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...], *, numbered: bool) -> Listing:

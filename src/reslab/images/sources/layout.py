@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reslab.errors import UsageError, arg
 from reslab.images.sources.scan import is_hidden, is_image
-from reslab.train.parts import HELD_OUT, TRAIN
+from reslab.train.parts import HELD_OUT, TEST, TRAIN, VALIDATION
 
 Classes = dict[str, list[str]]
 """The folders of each class, relative to the folder that holds them; several if their names differ in Unicode only."""
@@ -21,6 +21,7 @@ class Layout:
     train: str
     test: str | None
     level: int
+    validation: str | None = None  # beside a test part; without one, val/ is the test part
 
 
 def find(folder: Path, level: int | None) -> Layout:
@@ -38,7 +39,10 @@ def find(folder: Path, level: int | None) -> Layout:
             raise UsageError(f"{folder} has {test}/ with class folders but no train/: add train/, or set ",
                              arg("level", 1), f" if {test} is a class")  # fmt: skip
         test = None
-    return Layout(train=train or "", test=test, level=level or _only_level(folder / (train or "")))
+    validation = _part(folder, VALIDATION) if test and test.lower() in TEST else None
+    return Layout(
+        train=train or "", test=test, validation=validation, level=level or _only_level(folder / (train or ""))
+    )
 
 
 def class_folders(folder: Path, level: int) -> Classes:

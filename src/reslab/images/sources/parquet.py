@@ -15,7 +15,7 @@ from reslab.images.sources.cells import cells_of, read_column
 from reslab.images.sources.encoded import Rows
 from reslab.images.sources.labels import Labels
 from reslab.images.sources.scan import Ignored, is_hidden, is_image, is_regular
-from reslab.train.parts import HELD_OUT, TRAIN, first_of
+from reslab.train.parts import TRAIN, first_of, held_out
 
 IMAGE_NAMES = ("image", "img")
 LONGEST = 1000  # characters of a class name
@@ -35,7 +35,7 @@ class Columns:
 
 
 def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> ImageData:
-    """A parquet file (split 80/20), or a folder of them: train*.parquet with test*.parquet, val*.parquet, ...
+    """A parquet file (split 80/20), or a folder of them: train*.parquet, test*.parquet, val*.parquet, ...
 
     The folder may hold them directly or in one folder, such as data/ in a clone of a data set of the Hub. Each file's
     labels mean what its own schema says. Files larger than `memory` are copied once, uncompressed, to the folder that
@@ -43,20 +43,21 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     an image data set.
     """
     loading.check()
-    train_files, test_files, unused = _files(path)
-    train, known = _open(train_files, None, loading=loading, cache=cache)
+    files = _files(path)
+    train, known = _open(files.train, None, loading=loading, cache=cache)
     classes = known[0]
     about = f"Images of {path.name}"
-    if test_files:
-        test, _ = _open(test_files, known, loading=loading, cache=cache)
-        about += ", with its train and test files"
+    validation = _open(files.validation, known, loading=loading, cache=cache)[0] if files.validation else None
+    if files.test:
+        test, _ = _open(files.test, known, loading=loading, cache=cache)
+        about += ", with its train, validation and test files" if validation else ", with its train and test files"
     else:
         train, test = train.split(classes)
         about += ", fixed 80/20 split within each class"
-    ignored = [Ignored(reason="not a train or test file", files=len(unused),
-                       examples=tuple(file.name for file in unused[:5]))] if unused else []  # fmt: skip
-    return assemble(name=path.stem if path.is_file() else path.name, train=train, test=test, classes=classes,
-                    loading=loading, about=about, ignored=ignored, split=not test_files)  # fmt: skip
+    ignored = [Ignored(reason="not a train or test file", files=len(files.unused),
+                       examples=tuple(file.name for file in files.unused[:5]))] if files.unused else []  # fmt: skip
+    return assemble(name=path.stem if path.is_file() else path.name, train=train, test=test, validation=validation,
+                    classes=classes, loading=loading, about=about, ignored=ignored, split=not files.test)  # fmt: skip
 
 
 def is_parquet(path: Path) -> bool:
@@ -81,19 +82,29 @@ def parquet_files(folder: Path) -> list[Path]:
     return holding[0] if holding else []
 
 
-def _files(path: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """(training files, test files, the others)."""
-    if path.is_file():
-        return [path], [], []
-    every = parquet_files(path)
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """The files of each part."""
 
+    train: list[Path]
+    validation: list[Path]
+    test: list[Path]
+    unused: list[Path]
+
+
+def _files(path: Path) -> _Files:
+    if path.is_file():
+        return _Files(train=[path], validation=[], test=[], unused=[])
+    every = parquet_files(path)
     names = [file.name for file in every]
-    train, test = ([file for file in every if file.name in first_of(names, words)] for words in (TRAIN, HELD_OUT))
+    train, validation, test = ([file for file in every if file.name in found]
+                               for found in (first_of(names, TRAIN), *held_out(names)))  # fmt: skip
     if not train or not test:
         found = ", ".join(file.name for file in every[:5])
         raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}; of one "
                          "file given alone, a fifth is held out for testing")  # fmt: skip
-    return train, test, [file for file in every if file not in train and file not in test]
+    used = {*train, *validation, *test}
+    return _Files(train=train, validation=validation, test=test, unused=[file for file in every if file not in used])
 
 
 def pyarrow() -> tuple[Any, Any]:
