@@ -44,14 +44,13 @@ class ImageTask:
         self.train, self.examples, self.validates = train, len(train), held is not None
         self.objective = loss_for(recipe, train.labels, classes=len(data.classes))
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
-        self.augment = Augment(kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color,
-                               scale=(recipe.shortest, recipe.longest))  # fmt: skip
+        self.augment, self.classes = Augment.of(recipe), len(data.classes)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         recipe = self.recipe
         return training_batches(
             self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
-            normalize=self.normalize, device=self.device, workers=recipe.workers,
+            normalize=self.normalize, device=self.device, workers=recipe.workers, classes=self.classes,
         )  # fmt: skip
 
     def verify(self) -> None:

@@ -72,7 +72,7 @@ def test_color_is_added_before_normalization() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"kind": "cutout"}, "must be none, crop or scale, got 'cutout'"),
+        ({"kind": "cutout"}, "must be none, crop, scale or resized-crop, got 'cutout'"),
         ({"pad": -1}, "pad must be zero or more, got -1"),
         ({"scale": (480, 256)}, "the smaller first, got 480 and 256"),
     ],

@@ -20,7 +20,8 @@ IDENTITY = Normalize(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 def run(part: Part, start: int, stop: int, *, kind: str = "crop", workers: int = 0, **options: object) -> list[Batch]:
     scale, color = options.pop("scale", (8, 12)), options.pop("color", False)
     given_ = {"batch": 4, "seed": 3, "normalize": IDENTITY, "device": "cpu", **options}
-    augment = Augment(kind=kind, pad=2, scale=scale, color=color)
+    augment = Augment(kind=kind, pad=2, scale=scale, color=color, **options.pop("more", {}))
+    given_.pop("more", None)
     return list(training_batches(part, start=start, stop=stop, augment=augment, workers=workers, **given_))
 
 
@@ -78,7 +79,36 @@ def test_global_random_state_is_left_alone(pixels: Pixels, encoded: Encoded) -> 
     assert torch.get_rng_state().equal(before)
 
 
-@pytest.mark.parametrize("kind", ["none", "crop", "scale"])
+ALL = {"jitter": (0.4, 0.4, 0.4, 0.1), "policy": "rand", "policy_ops": 3, "erase": 0.5, "mixup": 0.8, "cutmix": 1.0}
+
+
+@pytest.mark.parametrize("kind", ["none", "crop", "resized-crop"])
+def test_resume_with_everything_random(pixels: Pixels, kind: str) -> None:
+    whole = run(pixels, 0, 8, kind=kind, more=ALL, classes=3)
+    assert same(whole[3:], run(pixels, 3, 8, kind=kind, more=ALL, classes=3))
+    assert not same(whole, run(pixels, 0, 8, kind=kind, more=ALL, classes=3, seed=4))
+    assert {batch.y.shape for batch in whole} == {(4, 3)}
+    assert torch.stack([batch.y.sum(dim=1) for batch in whole]).allclose(torch.ones(()))
+    assert any(0 < share < 1 for share in torch.cat([batch.y for batch in whole]).flatten().tolist())
+
+
+def test_a_batch_of_eight_is_eight_batches_of_one(pixels: Pixels) -> None:
+    """Without mixing, which needs a partner: an image's numbers depend on its position alone."""
+    more = {key: value for key, value in ALL.items() if key not in ("mixup", "cutmix")}
+    (whole,) = run(pixels, 0, 1, kind="resized-crop", batch=8, more=more)
+    alone = run(pixels, 0, 8, kind="resized-crop", batch=1, more=more)
+    assert whole.x.equal(torch.cat([batch.x for batch in alone]))
+
+
+def test_resized_crops_of_files_are_those_in_memory(encoded: Encoded, tmp_path: Path) -> None:
+    """The same boxes, resized by Pillow in the worker or on the device: apart by Pillow's rounding to levels."""
+    for a, b in zip(run(encoded, 0, 6, kind="resized-crop"), run(load(str(tmp_path / "d")).train, 0, 6,
+                    kind="resized-crop"), strict=True):  # fmt: skip
+        assert a.index.equal(b.index)
+        assert (a.x - b.x).abs().max() < 1.01 / 255
+
+
+@pytest.mark.parametrize("kind", ["none", "crop", "scale", "resized-crop"])
 def test_workers_change_nothing(encoded: Encoded, kind: str) -> None:
     whole = run(encoded, 0, 6, kind=kind)
     assert same(whole, run(encoded, 0, 6, kind=kind, workers=2))

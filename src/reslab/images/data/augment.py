@@ -1,7 +1,7 @@
-"""Random crop, flip and color shift for a whole batch on the device; the caller passes in the random numbers."""
+"""How training images are augmented; padded crop, flip and AlexNet's color shift for a whole batch on the device."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.errors import UsageError
+from reslab.images.data.chance import below, unit
 from reslab.images.data.normalize import Normalize
 
 # AlexNet's color shift (Krizhevsky et al. 2012, section 4.1): eigenvalues (as standard deviations in 0..1
@@ -17,16 +18,22 @@ from reslab.images.data.normalize import Normalize
 EIGENVALUES = (0.2175, 0.0188, 0.0045)
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 COLOR_STD = 0.1
+JITTERED = ("brightness", "contrast", "saturation", "hue")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
     """Random augmentation of each training image. Raises UsageError for invalid values.
 
-    "none": no augmentation. "crop": padded by `pad` zeros, then cropped to the original size (the paper's CIFAR
+    `kind` "none": the whole image. "crop": padded by `pad` zeros, then cropped to the original size (the paper's CIFAR
     recipe). "scale": shorter side resized to a random size in `scale` (both ends included), then cropped (the
-    paper's ImageNet recipe; encoded images only). With "crop" and "scale", `flip` mirrors half of the images and
-    `color` shifts them along the principal axes of color.
+    paper's ImageNet recipe; encoded images only). "resized-crop": a box of at least the share `area` of the image, with
+    an aspect ratio within [1 / aspect, aspect], resized to the size of the images (boxes.py). With all but "none",
+    `flip` mirrors half of the images and `color` shifts them along the principal axes of color.
+
+    The others apply to any kind: `jitter`, the strengths of brightness, contrast, saturation and hue (color.py);
+    `policy`, TrivialAugment or RandAugment with `policy_ops` operations of strength `policy_magnitude` of 30
+    (policy.py); the probability to `erase` a rectangle, and the alphas of `mixup` and `cutmix` (mix.py).
     """
 
     kind: Literal["none", "crop", "scale", "resized-crop"] = "none"
@@ -34,20 +41,57 @@ class Augment:
     flip: bool = True
     color: bool = False
     scale: tuple[int, int] = (256, 480)
+    area: float = 0.08
+    aspect: float = 4 / 3
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    policy: Literal["none", "trivial", "rand"] = "none"
+    policy_ops: int = 2
+    policy_magnitude: float = 9.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("none", "crop", "scale"):
-            raise UsageError(f"augment must be none, crop or scale, got {self.kind!r}")
-        if self.pad < 0:
-            raise UsageError(f"pad must be zero or more, got {self.pad}")
+        if self.kind not in ("none", "crop", "scale", "resized-crop"):
+            raise UsageError(f"augment must be none, crop, scale or resized-crop, got {self.kind!r}")
+        if self.policy not in ("none", "trivial", "rand"):
+            raise UsageError(f"policy must be none, trivial or rand, got {self.policy!r}")
+        for name, value in (("pad", self.pad), ("policy_ops", self.policy_ops), ("mixup", self.mixup),
+                            ("cutmix", self.cutmix), *zip(JITTERED, self.jitter, strict=True)):  # fmt: skip
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"{name} must be zero or more, got {value}")
         low, high = self.scale
         if not 0 < low <= high:
             raise UsageError(f"scale must be two positive sizes, the smaller first, got {low} and {high}")
+        if not 0 < self.area <= 1:
+            raise UsageError(f"area must be above 0 and at most 1, got {self.area}")
+        if not 1 <= self.aspect < float("inf"):
+            raise UsageError(f"aspect must be 1 or more, got {self.aspect}")
+        for name, value, most in (("hue", self.jitter[3], 0.5), ("policy_magnitude", self.policy_magnitude, 30),
+                                  ("erase", self.erase, 1)):  # fmt: skip
+            if not 0 <= value <= most:
+                raise UsageError(f"{name} must be between 0 and {most}, got {value}")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images and labels of a batch are mixed, so that the labels are shares of classes."""
+        return self.mixup > 0 or self.cutmix > 0
 
-def below(words: np.ndarray, n: "np.ndarray | int") -> np.ndarray:
-    """Uniform integers in 0..n-1, int64, from random uint64 words (bias below n / 2**64)."""
-    return (words % np.asarray(n, dtype=np.uint64)).astype(np.int64)
+    @property
+    def random(self) -> bool:
+        """Whether an image may come out differently in another epoch."""
+        changing = self.kind != "none" or any(self.jitter) or self.erase > 0 or self.mixes
+        return changing or self.policy == "trivial" or (self.policy == "rand" and self.policy_ops > 0)
+
+    @classmethod
+    def of(cls, recipe: Any) -> "Augment":
+        """The augmentation of a Recipe."""
+        return cls(
+            kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color, area=recipe.area,
+            scale=(recipe.shortest, recipe.longest), aspect=recipe.aspect, erase=recipe.erase, mixup=recipe.mixup,
+            jitter=(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue), cutmix=recipe.cutmix,
+            policy=recipe.policy, policy_ops=recipe.policy_ops, policy_magnitude=recipe.policy_magnitude,
+        )  # fmt: skip
 
 
 def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tensor:
@@ -81,7 +125,7 @@ def crop(x: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Te
 
 def color_shift(words: np.ndarray) -> Tensor:
     """The offset to add to each image's channels, in 0..1 units: float32 (B, 3), from words (B, 4)."""
-    u = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1): the logarithm is finite
+    u = unit(words)  # in (0, 1): the logarithm is finite
     radius = np.sqrt(-2 * np.log(u[:, :2]))  # Box-Muller: two uniforms give two normals
     angle = 2 * np.pi * u[:, 2:]
     normals = np.concatenate([radius * np.cos(angle), radius[:, :1] * np.sin(angle[:, :1])], axis=1)

@@ -1,6 +1,6 @@
 """Training batches: iteration t depends only on (seed, t), so a run can start anywhere in the stream."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, ReslabError, UsageError, arg
-from reslab.images.data.augment import Augment, below, crop_and_flip, shift_colors
+from reslab.images.data.augment import Augment
+from reslab.images.data.augmented import augmented, mixed, resized_crops
+from reslab.images.data.boxes import UNITS
+from reslab.images.data.chance import AREA, Chance, below
+from reslab.images.data.crops import random_crop
 from reslab.images.data.decode import resize_shorter, resized
 from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.views import view_batches
 from reslab.train.batch import Batch
-from reslab.train.order import COLOR, CROP, batch_indices, draws
+from reslab.train.order import CROP, batch_indices, draws
 from reslab.train.workers import in_order
 
 __all__ = ["Batch", "batch_indices", "training_batches", "view_batches"]
@@ -32,22 +36,25 @@ def training_batches(
     normalize: Normalize,
     device: torch.device | str,
     workers: int = 0,
+    classes: int = 0,
 ) -> Iterator[Batch]:
     """The batches of iterations start .. stop-1, bit-identical for any `start` and any number of workers.
 
     Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each with a new
     permutation; every batch is full, across epoch ends. Broken images are skipped and listed in
     `Batch.skipped`; an iteration without a readable image gives no batch. `workers` decode Encoded parts only.
+    mixup and cutmix need the number of `classes`; the labels are then shares of classes, float32 (B, classes).
     Raises UsageError if `augment` does not apply to the part, ReslabError if no image can be read.
     """
     _check(part, batch=batch, seed=seed, augment=augment)
+    if augment.mixes and part.labels.dim() == 1 and classes < 1:
+        raise UsageError("mixup and cutmix need the number of classes")
     normalize = normalize.to(device)
-    stream = {"batch": batch, "seed": seed}
+    stream: dict[str, Any] = {"batch": batch, "seed": seed}
     if isinstance(part, Pixels):
         raw = _from_memory(part, range(start, stop), device=device, **stream)
     else:
-        scale = augment.scale if augment.kind == "scale" else None
-        steps = Decoded(part, scale=scale, **stream)
+        steps = Decoded(part, augment=augment, **stream)
         raw = in_order(steps, range(start, stop), workers=workers, pin=torch.device(device).type == "cuda")
     skipped: tuple[str, ...] = ()
     for t, (pixels, kept, broken) in zip(range(start, stop), raw, strict=True):
@@ -56,36 +63,50 @@ def training_batches(
             if len(skipped) >= len(part):
                 raise ReslabError(f"no training image can be read (first: {skipped[0]})")
             continue
-        x = normalize(pixels.to(device, non_blocking=True))
-        if augment.kind != "none" and augment.color:
-            words = draws(len(part), iteration=t, stream=COLOR, **stream)[kept]
-            x = shift_colors(x, words, normalize=normalize)
-        if augment.kind != "none":
-            words = draws(len(part), iteration=t, stream=CROP, **stream)[kept]
-            x = crop_and_flip(x, words, pad=augment.pad if augment.kind == "crop" else 0, flip=augment.flip)
+        chance = Chance(draw=drawn(len(part), iteration=t, **stream), kept=kept)
+        x = pixels.to(device, non_blocking=True)
+        if augment.kind == "resized-crop" and isinstance(part, Pixels):  # of encoded images, the workers resize crops
+            x = resized_crops(x, chance, augment=augment)
+        x = augmented(x, chance, augment=augment, normalize=normalize)
         index = batch_indices(len(part), iteration=t, **stream)[kept]
         y = part.labels[index].to(device)
+        x, y = mixed(x, y, chance, augment=augment, classes=classes, step=1)
         yield Batch(x=x, y=y, index=index, iteration=t, skipped=skipped)
         skipped = ()
+
+
+def drawn(n: int, *, batch: int, iteration: int, seed: int) -> Callable[[int], np.ndarray]:
+    """The random words of an iteration by stream, for `Chance`."""
+    return lambda stream: draws(n, batch=batch, iteration=iteration, seed=seed, stream=stream)
 
 
 class Decoded(Dataset[Any]):
     """Step t decodes iteration t: uint8 (B, C, H, W), their positions in the batch, and the broken images.
 
-    With `scale`, each image is resized to a random size in it and randomly cropped; otherwise the size is fixed.
+    With "scale", each image is resized to a random size and randomly cropped; with "resized-crop", a random box of it
+    is resized; otherwise the image as a whole is.
     """
 
-    def __init__(self, part: Encoded, *, batch: int, seed: int, scale: tuple[int, int] | None) -> None:
-        self.part, self.batch, self.seed, self.scale = part, batch, seed, scale
+    def __init__(self, part: Encoded, *, batch: int, seed: int, augment: Augment) -> None:
+        self.part, self.batch, self.seed, self.augment = part, batch, seed, augment
 
     def __getitem__(self, t: int) -> tuple[Tensor, list[int], tuple[str, ...]]:
         stream: dict[str, Any] = {"batch": self.batch, "iteration": t, "seed": self.seed}
         rows = batch_indices(len(self.part), **stream).tolist()
-        words = draws(len(self.part), stream=CROP, **stream)
+        chance = Chance(draw=drawn(len(self.part), **stream), kept=list(range(self.batch)))
+        augment, kind = self.augment, self.augment.kind
+        words = chance.words(CROP) if kind == "scale" else chance.units(AREA, UNITS) if kind == "resized-crop" else None
         pixels, kept, broken = [], [], []
         for k, i in enumerate(rows):
             try:
-                pixels.append(self.part.pixels(i) if self.scale is None else self._scaled(i, words[k]))
+                if words is None:
+                    pixels.append(self.part.pixels(i))
+                else:
+                    pixels.append(
+                        self._scaled(i, words[k])
+                        if kind == "scale"
+                        else random_crop(self.part, i, words[k], area=augment.area, aspect=augment.aspect)
+                    )
                 kept.append(k)
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")
@@ -93,9 +114,8 @@ class Decoded(Dataset[Any]):
         return stacked, kept, tuple(broken)
 
     def _scaled(self, i: int, words: np.ndarray) -> Tensor:
-        assert self.scale is not None
         _, H, W = self.part.shape
-        low, high = self.scale
+        low, high = self.augment.scale
         size = low + int(below(words[3], high - low + 1))
         image = self.part.image(i, near=size)
         width, height = resized(image, size)

@@ -1,5 +1,6 @@
 """Decode any image file to 8-bit gray or RGB."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,20 +39,22 @@ class Header:
 
 
 def decode(
-    source: bytes | Path, *, channels: int, name: str, near: int | None = None, reading: Reading | None = None
-) -> Image.Image:
+    source: bytes | Path, *, channels: int, name: str, near: int | Callable[[int, int], int] | None = None,
+    reading: Reading | None = None,
+) -> Image.Image:  # fmt: skip
     """The image as 8-bit gray (channels=1) or RGB (channels=3), turned upright, at its original size.
 
     Transparent areas become white. Gray of more than 8 bits is scaled to 8 bits as `reading` says (see gray.py).
     `near`: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, much faster, as long as its shorter side keeps at
-    least `near` pixels. Raises BrokenImage if the image is damaged, truncated, not a regular file, or large enough to
-    be a decompression bomb.
+    least `near` pixels, or as many as `near` gives for the width and height of the upright image. Raises BrokenImage if
+    the image is damaged, truncated, not a regular file, or large enough to be a decompression bomb.
     """
     reading = reading or Reading()
     try:
         with opened(source, limit=reading.limit) as image:
             if near is not None:
-                image.draft(image.mode, (near, near))
+                least = near if isinstance(near, int) else near(*_upright_size(image))
+                image.draft(image.mode, (least, least))
             kind = kind_of(image.mode, image.format)  # a turned image has no format
             image.load()
             image = _upright(image)
@@ -66,9 +69,7 @@ def header(source: bytes | Path, *, name: str, limit: int | None = None) -> Head
     """Size and mode of the upright image, read from its header only. Raises BrokenImage."""
     try:
         with opened(source, limit=limit) as image:
-            width, height = image.size
-            if _orientation(image) >= 5:  # EXIF: 5 to 8 are quarter turns
-                width, height = height, width
+            width, height = _upright_size(image)
             raw = [str(tile.args) for tile in getattr(image, "tile", ())]  # RGB;16B
             deep = image.mode in ("RGB", "RGBA", "LA") and any("16" in args for args in raw)
             kind = kind_of(image.mode, image.format)
@@ -91,6 +92,11 @@ def resized(image: Image.Image, size: int) -> tuple[int, int]:
     return max(size, round(image.width * scale)), max(size, round(image.height * scale))
 
 
+def resize_box(image: Image.Image, box: tuple[float, float, float, float], *, height: int, width: int) -> Image.Image:
+    """The box (left, top, right, bottom) of the image resized to `height` x `width` (bilinear, antialiased)."""
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
 def resize_shorter(image: Image.Image, size: int, *, box: Box | None = None) -> Image.Image:
     """The image resized to a shorter side of `size` pixels (bilinear, antialiased); of it only the `box`, if given."""
     whole = resized(image, size)
@@ -108,6 +114,12 @@ def _cut(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     if image.size != size:
         image = image.resize(size, Image.Resampling.BILINEAR)
     return image if (width, height) == image.size else image.crop(box)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height)"""
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)  # EXIF: 5 to 8 are quarter turns
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,7 +1,7 @@
 """Image data sets: parts in memory, parts that stay encoded, and the data set that holds two of them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ class Encoded:
         """Human-readable location of image i: a file, or a row of a file."""
         return self.sources.name(int(self.rows[i]))
 
-    def image(self, i: int, *, near: int | None = None) -> Image.Image:
+    def image(self, i: int, *, near: int | Callable[[int, int], int] | None = None) -> Image.Image:
         """Image i at its original size. `near`: see `decode`. Raises BrokenImage."""
         row = int(self.rows[i])
         name = self.sources.name(row)
