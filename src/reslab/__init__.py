@@ -19,14 +19,15 @@ from reslab.version import __version__
 if TYPE_CHECKING:
     from reslab import look, qa, tables
     from reslab.errors import ReslabError, UsageError
-    from reslab.nets import build, load, net, spec
+    from reslab.images.model import load
+    from reslab.nets import build, net, spec
     from reslab.nets.words import model
 
 HOME = {  # public name: the module that has it
     "ReslabError": "reslab.errors",
     "UsageError": "reslab.errors",
     "build": "reslab.nets",
-    "load": "reslab.nets",
+    "load": "reslab.images.model",
     "model": "reslab.nets.words",
     "net": "reslab.nets",
     "spec": "reslab.nets",

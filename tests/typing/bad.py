@@ -11,3 +11,5 @@ reslab.net(56)  # call-overload
 reslab.net("resnet56").spec.shortcuts  # attr-defined
 reslab.net("resnet20").match.pears  # attr-defined
 reslab.model("net:resnet56", zero_last=True)  # call-arg
+reslab.net("resnet20").predict("a.jpg").klass  # attr-defined
+reslab.net("resnet20").predict("a.jpg", flip=True)  # call-overload

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 import reslab
 from reslab.nets import VGG, Match, ResNet, ResNetSpec, VGGSpec
+from reslab.nets.predictions import Predictions
 
 net = reslab.net("resnet56", classes=100, shortcut="B")
 assert_type(net, ResNet)
@@ -40,3 +41,10 @@ with reslab.look.intervene(model, merges, {3: reslab.look.silence()}):
 assert_type(reslab.qa.load("runs/squad"), reslab.qa.Reader)
 assert_type(reslab.tables.load("runs/adult"), reslab.tables.TableModel)
 assert_type(reslab.__version__, str)
+
+found = trained.predict("a.jpg")
+assert_type(found.class_name, str)
+assert_type(found.top(3), list[tuple[str, float]])
+assert_type(trained.predict(["a.jpg", "b.jpg"]), Predictions)
+assert_type(trained.classes, tuple[str, ...])
+assert_type(trained.preprocess("a.jpg"), Tensor)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from reslab.errors import ReslabWarning, UsageError, arg, tell
+from reslab.images.calibrate import calibrated
 from reslab.images.card import write_card
 from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
@@ -156,6 +157,7 @@ class OnImages:
     def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Evaluate on the training part too; write weights and model card."""
         task, spec, counts = training.task, self.spec, count(self.spec)
+        assert isinstance(task, ImageTask)
         if training.evaluated is None:  # resumed after its last step, or changed since
             training.evaluated = {p: task.evaluate(training.kept, p, training.choice) for p in ("validation", "test")}
         test, held = training.evaluated["test"] or {}, training.evaluated["validation"]
@@ -168,7 +170,8 @@ class OnImages:
             "test_n": test.get("n"), "test_balanced": test.get("balanced"), "test_majority": test.get("majority"),
             "validation_error": held["error"] if held else None,
             "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
-            "skipped": [*self.data.skipped, *training.skipped], **account(),
+            "skipped": [*self.data.skipped, *training.skipped],
+            **calibrated(task.scored.get("validation"), task.scored.get("test")), **account(),
         }  # fmt: skip
         write_card(work.run, result)
         return result

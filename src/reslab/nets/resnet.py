@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reslab import blocks
 from reslab.errors import UsageError
 from reslab.nets.matched import Match
+from reslab.nets.predictions import Predict, Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,9 @@ class ResNet(nn.Module):
     """stem, stages of blocks, global average pool, one linear layer. (N, channels, H, W) to (N, classes)."""
 
     match: Match  # how the weights of a run or a checkpoint went in; only nets of `reslab.load` have it
+    predict: Predict  # images to predictions; it and the next two are of nets that `reslab.load` read from a run
+    classes: tuple[str, ...]
+    preprocess: Preprocess
 
     def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()

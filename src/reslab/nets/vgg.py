@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from reslab import blocks
 from reslab.errors import UsageError
 from reslab.nets.matched import Match
+from reslab.nets.predictions import Predict, Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,9 @@ class VGG(nn.Module):
     """Stages of 3x3 convolutions, then the head. (N, channels, H, W) to (N, classes)."""
 
     match: Match  # how the weights of a run or a checkpoint went in; only nets of `reslab.load` have it
+    predict: Predict  # images to predictions; it and the next two are of nets that `reslab.load` read from a run
+    classes: tuple[str, ...]
+    preprocess: Preprocess
 
     def __init__(self, spec: VGGSpec) -> None:
         super().__init__()

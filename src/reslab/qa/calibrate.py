@@ -1,30 +1,16 @@
 """Calibration of answers: temperature scaling, and the inputs of `statistics.reliability`."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from reslab.errors import UsageError
 from reslab.qa.answers import Candidate, Ranked
 from reslab.qa.data.question import Question
 from reslab.qa.rules import score
+from reslab.statistics import Temperature, best_temperature
 
 TINY = 1e-300
-LIMITS = 0.01, 100.0  # of a temperature; the fit diverges if every row is right, or if rows are worse than chance
-
-
-@dataclass(frozen=True, kw_only=True)
-class Temperature:
-    """The divisor of scores before the softmax, and the fitted mean negative log-likelihood (nats)."""
-
-    temperature: float
-    before: float  # at temperature 1
-    after: float
-    n: int
-    at_limit: bool  # the optimum is outside LIMITS
 
 
 def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
@@ -47,21 +33,11 @@ def fit_temperature(scores: np.ndarray, correct: np.ndarray) -> Temperature:
     )  # a single candidate is certain at any temperature, so there is nothing to fit
     below, hits = below[chosen], correct[chosen]
 
-    def loss(log_temperature: float) -> float:
-        rest = np.maximum(np.exp(below / math.exp(log_temperature)).sum(axis=1), TINY)  # (1 - p) / p
+    def loss(temperature: float) -> float:
+        rest = np.maximum(np.exp(below / temperature).sum(axis=1), TINY)  # (1 - p) / p
         return float((np.log1p(rest) - np.log(rest) * ~hits).mean()) if len(rest) else 0.0
 
-    low, high = (math.log(limit) for limit in LIMITS)
-    tried = np.linspace(low, high, 201)
-    found = [loss(one) for one in tried]
-    best = int(np.argmin(found))
-    around = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
-    near = float(minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-9}).x)
-    place = 0.0 if not len(hits) or np.ptp(found) == 0 else near
-    at_limit = bool(len(hits)) and place != 0.0 and min(place - low, high - place) < 1e-6
-    return Temperature(
-        temperature=math.exp(place), before=loss(0.0), after=loss(place), n=len(scores), at_limit=at_limit
-    )
+    return best_temperature(loss, n=len(scores))
 
 
 def rows(ranked: Sequence[Ranked]) -> np.ndarray:

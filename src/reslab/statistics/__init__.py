@@ -27,9 +27,11 @@ from reslab.statistics.shares import (
     student,
     wilson,
 )
+from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 
 __all__ = [
-    "LEVEL", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "bootstrap", "compare_counts",
-    "compare_rates", "counting_variance", "equivalence", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus",
-    "rank_interval", "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
+    "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
+    "best_temperature", "bootstrap", "compare_counts", "compare_rates", "counting_variance", "equivalence", "holm",
+    "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "reaching_zero", "reliability", "sign_test",
+    "std", "student", "welch", "wilson",
 ]  # fmt: skip

@@ -62,6 +62,8 @@ class Temperature(TypedDict, total=False):
     temperature: Number
     before: Number
     after: Number
+    n: Count  # validation images, or questions, that it was fitted on
+    at_limit: bool
 
 
 class Column(TypedDict, total=False):
@@ -138,10 +140,10 @@ class Result(TypedDict, total=False):
     command: str
     test: Scores
     dev: Scores
-    temperature: Temperature
+    temperature: Temperature | None
     calibration: Calibration
     max_answer: Count
-    reliability: Reliability
+    reliability: Reliability | None
     importance: Importance
     confusion: list[list[Count]]
     residuals: Residuals

@@ -55,14 +55,19 @@ def decode(
             if near is not None:
                 least = near if isinstance(near, int) else near(*_upright_size(image))
                 image.draft(image.mode, (least, least))
-            kind = kind_of(image.mode, image.format)  # a turned image has no format
-            image.load()
-            image = _upright(image)
-            if image.mode.startswith("I") or image.mode == "F":
-                image = to_eight_bits(image, kind, reading.gray)
-            return _eight_bits(image, mode="L" if channels == 1 else "RGB")
+            return eight_bits(image, channels=channels, reading=reading)
     except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
         raise BrokenImage(name, reason(error)) from error
+
+
+def eight_bits(image: Image.Image, *, channels: int, reading: Reading) -> Image.Image:
+    """An opened image as `decode` gives it. Raises nearly anything for damaged bytes."""
+    kind = kind_of(image.mode, image.format)  # a turned image has no format
+    image.load()
+    image = _upright(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = to_eight_bits(image, kind, reading.gray)
+    return _eight_bits(image, mode="L" if channels == 1 else "RGB")
 
 
 def header(source: bytes | Path, *, name: str, limit: int | None = None) -> Header:
