@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -106,7 +107,7 @@ def evaluate(
             f"{found.precision}, {described(part_name, len(chosen), len(chosen), images.name)}; normalization: {how}"
         )
         say.balanced(found.balanced, found.majority, len(images.classes))
-    report = keep(model, result)
+    report = keep(model, result, lambda run: keep_pictures(run, images, found))
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
     elif report:
@@ -190,10 +191,21 @@ def which_counts(run: Run, result: dict[str, Any]) -> str:
             f"{error:.2f} %, measured in {before}\n")  # fmt: skip
 
 
-def keep(model: Path, result: dict[str, Any]) -> str | None:
+def keep_pictures(run: Run, images: Any, found: Any) -> None:
+    """Store what the page shows of single test images of the run's own data."""
+    from reslab.images.pictures.keep import keep as keep_them
+
+    trained = run.read_json("results/train.json") if run.has("results/train.json") else {}
+    keep_them(run, images, (found.scores, images.test.labels), views=found.views, precision=found.precision,
+              error=found.error, balanced=found.balanced, majority=found.majority,
+              temperature=(trained.get("temperature") or {}).get("temperature"))  # fmt: skip
+
+
+def keep(model: Path, result: dict[str, Any], pictures: Callable[[Run], None]) -> str | None:
     """Store the result in a run folder and redraw its page; for a checkpoint file, do nothing.
 
     eval.json is the test error on the run's own data, the headline of its page; other data get separate files.
+    `pictures` stores what belongs to the headline.
     """
     if not model.is_dir():
         return None
@@ -205,6 +217,8 @@ def keep(model: Path, result: dict[str, Any]) -> str | None:
     parts += [result["part"]] if result["part"] in ("train", "validation") else []
     try:
         store(run, "-".join(parts), result, of=result["data"]["fingerprint"])
+        if parts == ["eval"] and result["part"] == "test":
+            pictures(run)
         return str(write(model))
     except ReslabError as error:
         # The measurement is printed anyway. The error's advice is omitted: there is no --out here.

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage
@@ -163,20 +165,28 @@ def _part(data: ImageData, k: int, name: str, hashes: dict[int, bytes], broken: 
     )  # fmt: skip
 
 
-def _shared(data: ImageData, train: dict[int, bytes], test: dict[int, bytes]) -> Iterator[Duplicate]:
-    """Each test image that is in the training part, beside a training image of its own class if there is one."""
+def same_content(
+    train: Mapping[int, bytes], test: Mapping[int, bytes], labels: tuple[Tensor, Tensor]
+) -> Iterator[tuple[int, int]]:
+    """(training image, test image) for each test image that is in the training part, too, from hashes by image.
+
+    The training image is one of the test image's own class if there is one. `labels`: of both parts.
+    """
     places: dict[bytes, list[int]] = {}
     for i, digest in train.items():
         places.setdefault(digest, []).append(i)
     for i, digest in test.items():
         if digest in places:
-            label = int(data.test.labels[i])
-            same = (j for j in places[digest] if int(data.train.labels[j]) == label)
-            j = next(same, places[digest][0])
-            yield Duplicate(
-                train=name_of(data.train, j), test=name_of(data.test, i),
-                train_class=data.classes[int(data.train.labels[j])], test_class=data.classes[label],
-            )  # fmt: skip
+            same = (j for j in places[digest] if torch.equal(labels[0][j], labels[1][i]))
+            yield next(same, places[digest][0]), i
+
+
+def _shared(data: ImageData, train: dict[int, bytes], test: dict[int, bytes]) -> Iterator[Duplicate]:
+    for j, i in same_content(train, test, (data.train.labels, data.test.labels)):
+        yield Duplicate(
+            train=name_of(data.train, j), test=name_of(data.test, i),
+            train_class=data.classes[int(data.train.labels[j])], test_class=data.classes[int(data.test.labels[i])],
+        )  # fmt: skip
 
 
 def _overlaps(hashes: dict[str, dict[int, bytes]]) -> Iterator[Overlap]:

@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import folders, looks, results, studies
+from reslab.stored import folders, looks, pictures, results, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
@@ -19,6 +19,8 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "study.json": studies.Study,
     "look.json": looks.Looked,
     "results/train.json": results.Result,
+    "results/pictures.json": pictures.Pictures,
+    "results/duplicates.json": pictures.Duplicates,
     "results/compare.json": studies.Heads,
     "results/compare-tables.json": studies.Nets,
     "results/steps.json": dict[str, Number],

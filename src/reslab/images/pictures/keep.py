@@ -1,0 +1,27 @@
+"""Write what a run's page shows of single images: results/pictures.json and results/duplicates.json."""
+
+from typing import Any
+
+from reslab.images.data.images import ImageData, Part
+from reslab.images.pictures import duplicates
+from reslab.images.pictures.gather import Scored, gather
+from reslab.progress import Progress, in_phase, silent
+from reslab.run import Run
+
+PICTURES, DUPLICATES = "results/pictures.json", "results/duplicates.json"
+
+
+def keep(
+    run: Run, data: ImageData, scored: Scored, *, validation: tuple[Part, Scored] | None = None,
+    temperature: float | None = None, progress: Progress = silent, **about: Any,
+) -> None:  # fmt: skip
+    """Store the pictures of the test part of the run's own data, and once what the parts share.
+
+    Without `validation`, what was stored of that part stays. Nothing is stored for scores that are not finite.
+    """
+    before = run.read_json(PICTURES).get("validation") if run.has(PICTURES) and validation is None else None
+    found = gather(data.test, scored, classes=data.classes, temperature=temperature, validation=validation, **about)
+    if found is not None:
+        run.write_json(PICTURES, {**({"validation": before} if before else {}), **found})
+    if not run.has(DUPLICATES):
+        run.write_json(DUPLICATES, duplicates.gather(data, progress=in_phase(progress, "comparing both parts")))
