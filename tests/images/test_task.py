@@ -76,6 +76,22 @@ def test_the_test_part_changes_nothing_that_is_trained(begin: Any, few: ImageDat
     assert weights[0] == weights[1]
 
 
+def test_balanced_sampling_and_what_needs_a_validation_part(begin: Any, few: ImageData, tmp_path: Path) -> None:
+    """Ten digits, 80 images: 16 of every class in the two epochs, whatever their counts; rows() tells which."""
+    task = ImageTask(few, Recipe(epochs=1, batch=16, sampling="balanced", mean="channel"), CPU)
+    drawn = torch.cat([few.train.labels[task.rows(t)] for t in range(10)])
+    assert torch.bincount(drawn).tolist() == [16] * 10
+    assert torch.bincount(few.train.labels).unique().numel() > 1
+    assert [batch.index.tolist() for batch in task.batches(3, 5)] == [task.rows(3), task.rows(4)]
+    labels = torch.nn.functional.one_hot(few.train.labels, 10)
+    several = replace(few, train=replace(few.train, labels=labels))
+    with pytest.raises(UsageError, match="needs one class per image, but these images have several labels each"):
+        begin(tmp_path / "several", several, sampling="balanced")
+    with pytest.raises(UsageError, match='keep="best" needs a validation part, as the test part must not steer'):
+        begin(tmp_path / "best", few, keep="best")
+    assert not (tmp_path / "best").exists()
+
+
 @pytest.mark.parametrize("batch", [20, 33, 79, 80])
 def test_precise_bn_is_the_statistics_over_the_training_part(batch: int, few: ImageData) -> None:
     """First layer, in float64 over all 80 images at once, however they are cut: 33 + 33 + 14, or 79 and one more."""

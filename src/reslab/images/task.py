@@ -22,7 +22,7 @@ from reslab.images.evaluate import evaluate
 from reslab.images.losses import loss_for
 from reslab.look.lesion.renorm import BATCHNORM, Moments
 from reslab.train.batch import Batch
-from reslab.train.order import batch_indices
+from reslab.train.order import Order
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
@@ -43,6 +43,8 @@ class ImageTask:
         self.scored: dict[str, tuple[Tensor, Tensor]] = {}  # by part, of its last evaluation: scores (N, K) and labels
         self.train, self.examples, self.validates = train, len(train), held is not None
         self.objective = loss_for(recipe, train.labels, classes=len(data.classes))
+        balanced = train.labels if recipe.sampling == "balanced" else None
+        self.order = Order(n=len(train), batch=recipe.batch, seed=recipe.seed, repeats=recipe.repeats, labels=balanced)
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
         self.augment, self.classes = Augment.of(recipe), len(data.classes)
 
@@ -51,6 +53,7 @@ class ImageTask:
         return training_batches(
             self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
             normalize=self.normalize, device=self.device, workers=recipe.workers, classes=self.classes,
+            order=self.order,
         )  # fmt: skip
 
     def verify(self) -> None:
@@ -64,8 +67,7 @@ class ImageTask:
                 raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
 
     def rows(self, iteration: int) -> list[int]:
-        recipe = self.recipe
-        return batch_indices(self.examples, batch=recipe.batch, iteration=iteration, seed=recipe.seed).tolist()
+        return self.order.rows(iteration).tolist()
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
         return self.objective(out, y)

@@ -22,6 +22,7 @@ from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
+from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.start import start_net
@@ -52,9 +53,12 @@ def prepare(
     net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
     net.check()
     recipe.check()
-    if recipe.early_stop and not recipe.validation and data.validation is None:
-        raise UsageError(arg("early_stop"), " needs a validation part, as the test part must not steer training: set ",
+    steered = arg("early_stop") if recipe.early_stop else arg("keep", "best") if recipe.keep == "best" else None
+    if steered and not recipe.validation and data.validation is None:
+        raise UsageError(steered, " needs a validation part, as the test part must not steer training: set ",
                          arg("validation", 0.1))  # fmt: skip
+    if recipe.sampling == "balanced":
+        refuse_several(data.train.labels)
     if recipe.checkpointing:
         raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}

@@ -6,13 +6,17 @@ position. Only its raw 64-bit words are used: they are fixed by its definition, 
 distributions may change between versions.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.errors import UsageError, arg
+
 ORDER, CROP, COLOR = 0, 1, 2  # streams: independent random numbers for the same seed and epoch
+TURNS, MEMBERS = 3, 4  # streams of balanced sampling: whose turn it is, and which image of the class comes next
 WORDS = 4  # 64-bit words in one Philox block: random words per position and stream
 
 
@@ -36,6 +40,74 @@ def batch_indices(n: int, *, batch: int, iteration: int, seed: int) -> Tensor:
     """The rows, int64 (batch,), of iteration t: global positions [t*batch, (t+1)*batch) of the endless stream."""
     pieces = _pieces(n, batch=batch, iteration=iteration)
     return torch.cat([epoch_order(n, seed, epoch)[start:stop] for epoch, start, stop in pieces])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Order:
+    """Which rows of a training part of n examples each iteration takes; a function of (seed, iteration).
+
+    The rows are an endless stream of epochs, each with a new permutation of the examples. `repeats`: each row of the
+    stream fills that many neighboring positions of a batch (repeated augmentation), so that n positions show
+    n / repeats examples. `labels` int64 (n,): balanced sampling. An epoch of n rows then holds n / K of each of the K
+    classes, rounded up or down, in random order, and each class's rows are an endless stream of its own permutations:
+    an image of a rare class comes often, but never a second time before every other of its class has come as often.
+
+    Raises UsageError for several labels per example, and for a batch that is no multiple of `repeats`.
+    """
+
+    n: int
+    batch: int
+    seed: int
+    repeats: int = 1
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            refuse_several(self.labels)
+        if self.repeats < 1 or self.batch % self.repeats:
+            raise UsageError(f"batch must be a multiple of repeats {self.repeats}, got {self.batch}")
+
+    def rows(self, iteration: int) -> Tensor:
+        """The rows of the iteration's batch, int64 (batch,)."""
+        pieces = _pieces(self.n, batch=self.batch // self.repeats, iteration=iteration)
+        rows = torch.cat([self.epoch(epoch)[start:stop] for epoch, start, stop in pieces])
+        return rows.repeat_interleave(self.repeats) if self.repeats > 1 else rows
+
+    def epoch(self, epoch: int) -> Tensor:
+        """The order of an epoch, int64 (n,). Do not write into it."""
+        return epoch_order(self.n, self.seed, epoch) if self.labels is None else balanced_epoch(self, epoch)
+
+
+def refuse_several(labels: Tensor) -> None:
+    """Raise UsageError for the labels (n, K) of examples with several labels each: no class's turn can be drawn."""
+    if labels.dim() != 1:
+        raise UsageError("balanced sampling needs one class per image, but these images have several labels each; set ",
+                         arg("sampling", "shuffled"))  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def balanced_epoch(order: Order, epoch: int) -> Tensor:
+    """Row g of the endless stream is of class g mod K; within each epoch the classes' turns are shuffled."""
+    assert order.labels is not None
+    n, seed = order.n, order.seed
+    classes = torch.unique(order.labels).tolist()  # those with examples
+    K, first, end = len(classes), epoch * n, (epoch + 1) * n
+    turns = (shuffled(n, seed, epoch, TURNS) + first) % K
+    rows = torch.empty(n, dtype=torch.int64)
+    for k, label in enumerate(classes):
+        members = torch.nonzero(order.labels == label).flatten()
+        before, after = (-((k - g) // K) for g in (first, end))  # turns of class k before row g: (g - k) / K, upwards
+        rows[turns == k] = members[_endless(len(members), before, after, seed, label, MEMBERS)]
+    return rows
+
+
+def _endless(n: int, start: int, stop: int, *key: int) -> Tensor:
+    """Places start .. stop-1 of an endless stream of permutations of 0..n-1, int64 (stop - start,)."""
+    first, last = start // n, max(start, stop - 1) // n
+    blocks = -(-n // WORDS)  # of words, for one permutation
+    words = _philox(key, first * blocks).random_raw((last - first + 1) * blocks * WORDS)
+    each = np.argsort(words.reshape(-1, blocks * WORDS)[:, :n], axis=1, kind="stable").reshape(-1)
+    return torch.from_numpy(each[start - first * n : stop - first * n])
 
 
 def draws(n: int, *, batch: int, iteration: int, seed: int, stream: int) -> "np.ndarray":

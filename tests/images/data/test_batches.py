@@ -12,7 +12,7 @@ from reslab.errors import ReslabError, UsageError
 from reslab.images.data import Augment, Encoded, Normalize, Part, Pixels, load, training_batches
 from reslab.images.data.augment import crop_and_flip
 from reslab.train.batch import Batch
-from reslab.train.order import CROP, batch_indices, draws
+from reslab.train.order import CROP, Order, batch_indices, draws
 
 IDENTITY = Normalize(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 
@@ -68,6 +68,21 @@ def test_a_batch_of_one(pixels: Pixels, color: bool) -> None:
     batches = run(pixels, 0, 10, batch=1, color=color)
     assert torch.cat([batch.index for batch in batches]).sort().values.tolist() == list(range(10))
     assert {batch.x.shape for batch in batches} == {(1, 3, 6, 5)}
+
+
+def test_copies_are_augmented_differently_and_any_start_gives_the_same(pixels: Pixels, encoded: Encoded) -> None:
+    """Each image twice in a batch, in neighboring positions, with crops of their own."""
+    order = Order(n=10, batch=4, seed=3, repeats=2, labels=pixels.labels)
+    whole = run(pixels, 0, 8, order=order)
+    for batch in whole:
+        assert batch.index.equal(order.rows(batch.iteration))
+        assert batch.index[::2].equal(batch.index[1::2])
+        assert batch.y.equal(pixels.labels[batch.index])
+    assert sum(not batch.x[::2].equal(batch.x[1::2]) for batch in whole) > 6
+    assert same(whole[5:], run(pixels, 5, 8, order=order))
+    order = Order(n=10, batch=4, seed=3, repeats=2, labels=encoded.labels)
+    files = run(encoded, 0, 4, order=order)
+    assert same(files[1:], run(encoded, 1, 4, order=order, workers=1))
 
 
 def test_global_random_state_is_left_alone(pixels: Pixels, encoded: Encoded) -> None:

@@ -19,7 +19,7 @@ from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.views import view_batches
 from reslab.train.batch import Batch
-from reslab.train.order import CROP, batch_indices, draws
+from reslab.train.order import CROP, Order, batch_indices, draws
 from reslab.train.workers import in_order
 
 __all__ = ["Batch", "batch_indices", "training_batches", "view_batches"]
@@ -37,11 +37,12 @@ def training_batches(
     device: torch.device | str,
     workers: int = 0,
     classes: int = 0,
+    order: Order | None = None,
 ) -> Iterator[Batch]:
     """The batches of iterations start .. stop-1, bit-identical for any `start` and any number of workers.
 
-    Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each with a new
-    permutation; every batch is full, across epoch ends. Broken images are skipped and listed in
+    Iteration t covers positions [t*batch, (t+1)*batch) of an endless stream of epochs, each with a new permutation, or
+    the rows of `order`; every batch is full, across epoch ends. Broken images are skipped and listed in
     `Batch.skipped`; an iteration without a readable image gives no batch. `workers` decode Encoded parts only.
     mixup and cutmix need the number of `classes`; the labels are then shares of classes, float32 (B, classes).
     Raises UsageError if `augment` does not apply to the part, ReslabError if no image can be read.
@@ -51,10 +52,11 @@ def training_batches(
         raise UsageError("mixup and cutmix need the number of classes")
     normalize = normalize.to(device)
     stream: dict[str, Any] = {"batch": batch, "seed": seed}
+    order = order or Order(n=len(part), **stream)
     if isinstance(part, Pixels):
-        raw = _from_memory(part, range(start, stop), device=device, **stream)
+        raw = _from_memory(part, range(start, stop), order=order, device=device)
     else:
-        steps = Decoded(part, augment=augment, **stream)
+        steps = Decoded(part, augment=augment, order=order)
         raw = in_order(steps, range(start, stop), workers=workers, pin=torch.device(device).type == "cuda")
     skipped: tuple[str, ...] = ()
     for t, (pixels, kept, broken) in zip(range(start, stop), raw, strict=True):
@@ -68,9 +70,9 @@ def training_batches(
         if augment.kind == "resized-crop" and isinstance(part, Pixels):  # of encoded images, the workers resize crops
             x = resized_crops(x, chance, augment=augment)
         x = augmented(x, chance, augment=augment, normalize=normalize)
-        index = batch_indices(len(part), iteration=t, **stream)[kept]
+        index = order.rows(t)[kept]
         y = part.labels[index].to(device)
-        x, y = mixed(x, y, chance, augment=augment, classes=classes, step=1)
+        x, y = mixed(x, y, chance, augment=augment, classes=classes, step=order.repeats)
         yield Batch(x=x, y=y, index=index, iteration=t, skipped=skipped)
         skipped = ()
 
@@ -87,13 +89,14 @@ class Decoded(Dataset[Any]):
     is resized; otherwise the image as a whole is.
     """
 
-    def __init__(self, part: Encoded, *, batch: int, seed: int, augment: Augment) -> None:
-        self.part, self.batch, self.seed, self.augment = part, batch, seed, augment
+    def __init__(self, part: Encoded, *, order: Order, augment: Augment) -> None:
+        self.part, self.order, self.augment = part, order, augment
 
     def __getitem__(self, t: int) -> tuple[Tensor, list[int], tuple[str, ...]]:
-        stream: dict[str, Any] = {"batch": self.batch, "iteration": t, "seed": self.seed}
-        rows = batch_indices(len(self.part), **stream).tolist()
-        chance = Chance(draw=drawn(len(self.part), **stream), kept=list(range(self.batch)))
+        order = self.order
+        rows = order.rows(t).tolist()
+        draw = drawn(len(self.part), batch=order.batch, iteration=t, seed=order.seed)
+        chance = Chance(draw=draw, kept=list(range(order.batch)))
         augment, kind = self.augment, self.augment.kind
         words = chance.words(CROP) if kind == "scale" else chance.units(AREA, UNITS) if kind == "resized-crop" else None
         pixels, kept, broken = [], [], []
@@ -111,7 +114,7 @@ class Decoded(Dataset[Any]):
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")
         stacked = torch.stack(pixels) if pixels else torch.empty((0, *self.part.shape), dtype=torch.uint8)
-        return stacked, kept, tuple(broken)
+        return stacked, kept, tuple(dict.fromkeys(broken))
 
     def _scaled(self, i: int, words: np.ndarray) -> Tensor:
         _, H, W = self.part.shape
@@ -124,12 +127,12 @@ class Decoded(Dataset[Any]):
 
 
 def _from_memory(
-    part: Pixels, iterations: range, *, batch: int, seed: int, device: torch.device | str
+    part: Pixels, iterations: range, *, order: Order, device: torch.device | str
 ) -> Iterator[tuple[Tensor, list[int], tuple[str, ...]]]:
     pixels = part.pixels.to(device)  # uint8, moved once: an epoch then transfers only indices
-    everything = list(range(batch))
+    everything = list(range(order.batch))
     for t in iterations:
-        rows = batch_indices(len(part), batch=batch, iteration=t, seed=seed)
+        rows = order.rows(t)
         yield pixels.index_select(0, rows.to(device)), everything, ()  # copies whole images; [rows] is slower
 
 
