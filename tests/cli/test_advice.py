@@ -26,7 +26,7 @@ TABLES = (["tables", "train", "FILE"], ["tables", "compare", "FILE", "--target",
 COMMANDS = {  # of each room: the commands that print its sentences
     "images": (["train"], ["study", "degradation"], *LOOK),
     "look": LOOK,
-    "nets": (*LOOK, ["nets"]),
+    "nets": (*LOOK, ["nets"], ["train"]),
     "qa": (["qa", "train"], ["qa", "ask", "RUN", "TEXT"], *LOOK),
     "report": (["report", "RUN"],),
     "run": (["train"],),
@@ -44,7 +44,7 @@ PLACES = {  # arguments of functions that stand elsewhere than in the room of th
     "subject": ("reslab.images.data.load", "reslab.nets.words", "reslab.subject.subject"),
     "tables": ("reslab.train.recipe",),
     "train": ("reslab.images.train", "reslab.train.recipe"),
-    "nets": ("reslab.nets.catalog", "reslab.nets.resnet"),
+    "nets": ("reslab.nets.catalog", "reslab.nets.resnet", "reslab.images.train"),
 }
 
 

@@ -5,7 +5,7 @@ from typing import assert_type
 from torch import Tensor, nn
 
 import reslab
-from reslab.nets import VGG, Match, ResNet, ResNetSpec, VGGSpec
+from reslab.nets import VGG, Match, Model, ModelSpec, ResNet, ResNetSpec, VGGSpec
 from reslab.nets.predictions import Predictions
 
 net = reslab.net("resnet56", classes=100, shortcut="B")
@@ -13,14 +13,15 @@ assert_type(net, ResNet)
 assert_type(net.spec, ResNetSpec)
 assert_type(net.spec.stages, tuple[int, ...])
 assert_type(reslab.net("vgg16_bn", head="cifar"), VGG)
-assert_type(reslab.net("resnet" + "38"), ResNet | VGG)  # a name that is made: either family
+assert_type(reslab.net("resnet" + "38"), ResNet | VGG | Model)  # a name that is made: any family
 
 assert_type(reslab.spec("plain20", norm=False), ResNetSpec)
 assert_type(reslab.spec("vgg11"), VGGSpec)
 assert_type(reslab.build(reslab.spec("resnet50", stages=(1, 1, 1, 1))), ResNet)
+assert_type(reslab.spec("timm:resnet18", arguments={"drop_rate": 0.1}), ResNetSpec | VGGSpec | ModelSpec)
 
 trained = reslab.load("runs/digits-resnet20-digits-s0")
-assert_type(trained, ResNet | VGG)
+assert_type(trained, ResNet | VGG | Model)
 assert_type(trained.match, Match)
 assert_type(trained.match.how, str)
 assert_type(trained.spec.classes, int)

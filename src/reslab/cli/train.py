@@ -18,7 +18,13 @@ RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifa
 
 def train(
     *,
-    net: Annotated[str | None, Parameter(help="Name of a net; `reslab nets` lists them (default: resnet20).")] = None,
+    net: Annotated[
+        str | None,
+        Parameter(
+            help="Name of a net (`reslab nets` lists them; default: resnet20), timm:NAME, torchvision:NAME, hf:NAME, a "
+            "Hugging Face folder, or FILE.py:FUNCTION (your Python file is run)."
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         Parameter(
@@ -71,9 +77,10 @@ def train(
         if out:
             run = prepare(out, **about)
         else:
-            changes = {key: value for key, value in given(net_flags).items() if spec(net, **{key: value}) != spec(net)}
+            plain = spec(net)
+            changes = {key: value for key, value in given(net_flags).items() if spec(net, **{key: value}) != plain}
             changes |= {key: value for key, value in options.items() if key == "size"}
-            first, mark = f"{slug(loaded.name)}-{net}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
+            first, mark = f"{slug(loaded.name)}-{plain.name}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
             named = f"{first}{words({**changes, **changed(given(recipe_flags), name), **source(start)})}{mark}"
             run = prepared((named, first + mark), lambda folder: prepare(folder, **about))
         loaded.announce()

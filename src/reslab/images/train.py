@@ -1,7 +1,6 @@
 """Train on images: turn a prepared run folder into a trained net, a result and a model card."""
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from reslab.images.data.load import WORDS
 from reslab.images.pictures.keep import keep
 from reslab.images.sources.assemble import MEMORY, PHOTO
 from reslab.images.task import ImageTask, train_size, training_parts
-from reslab.nets import Spec, build, count, read_spec, to_dict
+from reslab.nets import Spec, build, count, read_spec, suited, to_dict
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
@@ -44,14 +43,12 @@ def prepare(
     """
     run = Run(folder)
     data = as_stored(run, data)
-    channels, height, width = data.shape
     if len(data.classes) < 2:
         raise UsageError(
             f"{data.name} has one class only, {data.classes[0]!r}: there is nothing to tell apart; "
             "a folder of images needs a folder for each class, such as FOLDER/cat/1.jpg FOLDER/dog/2.jpg"
         )
-    net = replace(net, classes=len(data.classes), channels=channels, size=min(height, width))
-    net.check()
+    net = suited(net, classes=len(data.classes), shape=data.shape)
     recipe.check()
     steered = arg("early_stop") if recipe.early_stop else arg("keep", "best") if recipe.keep == "best" else None
     if steered and not recipe.validation and data.validation is None:
@@ -64,11 +61,16 @@ def prepare(
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
     prepare_run(
         run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start,
-        stored=lambda: {"net": (to_dict(read_spec(run)), to_dict(net))},
+        stored=lambda: {"net": (identity(read_spec(run)), identity(net))},
         loaded=lambda: (how_read(run.read_json("data.json", "options")["options"]), how_read(about["options"])),
     )  # fmt: skip
     warn_of_doubtful_settings(recipe, data)  # of what is not refused
     return run
+
+
+def identity(net: Spec) -> dict[str, Any]:
+    """A spec as data, without what does not make it another net: the version of its library."""
+    return {key: value for key, value in to_dict(net).items() if key != "version"}
 
 
 def storable(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Build every residual network of the papers exactly, and its plain twin. Modules are imported on first use."""
+"""Build the papers' residual networks exactly, and nets of other libraries. Modules are imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from reslab.nets.counts import Counts, Layer, count, layers
     from reslab.nets.matched import Match
     from reslab.nets.matching import match
+    from reslab.nets.model import Model, ModelSpec
     from reslab.nets.options import NetOptions
     from reslab.nets.resnet import ResNet, ResNetSpec
+    from reslab.nets.suiting import suited
     from reslab.nets.vgg import VGG, VGGSpec
     from reslab.nets.weights import insert, load, read_spec
 
@@ -18,6 +20,8 @@ HOME = {  # public name: its module here
     "Counts": "counts",
     "Layer": "counts",
     "Match": "matched",
+    "Model": "model",
+    "ModelSpec": "model",
     "Net": "catalog",
     "NetOptions": "options",
     "ResNet": "resnet",
@@ -37,6 +41,7 @@ HOME = {  # public name: its module here
     "read_spec": "weights",
     "read_state": "checkpoints",
     "spec": "catalog",
+    "suited": "suiting",
     "to_dict": "catalog",
 }
 
@@ -45,6 +50,8 @@ __all__ = [
     "Counts",
     "Layer",
     "Match",
+    "Model",
+    "ModelSpec",
     "Net",
     "NetOptions",
     "ResNet",
@@ -63,6 +70,7 @@ __all__ = [
     "read_spec",
     "read_state",
     "spec",
+    "suited",
     "to_dict",
 ]
 

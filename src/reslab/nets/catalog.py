@@ -7,13 +7,15 @@ from typing import Any, Unpack, overload
 
 from reslab import blocks
 from reslab.errors import ReslabWarning, UsageError, arg, nearest
+from reslab.nets.model import Model, ModelSpec, is_model_word
+from reslab.nets.models import build_model, model_spec
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
 from reslab.nets.specs import of_family
 from reslab.nets.vgg import VGG, VGGSpec
 
-Spec = ResNetSpec | VGGSpec
-Net = ResNet | VGG
+Spec = ResNetSpec | VGGSpec | ModelSpec
+Net = ResNet | VGG | Model
 
 IMAGENET = {  # depth: block, blocks in each stage (2015, Table 1)
     18: ("basic", (2, 2, 2, 2)),
@@ -63,7 +65,8 @@ def spec(name: str, **options: Any) -> Spec:
 
     "resnet50" is the paper's (stride on the 1x1), "resnet50_v1.5" torchvision's (stride on the 3x3) and
     "resnet50_v2" pre-activation; "plain50" has no shortcuts. "resnet20" and any other 6n+2 depth is a CIFAR
-    net (9n+2 with block="bottleneck"); for depths that both families have, write "cifar_resnet50".
+    net (9n+2 with block="bottleneck"); for depths that both families have, write "cifar_resnet50". "net:resnet20" is
+    "resnet20". timm:NAME, torchvision:NAME, hf:NAME, a Hugging Face folder and FILE.py:FUNCTION name nets of others.
 
     Raises UsageError for an unknown name or option, with the nearest known one.
     """
@@ -71,14 +74,17 @@ def spec(name: str, **options: Any) -> Spec:
         raise UsageError(
             f"a net's name must be a string such as 'resnet20', got {name!r}; to build a spec, use reslab.build"
         )
+    if is_model_word(name):
+        return model_spec(name, **options)
+    name = name.removeprefix("net:")
     if match := VGG_NAME.fullmatch(name):
         base: Spec = vgg_spec(name, match)
     elif match := NAME.fullmatch(name):
         base = resnet_spec(name, match, options.get("block"))
     else:
         if elsewhere(name):
-            raise UsageError(f"no net named {name!r}: reslab builds ResNets, their plain twins and VGGs; reslab.model "
-                             "and `reslab look` take timm's and torchvision's nets, such as timm:resnet18")  # fmt: skip
+            raise UsageError(f"no net named {name!r}: reslab's own are ResNets, their plain twins and VGGs; a net of "
+                             f"timm or torchvision is named timm:{name} or torchvision:{name}")  # fmt: skip
         raise UsageError(f"no net named {name!r}{nearest(name, names())}; `reslab nets` lists all names")
     known = {field.name for field in fields(base)}
     for key, value in options.items():
@@ -143,6 +149,9 @@ def checked(spec: Spec) -> Spec:
         value = getattr(spec, key)
         if type(value) is not int or value < 1:
             raise UsageError(f"{key} must be a positive whole number, got {value!r}")
+    if isinstance(spec, ModelSpec):
+        spec.check()
+        return spec
     for key in ("stages", "widths"):
         value = getattr(spec, key)
         if not isinstance(value, tuple) or not all(type(v) is int and v > 0 for v in value):
@@ -158,9 +167,13 @@ def checked(spec: Spec) -> Spec:
 def build(spec: ResNetSpec) -> ResNet: ...
 @overload
 def build(spec: VGGSpec) -> VGG: ...
+@overload
+def build(spec: ModelSpec) -> Model: ...
 def build(spec: Spec) -> Net:
     """The net of a spec, initialized from torch's random state. Warns if the stem does not suit the image size."""
     checked(spec)
+    if isinstance(spec, ModelSpec):
+        return build_model(spec)
     if isinstance(spec, VGGSpec):
         return VGG(spec)
     if spec.stem == "imagenet" and smallest_map(spec, spec.size) < 3:
@@ -200,5 +213,6 @@ def to_dict(spec: Spec) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> Spec:
     """The spec that `to_dict` wrote. Raises UsageError for an unknown family or field."""
-    found: Spec = of_family(data, {"resnet": ResNetSpec, "vgg": VGGSpec}, "a net's spec", check=checked)
+    kinds = {kind.family: kind for kind in (ResNetSpec, VGGSpec, ModelSpec)}
+    found: Spec = of_family(data, kinds, "a net's spec", check=checked)
     return found

@@ -1,16 +1,20 @@
 """Parameters, multiply-adds and receptive field of a net, layer by layer, without allocating its weights."""
 
 import math
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from reslab.blocks import Residual
 from reslab.nets.catalog import Spec, build
+from reslab.nets.head import answer
+from reslab.nets.meta import meta_net
+from reslab.nets.model import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,7 @@ class Counts:
 
     parameters: int
     macs: int
-    receptive_field: int
+    receptive_field: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +39,20 @@ class Layer:
     stride: int | None  # input pixels between neighboring outputs
 
 
-def meta_net(spec: Spec) -> nn.Module:
-    """The net on the meta device: shapes without values."""
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        net = build(replace(spec, init="torch"))
+def light(spec: Spec) -> nn.Module:
+    """The net on the meta device, with BatchNorms that do nothing: there they would take most of the time."""
+    net = meta_net(spec)
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):  # keeps the shape, but would take most of the time on "meta"
+        if isinstance(module, nn.BatchNorm2d):
             module.forward = lambda x: x  # type: ignore[assignment, method-assign]
     return net
 
 
 def count(spec: Spec) -> Counts:
-    """Parameters, MACs and receptive field of a spec."""
-    net = meta_net(spec)
+    """Parameters, MACs and receptive field of a spec; of nets that are not reslab's own, the field is None."""
+    if isinstance(spec, ModelSpec):
+        return count_model(spec)
+    net = light(spec)
     shapes = output_shapes(net, spec)
     return Counts(
         parameters=sum(p.numel() for p in net.parameters()),
@@ -57,10 +61,26 @@ def count(spec: Spec) -> Counts:
     )
 
 
+def count_model(spec: ModelSpec) -> Counts:
+    """Parameters and MACs of any net, counted while one image passes: convolutions, matrices and attention."""
+    with torch.random.fork_rng(devices=[]):
+        net = build(spec)
+        example = torch.zeros(1, spec.channels, spec.size, spec.size)
+        counter = FlopCounterMode(display=False)
+        with sdpa_kernel(SDPBackend.MATH), counter:  # the other kernels of attention are not counted everywhere
+            answer(net, example)
+    return Counts(parameters=sum(p.numel() for p in net.parameters()), macs=counter.get_total_flops() // 2,
+                  receptive_field=None)  # fmt: skip
+
+
 def layers(spec: Spec) -> list[Layer]:
-    """Each layer with its output shape, cost and receptive field."""
-    net = meta_net(spec)
-    shapes, seen = output_shapes(net, spec), receptive_fields(net)
+    """Each layer with its output shape, cost and receptive field; of nets that are not reslab's own, the field is None.
+
+    Those are built as usual.
+    """
+    foreign = isinstance(spec, ModelSpec)
+    net = build(spec) if isinstance(spec, ModelSpec) else light(spec)
+    shapes, seen = output_shapes(net, spec), {} if foreign else receptive_fields(net)
     out = []
     for path, module in net.named_modules():
         if path in shapes:
@@ -81,8 +101,8 @@ def output_shapes(net: nn.Module, spec: Spec) -> dict[str, tuple[int, ...]]:
 
     kinds = nn.Conv2d | nn.MaxPool2d | nn.Linear
     hooks = [m.register_forward_hook(keeper(path)) for path, m in net.named_modules() if isinstance(m, kinds)]
-    with torch.no_grad():
-        net(torch.empty(1, spec.channels, spec.size, spec.size, device="meta"))
+    device = next(net.parameters()).device
+    answer(net, torch.zeros(1, spec.channels, spec.size, spec.size, device=device))
     for hook in hooks:
         hook.remove()
     return shapes

@@ -4,7 +4,7 @@ Nothing here runs. tests/typing compares it with the specs and the catalog.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from reslab.blocks import Shortcut, Stride
 
@@ -51,5 +51,11 @@ class VGGOptions(SharedOptions, total=False):
     head: Literal["imagenet", "cifar"]
 
 
-class NetOptions(ResNetOptions, VGGOptions, total=False):
+class ModelOptions(TypedDict, total=False):
+    """Fields of ModelSpec that `spec` takes by name, beside classes, channels and size."""
+
+    arguments: dict[str, Any]  # of the function that builds the net of another library or file
+
+
+class NetOptions(ResNetOptions, VGGOptions, ModelOptions, total=False):
     """Options of a net whose family a checker cannot see."""

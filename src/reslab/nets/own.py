@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,12 @@ from typing import Any
 from reslab.errors import ReslabError, UsageError, first_line, nearest
 
 
-def run_function(file: Path, function: str) -> Any:
+def run_function(
+    file: Path, function: str, *, offer: Mapping[str, Any] | None = None, arguments: Mapping[str, Any] | None = None
+) -> Any:
     """Run the user's file and call its function. Raises ReslabError that names the line where it fails.
+
+    The function is given the `arguments`, and the first value of `offer` whose name is one of its parameters.
 
     `sys.path` and `sys.modules` are left as they were; what the file imported from its folder stays with the model.
     """
@@ -28,7 +33,9 @@ def run_function(file: Path, function: str) -> Any:
             known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
             if function not in known:
                 raise UsageError(f"{file} has no function {function!r}{nearest(function, known)}")
-            return getattr(module, function)()
+            call = getattr(module, function)
+            taken = next(({key: value} for key, value in (offer or {}).items() if key in parameters(call)), {})
+            return call(**taken, **(arguments or {}))
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
@@ -39,6 +46,14 @@ def run_function(file: Path, function: str) -> Any:
             left = f"it called sys.exit({error.code!r}) instead of returning a model"
             raise ReslabError(f"{file}{line}: {left}") from error
         raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
+
+
+def parameters(call: Any) -> tuple[str, ...]:
+    """The names of a function's parameters; none if they cannot be known."""
+    try:
+        return tuple(inspect.signature(call).parameters)
+    except (TypeError, ValueError):
+        return ()
 
 
 def returned(given: Any, word: str) -> tuple[Any, Any, Any]:

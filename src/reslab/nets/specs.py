@@ -10,7 +10,13 @@ from reslab.stored.typed import Mistyped, short, typed
 
 S = TypeVar("S")
 LARGEST = 2**31 - 1  # of a net's sizes: beyond it no tensor has an index
-FAMILIES = {"resnet": "images", "vgg": "images", "qa": "questions", "table": "tables"}  # what their nets are for
+FAMILIES = {  # what their nets are for
+    "resnet": "images",
+    "vgg": "images",
+    "model": "images",
+    "qa": "questions",
+    "table": "tables",
+}
 MODULES = {"questions": "reslab.qa", "tables": "reslab.tables"}  # whose `load` opens a run of such a net
 
 

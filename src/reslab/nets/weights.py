@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning, UsageError, arg, first_line
+from reslab.nets.allowed import refuse_inside
 from reslab.nets.catalog import Net, Spec, build, from_dict, to_dict
 from reslab.nets.catalog import spec as find_spec
 from reslab.nets.checkpoints import read_checkpoint
 from reslab.nets.matched import Match
 from reslab.nets.matching import match
+from reslab.nets.model import ModelSpec
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
 from reslab.nets.resnet import ResNet, ResNetSpec
 from reslab.nets.specs import parse_stored, read_stored
@@ -73,8 +75,14 @@ def spec_inside(path: Path) -> Spec | None:
 
 
 def read_spec(run: Run) -> Spec:
-    """The spec of a run folder whose net is for images. Raises as `read_stored` does."""
-    return read_stored(run, "images", from_dict)
+    """The spec of a run folder whose net is for images.
+
+    Raises as `read_stored` does, and UsageError for a net built by a Python file inside the folder.
+    """
+    spec = read_stored(run, "images", from_dict)
+    if isinstance(spec, ModelSpec) and spec.origin == "file":
+        refuse_inside(spec.source[0], run.folder)
+    return spec
 
 
 @overload
@@ -129,7 +137,8 @@ def load(source: Path | str, net: str | Spec | None = None, *, key: str | None =
     if own and spec.depth > len(checkpoint.state):  # thousands of layers take minutes to build, even without memory
         raise ReslabError(f"{file} is damaged: its spec has {spec.depth:,} layers, and it holds only "
                           f"{len(checkpoint.state):,} tensors; restore a copy of it")  # fmt: skip
-    module, found = filled(lambda: build(spec), checkpoint.state, file if own else None)
+    module, found = filled(lambda: build(spec), checkpoint.state, file if own else None,
+                           lenient=isinstance(spec, ModelSpec))  # fmt: skip
     sources = [checkpoint.note if key is None else "", found.source]
     found = replace(found, source=checkpoint.note or found.source)
     for doubt in (found.warning, *sources):
@@ -153,19 +162,28 @@ def refuse_other(source: Path, inside: Spec, asked: Spec) -> None:
 N = TypeVar("N", bound=nn.Module)
 
 
-def filled(make: Callable[[], N], state: Mapping[str, Tensor], file: Path | None) -> tuple[N, Match]:
+def filled(
+    make: Callable[[], N], state: Mapping[str, Tensor], file: Path | None, *, lenient: bool = False
+) -> tuple[N, Match]:  # fmt: skip
     """The net that `make` builds with the weights `state`, and how they were matched.
 
     It is first built without memory, and its shapes are compared, so that a few bytes of a spec cannot ask for more
     memory than the weights have. `file`: where the spec and the weights come from, so that a difference is damage.
+    `lenient`: a net that cannot be built without memory is only built with it.
     """
     with warnings.catch_warnings(), torch.device("meta"), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # the real net gives the same
+        plan: N | None
         try:
             plan = make()
         except (TypeError, RuntimeError, OverflowError) as error:  # sizes that no tensor can have
             where = f"{file}: its net" if file else "the net"
             raise ReslabError(f"{where} cannot be built: {first_line(error)}") from error
-    match_stored(plan, state, file) if file else match(plan, state)
+        except ReslabError:
+            if not lenient:
+                raise
+            plan = None  # it computes with values, which the meta device has not
+    if plan is not None:
+        match_stored(plan, state, file) if file else match(plan, state)
     net = make()
     return net, insert_stored(net, state, file) if file else insert(net, state)

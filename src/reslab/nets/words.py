@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from reslab.errors import Sentence, UsageError, arg
 from reslab.nets import foreign
+from reslab.nets.allowed import allow
 from reslab.nets.hub import hub_name, on_hub
 from reslab.nets.own import returned, run_function
 from reslab.run import Run, missing, slug
@@ -236,6 +237,7 @@ def own(word: str, file: Path, function: str) -> Loaded:
     """What a function in a user's Python file returns."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
+    allow(file)
     model, example, labels = returned(run_function(file, function), word)
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
