@@ -18,7 +18,10 @@ NAMES = {"train": "training"}  # of parts, in sentences
 
 def data(
     word: Annotated[
-        str, Parameter(help="digits, cifar10, ..., a folder, a parquet file or hf:NAME, as --data of `reslab train`.")
+        str,
+        Parameter(
+            help="digits, cifar10, ..., a folder, a CSV list, a parquet file or hf:NAME, as --data of `reslab train`."
+        ),
     ],
     /,
     *,

@@ -169,7 +169,11 @@ NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (an option replac
 @dataclass(frozen=True, kw_only=True)
 class _DataFlags:
     root: Annotated[
-        Path | None, Parameter(help="Folder of the original data files (default: $RESLAB_DATA or the cache).")
+        Path | None,
+        Parameter(
+            help="Folder of the original data files (default: $RESLAB_DATA or the cache), or of the images of a list "
+            "(default: the list's own)."
+        ),
     ] = None
     size: Annotated[
         int | None, Parameter(help="Resize and center-crop images to this size in pixels.", converter=whole)
@@ -185,6 +189,22 @@ class _DataFlags:
     max_pixels: Annotated[
         int | None,
         Parameter(help="Maximum number of pixels of an image (default: 89 million; limits memory).", converter=whole),
+    ] = None
+    file_column: Annotated[
+        str | None, Parameter(help="A CSV, TSV or parquet list of images: its column of files (default: by its name).")
+    ] = None
+    label_columns: Annotated[
+        list[str] | None,
+        Parameter(
+            help="A list of images: its column of classes, or its columns of 0 and 1 for several labels per image.",
+            negative=(), consume_multiple=True,
+        ),
+    ] = None  # fmt: skip
+    part_column: Annotated[
+        str | None, Parameter(help="A list of images: its column of parts (train, val, test; default: by its name).")
+    ] = None
+    label_separator: Annotated[
+        str | None, Parameter(help="A list of images: what separates several labels in one cell, such as ;")
     ] = None
     download: Annotated[bool, Parameter(help="Download the original files; checksums are verified.", negative=())] = (
         False

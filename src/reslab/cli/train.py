@@ -28,8 +28,8 @@ def train(
     data: Annotated[
         str | None,
         Parameter(
-            help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a parquet file or hf:NAME "
-            "(Hugging Face)."
+            help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a CSV list, a parquet file "
+            "or hf:NAME (Hugging Face)."
         ),
     ] = None,
     recipe: Annotated[

@@ -9,6 +9,7 @@ from PIL import Image
 
 from reslab.errors import BrokenImage
 from reslab.images.account import name_of
+from reslab.images.data.counts import of_class
 from reslab.images.data.images import Encoded, ImageData, Part
 
 SIDE = 72  # pixels of a thumbnail's longer side
@@ -31,7 +32,7 @@ def sheet(data: ImageData) -> list[tuple[str, list[Tile]]]:
     found, room = [], BYTES
     for label in (k * K // many for k in range(many)):
         tiles = []
-        rows = torch.nonzero(data.train.labels == label).flatten().tolist()
+        rows = torch.nonzero(of_class(data.train.labels, label)).flatten().tolist()
         n = min(each, len(rows))
         for i in (rows[k * len(rows) // n] for k in range(n)):
             tile = _tile(data.train, i)

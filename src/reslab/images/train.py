@@ -28,6 +28,7 @@ from reslab.train.start import start_net
 from reslab.train.training import Training
 from reslab.train.workers import usable_cores
 
+LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
 COSTLY = 512  # pixels of the shorter side from which a warning is due: five times the work of PHOTO
 
 
@@ -76,12 +77,13 @@ def identity(net: Spec) -> dict[str, Any]:
 def storable(options: dict[str, Any]) -> dict[str, Any]:
     """The data's options as JSON, without asking for a download again."""
     kept = {key: value for key, value in options.items() if value is not None and key != "download"}
-    return {key: str(Path(v).resolve()) if key == "root" else v for key, v in kept.items()}
+    return {key: str(Path(v).resolve()) if key == "root" else list(v) if isinstance(v, tuple) else v
+            for key, v in kept.items()}  # fmt: skip
 
 
 def how_read(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the stored options that may lead to other images of the same files."""
-    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels")}
+    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels", *LIST)}
 
 
 def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
@@ -208,7 +210,10 @@ def load_stored(run: Run) -> ImageData:
     root = Path(options["root"]) if "root" in options else None
     white = about.get("gray") or options.get("white")  # as decided when the run was made
     data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
-                     white=white, max_pixels=options.get("max_pixels"), level=options.get("level"))  # fmt: skip
+                     white=white, max_pixels=options.get("max_pixels"), level=options.get("level"),
+                     file_column=options.get("file_column"), label_columns=options.get("label_columns"),
+                     part_column=options.get("part_column"),
+                     label_separator=options.get("label_separator"))  # fmt: skip
     return as_stored(run, data)
 
 

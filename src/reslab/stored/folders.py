@@ -65,6 +65,10 @@ class Options(TypedDict, total=False):
     level: Count
     white: Number | dict[str, list[Real]]
     max_pixels: Count
+    file_column: str | None  # of a list of images
+    label_columns: list[str] | None
+    part_column: str | None
+    label_separator: str | None
 
 
 class Data(TypedDict, total=False):
@@ -82,6 +86,7 @@ class Data(TypedDict, total=False):
     skipped: Count
     classes: list[str]
     shape: list[Count]
+    several: bool  # whether an image may have several labels, which `classes` names
     gray: dict[str, list[Real]]  # (black, white) of each kind of gray of more than 8 bits
     reading: Reading
     problems: dict[str, Count]

@@ -28,6 +28,48 @@ def fixed_split(labels: Tensor, *, classes: tuple[str, ...]) -> tuple[Tensor, Te
     return stratified(labels, quota, seed=SPLIT_SEED)
 
 
+def labels_split(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(training rows, test rows), each sorted, of images with several labels: (N, K) of 0 and 1.
+
+    A fifth of the images of each label is for testing, from the rarest label on: the images of a label that no earlier
+    one has placed are sampled at random, as many as its fifth still lacks; images without a label fill up the test
+    part (after Sechidis et al. 2011, section 4). A label with two images is in both parts wherever another label's
+    last image need not move for it. Raises UsageError for fewer than two images.
+    """
+    n, K = labels.shape
+    if n < 2:
+        raise UsageError(f"there is {n} image: splitting off a test part needs two or more")
+    has, counts = labels > 0, (labels > 0).sum(dim=0).tolist()
+    where = torch.full((n,), -1)  # 0: training, 1: test, -1: not placed yet
+    for k in sorted((k for k in range(K) if counts[k]), key=lambda k: (counts[k], k)):
+        wanted = min(max(1, round(counts[k] / 5)), counts[k] - 1) - int((has[:, k] & (where == 1)).sum())
+        rows = torch.nonzero(has[:, k] & (where < 0)).flatten()
+        rows = rows[shuffled(len(rows), SPLIT_SEED, k)]
+        where[rows] = 0
+        where[rows[: max(0, wanted)]] = 1
+    rest = torch.nonzero(where < 0).flatten()
+    rest = rest[shuffled(len(rest), SPLIT_SEED, K)]
+    where[rest] = 0
+    where[rest[: max(0, math.ceil(FIFTH * n) - int((where == 1).sum()))]] = 1
+    _repair(where, has, [k for k in range(K) if counts[k] > 1])
+    if not (where == 1).any():
+        where[-1] = 1
+    return torch.nonzero(where == 0).flatten(), torch.nonzero(where == 1).flatten()
+
+
+def _repair(where: Tensor, has: Tensor, labels: Sequence[int]) -> None:
+    """Move an image into each part that lacks one of these labels, if no label of it loses its last image by that."""
+    for k in labels:
+        for part in (0, 1):
+            if (has[:, k] & (where == part)).any():
+                continue
+            there = has & (where == 1 - part)[:, None]
+            last = there.sum(dim=0) <= 1  # a label's last image in the other part
+            free = torch.nonzero(there[:, k] & ~(has & last).any(dim=1)).flatten()
+            if len(free):
+                where[free[0]] = part
+
+
 def quotas(counts: Sequence[int], share: Fraction, *, total: int, ties: Sequence[int], least: int = 0) -> list[int]:
     """How many rows of each class to set aside: its share, rounded so that they add up to `total`.
 

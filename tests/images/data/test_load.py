@@ -43,9 +43,9 @@ def test_unknown_path(tmp_path: Path) -> None:
         load(str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="hf: needs the name of a data set"):
         load("hf:")
-    (tmp_path / "data.csv").write_text("a,b")
-    with pytest.raises(UsageError, match=r"unsupported file type: .*data.csv"):
-        load(str(tmp_path / "data.csv"))
+    (tmp_path / "data.txt").write_text("a,b")
+    with pytest.raises(UsageError, match=r"unsupported file type: .*data.txt"):
+        load(str(tmp_path / "data.txt"))
 
 
 def test_size_is_not_for_published_sets() -> None:

@@ -23,7 +23,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pixels:
-    """One part of a data set in memory: pixels uint8 (N, C, H, W), labels int64 (N,)."""
+    """One part of a data set in memory: pixels uint8 (N, C, H, W), labels int64 (N,) or (N, K)."""
 
     pixels: Tensor
     labels: Tensor
@@ -49,7 +49,7 @@ class Pixels:
 class Encoded:
     """One part whose images stay encoded until a worker needs them.
 
-    `sources[rows[i]]` holds image i; labels int64 (N,); `shape` (C, H, W) is what `pixels(i)` gives.
+    `sources[rows[i]]` holds image i; labels int64 (N,), or (N, K) of 0 and 1; `pixels(i)` gives `shape` (C, H, W).
     """
 
     sources: Sources
@@ -135,12 +135,22 @@ class ImageData:
         return self.shape[0] == 1 and self.classes == tuple("0123456789")
 
     def relabeled(self, classes: tuple[str, ...]) -> "ImageData":
-        """The same images with their labels counted among `classes`, which hold all names of theirs."""
+        """The same images with their labels counted among `classes`, which hold all names of theirs.
+
+        Of several labels, one that these images do not know is 0.
+        """
         number = torch.tensor([classes.index(name) for name in self.classes], dtype=torch.int64)
-        train, test = (replace(part, labels=number[part.labels]) for part in (self.train, self.test))
+
+        def renumbered(part: Part) -> Part:
+            if not self.several:
+                return replace(part, labels=number[part.labels])
+            labels = torch.zeros(len(part), len(classes), dtype=torch.int64)
+            labels[:, number] = part.labels
+            return replace(part, labels=labels)
+
         own = self.validation
-        validation = None if own is None else replace(own, labels=number[own.labels])
-        return replace(self, train=train, test=test, validation=validation, classes=classes)
+        return replace(self, train=renumbered(self.train), test=renumbered(self.test), classes=classes,
+                       validation=None if own is None else renumbered(own))  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
         """The facts that a run stores in data.json: JSON-ready, no pixels."""
@@ -154,6 +164,7 @@ class ImageData:
             "fingerprint": self.fingerprint,
             "skipped": len(self.skipped),
             "about": self.about,
+            **({"several": True} if self.several else {}),
             **({"gray": {kind: list(ends) for kind, ends in self.reading.gray.items()}} if self.reading.gray else {}),
         }
 
@@ -167,7 +178,8 @@ class ImageData:
         names = self.classes if n <= SHOWN else (*self.classes[:3], "...", self.classes[-1])
         counts = " + ".join(f"{len(part):,}" for part in self.parts.values())
         which = "" if self.validation is None else " (training, validation, test)"
-        parts = [f"{n:,} class{'es' * (n != 1)}: {', '.join(names)}",
+        what = f"label{'s' * (n != 1)}" if self.several else f"class{'es' * (n != 1)}"
+        parts = [f"{n:,} {what}: {', '.join(names)}",
                  f"{counts} images{which}, {'RGB' if C == 3 else 'gray'} {H}x{W}"]  # fmt: skip
         if self.skipped:
             parts.append(f"{len(self.skipped):,} broken image{'s' * (len(self.skipped) != 1)} skipped")

@@ -1,6 +1,7 @@
 """Load the data set that a --data word names."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,10 +11,14 @@ from reslab.images.data.gray import Ranges
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.assemble import MEMORY, Loading
 from reslab.images.sources.cifar import CIFAR10, CIFAR100, load_cifar
+from reslab.images.sources.columns import Asked
 from reslab.images.sources.folder import load_folder
 from reslab.images.sources.hub import load_hub
+from reslab.images.sources.listed import load_list
 from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
-from reslab.images.sources.parquet import is_parquet, load_parquet, parquet_files
+from reslab.images.sources.parquet import is_parquet, lists_files, load_parquet, parquet_files
+from reslab.images.sources.scan import is_regular
+from reslab.images.sources.table import SUFFIXES
 from reslab.train.split import fixed_split
 
 CIFARS = {spec.name: spec for spec in (CIFAR10, CIFAR100)}
@@ -24,11 +29,18 @@ WORDS = ("digits", *CIFARS, *MNISTS)
 def load(
     word: str, *, root: Path | None = None, size: int | None = None, download: bool = False, memory: int = MEMORY,
     level: int | None = None, white: float | Ranges | None = None, max_pixels: int | None = None,
+    file_column: str | None = None, label_columns: Sequence[str] | None = None, part_column: str | None = None,
+    label_separator: str | None = None,
 ) -> ImageData:  # fmt: skip
-    """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, or hf:NAME.
+    """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, a list, or hf:NAME.
+
+    A list is a CSV, TSV or parquet file with a row for each image: its file, its class or labels, maybe its part. The
+    last four arguments are for lists: the columns of files, labels and parts, by default found by name, and what
+    separates several labels in one cell. Several `label_columns` hold 1 for each label that an image has, otherwise 0.
 
     root: folder of the published data sets, also for downloads; default: the environment variable RESLAB_DATA,
-    otherwise ~/.cache/reslab. size: height and width of the images, for folders, parquet files and the hub.
+    otherwise ~/.cache/reslab. For a list: the folder of its images; default: the list's own.
+    size: height and width of the images, for folders, parquet files, lists and the hub.
     memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now.
     level: how many folders deep the class folders lie in a folder or its parts. white: the white of gray images of more
     than 8 bits (16-bit, integer, float), or {kind: (black, white)}; default: measured once over the data set.
@@ -36,6 +48,12 @@ def load(
     are for folders, parquet files and the hub.
     Raises UsageError if the word names no usable data set, ReslabError if reading fails.
     """
+    asked = Asked(file=file_column, labels=tuple(label_columns or ()), part=part_column, separator=label_separator)
+    if not is_list(word) and asked != Asked():
+        every = {"file_column": file_column, "label_columns": label_columns, "part_column": part_column,
+                 "label_separator": label_separator}  # fmt: skip
+        name = next(name for name, value in every.items() if value is not None)
+        raise UsageError(arg(name), f" is for a CSV, TSV or parquet file that lists images, and {word} is none")
     fixed = {"size": size, "level": level, "white": white, "max_pixels": max_pixels}
     if word in WORDS and (given := [name for name, value in fixed.items() if value is not None]):
         raise UsageError(f"{word} has a fixed {'size' if given[0] == 'size' else 'format'}; ", arg(given[0]),
@@ -60,13 +78,30 @@ def load(
             return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
         return load_folder(path, loading=loading, level=level)
     if path.is_file():
+        if is_list(word):
+            return load_list(path, root=root, asked=asked, loading=loading)
         if is_parquet(path):
             return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
-        raise UsageError(f"unsupported file type: {path}; give a folder of class folders, or a .parquet file")
+        raise UsageError(f"unsupported file type: {path}; give a folder of class folders, a .csv or .tsv "
+                         "file that lists images, or a .parquet file")  # fmt: skip
     raise UsageError(
         f"no data set, folder or file named {word!r}; available: {', '.join(WORDS)}, "
-        f"a folder of class folders, a parquet file, hf:NAME{nearest(word, WORDS)}"
+        f"a folder of class folders, a CSV or parquet file, hf:NAME{nearest(word, WORDS)}"
     )
+
+
+def is_list(word: str) -> bool:
+    """Whether it is a file that lists images: .csv, .tsv, or a .parquet file without images in it."""
+    if word in WORDS or word.startswith("hf:"):
+        return False
+    path = Path(word)
+    try:
+        path = path.expanduser()
+        if not is_regular(path):
+            return False
+    except (RuntimeError, ValueError):
+        return False
+    return path.suffix.lower() in SUFFIXES or (is_parquet(path) and lists_files(path))
 
 
 def data_folder(root: Path | None) -> Path:

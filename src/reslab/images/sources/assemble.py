@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
+from reslab.images.data.counts import class_counts
 from reslab.images.data.decode import Reading
 from reslab.images.data.gray import Ranges, described
 from reslab.images.data.images import Encoded, ImageData, Part, Shape, fingerprint
@@ -15,7 +16,7 @@ from reslab.images.data.read import read_images
 from reslab.images.data.survey import Survey, given_ranges, ranges, survey
 from reslab.images.sources.encoded import Sources
 from reslab.images.sources.scan import Ignored
-from reslab.train.split import fixed_split
+from reslab.train.split import fixed_split, labels_split
 
 MEMORY = 2 * 2**30  # bytes: CIFAR takes 0.2 GB; 14,000 images of 224 x 224 fill it
 LARGE_SIDE = 128  # median shorter side from which images count as photographs
@@ -40,11 +41,11 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Images whose size is not known yet: `sources[rows[i]]` holds image i, of class labels[i]."""
+    """Images whose size is not known yet: `sources[rows[i]]` holds image i, of class or labels labels[i]."""
 
     sources: Sources
     rows: Tensor
-    labels: Tensor
+    labels: Tensor  # int64 (N,), or (N, K) for several labels an image
 
     @classmethod
     def of(cls, sources: Sources, labels: Tensor) -> "Listing":
@@ -53,7 +54,10 @@ class Listing:
 
     def split(self, classes: tuple[str, ...]) -> tuple["Listing", "Listing"]:
         """The fixed stratified split: four fifths for training, one fifth for testing."""
-        train, test = fixed_split(self.labels, classes=classes)
+        if self.labels.dim() == 2:
+            train, test = labels_split(self.labels)
+        else:
+            train, test = fixed_split(self.labels, classes=classes)
         return (
             replace(self, rows=self.rows[train], labels=self.labels[train]),
             replace(self, rows=self.rows[test], labels=self.labels[test]),
@@ -116,10 +120,12 @@ def _in_memory(parts: list[Part], classes: tuple[str, ...]) -> tuple[list[Part],
     pixels, broken = read_images(train)
     if len(pixels) == 0:
         raise ReslabError(f"no training image can be read (first: {broken[0]})")
-    lost = sorted(set(train.labels.tolist()) - set(pixels.labels.tolist()))
+    before, after = (class_counts(part.labels, classes=len(classes)) for part in (train, pixels))
+    lost = [k for k, n in enumerate(before) if n and not after[k]]
     if lost:
+        one = "label" if train.labels.dim() == 2 else "class"
         raise ReslabError(
-            f"no training image of class {classes[lost[0]]!r} can be read; replace its images or remove the class "
+            f"no training image of {one} {classes[lost[0]]!r} can be read; replace its images or remove the {one} "
             f"({len(broken)} broken images in total, first: {broken[0].name}: {broken[0].reason})"
         )
     return [pixels, *read], tuple(f"{error.name}: {error.reason}" for error in broken)
@@ -172,11 +178,13 @@ def _notes(surveys: dict[str, Survey], shape: Shape, reading: Reading) -> list[s
 def _lacking(listings: dict[str, Listing], classes: tuple[str, ...]) -> Iterator[str]:
     """What to say of classes of which a part holds no image."""
     for part, listing in listings.items():
-        counts = listing.labels.bincount(minlength=len(classes)).tolist()
+        several = listing.labels.dim() == 2
+        counts = class_counts(listing.labels, classes=len(classes))
         lacking = [name for name, n in zip(classes, counts, strict=True) if not n]
-        if lacking and part != "training":
+        if lacking and (part != "training" or several):
             shown = ", ".join(lacking[:3]) + ", ..." * (len(lacking) > 3)
-            yield f"no {part} image of {counted(len(lacking), 'class', 'classes')}: {shown}"
+            which = counted(len(lacking), "label") if several else counted(len(lacking), "class", "classes")
+            yield f"no {part} image of {which}: {shown}"
 
 
 def listed(words: Sequence[str]) -> str:

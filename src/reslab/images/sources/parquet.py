@@ -65,6 +65,28 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet" and not is_hidden(path.name) and is_regular(path)
 
 
+def lists_files(path: Path) -> bool:
+    """Whether the file has no column of images, but one of texts, which may be their files; False if damaged."""
+    pa, pq = pyarrow()
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError, UnicodeError):
+        return False
+    texts = [field for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    return bool(texts) and not image_columns(schema)
+
+
+def image_columns(schema: Any) -> list[str]:
+    """The columns that are binary, or structs with bytes as the `datasets` library stores them."""
+    types = pyarrow()[0].types
+
+    def binary(kind: Any) -> bool:
+        return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+
+    return [field.name for field in schema if binary(field.type) or (
+            types.is_struct(field.type) and any(f.name == "bytes" and binary(f.type) for f in field.type))]  # fmt: skip
+
+
 def parquet_files(folder: Path) -> list[Path]:
     """The parquet files of a folder, or of the one folder in it that holds some; sorted."""
     found = sorted(filter(is_parquet, folder.iterdir()))
@@ -169,16 +191,6 @@ def _columns(file: Path) -> Columns:
         raise UsageError(f"{file} is damaged or not a parquet file: {first_line(error)}") from error
     types = pa.types
 
-    def binary(kind: Any) -> bool:
-        return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
-
-    images = [
-        field.name
-        for field in schema
-        if binary(field.type)
-        or (types.is_struct(field.type) and any(f.name == "bytes" and binary(f.type) for f in field.type))
-    ]
-
     def label_like(kind: Any) -> bool:
         if types.is_dictionary(kind):  # a pandas categorical
             kind = kind.value_type
@@ -186,7 +198,7 @@ def _columns(file: Path) -> Columns:
         return any(test(kind) for test in tests)
 
     wanted = [field.name for field in schema if label_like(field.type)]
-    image = _choose(images, IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
+    image = _choose(image_columns(schema), IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
     label = _choose(wanted, labels.NAMES, f"label column (integer, boolean or string) in {file}", names)
     return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label, file))
 
