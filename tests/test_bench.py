@@ -47,13 +47,22 @@ def test_every_other_bench_runs(name: str, tmp_path: Path) -> None:
     assert done.stdout.strip()
 
 
+@pytest.mark.slow
+def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) -> None:
+    words = [sys.executable, str(BENCH / "augment.py"), "--rounds", "1", "--sizes", "16"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"policy at 16 +Pillow +[\d,]+ images/s of CPU", done.stdout)
+
+
 def test_make_bench_runs_every_bench() -> None:
     """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
-    small_tables.py takes an hour, for the tables of docs/tables.md."""
+    small_tables.py takes an hour, for the tables of docs/tables.md; augment.py is most worth with kornia and photographs.
+    """
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
     apart = {path.name for path in BENCH.glob("compatibility*.py")}
     unlisted = {path.name for path in BENCH.glob("*.py")} - listed - apart
-    assert unlisted == {"peers_outputs.py", "results.py", "small_tables.py"}
+    assert unlisted == {"augment.py", "peers_outputs.py", "results.py", "small_tables.py"}
     assert listed == {*SMALL, "tables.py", "tables_embed.py"}
 
 

@@ -103,11 +103,14 @@ def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tens
         top, left = torch.from_numpy(below(words[:, :2], 2 * pad + 1)).T.to(x.device)
         x = crop(F.pad(x, (pad, pad, pad, pad)), top, left, height=x.shape[2], width=x.shape[3])
     else:
-        x = x.clone()  # the mirrors below are written in place
-    if flip:
-        chosen = torch.from_numpy(np.flatnonzero(below(words[:, 2], 2))).to(x.device)
-        x.index_copy_(0, chosen, x.index_select(0, chosen).flip(3))
-    return x
+        x = x.clone()
+    return mirror(x, words) if flip else x
+
+
+def mirror(x: Tensor, words: np.ndarray) -> Tensor:
+    """x (B, C, H, W), half of whose images, chosen by the third word of words (B, 4), are mirrored in place."""
+    chosen = torch.from_numpy(np.flatnonzero(below(words[:, 2], 2))).to(x.device)
+    return x.index_copy_(0, chosen, x.index_select(0, chosen).flip(3))
 
 
 def crop(x: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:

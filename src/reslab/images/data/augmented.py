@@ -1,9 +1,10 @@
 """All random changes of one batch on the device, in their order."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from reslab.images.data.augment import Augment, crop_and_flip, shift_colors
+from reslab.images.data.augment import Augment, crop_and_flip, mirror, shift_colors
 from reslab.images.data.boxes import UNITS, crop_boxes
 from reslab.images.data.chance import AREA, ERASE, JITTER, MIX, OPERATIONS, Chance
 from reslab.images.data.color import jitter
@@ -13,25 +14,37 @@ from reslab.images.data.policy import apply_policy
 from reslab.images.data.warp import crop_resized
 from reslab.train.order import COLOR, CROP
 
-__all__ = ["augmented", "mixed", "resized_crops"]
+CACHED = 4 * 2**20  # bytes of float32 images that are changed at a time on a CPU
 
 
-def resized_crops(pixels: Tensor, chance: Chance, *, augment: Augment) -> Tensor:
-    """A random box of each image of pixels, uint8 (B, C, H, W), resized to H x W: float32 in 0..1."""
-    sizes = np.tile(pixels.shape[2:], (len(pixels), 1))
-    boxes = crop_boxes(sizes, chance.units(AREA, UNITS), area=augment.area, aspect=augment.aspect)
-    return crop_resized(pixels, boxes).div_(255)
+def augmented(pixels: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool = False) -> Tensor:
+    """Images uint8 (B, C, H, W) changed at random and normalized: float32 (B, C, H, W).
 
-
-def augmented(pixels: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize) -> Tensor:
-    """Images (B, C, H, W), uint8 or float32 in 0..1, changed at random and normalized; `pixels` may be overwritten.
-
-    Policy and color jitter come before the normalization, since they are defined for pixels in 0..1; padding, flip and
-    erasing come after it, where 0 is the mean.
+    `boxed`: the random boxes of "resized-crop" are still to be cropped. On a CPU, a few images at a time: what a change
+    needs in between then stays in the cache. An image comes out the same whatever else is in its batch.
     """
-    x = pixels
-    if any(augment.jitter) or augment.policy != "none":
-        x = x.float().div_(255) if not x.is_floating_point() else x
+    B, few = len(pixels), len(pixels)
+    if pixels.device.type == "cpu":
+        few = max(1, CACHED // (4 * pixels[0].numel()))
+    if few >= B:
+        return _changed(pixels, chance, augment=augment, normalize=normalize, boxed=boxed)
+    out = torch.empty(pixels.shape)
+    for k in range(0, B, few):
+        part = slice(k, k + few)
+        out[part] = _changed(pixels[part], chance.only(part), augment=augment, normalize=normalize, boxed=boxed)
+    return out
+
+
+def _changed(x: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool) -> Tensor:
+    """Policy and color jitter come before the normalization, since they are defined for pixels in 0..1; padding, flip
+    and erasing come after it, where 0 is the mean.
+    """
+    if boxed:
+        boxes = crop_boxes(np.tile(x.shape[2:], (len(x), 1)), chance.units(AREA, UNITS), area=augment.area,
+                           aspect=augment.aspect)  # fmt: skip
+        x = crop_resized(x, boxes).div_(255)
+    if (any(augment.jitter) or augment.policy != "none") and not x.is_floating_point():
+        x = x.float().div_(255)
     if augment.policy != "none":
         ops = 1 if augment.policy == "trivial" else augment.policy_ops
         x = apply_policy(x, chance.units(OPERATIONS, 4 * ops), name=augment.policy, ops=ops,
@@ -42,8 +55,10 @@ def augmented(pixels: Tensor, chance: Chance, *, augment: Augment, normalize: No
     if augment.kind != "none":
         if augment.color:
             x = shift_colors(x, chance.words(COLOR), normalize=normalize)
-        pad = augment.pad if augment.kind == "crop" else 0
-        x = crop_and_flip(x, chance.words(CROP), pad=pad, flip=augment.flip)
+        if augment.kind == "crop":
+            x = crop_and_flip(x, chance.words(CROP), pad=augment.pad, flip=augment.flip)
+        elif augment.flip:
+            x = mirror(x, chance.words(CROP))
     if augment.erase:
         x = erase(x, chance.units(ERASE, UNITS + 1), probability=augment.erase)
     return x

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, ReslabError, UsageError, arg
 from reslab.images.data.augment import Augment
-from reslab.images.data.augmented import augmented, mixed, resized_crops
+from reslab.images.data.augmented import augmented, mixed
 from reslab.images.data.boxes import UNITS
 from reslab.images.data.chance import AREA, Chance, below
 from reslab.images.data.crops import random_crop
@@ -65,11 +65,10 @@ def training_batches(
             if len(skipped) >= len(part):
                 raise ReslabError(f"no training image can be read (first: {skipped[0]})")
             continue
-        chance = Chance(draw=drawn(len(part), iteration=t, **stream), kept=kept)
+        chance = Chance.of(drawn(len(part), iteration=t, **stream), kept=kept)
         x = pixels.to(device, non_blocking=True)
-        if augment.kind == "resized-crop" and isinstance(part, Pixels):  # of encoded images, the workers resize crops
-            x = resized_crops(x, chance, augment=augment)
-        x = augmented(x, chance, augment=augment, normalize=normalize)
+        boxed = augment.kind == "resized-crop" and isinstance(part, Pixels)  # of encoded images, the workers crop
+        x = augmented(x, chance, augment=augment, normalize=normalize, boxed=boxed)
         index = order.rows(t)[kept]
         y = part.labels[index].to(device)
         x, y = mixed(x, y, chance, augment=augment, classes=classes, step=order.repeats)
@@ -96,20 +95,19 @@ class Decoded(Dataset[Any]):
         order = self.order
         rows = order.rows(t).tolist()
         draw = drawn(len(self.part), batch=order.batch, iteration=t, seed=order.seed)
-        chance = Chance(draw=draw, kept=list(range(order.batch)))
+        chance = Chance.of(draw, kept=list(range(order.batch)))
         augment, kind = self.augment, self.augment.kind
         words = chance.words(CROP) if kind == "scale" else chance.units(AREA, UNITS) if kind == "resized-crop" else None
         pixels, kept, broken = [], [], []
         for k, i in enumerate(rows):
             try:
                 if words is None:
-                    pixels.append(self.part.pixels(i))
+                    image = self.part.pixels(i)
+                elif kind == "scale":
+                    image = self._scaled(i, words[k])
                 else:
-                    pixels.append(
-                        self._scaled(i, words[k])
-                        if kind == "scale"
-                        else random_crop(self.part, i, words[k], area=augment.area, aspect=augment.aspect)
-                    )
+                    image = random_crop(self.part, i, words[k], area=augment.area, aspect=augment.aspect)
+                pixels.append(image)
                 kept.append(k)
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")

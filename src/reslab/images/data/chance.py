@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -26,6 +27,15 @@ class Chance:
 
     draw: Callable[[int], np.ndarray]
     kept: list[int]
+
+    @classmethod
+    def of(cls, draw: Callable[[int], np.ndarray], *, kept: list[int]) -> "Chance":
+        """The same, with each stream drawn once."""
+        return cls(draw=cache(draw), kept=kept)
+
+    def only(self, part: slice) -> "Chance":
+        """Of some of the kept images."""
+        return Chance(draw=self.draw, kept=self.kept[part])
 
     def words(self, stream: int) -> np.ndarray:
         """Of each kept image: uint64 (B, 4)."""

@@ -1,5 +1,6 @@
 """Changes of color for a batch, each image by its own amount: x float32 (B, C, H, W) in 0..1, amounts (B,).
 
+An operation may overwrite x, and returns the result.
 Every operation gives each image the same bits whatever else is in the batch: sums over pixels are sums of integers.
 Gray images have no saturation and no hue: both leave them as they are.
 """
@@ -17,17 +18,18 @@ def luma(x: Tensor) -> Tensor:
     """0.299 red + 0.587 green + 0.114 blue (ITU-R 601, as in Pillow's convert("L")): (B, 1, H, W)."""
     if x.shape[1] == 1:
         return x
-    return 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3]
+    return (0.299 * x[:, :1]).add_(0.587 * x[:, 1:2]).add_(0.114 * x[:, 2:3])
 
 
 def blend(x: Tensor, other: Tensor, factors: np.ndarray) -> Tensor:
     """other + factor * (x - other), limited to 0..1: 0 gives the other image, 1 gives x."""
-    return ((x - other) * column(factors, x)).add_(other).clamp_(0, 1)
+    factor = column(factors, x)
+    return x.mul_(factor).add_(other * (1 - factor)).clamp_(0, 1)
 
 
 def brightness(x: Tensor, factors: np.ndarray) -> Tensor:
     """Blended with black: Pillow's ImageEnhance.Brightness."""
-    return (x * column(factors, x)).clamp_(0, 1)
+    return x.mul_(column(factors, x)).clamp_(0, 1)
 
 
 def contrast(x: Tensor, factors: np.ndarray) -> Tensor:
@@ -45,14 +47,19 @@ def hue(x: Tensor, shifts: np.ndarray) -> Tensor:
     """The hue of HSV shifted by a share of the color circle, -0.5 to 0.5; saturation and value stay."""
     if x.shape[1] == 1:
         return x
-    red, green, blue = x[:, 0], x[:, 1], x[:, 2]
-    value, chroma = x.amax(dim=1), x.amax(dim=1) - x.amin(dim=1)
-    unit = torch.where(chroma > 0, chroma, 1.0)
-    sixths = torch.where(value == red, (green - blue) / unit,
-                         torch.where(value == green, 2 + (blue - red) / unit, 4 + (red - green) / unit))  # fmt: skip
-    sixths = sixths + 6 * column(shifts, x)[:, 0]
-    k = torch.stack([sixths + 5, sixths + 3, sixths + 1], dim=1).remainder_(6)  # the HSV hexagon of R, G and B
-    return (value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp_(0, 1)).clamp_(0, 1)
+    red, green, blue = x.split(1, dim=1)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    chroma = high - low
+    is_red, is_green = high == red, high == green
+    h = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    h.div_(chroma.clamp(min=1e-12)).add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0)))
+    h.add_(column(shifts, x) * 6)
+    h.sub_((h / 6).floor_().mul_(6))  # the place on the HSV hexagon, in 0..6: red at 0, green at 2, blue at 4
+    weights = ((h - 3).abs_().sub_(1), (h - 2).abs_().neg_().add_(2), (h - 4).abs_().neg_().add_(2))
+    for k, weight in enumerate(weights):
+        x[:, k : k + 1] = weight.clamp_(0, 1).mul_(chroma).add_(low)
+    return x.clamp_(0, 1)
 
 
 def levels(x: Tensor) -> Tensor:

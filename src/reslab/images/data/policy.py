@@ -6,8 +6,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from reslab.images.data.augment import crop
 from reslab.images.data.color import blend, brightness, column, contrast, each, levels, saturation
 from reslab.images.data.warp import affine
 
@@ -30,12 +32,11 @@ def sharpness(x: Tensor, factors: np.ndarray) -> Tensor:
     """Blended with a smoothed image, weights (1 1 1, 1 5 1, 1 1 1) / 13: ImageEnhance.Sharpness; edges stay."""
     if min(x.shape[2:]) < 3:
         return x
-    rows = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
+    rows = (x[:, :, :-2] + x[:, :, 1:-1]).add_(x[:, :, 2:])
     middle = x[:, :, 1:-1, 1:-1]
-    smooth = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * middle) / 13
-    out = x.clone()
-    out[:, :, 1:-1, 1:-1] = blend(middle, smooth, factors)
-    return out
+    smooth = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).add_(4 * middle).div_(13)
+    x[:, :, 1:-1, 1:-1] = blend(middle.clone(), smooth, factors)
+    return x
 
 
 def posterize(x: Tensor, bits: np.ndarray) -> Tensor:
@@ -58,14 +59,15 @@ def autocontrast(x: Tensor, _: np.ndarray) -> Tensor:
 def equalize(x: Tensor, _: np.ndarray) -> Tensor:
     """Each channel's 256 levels made equally frequent: ImageOps.equalize."""
     B, C, H, W = x.shape
-    planes = levels(x).view(B * C, H * W).long()
-    offset = 256 * torch.arange(B * C, device=x.device)[:, None]
-    counts = torch.bincount((planes + offset).flatten(), minlength=256 * B * C).view(B * C, 256)
-    last = counts.gather(1, planes.amax(dim=1, keepdim=True))  # how often the highest level comes
+    planes = levels(x).view(B * C, H * W)
+    offset = 256 * torch.arange(B * C, device=x.device, dtype=torch.int32)[:, None]
+    places = (planes + offset).flatten()
+    counts = torch.bincount(places, minlength=256 * B * C).view(B * C, 256)
+    last = counts.gather(1, planes.amax(dim=1, keepdim=True).long())  # how often the highest level comes
     step = (H * W - last).div(255, rounding_mode="floor")
     before = counts.cumsum(dim=1) - counts
     table = ((before + step.div(2, rounding_mode="floor")).div(step.clamp(min=1), rounding_mode="floor")).clamp(max=255)
-    new = table.gather(1, planes).float().div_(255).view(B, C, H, W)
+    new = (table.float() / 255).flatten().index_select(0, places).view(B, C, H, W)
     return torch.where((step > 0).view(B, C, 1, 1), new, x)
 
 
@@ -79,28 +81,35 @@ def rotate(x: Tensor, degrees: np.ndarray) -> Tensor:
 
 def shear_x(x: Tensor, amounts: np.ndarray) -> Tensor:
     """Read at (X + amount * Y, Y): sheared along the upper edge."""
-    return affine(x, _maps(amounts, b=amounts))
+    return affine(x, _maps(b=amounts))
 
 
 def shear_y(x: Tensor, amounts: np.ndarray) -> Tensor:
     """Read at (X, Y + amount * X): sheared along the left edge."""
-    return affine(x, _maps(amounts, d=amounts))
+    return affine(x, _maps(d=amounts))
 
 
 def translate_x(x: Tensor, pixels: np.ndarray) -> Tensor:
-    """Shifted to the right by whole pixels."""
-    return affine(x, _maps(pixels, c=-np.trunc(pixels)))
+    """Shifted to the right by whole pixels; black comes in."""
+    H, W = x.shape[2:]
+    shift = np.clip(np.trunc(pixels), -W, W).astype(np.int64)
+    most = int(abs(shift).max())
+    left = torch.from_numpy(most - shift).to(x.device)
+    return crop(F.pad(x, (most, most)), torch.zeros_like(left), left, height=H, width=W)
 
 
 def translate_y(x: Tensor, pixels: np.ndarray) -> Tensor:
-    """Shifted down by whole pixels."""
-    return affine(x, _maps(pixels, f=-np.trunc(pixels)))
+    """Shifted down by whole pixels; black comes in."""
+    H, W = x.shape[2:]
+    shift = np.clip(np.trunc(pixels), -H, H).astype(np.int64)
+    most = int(abs(shift).max())
+    top = torch.from_numpy(most - shift).to(x.device)
+    return crop(F.pad(x, (0, 0, most, most)), top, torch.zeros_like(top), height=H, width=W)
 
 
-def _maps(like: np.ndarray, **values: np.ndarray) -> np.ndarray:
-    """The identity map of `affine` with some of a to f replaced: (B, 6)."""
-    identity = {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0, "e": 1.0, "f": 0.0}
-    return np.stack([np.broadcast_to(values.get(key, one), like.shape) for key, one in identity.items()], axis=1)
+def _maps(*, b: np.ndarray | float = 0.0, d: np.ndarray | float = 0.0) -> np.ndarray:
+    """The maps (B, 6) of `affine` that read at (X + b Y, d X + Y)."""
+    return np.stack(np.broadcast_arrays(1.0, b, 0.0, d, 1.0, 0.0), axis=1)
 
 
 def changes(*, height: int, width: int) -> dict[str, Change]:

@@ -14,10 +14,9 @@ def crop_resized(x: Tensor, boxes: np.ndarray) -> Tensor:
     """
     H, W = x.shape[2:]
     top, left, height, width = (torch.from_numpy(edge.astype(np.float32)).to(x.device)[:, None] for edge in boxes.T)
-    down = (torch.arange(H, device=x.device) + 0.5) / H
-    right = (torch.arange(W, device=x.device) + 0.5) / W
-    ys, xs = top + height * down, left + width * right  # (B, H) and (B, W)
-    return sample(x.float(), xs[:, None, :].expand(-1, H, W), ys[:, :, None].expand(-1, H, W))
+    ys = top + height * ((torch.arange(H, device=x.device) + 0.5) / H)  # (B, H)
+    xs = left + width * ((torch.arange(W, device=x.device) + 0.5) / W)  # (B, W)
+    return sample(x.float(), xs[:, None, :], ys[:, :, None])
 
 
 def affine(x: Tensor, maps: np.ndarray) -> Tensor:
@@ -31,16 +30,17 @@ def affine(x: Tensor, maps: np.ndarray) -> Tensor:
     Y = (torch.arange(H, device=x.device) + 0.5)[:, None]
     X = torch.arange(W, device=x.device) + 0.5
     xs, ys = a * X + b * Y + c, d * X + e * Y + f
-    inside = (xs >= 0) & (xs < W) & (ys >= 0) & (ys < H)
+    inside = ((xs - W / 2).abs_() <= W / 2) & ((ys - H / 2).abs_() <= H / 2)
     return sample(x, xs, ys).mul_(inside[:, None])
 
 
 def sample(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """x (B, C, H, W), float, at the places xs and ys (B, H', W'), bilinear; the pixels at the edges reach outwards.
+    """x (B, C, H, W), float, at the places xs and ys, which broadcast to (B, H', W'), bilinear.
 
-    A pixel's center lies at its index + 0.5.
+    A pixel's center lies at its index + 0.5; beyond the centers of the outer pixels, these continue.
     """
     H, W = x.shape[2:]
-    # Clamped to the centers of the outer pixels by hand: on MPS, grid_sample knows no other padding than zeros.
-    grid = torch.stack([xs.clamp(0.5, W - 0.5) * (2 / W) - 1, ys.clamp(0.5, H - 0.5) * (2 / H) - 1], dim=-1)
+    # Clamped by hand: on MPS, grid_sample knows no other padding than zeros.
+    xs, ys = xs.clamp(0.5, W - 0.5).mul_(2 / W).sub_(1), ys.clamp(0.5, H - 0.5).mul_(2 / H).sub_(1)
+    grid = torch.stack(torch.broadcast_tensors(xs, ys), dim=-1)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
