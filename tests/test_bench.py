@@ -57,7 +57,7 @@ def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) ->
 
 def test_make_bench_runs_every_bench() -> None:
     """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
-    small_tables.py takes an hour, for the tables of docs/tables.md; augment.py is most worth with kornia and photographs.
+    small_tables.py takes an hour, for the tables of docs/tables.md; augment.py compares with kornia, which is no extra.
     """
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
     apart = {path.name for path in BENCH.glob("compatibility*.py")}
