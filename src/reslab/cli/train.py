@@ -119,5 +119,6 @@ def work(run: Run, data: Any, device: str) -> dict[str, Any]:
 
 def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
     """The data's flags, with the loading options that the recipe needs."""
-    # `scale` decodes the file again for every size, so nothing is kept decoded.
-    return {**data_options(flags), **({"memory": 0} if recipe.augment == "scale" else {})}
+    # `scale` decodes the file again for every size, so nothing is kept decoded; `resized-crop` crops original images.
+    needed: dict[str, dict[str, Any]] = {"scale": {"memory": 0}, "resized-crop": {"crops": True}}
+    return {**data_options(flags), **needed.get(recipe.augment, {})}

@@ -1,20 +1,20 @@
 """Train on images: turn a prepared run folder into a trained net, a result and a model card."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from reslab.errors import ReslabWarning, UsageError, arg, tell
+from reslab.errors import UsageError, arg
 from reslab.images.calibrate import calibrated
 from reslab.images.card import write_card
 from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.load import WORDS
+from reslab.images.doubtful import warn_of_doubtful_settings
 from reslab.images.pictures.keep import keep
-from reslab.images.sources.assemble import MEMORY, PHOTO
-from reslab.images.task import ImageTask, train_size, training_parts
+from reslab.images.sources.assemble import MEMORY
+from reslab.images.task import ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
@@ -23,13 +23,10 @@ from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
 from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
-from reslab.train.schedule import Schedule
 from reslab.train.start import start_net
 from reslab.train.training import Training
-from reslab.train.workers import usable_cores
 
 LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
-COSTLY = 512  # pixels of the shorter side from which a warning is due: five times the work of PHOTO
 
 
 def prepare(
@@ -84,41 +81,6 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
 def how_read(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the stored options that may lead to other images of the same files."""
     return {key: options.get(key) for key in ("size", "level", "white", "max_pixels", *LIST)}
-
-
-def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
-    """Warn of settings that can be run but are probably not meant."""
-    images = len(data.train)
-    if data.validation is not None and recipe.validation:
-        tell("%s has a validation part, so none of its training images are set aside (the recipe's validation %s is "
-             "not used)", data.name, recipe.validation)  # fmt: skip
-    if data.digits and recipe.flip and recipe.augment != "none":
-        warnings.warn(ReslabWarning("the recipe mirrors half of the images, and a mirrored digit is not a digit: set ",
-                                    arg("flip", False)), stacklevel=3)  # fmt: skip
-    H, W = data.shape[1:]
-    if min(H, W) >= COSTLY:
-        warnings.warn(
-            ReslabWarning(f"the images stay at {H} x {W}: training on them takes about {H * W / PHOTO**2:.0f} times as "
-                          f"long as on {PHOTO} x {PHOTO}; to resize them, set ", arg("size", PHOTO)), stacklevel=3,
-        )  # fmt: skip
-    cores = usable_cores()
-    if recipe.batch > images:
-        warnings.warn(f"a batch of {recipe.batch} holds each of the {images} training images more than once",
-                      stacklevel=3)  # fmt: skip
-    if recipe.threads > cores:
-        warnings.warn(f"{recipe.threads} threads on {cores} cores are slower than {cores}", stacklevel=3)
-    schedule = Schedule(recipe, examples=train_size(data, recipe))
-    if (
-        schedule.missed and max(recipe.drops) >= 1
-    ):  # in a run of a few steps, shares may coincide with its end; that is not warned about
-        missed = ", ".join(f"{drop:,}" for drop in schedule.missed)
-        warnings.warn(
-            ReslabWarning(
-                f"the run ends at iteration {schedule.total:,}, before its learning rate drops at {missed}; ",
-                arg("drops", (0.5, 0.75)), " sets drops as shares of the run",
-            ),
-            stacklevel=3,
-        )  # fmt: skip
 
 
 def train(
@@ -211,6 +173,7 @@ def load_stored(run: Run) -> ImageData:
     white = about.get("gray") or options.get("white")  # as decided when the run was made
     data = load_data(about["word"], root=root, size=options.get("size"), memory=options.get("memory", MEMORY),
                      white=white, max_pixels=options.get("max_pixels"), level=options.get("level"),
+                     crops=options.get("crops", False),
                      file_column=options.get("file_column"), label_columns=options.get("label_columns"),
                      part_column=options.get("part_column"),
                      label_separator=options.get("label_separator"))  # fmt: skip

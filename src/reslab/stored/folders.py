@@ -62,6 +62,7 @@ class Options(TypedDict, total=False):
     root: str
     size: Count | None
     memory: Number
+    crops: bool
     level: Count
     white: Number | dict[str, list[Real]]
     max_pixels: Count

@@ -30,7 +30,7 @@ def load(
     word: str, *, root: Path | None = None, size: int | None = None, download: bool = False, memory: int = MEMORY,
     level: int | None = None, white: float | Ranges | None = None, max_pixels: int | None = None,
     file_column: str | None = None, label_columns: Sequence[str] | None = None, part_column: str | None = None,
-    label_separator: str | None = None,
+    label_separator: str | None = None, crops: bool = False,
 ) -> ImageData:  # fmt: skip
     """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, a list, or hf:NAME.
 
@@ -41,7 +41,8 @@ def load(
     root: folder of the published data sets, also for downloads; default: the environment variable RESLAB_DATA,
     otherwise ~/.cache/reslab. For a list: the folder of its images; default: the list's own.
     size: height and width of the images, for folders, parquet files, lists and the hub.
-    memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now.
+    memory: data sets of up to this many bytes of uint8 pixels are decoded into memory now. crops: but not if training
+    images have to be resized, so that random crops ("resized-crop") can be taken from the files.
     level: how many folders deep the class folders lie in a folder or its parts. white: the white of gray images of more
     than 8 bits (16-bit, integer, float), or {kind: (black, white)}; default: measured once over the data set.
     max_pixels: the most pixels of one image; larger ones count as broken (default: 89 million). These three, like size,
@@ -64,7 +65,7 @@ def load(
         return load_cifar(CIFARS[word], root=data_folder(root), may_download=download)
     if word in MNISTS:
         return load_mnist(MNISTS[word], root=data_folder(root), may_download=download)
-    loading = Loading(size=size, memory=memory, white=white, max_pixels=max_pixels)
+    loading = Loading(size=size, memory=memory, white=white, max_pixels=max_pixels, crops=crops)
     if word.startswith("hf:"):
         if word == "hf:":
             raise UsageError("hf: needs the name of a data set, such as hf:ylecun/mnist")

@@ -31,6 +31,7 @@ class Loading:
     memory: int = MEMORY
     white: float | Ranges | None = None
     max_pixels: int | None = None
+    crops: bool = False
 
     def check(self) -> None:
         """Raise UsageError for an invalid value."""
@@ -68,7 +69,8 @@ def assemble(
     *, name: str, train: Listing, test: Listing, classes: tuple[str, ...], loading: Loading, about: str,
     validation: Listing | None = None, ignored: Sequence[Ignored] = (), notes: Sequence[str] = (), split: bool = False,
 ) -> ImageData:  # fmt: skip
-    """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded.
+    """The data set; in memory if it takes at most `memory` bytes as uint8, otherwise encoded. With `crops`, training
+    images that would have to be resized stay encoded, too.
 
     The headers of all images decide the size, the channels, and how gray of more than 8 bits is scaled. Broken training
     images are skipped and listed; one of another part raises BrokenImage. `split`: the parts were made here.
@@ -85,7 +87,8 @@ def assemble(
     skipped: tuple[str, ...] = ()
     broken = sum(len(part.broken) for part in surveys.values())
     C, H, W = shape
-    if sum(map(len, parts)) * C * H * W <= loading.memory:
+    cropped = loading.crops and any(size != (H, W) for size in surveys["training"].sizes)
+    if sum(map(len, parts)) * C * H * W <= loading.memory and not cropped:
         parts, skipped = _in_memory(parts, classes)
         broken = 0  # the data set holds them as skipped
     told = [counted(broken, "broken image")] if broken else []
