@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab.cli import data, doctor, evaluate, guesses, look, nets, qa, report, say, study, tables, train
+from reslab.cli import data, doctor, evaluate, guesses, look, nets, predict, qa, report, say, study, tables, train
 from reslab.cli.dashes import joined
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
@@ -37,6 +37,7 @@ app.command(nets.nets)
 app.command(train.train)
 app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
+app.command(predict.predict)
 app.command(qa.app)
 app.command(tables.app)
 app.command(study.app)

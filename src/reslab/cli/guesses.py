@@ -76,9 +76,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose f
     **dict.fromkeys(("log", "csv", "format"), ("results are printed as JSON with --json",)),
 }  # fmt: skip
 
-PREDICT = (
-    f"there is no `predict` for images yet; {MODULE}. For tables `reslab tables predict`, for questions `reslab qa ask`"
-)
+PREDICT = "predict new images, rows or questions with a finished run: `reslab predict RUN FILE`"
 VERBS: dict[str, str] = {
     **dict.fromkeys(("predict", "infer", "inference", "classify", "run"), PREDICT),
     **dict.fromkeys(("export", "onnx", "convert", "ship", "deploy"), (

@@ -55,12 +55,12 @@ class Predictor:
         """
         given, alone = listed(images)
         sources = [source_of(one) for one in given]
-        found, remarks = list[Prediction](), Counter[str]()
+        found, remarks, names = list[Prediction](), Counter[str](), [name_of(source) for source in sources]
         for part in self.stream(sources, tta=tta, batch=batch, workers=workers, precision=precision):
             if part.broken:
                 i, why = part.broken[0]
-                raise BrokenImage(name_of(sources[i]) or f"number {i}", why)
-            found += self.predictions(part, sources)
+                raise BrokenImage(names[i] or f"number {i}", why)
+            found += self.predictions(part, names)
             remarks += part.remarks
         return found[0] if alone else Predictions(found, calibration=self.calibration, notes=remarked(remarks))
 
@@ -82,10 +82,10 @@ class Predictor:
             temperature=self.temperature, several=self.several, flip=tta == "flip",
         )  # fmt: skip
 
-    def predictions(self, part: Part, sources: Sequence[Source]) -> list[Prediction]:
-        """The predictions of one part of `stream`."""
+    def predictions(self, part: Part, names: Sequence[str]) -> list[Prediction]:
+        """The predictions of one part of `stream`, whose images have these names."""
         return [
-            Prediction(classes=self.classes, values=values, file=name_of(sources[i]), calibration=self.calibration,
+            Prediction(classes=self.classes, values=values, file=names[i], calibration=self.calibration,
                        several=self.several) for i, values in zip(part.index, part.values, strict=True)
         ]  # fmt: skip
 

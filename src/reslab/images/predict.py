@@ -96,8 +96,8 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 def workers_for(sources: Sequence[Source]) -> int:
     """Number of decoding workers: one per usable core up to 8, or 0 if there is too little to decode."""
-    some = [source for source in sources[:: max(1, len(sources) // 100)] if isinstance(source, Path)]
-    sizes = [size for size in map(length, some) if size > 0]
+    some = [sources[i] for i in range(0, len(sources), max(1, len(sources) // 100))]
+    sizes = [size for source in some if isinstance(source, Path) and (size := length(source)) > 0]
     mean = sum(sizes) / len(sizes) if sizes else 0
     return min(usable_cores(), MOST_WORKERS) if mean * len(sources) >= WORTH_BYTES else 0
 
