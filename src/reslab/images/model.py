@@ -113,10 +113,12 @@ def name_of(source: Source) -> str:
 
 def predictor(net: nn.Module, run: Run) -> Predictor:
     """The predictor of a finished run whose net was loaded. Raises ReslabError for a missing or damaged file."""
-    classes = tuple(run.read_json("data.json", "classes")["classes"])
+    about = run.read_json("data.json", "classes")
+    classes, several = tuple(about["classes"]), bool(about.get("several"))
     result = run.read_json(DONE) if run.has(DONE) else {}
     fitted = (result.get("temperature") or {}).get("temperature")
-    return Predictor(net, classes, of_run(run), temperature=fitted or 1.0, calibration=described(result))
+    return Predictor(net, classes, of_run(run), temperature=fitted or 1.0, calibration=described(result),
+                     several=several)  # fmt: skip
 
 
 def attach(net: Any, source: Path) -> None:
