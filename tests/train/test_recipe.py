@@ -12,9 +12,26 @@ from reslab.train.recipe import Recipe, change, names, read, write
 
 
 def test_the_shipped_recipes_read() -> None:
-    assert names() == "digits fast-cifar mnist paper-cifar paper-imagenet qa qa-frozen qa-small tables".split()
+    images = "digits fast-cifar finetune mnist modern-imagenet paper-cifar paper-imagenet photos"
+    assert names() == [*images.split(), "qa", "qa-frozen", "qa-small", "tables"]
     for name in names():
         read(name).check()
+
+
+def test_modern_imagenet_is_torchvisions() -> None:
+    """The values of the command in the blog post that the recipe names."""
+    recipe = read("modern-imagenet")
+    assert (recipe.epochs, recipe.batch, recipe.lr, recipe.weight_decay, recipe.label_smoothing) == (
+        600,
+        1024,
+        0.5,
+        2e-5,
+        0.1,
+    )
+    assert (recipe.policy, recipe.erase, recipe.mixup, recipe.cutmix, recipe.repeats) == ("trivial", 0.1, 0.2, 1.0, 4)
+    assert 1 - recipe.ema == pytest.approx(
+        (1 - 0.99998) * 1024 * 32 / 600 / 32, rel=0.15
+    )  # its adjusted decay, per update
 
 
 def test_paper_cifar_is_the_papers() -> None:
