@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,17 +143,47 @@ def test_the_guide_of_tables_says_what_comes_out(
     assert "column 'town': 1 of 12 rows has a value" in said.err
 
 
-def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its commands and its Python, on three classes of noise, with the line that it prints."""
-    text = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+def test_the_guide_of_predicting_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands and its Python, on three classes of noise."""
+    text = (ROOT / "docs" / "predicting.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    pets(train=6, test=2)
+    Path("new").mkdir()
+    for k in (1, 2):
+        shutil.copy(f"pets/test/bee/{k - 1}.png", f"new/{k}.png")
+    first = [words for words in commands(text) if "RUN" not in words]
+    assert [words[0] for words in first] == ["train", *["predict"] * 4]
+    for words in first:
+        few = ["1" if word == "10" else word for word in words]
+        assert main([*few, *(QUICK[2:] if words[0] == "train" else [])]) == 0, words
+    assert Path("predictions.csv").read_text().startswith("file,class,probability,p(ant),p(bee),p(cat)\nnew/1.png,")
+    (pipe,) = re.findall(r"^find .*", text, re.MULTILINE)
+    here = shlex.join([sys.executable, "-m", "reslab"])
+    done = subprocess.run(["sh", "-c", pipe.replace("| reslab", f"| {here}")], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path("predictions.parquet").is_file()
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"3 predictions; calibrated: temperature" in done.stdout
+
+
+def pets(*, train: int, test: int) -> None:
+    """pets/train and pets/test with this many images of noise in each of three classes."""
     noise = np.random.default_rng(0)
-    for part, n in (("train", 16), ("test", 4)):
+    for part, n in (("train", train), ("test", test)):
         for name in ("ant", "bee", "cat"):
             Path("pets", part, name).mkdir(parents=True)
             for k in range(n):
                 pixels = noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(f"pets/{part}/{name}/{k}.png")
+
+
+def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands and its Python, on three classes of noise, with the line that it prints."""
+    text = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    pets(train=16, test=4)
     for k in range(5):
         Path(f"pets/train/ant/{k}.heic").touch()
     assert [words[0] for words in commands(text)] == ["data", "train"]

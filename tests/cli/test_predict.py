@@ -16,6 +16,8 @@ from PIL import Image
 import reslab
 from reslab.cli import main
 from reslab.images.model import Predictor
+from reslab.images.origin import trained_on
+from reslab.run import Run
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--net", "resnet8", "--iterations", "3", "--precision", "fp32", "--memory-format", "NCHW", "--compile", "off",
@@ -207,12 +209,27 @@ def test_paths_on_standard_input(
 def test_training_images_are_noted(trained: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("link").symlink_to(trained / "pets" / "ant")
     assert main(["predict", "run", "link"]) == 0
-    assert "the images lie in" in (said := capsys.readouterr().err)
+    assert "the images are in" in (said := capsys.readouterr().err)
     assert "which the run was trained on (four fifths of its images): a net knows its training images" in said
     assert main(["predict", "run", "new", str(trained / "pets" / "ant" / "0.png")]) == 0
-    assert "1 of the 3 images lies in" in capsys.readouterr().err
+    assert "1 of the 3 images is in" in capsys.readouterr().err
     assert main(["predict", "run", "new"]) == 0
     assert "trained on" not in capsys.readouterr().err
+
+
+def test_training_images_of_a_list_are_noted(here: Path) -> None:
+    run = Run("listed")
+    run.write_json("data.json", {"word": str(here / "all.csv"), "options": {}})
+    Path("all.csv").write_text("file,label,part\nnew/b.png,ant,train\nnew/deep/a.jpg,bee,test\n")
+    said = trained_on(run, ["new/b.png", "new/deep/a.jpg", "gone.png"])
+    assert said.startswith(f"1 of the 3 images is in {here}/all.csv, which the run was trained on: a net knows")
+    Path("all.csv").write_text("file,label\nnew/b.png,ant\nnew/deep/a.jpg,bee\n")
+    said = trained_on(run, ["new/deep/a.jpg", "new/b.png"])
+    assert said.startswith(
+        f"the images are in {here}/all.csv, which the run was trained on (four fifths of its images)"
+    )
+    Path("all.csv").unlink()
+    assert trained_on(run, ["new/b.png"]) == ""
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "p.csv"], ["--out", "p.json"], ["--out", "p.parquet"]])

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from quick import QUICK
+from strangers import mine
 from torch import nn
 
 import reslab
-from reslab.errors import BrokenImage, ReslabError, UsageError
-from reslab.images.data import load
+from reslab import nets
+from reslab.errors import BrokenImage, ReslabError, ReslabWarning, UsageError
+from reslab.images.data import ImageData, load
 from reslab.images.evaluate import view_scores
+from reslab.images.model import predictor
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.nets.predictions import Prediction, Predictions
@@ -22,7 +26,7 @@ from reslab.run import Run
 from reslab.train.recipe import change
 from reslab.train.tune import Choice
 
-from quick import QUICK  # isort: skip
+__all__ = ["mine"]
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +260,26 @@ def test_a_run_that_lacks_a_file_is_loaded_and_says_why_it_cannot_predict(
         (tmp_path / name).write_bytes(run.path(name).read_bytes())
     with pytest.raises(ReslabError, match=r"normalize\.json is missing"):
         reslab.load(tmp_path).predict(photos / "ant" / "1.jpg")
+
+
+def test_the_net_of_another_library_predicts(mine: Path, few: ImageData, tmp_path: Path) -> None:
+    """Its scores in an object, as transformers gives them; what it calls predict itself stays."""
+    own = "def clash(classes):\n    net = Pair(classes)\n    net.predict = 7\n    return net\n"
+    mine.write_text(mine.read_text() + own)
+    for function in ("pair", "clash"):
+        run = prepare(tmp_path / function, net=nets.spec(f"{mine}:{function}"), data=few, word="digits",
+                      recipe=change(QUICK, iterations=2))  # fmt: skip
+        train(run.folder, data=few, device="cpu")
+    net = reslab.load(tmp_path / "pair")
+    pixels = few.test.pixels[:3]
+    with torch.no_grad():
+        direct = net(net.preprocess.normalize(pixels)).softmax(1).numpy()
+    assert np.stack([one.values for one in net.predict(pixels)]) == pytest.approx(direct, abs=1e-6)
+    with pytest.warns(ReslabWarning, match=r"the model's own predict stays; reslab\.images\.model\.predictor\(model, "):
+        net = reslab.load(run.folder)
+    assert net.predict == 7
+    assert net.classes == few.classes
+    assert predictor(net, run)(pixels)[0].classes == few.classes
 
 
 def test_runs_of_questions_are_opened_by_their_own_load(colors: Path) -> None:

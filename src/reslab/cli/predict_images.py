@@ -145,7 +145,7 @@ def how(job: Job) -> str:
 
 def notes(job: Job, ignored: Counter[str]) -> Iterator[str]:
     """What the user should know before the predictions."""
-    from reslab.images.gather import trained_on
+    from reslab.images.origin import trained_on
 
     if total := ignored.total():
         which = ", ".join(f"{reason} ({n:,})" for reason, n in ignored.most_common(10))

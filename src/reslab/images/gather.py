@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.errors import UsageError
-from reslab.images.sources.layout import find
 from reslab.images.sources.scan import EXTENSIONS, HIDDEN, Scan
-from reslab.run import Run
 
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM", b"P6\n", b"P5\n")  # of image files
 IMAGE = "standard input holds an image, not paths; give its file's name"
@@ -64,24 +62,3 @@ def listed_paths(data: bytes) -> list[str]:
         raise UsageError(IMAGE)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line]
-
-
-def trained_on(run: Run, files: Sequence[str]) -> str:
-    """What to say of files that lie in the folder of the run's training data; "" if none does."""
-    about = run.read_json("data.json")
-    root = str(about.get("word", ""))
-    if not os.path.isabs(root) or not os.path.isdir(root):
-        return ""
-    try:
-        layout = find(Path(root), (about.get("options") or {}).get("level"))
-    except (UsageError, OSError):  # the folder has changed
-        return ""
-    within = os.path.join(os.path.realpath(root), layout.train, "")  # the last part adds a separator
-    places = {folder: os.path.realpath(folder) for folder in {os.path.dirname(file) for file in files}}
-    n = sum(os.path.join(places[os.path.dirname(file)], "").startswith(within) for file in files)
-    if not n:
-        return ""
-    which = f"{n:,} of the {len(files):,} images" if n < len(files) else f"the image{'s' * (n > 1)}"
-    part = f"{which} lie{'s' * (n == 1)} in {within.rstrip(os.sep)}, which the run was trained on"
-    share = "" if layout.test else " (four fifths of its images)"
-    return f"{part}{share}: a net knows its training images better than new ones"

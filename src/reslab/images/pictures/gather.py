@@ -9,21 +9,13 @@ import torch
 from torch import Tensor
 
 from reslab.images.account import name_of
+from reslab.images.calibrate import Scored, probabilities
 from reslab.images.data.images import Part
 from reslab.images.pictures import choice
 from reslab.images.pictures.doubts import doubts, doubts_of_several
 from reslab.images.pictures.names import clipped
 from reslab.images.pictures.thumbnails import thumbnail
 from reslab.statistics import reliability
-
-Scored = tuple[Tensor, Tensor]
-"""Scores (N, K) and labels of the same images: classes (N,), or several labels (N, K) as 0 and 1."""
-
-
-def probabilities(scores: Tensor, temperature: float = 1.0, *, several: bool = False) -> Tensor:
-    """softmax(scores / T), or sigmoid(scores / T) if an image may have several labels: float64 (N, K)."""
-    z = scores.double() / temperature
-    return z.sigmoid() if several else z.softmax(dim=1)
 
 
 @dataclass(kw_only=True)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from reslab.images.calibrate import Scored
 from reslab.images.data.images import ImageData, Part
 from reslab.images.pictures import duplicates
-from reslab.images.pictures.gather import Scored, gather
+from reslab.images.pictures.gather import gather
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run
 
