@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from reslab.cli import main
-from reslab.cli.folders import changed, of_several, prepared, words
 from reslab.errors import OtherSettings, ReslabError, ReslabWarning, UsageError
 from reslab.run import Run
+from reslab.train.naming import changed, of_several, prepared, words
 from reslab.train.recipe import read, write
 
 QUICK = ["--precision", "fp32", "--memory-format", "NCHW", "--compile", "off", "--threads", "1", "--device", "cpu"]
@@ -124,3 +124,22 @@ def test_a_study_has_a_folder_for_each_recipe(monkeypatch: pytest.MonkeyPatch, t
     assert of_several("study", {"epochs": 3.0}) == Path("runs/study")  # of an older version
     assert of_several("study", {"epochs": 1.0}) == Path("runs/study-epochs1")
     assert of_several("study", {}) == Path("runs/study")
+
+
+@pytest.mark.filterwarnings("ignore:the run ends at iteration 1, before its learning rate drops")
+def test_the_same_command_finds_the_run_of_an_older_version(
+    pngs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    """Its defaults were resnet20, paper-cifar, and a rate that does not follow the batch."""
+    monkeypatch.chdir(tmp_path)
+    quick = ["--data", str(pngs), "--batch", "8", "--iterations", "1", *QUICK]
+    monkeypatch.setattr("sys.argv", ["reslab", "train", *quick])  # as the older version made it: it named nothing
+    folder = f"runs/{pngs.name}-resnet20-paper-cifar-s0"
+    assert main(["train", "--net", "resnet20", "--recipe", "paper-cifar", "--lr", "0.1", *quick, "--out", folder]) == 0
+    capsys.readouterr()
+    assert main(["train", *quick]) == 0
+    assert f"{folder} is already finished" in capsys.readouterr().out
+    recipe = Path(folder, "recipe.toml")
+    recipe.write_text(recipe.read_text().replace("reslab train", "reslab train --lr 0.1"))
+    assert main(["train", *quick]) == 0  # that was another command
+    assert f"report: runs/{pngs.name}-resnet20-small-batch8" in capsys.readouterr().out

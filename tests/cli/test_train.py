@@ -106,17 +106,18 @@ def test_a_wrong_spec_and_a_missing_recipe_are_named(run: Run, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("words", [[], ["--recipe", "paper-cifar", "--no-flip", "--drops", "0.5"]])
-def test_the_note_on_the_learning_rate_is_of_the_recipe_that_is_trained(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_learning_rate_follows_the_batch_of_the_recipe_that_is_trained(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The recipe for a folder is paper-cifar's until its images prove to be digits; one recipe, one note."""
+    """The images prove to be digits, so the recipe is mnist's; both recipes have the rate 0.1 for batches of 128."""
     monkeypatch.chdir(tmp_path)
     for part in ("train", "test"):
         for k in range(10):
             (tmp_path / "d" / part / str(k)).mkdir(parents=True)
             for j in range(3):
                 Image.new("L", (28, 28), 20 * k + j).save(tmp_path / "d" / part / str(k) / f"{j}.png")
-    asked: list[str] = []
-    monkeypatch.setattr("reslab.train.recipe.note_rate", lambda name, **_: asked.append(name))
     assert main([*TRAIN, "--data", "d", "--batch", "8", *words]) == 0
-    assert asked == [words[1] if words else "mnist"]
+    name = words[1] if words else "mnist"
+    assert (f"learning rate 0.00625: it follows the batch, in proportion (recipe {name}: 0.1 for batches of 128)\n"
+            in capsys.readouterr().err)  # fmt: skip
+    assert read(tmp_path / "my run" / "recipe.toml").lr == 0.00625

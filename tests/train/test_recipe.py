@@ -13,7 +13,7 @@ from reslab.train.recipe import Recipe, change, names, read, write
 
 def test_the_shipped_recipes_read() -> None:
     images = "digits fast-cifar finetune mnist modern-imagenet paper-cifar paper-imagenet photos"
-    assert names() == [*images.split(), "qa", "qa-frozen", "qa-small", "tables"]
+    assert names() == [*images.split(), "qa", "qa-frozen", "qa-small", "small", "tables"]
     for name in names():
         read(name).check()
 

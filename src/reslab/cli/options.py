@@ -11,7 +11,8 @@ from cyclopts import Parameter, Token
 from reslab.train.recipe import IMAGES, IMAGES_ONLY, Recipe
 
 RECIPE_HELP = {
-    "batch": "Examples per batch (images, windows of text or table rows); the learning rate does not follow it.",
+    "batch": "Examples per batch (images, windows of text or table rows); in `reslab train` the learning rate follows "
+    "it unless --lr is given.",
     "epochs": "Passes over the training part; replaces --iterations.",
     "iterations": "Number of weight updates; replaces --epochs.",
     "optimizer": "SGD with momentum, or AdamW.",

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, of_several
-from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, given
-from reslab.cli.train import RECIPES, loading
+from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.progress import board
 from reslab.run import command_line, slug
 from reslab.statistics import plus_minus
+from reslab.train.naming import changed, of_several
 from reslab.train.recipe import read
 
 app = App(name="study", help="Run a whole experiment and write a page with its results.", help_format="plaintext")
@@ -41,11 +40,13 @@ def degradation(
 
     Run the same command again to resume; finished runs are not repeated.
     """
-    name = recipe or RECIPES.get(data, "paper-cifar")
-    chosen = read(name, **given(recipe_flags))
+    from reslab.images.defaults import MADE_FOR
+    from reslab.images.setup import NEEDED
     from reslab.report import write as write_report
     from reslab.study.degradation import degradation as study
 
+    name = recipe or MADE_FOR.get(data, "paper-cifar")
+    chosen = read(name, **given(recipe_flags))
     changes = {**given(net_flags), **changed(given(recipe_flags), name)}
     folder = out or of_several(f"degradation-{slug(Path(data).name)}", changes)
     began = time.perf_counter()
@@ -56,7 +57,7 @@ def degradation(
             depths=tuple(depths),
             seeds=seeds,
             recipe=chosen,
-            options=loading(data_flags, chosen),
+            options={**data_options(data_flags), **NEEDED.get(chosen.augment, {})},
             net_options=given(net_flags),
             jobs=jobs,
             device=device,

@@ -7,13 +7,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
-from reslab.run import Run, command_line, slug
-from reslab.train.recipe import Recipe, draft, read
-
-RECIPES = {"digits": "digits", "cifar10": "paper-cifar", "cifar100": "paper-cifar", "mnist": "mnist"}
+from reslab.run import Run, command_line
 
 
 def train(
@@ -21,8 +17,8 @@ def train(
     net: Annotated[
         str | None,
         Parameter(
-            help="Name of a net (`reslab nets` lists them; default: resnet20), timm:NAME, torchvision:NAME, hf:NAME, a "
-            "Hugging Face folder, or FILE.py:FUNCTION (your Python file is run)."
+            help="Name of a net (`reslab nets` lists them; default: by the size of the images), timm:NAME, "
+            "torchvision:NAME, hf:NAME, a Hugging Face folder, or FILE.py:FUNCTION (your Python file is run)."
         ),
     ] = None,
     data: Annotated[
@@ -33,7 +29,7 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str | None, Parameter(help="Name of a recipe or a TOML file (default: the recipe made for the data).")
+        str | None, Parameter(help="Name of a recipe or a TOML file (default: one that suits the data).")
     ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-OPTIONS-sSEED).")] = None,
     start: Annotated[str | None, Parameter(help="Start from the weights of this run or checkpoint file.")] = None,
@@ -56,34 +52,17 @@ def train(
             **data_options(data_flags),
         }
         run = to_resume("images", out, {**asked, **given(recipe_flags)})
-    from reslab.images.data import load
-    from reslab.images.train import prepare
-    from reslab.nets import spec
     from reslab.train.folder import finished, pick_device
 
     pick_device(device)  # before a folder is made
     if run is None:
-        net, data = net or "resnet20", "digits" if data is None else data
-        name = recipe or RECIPES.get(data, "paper-cifar")
-        chosen, _ = draft(name, given(recipe_flags))
-        options = loading(data_flags, chosen)
-        loaded = load(data, **options)
-        if recipe is None and loaded.digits and chosen.flip:
-            name = "mnist"
-        chosen = read(name, **given(recipe_flags))
-        built = spec(net, **given(net_flags))
-        about: dict[str, Any] = {"net": built, "data": loaded, "word": data, "recipe": chosen, "options": options,
-                                 "command": command_line(), "start": start}  # fmt: skip
-        if out:
-            run = prepare(out, **about)
-        else:
-            plain = spec(net)
-            changes = {key: value for key, value in given(net_flags).items() if spec(net, **{key: value}) != plain}
-            changes |= {key: value for key, value in options.items() if key == "size"}
-            first, mark = f"{slug(loaded.name)}-{plain.name}-{slug(Path(name).stem)}", f"-s{chosen.seed}"
-            named = f"{first}{words({**changes, **changed(given(recipe_flags), name), **source(start)})}{mark}"
-            run = prepared((named, first + mark), lambda folder: prepare(folder, **about))
-        loaded.announce()
+        from reslab.images.setup import Asked, set_up
+
+        asked_for = Asked(
+            data="digits" if data is None else data, net=net, net_options=given(net_flags), recipe=recipe,
+            changes=given(recipe_flags), options=data_options(data_flags), start=start, command=command_line(),
+        )  # fmt: skip
+        run, loaded = set_up(asked_for, out)
     before = finished(run.folder)
     result = work(run, loaded, device)
     page = run.path("report.html")
@@ -115,10 +94,3 @@ def work(run: Run, data: Any, device: str) -> dict[str, Any]:
 
     with shown(run.folder.name) as progress:
         return train_folder(run.folder, data=data, device=device, progress=progress)
-
-
-def loading(flags: Any, recipe: Recipe) -> dict[str, Any]:
-    """The data's flags, with the loading options that the recipe needs."""
-    # `scale` decodes the file again for every size, so nothing is kept decoded; `resized-crop` crops original images.
-    needed: dict[str, dict[str, Any]] = {"scale": {"memory": 0}, "resized-crop": {"crops": True}}
-    return {**data_options(flags), **needed.get(recipe.augment, {})}

@@ -167,5 +167,10 @@ def split(train: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     n, held = len(train), set_aside(len(train), recipe)
     if not held:
         return train, None
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    order = validation_order(n)
     return train.subset(order[held:].sort().values), train.subset(order[:held].sort().values)
+
+
+def validation_order(n: int) -> Tensor:
+    """The order in which n training images are set aside: a permutation of 0..n-1, the same for every seed."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))

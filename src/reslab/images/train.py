@@ -1,5 +1,6 @@
 """Train on images: turn a prepared run folder into a trained net, a result and a model card."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,20 @@ from reslab.train.start import start_net
 from reslab.train.training import Training
 
 LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
+CHOICES = "choices.json"  # in the run folder: the names of net and recipe, and why they were chosen
 
 
 def prepare(
     folder: Path | str, *, net: Spec, data: ImageData, word: str, recipe: Recipe,
     options: dict[str, Any] | None = None, command: str = "", start: Path | str | None = None,
+    choices: dict[str, Any] | None = None, fitted: Collection[str] = (),
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     The net's classes, channels and image size are set from the data. `options` are those the data were loaded
-    with (root, size). `start`: a run folder or checkpoint file whose weights the training starts from. Raises
-    UsageError if the folder holds another run, naming what differs.
+    with (root, size). `start`: a run folder or checkpoint file whose weights the training starts from. `choices`: for
+    choices.json, the names of net and recipe and why they were chosen. `fitted`: keys of the recipe that follow from
+    the data. Raises UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     data = as_stored(run, data)
@@ -58,7 +62,8 @@ def prepare(
         raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
     prepare_run(
-        run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start,
+        run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start, fitted=fitted,
+        fill=lambda: run.write_json(CHOICES, choices) if choices else None, made=OnImages.made,
         stored=lambda: {"net": (identity(read_spec(run)), identity(net))},
         loaded=lambda: (how_read(run.read_json("data.json", "options")["options"]), how_read(about["options"])),
     )  # fmt: skip
@@ -98,7 +103,7 @@ class OnImages:
     """The part of training that is specific to images."""
 
     what = "data"
-    made: tuple[str, ...] = ()
+    made: tuple[str, ...] = (CHOICES,)
     needs: tuple[str, ...] = ("net", "data", "test_error", "train_error", "test_n", "skipped")
 
     def __init__(self, data: ImageData | None) -> None:

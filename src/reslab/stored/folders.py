@@ -96,6 +96,14 @@ class Data(TypedDict, total=False):
     start: str  # digest of the weights that the training started from; absent: random ones
 
 
+class Choices(TypedDict, total=False):
+    """choices.json: the names of net and recipe, and why they were chosen, each reason a line."""
+
+    net: str
+    recipe: str
+    reasons: list[str]
+
+
 class Env(TypedDict, total=False):
     """env.json."""
 

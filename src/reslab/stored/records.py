@@ -9,6 +9,7 @@ from reslab.stored.numbers import Number
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
     "spec.json": folders.Spec,
     "data.json": folders.Data,
+    "choices.json": folders.Choices,
     "env.json": folders.Env,
     "normalize.json": folders.Normalize,
     "members.json": folders.Members,

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,14 +78,15 @@ def prepare_run(
     run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
     without: Sequence[str] = (), command: str = "", start: Path | str | None = None,
-    loaded: Callable[[], Pair] = lambda: ({}, {}),
+    loaded: Callable[[], Pair] = lambda: ({}, {}), fitted: Collection[str] = (),
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
     family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the run or checkpoint file
     whose weights the training starts from; None: random ones. `loaded`: settings with which the data were read, named
-    where the data differ; where they do not, these settings changed nothing. Raises UsageError if the folder holds
+    where the data differ; where they do not, these settings changed nothing. `fitted`: keys of the recipe that follow
+    from the data, so that they differ where these do. Raises UsageError if the folder holds
     another run, naming what differs, or something else. If a file cannot be written, nothing is left.
     """
     check_resources(recipe)
@@ -93,7 +94,7 @@ def prepare_run(
     if weights is not None:
         about = {**about, "start": mark_of(weights)}
     if run.has("spec.json"):
-        refuse_other_run(run, recipe, about, stored(), loaded)
+        refuse_other_run(run, recipe, about, stored(), loaded, fitted)
         return run
     if run.has(MEMBERS):
         raise OtherSettings(f"{run.folder} already contains an ensemble of several nets; choose another ",
@@ -127,13 +128,15 @@ def is_leftover(name: str, made: Sequence[str]) -> bool:
 
 
 def refuse_other_run(
-    run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair], loaded: Callable[[], Pair]
-) -> None:
+    run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair], loaded: Callable[[], Pair],
+    fitted: Collection[str] = (),
+) -> None:  # fmt: skip
     """Raise UsageError unless the folder's recipe, data and all `others` are the requested ones."""
     there = run.read_json("data.json")
     changed = there.get("fingerprint") != about.get("fingerprint")
     pairs = {**({"loaded": loaded()} if changed else {}), **others,
-             "recipe": (asdict(read_recipe(run)), asdict(recipe)),
+             "recipe": (asdict(read_recipe(run)),
+                        {key: value for key, value in asdict(recipe).items() if not (changed and key in fitted)}),
              "start": (stored_mark(there), stored_mark(about))}  # fmt: skip
     for what, (old, new) in pairs.items():
         differ = [f"{what if key == 'name' else key}: {shown(old.get(key))} there, {shown(new[key])} requested"

@@ -202,6 +202,17 @@ def read(name: str | Path, **changes: Any) -> Recipe:
 
 def draft(name: str | Path, changes: dict[str, Any]) -> tuple[Recipe, Recipe]:
     """(the recipe that `read` gives, as it is without the changes), without a note: it may not be the one trained."""
+    recipe = unchecked(name)
+    if not changes:
+        try:
+            recipe.check()
+        except UsageError as error:
+            raise UsageError(f"recipe {name}: {error}") from error
+    return change(recipe, **changes), recipe
+
+
+def unchecked(name: str | Path) -> Recipe:
+    """A recipe by name or path, each value checked alone: it may lack a length. Raises as `read` does."""
     ours = str(name) in names()  # a name alone: no path leads into the package
     source = files("reslab.train.recipes").joinpath(f"{name}.toml") if ours else Path(name)
     if isinstance(source, Path) and source.is_dir():
@@ -211,12 +222,9 @@ def draft(name: str | Path, changes: dict[str, Any]) -> tuple[Recipe, Recipe]:
     except MissingFile as error:
         raise UsageError(unknown_recipe(name)) from error
     try:
-        recipe = merged(Recipe(), values)
-        if not changes:
-            recipe.check()
+        return merged(Recipe(), values)
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error}") from error
-    return change(recipe, **changes), recipe
 
 
 def unknown_recipe(name: str | Path) -> str:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, of_several
 from reslab.cli.options import Json, TextRecipeFlags, given
 from reslab.cli.qa.train import DATA, SMALL, Head, ReadingFlags, _Reading, asked, length_of
 from reslab.errors import UsageError
 from reslab.run import command_line, slug
 from reslab.statistics import plus_minus
+from reslab.train.naming import changed, of_several
 from reslab.train.recipe import read
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
 from reslab.run import Run, command_line, slug
+from reslab.train.naming import changed, prepared, source, words
 from reslab.train.recipe import read
 
 Head = Literal["linear", "sds", "tokens", "bilstm"]

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, of_several
 from reslab.cli.options import Json, TableRecipeFlags, given, whole
 from reslab.cli.tables.flags import FILE, FileFlags, TableFlags, _Table, pairs, weights
 from reslab.run import absolute, command_line, slug
 from reslab.statistics import plus_minus
+from reslab.train.naming import changed, of_several
 from reslab.train.recipe import read
 
 

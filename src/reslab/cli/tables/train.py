@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.folders import changed, prepared, source, words
 from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
 from reslab.errors import UsageError, one_line
 from reslab.run import MEMBERS, Run, absolute, command_line, slug
+from reslab.train.naming import changed, prepared, source, words
 from reslab.train.recipe import read
 
 SHOWN = 40  # most columns listed in the terminal

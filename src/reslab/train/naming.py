@@ -57,14 +57,25 @@ def source(start: str | None) -> dict[str, str]:
     return {} if start is None else {"from": Path(start).stem if Path(start).is_file() else Path(start).name}
 
 
-def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
+def short(name: str) -> str:
+    """A name of data or of a net as a part of a folder's name, without its end if it is long."""
+    text = slug(name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{sha256(text.encode()).hexdigest()[:6]}"
+
+
+def prepared(
+    names: Iterable[str], prepare: Callable[[Path], Run], *, before: Callable[[], Run | None] = lambda: None
+) -> Run:
     """The run that `prepare` makes or finds under runs/, in the first folder that holds no other.
 
     `names`: the name, then those that older versions of reslab gave, which are tried if there is a run; it is warned of
     one that cannot be used, as it is damaged. If a folder holds a run with other settings, the name is numbered on: -2,
-    -3, ... Raises what else `prepare` raises.
+    -3, ... `before` is asked for a run that the same command made in an older version, with other defaults, unless
+    there is one with these. Raises what else `prepare` raises.
     """
     name, *older = names
+    if found := existing(name, prepare) or before():
+        return found
     unused: dict[Path, ReslabError] = {}
     for old in older:
         if old != name and holds(old) and not holds(name):
@@ -86,6 +97,19 @@ def prepared(names: Iterable[str], prepare: Callable[[Path], Run]) -> Run:
             warnings.warn(ReslabWarning(f"the run in {folder} cannot be continued (", fault, "); a new one begins in "
                                         f"{run.folder}"), stacklevel=2)  # fmt: skip
         return run
+    raise AssertionError  # there is no last name
+
+
+def existing(name: str, prepare: Callable[[Path], Run]) -> Run | None:
+    """The run with these settings that there is under the name, numbered on or not."""
+    for k in itertools.count(1):
+        numbered = name if k == 1 else f"{name}-{k}"
+        if not holds(numbered):
+            return None
+        try:
+            return prepare(Path("runs") / numbered)
+        except OtherSettings:
+            continue
     raise AssertionError  # there is no last name
 
 

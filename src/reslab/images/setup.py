@@ -1,0 +1,113 @@
+"""From what a caller asks for to a prepared run folder: data loaded, net and recipe chosen, the folder named."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError, arg, tell
+from reslab.images.data import ImageData, load
+from reslab.images.defaults import MADE_FOR, choose, net_for, recipe_for, size_for
+from reslab.images.older import older_run
+from reslab.images.plan import Asked, Plan
+from reslab.nets import Spec, read_spec, spec
+from reslab.nets.weights import spec_inside
+from reslab.run import Run
+from reslab.stored.files import named
+from reslab.train.folder import finished
+from reslab.train.naming import prepared
+from reslab.train.recipe import merged, unchecked
+
+NEEDED: dict[str, dict[str, Any]] = {  # how images must be loaded, by augmentation
+    "scale": {"memory": 0},  # each file is decoded again for every size, so nothing is kept decoded
+    "resized-crop": {"crops": True},  # of the original images
+}
+
+
+def set_up(asked: Asked, out: Path | str | None = None) -> tuple[Run, ImageData]:
+    """The run folder for what is asked for, made or found, and its data; what was chosen is logged, with the reasons.
+
+    Without `out` the folder lies under runs/, and its name holds what differs from the defaults. Raises UsageError for
+    settings that cannot be trained, or if `out` holds another run.
+    """
+    plan = planned(asked)
+    found = [plan]
+
+    def before() -> Run | None:
+        older = older_run(plan)
+        if older is None:
+            return None
+        found.append(older[1])
+        return older[0]
+
+    run = plan.prepare(out) if out is not None else prepared(plan.names(), plan.prepare, before=before)
+    used = found[-1]
+    used.data.announce()
+    if not finished(run.folder):
+        for reason in used.reasons:
+            tell("%s", reason)
+    return run, used.data
+
+
+def planned(asked: Asked) -> Plan:
+    """The plan for what is asked for. Raises UsageError for an unknown net, recipe, key or data set."""
+    if asked.recipe is not None:
+        merged(unchecked(asked.recipe), dict(asked.changes))  # before the data are read
+    base = base_of(asked)
+    data, options = loaded(asked)
+    first = []
+    if base is None:
+        word, why = net_for(data, word=asked.word)
+        base = spec(word)
+        first.append(f"net {word} ({why})")
+    else:
+        word = asked.net or base.name
+        if asked.net is None:
+            first.append(f"net {word}, that of the weights")
+    if "size" in options and "size" not in asked.options:
+        first.append(f"images resized to {options['size']} x {options['size']}")
+    net = with_options(base, word, asked)
+    chosen = choose(data, word=asked.word, recipe=asked.recipe, changes=asked.changes,
+                    pretrained=asked.start is not None)  # fmt: skip
+    reasons = ("; ".join(first), *chosen.reasons) if first else chosen.reasons
+    return Plan(asked=asked, data=data, options=options, net=net, base=base, word=word, chosen=chosen, reasons=reasons)
+
+
+def base_of(asked: Asked) -> Spec | None:
+    """The net that is named, or that of the weights, without the options; None if the data choose it."""
+    if asked.net is not None:
+        return spec(asked.net)
+    if asked.start is None:
+        return None
+    path = Path(asked.start)
+    if path.is_dir():
+        return read_spec(Run(path))
+    if path.is_file() and (inside := spec_inside(path)):
+        return inside
+    raise UsageError(f"{named(asked.start)} does not say which net its weights are of: name it, such as ",
+                     arg("net", "resnet56"))  # fmt: skip
+
+
+def with_options(base: Spec, word: str, asked: Asked) -> Spec:
+    """The net with the options that were given."""
+    if not asked.net_options:
+        return base
+    if asked.net is None and asked.start is not None:
+        known = {key: value for key, value in asked.net_options.items() if hasattr(base, key)}
+        return replace(base, **known)
+    return spec(word, **asked.net_options)
+
+
+def loaded(asked: Asked) -> tuple[ImageData, Mapping[str, Any]]:
+    """The data and the options they were loaded with; images of one large size are resized if no recipe is named."""
+    if isinstance(asked.data, ImageData):
+        return asked.data, {}
+    options = dict(asked.options)
+    name = asked.recipe or MADE_FOR.get(asked.data)
+    if name is None:
+        headers = load(asked.data, **{**options, "memory": 0})
+        name = recipe_for(headers, pretrained=asked.start is not None)[0]
+        if "size" not in options and (size := size_for(headers)):
+            options["size"] = size
+    options |= NEEDED.get(merged(unchecked(name), dict(asked.changes)).augment, {})
+    return load(asked.data, **options), options
