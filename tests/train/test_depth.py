@@ -1,17 +1,27 @@
 """Training with random depth: which blocks stay, and what the net then computes."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from foreign import SmallResNet, SmallViT
+from quick import QUICK
 
 import reslab
 from reslab.blocks import Residual
 from reslab.errors import UsageError
 from reslab.images.data import ImageData
+from reslab.images.task import ImageTask
+from reslab.progress import silent
+from reslab.run import Run
 from reslab.train.depth import RandomDepth, weighed
+from reslab.train.freeze import freeze
+from reslab.train.layers import layers_of
+from reslab.train.loop import fit
 from reslab.train.recipe import Recipe, change
+from reslab.train.signals import Interrupted
 
 
 def test_exactly_so_many_blocks_each_time() -> None:
@@ -107,3 +117,86 @@ def test_nets_that_cannot(net: str, changes: dict[str, Any], said: str) -> None:
 def test_recipes_that_cannot(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         change(Recipe(epochs=1), **changes)
+
+
+def by_hand(net: SmallResNet, x: torch.Tensor, factors: list[float]) -> torch.Tensor:
+    """The net with each branch multiplied by its factor: ReLU(skip + factor * branch)."""
+    x, blocks = torch.relu(net.bn1(net.conv1(x))), [*net.layer1, *net.layer2]
+    for block, factor in zip(blocks, factors, strict=True):
+        skip = x if block.downsample is None else block.downsample(x)
+        branch = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(x)))))
+        x = torch.relu(skip + factor * branch)
+    return net.fc(x.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("changes", [{"stochastic_depth": 0.8}, {"active_blocks": 2}])
+def test_the_blocks_of_another_librarys_net(changes: dict[str, Any]) -> None:
+    """Outputs, gradients and BatchNorm statistics by hand: branches are kept, divided by their chance, or dropped."""
+    torch.manual_seed(0)
+    x = torch.randn(6, 1, 8, 8)
+    net, recipe = SmallResNet(), change(Recipe(epochs=1), **changes)
+    random = RandomDepth(net, recipe, lambda: x[:2])
+    chances = [0.8, 0.6, 0.4, 0.2] if "stochastic_depth" in changes else [0.5] * 4
+    assert random.chances() == pytest.approx(chances)
+    drawn = [random.staying(i) for i in range(200)]
+    assert drawn == [random.staying(i) for i in range(200)]
+    if "active_blocks" in changes:
+        assert {sum(stays) for stays in drawn} == {2}
+    for iteration in range(5):
+        net.train()
+        twin = copy.deepcopy(net)
+        with random.drawn(iteration):
+            net.zero_grad()
+            (out := net(x)).square().sum().backward()
+        factors = [float(stays) / chance for stays, chance in zip(drawn[iteration], chances, strict=True)]
+        twin.zero_grad()
+        (expected := by_hand(twin, x, factors)).square().sum().backward()
+        torch.testing.assert_close(out, expected)
+        for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(torch.zeros_like(p) if p.grad is None else p.grad, q.grad, rtol=1e-4, atol=1e-4)
+        for one, other in zip(net.buffers(), twin.buffers(), strict=True):
+            torch.testing.assert_close(one, other)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+    net.eval()
+    with torch.no_grad(), random.expected(net):
+        assert torch.equal(net(x), by_hand(net, x, [1.0] * 4))
+    before = copy.deepcopy(net.state_dict())
+    random.fold_in_chances(net)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_frozen_blocks_are_always_kept() -> None:
+    """Two of four blocks are frozen: the others are dropped at rates of their own; of a net of ours, too."""
+    x = torch.randn(2, 1, 8, 8)
+    net = SmallResNet()
+    freeze(net, layers_of(net, x), "3")
+    assert RandomDepth(net, Recipe(epochs=1, stochastic_depth=0.5), lambda: x).chances() == [0.75, 0.5]
+    ours = reslab.net("cifar_resnet8", channels=1)
+    freeze(ours, layers_of(ours, x), "2")
+    random = RandomDepth(ours, Recipe(epochs=1, stochastic_depth=0.5))
+    before = {name: p.clone() for name, p in ours.named_parameters()}
+    random.fold_in_chances(ours)
+    changed = {name for name, p in ours.named_parameters() if not torch.equal(p, before[name])}
+    assert random.chances() == [0.75, 0.5]
+    assert changed == {f"stages.{i}.0.branch.norm2.weight" for i in (1, 2)}
+    freeze(net, layers_of(net, x), "backbone")
+    with pytest.raises(UsageError, match="need residual blocks that are trained, but this net has none"):
+        RandomDepth(net, Recipe(epochs=1, stochastic_depth=0.5), lambda: x)
+
+
+def test_another_librarys_net_trains_and_resumes(few: ImageData, tmp_path: Path, stopped_after: Any) -> None:
+    """Stopped and resumed, bit for bit; a net whose residual connections were found is an ordinary one at the end."""
+    ends = []
+    for name, stops in (("whole", []), ("broken", [3])):
+        recipe = change(QUICK, iterations=6, stochastic_depth=0.5, mean="channel", accumulate=2, ema=0.5)
+        run = Run(tmp_path / name)
+        run.make()
+        for k in [*stops, None]:
+            torch.manual_seed(0)
+            task = ImageTask(few, recipe, torch.device("cpu"))
+            if k:
+                with stopped_after(k), pytest.raises(Interrupted):
+                    fit(task, SmallViT(), recipe=recipe, run=run, progress=silent)
+            else:
+                ends.append(fit(task, SmallViT(), recipe=recipe, run=run, progress=silent).kept.state_dict())
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())

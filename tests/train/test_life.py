@@ -19,10 +19,10 @@ from reslab.run import Run
 from reslab.train import folder as folders
 from reslab.train import life
 from reslab.train.folder import DONE, check_resources, first_comment, read_recipe
+from reslab.train.prepared import Prepared
 from reslab.train.recipe import Recipe, read
 from reslab.train.session import alone, is_fresh
 from reslab.train.signals import Interrupted
-from reslab.train.training import Training
 
 QUICK = ["train", "--net", "resnet8", "--iterations", "3", "--batch", "8", "--compile", "off", "--precision", "fp32"]
 FAILURES = [KeyboardInterrupt, SystemExit, AttributeError("a fault of ours"), OSError(5, "Input/output error")]
@@ -91,13 +91,14 @@ def test_the_most_threads_are_four_a_core_or_256(monkeypatch: pytest.MonkeyPatch
             check_resources(Recipe(threads=most + 1))
 
 
-@pytest.mark.parametrize("where", ["configure", "build", "Training.choose", "Training.save"])
+@pytest.mark.parametrize("where", ["configure", "build", "Prepared.choose", "Training.save"])
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
 def test_any_failure_before_the_first_checkpoint_leaves_no_folder(
     error: Any, where: str, begin: Any, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(tmp_path / "run", few, memory_format="auto")
-    place = {"configure": "reslab.train.life.configure", "build": "reslab.images.train.build"}
+    place = {"configure": "reslab.train.life.configure", "build": "reslab.images.train.build",
+             "Prepared.choose": "reslab.train.prepared.Prepared.choose"}  # fmt: skip
     monkeypatch.setattr(place.get(where, f"reslab.train.training.{where}"), failing(error))
     with pytest.raises(error if isinstance(error, type) else type(error)):
         train(run.folder, data=few, device="cpu")
@@ -181,7 +182,7 @@ def test_an_older_training_stays(begin: Any, few: ImageData, tmp_path: Path, sto
     for name in ("last.pt", "previous.pt"):
         run.path(name).unlink()
     assert not is_fresh(run)
-    monkeypatch.setattr(Training, "choose", failing(KeyboardInterrupt))
+    monkeypatch.setattr(Prepared, "choose", failing(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         train(run.folder, data=few, device="cpu")
     assert run.has("spec.json")

@@ -6,6 +6,7 @@ from torch import nn
 
 import reslab
 from reslab.errors import UsageError
+from reslab.train.layers import layers_of
 from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe, change
 from reslab.train.schedule import Schedule
@@ -27,15 +28,20 @@ class Tower(nn.Module):
 
 
 def test_layer_decay_by_hand() -> None:
-    optimizer = make_optimizer(Tower(), change(BASE, layer_decay=0.5, decay_all=False, optimizer="adamw"))
+    net, recipe = Tower(), change(BASE, layer_decay=0.5, decay_all=False, optimizer="adamw")
+    optimizer = make_optimizer(net, recipe, net.rate_layers())
     facts = [(group["scale"], group["weight_decay"], len(group["params"])) for group in optimizer.param_groups]
     assert facts == [(1.0, 1e-4, 1), (1.0, 0.0, 1), (0.5, 1e-4, 1), (0.5, 0.0, 1)]  # the frozen layer is not there
     assert isinstance(optimizer, torch.optim.AdamW)
 
 
-def test_a_net_without_layers_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"layer_decay needs a net with rate_layers\(\), which ResNet does not have"):
-        make_optimizer(reslab.net("cifar_resnet20"), change(BASE, layer_decay=0.9))
+def test_every_net_has_layers() -> None:
+    """ResNet-8: stem, three blocks, head; each layer's rate is half of the next one's."""
+    net = reslab.net("cifar_resnet8")
+    layers = layers_of(net, torch.randn(2, 3, 32, 32)).weights(net)
+    groups = make_optimizer(net, change(BASE, layer_decay=0.5), layers).param_groups
+    assert [group["scale"] for group in groups] == [1.0, 0.5, 0.25, 0.125, 0.0625]
+    assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
 
 
 def test_linear_by_hand() -> None:

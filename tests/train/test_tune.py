@@ -12,7 +12,7 @@ from reslab.images.data import ImageData
 from reslab.images.train import train
 from reslab.nets import build, spec
 from reslab.progress import Phase, row
-from reslab.train import training, tune
+from reslab.train import prepared, training, tune
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice, candidates, choose, fastest
@@ -89,13 +89,13 @@ def test_the_choice_is_stored_said_and_kept_on_resume(
 ) -> None:
     """Also by a training that is killed before its first checkpoint in time."""
     first = Choice(memory_format="NHWC", milliseconds={"fp32 NCHW": 2.0, "fp32 NHWC": 1.0})
-    monkeypatch.setattr(training, "choose", lambda *_, **__: first)
+    monkeypatch.setattr(prepared, "choose", lambda *_, **__: first)
     run = begin(tmp_path / "run", few, precision="auto", memory_format="auto", compile="auto")
     with monkeypatch.context() as patch:
         patch.setattr(training.Training, "step", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             train(run.folder, data=few, device="cpu")
-    monkeypatch.setattr(training, "choose", lambda *_, **__: pytest.fail("chosen again"))
+    monkeypatch.setattr(prepared, "choose", lambda *_, **__: pytest.fail("chosen again"))
     with stopped_after(3), pytest.raises(Interrupted):
         train(run.folder, data=few, device="cpu")
     result = train(run.folder, data=few, device="cpu")

@@ -1,6 +1,7 @@
 """Image classification as a task for the training loop."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,11 +20,14 @@ from reslab.images.data import (
     view_batches,
 )
 from reslab.images.evaluate import evaluate
+from reslab.images.features import Features, Unchanged, compute
 from reslab.images.losses import loss_for
 from reslab.look.lesion.renorm import BATCHNORM, Moments
+from reslab.progress import Phase, Progress
 from reslab.train.batch import Batch
 from reslab.train.order import Order
 from reslab.train.recipe import Recipe
+from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 
@@ -47,9 +51,13 @@ class ImageTask:
         self.order = Order(n=len(train), batch=recipe.batch, seed=recipe.seed, repeats=recipe.repeats, labels=balanced)
         self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
         self.augment, self.classes = Augment.of(recipe), len(data.classes)
+        self.features: dict[str, Features] = {}  # by part, if they are computed once: then of the module `head` alone
+        self.head = ""
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         recipe = self.recipe
+        if self.features:
+            return self.features["train"].batches(self.order, start, stop, self.device)
         return training_batches(
             self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
             normalize=self.normalize, device=self.device, workers=recipe.workers, classes=self.classes,
@@ -65,6 +73,29 @@ class ImageTask:
             broken = sort_out(part)[1] if isinstance(part, Encoded) else ()
             if broken:
                 raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
+
+    def rows_to_cache(self) -> int:
+        return 0 if self.augment.random else sum(len(part) for part in self.parts.values() if part is not None)
+
+    def cache(
+        self, extract: Callable[[Tensor], Tensor], head: str, *, progress: Progress, stopped: Callable[[], int]
+    ) -> str:
+        total, found, at = self.rows_to_cache(), {}, 0
+
+        def done(images: int) -> None:
+            nonlocal at
+            at += images
+            progress(at, total, Phase("computing the features of all images, once"))
+            if stopped():
+                raise Interrupted("stopped while the features were computed; run the same command again", stopped())
+
+        for name, part in self.parts.items():
+            if part is not None:
+                found[name] = compute(part, extract, normalize=self.normalize, device=self.device, done=done,
+                                      workers=decoding_workers(len(part)), skip=name == "train")  # fmt: skip
+        self.features, self.head = found, head
+        words = {"train": "training", "validation": "validation", "test": "test"}
+        return ", ".join(f"{len(one.labels):,} {words[name]}" for name, one in found.items()) + " images"
 
     def rows(self, iteration: int) -> list[int]:
         return self.order.rows(iteration).tolist()
@@ -83,8 +114,12 @@ class ImageTask:
         images = self.parts[part]
         if images is None:
             return None
+        normalize = self.normalize
+        if self.features:
+            images = self.features[part].part()
+            net, normalize, choice = net.get_submodule(self.head), Unchanged(), replace(choice, memory_format="NCHW")
         try:
-            found = evaluate(net, images, normalize=self.normalize, device=self.device, choice=choice,
+            found = evaluate(net, images, normalize=normalize, device=self.device, choice=choice,
                              workers=self.recipe.workers)  # fmt: skip
         except BrokenImage:
             if part != "train" or not isinstance(images, Encoded):
@@ -109,9 +144,9 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
     """ "Precise BN", as in the released weights: BN statistics over all of `part`, without augmentation.
 
     Mean and variance are those of all images, whatever their batches: each image weighs alike, and the variance between
-    batches counts. Each batch is normalized by its own statistics, as in training. Broken images are skipped.
+    batches counts. Each batch is normalized by its own statistics, as in training. Broken images are skipped, and
+    norms that stay in eval mode, as frozen ones do, keep their statistics.
     """
-    norms = [m for m in net.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
 
     def update(part: Part) -> None:
         many = batch + (len(part) % batch == 1)  # one image alone may have no variance
@@ -133,6 +168,7 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
 
     training = net.training
     net.train()
+    norms = [m for m in net.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None and m.training]
     try:
         with torch.no_grad():
             try:

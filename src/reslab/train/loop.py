@@ -72,7 +72,7 @@ def plan(training: Training) -> str:
     task, choice, left = training.task, training.choice, training.total - training.iteration
     at, batch = training.iteration, training.recipe.batch
     epochs = f"{training.total * batch / task.examples:.3g} epochs in all"
-    step = choice.milliseconds.get(str(choice))
+    step = training.recipe.accumulate * choice.milliseconds.get(str(choice), 0)  # timed on one part of a batch
     lasts = f", about {duration(left * step / 1000)}" if step else ""
     begins = f"training {left:,} iterations of {batch} {task.unit}"
     if at:

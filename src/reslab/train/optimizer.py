@@ -1,33 +1,31 @@
 """A recipe's optimizer, and its state in a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from reslab.errors import UsageError
 from reslab.run import Run
 from reslab.train.checkpoint import damaged, odd_tensor
 from reslab.train.recipe import Recipe
 
 
-def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(
+    net: nn.Module, recipe: Recipe, layers: Sequence[Sequence[nn.Parameter]] | None = None
+) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW. Norms and biases are decayed as in the paper, or excluded (decay_norms).
 
-    With layer_decay, layers further from the head get a lower rate; the net needs `rate_layers()`, lists of
-    parameters from the input to the head. Raises UsageError for a net without it.
+    `layers`: all parameters from the input to the head (train/layers.py). With layer_decay, the rate of each layer is
+    that factor times the next one's; the head's is multiplied by head_rate. Frozen parameters are left out.
     """
-    layers: list[list[nn.Parameter]] = [list(net.parameters())]
-    if recipe.layer_decay < 1:
-        tell = getattr(net, "rate_layers", None)
-        if tell is None:
-            raise UsageError(f"layer_decay needs a net with rate_layers(), which {type(net).__name__} does not have")
-        layers = tell()
+    if layers is None:
+        assert recipe.layer_decay == recipe.head_rate == 1, "rates by layer need the layers"
+        layers = [list(net.parameters())]
     groups: list[dict[str, Any]] = []
     for above, layer in enumerate(reversed(layers)):
         wanted = [p for p in layer if p.requires_grad]
-        scale = recipe.layer_decay**above
+        scale = recipe.layer_decay**above * (1 if above else recipe.head_rate)
         decayed = [p for p in wanted if recipe.decay_all or p.ndim > 1]
         spared = [p for p in wanted if not (recipe.decay_all or p.ndim > 1)]
         groups += [{"params": decayed, "weight_decay": recipe.weight_decay, "scale": scale}] if decayed else []

@@ -2,27 +2,27 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import ReslabError, arg
 from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.belonging import state_to_resume
+from reslab.train.best import Best
 from reslab.train.checkpoint import damaged, generators, odd_tensor, set_generators, write_last
-from reslab.train.depth import RandomDepth
+from reslab.train.gradient import add_gradients
 from reslab.train.norm_log import NormLog
-from reslab.train.optimizer import make_optimizer, restore_optimizer
+from reslab.train.optimizer import restore_optimizer
+from reslab.train.prepared import Prepared
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.task import Task
 from reslab.train.track import Tracker
-from reslab.train.tune import Choice, choose
 
 
 class Training:
@@ -36,44 +36,25 @@ class Training:
         self.total = recipe.length(task.examples)
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved, self.of = state_to_resume(run)
-        self.blocks = RandomDepth(net, recipe)
-        self.choice = self.stored_choice(saved) if saved else self.choose(net, progress, stopped)
-        self.net = self.choice.place(net, task.device)
-        self.forward = torch.compile(self.net) if self.choice.compile else self.net
-        self.optimizer = make_optimizer(self.net, recipe)
+        self.prepared = Prepared(task, net, recipe=recipe, run=run, saved=saved, progress=progress, stopped=stopped)
+        self.choice, self.blocks, self.net = self.prepared.choice, self.prepared.blocks, self.prepared.net
+        self.optimizer = self.prepared.optimizer()
         self.ema = AveragedModel(self.net, multi_avg_fn=self.average, use_buffers=True) if recipe.ema else None
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
         self.epoch_error = float("nan")  # training error (%) of the last full epoch; of a shorter run, of all of it
-        self.best: dict[str, Any] = {}  # with early_stop: error (%) of the best net so far, its weights, its iteration
-        self.waited = 0  # evaluations since then
+        self.watched = Best(recipe)
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
         self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
         if saved:
             self.restore(saved)
         self.began = time.perf_counter() - self.seconds
+        self.forward = self.prepared.forward(progress, stopped)
         self.speed_from = (self.iteration, time.perf_counter())
         self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
         self.norms = NormLog(self.net, run, recipe.look)
         self.asked = 0  # a signal that came after the last step
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
-
-    def choose(self, net: nn.Module, progress: Progress, stopped: Callable[[], int]) -> Choice:
-        """Find the fastest way to run on the first batch, and log it in the metrics."""
-        batch = next(iter(self.task.batches(0, 1)))
-        net = net.to(self.task.device)
-        recipe = replace(self.recipe, compile="off") if self.blocks.random else self.recipe  # the net changes each step
-        choice = choose(net, (batch.x, batch.y), self.task.loss, recipe=recipe, steps=self.total, progress=progress,
-                        asked=stopped)  # fmt: skip
-        self.run.log(event="choice", iteration=0, **choice.as_dict())
-        return choice
-
-    def stored_choice(self, saved: dict[str, Any]) -> Choice:
-        """How the checkpoint's steps were run. Raises ReslabError for a choice that does not exist."""
-        try:
-            return Choice.stored(saved["choice"])
-        except UsageError as error:
-            raise damaged(self.run, error) from error
 
     @property
     def epoch(self) -> float:
@@ -101,21 +82,19 @@ class Training:
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        with self.choice.autocast(self.task.device), self.blocks.drawn(self.iteration):
-            out = self.choice.run(self.forward, batch.x)
-        loss = self.task.loss(out, batch.y)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with self.blocks.drawn(self.iteration):
+            loss, wrong = add_gradients(self.task, self.forward, batch, choice=self.choice,
+                                        parts=self.recipe.accumulate)  # fmt: skip
         self.norms(self.iteration + 1)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.optimizer.step()
         if self.ema:
             self.ema.update_parameters(self.net)
-        loss = loss.detach()
         self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss), self.iteration, self.bad)
         n = len(batch.y)
-        tally = torch.stack([loss * n, self.task.wrong(out, batch.y), torch.full_like(loss, n)])
+        tally = torch.stack([loss * n, wrong, torch.full_like(loss, n)])
         self.sums += tally.to(self.sums)  # row 0: since the last line of the log; row 1: since the epoch began
         self.skipped.update(dict.fromkeys(batch.skipped))
         self.iteration += 1
@@ -175,25 +154,18 @@ class Training:
                 self.record(event="eval", part=part, **line)
         if found["validation"]:
             self.log_rate_change(self.schedule.saw_epoch(found["validation"]["error"]))
-            self.compare(found["validation"])
+            self.watched.compare(found["validation"], self.kept, self.iteration)
         self.evaluated = found
 
-    def compare(self, found: dict[str, Any]) -> None:
-        """With early_stop: remember the best net so far; ties, frequent with few rows, are broken by the other."""
-        if not self.recipe.early_stop:
-            return
-        self.waited += 1
-        keys = self.recipe.select, "error", "loss"
-        new, old = ([one.get(key) or 0.0 for key in keys] for one in (found, self.best or found))
-        if not self.best or new < old:
-            weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
-            self.best = {"error": new[1], "loss": new[2], "iteration": self.iteration, "weights": weights}
-            self.waited = 0
+    @property
+    def best(self) -> dict[str, Any]:
+        """With early_stop or keep = "best": error (%), loss, iteration and weights of the best net so far."""
+        return self.watched.found
 
     @property
     def over(self) -> bool:
         """Whether training is done: the recipe has ended, or early_stop evaluations brought no better net."""
-        return self.iteration >= self.total or 0 < self.recipe.early_stop <= self.waited
+        return self.iteration >= self.total or self.watched.stops
 
     def keep_best(self) -> None:
         """Replace the last net by the best one."""
@@ -212,7 +184,7 @@ class Training:
             "iteration": self.iteration, "seconds": time.perf_counter() - self.began, "epoch_error": self.epoch_error,
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None, "schedule": self.schedule.state(),
-            "best": self.best, "waited": self.waited,
+            "best": self.best, "waited": self.watched.waited,
             "sums": self.sums, "skipped": list(self.skipped), "choice": self.choice.as_dict(),
             "generators": generators(self.task.device), "threads": torch.get_num_threads(), "of": self.of,
         })  # fmt: skip
@@ -235,7 +207,7 @@ class Training:
         except (RuntimeError, KeyError, TypeError) as error:
             raise damaged(self.run, "its .generators are not states of random number generators") from error
         self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
-        self.best, self.waited = saved.get("best", {}), saved.get("waited", 0)
+        self.watched.found, self.watched.waited = saved.get("best", {}), saved.get("waited", 0)
         self.skipped = dict.fromkeys(saved["skipped"])
         self.run.forget_after(self.iteration)
         self.run.log(event="resume", iteration=self.iteration, threads=torch.get_num_threads())

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reslab.errors import UsageError
 from reslab.look.graph.copies import own
-from reslab.look.graph.example import Example, arguments, first_of, tensors
+from reslab.look.graph.example import Example, arguments, first_of, scores, tensors
 from reslab.look.graph.ops import count_macs, has_numbers, told
 from reslab.look.graph.passes import forward
 from reslab.look.graph.sites import AddingCalls, Modules, Part, Place, Site, operands
@@ -59,7 +60,9 @@ class Graph:
     sizes: dict[str, int] = field(default_factory=dict)  # parameter name -> number of elements
     foreign: set[str] = field(default_factory=set)  # custom ops, with their module
     calls: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # module: its input, its output
+    times: Counter[str] = field(default_factory=Counter)  # module: how often it was called
     outputs: set[int] = field(default_factory=set)
+    scores: int | None = None  # the output that holds the model's scores
     alive: list[weakref.ref[Tensor]] = field(default_factory=list)  # tensors that were alive at the end of the pass
 
     def put(self, value: Value) -> int:
@@ -84,6 +87,7 @@ def trace(model: nn.Module, example: Example, mode: contextlib.AbstractContextMa
         with recorder.modules.watched(), recorder, Calls(recorder):
             output = forward(model, example)
     recorder.graph.outputs = {recorder.now[id(t)] for t in tensors(output) if id(t) in recorder.now}
+    recorder.graph.scores = recorder.scores(output)
     recorder.graph.alive = list(recorder.alive.values())
     return recorder.graph
 
@@ -131,7 +135,14 @@ class Recorder(TorchDispatchMode):
             shape, floating = tuple(tensor.shape), has_numbers(tensor)
             self.set(tensor, Value("", (), shape, floating, True, "", None, Place(INPUT, "", i, 0)))
 
+    def scores(self, output: Any) -> int | None:
+        """The value of the model's scores; None if its output has none."""
+        with contextlib.suppress(UsageError):
+            return self.now.get(id(scores(output)))
+        return None
+
     def entered(self, path: str, args: list) -> None:
+        self.graph.times[path] += 1
         if path not in self.graph.calls:
             self.graph.calls[path] = (self.seen(first_of(args)), None)
 
