@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, Normalize, Pixels, load
-from reslab.images.evaluate import average, count_errors, evaluate, fitted
+from reslab.images.evaluate import average, count_errors, evaluate
+from reslab.images.matching import fitted
 from reslab.nets import build, spec
 from reslab.report.words import unequal
 from reslab.train.tune import Choice

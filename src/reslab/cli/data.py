@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.errors import ALWAYS
 from reslab.cli.options import DataFlags, Json, data_options
 from reslab.errors import one_line
 from reslab.progress import shown
@@ -56,10 +57,11 @@ def tell(found: dict[str, Any]) -> None:
     """Print the account."""
     parts = found["parts"]
     rows = list(zip(found["classes"], *(part["by_class"] for part in parts), strict=True))
-    say.table(["class", *(part["name"] for part in parts)], [(name, *(f"{n:,}" for n in counts)) for name, *counts in
+    one, many = ("label", "labels") if found["several"] else ("class", "classes")
+    say.table([one, *(part["name"] for part in parts)], [(name, *(f"{n:,}" for n in counts)) for name, *counts in
                                                              rows[:ROWS]])  # fmt: skip
     if len(rows) > ROWS:
-        print(f"and {len(rows) - ROWS:,} more classes; the page lists them")
+        print(f"and {len(rows) - ROWS:,} more {many}; the page lists them")
     for part in parts:
         sizes = ", ".join(f"{one['height']} x {one['width']} ({one['images']:,})" for one in part["sizes"][:EXAMPLES])
         more = len(part["sizes"]) - EXAMPLES + part["other_sizes"]
@@ -68,10 +70,14 @@ def tell(found: dict[str, Any]) -> None:
               f"sizes: {sizes}{f' and {more:,} more' * (more > 0)}; modes: {modes}")  # fmt: skip
         for one in part["broken_examples"][:EXAMPLES]:
             print(f"  broken: {one_line(one)}")
+    shares = ", ".join(f"{say.percent(part['majority'])} ({part['name']})" for part in parts)
+    print(f"error of {ALWAYS[found['several']]}: {shares}")
     for one in found["ignored"]:
         print(one_line(f"ignored: {one['reason']} ({one['files']:,}): {', '.join(one['examples'][:EXAMPLES])}"))
-    print(f"test images that are training images, too: {found['shared']:,}, of these in another class: "
-          f"{found['shared_elsewhere']:,}; images in more than one class: {found['contradictory']:,}")  # fmt: skip
+    print(f"test images that are training images, too: {found['shared']:,}, of these "
+          f"{'with other labels' if found['several'] else 'in another class'}: {found['shared_elsewhere']:,}; images "
+          f"{'with several sets of labels' if found['several'] else 'in more than one class'}: "
+          f"{found['contradictory']:,}")  # fmt: skip
     for one in found["overlaps"]:
         print(f"{one['part']} images that are {NAMES.get(one['other'], one['other'])} images, too: {one['images']:,}")
     for one in found["shared_examples"][:EXAMPLES]:

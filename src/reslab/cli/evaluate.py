@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli import say
+from reslab.cli import errors, say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
 from reslab.cli.resume import use_of
 from reslab.cli.stored import store
@@ -96,17 +96,20 @@ def evaluate(
     )
     if math.isnan(found.loss):
         raise ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured")
+    found = found.detailed(images.classes)
     result = {**found.as_dict(), "part": part_name, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
     if not json:
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
+        what = "error of the decisions on an image and a label" if images.several else "error"
+        top5 = "" if images.several else f"top-5 error {say.percent(found.top5)}, "
         print(
-            f"error {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
-            f"balanced error {found.balanced:.2f} %, "
-            f"top-5 error {say.percent(found.top5)}, loss {found.loss:.4f}, n = {found.n}, {found.views} in "
+            f"{what} {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
+            f"{errors.beside(found.balanced, found.majority, several=images.several)}, "
+            f"{top5}loss {found.loss:.4f}, n = {found.n}, {found.views} in "
             f"{found.precision}, {described(part_name, len(chosen), len(chosen), images.name)}; normalization: {how}"
         )
-        say.balanced(found.balanced, found.majority, len(images.classes))
+        errors.explain(result, classes=len(images.classes))
     report = keep(model, result, lambda run: keep_pictures(run, images, found))
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
@@ -130,7 +133,7 @@ def gather(
 ) -> tuple[Any, Any, Any, str]:  # fmt: skip
     """The net, the data and the normalization with its name, from a run folder or from the flags."""
     from reslab.images.data import Normalize, load, measure
-    from reslab.images.evaluate import fitted
+    from reslab.images.matching import fitted
     from reslab.images.train import like_run, stored_data
     from reslab.nets import load as load_net
 
@@ -144,7 +147,8 @@ def gather(
             raise UsageError(f"{model} is a run folder and has its own data and normalization: leave out {left_out}")
         module = load_net(model, net, **net_options)
         images = stored_data(run) if data is None else load(data, **{**like_run(run, data), **options})
-        images = fitted(module.spec, images, run.read_json("data.json").get("classes"))
+        about = run.read_json("data.json")
+        images = fitted(module.spec, images, about.get("classes"), several=bool(about.get("several")))
         return module, images, Normalize.from_dict(run.read_json("normalize.json", "mean", "std")), "the run's"
     if not model.exists():
         raise UsageError(f"{model}: no such run folder or file")

@@ -69,14 +69,6 @@ def skipped(names: Sequence[str]) -> None:
         print(f"warning: broken images skipped: {len(names)} ({', '.join(map(one_line, names[:3]))}{more})")
 
 
-def balanced(balanced: Any, majority: Any, classes: int) -> None:
-    """Print the balanced error where the classes are very unequal."""
-    from reslab.report.words import unequal
-
-    if sentence := unequal(balanced, majority, classes):
-        print(sentence)
-
-
 def problems(report: Any) -> None:
     """Warn about problems in questions or a table, each line once."""
     for line in map(one_line, map(words, dict.fromkeys(report.lines()))):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from reslab.cli import say
+from reslab.cli import errors, say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.run import Run, command_line
@@ -81,8 +81,9 @@ def train(
         f"training error {say.percent(result['train_error'])} in the last epoch, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
-    say.balanced(result.get("test_balanced"), result.get("test_majority"),
-                 len(run.read_json("data.json").get("classes") or ()))  # fmt: skip
+    print(errors.beside(result.get("test_balanced"), result.get("test_majority"), several="several" in result,
+                        part="test "))  # fmt: skip
+    errors.explain(result, classes=len(run.read_json("data.json").get("classes") or ()), start="test_")
     say.skipped(result["skipped"])
     print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")
 

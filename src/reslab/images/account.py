@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage
+from reslab.images.data.counts import class_counts, majority_error
 from reslab.images.data.images import Encoded, ImageData, Part
+from reslab.images.pictures.names import classes_of
 from reslab.images.sources.scan import Ignored
 from reslab.progress import Steps, silent
 from reslab.train.workers import decoding_workers, in_order
@@ -37,7 +39,8 @@ class PartAccount:
 
     name: str
     images: int
-    by_class: tuple[int, ...]  # in the order of the classes
+    by_class: tuple[int, ...]  # in the order of the classes, or labels
+    majority: float | None  # error in percent of always predicting the most frequent class, or deciding each label so
     sizes: tuple[Sizes, ...]  # the most frequent SHOWN
     other_sizes: int  # how many sizes are not listed
     modes: dict[str, int]  # Pillow's names: RGB, L (8-bit gray), P (palette), I;16 (16-bit gray), ...
@@ -73,6 +76,7 @@ class Account:
     about: str
     line: str
     classes: tuple[str, ...]
+    several: bool  # labels per image; the classes are then the labels
     shape: tuple[int, int, int]  # (C, H, W) as trained on
     parts: tuple[PartAccount, ...]
     ignored: tuple[Ignored, ...]
@@ -136,7 +140,8 @@ def take(data: ImageData, *, progress: Steps = silent) -> Account:
     parts = tuple(_part(data, k, name, hashes[name], broken[name]) for k, name in enumerate(hashes))
     shared = list(_shared(data, hashes["train"], hashes["test"]))
     return Account(
-        name=data.name, about=data.about, line=data.line(), classes=data.classes, shape=data.shape, parts=parts,
+        name=data.name, about=data.about, line=data.line(), classes=data.classes, several=data.several,
+        shape=data.shape, parts=parts,
         ignored=data.ignored, notes=data.notes, shared=len(shared),
         shared_elsewhere=sum(one.train_class != one.test_class for one in shared),
         shared_examples=tuple(sorted(shared, key=lambda one: one.train_class == one.test_class)[:SHOWN]),
@@ -152,13 +157,14 @@ def name_of(part: Part, i: int) -> str:
 
 def _part(data: ImageData, k: int, name: str, hashes: dict[int, bytes], broken: list[str]) -> PartAccount:
     part = data.parts[name]
-    counts = Counter(part.labels[i].item() for i in hashes)
+    by_class = class_counts(part.labels[list(hashes)], classes=len(data.classes))
     C, H, W = data.shape
     sizes, modes = Counter({(H, W): len(part)}), {"RGB" if C == 3 else "L": len(part)}
     if data.surveys:
         sizes, modes = data.surveys[k].sizes, dict(data.surveys[k].modes.most_common())
     return PartAccount(
-        name=name, images=len(hashes), by_class=tuple(counts[label] for label in range(len(data.classes))),
+        name=name, images=len(hashes), by_class=tuple(by_class),
+        majority=majority_error(by_class, len(hashes), several=data.several),
         sizes=tuple(Sizes(height=h, width=w, images=n) for (h, w), n in sizes.most_common(SHOWN)),
         other_sizes=max(0, len(sizes) - SHOWN), modes=modes, broken=len(broken), broken_examples=tuple(broken[:SHOWN]),
         repeated=len(hashes) - len(set(hashes.values())),
@@ -185,7 +191,8 @@ def _shared(data: ImageData, train: dict[int, bytes], test: dict[int, bytes]) ->
     for j, i in same_content(train, test, (data.train.labels, data.test.labels)):
         yield Duplicate(
             train=name_of(data.train, j), test=name_of(data.test, i),
-            train_class=data.classes[int(data.train.labels[j])], test_class=data.classes[int(data.test.labels[i])],
+            train_class=classes_of(data.classes, data.train.labels[j]),
+            test_class=classes_of(data.classes, data.test.labels[i]),
         )  # fmt: skip
 
 
@@ -198,8 +205,8 @@ def _overlaps(hashes: dict[str, dict[int, bytes]]) -> Iterator[Overlap]:
 
 
 def _contradictory(data: ImageData, hashes: dict[str, dict[int, bytes]]) -> int:
-    labels: dict[bytes, set[int]] = {}
+    labels: dict[bytes, set[str]] = {}
     for name, part in data.parts.items():
         for i, digest in hashes[name].items():
-            labels.setdefault(digest, set()).add(int(part.labels[i]))
+            labels.setdefault(digest, set()).add(str(part.labels[i].tolist()))
     return sum(len(found) > 1 for found in labels.values())

@@ -12,6 +12,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
     data = run.read_json("data.json", "name", "about", "fingerprint")
     env = run.read_json("env.json", "device_name", "device", "threads", "torch", "reslab")
     choice = result["choice"]
+    decided = "of the decisions on an image and a label" if result.get("several") else "top-1"
     run.write_text(
         "README.md",
         f"""# {result["net"]} on {one_line(data["name"])}
@@ -20,7 +21,8 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 
 | | |
 |---|---|
-| test error | {result["test_error"]:.2f} % ({choice["precision"]}, top-1, single view, n = {result["test_n"]}) |
+| test error | {result["test_error"]:.2f} % ({choice["precision"]}, {decided}, single view, n = {result["test_n"]}) |
+{beside(result)}
 | training error | {result["train_error"]:.2f} % (during the last epoch) |
 | trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
 | device | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |
@@ -36,6 +38,19 @@ net = reslab.load({python(str(run.folder))})  # in eval mode; normalize inputs a
 Trained with {code(result["command"])}, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
 """,
     )
+
+
+def beside(result: dict[str, Any]) -> str:
+    """The rows of the balanced error, of what a net that learned nothing would get, and of several labels' scores."""
+    rows = {"balanced test error": "test_balanced", "error of always predicting the most frequent class":
+            "test_majority"}  # fmt: skip
+    if result.get("several"):
+        rows = {"balanced test error, mean over labels": "test_balanced",
+                "error of deciding each label as for most images": "test_majority",
+                "images with a wrong label": "test_exact_error", "F1 of all decisions": "test_f1_micro",
+                "mean F1 of the labels": "test_f1_macro", "mean average precision": "test_mean_ap"}  # fmt: skip
+    found = ((name, result.get(key)) for name, key in rows.items())
+    return "\n".join(f"| {name} | {value:.2f} % |" for name, value in found if value is not None)
 
 
 def code(text: str) -> str:

@@ -1,8 +1,7 @@
 """Classification error of a net: single view, 10-crop, or fully convolutional at several scales (section 3.4)."""
 
 import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,33 +10,60 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.images.data import ImageData, Normalize, Part, view_batches
-from reslab.statistics import wilson
+from reslab.images.data import Normalize, Part, view_batches
+from reslab.images.label_scores import LabelScore, label_intervals, label_scores
+from reslab.statistics import clustered, wilson
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 
 BATCH = 250
+LABELS_ONLY = ("exact_error", "f1_micro", "f1_macro", "mean_ap", "labels", "intervals")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Errors in percent over n images; error_low and error_high are the top-1 error's 95 % interval (Wilson)."""
+    """Errors in percent over n images; error_low and error_high are the top-1 error's 95 % interval (Wilson).
+
+    For several labels an image, the error is the share of the decisions on an image and a label that are wrong at a
+    probability of 0.5, and the fields from `exact_error` on are set, shares in percent; there is no confusion.
+    """
 
     n: int
     error: float
     error_low: float
     error_high: float
-    balanced: float  # mean of the classes' errors, of those with images
-    majority: float  # error of always predicting the most frequent class
+    balanced: float | None  # mean of the classes' errors, of those with images; see LabelScores.balanced
+    majority: float  # error of always predicting the most frequent class, or for each label what most images have
     top5: float | None  # None for five classes or fewer
     loss: float
     views: str
     precision: str  # fp32 or bf16, of the convolutions
     confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted
+    exact_error: float | None = None  # share of the images with a wrong label
+    f1_micro: float | None = None
+    f1_macro: float | None = None
+    mean_ap: float | None = None  # mean average precision
+    labels: tuple[LabelScore, ...] | None = None
+    intervals: dict[str, tuple[float, float]] | None = None  # of the four above, in percent; see `detailed`
+    truth: Tensor | None = field(default=None, repr=False, compare=False)  # several labels: as counted; not stored
     scores: Tensor | None = field(default=None, repr=False, compare=False)  # (n, classes), as counted; not stored
 
     def as_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(replace(self, scores=None)).items() if key != "scores"}
+        """JSON-ready; without confusion for several labels, and without their keys for one class an image."""
+        several = self.labels is not None
+        left = ("scores", "truth", *(("confusion",) if several else LABELS_ONLY))
+        found = asdict(replace(self, scores=None, truth=None))
+        return {key: value for key, value in found.items() if key not in left} | ({"several": True} if several else {})
+
+    def detailed(self, names: Sequence[str]) -> "Evaluation":
+        """The same with the names of several labels and the intervals of their scores, which take seconds."""
+        if self.labels is None or self.scores is None or self.truth is None:
+            return self
+        named = tuple(replace(one, name=name) for one, name in zip(self.labels, names, strict=True))
+        found = label_intervals(self.scores, self.truth)
+        ends = {name: (100 * one.low, 100 * one.high) for name, one in found.items()}
+        low, high = ends.pop("exact")
+        return replace(self, labels=named, intervals={"exact_error": (100 - high, 100 - low), **ends})
 
 
 @torch.no_grad()
@@ -60,6 +86,8 @@ def evaluate(
     so pooling first gives the same as averaging the scores over the map. `workers` processes decode images that
     are not in memory; None: chosen by the number of images.
 
+    For several labels an image, scores are logits, and views are averaged as probabilities of each label.
+
     Raises UsageError for an empty part or for labels that the net has no class for.
     """
     if crops not in (1, 10) or (crops > 1 and scales):
@@ -80,14 +108,19 @@ def evaluate(
         for module, training in modes:
             module.training = training
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
-    return count_errors(scores, part.labels.cpu(), views, precision=choice.precision)
+    labels = part.labels.cpu()
+    return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)
 
 
 def view_scores(
     net: nn.Module, part: Part, *, normalize: Normalize, device: torch.device, crops: int,
     scales: tuple[int, ...], pad: int, choice: Choice, workers: int,
 ) -> Iterator[Tensor]:  # fmt: skip
-    """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities."""
+    """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities.
+
+    For several labels an image: logits.
+    """
+    several = part.labels.dim() == 2
     shared: dict[str, Any] = {
         "batch": max(1, BATCH // crops),
         "normalize": normalize,
@@ -100,26 +133,58 @@ def view_scores(
     ]
     if len(streams) > 1:
         # Batch shapes differ between scales: gather scale by scale, then average.
-        every = [torch.cat([log_scores(net, views, choice, device) for views, _, _ in stream]) for stream in streams]
-        yield average(every)
+        every = [torch.cat([log_scores(net, views, choice, device, several=several) for views, _, _ in stream])
+                 for stream in streams]  # fmt: skip
+        yield average_logits(every) if several else average(every)
         return
     for views, _, _ in streams[0]:
-        yield log_scores(net, views, choice, device)
+        yield log_scores(net, views, choice, device, several=several)
 
 
-def log_scores(net: nn.Module, views: list[Tensor], choice: Choice, device: torch.device) -> Tensor:
-    """Log probabilities (B, classes) on the CPU, averaged over the views of one batch."""
+def log_scores(
+    net: nn.Module, views: list[Tensor], choice: Choice, device: torch.device, *, several: bool = False
+) -> Tensor:
+    """Log probabilities (B, classes) on the CPU, averaged over the views of one batch; of several labels, logits."""
     out = []
     for view in views:
         with choice.autocast(device):
             logits = net(view.contiguous(memory_format=choice.layout))
-        out.append(F.log_softmax(logits.float(), dim=1))
-    return average(out).cpu()
+        out.append(logits.float() if several else F.log_softmax(logits.float(), dim=1))
+    return (average_logits(out) if several else average(out)).cpu()
 
 
 def average(logs: list[Tensor]) -> Tensor:
     """The log of the mean probability, from log probabilities."""
     return logs[0] if len(logs) == 1 else torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
+
+
+def average_logits(logits: list[Tensor]) -> Tensor:
+    """The logit of the mean probability of each label, from logits."""
+    if len(logits) == 1:
+        return logits[0]
+    return average([F.logsigmoid(one) for one in logits]) - average([F.logsigmoid(-one) for one in logits])
+
+
+def count_labels(scores: Tensor, labels: Tensor, views: str, *, precision: str = "fp32") -> Evaluation:
+    """The errors of logits (N, K) against labels (N, K) of 0 and 1. Raises UsageError for another number of labels."""
+    n, K = labels.shape
+    if scores.shape != labels.shape:
+        raise UsageError(f"the data have {K} labels, but the net has {scores.shape[1]} classes")
+    found = label_scores(scores, labels)
+    wrong = ((scores > 0) != (labels > 0)).double().mean(dim=1)
+    around = clustered(wrong.tolist())
+    return Evaluation(
+        n=n, error=100 * wrong.mean().item(), error_low=100 * around.low, error_high=100 * around.high,
+        balanced=percent(found.balanced), majority=100 * found.majority, top5=None,
+        loss=F.binary_cross_entropy_with_logits(scores, labels.float()).item(), views=views, precision=precision,
+        confusion=(), exact_error=100 * (1 - found.exact), f1_micro=percent(found.f1_micro),
+        f1_macro=percent(found.f1_macro), mean_ap=percent(found.mean_ap), labels=found.each, scores=scores,
+        truth=labels,
+    )  # fmt: skip
+
+
+def percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def count_errors(scores: Tensor, labels: Tensor, views: str, *, precision: str = "fp32") -> Evaluation:
@@ -143,29 +208,3 @@ def count_errors(scores: Tensor, labels: Tensor, views: str, *, precision: str =
         loss=F.nll_loss(scores, labels).item(), views=views, precision=precision,
         confusion=tuple(tuple(row) for row in confusion.tolist()), scores=scores,
     )  # fmt: skip
-
-
-def fitted(spec: Any, images: ImageData, trained: list[str] | None) -> ImageData:
-    """The images with the classes that the net learned, matched by name where all names are known.
-
-    `trained`: the names of the net's classes, None if they are unknown. Where no name is known, or each shared name
-    has the same number, classes are matched by order, with a warning. Raises UsageError for images that the net cannot
-    take, and where a shared name would count as another class.
-    """
-    channels, classes = images.shape[0], list(images.classes)
-    if channels != spec.channels:
-        raise UsageError(f"{spec.name} was trained on images with {spec.channels} channels, but {images.name} "
-                         f"has {channels}")  # fmt: skip
-    if trained and classes != trained and set(classes) <= set(trained) and len(trained) == spec.classes:
-        return images.relabeled(tuple(trained))
-    if len(classes) != spec.classes:
-        raise UsageError(f"{spec.name} has {spec.classes} classes, but {images.name} has {len(classes)}")
-    unlike = [(a, b) for a, b in zip(trained or classes, classes, strict=False) if a != b]
-    if moved := [b for _, b in unlike if b in (trained or ())]:
-        lacking = next(name for name in classes if name not in (trained or ()))
-        raise UsageError(f"the classes of {images.name} are not those of {spec.name}: {lacking!r} is none of them, so "
-                         f"{moved[0]!r} cannot be matched by order; rename or remove {lacking!r}")  # fmt: skip
-    if unlike:
-        warnings.warn(f"class names differ, so classes are matched by order: {unlike[0][1]!r} in "
-                      f"{images.name} counts as {unlike[0][0]!r}", stacklevel=2)  # fmt: skip
-    return images

@@ -128,8 +128,10 @@ class ImageTask:
             return self.evaluate(net, part, choice)
         if part != "train" and found.scores is not None:
             self.scored[part] = (found.scores, images.labels)
-        return {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n, "balanced": found.balanced,
+        line = {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n, "balanced": found.balanced,
                 "majority": found.majority}  # fmt: skip
+        more = ("exact_error", "f1_micro", "f1_macro", "mean_ap") if found.labels is not None else ()
+        return line | {key: getattr(found, key) for key in more}
 
     def average_norms(self, net: nn.Module) -> None:
         average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)

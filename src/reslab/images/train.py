@@ -29,6 +29,7 @@ from reslab.train.training import Training
 
 LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
 CHOICES = "choices.json"  # in the run folder: the names of net and recipe, and why they were chosen
+SEVERAL = ("exact_error", "f1_micro", "f1_macro", "mean_ap")  # measured for several labels an image
 
 
 def prepare(
@@ -145,6 +146,7 @@ class OnImages:
             "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
             "test_n": test.get("n"), "test_balanced": test.get("balanced"), "test_majority": test.get("majority"),
             "validation_error": held["error"] if held else None,
+            **({"several": True, **{f"test_{key}": test.get(key) for key in SEVERAL}} if self.data.several else {}),
             "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
             "skipped": [*self.data.skipped, *training.skipped],
             **calibrated(task.scored.get("validation"), task.scored.get("test")), **account(),

@@ -19,6 +19,7 @@ from reslab.statistics.comparisons import (
 from reslab.statistics.shares import (
     LEVEL,
     Interval,
+    clustered,
     newcombe,
     paired,
     rank_interval,
@@ -31,7 +32,7 @@ from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 
 __all__ = [
     "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
-    "best_temperature", "bootstrap", "compare_counts", "compare_rates", "counting_variance", "equivalence", "holm",
-    "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "reaching_zero", "reliability", "sign_test",
-    "std", "student", "welch", "wilson",
+    "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_rates", "counting_variance",
+    "equivalence", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "reaching_zero",
+    "reliability", "sign_test", "std", "student", "welch", "wilson",
 ]  # fmt: skip

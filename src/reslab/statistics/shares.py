@@ -4,6 +4,8 @@ All intervals have the level 0.95.
 """
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEVEL = 0.95  # of every interval; a difference counts as shown if p < 1 - LEVEL
@@ -27,6 +29,20 @@ def wilson(count: int, n: int) -> Interval:
 
     found = binomtest(count, n).proportion_ci(confidence_level=LEVEL, method="wilson")
     return Interval(low=float(found.low), high=float(found.high))
+
+
+def clustered(shares: Sequence[float]) -> Interval:
+    """Wilson's interval of the mean of shares, 0 to 1, each counted over several decisions on one example.
+
+    Decisions on one example are not independent: the mean counts as that of as many independent decisions as have its
+    variance over examples (Korn and Graubard 1998 do so with survey clusters), at least one an example.
+    """
+    n, p = len(shares), statistics.fmean(shares)
+    variance = math.fsum((share - p) ** 2 for share in shares) / n**2
+    size = max(float(n), p * (1 - p) / variance) if 0 < p < 1 and variance > 0 else float(n)
+    middle = (p + Z**2 / (2 * size)) / (1 + Z**2 / size)
+    reach = Z / (1 + Z**2 / size) * math.sqrt(p * (1 - p) / size + Z**2 / (4 * size**2))
+    return Interval(low=max(0.0, middle - reach), high=min(1.0, middle + reach))
 
 
 def newcombe(a: int, b: int, n: int) -> Interval:

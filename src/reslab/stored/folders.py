@@ -219,6 +219,10 @@ class Event(TypedDict, total=False):
     top5: Number
     balanced: Number
     majority: Number
+    exact_error: Number  # of several labels an image, as the next three
+    f1_micro: Number
+    f1_macro: Number
+    mean_ap: Number
     exact: Number
     f1: Number
     lr: Number

@@ -123,6 +123,11 @@ class Result(TypedDict, total=False):
     test_n: Count | None
     test_balanced: Number
     test_majority: Number
+    several: bool  # labels per image; the error is that of decisions on an image and a label
+    test_exact_error: Number
+    test_f1_micro: Number
+    test_f1_macro: Number
+    test_mean_ap: Number
     validation_error: Number
     exact: Number
     f1: Number
@@ -151,6 +156,21 @@ class Result(TypedDict, total=False):
     problems: dict[str, Count] | list[str]
 
 
+class Label(TypedDict, total=False):
+    """One of several labels an image."""
+
+    name: Required[str]
+    images: Required[Count]
+    predicted: Required[Count]
+    right: Required[Count]
+    precision: Number
+    recall: Number
+    f1: Number
+    ap: Number
+    precision_interval: list[Number] | None
+    recall_interval: list[Number] | None
+
+
 class Evaluation(TypedDict, total=False):
     """results/eval*.json and results/qa-eval*.json."""
 
@@ -160,6 +180,12 @@ class Evaluation(TypedDict, total=False):
     error_high: Number
     balanced: Number
     majority: Number
+    several: bool
+    exact_error: Number
+    f1_micro: Number
+    f1_macro: Number
+    mean_ap: Number
+    labels: list[Label]
     top5: Number
     loss: Number
     views: str

@@ -21,7 +21,7 @@ def image_batches(
     """
     from reslab.images.data import view_batches
     from reslab.images.data.parts import part_of
-    from reslab.images.evaluate import fitted
+    from reslab.images.matching import fitted
     from reslab.images.train import trained_on
     from reslab.train.order import shuffled
     from reslab.train.workers import decoding_workers
