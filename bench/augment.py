@@ -6,13 +6,11 @@ Two pipelines on images in memory, at 64 and at 224 pixels, in batches of 64: "c
 normalize; "policy": flip, TrivialAugment, normalize, erasing. Pillow: the operations of torchvision's transforms, one
 image after another. kornia, where it is installed: its augmentation modules. Then single operations on the same batch
 and factors: ours and kornia's functions. One torch thread, in turn, median of the rounds and their range.
-With --photos: JPEGs decoded and cropped to 224 pixels by 2 workers, with and without decoding them smaller.
 """
 
 import argparse
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from reslab.images.data import Augment, Encoded, Normalize, load, training_batches
+from reslab.images.data import Augment, Normalize
 from reslab.images.data import color as ours_color
 from reslab.images.data import policy as ours_policy
 from reslab.images.data.augmented import augmented
@@ -210,28 +208,6 @@ def pictures(photos: Path | None, size: int) -> Tensor:
     return torch.stack([to_tensor(ImageOps.fit(Image.open(f).convert("RGB"), (size, size))) for f in files])
 
 
-def pipeline(photos: Path, *, rounds: int) -> None:
-    """Decoding, random crop and flip to 224 pixels, with 2 workers: images/s of wall time and of CPU time."""
-    train = load(str(photos), size=224, memory=0).train
-    assert isinstance(train, Encoded)
-    for name in ("decoded smaller", "whole"):
-        values = []
-        for _ in range(rounds):
-            start, before = time.perf_counter(), cpu_seconds()
-            augment, steps = Augment(kind="resized-crop"), max(1, len(train) // BATCH) * 2
-            batches = training_batches(train, batch=BATCH, start=0, stop=steps, seed=0, augment=augment,
-                                       normalize=NORMALIZE, device="cpu", workers=2)  # fmt: skip
-            n = sum(len(batch.index) for batch in batches)
-            values.append((n / (time.perf_counter() - start), n / (cpu_seconds() - before)))
-        wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"2 workers, JPEG {name}: {wall:,.0f} images/s, {cpu:,.0f} images/s of CPU (n = {rounds})")
-
-
-def cpu_seconds() -> float:
-    both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return sum(one.ru_utime + one.ru_stime for one in both)
-
-
 def compare(x: Tensor, size: int, *, rounds: int) -> None:
     """Pipelines and single operations on one batch."""
     kornia = kornia_pipelines(size)
@@ -261,8 +237,6 @@ def main() -> None:
           f"torch {torch.__version__}, Pillow {PIL.__version__}, batch {BATCH}, n = {options.rounds}")  # fmt: skip
     for size in options.sizes:
         compare(pictures(options.photos, size), size, rounds=options.rounds)
-    if options.photos:
-        pipeline(options.photos, rounds=min(options.rounds, 5))
 
 
 if __name__ == "__main__":
