@@ -24,7 +24,9 @@ TRACKING = (
 RESUME = ("--resume continues the newest unfinished run; --out RUN --resume a certain one",)
 OUT = ("the folder or file of the results is set with --out",)
 BATCH = ("the batch size is set with --batch",)
-AUGMENT = ("it is not available; the augmentations are --augment, --flip and --color",)
+POLICY = ("the policy is set with --policy: trivial (TrivialAugment) or rand (RandAugment)",)
+CROPS = ("random crops of any area and aspect ratio: --augment resized-crop, with --area and --aspect",)
+JITTER = ("color jitter is set with --brightness, --contrast, --saturation and --hue",)
 PRECISION = ("use --precision bf16 or --precision fp16",)
 ACCUMULATE = ("gradient accumulation is not available; --batch sets the examples per update",)
 SEED = ("the random seed is set with --seed",)
@@ -55,7 +57,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose f
     **dict.fromkeys(("num-workers", "n-jobs"), ("the number of decoding processes is set with --workers",)),
     **dict.fromkeys(("img-size", "image-size", "imgsz", "resolution"), ("the image size is set with --size",)),
     **dict.fromkeys(("amp", "fp16", "bf16", "half", "mixed-precision"), PRECISION),
-    **dict.fromkeys(("mixup", "cutmix", "randaugment", "auto-augment", "aa", "hflip", "cutout"), AUGMENT),
+    **dict.fromkeys(("randaugment", "rand-augment", "trivialaugment", "auto-augment", "autoaugment", "aa"), POLICY),
+    **dict.fromkeys(("rrc", "random-resized-crop", "scale-range", "ratio"), CROPS),
+    **dict.fromkeys(("color-jitter", "jitter", "colorjitter"), JITTER),
+    **dict.fromkeys(("hflip", "mirror", "horizontal-flip"), ("images are mirrored with --flip",)),
+    **dict.fromkeys(("cutout", "reprob", "random-erase", "random-erasing"), (
+        "random rectangles are erased with --erase",)),
+    **dict.fromkeys(("mixup-alpha", "cutmix-alpha"), ("their alphas are set with --mixup and --cutmix",)),
     **dict.fromkeys(("grad-accum", "accumulate", "gradient-accumulation-steps", "accum"), ACCUMULATE),
     **dict.fromkeys(("clip-grad", "gradient-clipping", "max-norm", "clip-norm"), (
         "gradients are clipped with --clip",)),
