@@ -12,11 +12,14 @@ from scipy import stats
 
 from reslab.errors import UsageError
 from reslab.statistics import (
+    Interval,
     bootstrap,
     compare_counts,
     compare_rates,
     counting_variance,
     equivalence,
+    f1,
+    f1_interval,
     holm,
     p_text,
     paired,
@@ -276,3 +279,22 @@ def test_a_sign_test_by_hand() -> None:
     assert (sign_test(0, 0), sign_test(600, 600)) == (1, 1)  # of many coins, too
     assert sign_test(1000, 1100) == pytest.approx(math.erfc(99 / math.sqrt(2 * 2100)), rel=0.01)  # normal: 99 / sqrt(n)
     assert paired(5, 0, 5).low == 0 < paired(6, 0, 6).low
+
+
+def test_f1_by_hand_and_its_interval_by_its_coverage() -> None:
+    """4 right, 1 false, 3 missed: precision 0.8, recall 4 / 7, so 2 / 3. Of 2,000 draws, 95 % hold the true F1."""
+    assert f1(4, 1, 3) == pytest.approx(2 / (1 / 0.8 + 7 / 4))
+    assert f1(0, 0, 0) == 0
+    assert f1_interval(0, 0, 0) == Interval(low=0, high=1)
+    draws = np.random.default_rng(0)
+    shares = np.array([0.1, 0.03, 0.05])
+    true = 2 * shares[0] / (2 * shares[0] + shares[1] + shares[2])
+    spans: dict[tuple[int, ...], Interval] = {}
+    held = 0
+    for counts in draws.multinomial(300, [*shares, 1 - shares.sum()], size=2000):
+        key = tuple(int(n) for n in counts[:3])
+        if key not in spans:
+            spans[key] = f1_interval(*key)
+        held += spans[key].holds(true)
+    assert held / 2000 == pytest.approx(0.95, abs=0.015)
+    assert all(span.holds(f1(*key)) for key, span in spans.items())

@@ -13,7 +13,7 @@ from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.load import WORDS
 from reslab.images.doubtful import warn_of_doubtful_settings
-from reslab.images.pictures.keep import keep
+from reslab.images.pictures.keep import keep_of_training
 from reslab.images.sources.assemble import MEMORY
 from reslab.images.task import ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
@@ -152,17 +152,9 @@ class OnImages:
             **calibrated(task.scored.get("validation"), task.scored.get("test")), **account(),
         }  # fmt: skip
         write_card(work.run, result)
-        if isinstance(task, ImageTask) and test:
-            self.keep_pictures(work, task, result)
+        if test:
+            keep_of_training(work.run, self.data, task, result, progress=work.progress)
         return result
-
-    def keep_pictures(self, work: Work, task: ImageTask, result: dict[str, Any]) -> None:
-        """Store what the page shows of single images, from the scores of the last evaluation."""
-        held, temperature = task.parts["validation"], (result.get("temperature") or {}).get("temperature")
-        validation = (held, task.scored["validation"]) if held is not None else None
-        keep(work.run, self.data, task.scored["test"], validation=validation, temperature=temperature,
-             progress=work.progress, views="single view", precision=result["choice"]["precision"],
-             **{key: result[f"test_{key}"] for key in ("error", "balanced", "majority")})  # fmt: skip
 
 
 def stored_data(run: Run) -> ImageData:

@@ -27,6 +27,8 @@ class Run:
     evaluation: Facts = field(default_factory=dict)  # of the test images of the run's own data
     others: list[Facts] = field(default_factory=list)  # of its training images, and of other data
     events: list[Facts] = field(default_factory=list)
+    pictures: Facts = field(default_factory=dict)  # of the test images, of the latest evaluation
+    duplicates: Facts = field(default_factory=dict)  # test images that are training images, too
 
     def named(self, event: str) -> list[Facts]:
         """The events of one name, in order."""
@@ -76,6 +78,8 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         evaluation=own[0] if own else {},
         others=[found for found in stored if found not in own],
         events=events,
+        pictures=read_json(folder / "results" / "pictures.json"),
+        duplicates=read_json(folder / "results" / "duplicates.json"),
     )
 
 

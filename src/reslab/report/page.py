@@ -7,7 +7,7 @@ from reslab.errors import UsageError
 from reslab.report import folder as folders_
 from reslab.report import look
 from reslab.report.look.folder import has_results
-from reslab.report.pages import heads, images, nets, questions, studies, tables
+from reslab.report.pages import heads, images, many, nets, questions, studies, tables
 from reslab.report.render import draw, target
 
 
@@ -46,4 +46,4 @@ def write_many(folders: Iterable[Path], *, out: Path, single_file: bool | None =
     if not chosen:
         raise UsageError("no run folders to compare: name at least one")
     place = target(out, Path("report.html"))
-    return draw(images.page_of_many(chosen), place, home=None, single_file=single_file)
+    return draw(many.page_of_many(chosen), place, home=None, single_file=single_file)

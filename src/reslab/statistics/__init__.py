@@ -20,6 +20,8 @@ from reslab.statistics.shares import (
     LEVEL,
     Interval,
     clustered,
+    f1,
+    f1_interval,
     newcombe,
     paired,
     rank_interval,
@@ -33,6 +35,6 @@ from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 __all__ = [
     "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
     "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_rates", "counting_variance",
-    "equivalence", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "reaching_zero",
-    "reliability", "sign_test", "std", "student", "welch", "wilson",
+    "equivalence", "f1", "f1_interval", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval",
+    "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
 ]  # fmt: skip

@@ -45,6 +45,27 @@ def clustered(shares: Sequence[float]) -> Interval:
     return Interval(low=max(0.0, middle - reach), high=min(1.0, middle + reach))
 
 
+def f1(right: int, false: int, missed: int) -> float:
+    """F1 = 2 right / (2 right + false + missed), the harmonic mean of precision and recall; 0 if nothing counts.
+
+    Of one class: `right` examples of it predicted as it, `false` ones of other classes, `missed` ones of its own.
+    """
+    return 2 * right / max(2 * right + false + missed, 1)
+
+
+def f1_interval(right: int, false: int, missed: int) -> Interval:
+    """Wilson's interval of J = right / (right + false + missed), through F1 = 2 J / (1 + J), which grows with J.
+
+    Given how many examples are of the class or predicted as it, the right ones among them are a binomial count if
+    examples are independent, so this needs no resampling. 0 to 1 if there are none.
+    """
+    n = right + false + missed
+    if n == 0:
+        return Interval(low=0.0, high=1.0)
+    around = wilson(right, n)
+    return Interval(low=2 * around.low / (1 + around.low), high=2 * around.high / (1 + around.high))
+
+
 def newcombe(a: int, b: int, n: int) -> Interval:
     """The difference a / n - b / n of shares counted over different examples (Newcombe 1998, method 10)."""
     one, other = wilson(a, n), wilson(b, n)

@@ -4,18 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from reslab.images.account import name_of
-from reslab.images.calibrate import Scored, probabilities
+from reslab.images.calibrate import Scored, measured, probabilities
 from reslab.images.data.images import Part
 from reslab.images.pictures import choice
 from reslab.images.pictures.doubts import doubts, doubts_of_several
 from reslab.images.pictures.names import clipped
 from reslab.images.pictures.thumbnails import thumbnail
-from reslab.statistics import reliability
 
 
 @dataclass(kw_only=True)
@@ -56,9 +54,9 @@ def gather(
     look = several_labels if several else one_class
     found = {"part": name, "n": len(part), "several": several, "size": list(part.shape[1:]), "classes": list(classes),
              "temperature": temperature, **about, **look(part, p, labels)}  # fmt: skip
-    found["reliability"] = calibration(p, labels)
+    found["reliability"] = asdict(measured((scores, labels), temperature or 1.0))
     if temperature is not None:
-        found["reliability_before"] = calibration(probabilities(scores, several=several), labels)
+        found["reliability_before"] = asdict(measured((scores, labels)))
     if validation is not None and torch.isfinite(validation[1][0]).all():
         held, (held_scores, held_labels) = validation
         p = probabilities(held_scores, temperature or 1.0, several=several)
@@ -89,7 +87,7 @@ def several_labels(part: Part, p: Tensor, labels: Tensor) -> dict[str, Any]:
 
     An image's confidence is that of its worst label: the probability of what is false, or of the least certain one.
     """
-    said = (p >= 0.5).long()
+    said = (p > 0.5).long()
     album = Album(part=part, facts=facts_of(p, labels))
     off = (p - labels).abs().max(dim=1).values  # the probability of the falsest label
     sure = torch.maximum(p, 1 - p).min(dim=1).values
@@ -119,7 +117,7 @@ def facts_of(p: Tensor, labels: Tensor) -> Any:
 
     def of_several(row: int) -> dict[str, Any]:
         off, label = (p[row] - labels[row]).abs().max(dim=0)
-        return {"labels": labels[row].nonzero()[:, 0].tolist(), "said": (p[row] >= 0.5).nonzero()[:, 0].tolist(),
+        return {"labels": labels[row].nonzero()[:, 0].tolist(), "said": (p[row] > 0.5).nonzero()[:, 0].tolist(),
                 "label": int(label), "confidence": digits(p[row, label]), "own": digits(1 - off)}  # fmt: skip
 
     return of_one if labels.dim() == 1 else of_several
@@ -131,16 +129,6 @@ def doubted(album: Album, p: Tensor, labels: Tensor) -> dict[str, Any]:
     shown = rows[: choice.DOUBTS].tolist()
     return {"n": len(rows), "images": album.add(shown), "likely": likely[: choice.DOUBTS].tolist(),
             "probability": [digits(p[row, k]) for row, k in zip(shown, likely.tolist(), strict=False)]}  # fmt: skip
-
-
-def calibration(p: Tensor, labels: Tensor) -> dict[str, Any]:
-    """The reliability of the predicted classes, or of each label's yes or no."""
-    if labels.dim() == 2:
-        sure, right = torch.maximum(p, 1 - p).flatten(), ((p >= 0.5) == labels.bool()).flatten()
-    else:
-        sure, predicted = p.max(dim=1)
-        right = predicted == labels
-    return asdict(reliability(np.minimum(sure.numpy(), 1.0), right.numpy()))
 
 
 def digits(value: Tensor) -> float:

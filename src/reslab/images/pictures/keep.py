@@ -6,6 +6,7 @@ from reslab.images.calibrate import Scored
 from reslab.images.data.images import ImageData, Part
 from reslab.images.pictures import duplicates
 from reslab.images.pictures.gather import gather
+from reslab.images.task import ImageTask
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run
 
@@ -26,3 +27,12 @@ def keep(
         run.write_json(PICTURES, {**({"validation": before} if before else {}), **found})
     if not run.has(DUPLICATES):
         run.write_json(DUPLICATES, duplicates.gather(data, progress=in_phase(progress, "comparing both parts")))
+
+
+def keep_of_training(run: Run, data: ImageData, task: ImageTask, result: dict[str, Any], *, progress: Progress) -> None:
+    """The same at the end of training, from the scores of its last evaluation; of the validation part, too."""
+    held = task.parts["validation"]
+    keep(run, data, task.scored["test"], validation=None if held is None else (held, task.scored["validation"]),
+         temperature=(result.get("temperature") or {}).get("temperature"), progress=progress, views="single view",
+         precision=result["choice"]["precision"],
+         **{key: result[f"test_{key}"] for key in ("error", "balanced", "majority")})  # fmt: skip

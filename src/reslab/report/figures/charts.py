@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from reslab.errors import one_line
 from reslab.report.words import is_number, number, plain
 
 Plot = dict[str, Any]
@@ -149,4 +150,4 @@ def plot(title: str, data: list[Plot], *, key: str = "", height: int = 340, **la
 
 def figure(name: str, plots: list[Plot], *, alt: str, caption: str, **more: Any) -> dict[str, Any]:
     """Panels with a sentence for screen readers (`alt`) and one below them (`caption`)."""
-    return {"id": name, "plots": plots, "alt": alt, "caption": caption, **more}
+    return {"id": name, "plots": plots, "alt": one_line(alt), "caption": caption, **more}

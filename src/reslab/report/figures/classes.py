@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures import charts
-from reslab.report.folder import Facts, Run
+from reslab.report.folder import Facts, Run, facts, items
 from reslab.statistics import wilson
 
 LISTED = 50  # with more classes, bars for each would be illegible: the worst are listed instead
@@ -12,25 +13,45 @@ WORST = 20
 CELLS = 200  # a heatmap with more cells per side would be finer than the screen, and mostly zeros
 
 
-def _counts(run: Run) -> tuple[list[str], list[list[int]]]:
-    """Class names and square counts (rows true, columns predicted), or two empty lists."""
-    rows = run.evaluation.get("confusion") or []
+def counts_of(run: Run) -> tuple[list[str], list[list[int]]]:
+    """Class names and square counts (rows true, columns predicted), or two empty lists.
+
+    From an evaluation, or from what training stored of the test images.
+    """
+    rows = run.evaluation.get("confusion") or dense(run.pictures)
     names = run.evaluation.get("classes") or run.data.get("classes") or range(len(rows))
     square = isinstance(rows, list) and all(isinstance(r, list) and len(r) == len(rows) for r in rows)
     return ([str(n) for n in names], rows) if square and rows and len(names) == len(rows) else ([], [])
 
 
+def dense(pictures: Facts) -> list[list[int]]:
+    """The confusion matrix of results/pictures.json, which holds the cells that are not zero; [] if it has none."""
+    cells, K = facts(pictures.get("confusion")), len(items(pictures.get("classes")))
+    places = list(zip(*(items(cells.get(key)) for key in ("true", "predicted", "n")), strict=False))
+    if not places or max(max(a, b) for a, b, _ in places) >= K:
+        return []
+    rows = [[0] * K for _ in range(K)]
+    for true, predicted, n in places:
+        rows[true][predicted] = n
+    return rows
+
+
+def taken(names: list[str], row: list[int], i: int) -> str:
+    """The class that images of class i are most often mistaken for, "" if none is."""
+    other = max((j for j in range(len(row)) if j != i), key=lambda j: row[j], default=i)
+    return names[other] if other != i and row[other] else ""
+
+
 def _by_error(run: Run) -> list[Facts]:
     """One entry per class that occurs, the hardest first."""
-    names, rows = _counts(run)
+    names, rows = counts_of(run)
     found = []
     for i, row in enumerate(rows):
         n = sum(row)
         wrong = n - row[i]
-        other = max((j for j in range(len(row)) if j != i), key=lambda j: row[j], default=i)
-        taken = names[other] if other != i and row[other] else ""
         if n:
-            found.append({"name": names[i], "n": n, "wrong": wrong, "error": 100 * wrong / n, "taken": taken})
+            found.append({"name": names[i], "n": n, "wrong": wrong, "error": 100 * wrong / n,
+                          "taken": taken(names, row, i)})  # fmt: skip
     return sorted(found, key=lambda c: -c["error"])
 
 
@@ -42,10 +63,12 @@ def worst(run: Run) -> list[Facts]:
 
 def mistakes(run: Run) -> list[Facts]:
     """The ten most frequent confusions."""
-    names, rows = _counts(run)
+    names, rows = counts_of(run)
     pairs = [(n, i, j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j and n]
     top = sorted(pairs, key=lambda p: -p[0])[:10]
-    return [{"true": names[i], "predicted": names[j], "n": n, "of": sum(rows[i])} for n, i, j in top]
+    told = [one_line(name) for name in names]
+    return [{"true": told[i], "predicted": told[j], "n": n, "of": sum(rows[i]), "cell": f"{i}-{j}"}
+            for n, i, j in top]  # fmt: skip
 
 
 def by_class(run: Run) -> Facts | None:
@@ -85,10 +108,10 @@ def by_class(run: Run) -> Facts | None:
 
 def confusion(run: Run) -> Facts | None:
     """Rows true, columns predicted; the diagonal has another color, so that rare mistakes stay visible."""
-    names, rows = _counts(run)
+    names, rows = counts_of(run)
     if not rows:
         return None
-    pool = -(-len(rows) // CELLS)
+    pool = pooled_by(len(rows))
     small = len(rows) <= LISTED
     names = _pooled_names(names, pool)
     cells: Facts = {"type": "heatmap", "names": names, "counts": _pooled(rows, pool), "showscale": False}
@@ -119,6 +142,11 @@ def confusion(run: Run) -> Facts | None:
     alt = f"Confusion matrix of {len(rows)} classes: {right:,} of {n:,} right. {'; '.join(said)}."
     limits = {"min_width": 21 * len(rows) + margin, "max_width": wide * len(rows) + margin}
     return charts.figure("confusion", [plot], alt=alt, caption=caption, **(limits if small else {"max_width": 720}))
+
+
+def pooled_by(classes: int) -> int:
+    """How many classes a cell of the drawn matrix pools, in each direction."""
+    return -(-classes // CELLS)
 
 
 def _pooled(rows: list[list[int]], pool: int) -> list[list[int]]:

@@ -1,26 +1,32 @@
-"""The page of one run, and of several side by side."""
+"""The page of one run on images."""
 
 from pathlib import Path
 from typing import Any
 
 from reslab.report import words
-from reslab.report.figures import charts, classes, scores
+from reslab.report.figures import charts, classes, per_class, scores
+from reslab.report.figures.reliability import reliability
 from reslab.report.folder import Facts, Points, Run, facts, read_run
+from reslab.report.pages import pictures
 
 
 def page(folder: Path) -> Facts:
     """What run.html.j2 shows."""
     run = read_run(folder)
-    figures = [_errors(run), losses(run), classes.by_class(run), classes.confusion(run), choice(run)]
+    shown = pictures.pictures(run)
+    figures = [_errors(run), losses(run), classes.by_class(run), classes.confusion(run), calibration(run), choice(run)]
     return {
         "template": "run.html.j2",
         "title": run.train.get("net") or run.spec.get("name") or run.label,
         "run": run,
-        "result": _result(run),
+        "result": headline(run),
         "choice": {key: value for key, value in chosen(run).items() if value not in (None, {})},
         "figures": {f["id"]: f for f in figures if f},
         "unequal": _unequal(run),
-        "worst": classes.worst(run),
+        "per_class": per_class.table(run),
+        "pictures": shown,
+        "shown": {one["id"] for one in shown.get("cells", [])},
+        "duplicates": pictures.duplicates(run),
         "mistakes": classes.mistakes(run),
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
@@ -31,26 +37,7 @@ def page(folder: Path) -> Facts:
     }
 
 
-def page_of_many(folders: list[Path]) -> Facts:
-    """What runs.html.j2 shows: the curves of several runs in one plot, and a table to compare them."""
-    names = [folder.resolve().name for folder in folders]
-    twice = len(set(names)) < len(names)
-    labels = [f"{f.resolve().parent.name}/{n}" if twice else n for f, n in zip(folders, names, strict=True)]
-    runs = [read_run(folder, label=label) for folder, label in zip(folders, labels, strict=True)]
-    figure = _overlay(runs)
-    prints = {run.data["fingerprint"] for run in runs if run.data.get("fingerprint")}
-    return {
-        "template": "runs.html.j2",
-        "title": f"{len(runs)} runs compared",
-        "runs": runs,
-        "results": [_result(run) for run in runs],
-        "figures": {figure["id"]: figure} if figure else {},
-        "same_data": len(prints) < 2,
-        "commands": [run.train["command"] for run in runs if run.train.get("command")],
-    }
-
-
-def _result(run: Run) -> Facts:
+def headline(run: Run) -> Facts:
     """The headline: an evaluation if there is one (it has an interval), else the end of training or the last so far."""
     seen, main = run.evaluation, run.train.get("main")
     if main:  # of a table: the best net, evaluated once
@@ -61,25 +48,42 @@ def _result(run: Run) -> Facts:
         interval = {"low": seen.get("error_low"), "high": seen.get("error_high")}
         norms = ", precise BN" if seen.get("precise_bn") else ""
         how = f"evaluated{measured_in(seen)}, {seen.get('views', 'single view')}{norms}"
-        return {"error": seen["error"], "n": seen.get("n"), "how": how, "done": True} | interval
+        return {"error": seen["error"], "n": seen.get("n"), "how": how, "done": True, **balance(run)} | interval
     if words.is_number(run.train.get("test_error")):
         return {
             "error": run.train["test_error"],
             "n": run.train.get("test_n"),
             "how": f"last epoch{measured_in(chosen(run))}",
             "done": True,
+            **balance(run),
         }
     last = run.points("eval", "error", part="test")[-1:]
     return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
 
 
+def balance(run: Run) -> Facts:
+    """The balanced error, and the error of always predicting the most frequent class, as far as they are stored."""
+    seen, ended = run.evaluation, run.train
+    if words.is_number(seen.get("balanced")):
+        return {"balanced": seen["balanced"], "majority": seen.get("majority")}
+    return {"balanced": ended.get("test_balanced"), "majority": ended.get("test_majority")}
+
+
 def _unequal(run: Run) -> str:
     """The balanced error in a sentence, where the classes are very unequal."""
-    many = len(run.data.get("classes") or ())
-    seen, ended = run.evaluation, run.train
-    return words.unequal(seen.get("balanced"), seen.get("majority"), many) or words.unequal(
-        ended.get("test_balanced"), ended.get("test_majority"), many
-    )
+    found = balance(run)
+    return words.unequal(found["balanced"], found["majority"], len(run.data.get("classes") or ()))
+
+
+def calibration(run: Run) -> Facts | None:
+    """How often predictions of each confidence are right, before and after they were calibrated."""
+    stored = run.pictures or run.train
+    temperature = facts(run.train.get("temperature")).get("temperature")
+    how = f" Calibrated by a temperature of {temperature:.2f}." if words.is_number(temperature) else ""
+    right = "are right"
+    noun = "labels" if run.pictures.get("several") else "images"
+    return reliability(facts(stored.get("reliability")), noun=noun, right=right,
+                       before=facts(stored.get("reliability_before")), how=how)  # fmt: skip
 
 
 def measured_in(found: Facts) -> str:
@@ -188,26 +192,3 @@ def choice(run: Run) -> Facts | None:
     alt = "Time per step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
     caption = f"Precisions and memory formats timed before training; chosen: {way or slow_first[-1][0]}."
     return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
-
-
-def _overlay(runs: list[Run]) -> Facts | None:
-    """Every run's training (thin) and test (bold) error in one plot."""
-    lines = [(r, r.points("train", "error"), r.points("eval", "error", part="test")) for r in runs]
-    lines = [found for found in lines if found[1] or found[2]]
-    if not lines:
-        return None
-    data, said = [], []
-    for rank, (run, train, test) in enumerate(lines):
-        color, dash = f"@hue{rank % charts.HUES}", ("solid", "dash", "dot")[rank // charts.HUES % 3]
-        for part, points, width in (("training", train, 1), ("test", test, 2.6)):
-            if points:
-                trace = charts.line(run.label, points, color, width=width, dash=dash)
-                hover = trace["hovertemplate"].replace("fullData.name", "meta")
-                legend = {"legendgroup": run.label, "showlegend": part == "test" or not test}
-                data.append(trace | legend | {"meta": f"{run.label}, {part}", "hovertemplate": hover})
-        said.append(f"{run.label} ends at {words.percent((test or train)[-1][1])}")
-    top = charts.ceiling([points for _, *both in lines for points in both if points])
-    axes = {"xaxis": charts.ITERATION, "yaxis": {"range": [0, top]}}
-    plot = charts.plot("error (%)", data, height=420, key="iteration", showlegend=True, **axes)
-    caption = "Error by iteration. Thin: training; bold: test. Click a name to hide a run."
-    return charts.figure("overlay", [plot], alt=f"Curves of error: {'; '.join(said)}.", caption=caption)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from reslab.report import words
 from reslab.report.figures import charts
-from reslab.report.folder import Facts, Run, dicts, facts, read_json, read_run
+from reslab.report.figures.reliability import reliability
+from reslab.report.folder import Facts, Run, facts, read_json, read_run
 from reslab.report.pages import images
 
 SCORES = {"exact": ("exact match", "@residual3"), "f1": ("F1", "@other2")}
@@ -61,31 +62,3 @@ def scores(run: Run) -> Facts | None:
     said = "; ".join(f"{name} ends at {words.percent(value)}" for name, value, _ in ends)
     caption = "Exact match and F1 by iteration. Bold: test questions; dashed: dev questions."
     return charts.figure("scores", [plot], alt=f"Curves of exact match and F1 by iteration: {said}.", caption=caption)
-
-
-def reliability(found: Facts, *, noun: str = "answers", right: str = "match exactly") -> Facts | None:
-    """How often answers of each confidence are right; on the diagonal, confidence matches accuracy."""
-    bins = [one for one in dicts(found.get("bins")) if one.get("n")]
-    if not bins or not words.is_number(found.get("ece")):
-        return None
-    confidence, accuracy = ([charts.finite(100 * one[key]) for one in bins] for key in ("confidence", "accuracy"))
-    points = {
-        "type": "scatter", "mode": "lines+markers", "name": noun, "x": confidence, "y": accuracy,
-        "cliponaxis": False,  # room for whole circles at 100 %
-        "marker": {"size": [6 + 18 * (one["n"] / (found["n"] or 1)) ** 0.5 for one in bins], "color": "@residual2"},
-        "line": {"color": "@residual2", "width": 1.2}, "customdata": [one["n"] for one in bins],
-        "hovertemplate": f"confidence %{{x:.1f}} %<br>right %{{y:.1f}} %<br>%{{customdata:,}} {noun}<extra></extra>",
-    }  # fmt: skip
-    diagonal = {
-        "type": "scatter", "mode": "lines", "name": "confidence = accuracy", "x": [0, 100], "y": [0, 100],
-        "line": {"color": "@soft", "width": 1, "dash": "dot"}, "hoverinfo": "skip",
-    }  # fmt: skip
-    axes = {"xaxis": {"title": {"text": "confidence (%)"}, "range": [0, 100]}, "yaxis": {"range": [0, 100]}}
-    plot = charts.plot("right (%)", [diagonal, points], height=340, key="confidence", **axes)
-    caption = (
-        f"How often test {noun} of each confidence {right}. Expected calibration error "
-        f"{words.percent(100 * found['ece'], 1)}. On the dotted line, confidence matches accuracy."
-    )
-    said = "; ".join(f"{one['n']} {noun} near {100 * one['confidence']:.0f} % are right in "
-                     f"{100 * one['accuracy']:.0f} %" for one in bins)  # fmt: skip
-    return charts.figure("reliability", [plot], alt=f"Reliability: {said}.", caption=caption, max_width=520)

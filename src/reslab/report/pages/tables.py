@@ -6,9 +6,10 @@ from pathlib import Path
 from reslab.report import words
 from reslab.report.figures import charts, classes, scores
 from reslab.report.figures.columns import importance
+from reslab.report.figures.reliability import reliability
 from reslab.report.figures.residuals import residuals
 from reslab.report.folder import Facts, Run, dicts, facts, items, read_json, read_run
-from reslab.report.pages import images, questions
+from reslab.report.pages import images
 
 SIZES = ("columns", "categories", "bags", "vectors", "numbers")
 CURVES = {
@@ -35,7 +36,7 @@ def page(folder: Path) -> Facts:
         errors(run, kind),
         losses(run),
         importance(facts(result.get("importance")), main),
-        questions.reliability(facts(test.get("reliability")), noun="rows", right="are right"),
+        reliability(facts(test.get("reliability")), noun="rows", right="are right"),
         classes.by_class(seen),
         classes.confusion(seen),
         *residuals(facts(result.get("residuals")), columns=targets),

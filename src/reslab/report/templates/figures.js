@@ -179,6 +179,32 @@
     draw();
   }
 
+  // The heads of a sortable table are buttons: the first click sorts upward, the next downward.
+  function sortable(table) {
+    const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+    const key = (row, at) => row.cells[at].dataset.value ?? row.cells[at].textContent.trim();
+    heads.forEach((head, at) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending", sign = up ? 1 : -1;
+        heads.forEach((one) => one.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        const numbers = "n" === head.className;
+        body.append(...[...body.rows].sort((a, b) => {
+          const [one, other] = [key(a, at), key(b, at)];
+          return sign * (numbers ? Number(one) - Number(other) : one.localeCompare(other, undefined, { numeric: true }));
+        }));
+      });
+    });
+  }
+
+  document.querySelectorAll("table.sortable").forEach(sortable);
   document.querySelectorAll(".scroll, .network").forEach(sign);
-  library().catch(console.error).then(start).finally(() => root.classList.add("ready"));
+  library().catch(console.error).then(start).finally(() => {
+    root.classList.add("ready");
+    dispatchEvent(new Event("drawn"));
+  });
 })();
