@@ -72,7 +72,9 @@ def test_a_missing_normalization_is_named(run: Run, capsys: pytest.CaptureFixtur
 def test_other_data_in_the_same_folder_are_refused_in_plain_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.write_json("data.json", {**run.read_json("data.json"), "fingerprint": "another"})
     assert main(TRAIN) == 2
-    assert "already contains a run on different data; choose another folder with --out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "already contains a run on different data (as many images of each class as then, so some were" in said
+    assert "; choose another folder with --out" in said
 
 
 def test_what_is_hardly_meant_is_said(tmp_path: Path) -> None:

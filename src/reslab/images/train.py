@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from reslab.errors import UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.images.calibrate import calibrated
 from reslab.images.card import write_card
+from reslab.images.changes import changes
 from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.load import WORDS
@@ -21,7 +22,7 @@ from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
-from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_run
+from reslab.train.life import Account, Work, in_brackets, prepare_run, train_run
 from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
 from reslab.train.start import start_net
@@ -67,6 +68,7 @@ def prepare(
         fill=lambda: run.write_json(CHOICES, choices) if choices else None, made=OnImages.made,
         stored=lambda: {"net": (identity(read_spec(run)), identity(net))},
         loaded=lambda: (how_read(run.read_json("data.json", "options")["options"]), how_read(about["options"])),
+        changes=lambda: changes(run, data),
     )  # fmt: skip
     warn_of_doubtful_settings(recipe, data)  # of what is not refused
     return run
@@ -121,6 +123,9 @@ class OnImages:
         self.data = as_stored(work.run, self.given)
         return work.run.read_json("data.json", "word")["word"], self.data.fingerprint
 
+    def changes(self, run: Run) -> str:
+        return changes(run, self.data)
+
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
         net, task = build(self.spec), ImageTask(self.data, work.recipe, work.device)
         start_net(work.run, net)
@@ -159,8 +164,11 @@ class OnImages:
 
 def stored_data(run: Run) -> ImageData:
     """The data of a run folder, loaded with the stored options. Raises ReslabError if they have changed since."""
-    data = load_stored(run)
-    refuse_changed(run, run.read_json("data.json", "word")["word"], data.fingerprint, "data")
+    data, about = load_stored(run), run.read_json("data.json", "word", "fingerprint")
+    if data.fingerprint != about["fingerprint"]:
+        differ = in_brackets(changes(run, data))
+        raise ReslabError(f"the data {about['word']!r} differ from those that {run.folder} started with{differ}; "
+                          "restore them, or use them as they are now with ", arg("data", about["word"]))  # fmt: skip
     return data
 
 

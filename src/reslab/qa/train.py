@@ -63,6 +63,9 @@ class OnQuestions:
         self.data = load_stored(work.run) if self.given is None else self.given
         return stored_word(work.run), self.data.fingerprint
 
+    def changes(self, run: Run) -> str:
+        return ""
+
     def build(self, work: Work) -> tuple[QATask, QANet]:
         run, recipe = work.run, work.recipe
         net = build_net(run, self.spec)

@@ -87,6 +87,7 @@ class Data(TypedDict, total=False):
     skipped: Count
     classes: list[str]
     shape: list[Count]
+    counts: dict[str, list[Count]]  # images of each class or with each label, by part
     several: bool  # whether an image may have several labels, which `classes` names
     gray: dict[str, list[Real]]  # (black, white) of each kind of gray of more than 8 bits
     reading: Reading

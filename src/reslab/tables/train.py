@@ -204,6 +204,9 @@ class OnTable:
         self.parts = parts_of(self.data, self.reading, device=work.device, progress=work.progress)
         return self.word, fingerprint(self.parts)
 
+    def changes(self, run: Run) -> str:
+        return ""
+
     def build(self, work: Work) -> tuple[TableTask, TableNet]:
         net = build_net(self.parts, self.spec)
         start_net(work.run, net)

@@ -63,6 +63,9 @@ class Family(Protocol):
     def load(self, work: Work) -> tuple[str, str]:
         """(the data's word, its fingerprint); the data are loaded with the stored settings unless they were given."""
 
+    def changes(self, run: Run) -> str:
+        """What differs between the loaded data and those that the run started with, in words; "" if unknown."""
+
     def build(self, work: Work) -> tuple[Task, nn.Module]:
         """The task and the net, from torch's current random state."""
 
@@ -78,23 +81,25 @@ def prepare_run(
     run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
     without: Sequence[str] = (), command: str = "", start: Path | str | None = None,
-    loaded: Callable[[], Pair] = lambda: ({}, {}), fitted: Collection[str] = (),
+    loaded: Callable[[], Pair] = lambda: ({}, {}), changes: Callable[[], str] = lambda: "",
+    fitted: Collection[str] = (),
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
     family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the run or checkpoint file
     whose weights the training starts from; None: random ones. `loaded`: settings with which the data were read, named
-    where the data differ; where they do not, these settings changed nothing. `fitted`: keys of the recipe that follow
-    from the data, so that they differ where these do. Raises UsageError if the folder holds
-    another run, naming what differs, or something else. If a file cannot be written, nothing is left.
+    where the data differ; where they do not, these settings changed nothing. `changes`: what differs in the data, in
+    words. `fitted`: keys of the recipe that follow from the data, so that they differ where these do. Raises UsageError
+    if the folder holds another run, naming what differs, or something else. If a file cannot be written, nothing is
+    left.
     """
     check_resources(recipe)
     weights = None if start is None else start_of(start)
     if weights is not None:
         about = {**about, "start": mark_of(weights)}
     if run.has("spec.json"):
-        refuse_other_run(run, recipe, about, stored(), loaded, fitted)
+        refuse_other_run(run, recipe, about, stored(), loaded, fitted, changes)
         return run
     if run.has(MEMBERS):
         raise OtherSettings(f"{run.folder} already contains an ensemble of several nets; choose another ",
@@ -129,7 +134,7 @@ def is_leftover(name: str, made: Sequence[str]) -> bool:
 
 def refuse_other_run(
     run: Run, recipe: Recipe, about: Mapping[str, Any], others: Mapping[str, Pair], loaded: Callable[[], Pair],
-    fitted: Collection[str] = (),
+    fitted: Collection[str] = (), changes: Callable[[], str] = lambda: "",
 ) -> None:  # fmt: skip
     """Raise UsageError unless the folder's recipe, data and all `others` are the requested ones."""
     there = run.read_json("data.json")
@@ -145,7 +150,8 @@ def refuse_other_run(
             raise OtherSettings(f"{run.folder} already contains a run with different settings "
                                 f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip
     if changed:
-        raise UsageError(f"{run.folder} already contains a run on different data; choose another ", arg("folder"))
+        raise UsageError(f"{run.folder} already contains a run on different data{in_brackets(changes())}; choose "
+                         "another ", arg("folder"))  # fmt: skip
 
 
 def shown(value: Any) -> str:
@@ -178,7 +184,7 @@ def train_run(
         with removed_if_failed(run, family.made):
             configure(recipe)
             word, fingerprint = family.load(work)
-        refuse_changed(run, word, fingerprint, family.what)
+        refuse_changed(run, word, fingerprint, family.what, lambda: family.changes(run))
         with session(run, recipe, work.device, made=family.made):
             task, net = family.build(work)
             training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth)
@@ -192,11 +198,18 @@ def train_run(
         return result
 
 
-def refuse_changed(run: Run, word: str, fingerprint: str, what: str) -> None:
-    """Raise ReslabError if the data are not those that the run's training started with."""
+def refuse_changed(
+    run: Run, word: str, fingerprint: str, what: str, changes: Callable[[], str] = lambda: ""
+) -> None:  # fmt: skip
+    """Raise ReslabError if the data are not those that the run's training started with. `changes`: what differs."""
     if fingerprint != run.read_json("data.json", "fingerprint")["fingerprint"]:
-        raise ReslabError(f"the {what} {word!r} differ from those that {run.folder} started with; restore them to "
-                          "resume, or choose another ", arg("folder"))  # fmt: skip
+        raise ReslabError(f"the {what} {word!r} differ from those that {run.folder} started with"
+                          f"{in_brackets(changes())}; restore them to resume, or choose another ",
+                          arg("folder"))  # fmt: skip
+
+
+def in_brackets(words: str) -> str:
+    return f" ({words})" if words else ""
 
 
 def account(work: Work, training: Training) -> dict[str, Any]:

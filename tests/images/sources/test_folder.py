@@ -32,6 +32,7 @@ def test_class_folders_are_split(fill: Fill, tmp_path: Path) -> None:
         "train": 12,
         "test": 3,
         "classes": ["cat", "dog"],
+        "counts": {"train": [8, 4], "test": [2, 1]},
         "shape": [3, 8, 8],
         "fingerprint": data.fingerprint,
         "skipped": 0,

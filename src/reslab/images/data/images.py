@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.errors import one_line, tell
+from reslab.images.data.counts import class_counts
 from reslab.images.data.decode import Reading, decode, fit
 from reslab.images.data.survey import Survey
 from reslab.images.sources.encoded import Sources
@@ -160,6 +161,7 @@ class ImageData:
             **({} if self.validation is None else {"validation": len(self.validation)}),
             "test": len(self.test),
             "classes": list(self.classes),
+            "counts": {name: class_counts(part.labels, classes=len(self.classes)) for name, part in self.parts.items()},
             "shape": list(self.shape),
             "fingerprint": self.fingerprint,
             "skipped": len(self.skipped),
@@ -211,5 +213,5 @@ def fingerprint(train: Part, test: Part, *, classes: Sequence[str], validation: 
             if part.reading.gray:
                 digest.update(f"{sorted(part.reading.gray.items())}\n".encode())
             for row in part.rows.tolist():
-                digest.update(f"{part.sources.name(row)}\0{part.sources.length(row)}\n".encode(errors="surrogatepass"))
+                digest.update(f"{part.sources.key(row)}\0{part.sources.length(row)}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, first_line
 from reslab.extras import need
 from reslab.images.sources.encoded import ArrowCells, ArrowFileCells, Cells
 
@@ -56,8 +56,14 @@ def read_column(file: Path, name: str, *, rows: int) -> Iterator[Any]:
 
 def _chunks(columns: list[Column]) -> Iterator[Any]:
     """The images as arrays of {bytes, path}, whatever the files' own types."""
+    import pyarrow as pa
+
     for file, name in columns:
-        yield from map(_uniform, read_column(file, name, rows=ROWS))
+        try:
+            yield from map(_uniform, read_column(file, name, rows=ROWS))
+        except (pa.ArrowException, OSError, UnicodeError) as error:
+            raise ReslabError(f"cannot read the images of {file}: {first_line(error)}; write or download it "
+                              "again") from error  # fmt: skip
 
 
 def _uniform(array: Any) -> Any:

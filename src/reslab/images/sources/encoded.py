@@ -1,5 +1,6 @@
 """Encoded images: files under a folder, rows of an Arrow column, rows of a hub data set."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ class Sources(Protocol):
 
     def name(self, row: int) -> str:
         """Human-readable location, the same on every machine."""
+        ...
+
+    def key(self, row: int) -> str:
+        """What stands for the location in a fingerprint; as stable as the fingerprints of stored runs."""
         ...
 
     def length(self, row: int) -> int:
@@ -38,6 +43,9 @@ class Files:
         return self.root / self.paths[row]
 
     def name(self, row: int) -> str:
+        return self.paths[row]
+
+    def key(self, row: int) -> str:
         return self.paths[row]
 
     def length(self, row: int) -> int:
@@ -67,6 +75,7 @@ class Rows:
     cells: Cells
     title: str
     folder: Path = Path()  # cells that hold only a path are relative to it
+    files: tuple[tuple[str, int], ...] = ()  # of several files: the name and the first row of each
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -80,6 +89,12 @@ class Rows:
         return cell or b""  # `decode` reports an empty cell, with its name
 
     def name(self, row: int) -> str:
+        if not self.files:
+            return self.key(row)
+        name, first = self.files[bisect_right(self.files, row, key=lambda file: file[1]) - 1]
+        return f"{name} row {row - first}"
+
+    def key(self, row: int) -> str:
         return f"{self.title} row {row}"
 
     def length(self, row: int) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from reslab.train.parts import TRAIN, first_of, held_out
 
 IMAGE_NAMES = ("image", "img")
 LONGEST = 1000  # characters of a class name
+POINTER = b"version https://git-lfs"
 ROW_BYTES = 4  # a file of fewer bytes per row holds no images, but one that claims millions of rows
 
 Known = tuple[tuple[str, ...], bool]
@@ -129,6 +131,15 @@ def _files(path: Path) -> _Files:
     return _Files(train=train, validation=validation, test=test, unused=[file for file in every if file not in used])
 
 
+def starts_with(file: Path, start: bytes) -> bool:
+    """Whether a file that may be large, or gone, begins so."""
+    try:
+        with file.open("rb") as content:
+            return content.read(len(start)) == start
+    except OSError:
+        return False
+
+
 def pyarrow() -> tuple[Any, Any]:
     """pyarrow and pyarrow.parquet."""
     pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
@@ -141,18 +152,15 @@ def _open(
     """The images of `files` in order, and the classes: those given, or those of these files."""
     import torch
 
-    pa, _ = pyarrow()
     columns = [_columns(file) for file in files]
     parts = [_labels(file, one) for file, one in zip(files, columns, strict=True)]
     title = files[0].name if len(files) == 1 else f"{files[0].parent.name}/"
-    try:
-        cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],
-                         memory=loading.memory, cache=cache)  # fmt: skip
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise ReslabError(f"cannot read {files[0]}: {first_line(error)}") from error
+    cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],
+                     memory=loading.memory, cache=cache)  # fmt: skip
     if len(cells) != (rows := sum(len(part.values) for part in parts)):
         raise ReslabError(f"{title} is damaged: it has {len(cells):,} images and {rows:,} labels")
-    sources = Rows(cells, title, files[0].parent)
+    starts = accumulate((len(part.values) for part in parts[:-1]), initial=0)
+    sources = Rows(cells, title, files[0].parent, tuple(zip([file.name for file in files], starts, strict=True)))
     classes, numbered = known or (labels.classes_of(parts), labels.numbered(parts))
     found, first = [], 0
     for part in parts:
@@ -188,6 +196,9 @@ def _columns(file: Path) -> Columns:
         schema = pq.read_schema(file)
         names = list(schema.names)
     except (pa.ArrowException, OSError, UnicodeError) as error:
+        if starts_with(file, POINTER):
+            raise UsageError(f"{file} is a pointer of Git LFS, not the file itself; run `git lfs pull` in its "
+                             "folder") from error  # fmt: skip
         raise UsageError(f"{file} is damaged or not a parquet file: {first_line(error)}") from error
     types = pa.types
 
