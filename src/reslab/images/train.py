@@ -15,6 +15,7 @@ from reslab.images.data import load as load_data
 from reslab.images.data.load import WORDS
 from reslab.images.doubtful import warn_of_doubtful_settings
 from reslab.images.pictures.keep import keep_of_training
+from reslab.images.pictures.samples import keep_samples
 from reslab.images.sources.assemble import MEMORY
 from reslab.images.task import ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
@@ -157,6 +158,7 @@ class OnImages:
             **calibrated(task.scored.get("validation"), task.scored.get("test")), **account(),
         }  # fmt: skip
         write_card(work.run, result)
+        keep_samples(work.run, task)
         if test:
             keep_of_training(work.run, self.data, task, result, progress=work.progress)
         return result

@@ -29,6 +29,7 @@ class Run:
     events: list[Facts] = field(default_factory=list)
     pictures: Facts = field(default_factory=dict)  # of the test images, of the latest evaluation
     duplicates: Facts = field(default_factory=dict)  # test images that are training images, too
+    samples: Facts = field(default_factory=dict)  # the first training images, as they were augmented
 
     def named(self, event: str) -> list[Facts]:
         """The events of one name, in order."""
@@ -80,6 +81,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         events=events,
         pictures=read_json(folder / "results" / "pictures.json"),
         duplicates=read_json(folder / "results" / "duplicates.json"),
+        samples=read_json(folder / "results" / "samples.json"),
     )
 
 

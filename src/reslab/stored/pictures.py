@@ -96,3 +96,17 @@ class Duplicates(TypedDict, total=False):
     near: Count
     elsewhere: Count
     pairs: list[Pair]
+
+
+class Sample(TypedDict):
+    """A training image as it was augmented; shares: [class, share] pairs, or [label, share]."""
+
+    thumbnail: str
+    shares: list[list[Number]]
+
+
+class Samples(TypedDict, total=False):
+    """results/samples.json."""
+
+    pictures: Required[list[Sample]]
+    repeats: Count

@@ -22,6 +22,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "results/train.json": results.Result,
     "results/pictures.json": pictures.Pictures,
     "results/duplicates.json": pictures.Duplicates,
+    "results/samples.json": pictures.Samples,
     "results/compare.json": studies.Heads,
     "results/compare-tables.json": studies.Nets,
     "results/steps.json": dict[str, Number],

@@ -40,6 +40,11 @@ class Normalize:
             return x.float().div_(255).sub_(mean).div_(std)
         return (x.float() - mean).div_(std)
 
+    def undo(self, x: Tensor) -> Tensor:
+        """The inverse: normalized images (B, C, H, W) as float32 pixels in 0..1."""
+        mean, std = (_at(value, x.shape[-2:]) for value in (self.mean, self.std))
+        return x * std + mean
+
     def to(self, device: torch.device | str) -> "Normalize":
         """The same on another device."""
         return Normalize(self.mean.to(device), self.std.to(device))

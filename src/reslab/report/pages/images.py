@@ -8,6 +8,7 @@ from reslab.report.figures import charts, classes, per_class, scores
 from reslab.report.figures.reliability import reliability
 from reslab.report.folder import Facts, Points, Run, facts, read_run
 from reslab.report.pages import pictures
+from reslab.report.pages.samples import samples
 
 
 def page(folder: Path) -> Facts:
@@ -27,6 +28,7 @@ def page(folder: Path) -> Facts:
         "pictures": shown,
         "shown": {one["id"] for one in shown.get("cells", [])},
         "duplicates": pictures.duplicates(run),
+        "samples": samples(run),
         "mistakes": classes.mistakes(run),
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
