@@ -191,8 +191,14 @@ def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         few = ["1" if word == "10" else word for word in words]
         assert main([*few, *(QUICK[2:] if words[0] == "train" else [])]) == 0, words
     assert Path("data-pets.html").stat().st_size < 1_500_000
-    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    account, training = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", account], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"pets: {done.stdout.splitlines()[0]}\n" in text
     assert done.stdout.endswith("0 test images are training images, too\n")
+    Path("new.jpg").symlink_to("pets/train/ant/0.png")
+    assert "epochs=10" in training
+    quick = training.replace("epochs=10", "iterations=2, precision='fp32', memory_format='NCHW', compile='off'")
+    trained = subprocess.run([sys.executable, "-c", quick], capture_output=True, text=True, check=False)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.splitlines()[-1] in ("ant", "bee", "cat")

@@ -4,6 +4,7 @@
     net = reslab.net("resnet56", classes=10, shortcut="A")
     net.spec
     reslab.model("timm:resnet18")
+    reslab.train("photos/", lr=0.01).model.predict("a.jpg")
     reslab.look.find(net, torch.randn(2, 3, 32, 32))
     reslab.qa.load("runs/squad").ask("Who wrote it?", text)
     reslab.tables.ResidualClassifier().fit(table, target)
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from reslab.images.model import load
     from reslab.nets import build, net, spec
     from reslab.nets.words import model
+    from reslab.subject.train import train
 
 HOME = {  # public name: the module that has it
     "ReslabError": "reslab.errors",
@@ -33,9 +35,22 @@ HOME = {  # public name: the module that has it
     "spec": "reslab.nets",
 }
 
-ROOMS = ("look", "qa", "tables")  # public modules
+ROOMS = ("look", "qa", "tables", "train")  # public modules; `train` is a function, too
 
-__all__ = ["ReslabError", "UsageError", "__version__", "build", "load", "look", "model", "net", "qa", "spec", "tables"]
+__all__ = [
+    "ReslabError",
+    "UsageError",
+    "__version__",
+    "build",
+    "load",
+    "look",
+    "model",
+    "net",
+    "qa",
+    "spec",
+    "tables",
+    "train",
+]
 
 
 if not TYPE_CHECKING:  # a checker would take every name for known

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from reslab.cli import errors, say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
-from reslab.run import Run, command_line
+from reslab.run import command_line
 
 
 def train(
@@ -64,12 +64,9 @@ def train(
         )  # fmt: skip
         run, loaded = set_up(asked_for, out)
     before = finished(run.folder)
-    result = work(run, loaded, device)
-    page = run.path("report.html")
-    if not before or not page.exists():
-        from reslab.report import write as write_report
+    from reslab.subject.train import train_and_show
 
-        page = write_report(run.folder)
+    result, page = train_and_show(run, loaded, device=device)
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return
@@ -86,12 +83,3 @@ def train(
     errors.explain(result, classes=len(run.read_json("data.json").get("classes") or ()), start="test_")
     say.skipped(result["skipped"])
     print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")
-
-
-def work(run: Run, data: Any, device: str) -> dict[str, Any]:
-    """Train with a progress bar."""
-    from reslab.images.train import train as train_folder
-    from reslab.progress import shown
-
-    with shown(run.folder.name) as progress:
-        return train_folder(run.folder, data=data, device=device, progress=progress)

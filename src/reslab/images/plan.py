@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.images.data import ImageData
+from reslab.images.data.arrays import WORD
 from reslab.images.defaults import Chosen
 from reslab.images.train import prepare
 from reslab.nets import Spec
@@ -30,7 +31,7 @@ class Asked:
 
     @property
     def word(self) -> str:
-        return self.data if isinstance(self.data, str) else self.data.name
+        return self.data if isinstance(self.data, str) else WORD
 
 
 @dataclass(frozen=True, kw_only=True)

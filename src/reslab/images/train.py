@@ -12,6 +12,7 @@ from reslab.images.card import write_card
 from reslab.images.changes import changes
 from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
+from reslab.images.data.arrays import WORD
 from reslab.images.data.load import WORDS
 from reslab.images.doubtful import warn_of_doubtful_settings
 from reslab.images.pictures.keep import keep_of_training
@@ -177,6 +178,10 @@ def stored_data(run: Run) -> ImageData:
 def load_stored(run: Run) -> ImageData:
     """The data that a run folder names, whether or not they have changed."""
     about = run.read_json("data.json", "word", "options", "fingerprint")
+    if about["word"] == WORD:
+        raise UsageError(
+            f"{run.folder} was trained on {WORD}, which no file holds: name data for it, or train from Python"
+        )
     options: dict[str, Any] = about["options"]
     root = Path(options["root"]) if "root" in options else None
     white = about.get("gray") or options.get("white")  # as decided when the run was made
