@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import reslab
 from reslab.cli import main
 from reslab.images.model import Predictor
-from reslab.images.origin import trained_on
+from reslab.images.origin import FIFTH, trained_on
 from reslab.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -246,6 +247,50 @@ def test_ctrl_c_leaves_no_file(
     assert main(["predict", "run", "new", "--batch", "1", *out]) == 130
     assert capsys.readouterr().err.endswith("reslab: stopped\n")
     assert sorted(path.name for path in Path().iterdir()) == ["new", "run"]
+
+
+def test_several_labels_have_a_probability_each(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The labels of at least 0.5 are the class; a file of the test part gets the scores that evaluating gives."""
+    lines = ["file,red,big"]
+    for i in range(12):
+        noise(f"some/{i}.png", level=100 * (i % 2))
+        lines.append(f"some/{i}.png,{i % 2},{int(i < 6)}")
+    Path("some.csv").write_text("\n".join(lines))
+    words = ["--data", "some.csv", "--label-columns", "red", "big", "--size", "16", "--batch", "4", "--validation", "3"]
+    assert main(["train", *QUICK, *words, "--out", "several"]) == 0
+    stored = json.loads(Path("several/results/train.json").read_text())
+    assert stored["temperature"]["n"] == 3
+    capsys.readouterr()
+    assert main(["predict", "several", "some", "--out", "p.csv"]) == 0
+    said = capsys.readouterr()
+    assert "predicted 12 images\n" in said.out
+    assert f"some.csv, which the run was trained on{FIFTH}" in said.err
+    net = reslab.load("several")
+    with torch.no_grad():
+        z = net(torch.stack([net.preprocess(f"some/{i}.png") for i in range(12)]))
+    p = (z / stored["temperature"]["temperature"]).sigmoid()
+    rows = {row["file"]: row for row in table("p.csv")}
+    for i in range(12):
+        row = rows[f"some/{i}.png"]
+        assert [float(row["p(red)"]), float(row["p(big)"])] == pytest.approx(p[i].tolist(), abs=1e-5)
+        names = {name for name, one in zip(("red", "big"), p[i], strict=True) if one >= 0.5}
+        assert set(filter(None, row["class"].split("|"))) == names
+        assert float(row["probability"]) == pytest.approx(p[i].max().item(), abs=1e-5)
+    assert main(["predict", "several", "some/0.png", "--top", "2", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert one["labels"] == [name for name, _ in net.predict("some/0.png").top(2) if name in one["labels"]]
+    assert main(["predict", "several", "some/0.png", "some/1.png", "--top", "2"]) == 0
+    assert capsys.readouterr().out.count("[") == 2
+    assert main(["predict", "several", "some/0.png", "--top", "2", "--out", "q.csv"]) == 0
+    assert list(table("q.csv")[0]) == [
+        "file",
+        "class",
+        "probability",
+        "class_1",
+        "probability_1",
+        "class_2",
+        "probability_2",
+    ]
 
 
 @pytest.mark.filterwarnings("always")

@@ -75,20 +75,11 @@ def stream(
             if kept:
                 x = preprocess.normalize(pixels.to(device))
                 views = [x, x.flip(3)] if flip else [x]
-                scores = (scores_of(net, view, choice, device, several=several) for view in views)
+                scores = (log_scores(net, [view], choice, device, several=several) for view in views)
                 each = [probabilities(one, temperature, several=several) for one in scores]
                 values = torch.stack(each).mean(dim=0).numpy()
             done += len(kept) + len(broken)
             yield Part(index=list(kept), values=values, broken=list(broken), remarks=Counter(remarks), done=done)
-
-
-def scores_of(net: nn.Module, x: Tensor, choice: Choice, device: torch.device, *, several: bool) -> Tensor:
-    """Log probabilities (B, K) on the CPU, the very ones that evaluating gives; of several labels, the logits."""
-    if not several:
-        return log_scores(net, [x], choice, device)
-    with choice.autocast(device):
-        out: Tensor = net(x.contiguous(memory_format=choice.layout))
-    return out.float().cpu()
 
 
 @contextmanager
