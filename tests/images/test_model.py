@@ -262,6 +262,27 @@ def test_a_run_that_lacks_a_file_is_loaded_and_says_why_it_cannot_predict(
         reslab.load(tmp_path).predict(photos / "ant" / "1.jpg")
 
 
+@pytest.mark.parametrize(
+    ("change_to", "said"),
+    [
+        (
+            {"shape": [3, 16]},
+            r"data\.json or normalize\.json is damaged: images of shape \[3, 16\], means for 3 channels",
+        ),
+        ({"shape": [1, 16, 16]}, r"images of shape \[1, 16, 16\], means for 3 channels; restore"),
+        ({"classes": ["ant"]}, r"data\.json is damaged: it names 1 classes, and the net has 2; restore a copy of it"),
+        ({"gray": {"16-bit": [5, 5]}}, "black and white of gray images must be two numbers, the smaller first"),
+    ],
+)
+def test_a_damaged_run_is_loaded_and_says_so(run: Run, tmp_path: Path, change_to: Any, said: str) -> None:
+    for name in ("spec.json", "weights.safetensors", "normalize.json"):
+        (tmp_path / name).write_bytes(run.path(name).read_bytes())
+    Run(tmp_path).write_json("data.json", {**run.read_json("data.json"), **change_to})
+    with pytest.raises(ReslabError, match=said) as caught:
+        reslab.load(tmp_path).predict(np.zeros((8, 8), np.uint8))
+    assert caught.value.exit_code == 1
+
+
 def test_the_net_of_another_library_predicts(mine: Path, few: ImageData, tmp_path: Path) -> None:
     """Its scores in an object, as transformers gives them; what it calls predict itself stays."""
     own = "def clash(classes):\n    net = Pair(classes)\n    net.predict = 7\n    return net\n"

@@ -115,6 +115,9 @@ def predictor(net: nn.Module, run: Run) -> Predictor:
     """The predictor of a finished run whose net was loaded. Raises ReslabError for a missing or damaged file."""
     about = run.read_json("data.json", "classes")
     classes, several = tuple(about["classes"]), bool(about.get("several"))
+    if (many := getattr(getattr(net, "spec", None), "classes", len(classes))) != len(classes):
+        raise ReslabError(f"{run.path('data.json')} is damaged: it names {len(classes)} classes, and the net has "
+                          f"{many}; restore a copy of it")  # fmt: skip
     result = run.read_json(DONE) if run.has(DONE) else {}
     fitted = (result.get("temperature") or {}).get("temperature")
     return Predictor(net, classes, of_run(run), temperature=fitted or 1.0, calibration=described(result),
@@ -127,8 +130,8 @@ def attach(net: Any, source: Path) -> None:
     Attributes of these names that a model of another library has are kept, with a warning.
     """
     if source.name != WEIGHTS and not source.is_dir():
-        net.predict = Refused(f"{source} is a checkpoint file, which does not say how its images are read: predict "
-                              "with a run folder, or call the net on tensors")  # fmt: skip
+        net.predict = Refused(UsageError(f"{source} is a checkpoint file, which does not say how its images are read: "
+                                         "predict with a run folder, or call the net on tensors"))  # fmt: skip
         return
     run = Run(source.parent if source.name == WEIGHTS else source)
     try:
@@ -147,12 +150,12 @@ def attach(net: Any, source: Path) -> None:
 class Refused:
     """A `predict` that says why it cannot."""
 
-    def __init__(self, *parts: Any) -> None:
-        self.parts = parts
+    def __init__(self, why: ReslabError) -> None:
+        self.why, self.kind = why.sentence, UsageError if isinstance(why, UsageError) else ReslabError
 
     def __call__(self, *images: Any, **options: Any) -> Any:
-        """Raises UsageError."""
-        raise UsageError(*self.parts)
+        """Raises UsageError, or ReslabError for a file that is missing or damaged."""
+        raise self.kind(self.why)
 
 
 def predicting(load: F) -> F:

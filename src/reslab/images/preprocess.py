@@ -9,9 +9,9 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from reslab.errors import BrokenImage
+from reslab.errors import BrokenImage, ReslabError
 from reslab.images.data.decode import Reading, eight_bits, fit
-from reslab.images.data.gray import GRAY_MODES, KINDS, kind_of
+from reslab.images.data.gray import GRAY_MODES, KINDS, checked, kind_of
 from reslab.images.data.images import Shape, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.opened import opened, reason
@@ -79,16 +79,19 @@ class Preprocess:
 def of_run(run: Run) -> Preprocess:
     """How the images of a run's data were read. Raises ReslabError for files that are missing or damaged."""
     about = run.read_json("data.json", "shape", "options")
-    C, H, W = about["shape"]
-    stored = run.read_json("normalize.json", "mean", "std")
-    return Preprocess(shape=(C, H, W), reading=reading_of(about), normalize=Normalize.from_dict(stored))
+    shape, normalize = about["shape"], Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
+    if len(shape) != 3 or shape[0] not in (1, 3) or 0 in shape or len(normalize.mean) != shape[0]:
+        raise ReslabError(f"{run.path('data.json')} or normalize.json is damaged: images of shape {shape}, means for "
+                          f"{len(normalize.mean)} channels; restore a copy of it")  # fmt: skip
+    C, H, W = shape
+    return Preprocess(shape=(C, H, W), reading=reading_of(about), normalize=normalize)
 
 
 def reading_of(about: Mapping[str, Any]) -> Reading:
     """How images are decoded, from the data.json of a run."""
     options, white = about["options"], about["options"].get("white")
     asked: dict[str, Any] = dict.fromkeys(KINDS, (0.0, float(white))) if isinstance(white, int | float) else white or {}
-    gray = {kind: (float(low), float(high)) for kind, (low, high) in {**asked, **about.get("gray", {})}.items()}
+    gray = {kind: checked(ends) for kind, ends in {**asked, **about.get("gray", {})}.items()}
     return Reading(gray=gray, limit=options.get("max_pixels"))
 
 
