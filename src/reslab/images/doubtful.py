@@ -3,7 +3,7 @@
 import warnings
 
 from reslab.errors import ReslabWarning, arg, tell
-from reslab.images.data import ImageData, Pixels
+from reslab.images.data import Augment, ImageData, Pixels
 from reslab.images.sources.assemble import PHOTO
 from reslab.images.task import train_size
 from reslab.train.recipe import Recipe
@@ -53,7 +53,7 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
 def warn_of_augmentation(recipe: Recipe, data: ImageData) -> None:
     """Warn of augmentation that harms these images or does nothing to them."""
     C, H, W = data.shape
-    if data.digits and recipe.policy != "none":
+    if data.digits and Augment.of(recipe).operations:
         warnings.warn(ReslabWarning("the recipe's policy rotates images, and a rotated 6 is a 9: set ",
                                     arg("policy", "none")), stacklevel=4)  # fmt: skip
     elif recipe.policy == "trivial" and min(H, W) < SHIFTED:

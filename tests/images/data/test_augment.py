@@ -69,11 +69,27 @@ def test_color_is_added_before_normalization() -> None:
         shift_colors(torch.rand(2, 1, 4, 4), words, normalize=normalize)
 
 
+def test_what_is_random() -> None:
+    """So that the features of a frozen backbone are computed once only where every epoch shows the same images."""
+    still = [{}, {"policy": "rand", "policy_ops": 0}, {"area": 0.5, "flip": True}]
+    moving = [{"kind": "crop"}, {"policy": "trivial", "policy_ops": 0}, {"jitter": (0, 0, 0, 0.1)}, {"erase": 0.1},
+              {"mixup": 0.1}, {"cutmix": 1.0}, {"policy": "rand"}]  # fmt: skip
+    assert [Augment(**one).random for one in (*still, *moving)] == [False] * 3 + [True] * 7
+    assert [Augment(**one).operations for one in still] == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"kind": "cutout"}, "must be none, crop, scale or resized-crop, got 'cutout'"),
         ({"pad": -1}, "pad must be zero or more, got -1"),
+        ({"jitter": (0, -1.0, 0, 0)}, "contrast must be zero or more, got -1"),
+        ({"jitter": (0, 0, 0, 0.6)}, "hue must be between 0 and 0.5, got 0.6"),
+        ({"area": 0.0}, "area must be above 0 and at most 1, got 0"),
+        ({"aspect": 0.75}, "aspect must be 1 or more, got 0.75"),
+        ({"policy": "auto"}, "policy must be none, trivial or rand, got 'auto'"),
+        ({"erase": 1.5}, "erase must be between 0 and 1, got 1.5"),
+        ({"mixup": float("nan")}, "mixup must be zero or more, got nan"),
         ({"scale": (480, 256)}, "the smaller first, got 480 and 256"),
     ],
 )

@@ -48,6 +48,12 @@ def test_the_order_of_the_changes() -> None:
     assert x[0, :, ~erased].T.unique(dim=0).tolist() == [pytest.approx([0.6 / 0.2, 0.5 / 0.3, 0.4 / 0.4])]
 
 
+def test_a_policy_of_no_operations_is_none() -> None:
+    x = torch.randint(0, 256, (4, 3, 5, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    nothing = Augment(policy="rand", policy_ops=0)
+    assert augmented(x, chance(4), augment=nothing, normalize=NORMALIZE).equal(NORMALIZE(x))
+
+
 def on_meta(x: Tensor, function: Callable[[Tensor], Any]) -> None:
     """On PyTorch's device without memory, a tensor made on the CPU by mistake raises an error."""
     out = function(x.to("meta"))

@@ -80,8 +80,12 @@ class Augment:
     @property
     def random(self) -> bool:
         """Whether an image may come out differently in another epoch."""
-        changing = self.kind != "none" or any(self.jitter) or self.erase > 0 or self.mixes
-        return changing or self.policy == "trivial" or (self.policy == "rand" and self.policy_ops > 0)
+        return self.kind != "none" or any(self.jitter) or self.operations > 0 or self.erase > 0 or self.mixes
+
+    @property
+    def operations(self) -> int:
+        """Operations of the policy per image."""
+        return {"none": 0, "trivial": 1, "rand": self.policy_ops}[self.policy]
 
     @classmethod
     def of(cls, recipe: Any) -> "Augment":

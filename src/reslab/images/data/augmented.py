@@ -43,12 +43,11 @@ def _changed(x: Tensor, chance: Chance, *, augment: Augment, normalize: Normaliz
         boxes = crop_boxes(np.tile(x.shape[2:], (len(x), 1)), chance.units(AREA, UNITS), area=augment.area,
                            aspect=augment.aspect)  # fmt: skip
         x = crop_resized(x, boxes).div_(255)
-    if (any(augment.jitter) or augment.policy != "none") and not x.is_floating_point():
+    if (any(augment.jitter) or augment.operations) and not x.is_floating_point():
         x = x.float().div_(255)
-    if augment.policy != "none":
-        ops = 1 if augment.policy == "trivial" else augment.policy_ops
-        x = apply_policy(x, chance.units(OPERATIONS, 4 * ops), name=augment.policy, ops=ops,
-                         magnitude=augment.policy_magnitude)  # fmt: skip
+    if augment.policy != "none" and augment.operations:
+        x = apply_policy(x, chance.units(OPERATIONS, 4 * augment.operations), name=augment.policy,
+                         ops=augment.operations, magnitude=augment.policy_magnitude)  # fmt: skip
     if any(augment.jitter):
         x = jitter(x, chance.units(JITTER, 8), strengths=augment.jitter)
     x = normalize(x)
