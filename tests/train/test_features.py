@@ -94,11 +94,14 @@ def test_what_is_not_computed_once_is_reported(
 ) -> None:
     with caplog.at_level("INFO", logger="reslab"):
         assert not trained(few, tmp_path / "scaled", net=Scaled()).task.features
-        assert not trained(few, tmp_path / "augmented", augment="crop", pad=1).task.features
+        assert not trained(few, tmp_path / "augmented", augment="crop", erase=0.5).task.features
         monkeypatch.setattr(features, "CACHE", 8 * 4 * 130 - 1)  # 8 numbers of 4 bytes for each of 130 images
         assert not trained(few, tmp_path / "large").task.features
     told = [line.partition("step: ")[2] for line in caplog.messages if "features" in line]
-    assert told == ["the net changes the head's output afterwards", "those of 130 images need more than 4.159e-06 GB"]
+    assert told == [
+        "the net changes the head's output afterwards", "the images are augmented (augment crop, erase 0.5)",
+        "those of 130 images need more than 4.159e-06 GB",
+    ]  # fmt: skip
     monkeypatch.setattr(features, "CACHE", 8 * 4 * 130)
     assert trained(few, tmp_path / "fits").task.features
 

@@ -69,7 +69,7 @@ RECIPE_HELP = {
     "--weights, or none.",
     "std": "Divide the images by each channel's standard deviation.",
     "early_stop": "Stop after this many validation evaluations without improvement and keep the best net; 0: never.",
-    "select": "Whether early_stop judges nets by their validation error or by their validation loss.",
+    "select": "Choose the best net by its validation error or by its validation loss.",
     "keep": "Keep the net of the last evaluation or, with a validation part, the best one.",
     "precision": "Numeric precision; auto measures which is fastest on this machine.",
     "memory_format": "Memory format; auto measures which is fastest on this machine.",

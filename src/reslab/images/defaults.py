@@ -168,7 +168,7 @@ def fit(
     if flip and "flip" not in given and characters(data):
         found["flip"] = flip = False
         reasons.append("no image is mirrored, as the classes are single characters")
-    elif flip and "flip" not in given:
+    elif flip and "flip" not in given and given.get("augment", base.augment) != "none":
         reasons.append("half of the images are mirrored, which fits unless left and right matter")
     return found, reasons
 

@@ -31,6 +31,8 @@ from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 
+CHANGING = ("augment", "policy", "brightness", "contrast", "saturation", "hue", "erase", "mixup", "cutmix")  # an image
+
 
 class ImageTask:
     """Image classification: cross-entropy, top-1 error; or several labels an image: binary cross-entropy, their error.
@@ -75,7 +77,12 @@ class ImageTask:
                 raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
 
     def rows_to_cache(self) -> int:
-        return 0 if self.augment.random else sum(len(part) for part in self.parts.values() if part is not None)
+        return sum(len(part) for part in self.parts.values() if part is not None)
+
+    def varies(self) -> str:
+        on = {key: value for key in CHANGING if (value := getattr(self.recipe, key)) != getattr(Recipe(), key)}
+        named = ", ".join(f"{key} {value}" for key, value in on.items())
+        return f"the images are augmented ({named})" if self.augment.random else ""
 
     def cache(
         self, extract: Callable[[Tensor], Tensor], head: str, *, progress: Progress, stopped: Callable[[], int]

@@ -23,7 +23,10 @@ class Caching(Protocol):
     """A task that can give the head's inputs as examples."""
 
     def rows_to_cache(self) -> int:
-        """Number of examples in all parts; 0 if an example may come out differently in another epoch."""
+        """Number of examples in all parts."""
+
+    def varies(self) -> str:
+        """Why an example may come out differently in another epoch; "" if it does not."""
 
     def cache(
         self, extract: Callable[[Tensor], Tensor], head: str, *, progress: Progress, stopped: Callable[[], int]
@@ -39,10 +42,10 @@ def cached_head(task: Any, net: nn.Module, layers: NetLayers, x: Inputs) -> str 
 
     `x`: inputs of the net, on its device.
     """
-    rows = task.rows_to_cache() if isinstance(task, Caching) else 0
-    if not rows:  # augmented: there is nothing to report
+    if not isinstance(task, Caching):
         return None
-    found = probed(net, layers, x)
+    rows = task.rows_to_cache()
+    found = task.varies() or probed(net, layers, x)
     if isinstance(found, Tensor) and found[0].numel() * found.element_size() * rows > CACHE:
         found = f"those of {rows:,} images need more than {CACHE / 1e9:g} GB"
     if isinstance(found, str):

@@ -44,6 +44,10 @@ class Prepared:
         by_layer = recipe.freeze != "none" or recipe.layer_decay < 1 or recipe.head_rate != 1
         self.layers = layers_of(net, self.example) if by_layer else None
         self.frozen = freeze(net, self.layers, recipe.freeze) if self.layers and recipe.freeze != "none" else None
+        if self.frozen:
+            self.frozen.tell()
+            if self.fresh:
+                run.log(event="frozen", iteration=0, **asdict(self.frozen))
         self.blocks = RandomDepth(net, recipe, lambda: self.example)
         self.head = None
         if self.layers and self.frozen and self.frozen.backbone:
@@ -95,10 +99,6 @@ class Prepared:
 
     def forward(self, progress: Progress, stopped: Callable[[], int]) -> Callable[..., Any]:
         """What each step runs: the net or, on features that are computed here from its present weights, its head."""
-        if self.frozen:
-            self.frozen.tell()
-            if self.fresh:
-                self.run.log(event="frozen", iteration=0, **asdict(self.frozen))
         trained = self.net if self.head is None else self.cache(self.head, progress, stopped)
         return torch.compile(trained) if self.choice.compile else trained
 
