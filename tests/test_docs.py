@@ -186,8 +186,18 @@ def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     pets(train=16, test=4)
     for k in range(5):
         Path(f"pets/train/ant/{k}.heic").touch()
-    assert [words[0] for words in commands(text)] == ["data", "train"]
-    for words in commands(text):
+    lists = [words for words in commands(text) if any(word.endswith(".csv") for word in words)]
+    rows = [(f"pets/train/{name}/{k}.png", name, k) for name in ("ant", "bee") for k in range(5)]
+    Path("photos.csv").write_text("\n".join(["file,label", *(f"{file},{name}" for file, name, _ in rows)]))
+    Path("scenes.csv").write_text(
+        "\n".join(["file,beach,sunset,people", *(f"{file},1,0,{k % 2}" for file, _, k in rows)])
+    )
+    Path("tags.csv").write_text("\n".join(["file,tags", *(f"{file},beach;{name}" for file, name, _ in rows)]))
+    for words in lists:
+        assert main(["data", *words[2:], "--out", f"{words[2]}.html"]) == 0, words
+    others = [words for words in commands(text) if words not in lists]
+    assert (len(lists), [words[0] for words in others]) == (3, ["data", "train"])
+    for words in others:
         few = ["1" if word == "10" else word for word in words]
         assert main([*few, *(QUICK[2:] if words[0] == "train" else [])]) == 0, words
     assert Path("data-pets.html").stat().st_size < 1_500_000

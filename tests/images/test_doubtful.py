@@ -69,3 +69,17 @@ def test_a_run_reads_its_images_as_they_were(fill: Callable[..., Path], tmp_path
     again = load_stored(run)
     assert isinstance(again.train, Encoded)
     assert again.fingerprint == data.fingerprint
+
+
+def test_unequal_classes_are_told_before_training(
+    begin: Begin, few: ImageData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = torch.tensor([3] * 76 + [5] * 4)
+    unequal = replace(few, train=Pixels(pixels=few.train.pixels, labels=labels))  # type: ignore[union-attr]
+    caplog.set_level("INFO", "reslab")
+    begin(tmp_path / "plain", unequal)
+    assert "76 of the 80 training images are of class d, so the error alone says little" in caplog.text
+    caplog.clear()
+    begin(tmp_path / "weighted", unequal, class_weights="balanced")
+    begin(tmp_path / "equal", few)
+    assert "alone says little" not in caplog.text

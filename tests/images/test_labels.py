@@ -192,3 +192,10 @@ def test_the_account_counts_labels(shapes: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().out
     assert "2 labels: left, right; 3" in said
     assert "error of deciding each label as for most images: 4" in said
+
+
+def test_looking_inside_compares_outputs(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", "lesions", str(trained.folder)]) == 0
+    said = capsys.readouterr()
+    assert "have several labels each, so outputs are compared with the intact model's" in said.err
+    assert "intact model: drift 0" in said.out

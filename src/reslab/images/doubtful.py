@@ -4,6 +4,7 @@ import warnings
 
 from reslab.errors import ReslabWarning, arg, tell
 from reslab.images.data import Augment, ImageData, Pixels
+from reslab.images.data.counts import class_counts, majority_error
 from reslab.images.sources.assemble import PHOTO
 from reslab.images.task import train_size
 from reslab.train.recipe import Recipe
@@ -23,6 +24,7 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
     if data.digits and recipe.flip and recipe.augment != "none":
         warnings.warn(ReslabWarning("the recipe mirrors half of the images, and a mirrored digit is not a digit: set ",
                                     arg("flip", False)), stacklevel=3)  # fmt: skip
+    tell_of_unequal_classes(recipe, data)
     H, W = data.shape[1:]
     if min(H, W) >= COSTLY:
         warnings.warn(
@@ -48,6 +50,18 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
             ),
             stacklevel=3,
         )  # fmt: skip
+
+
+def tell_of_unequal_classes(recipe: Recipe, data: ImageData) -> None:
+    """Say which class is most of the training images, if it is so frequent that an error alone would say little."""
+    if data.several or recipe.class_weights != "none" or recipe.sampling != "shuffled":
+        return
+    counts, n = class_counts(data.train.labels, classes=len(data.classes)), len(data.train)
+    least = majority_error(counts, n)
+    if least is not None and least <= 50 * (1 - 1 / len(counts)):
+        tell("%s of the %s training images are of class %s, so the error alone says little; class_weights or sampling "
+             "set to balanced makes every class count alike", f"{max(counts):,}", f"{n:,}",
+             data.classes[counts.index(max(counts))])  # fmt: skip
 
 
 def warn_of_augmentation(recipe: Recipe, data: ImageData) -> None:

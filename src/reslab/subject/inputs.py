@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.errors import ReslabError, UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg, tell
 from reslab.nets.words import Loaded
 from reslab.subject import pictures, tokens
 
@@ -81,6 +81,10 @@ def gather(
     for example, _ in batches:
         check_finite(example, data["name"])
     found = Inputs(batches=batches, n=sum(batch_size(example) for example, _ in batches), data=data)
+    if flags.labels and data.get("several"):
+        tell("the images of %s have several labels each, so outputs are compared with the intact model's, not with the "
+             "labels", data["name"])  # fmt: skip
+        return found.unlabelled()
     return found if flags.labels else found.unlabelled()
 
 
