@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-WORST = UNCERTAIN = DOUBTS = 24
+WORST = UNCERTAIN = DOUBTS = 21  # three rows of the page
 CELLS, EACH = 120, 12  # images behind the cells of the confusion matrix, in all and of one cell
 RIGHT = 3  # of one cell of right predictions
 

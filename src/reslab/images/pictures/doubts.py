@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+ROWS = 4096  # examined at a time: N x K probabilities may be large
+
 
 def thresholds(probabilities: Tensor, labels: Tensor) -> Tensor:
     """(K,): for each class, the mean probability of that class over the images labeled so; infinite without any.
@@ -24,14 +26,19 @@ def doubts(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     net is always unsure is judged by its own measure. They are ranked by the normalized margin (section 3.2): the
     probability of the label minus the largest other one. The net must not have been trained on these images.
     """
-    reached = probabilities.double() >= thresholds(probabilities, labels)
-    confident = probabilities.masked_fill(~reached, -1)
-    best, likely = confident.max(dim=1)
-    rows = torch.nonzero(best > confident.gather(1, labels[:, None])[:, 0])[:, 0]  # a tie is no disagreement
-    own = probabilities[rows].gather(1, labels[rows, None])
-    others = probabilities[rows].scatter(1, labels[rows, None], -1).max(dim=1).values
-    rows = rows[(own[:, 0] - others).argsort(stable=True)]
-    return rows, likely[rows]
+    bars = thresholds(probabilities, labels)
+    found: list[Tensor] = []
+    for start in range(0, len(labels), ROWS):
+        p, given = probabilities[start : start + ROWS], labels[start : start + ROWS, None]
+        confident = p.masked_fill(p.double() < bars, -1)
+        best, likely = confident.max(dim=1)
+        rows = torch.nonzero(best > confident.gather(1, given)[:, 0])[:, 0]  # a tie is no disagreement
+        others = p[rows].scatter(1, given[rows], -1).max(dim=1).values
+        margin = p[rows].gather(1, given[rows])[:, 0] - others
+        found.append(torch.stack([(rows + start).double(), likely[rows].double(), margin.double()]))
+    rows, likely, margin = torch.cat(found, dim=1)
+    order = margin.argsort(stable=True)
+    return rows[order].long(), likely[order].long()
 
 
 def doubts_of_several(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

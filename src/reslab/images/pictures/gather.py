@@ -15,6 +15,8 @@ from reslab.images.pictures.doubts import doubts, doubts_of_several
 from reslab.images.pictures.names import clipped
 from reslab.images.pictures.thumbnails import thumbnail
 
+ROWS = 4096
+
 
 @dataclass(kw_only=True)
 class Album:
@@ -42,7 +44,7 @@ def gather(
     """What the page shows of `part`, from the scores of its images in order; None if a score is not finite.
 
     Probabilities are those at `temperature`; None: as the net gives them. `validation`: images that were not trained
-    on, either, whose labels are doubted too. `about` is stored as it is. At most 216 thumbnails (choice.py), each of at
+    on, either, whose labels are doubted too. `about` is stored as it is. At most 204 thumbnails (choice.py), each of at
     most 4,200 characters.
     """
     scores, labels = scored
@@ -50,7 +52,7 @@ def gather(
         return None
     several = labels.dim() == 2
     labels = labels.long()
-    p = probabilities(scores, temperature or 1.0, several=several)
+    p = chances(scores, temperature, several=several)
     look = several_labels if several else one_class
     found = {"part": name, "n": len(part), "several": several, "size": list(part.shape[1:]), "classes": list(classes),
              "temperature": temperature, **about, **look(part, p, labels)}  # fmt: skip
@@ -59,10 +61,16 @@ def gather(
         found["reliability_before"] = asdict(measured((scores, labels)))
     if validation is not None and torch.isfinite(validation[1][0]).all():
         held, (held_scores, held_labels) = validation
-        p = probabilities(held_scores, temperature or 1.0, several=several)
+        p = chances(held_scores, temperature, several=several)
         album = Album(part=held, facts=facts_of(p, held_labels.long()))
         found["validation"] = {"n": len(held), "doubts": doubted(album, p, held_labels.long()), "images": album.images}
     return found
+
+
+def chances(scores: Tensor, temperature: float | None, *, several: bool) -> Tensor:
+    """The probabilities float32 (N, K), computed in float64 a few rows at a time: N x K may be large."""
+    parts = scores.split(ROWS)
+    return torch.cat([probabilities(rows, temperature or 1.0, several=several).float() for rows in parts])
 
 
 def one_class(part: Part, p: Tensor, labels: Tensor) -> dict[str, Any]:
