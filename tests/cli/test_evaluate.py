@@ -148,3 +148,41 @@ def test_images_that_a_net_was_trained_on_are_not_measured_unasked(
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["part"], found["n"]) == ("test", 10)
+
+
+@pytest.mark.filterwarnings("ignore:class names differ")
+def test_pictures_are_those_of_the_error_on_the_page(run: Run) -> None:
+    """Ten crops become the headline, so its mistakes are theirs; training images and other data leave them alone."""
+    before = run.read_json("results/pictures.json")
+    assert (before["views"], before["n"], sum(before["confusion"]["n"])) == ("single view", 360, 360)
+    assert main(["eval", "run", "--part", "train"]) == main(["eval", "run", "--data", photos(10, "L")]) == 0
+    assert run.read_json("results/pictures.json") == before
+    assert main(["eval", "run", "--crops", "10"]) == 0
+    seen, found = run.read_json("results/eval.json"), run.read_json("results/pictures.json")
+    assert found["views"] == seen["views"] == "10-crop"
+    sparse = found["confusion"]
+    assert all(seen["confusion"][i][j] == n
+               for i, j, n in zip(sparse["true"], sparse["predicted"], sparse["n"], strict=True))  # fmt: skip
+    assert found["error"] == seen["error"]
+
+
+def test_test_images_among_the_training_images_are_warned_about(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Two of the photos in both parts, one of them with another label."""
+    folder = Path(photos(2, "RGB"))
+    for name in ("c0", "c1"):
+        for part in ("train", "test"):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(2):
+                (folder / name / f"{2 * (part == 'test') + i}.png").rename(folder / part / name / f"{part}{i}.png")
+        (folder / name).rmdir()
+    shutil.copy(folder / "train" / "c0" / "train0.png", folder / "test" / "c0" / "again.png")
+    shutil.copy(folder / "train" / "c0" / "train1.png", folder / "test" / "c1" / "elsewhere.png")
+    assert main([*TRAIN[:-1], str(tmp_path / "twice"), "--data", str(folder), "--batch", "4"]) == 0
+    warning = ("warning: 2 test images are training images, too (2 with the same pixels, 1 with another label); the "
+               "report shows them\n")  # fmt: skip
+    assert warning in capsys.readouterr().out
+    assert main(["eval", str(tmp_path / "twice")]) == 0
+    assert warning in capsys.readouterr().out
+    assert "elsewhere.png" in (tmp_path / "twice" / "report.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reslab.cli import say
+from reslab.run import Run
 
 LABELS = {"exact_error": "images with a wrong label", "f1_micro": "F1 of all decisions",
           "f1_macro": "mean F1 of the labels", "mean_ap": "mean average precision"}  # fmt: skip
@@ -52,3 +53,16 @@ def labels(found: Mapping[str, Any], start: str = "") -> None:
 def share(value: float | None) -> str:
     """A share from 0 to 1 in percent."""
     return say.percent(None if value is None else 100 * value)
+
+
+def repeats(run: Run) -> None:
+    """Warn about test images of the run's own data that are training images, too; its report shows them."""
+    if not run.has("results/duplicates.json"):
+        return
+    found = run.read_json("results/duplicates.json")
+    exact, near, elsewhere = (found.get(key) or 0 for key in ("exact", "near", "elsewhere"))
+    if exact or near:
+        parts = [f"{exact:,} with the same pixels"] * bool(exact) + [f"{near:,} nearly the same"] * bool(near)
+        parts += [f"{elsewhere:,} with another label"] * bool(elsewhere)
+        are = "s are training images" if exact + near > 1 else " is a training image"
+        print(f"warning: {exact + near:,} test image{are}, too ({', '.join(parts)}); the report shows them")

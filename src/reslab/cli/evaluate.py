@@ -114,6 +114,8 @@ def evaluate(
     if json:
         say.as_json({**result, "match": str(module.match), "report": report})
     elif report:
+        if of_its_data(Run(model), result) and result["part"] == "test":
+            errors.repeats(Run(model))
         print(f"{which_counts(Run(model), result)}report: {report}\nnext:   reslab report {quote(str(model))}")
     elif not model.is_dir():
         print("next:   reslab train --help")

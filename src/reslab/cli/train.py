@@ -82,4 +82,5 @@ def train(
                         part="test "))  # fmt: skip
     errors.explain(result, classes=len(run.read_json("data.json").get("classes") or ()), start="test_")
     say.skipped(result["skipped"])
+    errors.repeats(run)
     print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")

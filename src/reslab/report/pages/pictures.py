@@ -66,9 +66,9 @@ def tile(one: Facts, names: Sequence[str], *, several: bool) -> Facts:
     if several:
         known, said = (listed(names, one.get(key)) for key in ("labels", "said"))
         label, given = named(names, one.get("label")), one.get("label") in items(one.get("labels"))
-        lines, labeled = [f"{clipped(label)}: {chance}", "labeled so" if given else "not labeled so"], ""
+        lines, labeled = [f"{clipped(label)}: {chance}", f"labeled: {'yes' if given else 'no'}"], ""
         full = f"labels {known}; predicted {said}; {label} {chance}"
-        right = False
+        right = given == (one.get("label") in items(one.get("said")))
     else:
         true, predicted = named(names, one.get("true")), named(names, one.get("predicted"))
         right = one.get("true") == one.get("predicted")
