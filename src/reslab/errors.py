@@ -130,7 +130,10 @@ def one_line(text: object) -> str:
 
 
 def tell(sentence: str, *values: object) -> None:
-    """Log a line of what reslab read or chose, with `values` in the place of its %s: the command line shows it."""
+    """Log a line of what reslab read or chose, with `values` in the place of its %s: the command line shows it.
+
+    A Sentence without values is worded for the command line there.
+    """
     plain = (value if isinstance(value, int | float) else one_line(value) for value in values)
     logging.getLogger("reslab").info(sentence, *plain)
 

@@ -97,7 +97,8 @@ class Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
             with contextlib.suppress(OSError, ValueError):  # a full or closed log does not end the work
-                print(record.getMessage(), file=sys.stderr, flush=True)
+                text = record.getMessage() if record.args else one_line(say.words(record.msg))
+                print(text, file=sys.stderr, flush=True)
 
 
 def refused(error: OSError, debug: bool) -> int:

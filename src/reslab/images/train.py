@@ -25,6 +25,7 @@ from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import read_recipe
 from reslab.train.life import Account, Work, in_brackets, prepare_run, train_run
+from reslab.train.memory import explained
 from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
 from reslab.train.start import start_net
@@ -101,7 +102,10 @@ def train(
 
     A finished run is not changed; its stored result is returned. Raises as `train_run` does.
     """
-    return train_run(folder, OnImages(data), device=device, progress=progress, command=command)
+    run = Run(folder)
+    recipe = read_recipe(run) if run.has("recipe.toml") else Recipe()
+    with explained(run, recipe):
+        return train_run(folder, OnImages(data), device=device, progress=progress, command=command)
 
 
 class OnImages:

@@ -16,8 +16,9 @@ class _Callable(ModuleType):
         """As `reslab.subject.train.train`, which is imported now."""
         return import_module("reslab.subject.train").train(*args, **settings)
 
-    @property
-    def __signature__(self) -> Any:  # what `help` and editors show
+    def __getattr__(self, name: str) -> Any:
+        if name != "__signature__":  # what `help` and editors show
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         from inspect import signature
 
         return signature(import_module("reslab.subject.train").train)

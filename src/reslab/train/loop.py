@@ -8,6 +8,7 @@ from torch import nn
 from reslab.progress import Phase, Progress
 from reslab.progress.row import duration, per_second
 from reslab.run import Run
+from reslab.train.expected import Expected, expected, tell_if_long
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted, Stop
 from reslab.train.task import Task
@@ -29,7 +30,12 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
             training.save()  # keeps the choice, and finds a full disk before the work
         saved_at, note = time.perf_counter(), ""
         if not training.over:
-            progress(training.iteration, training.total, Phase(plan(training)))
+            trained: Any = getattr(training.forward, "_orig_mod", training.forward)  # of a compiled net, the net
+            found = expected(task, trained, recipe=recipe, choice=training.choice, start=training.iteration,
+                             progress=progress, stopped=lambda: stop.asked)  # fmt: skip
+            progress(training.iteration, training.total, Phase(plan(training, found)))
+            if found:
+                tell_if_long(found)
         for batch in () if training.over else task.batches(training.iteration, training.total):
             before = training.iteration
             training.iteration = batch.iteration  # one whose images are all broken gives no batch
@@ -67,13 +73,15 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
     return training
 
 
-def plan(training: Training) -> str:
-    """What is about to be done and, if steps have been timed, how long it will take."""
+def plan(training: Training, found: Expected | None = None) -> str:
+    """What is about to be done and, if it was `found` or steps have been timed, how long it will take."""
     task, choice, left = training.task, training.choice, training.total - training.iteration
     at, batch = training.iteration, training.recipe.batch
     epochs = f"{training.total * batch / task.examples:.3g} epochs in all"
     step = training.recipe.accumulate * choice.milliseconds.get(str(choice), 0)  # timed on one part of a batch
     lasts = f", about {duration(left * step / 1000)}" if step else ""
+    if found:
+        lasts = f", about {duration(found.seconds)}, evaluations included"
     begins = f"training {left:,} iterations of {batch} {task.unit}"
     if at:
         begins = f"resuming at iteration {at:,} of {training.total:,}, {batch} {task.unit} each"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.nets.specs import make
 from reslab.progress import Progress, Steps, in_phase, silent
+from reslab.train.memory import is_full
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 
@@ -134,7 +135,8 @@ def race(
 ) -> dict[str, float]:  # fmt: skip
     """Median seconds per step of each choice; the choices take turns, with fewer turns where steps are slow.
 
-    At least one step of the first choice is timed; whatever was not timed within TRYING seconds is left out. `progress`
+    At least one step of the first choice is timed; whatever was not timed within TRYING seconds, or runs out of memory,
+    is left out. `progress`
     counts the steps that fit into these seconds, so no display announces more time than the trials may take.
     """
     began, done, total = time.perf_counter(), 0, (WARM + TIMED) * len(choices)
@@ -142,16 +144,23 @@ def race(
     seen: dict[str, list[float]] = {str(choice): [] for choice in choices}
     steps: dict[str, Callable[[], None]] = {}
     for _ in range(WARM + TIMED):
-        for choice in choices:
+        for choice in [one for one in choices if str(one) in seen]:
             name, begin = str(choice), time.perf_counter()
             longest = max((max(times) for times in seen.values() if times), default=0.0)
             if done and begin + longest - began > TRYING:
                 progress(done, done)
                 return {name: statistics.median(times[WARM:] or times[-1:]) for name, times in seen.items() if times}
-            if name not in steps:
-                steps[name] = make_step(choice, copy.deepcopy(net), x, y, loss)
-                begin = time.perf_counter()
-            steps[name]()
+            try:
+                if name not in steps:
+                    steps[name] = make_step(choice, copy.deepcopy(net), x, y, loss)
+                    begin = time.perf_counter()
+                steps[name]()
+            except (RuntimeError, MemoryError) as error:
+                if not is_full(error) or len(seen) == 1:
+                    raise
+                del seen[name]
+                steps.pop(name, None)
+                continue
             seen[name].append(time.perf_counter() - begin)
             done += 1
             spent = time.perf_counter() - began
