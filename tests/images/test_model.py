@@ -183,6 +183,8 @@ def test_workers_and_batches_change_nothing(run: Run, photos: Path) -> None:
     for one, other in zip(found[0], found[1], strict=True):
         assert one.values == pytest.approx(other.values, abs=1e-5)
     assert found[0].notes == found[1].notes
+    for one, other in zip(found[0], net.predict(files, precision="bf16"), strict=True):
+        assert one.values == pytest.approx(other.values, abs=0.05)  # of numbers with 8 bits
 
 
 def test_a_gray_net_and_deep_gray(tmp_path: Path, photos: Path) -> None:
