@@ -11,7 +11,7 @@ from quick import QUICK
 
 import reslab
 from reslab.blocks import Residual
-from reslab.errors import UsageError
+from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import ImageData
 from reslab.images.task import ImageTask
 from reslab.progress import silent
@@ -163,6 +163,14 @@ def test_the_blocks_of_another_librarys_net(changes: dict[str, Any]) -> None:
     before = copy.deepcopy(net.state_dict())
     random.fold_in_chances(net)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_few_blocks_of_another_librarys_net_are_warned_of() -> None:
+    x = torch.randn(2, 1, 8, 8)
+    with pytest.warns(ReslabWarning, match=r"with 1 of 4 blocks, each branch that is kept counts 4\.0 times"):
+        RandomDepth(SmallResNet(), Recipe(epochs=1, active_blocks=1), lambda: x)
+    with pytest.raises(UsageError, match="at most the net's 4 residual blocks, got 5"):
+        RandomDepth(SmallResNet(), Recipe(epochs=1, active_blocks=5), lambda: x)
 
 
 def test_frozen_blocks_are_always_kept() -> None:

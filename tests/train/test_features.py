@@ -1,6 +1,10 @@
 """With a frozen backbone the head's inputs are computed once; the result is that of computing them in each step."""
 
+import contextlib
+import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import torch
 from foreign import SmallResNet
 from torch import Tensor, nn
 
+from reslab.errors import ReslabWarning
 from reslab.images.data import Encoded, ImageData, load
 from reslab.images.task import ImageTask
 from reslab.images.train import train
@@ -106,6 +111,7 @@ def test_what_is_not_computed_once_is_reported(
     assert trained(few, tmp_path / "fits").task.features
 
 
+@pytest.mark.filterwarnings("ignore:the frozen layers keep random weights")
 def test_stopped_anywhere_it_ends_alike(
     begin: Any, few: ImageData, tmp_path: Path, straight: Any, same_end: Any, stopped_after: Any
 ) -> None:
@@ -117,6 +123,30 @@ def test_stopped_anywhere_it_ends_alike(
         with stopped_after(k), pytest.raises(Interrupted):
             train(broken.folder, data=few, device="cpu")
     straight(broken, few)
+    same_end(whole, broken)
+
+
+def test_random_layers_that_are_frozen_are_warned_of(begin: Any, few: ImageData, tmp_path: Path) -> None:
+    with pytest.warns(ReslabWarning, match="the frozen layers keep random weights, from which little can be learned"):
+        begin(tmp_path / "run", few, freeze="backbone")
+
+
+@pytest.mark.slow  # starts processes
+@pytest.mark.filterwarnings("ignore:the frozen layers keep random weights")
+def test_killed_it_ends_alike(begin: Any, pngs: Path, tmp_path: Path, straight: Any, same_end: Any) -> None:
+    """SIGKILL at any time, in a loop, until it has ended: the same bits as without."""
+    data = load(str(pngs))
+    changes = {"freeze": "2", "iterations": 400, "checkpoint_seconds": 0.05, "word": str(pngs), "stochastic_depth": 0.3}
+    whole = straight(begin(tmp_path / "whole", data, **changes), data)
+    broken, kills = begin(tmp_path / "broken", data, **changes), 0
+    while not broken.has("results/train.json"):
+        command = [sys.executable, "-m", "reslab.study.jobs", str(broken.folder), "cpu", str(os.getpid())]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(4 + 0.7 * kills)
+            child.kill()
+        kills += 1
+        assert kills < 20
     same_end(whole, broken)
 
 

@@ -149,6 +149,7 @@ def test_what_cannot_be_frozen(what: str, sentence: str, few: ImageData, tmp_pat
         trained(flat, few, tmp_path / "flat", freeze="backbone")
 
 
+@pytest.mark.filterwarnings("ignore:the frozen layers keep random weights")
 def test_a_failed_freeze_leaves_no_folder(begin: Any, few: ImageData, tmp_path: Path) -> None:
     run = begin(tmp_path / "run", few, freeze="9")
     with pytest.raises(UsageError, match=r"freeze must be from 1 to 4, or backbone: .*got 9"):

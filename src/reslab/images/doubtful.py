@@ -15,6 +15,13 @@ COSTLY = 512  # pixels of the shorter side from which a warning is due: five tim
 SHIFTED = 32  # pixels by which TrivialAugment shifts an image at most
 
 
+def warn_of_random_layers(recipe: Recipe, *, started: bool) -> None:
+    """Warn if layers of random weights would be frozen: the net starts from no other weights."""
+    if recipe.freeze != "none" and not started:
+        warnings.warn(ReslabWarning("the frozen layers keep random weights, from which little can be learned; start "
+                                    "from trained weights with ", arg("start", "FILE")), stacklevel=3)  # fmt: skip
+
+
 def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
     """Warn of settings that can be run but are probably not meant."""
     images = len(data.train)

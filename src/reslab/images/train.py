@@ -14,12 +14,13 @@ from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.arrays import WORD
 from reslab.images.data.load import WORDS
-from reslab.images.doubtful import warn_of_doubtful_settings
+from reslab.images.doubtful import warn_of_doubtful_settings, warn_of_random_layers
 from reslab.images.pictures.keep import keep_of_training
 from reslab.images.pictures.samples import keep_samples
 from reslab.images.sources.assemble import MEMORY
 from reslab.images.task import ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
+from reslab.nets.model import ModelSpec
 from reslab.progress import Progress, silent
 from reslab.run import Run, absolute
 from reslab.train.checkpoint import write_weights
@@ -28,7 +29,7 @@ from reslab.train.life import Account, Work, in_brackets, prepare_run, train_run
 from reslab.train.memory import explained
 from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
-from reslab.train.start import start_net
+from reslab.train.start import START, start_net
 from reslab.train.training import Training
 
 LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
@@ -74,6 +75,8 @@ def prepare(
         changes=lambda: changes(run, data),
     )  # fmt: skip
     warn_of_doubtful_settings(recipe, data)  # of what is not refused
+    own = isinstance(net, ModelSpec) and net.origin == "file"  # its function may load weights
+    warn_of_random_layers(recipe, started=own or run.has(START))
     return run
 
 

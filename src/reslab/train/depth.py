@@ -16,13 +16,14 @@ differ. A dropped branch is computed there, and its BatchNorm statistics move. F
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from reslab.blocks import Residual
-from reslab.errors import UsageError, tell
+from reslab.errors import ReslabWarning, UsageError, arg, tell
 from reslab.look.edit.edits import Change, Edit, silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.checks import misses
@@ -77,6 +78,13 @@ class RandomDepth:
         if self.random and not n:
             raise UsageError("stochastic_depth and active_blocks need residual blocks that are trained, but this net "
                              "has none")  # fmt: skip
+        if self.merges and 0 < 2 * recipe.active_blocks < n:
+            times = n / recipe.active_blocks
+            warnings.warn(ReslabWarning(
+                f"with {recipe.active_blocks} of {n} blocks, each branch that is kept counts {times:.1f} times in "
+                "training, which may keep the net from learning; use at least half of the blocks, or ",
+                arg("stochastic_depth", 0.2),
+            ), stacklevel=2)  # fmt: skip
         if recipe.active_blocks > n:
             raise UsageError(f"active_blocks must be at most the net's {n} residual blocks, got {recipe.active_blocks}")
 
