@@ -11,8 +11,8 @@ from reslab.cli import app, guesses, main
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("train --pretrained", "`reslab train` has no option --pretrained: the run or checkpoint to start from"),
-        ("train --weights a.pt", "`reslab train` has no option --weights: the run or checkpoint to start from"),
+        ("train --pretrained", "`reslab train` has no option --pretrained: the weights to start from are named with"),
+        ("tables train --weights a.pt", "has no option --weights: the run or checkpoint to start from"),
         ("qa train --pretrained", "to start from a pretrained encoder, name it with --encoder"),
         ("train --gpu 0", "choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps"),
         ("train --gpu=0", "`reslab train` has no option --gpu: choose the device with --device"),

@@ -13,6 +13,7 @@ CUTOFF = 0.8  # of difflib: below it a guess misleads more often than it helps
 MODULE = "`reslab.load(RUN)` in Python gives an nn.Module"
 FROM_WEIGHTS = (
     "to start from a pretrained encoder, name it with --encoder",
+    "the weights to start from are named with --weights: a run, a checkpoint file or default, the library's own",
     "the run or checkpoint to start from is named with --start",
 )
 DEVICE = ("choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps",)
@@ -93,7 +94,7 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("test", "evaluate", "validate", "val", "score", "benchmark"), (
         "measure a trained net: `reslab eval`")),
     **dict.fromkeys(("finetune", "fine-tune", "transfer"), (
-        "`reslab train --start RUN` starts from the weights of a run or checkpoint file, "
+        "`reslab train --weights RUN` starts from the weights of a run or checkpoint file, "
         "`reslab qa train --encoder NAME` from a pretrained encoder")),
     **dict.fromkeys(("slim", "prune", "cut", "compress", "shrink", "distill", "quantize"), (
         "there is no `slim` yet; `reslab look lesions MODEL` measures how much each block matters")),

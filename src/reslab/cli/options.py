@@ -207,6 +207,11 @@ class _DataFlags:
     label_separator: Annotated[
         str | None, Parameter(help="A list of images: what separates several labels in one cell, such as ;")
     ] = None
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic"] | None,
+        Parameter(help="How images are resized (default: bilinear, or as the --weights were trained)."),
+    ] = None
+    rgb: Annotated[bool, Parameter(help="Read gray images as RGB, with three equal channels.", negative=())] = False
     download: Annotated[bool, Parameter(help="Download the original files; checksums are verified.", negative=())] = (
         False
     )

@@ -32,7 +32,14 @@ def train(
         str | None, Parameter(help="Name of a recipe or a TOML file (default: one that suits the data).")
     ] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/DATA-NET-RECIPE-OPTIONS-sSEED).")] = None,
-    start: Annotated[str | None, Parameter(help="Start from the weights of this run or checkpoint file.")] = None,
+    start: Annotated[
+        str | None,
+        Parameter(
+            name=("--weights", "--start"),
+            help="Start from the weights of a run or checkpoint file, or `default`: the pretrained ones of the net's "
+            "library. The head is replaced if the classes differ.",
+        ),
+    ] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.errors import BrokenImage, ReslabError
-from reslab.images.data.decode import Reading, eight_bits, fit
+from reslab.images.data.decode import FILTERS, Reading, eight_bits, fit
 from reslab.images.data.gray import GRAY_MODES, KINDS, checked, kind_of
 from reslab.images.data.images import Shape, to_tensor
 from reslab.images.data.normalize import Normalize
@@ -68,7 +68,8 @@ class Preprocess:
             # phones put a second picture into a JPEG, which is then an MPO
             "frames": image.format != "MPO" and getattr(image, "is_animated", False),
         }
-        pixels = to_tensor(fit(eight_bits(image, channels=C, reading=self.reading), height=H, width=W))
+        pixels = to_tensor(fit(eight_bits(image, channels=C, reading=self.reading), height=H, width=W,
+                               interpolation=self.reading.interpolation))  # fmt: skip
         return pixels, [key for key, applies in said.items() if applies]
 
     def to(self, device: Any) -> "Preprocess":
@@ -92,7 +93,10 @@ def reading_of(about: Mapping[str, Any]) -> Reading:
     options, white = about["options"], about["options"].get("white")
     asked: dict[str, Any] = dict.fromkeys(KINDS, (0.0, float(white))) if isinstance(white, int | float) else white or {}
     gray = {kind: checked(ends) for kind, ends in {**asked, **about.get("gray", {})}.items()}
-    return Reading(gray=gray, limit=options.get("max_pixels"))
+    how: Any = options.get("interpolation") or "bilinear"
+    if how not in FILTERS:
+        raise ReslabError(f"interpolation in data.json must be {' or '.join(FILTERS)}, got {how!r}")
+    return Reading(gray=gray, limit=options.get("max_pixels"), interpolation=how)
 
 
 def remarked(counts: Counter[str]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from reslab.images.data import ImageData, load
 from reslab.images.defaults import MADE_FOR, choose, net_for, recipe_for, size_for
 from reslab.images.older import older_run
 from reslab.images.plan import Asked, Plan
-from reslab.nets import Spec, read_spec, spec
-from reslab.nets.weights import spec_inside
+from reslab.images.start import DEFAULT, Facts, facts_of, in_channels, net_of, resized_like
+from reslab.nets import Spec, spec
 from reslab.run import Run
 from reslab.stored.files import named
 from reslab.train.folder import finished
@@ -54,7 +54,8 @@ def planned(asked: Asked) -> Plan:
     if asked.recipe is not None:
         merged(unchecked(asked.recipe), dict(asked.changes))  # before the data are read
     base = base_of(asked)
-    data, options = loaded(asked)
+    facts = None if base is None or asked.start is None else facts_of(asked.start, base)
+    data, options = loaded(asked, facts)
     first = []
     if base is None:
         word, why = net_for(data, word=asked.word)
@@ -67,6 +68,7 @@ def planned(asked: Asked) -> Plan:
     if "size" in options and "size" not in asked.options:
         first.append(f"images resized to {options['size']} x {options['size']}")
     net = with_options(base, word, asked)
+    data, options = in_channels(data, net, facts, options)
     chosen = choose(data, word=asked.word, recipe=asked.recipe, changes=asked.changes,
                     pretrained=asked.start is not None)  # fmt: skip
     reasons = ("; ".join(first), *chosen.reasons) if first else chosen.reasons
@@ -79,11 +81,11 @@ def base_of(asked: Asked) -> Spec | None:
         return spec(asked.net)
     if asked.start is None:
         return None
-    path = Path(asked.start)
-    if path.is_dir():
-        return read_spec(Run(path))
-    if path.is_file() and (inside := spec_inside(path)):
-        return inside
+    if asked.start == DEFAULT:
+        raise UsageError(arg("start", DEFAULT), " takes the pretrained weights of a library's net: name it, such as ",
+                         arg("net", "timm:resnet18"))  # fmt: skip
+    if found := net_of(asked.start):
+        return found
     raise UsageError(f"{named(asked.start)} does not say which net its weights are of: name it, such as ",
                      arg("net", "resnet56"))  # fmt: skip
 
@@ -98,11 +100,14 @@ def with_options(base: Spec, word: str, asked: Asked) -> Spec:
     return spec(word, **asked.net_options)
 
 
-def loaded(asked: Asked) -> tuple[ImageData, Mapping[str, Any]]:
-    """The data and the options they were loaded with; images of one large size are resized if no recipe is named."""
+def loaded(asked: Asked, facts: Facts | None) -> tuple[ImageData, Mapping[str, Any]]:
+    """The data and the options they were loaded with; images of one large size are resized if no recipe is named.
+
+    Resizing is that of the weights to start from, if they say how.
+    """
     if isinstance(asked.data, ImageData):
         return asked.data, {}
-    options = dict(asked.options)
+    options = resized_like(facts, asked.data, asked.options)
     name = asked.recipe or MADE_FOR.get(asked.data)
     if name is None:
         headers = load(asked.data, **{**options, "memory": 0})

@@ -37,12 +37,15 @@ CHANGING = ("augment", "policy", "brightness", "contrast", "saturation", "hue", 
 class ImageTask:
     """Image classification: cross-entropy, top-1 error; or several labels an image: binary cross-entropy, their error.
 
-    `objective` is the loss, with its label smoothing and class weights.
+    `objective` is the loss, with its label smoothing and class weights. `normalize`: that of the weights to start from;
+    None: measured on the training part.
     """
 
     unit = "images"
 
-    def __init__(self, data: ImageData, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, data: ImageData, recipe: Recipe, device: torch.device, *, normalize: Normalize | None = None
+    ) -> None:
         self.recipe, self.device = recipe, device
         train, held = training_parts(data, recipe)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
@@ -51,7 +54,7 @@ class ImageTask:
         self.objective = loss_for(recipe, train.labels, classes=len(data.classes))
         balanced = train.labels if recipe.sampling == "balanced" else None
         self.order = Order(n=len(train), batch=recipe.batch, seed=recipe.seed, repeats=recipe.repeats, labels=balanced)
-        self.normalize = measure(train, mean=recipe.mean, std=recipe.std).to(device)
+        self.normalize = (normalize or measure(train, mean=recipe.mean, std=recipe.std)).to(device)
         self.augment, self.classes = Augment.of(recipe), len(data.classes)
         self.features: dict[str, Features] = {}  # by part, if they are computed once: then of the module `head` alone
         self.head = ""

@@ -18,6 +18,7 @@ from reslab.images.doubtful import warn_of_doubtful_settings, warn_of_random_lay
 from reslab.images.pictures.keep import keep_of_training
 from reslab.images.pictures.samples import keep_samples
 from reslab.images.sources.assemble import MEMORY
+from reslab.images.start import normalization, starting
 from reslab.images.task import ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
 from reslab.nets.model import ModelSpec
@@ -66,9 +67,13 @@ def prepare(
         refuse_several(data.train.labels)
     if recipe.checkpointing:
         raise UsageError("the recipe key checkpointing is for text encoders; leave it out")
+    begun = None if start is None else starting(start, net, data, recipe)
+    if begun is None and recipe.mean == "weights":
+        raise UsageError(arg("mean", "weights"), " takes the normalization of the weights that a training starts from: "
+                         "name them with ", arg("start"), ", or choose another mean")  # fmt: skip
     about = {"word": absolute(word, WORDS), "options": storable(options or {}), **data.describe()}
     prepare_run(
-        run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=start, fitted=fitted,
+        run, spec=to_dict(net), recipe=recipe, about=about, command=command, start=begun, fitted=fitted,
         fill=lambda: run.write_json(CHOICES, choices) if choices else None, made=OnImages.made,
         stored=lambda: {"net": (identity(read_spec(run)), identity(net))},
         loaded=lambda: (how_read(run.read_json("data.json", "options")["options"]), how_read(about["options"])),
@@ -94,7 +99,7 @@ def storable(options: dict[str, Any]) -> dict[str, Any]:
 
 def how_read(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the stored options that may lead to other images of the same files."""
-    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels", *LIST)}
+    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels", "interpolation", "rgb", *LIST)}
 
 
 def train(
@@ -136,7 +141,9 @@ class OnImages:
         return changes(run, self.data)
 
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
-        net, task = build(self.spec), ImageTask(self.data, work.recipe, work.device)
+        net = build(self.spec)
+        normalize = normalization(work.run) if work.recipe.mean == "weights" else None
+        task = ImageTask(self.data, work.recipe, work.device, normalize=normalize)
         start_net(work.run, net)
         work.run.write_json("normalize.json", task.normalize.as_dict())
         if not work.run.has("last.pt"):
@@ -197,7 +204,8 @@ def load_stored(run: Run) -> ImageData:
                      crops=options.get("crops", False),
                      file_column=options.get("file_column"), label_columns=options.get("label_columns"),
                      part_column=options.get("part_column"),
-                     label_separator=options.get("label_separator"))  # fmt: skip
+                     label_separator=options.get("label_separator"), interpolation=options.get("interpolation"),
+                     rgb=options.get("rgb", False))  # fmt: skip
     return as_stored(run, data)
 
 
@@ -225,9 +233,14 @@ def validation_part(model: Path | str, data: ImageData) -> Part:
 
 
 def like_run(run: Run, word: str) -> dict[str, Any]:
-    """The options with which other data are read as those of the run were: black and white of deep gray."""
-    gray = run.read_json("data.json").get("gray")
-    return {"white": gray} if gray and word not in WORDS else {}
+    """The options with which other data are read as those of the run were.
+
+    They are black and white of deep gray, the interpolation of resizing, and whether gray images are read as RGB.
+    """
+    about = run.read_json("data.json")
+    options, free = about.get("options", {}), word not in WORDS
+    found = {"white": about.get("gray"), "interpolation": options.get("interpolation")} if free else {}
+    return {key: value for key, value in {**found, "rgb": options.get("rgb")}.items() if value}
 
 
 def trained_on(model: Path | str, word: str | None, data: ImageData) -> str | None:

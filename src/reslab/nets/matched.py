@@ -13,6 +13,7 @@ class Match:
     unused: tuple[str, ...] = ()  # theirs without a match (strict=False), or outside the part that is the net
     source: str = ""  # which of several sets of weights in the file; "" if there is one
     warning: str | None = None
+    certain: bool = False  # whether names show that the trained net computed something else, as the warning says
 
     def __str__(self) -> str:
         left = f"; {len(self.missing)} missing, {len(self.unused)} unused" if self.missing or self.unused else ""

@@ -11,6 +11,7 @@ from reslab.errors import Sentence, UsageError, arg
 from reslab.nets.checkpoints import AVERAGED, beginnings, common_prefix
 from reslab.nets.matched import Match
 
+OURS = ("stem.", "stages.", "last.", "head.")  # names of tensors in reslab's nets
 SAME_TENSORS = ("A", "A-both", "none")  # shortcuts without weights
 
 
@@ -24,15 +25,22 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
 
     Raises UsageError with the first names and shapes that disagree, if nothing agrees, or if several parts fit.
     """
-    ours = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    return match_shapes(getattr(net, "spec", None), net.state_dict(), state, strict=strict)
+
+
+def match_shapes(
+    spec: Any, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], *, strict: bool = True
+) -> Match:  # fmt: skip
+    """`match` for a net of which the spec, if it has one, and the tensors are known; their values do not count."""
+    ours = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     refuse_whole_numbers(theirs)
-    if found := matched(net, ours, theirs, strict=strict):
+    if found := matched(spec, ours, theirs, strict=strict):
         return found
     fitting = {}
     for part in beginnings(list(theirs)) if strict else ():
         inner = {k: v for k, v in theirs.items() if k.startswith(part)}
-        if len(inner) < len(theirs) and (found := matched(net, ours, inner, strict=True)):
+        if len(inner) < len(theirs) and (found := matched(spec, ours, inner, strict=True)):
             fitting[part.rstrip(".")] = replace(found, unused=tuple(k for k in theirs if k not in inner))
     own = [part for part in fitting if not AVERAGED.search(part)]
     if len(fitting) == 1:
@@ -48,7 +56,7 @@ def match(net: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -
 
 
 def matched(
-    net: nn.Module, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, strict: bool
+    spec: Any, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, strict: bool
 ) -> Match | None:  # fmt: skip
     """The match of two sets of tensors, by name, by name behind a common prefix, or by order; None if there is none."""
     prefix = common_prefix(list(theirs))
@@ -61,11 +69,12 @@ def matched(
             missing, unused = tuple(k for k in ours if k not in same), tuple(k for k in theirs if k not in used)
             return Match(how="by name", pairs=tuple(pairs), missing=missing, unused=unused)
     pairs = list(zip(ours, theirs, strict=False))
-    agree = strict and all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
+    named = all(name.removeprefix(prefix).startswith(OURS) for name in theirs)  # by reslab: then the names decide
+    agree = strict and not named and all(kind(a) == kind(b) and ours[a].shape == theirs[b].shape for a, b in pairs)
     if len(ours) != len(theirs) or not agree:
         return None
-    warning = doubts(net, [name.removeprefix(prefix) for name in theirs])
-    return Match(how="by order and shape", pairs=tuple(pairs), warning=warning)
+    warning, certain = doubts(spec, [name.removeprefix(prefix) for name in theirs])
+    return Match(how="by order and shape", pairs=tuple(pairs), warning=warning, certain=certain)
 
 
 def refuse_whole_numbers(theirs: Mapping[str, Tensor]) -> None:
@@ -81,28 +90,27 @@ def kind(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def doubts(net: nn.Module, theirs: Sequence[str]) -> Sentence | None:
-    """What shapes cannot show about a match by order: where a bottleneck has its stride, what shortcuts carry.
+def doubts(spec: Any, theirs: Sequence[str]) -> tuple[Sentence | None, bool]:
+    """(what shapes cannot show about a match by order, whether the names show it to be another net than trained).
 
-    Two families of names are known to decide; all others leave a doubt, which is reported.
+    It is where a bottleneck has its stride, and what shortcuts carry. Two families of names are known to decide; all
+    others leave a doubt, which is reported.
     """
-    spec: Any = getattr(net, "spec", None)
     if getattr(spec, "block", "") == "bottleneck":
         has, v15 = spec.stride_on, any(re.search(r"(^|\.)layer1\.0\.conv3\.weight$", name) for name in theirs)
         if v15 and has != "3x3":
-            return Sentence("the names are torchvision's or timm's, whose stride is on the 3x3; build the net with ",
-                            arg("stride_on", "3x3"), " (resnet50_v1.5), or its outputs will differ")  # fmt: skip
+            return of_others(), True
         if not v15:
             other = "1x1" if has == "3x3" else "3x3"
             return Sentence(f"shapes do not show which of a bottleneck's convolutions strides; {has} is assumed. If "
                             "the trained net was other, outputs will differ: compare its error, and try ",
-                            arg("stride_on", other))  # fmt: skip
+                            arg("stride_on", other)), False  # fmt: skip
     shortcut = getattr(spec, "shortcut", "")
     if shortcut in SAME_TENSORS:
         padded = {"layer1.0.conv1.weight", "linear.weight"} <= set(theirs)
         if padded and shortcut == "A":
             return Sentence("the names are akamaster's, whose shortcut A pads on both sides; build the net with ",
-                            arg("shortcut", "A-both"), ", or its outputs will differ")  # fmt: skip
+                            arg("shortcut", "A-both"), ", or its outputs will differ"), True  # fmt: skip
         if not padded or shortcut != "A-both":
             a, b = (arg("shortcut", one) for one in SAME_TENSORS if one != shortcut)
             return Sentence(
@@ -111,8 +119,14 @@ def doubts(net: nn.Module, theirs: Sequence[str]) -> Sentence | None:
                 a,
                 " or ",
                 b,
-            )
-    return None
+            ), False
+    return None, False
+
+
+def of_others() -> Sentence:
+    """What to do about torchvision's and timm's bottlenecks in a net with the paper's stride."""
+    return Sentence("the names are torchvision's or timm's, whose stride is on the 3x3; build the net with ",
+                    arg("stride_on", "3x3"), " (resnet50_v1.5), or its outputs will differ")  # fmt: skip
 
 
 def disagreement(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], show: int = 3) -> str | Sentence:

@@ -158,7 +158,7 @@ def from_torchvision(spec: ModelSpec) -> nn.Module:
     takes = inspect.signature(builder).parameters
     extra: dict[str, Any] = {"weights_backbone": None} if "weights_backbone" in takes else {}
     if name in ("googlenet", "inception_v3"):  # their auxiliary heads would make a tuple in training
-        extra |= {"aux_logits": False, "init_weights": True}
+        extra |= {"aux_logits": False, "init_weights": True, "transform_input": True}  # as their weights expect
     net: nn.Module = builder(weights=None, num_classes=spec.classes, **{**extra, **called_with(spec)})
     return net
 

@@ -66,6 +66,8 @@ class Options(TypedDict, total=False):
     level: Count
     white: Number | dict[str, list[Real]]
     max_pixels: Count
+    interpolation: str
+    rgb: bool
     file_column: str | None  # of a list of images
     label_columns: list[str] | None
     part_column: str | None
@@ -103,6 +105,23 @@ class Choices(TypedDict, total=False):
     net: str
     recipe: str
     reasons: list[str]
+
+
+class Start(TypedDict, total=False):
+    """start.json: the weights that a training started from, and what they say of the images they were trained on."""
+
+    word: str  # the run, the file, or "default"
+    of: str  # what it is, in words
+    how: str  # how tensors were matched
+    loaded: Required[Count]
+    skipped: Required[list[str]]  # tensors of theirs
+    new: Required[list[str]]  # tensors of the net
+    head: str  # "kept", "reordered" or "new"
+    classes: list[str] | None
+    mean: Map | None
+    std: Map | None
+    assumed: bool  # whether mean and std are ImageNet's because the weights say nothing
+    interpolation: str | None
 
 
 class Env(TypedDict, total=False):

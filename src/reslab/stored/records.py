@@ -8,6 +8,7 @@ from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
     "spec.json": folders.Spec,
+    "start.json": folders.Start,
     "data.json": folders.Data,
     "choices.json": folders.Choices,
     "env.json": folders.Env,

@@ -30,7 +30,7 @@ from reslab.train.loop import fit
 from reslab.train.recipe import Recipe, write
 from reslab.train.session import PREPARED, alone, removed_if_failed, session, withdraw
 from reslab.train.signals import Interrupted
-from reslab.train.start import mark_of, start_of, stored_mark, write_start
+from reslab.train.start import Start, begun_from, stored_mark, write_start
 from reslab.train.task import Task
 from reslab.train.training import Training
 
@@ -80,24 +80,24 @@ class Family(Protocol):
 def prepare_run(
     run: Run, *, spec: Mapping[str, Any], recipe: Recipe, about: dict[str, Any],
     stored: Callable[[], Mapping[str, Pair]], fill: Callable[[], Any] = lambda: None, made: Sequence[str] = (),
-    without: Sequence[str] = (), command: str = "", start: Path | str | None = None,
+    without: Sequence[str] = (), command: str = "", start: Path | str | Start | None = None,
     loaded: Callable[[], Pair] = lambda: ({}, {}), changes: Callable[[], str] = lambda: "",
     fitted: Collection[str] = (),
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the data's description, or find the same run in it.
 
     `about`: for data.json. `stored`: what must match in an existing run, besides recipe and data. `fill` writes the
-    family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the run or checkpoint file
-    whose weights the training starts from; None: random ones. `loaded`: settings with which the data were read, named
-    where the data differ; where they do not, these settings changed nothing. `changes`: what differs in the data, in
-    words. `fitted`: keys of the recipe that follow from the data, so that they differ where these do. Raises UsageError
-    if the folder holds another run, naming what differs, or something else. If a file cannot be written, nothing is
-    left.
+    family's other files, named in `made`; `without`: keys that its recipes omit. `start`: the weights that the training
+    starts from, or the run or checkpoint file that holds them; None: random ones. `loaded`: settings with which the
+    data were read, named where the data differ; where they do not, these settings changed nothing. `changes`: what
+    differs in the data, in words. `fitted`: keys of the recipe that follow from the data, so that they differ where
+    these do. Raises UsageError if the folder holds another run, naming what differs, or something else. If a file
+    cannot be written, nothing is left.
     """
     check_resources(recipe)
-    weights = None if start is None else start_of(start)
-    if weights is not None:
-        about = {**about, "start": mark_of(weights)}
+    begun = None if start is None else begun_from(start)
+    if begun is not None:
+        about = {**about, "start": begun.mark}
     if run.has("spec.json"):
         refuse_other_run(run, recipe, about, stored(), loaded, fitted, changes)
         return run
@@ -114,8 +114,8 @@ def prepare_run(
         run.write_text("recipe.toml", f"# {one_line(command) or 'made in Python'}\n{whole}{mark}\n")
         run.write_json("data.json", about)
         fill()
-        if weights is not None:
-            write_start(run, weights)
+        if begun is not None:
+            write_start(run, begun)
         run.write_json("spec.json", spec)  # last: with it the folder is a run
     except BaseException:
         withdraw(run, new)

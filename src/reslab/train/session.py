@@ -22,7 +22,12 @@ ALONE = (  # only we write
     "normalize.json",
     "qa.json",
 )
-PREPARED = ("recipe.toml", "data.json", "start.safetensors")  # made before spec.json, with which a folder is a run
+PREPARED = (
+    "recipe.toml",
+    "data.json",
+    "start.safetensors",
+    "start.json",
+)  # made before spec.json, with which a folder is a run
 BEFORE = (
     "spec.json",
     *PREPARED,

@@ -1,12 +1,14 @@
-"""Start a training from the weights of another run or of a checkpoint file, which are copied into the run folder."""
+"""Start a training from the weights of another run, a checkpoint file or a library, copied into the run folder."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.nets.checkpoints import read_state
 from reslab.nets.weights import insert
 from reslab.run import Run, write_aside
@@ -16,6 +18,16 @@ from reslab.stored.tensors import read_tensors
 from reslab.train.checkpoint import LAST, PREVIOUS, read_checkpoint
 
 START = "start.safetensors"  # in the run folder
+ABOUT = "start.json"  # what was taken over, and what the weights say of themselves; only for images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The weights that a new run starts from, by its own net's names."""
+
+    tensors: bytes  # a .safetensors file
+    mark: str  # what tells them apart, in data.json
+    about: dict[str, Any] = field(default_factory=dict)  # for start.json
 
 
 def start_of(word: Path | str) -> bytes:
@@ -32,12 +44,27 @@ def start_of(word: Path | str) -> bytes:
         state = read_checkpoint(run, name)["net"]
     else:
         raise UsageError(f"{named(word)} has no weights to start from: neither weights.safetensors nor {LAST}")
+    return as_file(state)
+
+
+def begun_from(start: "Path | str | Start") -> Start:
+    """The weights of a run or file, as they are."""
+    if isinstance(start, Start):
+        return start
+    tensors = start_of(start)
+    return Start(tensors=tensors, mark=mark_of(tensors))
+
+
+def as_file(state: Mapping[str, Tensor]) -> bytes:
+    """Tensors as a .safetensors file."""
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
-def write_start(run: Run, weights: bytes) -> None:
+def write_start(run: Run, start: Start) -> None:
     """Copy the weights to start from into the run folder."""
-    write_aside(run.path(START), sealed_tensors(weights))
+    write_aside(run.path(START), sealed_tensors(start.tensors))
+    if start.about:
+        run.write_json(ABOUT, start.about)
 
 
 def mark_of(weights: bytes) -> str:
@@ -48,10 +75,20 @@ def mark_of(weights: bytes) -> str:
 def start_net(run: Run, net: nn.Module) -> None:
     """Give a new net the weights to start from, if the run has some and no checkpoint yet.
 
-    Raises UsageError if they are not of this net.
+    Raises UsageError if they are not of this net, ReslabError if the folder's files do not belong together.
     """
-    if run.has(START) and not run.has(LAST):
-        insert(net, read_tensors(run.path(START)))
+    if not run.has(START) or run.has(LAST):
+        return
+    state = read_tensors(run.path(START))
+    if not run.has(ABOUT):
+        insert(net, state)
+        return
+    new = run.read_json(ABOUT, "new")["new"]
+    ours = {name: tensor for name, tensor in net.state_dict().items() if not name.endswith("num_batches_tracked")}
+    if {*state, *new} != {*ours} or any(state[name].shape != ours[name].shape for name in state):
+        raise ReslabError(f"{run.path(START)} is damaged: its tensors are not those that {ABOUT} names; restore a copy "
+                          "of both")  # fmt: skip
+    net.load_state_dict(state, strict=False)
 
 
 def refuse_other_reading(word: Path | str, *, same: bool, what: str) -> None:

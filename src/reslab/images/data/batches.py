@@ -121,7 +121,8 @@ class Decoded(Dataset[Any]):
         image = self.part.image(i, near=size)
         width, height = resized(image, size)
         top, left = int(below(words[0], height - H + 1)), int(below(words[1], width - W + 1))
-        return to_tensor(resize_shorter(image, size, box=(left, top, left + W, top + H)))
+        box, how = (left, top, left + W, top + H), self.part.reading.interpolation
+        return to_tensor(resize_shorter(image, size, box=box, interpolation=how))
 
 
 def _from_memory(

@@ -12,7 +12,7 @@ from reslab.images.data.images import Encoded, to_tensor
 
 
 def random_crop(part: Encoded, i: int, units: np.ndarray, *, area: float, aspect: float) -> Tensor:
-    """A random box of image i (see boxes.py) resized to H x W, bilinear, antialiased: uint8 (C, H, W).
+    """A random box of image i (see boxes.py) resized to H x W, antialiased: uint8 (C, H, W).
 
     The box is chosen in the image's own pixels. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if the box then still
     has at least H x W pixels. units (boxes.UNITS,). Raises BrokenImage.
@@ -23,7 +23,7 @@ def random_crop(part: Encoded, i: int, units: np.ndarray, *, area: float, aspect
     left, top, right, bottom = chosen.edges
     x, y = image.width / chosen.whole[0], image.height / chosen.whole[1]  # 1 unless decoded smaller
     edges = left * x, top * y, min(right * x, image.width), min(bottom * y, image.height)
-    return to_tensor(resize_box(image, edges, height=H, width=W))
+    return to_tensor(resize_box(image, edges, height=H, width=W, interpolation=part.reading.interpolation))
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, ImageOps
 
@@ -13,6 +14,8 @@ from reslab.images.data.opened import opened, reason
 STRIP = 8  # a resized image of more than this times the pixels that are kept is cropped first: a strip of 8000 x 1
 LIMIT = 2**26  # pixels of a whole resized image
 Box = tuple[int, int, int, int]
+Interpolation = Literal["bilinear", "bicubic"]
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,7 @@ class Reading:
 
     gray: Ranges = field(default_factory=dict)  # (black, white) of gray of more than 8 bits
     limit: int | None = None  # the most pixels of an image; None: Pillow's 89 million
+    interpolation: Interpolation = "bilinear"  # of resizing, always antialiased
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +87,12 @@ def header(source: bytes | Path, *, name: str, limit: int | None = None) -> Head
         raise BrokenImage(name, reason(error)) from error
 
 
-def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
-    """Resize the image (bilinear, antialiased) to just cover `height` x `width`, then center-crop it."""
+def fit(image: Image.Image, *, height: int, width: int, interpolation: Interpolation = "bilinear") -> Image.Image:
+    """Resize the image (antialiased) to just cover `height` x `width`, then center-crop it."""
     scale = max(height / image.height, width / image.width)
     size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return _cut(image, size, (left, top, left + width, top + height))
+    return _cut(image, size, (left, top, left + width, top + height), interpolation)
 
 
 def resized(image: Image.Image, size: int) -> tuple[int, int]:
@@ -97,27 +101,32 @@ def resized(image: Image.Image, size: int) -> tuple[int, int]:
     return max(size, round(image.width * scale)), max(size, round(image.height * scale))
 
 
-def resize_box(image: Image.Image, box: tuple[float, float, float, float], *, height: int, width: int) -> Image.Image:
-    """The box (left, top, right, bottom) of the image resized to `height` x `width` (bilinear, antialiased)."""
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+def resize_box(
+    image: Image.Image, box: tuple[float, float, float, float], *, height: int, width: int,
+    interpolation: Interpolation = "bilinear",
+) -> Image.Image:  # fmt: skip
+    """The box (left, top, right, bottom) of the image resized to `height` x `width` (antialiased)."""
+    return image.resize((width, height), FILTERS[interpolation], box=box)
 
 
-def resize_shorter(image: Image.Image, size: int, *, box: Box | None = None) -> Image.Image:
-    """The image resized to a shorter side of `size` pixels (bilinear, antialiased); of it only the `box`, if given."""
+def resize_shorter(
+    image: Image.Image, size: int, *, box: Box | None = None, interpolation: Interpolation = "bilinear"
+) -> Image.Image:
+    """The image resized to a shorter side of `size` pixels (antialiased); of it only the `box`, if given."""
     whole = resized(image, size)
-    return _cut(image, whole, box or (0, 0, *whole))
+    return _cut(image, whole, box or (0, 0, *whole), interpolation)
 
 
-def _cut(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+def _cut(image: Image.Image, size: tuple[int, int], box: Box, interpolation: Interpolation) -> Image.Image:
     """The `box` of the image resized to `size`."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     if size[0] * size[1] > STRIP * width * height:
         x, y = image.width / size[0], image.height / size[1]
         part = (left * x, top * y, right * x, bottom * y)
-        return image.resize((width, height), Image.Resampling.BILINEAR, box=part)
+        return image.resize((width, height), FILTERS[interpolation], box=part)
     if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
+        image = image.resize(size, FILTERS[interpolation])
     return image if (width, height) == image.size else image.crop(box)
 
 

@@ -80,10 +80,19 @@ class Encoded:
     def pixels(self, i: int) -> Tensor:
         """Image i as uint8 (C, H, W), resized to cover H x W and center-cropped. Raises BrokenImage."""
         _, H, W = self.shape
-        return to_tensor(fit(self.image(i), height=H, width=W))
+        return to_tensor(fit(self.image(i), height=H, width=W, interpolation=self.reading.interpolation))
 
 
 Part = Pixels | Encoded
+
+
+def in_rgb(part: Part) -> Part:
+    """A gray part with three equal channels."""
+    shape = (3, *part.shape[1:])
+    if isinstance(part, Encoded):
+        return replace(part, shape=shape)
+    files = None if part.files is None else replace(part.files, shape=shape)
+    return replace(part, pixels=part.pixels.repeat(1, 3, 1, 1), files=files)
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -129,6 +138,16 @@ class ImageData:
         kept = fingerprint(self.train, self.test, classes=self.classes)
         surveys = (self.surveys[0], self.surveys[-1]) if self.surveys else ()
         return replace(self, validation=None, fingerprint=kept, surveys=surveys)
+
+    def as_rgb(self) -> "ImageData":
+        """The same images with three equal channels if they are gray; RGB images as they are."""
+        if self.shape[0] == 3:
+            return self
+        parts = {name: in_rgb(part) for name, part in self.parts.items()}
+        train, test, own = parts["train"], parts["test"], parts.get("validation")
+        mark = fingerprint(train, test, classes=self.classes, validation=own)
+        return replace(self, train=train, test=test, validation=own, shape=train.shape, fingerprint=mark,
+                       notes=(*self.notes, "gray images read as RGB"))  # fmt: skip
 
     @property
     def digits(self) -> bool:
@@ -212,6 +231,8 @@ def fingerprint(train: Part, test: Part, *, classes: Sequence[str], validation: 
         else:
             if part.reading.gray:
                 digest.update(f"{sorted(part.reading.gray.items())}\n".encode())
+            if part.reading.interpolation != "bilinear":
+                digest.update(f"{part.reading.interpolation}\n".encode())
             for row in part.rows.tolist():
                 digest.update(f"{part.sources.key(row)}\0{part.sources.length(row)}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from reslab.errors import UsageError, arg, nearest
+from reslab.images.data.decode import Interpolation
 from reslab.images.data.gray import Ranges
 from reslab.images.data.images import ImageData, Pixels, fingerprint
 from reslab.images.sources.assemble import MEMORY, Loading
@@ -30,7 +31,8 @@ def load(
     word: str, *, root: Path | None = None, size: int | None = None, download: bool = False, memory: int = MEMORY,
     level: int | None = None, white: float | Ranges | None = None, max_pixels: int | None = None,
     file_column: str | None = None, label_columns: Sequence[str] | None = None, part_column: str | None = None,
-    label_separator: str | None = None, crops: bool = False,
+    label_separator: str | None = None, crops: bool = False, interpolation: Interpolation | None = None,
+    rgb: bool = False,
 ) -> ImageData:  # fmt: skip
     """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, a list, or hf:NAME.
 
@@ -45,17 +47,33 @@ def load(
     images have to be resized, so that random crops ("resized-crop") can be taken from the files.
     level: how many folders deep the class folders lie in a folder or its parts. white: the white of gray images of more
     than 8 bits (16-bit, integer, float), or {kind: (black, white)}; default: measured once over the data set.
-    max_pixels: the most pixels of one image; larger ones count as broken (default: 89 million). These three, like size,
-    are for folders, parquet files and the hub.
+    max_pixels: the most pixels of one image; larger ones count as broken (default: 89 million).
+    interpolation: bilinear (the default) or bicubic, where images are resized. These four, like size, are for folders,
+    parquet files, lists and the hub. rgb: gray images are read as RGB, with three equal channels.
     Raises UsageError if the word names no usable data set, ReslabError if reading fails.
     """
+    data = _load(
+        word, root=root, size=size, download=download, memory=memory, level=level, white=white, max_pixels=max_pixels,
+        file_column=file_column, label_columns=label_columns, part_column=part_column, label_separator=label_separator,
+        crops=crops, interpolation=interpolation,
+    )  # fmt: skip
+    return data.as_rgb() if rgb else data
+
+
+def _load(
+    word: str, *, root: Path | None, size: int | None, download: bool, memory: int, level: int | None,
+    white: float | Ranges | None, max_pixels: int | None, file_column: str | None, label_columns: Sequence[str] | None,
+    part_column: str | None, label_separator: str | None, crops: bool, interpolation: Interpolation | None,
+) -> ImageData:  # fmt: skip
+    """The images as they are stored, gray or RGB."""
     asked = Asked(file=file_column, labels=tuple(label_columns or ()), part=part_column, separator=label_separator)
     if not is_list(word) and asked != Asked():
         every = {"file_column": file_column, "label_columns": label_columns, "part_column": part_column,
                  "label_separator": label_separator}  # fmt: skip
         name = next(name for name, value in every.items() if value is not None)
         raise UsageError(arg(name), f" is for a CSV, TSV or parquet file that lists images, and {word} is none")
-    fixed = {"size": size, "level": level, "white": white, "max_pixels": max_pixels}
+    fixed = {"size": size, "level": level, "white": white, "max_pixels": max_pixels,
+             "interpolation": interpolation}  # fmt: skip
     if word in WORDS and (given := [name for name, value in fixed.items() if value is not None]):
         raise UsageError(f"{word} has a fixed {'size' if given[0] == 'size' else 'format'}; ", arg(given[0]),
                          " applies only to folders, parquet files and hf:NAME")  # fmt: skip
@@ -65,7 +83,8 @@ def load(
         return load_cifar(CIFARS[word], root=data_folder(root), may_download=download)
     if word in MNISTS:
         return load_mnist(MNISTS[word], root=data_folder(root), may_download=download)
-    loading = Loading(size=size, memory=memory, white=white, max_pixels=max_pixels, crops=crops)
+    loading = Loading(size=size, memory=memory, white=white, max_pixels=max_pixels, crops=crops,
+                      interpolation=interpolation or "bilinear")  # fmt: skip
     if word.startswith("hf:"):
         if word == "hf:":
             raise UsageError("hf: needs the name of a data set, such as hf:ylecun/mnist")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, UsageError
-from reslab.images.data.decode import LIMIT, STRIP, resize_shorter, resized
+from reslab.images.data.decode import LIMIT, STRIP, Interpolation, resize_shorter, resized
 from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
 from reslab.images.data.normalize import Normalize
 from reslab.train.workers import in_order
@@ -106,19 +106,22 @@ class EncodedViews(Dataset[Any]):
             if width * height > LIMIT:
                 raise BrokenImage(self.part.name(i), f"its {image.width} x {image.height} pixels would become "
                                   f"{width:,} x {height:,} at scale {self.scale}")  # fmt: skip
-            return [to_tensor(resize_shorter(image, self.scale))]
+            return [to_tensor(resize_shorter(image, self.scale, interpolation=self.part.reading.interpolation))]
         if self.crops == 1:
             return [self.part.pixels(i)]
-        return ten_crops(self.part.image(i), height=self.part.shape[1], width=self.part.shape[2])
+        return ten_crops(self.part.image(i), height=self.part.shape[1], width=self.part.shape[2],
+                         interpolation=self.part.reading.interpolation)  # fmt: skip
 
 
-def ten_crops(image: Image.Image, *, height: int, width: int) -> list[Tensor]:
+def ten_crops(
+    image: Image.Image, *, height: int, width: int, interpolation: Interpolation = "bilinear"
+) -> list[Tensor]:
     """Ten crops, uint8 (C, height, width): corners, center and their mirrors, of the image resized to 256/224."""
     size = round(max(height, width) * 256 / 224)
     whole_width, whole_height = resized(image, size)
     if whole_width * whole_height <= STRIP * height * width:
-        image = resize_shorter(image, size)  # once for all views
+        image = resize_shorter(image, size, interpolation=interpolation)  # once for all views
     places = _five(whole_height - height, whole_width - width)
     boxes = [(left, top, left + width, top + height) for top, left in places]
-    views = [to_tensor(resize_shorter(image, size, box=box)) for box in boxes]
+    views = [to_tensor(resize_shorter(image, size, box=box, interpolation=interpolation)) for box in boxes]
     return views + [view.flip(2) for view in views]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
 from reslab.images.data.counts import class_counts
-from reslab.images.data.decode import Reading
+from reslab.images.data.decode import FILTERS, Interpolation, Reading
 from reslab.images.data.gray import Ranges, described
 from reslab.images.data.images import Encoded, ImageData, Part, Shape, fingerprint
 from reslab.images.data.read import read_images
@@ -32,12 +32,15 @@ class Loading:
     white: float | Ranges | None = None
     max_pixels: int | None = None
     crops: bool = False
+    interpolation: Interpolation = "bilinear"
 
     def check(self) -> None:
         """Raise UsageError for an invalid value."""
         for name, value in (("size", self.size), ("white", self.white), ("max_pixels", self.max_pixels)):
             if isinstance(value, int | float) and not 0 < value < float("inf"):
                 raise UsageError(f"{name} must be positive, got {value}")
+        if self.interpolation not in FILTERS:
+            raise UsageError(f"interpolation must be {' or '.join(FILTERS)}, got {self.interpolation!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,8 @@ def assemble(
     listings = {"training": train, **({"validation": validation} if validation else {}), "test": test}
     surveys = {part: survey(one.sources, one.rows, limit=loading.max_pixels) for part, one in listings.items()}
     shape, how = _shape(surveys, size=loading.size)
-    reading = Reading(gray=_gray(listings, surveys, loading), limit=loading.max_pixels)
+    reading = Reading(gray=_gray(listings, surveys, loading), limit=loading.max_pixels,
+                      interpolation=loading.interpolation)  # fmt: skip
     parts: list[Part] = [
         Encoded(sources=listing.sources, rows=listing.rows, labels=listing.labels, shape=shape, reading=reading)
         for listing in listings.values()
