@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab.cli import data, doctor, evaluate, guesses, look, nets, predict, qa, report, say, study, tables, train
+from reslab.cli import data, doctor, evaluate, guesses, look, nets, predict, qa, report, runs, say, study, tables, train
 from reslab.cli.dashes import joined
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
@@ -43,6 +43,7 @@ app.command(tables.app)
 app.command(study.app)
 app.command(data.data)
 app.command(report.report)
+app.command(runs.runs)
 app.command(doctor.doctor)
 app.register_install_completion_command(help="Install completion for your shell.")
 

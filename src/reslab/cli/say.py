@@ -12,6 +12,7 @@ from rich.table import Table
 
 from reslab.errors import Argument, Sentence, Worded, one_line
 
+WIDE = 2_000  # characters of a line in a table that is never cut
 NAMES = {  # arguments with another name on the command line than in Python
     "folder": "folder with --out",
     "test_word": "--test",
@@ -22,8 +23,10 @@ def as_json(data: Any) -> None:
     print(json.dumps(data, indent=1, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", left: int = 1) -> None:
-    """A plain table; every column but the first `left` ones is right-aligned."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", left: int = 1, whole: bool = False
+) -> None:
+    """A plain table; every column but the first `left` ones is right-aligned. `whole`: no cell is ever cut."""
     drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
         drawn.add_column(name, justify="right" if i >= left else "left", no_wrap=True)
@@ -31,7 +34,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
         drawn.add_row(*map(one_line, row))
     console = Console()
     # A pipe has no width: never cut a number there.
-    (console if console.is_terminal else Console(width=200)).print(drawn)
+    (console if console.is_terminal and not whole else Console(width=WIDE if whole else 200)).print(drawn)
 
 
 def flags(options: dict[str, Any]) -> list[str]:

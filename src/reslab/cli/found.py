@@ -1,0 +1,205 @@
+"""The runs below a folder, each as one row: read without torch, and a damaged one is a row that says so."""
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError, first_line
+from reslab.report.words import unequal
+from reslab.run import MEMBERS, Run
+from reslab.stored.files import present
+from reslab.stored.read import read_toml
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a running training is not noticed
+    fcntl = None  # type: ignore[assignment]
+
+DONE = "results/train.json"
+TAIL = 65_536  # bytes at the end of metrics.jsonl in which the last lines are looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One run. `error`: by which runs are sorted, the lower the better, None if it has none."""
+
+    folder: str
+    net: str = ""
+    data: str = ""
+    recipe: str = ""
+    state: str = "finished"  # or running, stopped, prepared, damaged
+    iteration: int | None = None
+    iterations: int | None = None
+    score: str = ""  # in words
+    error: float | None = None
+    n: int | None = None
+    when: float = 0.0  # seconds since 1970
+    seconds: float | None = None
+    fault: str = ""
+    result: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def status(self) -> str:
+        """When it was finished, or how far it is."""
+        if self.state == "finished":
+            return datetime.fromtimestamp(self.when).strftime("%Y-%m-%d %H:%M")
+        if self.iteration is None:
+            return self.state
+        of = f" of {self.iterations:,}" if self.iterations else ""
+        return f"{self.state} at iteration {self.iteration:,}{of}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        when = datetime.fromtimestamp(self.when).astimezone().isoformat(timespec="seconds")
+        keys = ("folder", "net", "data", "recipe", "state", "iteration", "iterations", "score", "error", "n", "seconds",
+                "fault")  # fmt: skip
+        return {**{key: getattr(self, key) for key in keys}, "when": when}
+
+
+def runs(folder: Path) -> Iterator[Found]:
+    """Every run below a folder, in no order: those of images, questions and tables, of studies, and ensembles as one.
+
+    Links to folders are not followed, so that no loop is.
+    """
+    for place, inside, files in os.walk(folder):
+        if MEMBERS in files or "spec.json" in files:
+            inside.clear()
+            yield read(Path(place))
+        else:
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+
+
+def read(folder: Path) -> Found:
+    """The row of one run folder."""
+    run = Run(folder)
+    when = changed(run)
+    try:
+        return _read(run, when)
+    except (ReslabError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Found(folder=str(folder), state="damaged", when=when, fault=first_line(error))
+
+
+def _read(run: Run, when: float) -> Found:
+    result = run.read_json(DONE) if run.has(DONE) else {}
+    ensemble = run.has(MEMBERS)
+    spec = {} if ensemble else run.read_json("spec.json")
+    data = {} if ensemble else run.read_json("data.json")
+    known: dict[str, Any] = {
+        "folder": str(run.folder), "net": result.get("net") or spec.get("name") or "ensemble",
+        "data": data.get("name") or result.get("data") or "", "recipe": recipe_of(run), "when": when, "result": result,
+    }  # fmt: skip
+    if result and (ensemble or run.has("weights.safetensors")):
+        words, error = score(result, len(data.get("classes") or ()))
+        n = result.get("test_n") or (result.get("test") or {}).get("n")
+        return Found(**known, score=words, error=error, n=n, seconds=result.get("seconds"))
+    at, total = progress_of(run)
+    state = "running" if locked(run) else "stopped" if at is not None else "prepared"
+    return Found(**known, state=state, iteration=at, iterations=total)
+
+
+def changed(run: Run) -> float:
+    """When the run was finished, or last changed."""
+    for name in (DONE, "metrics.jsonl", "spec.json", MEMBERS):
+        try:
+            return run.path(name).stat().st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def recipe_of(run: Run) -> str:
+    """The name of the recipe, of older runs as their command says it; "" if it does not."""
+    if run.has("choices.json"):
+        return str(run.read_json("choices.json").get("recipe", ""))
+    if not run.has("recipe.toml"):
+        return ""
+    try:
+        with run.path("recipe.toml").open(encoding="utf-8", errors="replace") as file:
+            words = shlex.split(file.readline(TAIL).removeprefix("# "))  # the command that made the folder
+    except ValueError:
+        return ""
+    for k, word in enumerate(words):
+        if word == "--recipe" and k + 1 < len(words):
+            return Path(words[k + 1]).stem
+        if word.startswith("--recipe="):
+            return Path(word.removeprefix("--recipe=")).stem
+    return ""
+
+
+def score(result: dict[str, Any], classes: int) -> tuple[str, float | None]:
+    """(the main score in words, the error for sorting)."""
+    if result.get("test_error") is not None:
+        error, n, balanced = result["test_error"], result.get("test_n"), result.get("test_balanced")
+        of = f" (n = {n:,})" if n is not None else ""
+        odd = unequal(balanced, result.get("test_majority"), classes)
+        return f"{error:.2f} %{of}" + (f", balanced {balanced:.2f} %" if odd else ""), error
+    if result.get("f1") is not None and "windows" in result:
+        of = f" (n = {result['test_n']:,})" if result.get("test_n") else ""
+        return f"F1 {result['f1']:.1f}, exact {result.get('exact') or 0:.1f}{of}", 100 - result["f1"]
+    test, main = result.get("test") or {}, result.get("main") or ""
+    if test.get(main) is not None:
+        of = f" (n = {test['n']:,})" if test.get("n") else ""
+        return f"{main} {test[main]:.4g}{of}", test[main] if main == "rmse" else 100 * (1 - test[main])
+    return "", None
+
+
+def progress_of(run: Run) -> tuple[int | None, int | None]:
+    """(the last iteration in the log, the last of the recipe), None if unknown."""
+    at, pace = None, None
+    for event in reversed(last_events(run)):
+        if not isinstance(event.get("iteration"), int):
+            continue
+        at = event["iteration"] if at is None else at
+        if event.get("event") == "train" and event.get("epoch"):
+            pace = event["iteration"] / event["epoch"]  # iterations per epoch
+            break
+    if at is None:
+        return None, None
+    recipe = read_toml(run.path("recipe.toml")) if run.has("recipe.toml") else {}
+    if recipe.get("iterations"):
+        return at, int(recipe["iterations"])
+    return at, math.ceil(recipe["epochs"] * pace) if pace and recipe.get("epochs") else None
+
+
+def last_events(run: Run) -> list[dict[str, Any]]:
+    """The last whole lines of metrics.jsonl."""
+    path = run.path("metrics.jsonl")
+    if not present(path):
+        return []
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL))
+        lines = file.read().split(b"\n")[:-1]
+    events = []
+    for line in lines if size <= TAIL else lines[1:]:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events
+
+
+def locked(run: Run) -> bool:
+    """Whether a process trains in the folder."""
+    try:
+        with run.path(".lock").open("rb") as file:
+            found = os.fstat(file.fileno())
+            table = Path("/proc/locks")
+            if table.exists():  # to take the lock for a moment could stop a training that begins just then
+                device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+                return any("FLOCK" in line and f" {device} " in line for line in table.read_text().splitlines())
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,160 @@
+"""`reslab runs`: every run below a folder as a row; filters, order, comparison; damage is a row, never a traceback."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.cli import main
+from reslab.cli.found import locked, read
+from reslab.run import Run
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four runs: of a table (newest), of images finished and stopped, and one of a study."""
+    monkeypatch.chdir(tmp_path)
+    for k, (name, place) in enumerate([("images-stopped", "stopped"), ("images-finished", "study/resnet8-s0"),
+                                       ("images-finished", "finished"), ("tables-finished", "table")]):  # fmt: skip
+        shutil.copytree(GOLDEN / name, Path("runs") / place)
+        for file in (Path("runs") / place).rglob("*"):
+            os.utime(file, (1_700_000_000 + 86_400 * k,) * 2)
+    return tmp_path / "runs"
+
+
+def rows(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    assert main(["runs", *words, "--json"]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def names(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    return [Path(row["folder"]).name for row in rows(capsys, *words)]
+
+
+def test_newest_first_with_what_a_run_is(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, finished, study, stopped = rows(capsys)
+    assert (table["net"], table["data"], table["score"], table["n"]) == (
+        "gated", "rooms.csv", "accuracy 0.6 (n = 120)", 120)  # fmt: skip
+    assert table["error"] == pytest.approx(40)
+    assert (finished["net"], finished["data"], finished["recipe"], finished["state"]) == (
+        "resnet8", "digits", "digits", "finished")  # fmt: skip
+    assert finished["score"] == "5.56 % (n = 360)"
+    assert finished["when"].startswith("2023-11-1")
+    assert study["folder"] == "runs/study/resnet8-s0"
+    assert (stopped["state"], stopped["iteration"], stopped["iterations"]) == ("stopped", 12, 40)
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "stopped at iteration 12 of 40" in out
+    assert "runs/study/resnet8-s0   resnet8   digits      digits" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--data", "ROOMS"], ["table"]),
+        (["--net", "resnet"], ["finished", "resnet8-s0", "stopped"]),
+        (["--recipe", "digits", "--finished"], ["finished", "resnet8-s0"]),
+        (["--no-finished"], ["stopped"]),
+        (["--sort", "error"], ["finished", "resnet8-s0", "table", "stopped"]),
+        (["--limit", "1"], ["table"]),
+        (["--since", "2023-11-16"], ["table", "finished"]),
+        (["--since", "1d"], []),
+        (["runs/study"], ["resnet8-s0"]),
+        (["runs/table"], ["table"]),
+    ],
+)
+def test_filters_and_order(below: Path, words: list[str], found: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert names(capsys, *words) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["none"], "there is no folder 'none'"),
+        (["--since", "yesterday"], "--since must be a date such as 2026-07-01, or 30m, 12h, 3d or 2w, got 'yesterday'"),
+        (["--limit", "0"], "--limit must be positive, got 0"),
+        (["--sort", "lr"], "lr"),
+    ],
+)
+def test_wrong_words(below: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_settings_that_differ(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The two runs on digits are of one net, the stopped one for 40 iterations; the copies differ in nothing."""
+    assert main(["runs", "--net", "resnet8", "--compare", "--json"]) == 0
+    differ = json.loads(capsys.readouterr().out)["differ"]
+    recipes = [Path(below, name, "recipe.toml").read_text() for name in ("finished", "stopped")]
+    lines = [{line.partition(" = ")[0]: line for line in text.splitlines() if " = " in line} for text in recipes]
+    assert set(differ) == {key for key in {**lines[0], **lines[1]} if lines[0].get(key) != lines[1].get(key)}
+    assert all(len(values) == 3 and values[0] == values[1] != values[2] for values in differ.values())
+    assert main(["runs", "--net", "resnet8", "--finished", "--compare"]) == 0
+    out = capsys.readouterr().out
+    assert "their settings are the same" in out
+    assert "next:   reslab report runs/finished runs/study/resnet8-s0" in out
+    assert main(["runs", "--data", "rooms", "--compare"]) == 0
+    assert "there are no two runs to compare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["spec.json", "data.json", "results/train.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe{", b"[]", b'{"family": 3, "name": [], "classes": 1, "net": 5}'])
+def test_a_damaged_run_is_a_row_that_says_so(
+    below: Path, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (below / "finished" / name).write_bytes(content)
+    found = {Path(row["folder"]).name: row for row in rows(capsys)}
+    assert len(found) == 4
+    assert found["finished"]["state"] == "damaged"
+    assert found["finished"]["fault"]
+    assert main(["runs", "--compare"]) == 0
+    assert "damaged: " in capsys.readouterr().out
+
+
+def test_no_control_character_reaches_the_terminal(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (below / "finished").rename(below / "\x1b[31mred\nrow")
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"runs/\x1b[31mred\nrow" in out
+
+
+def test_links_are_not_followed(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (below / "loop").symlink_to(below)
+    (below / ".hidden").mkdir()
+    shutil.copytree(GOLDEN / "images-finished", below / ".hidden" / "run")
+    assert len(rows(capsys)) == 4
+
+
+def test_a_run_that_trains_now(below: Path) -> None:
+    run = Run(below / "stopped")
+    assert not locked(run)
+    with run.lock():
+        assert locked(run)
+        assert read(run.folder).status == "running at iteration 12 of 40"
+    assert not locked(run)
+
+
+def test_an_ensemble_is_one_row(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(below / "table", below / "many" / "s0")
+    Run(below / "many").write_json("members.json", {"members": ["s0"]})
+    (row,) = rows(capsys, "runs/many")
+    assert (row["folder"], row["net"], row["state"]) == ("runs/many", "ensemble", "prepared")
+
+
+def test_nothing_is_said_plainly(tmp_path: Path, below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--data", "none"]) == 0
+    assert capsys.readouterr().out == "no runs below runs match; it holds 4\n"
+
+
+def test_torch_is_not_imported(below: Path) -> None:
+    code = "import sys; from reslab.cli import main; main(['runs', '--compare']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
