@@ -15,7 +15,7 @@ from reslab.images.data.images import fingerprint
 from reslab.images.pictures import choice, duplicates
 from reslab.images.pictures.gather import gather
 from reslab.images.pictures.keep import keep
-from reslab.images.pictures.thumbnails import LENGTH, SIDE, encode
+from reslab.images.pictures.thumbnails import LENGTH, SIDE, encode, thumbnail
 from reslab.run import Run
 
 P = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.1, 0.9], [0.7, 0.3], [0.5001, 0.4999]]
@@ -116,6 +116,13 @@ def test_thumbnails_keep_the_aspect_and_small_images_their_pixels(size: Any, kep
     assert (image.size, image.format) == (kept, "JPEG")
     assert np.abs(np.asarray(image, int) - (200, 30, 40)).max() <= 3
     assert max(image.size) <= SIDE
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "RGB")])
+def test_arrays_of_any_number_of_channels_have_thumbnails(channels: int, mode: str) -> None:
+    url = thumbnail(part(1, channels=channels), 0)
+    assert url is not None
+    assert Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).mode == mode
 
 
 def test_thumbnails_are_of_the_file_unless_it_has_gone(pngs: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -29,9 +30,9 @@ def thumbnail(part: Part, i: int) -> str | None:
 
 
 def picture(pixels: torch.Tensor) -> Image.Image:
-    """uint8 (C, H, W), of 1 or 3 channels, as an image."""
+    """uint8 (C, H, W) as an image: the first three channels in color, the first in gray if there are fewer."""
     values = pixels.permute(1, 2, 0).numpy()
-    return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] < 3 else values[:, :, :3]))
 
 
 def encode(image: Image.Image) -> str:
