@@ -184,7 +184,8 @@ def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torc
     try:
         with torch.no_grad():
             try:
-                update(part)
+                if norms:  # all of them may be frozen
+                    update(part)
             except BrokenImage:
                 assert isinstance(part, Encoded)
                 update(readable(part))
