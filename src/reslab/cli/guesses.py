@@ -42,7 +42,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose f
     **dict.fromkeys(("gpu", "gpus", "cuda", "cpu", "mps", "use-gpu", "no-cuda", "accelerator"), DEVICE),
     **dict.fromkeys(("wandb", "mlflow", "comet", "logger", "log-dir", "logdir", "use-wandb", "project"), TRACKING),
     **dict.fromkeys(("lr-find", "find-lr", "auto-lr", "lr-finder"), (
-        "there is no search for a learning rate; the recipe sets one and --lr replaces it",)),
+        "a learning rate is found by --lr-find, the range test",
+        "there is no search for a learning rate; the recipe sets one and --lr replaces it")),
     **dict.fromkeys(("resume-from", "resume-from-checkpoint", "continue"), RESUME),
     **dict.fromkeys(("output", "output-dir", "save-dir", "save", "dir", "folder", "run-dir", "name"), OUT),
     **dict.fromkeys(("batch-size", "batchsize", "bs", "train-batch-size"), BATCH),
@@ -101,6 +102,8 @@ VERBS: dict[str, str] = {
     "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
     **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
     "resume": "resume a stopped training: `reslab train --resume`",
+    **dict.fromkeys(("ls", "history", "experiments", "compare"), "list and compare runs: `reslab runs`"),
+    **dict.fromkeys(("lr-find", "find-lr"), "find a learning rate: `reslab train --lr-find`"),
     **dict.fromkeys(("list", "models", "model", "info", "summary"), "list and describe the nets: `reslab nets`"),
     **dict.fromkeys(("plot", "show", "view", "page", "dashboard"), "write the page of a run: `reslab report RUN`"),
     **dict.fromkeys(("inspect", "analyze", "analyse", "explain", "visualize"), (

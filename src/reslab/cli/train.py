@@ -7,8 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from reslab.cli import errors, say
+from reslab.cli import lr_find as lr_find_verb
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
+from reslab.errors import UsageError
 from reslab.run import command_line
 
 
@@ -41,6 +43,14 @@ def train(
         ),
     ] = None,
     resume: Resume = False,
+    lr_find: Annotated[
+        bool,
+        Parameter(
+            help="Do not train: find a learning rate by the range test, draw it as lr-find.html (or as --out, an HTML "
+            "file), and print the command that uses it.",
+            negative=(),
+        ),
+    ] = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
@@ -49,6 +59,8 @@ def train(
 ) -> None:
     """Train a net. Run the same command again to resume; if the run is already finished, nothing happens."""
     run, loaded = None, None
+    if resume and lr_find:
+        raise UsageError("--lr-find finds a rate for a new run: leave out --resume")
     if resume:
         asked = {
             "net": net,
@@ -63,12 +75,16 @@ def train(
 
     pick_device(device)  # before a folder is made
     if run is None:
-        from reslab.images.setup import Asked, set_up
+        from reslab.images.plan import Asked
+        from reslab.images.setup import set_up
 
         asked_for = Asked(
             data="digits" if data is None else data, net=net, net_options=given(net_flags), recipe=recipe,
             changes=given(recipe_flags), options=data_options(data_flags), start=start, command=command_line(),
         )  # fmt: skip
+        if lr_find:
+            lr_find_verb.find(asked_for, out=out, device=device, json=json)
+            return
         run, loaded = set_up(asked_for, out)
     before = finished(run.folder)
     from reslab.subject.train import train_and_show
