@@ -11,6 +11,7 @@ is not counted in either. Prints images per second of wall time, and images per 
 """
 
 import argparse
+import contextlib
 import itertools
 import resource
 import statistics
@@ -48,7 +49,6 @@ def as_classes(photos: Path, folder: Path) -> Path:
 
 def theirs(folder: Path, updates: int) -> Callable[[], int]:
     """The usual loop; returns the number of images of one round."""
-    import torchvision_cpu  # noqa: F401 - lets torchvision's CUDA package import beside CPU torch
     from torchvision import models, transforms
     from torchvision.datasets import ImageFolder
 
@@ -107,6 +107,8 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=8, help="of each side in a round")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
+    with contextlib.suppress(ImportError):
+        import torchvision_cpu  # noqa: F401 - lets torchvision's CUDA package import beside CPU torch
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as place:
         folder = as_classes(args.photos, Path(place))
