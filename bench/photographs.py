@@ -22,7 +22,6 @@ from typing import Any
 from reslab.run import processor
 from reslab.statistics import compare_rates, mean, plus_minus, std, wilson
 
-WEIGHTS = "weights/akamaster/resnet56-4bfd9763.th"
 NET = ["--net", "resnet56", "--shortcut", "A-both", "--size", "32", "--threads", "1", "--workers", "0", "--precision",
        "fp32", "--memory-format", "NHWC", "--validation", "0.1", "--look", "0"]  # fmt: skip
 RARE, COMMON = "persian_cat", "golden_retriever"
@@ -45,10 +44,14 @@ def train(out: Path, *words: str) -> dict[str, Any]:
     return result
 
 
+def weights_of(data: Path) -> Path:
+    """akamaster's ResNet-56, trained on CIFAR-10."""
+    return next((data / "weights" / "akamaster").glob("resnet56-*"))
+
+
 def equal_time(data: Path, out: Path, *, seeds: int, budget: float) -> None:
     """Fine-tuned, frozen, frozen with features computed once, and from scratch."""
-    weights = next((data / "weights" / "akamaster").glob("resnet56-*"))
-    start = ["--recipe", "finetune", "--weights", str(weights)]
+    start = ["--recipe", "finetune", "--weights", str(weights_of(data))]
     ways = {
         "fine-tuned": start,
         "frozen backbone": [*start, "--freeze", "backbone"],
@@ -61,9 +64,9 @@ def equal_time(data: Path, out: Path, *, seeds: int, budget: float) -> None:
     print("| way | epochs | CPU s | test error | 95 % interval of one run |\n|---|---|---|---|---|")
     for name, way in ways.items():
         slug = re.sub(r"\W+", "-", name)
-        one, three = (train(out / f"time-{slug}-{k}", *words, *way, "--epochs", str(k)) for k in (1, 3))
-        each = (three["cpu"] - one["cpu"]) / 2
-        epochs = min(200, max(1, int((budget - one["cpu"] + each) / each)))
+        begin = train(out / f"time-{slug}-begin", *words, *way, "--iterations", "1")["cpu"]
+        each = train(out / f"time-{slug}-epoch", *words, *way, "--epochs", "1")["cpu"] - begin
+        epochs = min(100, max(1, round((budget - begin) / each)))
         found = [train(out / f"{slug}-s{seed}", *words, *way, "--epochs", str(epochs), "--seed", str(seed))
                  for seed in range(seeds)]  # fmt: skip
         errors[name] = [one["test_error"] for one in found]
@@ -81,8 +84,8 @@ def equal_time(data: Path, out: Path, *, seeds: int, budget: float) -> None:
 
 def rare(data: Path, out: Path, *, seeds: int) -> None:
     """190 images of one class and 10 of another: balanced error with and without class weights."""
-    weights = next((data / "weights" / "akamaster").glob("resnet56-*"))
-    print("\n| 190 : 10 | balanced error | error | error of the rare class |\n|---|---|---|---|")
+    start = ["--weights", str(weights_of(data))]
+    print("\n| 190 : 10 | balanced error | error |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "rare"
         for part, name, count in (("train", COMMON, 190), ("train", RARE, 10), ("val", COMMON, 50), ("val", RARE, 50)):
@@ -97,7 +100,7 @@ def rare(data: Path, out: Path, *, seeds: int) -> None:
         }
         for name, way in ways.items():
             found = [train(out / f"rare-{name.replace(' ', '-')}-s{seed}", "--data", str(folder), "--recipe", "finetune",
-                           "--weights", str(weights), "--epochs", "20", "--seed", str(seed), *way)
+                           *start, "--epochs", "10", "--seed", str(seed), *way)
                      for seed in range(seeds)]  # fmt: skip
             both = {key: [one[key] for one in found] for key in ("test_balanced", "test_error")}
             print(f"| {name} | " + " | ".join(plus_minus(mean(v), std(v), unit=" %") for v in both.values()) + " |")
