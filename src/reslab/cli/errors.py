@@ -64,5 +64,7 @@ def repeats(run: Run) -> None:
     if exact or near:
         parts = [f"{exact:,} with the same pixels"] * bool(exact) + [f"{near:,} nearly the same"] * bool(near)
         parts += [f"{elsewhere:,} with another label"] * bool(elsewhere)
-        are = "s are training images" if exact + near > 1 else " is a training image"
-        print(f"warning: {exact + near:,} test image{are}, too ({', '.join(parts)}); the report shows them")
+        many = exact + near > 1
+        are = ("s look like training images" if many else " looks like a training image") if near else (
+            "s are training images, too" if many else " is a training image, too")  # fmt: skip
+        print(f"warning: {exact + near:,} test image{are} ({', '.join(parts)}); the report shows them")

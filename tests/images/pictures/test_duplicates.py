@@ -57,6 +57,19 @@ def test_exact_and_near_repeats_are_found_beside_the_right_image(photos: Path, m
     assert all(p["train_thumbnail"] == p["test_thumbnail"] for p in found["pairs"] if p["exact"])
 
 
+def test_images_of_one_hue_are_no_repeats(tmp_path: Path) -> None:
+    """Noise of 0 to 90 with 120 added to red: the mean color alone correlates by more than 0.99."""
+    for part, many in (("train", 12), ("test", 4)):
+        for k, name in enumerate("ab"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(many):
+                noise = np.random.default_rng([many, k, i]).integers(0, 90, (SIDE, SIDE, 3))
+                noise[:, :, k] += 120
+                Image.fromarray(noise.astype(np.uint8)).save(tmp_path / part / name / f"{i}.png")
+    found = duplicates.gather(load(str(tmp_path)))
+    assert (found["exact"], found["near"]) == (0, 0)
+
+
 def test_digits_are_alike_and_no_repeats() -> None:
     found = duplicates.gather(load("digits"))
     assert (found["exact"], found["near"]) == (0, 0)

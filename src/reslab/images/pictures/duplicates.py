@@ -45,9 +45,9 @@ def gather(data: ImageData, *, progress: Steps = silent) -> dict[str, Any]:
     """For results/duplicates.json: how many test images repeat a training image, and the first PAIRS of them.
 
     Exact: the decoded pixels are equal (those the net sees, if the images are in memory). Near: the correlation of
-    versions of 16 x 16 pixels in color is at least NEAR, and 1 - correlation is at most 1 / NEARER of its median over
-    the test images that have no such neighbor; only for images of at least LEAST pixels. Nothing is compared if that
-    would take long (COMPARED, READ).
+    versions of 16 x 16 pixels, with and without each channel's mean, is at least NEAR, and 1 - correlation is at most
+    1 / NEARER of its median over the test images that have no such neighbor; only for images of at least LEAST pixels.
+    Nothing is compared if that would take long (COMPARED, READ).
     """
     encoded = sum(len(part) for part in (data.train, data.test) if isinstance(part, Encoded))
     about: dict[str, Any] = {"train": len(data.train), "test": len(data.test)}
@@ -87,8 +87,9 @@ def threshold(likeness: Tensor) -> float:
 def neighbors(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """(the nearest training image of each test image (N,), their correlation (N,)) from versions (.., C, 16, 16).
 
-    Gray versions of 8 x 8 pixels name three candidates, of which the versions in color choose. An image of one color
-    has no correlation: 0.
+    Gray versions of 8 x 8 pixels name three candidates, of which the versions in color choose. Their correlation is the
+    smaller of two: of all numbers, and of each channel around its own mean, as two images of one hue are no copies. An
+    image of one color has no correlation: 0.
     """
     coarse = [unit(F.avg_pool2d(part.float().mean(dim=1, keepdim=True), FINE // COARSE)) for part in (train, test)]
     found, likeness = [], []
@@ -96,8 +97,9 @@ def neighbors(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
         here = slice(start, start + CHUNK)
         candidates = (coarse[1][here] @ coarse[0].T).topk(min(3, len(train)), dim=1).indices  # (B, 3)
         shape = (*candidates.shape, -1)
-        fine = (unit(train[candidates.flatten()]).view(shape) * unit(test[here])[:, None]).sum(dim=2)
-        best, which = fine.max(dim=1)
+        both = [(one(train[candidates.flatten()]).view(shape) * one(test[here])[:, None]).sum(dim=2)
+                for one in (unit, pattern)]  # fmt: skip
+        best, which = torch.minimum(*both).max(dim=1)
         found.append(candidates.gather(1, which[:, None])[:, 0])
         likeness.append(best)
     return torch.cat(found), torch.cat(likeness)
@@ -109,6 +111,11 @@ def unit(x: Tensor) -> Tensor:
     centered = flat - flat.mean(dim=1, keepdim=True)
     length = centered.norm(dim=1, keepdim=True)
     return torch.where(length > 1, centered / length.clamp(min=1e-9), torch.zeros_like(centered))
+
+
+def pattern(x: Tensor) -> Tensor:
+    """`unit` of each image of x (N, C, ...) without its mean color."""
+    return unit(x.float() - x.float().mean(dim=(2, 3), keepdim=True))
 
 
 class Versions(Dataset[Any]):
