@@ -99,8 +99,9 @@ def rare(data: Path, out: Path, *, seeds: int) -> None:
             "balanced sampling": ["--sampling", "balanced"],
         }
         for name, way in ways.items():
-            found = [train(out / f"rare-{name.replace(' ', '-')}-s{seed}", "--data", str(folder), "--recipe", "finetune",
-                           *start, "--epochs", "10", "--seed", str(seed), *way)
+            slug = name.replace(" ", "-")
+            found = [train(out / f"rare-{slug}-s{seed}", "--data", str(folder), "--recipe", "finetune", *start,
+                           "--epochs", "10", "--seed", str(seed), *way)
                      for seed in range(seeds)]  # fmt: skip
             both = {key: [one[key] for one in found] for key in ("test_balanced", "test_error")}
             print(f"| {name} | " + " | ".join(plus_minus(mean(v), std(v), unit=" %") for v in both.values()) + " |")

@@ -58,12 +58,15 @@ def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) ->
 def test_make_bench_runs_every_bench() -> None:
     """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
     small_tables.py takes an hour, for the tables of docs/tables.md; augment.py compares with kornia, which is no extra;
-    crops.py needs photographs.
+    crops.py, photos_train.py and photographs.py need photographs, and the last one takes an hour.
     """
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
     apart = {path.name for path in BENCH.glob("compatibility*.py")}
     unlisted = {path.name for path in BENCH.glob("*.py")} - listed - apart
-    assert unlisted == {"augment.py", "crops.py", "peers_outputs.py", "results.py", "small_tables.py"}
+    assert unlisted == {
+        "augment.py", "crops.py", "peers_outputs.py", "photographs.py", "photos_train.py", "results.py",
+        "small_tables.py",
+    }  # fmt: skip
     assert listed == {*SMALL, "tables.py", "tables_embed.py"}
 
 

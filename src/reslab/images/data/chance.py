@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-# Streams of train/order.py for augmentation; it takes 0 to 15 itself. A stream gives 4 words per position, so a user of
-# more words takes several streams, counted from its first.
-AREA, JITTER, ERASE, MIX, OPERATIONS = 16, 24, 32, 40, 64
+# Streams of train/order.py for augmentation; it takes 0 to 4 itself, and train/depth.py 16. A stream gives 4 words per
+# position, so a user of more words takes several streams, counted from its first.
+JITTER, ERASE, MIX, AREA, OPERATIONS = 24, 32, 40, 48, 64
 
 
 def below(words: np.ndarray, n: "np.ndarray | int") -> np.ndarray:
