@@ -12,7 +12,7 @@ from reslab.cli import app, guesses, main
     ("words", "sentence"),
     [
         ("train --pretrained", "`reslab train` has no option --pretrained: the weights to start from are named with"),
-        ("tables train --weights a.pt", "has no option --weights: the run or checkpoint to start from"),
+        ("tables train --pretrained", "has no option --pretrained: the weights to start from are named with --weights"),
         ("qa train --pretrained", "to start from a pretrained encoder, name it with --encoder"),
         ("train --gpu 0", "choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps"),
         ("train --gpu=0", "`reslab train` has no option --gpu: choose the device with --device"),

@@ -1,6 +1,7 @@
 """A training on images that starts from a run, a file or a library's weights: head, classes, normalization, reading."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,21 @@ def test_stopped_and_resumed_is_bit_identical(
     trained(broken, few)
     same_end(whole, broken)
     assert whole.read_json("normalize.json") == other.read_json("normalize.json")
+
+
+def test_a_head_without_names_is_tried(started: Started, few: ImageData, tmp_path: Path, caplog: Any) -> None:
+    """The head of the same classes in the same order is kept; one in another order is no better than chance, so new."""
+    trained(started("other", iterations=60, lr=0.1), few)
+    state = load_file(tmp_path / "other" / "weights.safetensors")
+    for name, order in (("kept", range(10)), ("new", [*range(1, 10), 0])):
+        mixed = {key: tensor[list(order)] if key.startswith("head") else tensor for key, tensor in state.items()}
+        save_file(mixed, tmp_path / f"{name}.safetensors")
+        caplog.clear()
+        with caplog.at_level("INFO", logger="reslab"):
+            run = started(name, tmp_path / f"{name}.safetensors")
+        assert run.read_json("start.json")["head"] == name
+        assert re.search(rf"head: {name}: its classes have no names, .* errs on \d+\.\d % of 80 training images",
+                         caplog.messages[0])  # fmt: skip
 
 
 def test_a_run_s_normalization_travels(started: Started, few: ImageData) -> None:

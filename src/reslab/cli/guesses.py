@@ -14,7 +14,6 @@ MODULE = "`reslab.load(RUN)` in Python gives an nn.Module"
 FROM_WEIGHTS = (
     "to start from a pretrained encoder, name it with --encoder",
     "the weights to start from are named with --weights: a run, a checkpoint file or default, the library's own",
-    "the run or checkpoint to start from is named with --start",
 )
 DEVICE = ("choose the device with --device: auto (the default), cpu, cuda, cuda:1 or mps",)
 TRACKING = (

@@ -65,9 +65,10 @@ def count_all(options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Usage
 
 def draw_one(name: str, options: dict[str, Any], changed: dict[str, Any], json: bool) -> None:
     """Print one net, stage by stage or as JSON."""
-    from reslab.nets import count, layers, spec, to_dict
+    from reslab.nets import count, layers, spec, suited, to_dict
 
     one = spec(name, **options)
+    one = suited(one, classes=one.classes, shape=(one.channels, one.size, one.size))
     counts, found = count(one), layers(one)
     if json:
         say.as_json({"spec": to_dict(one), **asdict(counts), "depth": one.depth, "layers": [asdict(v) for v in found]})
@@ -86,7 +87,7 @@ def draw(one: Any, counts: Any, found: list[Any]) -> None:
     say.table(("stage", "layers", "output", "parameters", "MACs", "receptive field"), rows, title=one.name)
     print(
         f"depth {one.depth}, {counts.parameters:,} parameters (norms and biases included), {counts.macs:,} MACs at "
-        f"{one.size}x{one.size}, receptive field {counts.receptive_field} px"
+        f"{one.size}x{one.size}" + (f", receptive field {counts.receptive_field} px" if counts.receptive_field else "")
     )
     shortcut = getattr(one, "shortcut", None)
     if shortcut:
@@ -103,8 +104,8 @@ def folded(found: list[Any]) -> list[tuple[str, str, int, tuple[int, ...], int, 
     rows: list[Any] = []
     for key, inside in blocks.items():
         stage = f"stage {key.split('.')[1]}" if key.startswith("stages") else key.split(".")[0]
-        path = [layer for layer in inside if layer.receptive_field or layer.kind == "linear"]
-        body = ", ".join(f"{layer.kind} {layer.shape[0]}" for layer in path)
+        path = [layer for layer in inside if layer.receptive_field or layer.kind == "linear"] or inside
+        body = ", ".join(f"{layer.kind} {layer.shape[-1 if layer.kind == 'linear' else 0]}" for layer in path)
         held, macs = sum(v.parameters for v in inside), sum(v.macs for v in inside)
         last = path[-1]
         if rows and rows[-1][:2] == (stage, body) and stage.startswith("stage"):

@@ -15,6 +15,7 @@ from reslab.errors import Argument, Sentence, Worded, one_line
 WIDE = 2_000  # characters of a line in a table that is never cut
 NAMES = {  # arguments with another name on the command line than in Python
     "folder": "folder with --out",
+    "start": "--weights",
     "test_word": "--test",
 }
 
@@ -41,7 +42,7 @@ def flags(options: dict[str, Any]) -> list[str]:
     """Options as command-line words: {"shortcut": "B", "norm": False} -> --shortcut B --no-norm."""
     words = []
     for key, value in options.items():
-        name = key.replace("_", "-")
+        name = NAMES.get(key, f"--{key}").removeprefix("--").replace("_", "-") if key != "folder" else key
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
         elif isinstance(value, dict):

@@ -15,8 +15,9 @@ from reslab.images.data import ImageData, Normalize
 from reslab.images.data.decode import FILTERS
 from reslab.images.data.load import WORDS
 from reslab.images.data.normalize import IMAGENET_MEAN, IMAGENET_STD
+from reslab.images.heads import with_head
 from reslab.nets import ModelSpec, Spec, build, read_spec, to_dict
-from reslab.nets.adopting import Adopted, adopt, as_json
+from reslab.nets.adopting import adopt, as_json
 from reslab.nets.checkpoints import read_checkpoint, sizes
 from reslab.nets.head import fits
 from reslab.nets.pretrained import about, weights_of
@@ -157,8 +158,9 @@ def starting(start: Path | str, net: Spec, data: ImageData, recipe: Recipe) -> S
     else:
         raw = start_of(start)
         state, mark = facts.state or safetensors(raw), mark_of(raw)
-    found, head = with_head(adopt(net, state, where=facts.of), facts, data)
-    tell("weights of %s: %s; head: %s", facts.of, found.line(), HEADS[head])
+    taken = adopt(net, state, where=facts.of)
+    found, head, told = with_head(taken, net, data, classes=facts.classes, normalize=facts.normalize)
+    tell("weights of %s: %s; head: %s", facts.of, found.line(), told)
     if facts.note:
         tell("%s: %s", facts.of, facts.note)
     if found.doubt:
@@ -170,27 +172,6 @@ def starting(start: Path | str, net: Spec, data: ImageData, recipe: Recipe) -> S
         about={"word": facts.word, "of": facts.of, **as_json(found), "head": head, **normal, "assumed": facts.assumed,
                "classes": list(facts.classes) if facts.classes else None, "interpolation": facts.interpolation},
     )  # fmt: skip
-
-
-HEADS = {
-    "kept": "kept, for the same classes",
-    "assumed": "kept; its classes are not named and assumed to be the data's, in their order",
-    "reordered": "kept, with its classes in the order of the data's",
-    "new": "new, as the classes are others",
-}
-
-
-def with_head(found: Adopted, facts: Facts, data: ImageData) -> tuple[Adopted, str]:
-    """The tensors with the head that suits the data's classes, matched by name, and what became of the head."""
-    if found.new or not found.head:
-        return found, "new"
-    if facts.classes is None:
-        return found, "assumed"
-    if set(facts.classes) != set(data.classes) or len(facts.classes) != len(data.classes):
-        return found.without_head(), "new"
-    if facts.classes == tuple(data.classes):
-        return found, "kept"
-    return found.permuted([facts.classes.index(name) for name in data.classes]), "reordered"
 
 
 def refuse_other_net(facts: Facts, net: Spec) -> None:

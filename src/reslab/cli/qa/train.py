@@ -93,7 +93,9 @@ def train(
     out: Annotated[
         Path | None, Parameter(help="Run folder (default: runs/qa-DATA-ENCODER-HEAD-OPTIONS-sSEED).")
     ] = None,
-    start: Annotated[str | None, Parameter(help="Start from the weights of this run.")] = None,
+    start: Annotated[
+        str | None, Parameter(name=("--weights", "--start"), help="Start from the weights of this run.")
+    ] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,

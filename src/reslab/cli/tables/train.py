@@ -29,7 +29,9 @@ def train(
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Name of a recipe or a TOML file (default: tables).")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder (default: runs/tables-FILE-NET-OPTIONS-sSEED).")] = None,
-    start: Annotated[str | None, Parameter(help="Start from the weights of this run.")] = None,
+    start: Annotated[
+        str | None, Parameter(name=("--weights", "--start"), help="Start from the weights of this run.")
+    ] = None,
     resume: Resume = False,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     net: NetFlags | None = None,
@@ -128,7 +130,7 @@ def made(
     )  # fmt: skip
     changes = given(flags)
     if start is not None and (net.members or 1) > 1:
-        raise UsageError("--start is for one net: members that start from the same weights differ too little")
+        raise UsageError("--weights is for one net: members that start from the same weights differ too little")
     chosen = read(recipe or "tables", **changes)
     if not chosen.validation and "early_stop" not in changes:
         chosen = change(chosen, early_stop=0)
