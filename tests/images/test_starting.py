@@ -20,7 +20,7 @@ from reslab.images.data import ImageData, Pixels, load
 from reslab.images.data.images import fingerprint
 from reslab.images.start import facts_of, in_channels, net_of, resized_like
 from reslab.images.train import load_stored, prepare, train
-from reslab.nets import pretrained
+from reslab.nets import hub, pretrained
 from reslab.run import Run
 from reslab.train.recipe import change
 from reslab.train.signals import Interrupted
@@ -239,9 +239,7 @@ def test_damage_is_noticed(started: Started, few: ImageData) -> None:
 
 def test_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that cannot be reached is not asked by the libraries, which would try for minutes."""
-    monkeypatch.setattr(
-        pretrained.urllib.request, "urlopen", lambda *a, **k: (_ for _ in ()).throw(OSError("no route"))
-    )
+    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda *a, **k: (_ for _ in ()).throw(OSError("no route")))
     with pytest.raises(ReslabError) as caught, pretrained.fetching("timm:x", "https://huggingface.co/x", ready=False):
         raise AssertionError
     assert str(caught.value) == (

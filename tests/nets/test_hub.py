@@ -28,6 +28,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, *, offline: bool = False) -> None:
     fake = SimpleNamespace(constants=SimpleNamespace(HF_HUB_OFFLINE=offline),
                            try_to_load_from_cache=lambda name, file: known.get((name, file), object()))  # fmt: skip
     monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    monkeypatch.setattr("reslab.nets.hub.unreachable", lambda url: "")
 
 
 def test_the_hub_is_announced_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +49,16 @@ def test_what_is_here_is_not_announced(
     with loading("gpt2", "hf:gpt2"):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_hub_that_cannot_be_reached_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries would try for half a minute."""
+    hub(monkeypatch)
+    monkeypatch.setattr("reslab.nets.hub.unreachable", lambda url: f"no route to {url}")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror")
+    said = "could not download gpt2 from the Hugging Face Hub: no route to https://mirror"
+    with pytest.raises(ReslabError, match=said), loading("gpt2", "hf:gpt2"):
+        raise AssertionError
 
 
 def test_ctrl_c_while_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

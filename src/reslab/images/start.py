@@ -18,7 +18,7 @@ from reslab.images.data.normalize import IMAGENET_MEAN, IMAGENET_STD
 from reslab.images.heads import with_head
 from reslab.nets import ModelSpec, Spec, build, read_spec, to_dict
 from reslab.nets.adopting import adopt, as_json
-from reslab.nets.checkpoints import read_checkpoint, sizes
+from reslab.nets.checkpoints import read_checkpoint
 from reslab.nets.head import fits
 from reslab.nets.pretrained import about, weights_of
 from reslab.nets.weights import spec_inside
@@ -83,7 +83,8 @@ def facts_of(start: Path | str, net: Spec) -> Facts:
                      interpolation=data.get("options", {}).get("interpolation") or "bilinear",
                      classes=tuple(data["classes"]), channels=spec.channels, spec=spec)  # fmt: skip
     checkpoint = read_checkpoint(start)
-    channels = sizes(checkpoint.state).get("channels")
+    inputs = {tensor.shape[1] for tensor in checkpoint.state.values() if tensor.dim() == 4}
+    channels = next((n for n in (3, 1) if n in inputs), None)  # filters of groups have 1 input, too
     guess = by_channel(IMAGENET_MEAN, IMAGENET_STD) if channels in (3, None) else None
     return Facts(word=str(Path(start).resolve()), of=named(start), normalize=guess, assumed=guess is not None,
                  channels=channels, state=checkpoint.state, note=checkpoint.note)  # fmt: skip

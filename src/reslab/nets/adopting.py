@@ -14,6 +14,7 @@ from reslab.nets.matched import Match
 from reslab.nets.matching import doubts, match_shapes
 from reslab.nets.meta import shapes_of
 from reslab.nets.model import ModelSpec
+from reslab.nets.models import model_spec
 from reslab.nets.naming import in_our_names, our_name
 from reslab.nets.resembling import resemblance
 from reslab.nets.resnet import ResNetSpec
@@ -139,9 +140,11 @@ def refused(
         sized = [name for name in unlike if follows_size(spec, shapes, name)]
         if len(sized) == len(unlike):
             first = sized[0]
+            usual = model_spec(spec.word).size if spec.origin != "file" else spec.size
+            what = (arg("size", usual),) if usual != spec.size else (arg("size"), " to the size it was trained with")
             return UsageError(f"{where} is of {spec.name} for images of another size: {first} is "
                               f"{dims(theirs[first])} there and {dims(shapes[first])} for {spec.size} pixels; set ",
-                              arg("size"), " to the size it was trained with")  # fmt: skip
+                              *what)  # fmt: skip
     if unlike:
         first = min(unlike, key=list(shapes).index)
         why = f"{first} is {dims(theirs[first])} there and {dims(shapes[first])} in the net"

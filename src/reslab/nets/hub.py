@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from reslab.extras import need
 
 PART = r"\w([\w.-]*\w)?"
 HUB_NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
+HUB = "https://huggingface.co"
+PATIENCE = 6.0  # seconds until a host counts as unreachable: the libraries try for up to minutes
 LONGEST = 96  # characters of NAME, and of OWNER
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")  # one of them comes with every model
 LIBRARY_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm's end in their weights: resnet18.a1_in1k
@@ -61,7 +65,10 @@ def location(name: Path | str) -> str:
 def loading(name: str, what: str) -> Iterator[None]:
     """Turn the many errors of loading a folder or a name on the hub into one sentence about `what`."""
     try:
-        announce(name, here=Path(name).is_dir() or in_cache(name))
+        ready = Path(name).is_dir() or in_cache(name)
+        announce(name, here=ready)
+        if not ready and (why := unreachable(os.environ.get("HF_ENDPOINT") or HUB)):
+            raise ReslabError(f"could not download {name} from the Hugging Face Hub: {why}")
         yield
     except (ReslabError, MemoryError):
         raise
@@ -80,12 +87,25 @@ def loading(name: str, what: str) -> Iterator[None]:
 
 
 def announce(name: str, *, here: bool) -> None:
-    """Log that the Hub is asked: without a network it takes half a minute until the libraries stop.
+    """Log that the Hub is asked: with a slow network it takes a while.
 
     `here`: nothing is logged for a folder, or for what is in the local cache. The command line shows what is logged.
     """
     if not here:
         tell("asking the Hugging Face Hub for %s ...", name)
+
+
+def unreachable(url: str) -> str:
+    """Why a host does not answer within a few seconds; "" if it does. Proxies of the environment are used."""
+    place = "/".join(url.split("/")[:3])
+    try:
+        urllib.request.urlopen(urllib.request.Request(place, method="HEAD"), timeout=PATIENCE).close()
+    except urllib.error.HTTPError:
+        return ""  # it answers
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None)
+        return first_line(why if isinstance(why, BaseException) else error)
+    return ""
 
 
 def in_cache(name: str) -> bool:

@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +13,10 @@ from torch import Tensor, hub
 from reslab.errors import ReslabError, UsageError, arg, first_line, tell
 from reslab.extras import need
 from reslab.nets.catalog import Spec
-from reslab.nets.hub import hub_name, in_cache, loading, quiet
+from reslab.nets.hub import hub_name, in_cache, loading, quiet, unreachable
 from reslab.nets.model import ModelSpec
 from reslab.nets.models import called_with, checked_name
 
-PATIENCE = 6.0  # seconds until a host counts as unreachable: the libraries try for up to minutes
 OTHER_WAY = ("on a machine with a network they can be saved to a file, which ", arg("start"), " takes")
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
@@ -164,18 +161,6 @@ def fetching(word: str, url: str, *, ready: bool) -> Iterator[None]:
         raise ReslabError(
             f"could not load the pretrained weights of {word}: {first_line(error)}; ", *OTHER_WAY
         ) from error
-
-
-def unreachable(url: str) -> str:
-    """Why a host does not answer within a few seconds; "" if it does. Proxies of the environment are used."""
-    place = "/".join(url.split("/")[:3])
-    try:
-        urllib.request.urlopen(urllib.request.Request(place, method="HEAD"), timeout=PATIENCE).close()
-    except urllib.error.HTTPError:
-        return ""  # it answers
-    except (OSError, ValueError) as error:
-        return first_line(error)
-    return ""
 
 
 def in_torch_cache(url: str) -> bool:
