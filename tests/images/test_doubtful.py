@@ -39,6 +39,24 @@ def test_not_warned_of(begin: Begin, few: ImageData, tmp_path: Path) -> None:
     begin(tmp_path / "run", color, policy="trivial", hue=0.1, mixup=0.2, erase=0.1, augment="resized-crop")
 
 
+def test_few_validation_images_of_a_rare_class(
+    begin: Begin, few: ImageData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 80 digits 20 are held out, counted here a second way; without weights the plain error chooses."""
+    from reslab.images.task import validation_order
+
+    held = few.train.labels[validation_order(80)[:20]].tolist()
+    least = min(range(10), key=held.count)
+    with caplog.at_level("INFO", logger="reslab"):
+        begin(tmp_path / "plain", few, keep="best", validation=20)
+        begin(tmp_path / "last", few, class_weights="balanced", validation=20)
+        assert "validation part has" not in caplog.text
+        begin(tmp_path / "run", few, keep="best", class_weights="balanced", validation=20)
+    count = held.count(least)
+    images = f"{count or 'no'} image{'s' * (count != 1)}"
+    assert f"the validation part has {images} of class {few.classes[least]}, so the balanced error" in caplog.text
+
+
 def test_crops_of_resized_images(fill: Callable[..., Path], begin: Begin, tmp_path: Path) -> None:
     for name in "ab":
         fill(f"d/train/{name}", 2)

@@ -77,10 +77,10 @@ def net_for(data: ImageData, *, word: str = "") -> tuple[str, str]:
 
 def recipe_for(data: ImageData, *, word: str = "", pretrained: bool = False) -> tuple[str, str]:
     """The name of the recipe for these images, and the reason."""
-    if word in MADE_FOR:
-        return MADE_FOR[word], f"made for {word}"
     if pretrained:
         return "finetune", "the net starts from trained weights"
+    if word in MADE_FOR:
+        return MADE_FOR[word], f"made for {word}"
     if data.digits:
         return "mnist", "gray digits"
     if min(data.shape[1:]) <= MIDDLE:
@@ -99,14 +99,14 @@ def choose(
 ) -> Chosen:  # fmt: skip
     """The recipe to train with. `changes`: the recipe's keys that the caller sets, which are never chosen.
 
-    Without `recipe` one is chosen; unless it is one that was made for the data set `word`, then its batch, length,
+    Without `recipe` one is chosen; unless it is the one that was made for the data set `word`, then its batch, length,
     validation part and padding are fitted to the data. A recipe that sets neither epochs nor iterations leaves its
     length to the rule for it. The learning rate follows the batch. Raises UsageError as `recipe.read` does.
     """
     given = dict(changes or {})
     name, why = (recipe, "") if recipe is not None else recipe_for(data, word=word, pretrained=pretrained)
     base = unchecked(name)
-    fits = recipe is None and word not in MADE_FOR
+    fits = recipe is None and (pretrained or word not in MADE_FOR)
     fitted, facts = fit(data, base, given, name=name) if fits else ({}, [])
     made = merged(merged(base, fitted), given)
     if not (made.epochs or made.iterations):

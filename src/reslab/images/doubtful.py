@@ -6,12 +6,13 @@ from reslab.errors import ReslabWarning, arg, tell
 from reslab.images.data import Augment, ImageData, Pixels
 from reslab.images.data.counts import class_counts, majority_error
 from reslab.images.sources.assemble import PHOTO
-from reslab.images.task import train_size
+from reslab.images.task import train_size, training_parts
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.workers import usable_cores
 
 COSTLY = 512  # pixels of the shorter side from which a warning is due: five times the work of PHOTO
+RARE = 5  # validation images of a class; fewer hardly say which net is better at it
 SHIFTED = 32  # pixels by which TrivialAugment shifts an image at most
 
 
@@ -32,6 +33,7 @@ def warn_of_doubtful_settings(recipe: Recipe, data: ImageData) -> None:
         warnings.warn(ReslabWarning("the recipe mirrors half of the images, and a mirrored digit is not a digit: set ",
                                     arg("flip", False)), stacklevel=3)  # fmt: skip
     tell_of_unequal_classes(recipe, data)
+    tell_of_rare_validation(recipe, data)
     H, W = data.shape[1:]
     if min(H, W) >= COSTLY:
         warnings.warn(
@@ -69,6 +71,23 @@ def tell_of_unequal_classes(recipe: Recipe, data: ImageData) -> None:
         tell("%s of the %s training images are of class %s, so the error alone says little; class_weights or sampling "
              "set to balanced makes every class count alike", f"{max(counts):,}", f"{n:,}",
              data.classes[counts.index(max(counts))])  # fmt: skip
+
+
+def tell_of_rare_validation(recipe: Recipe, data: ImageData) -> None:
+    """Say so if the best net is chosen by the balanced error, and the validation part has few images of a class."""
+    weighed = recipe.class_weights != "none" or recipe.sampling == "balanced"
+    steered = recipe.keep == "best" or recipe.early_stop
+    if data.several or not (weighed and steered):
+        return
+    held = training_parts(data, recipe)[1]
+    if held is None:
+        return
+    counts = class_counts(held.labels, classes=len(data.classes))
+    least = min(counts)
+    if least < RARE:
+        tell("the validation part has %s image%s of class %s, so the balanced error, which chooses the best net, is "
+             "uncertain; a larger validation part, or one of your own with all classes, says more", least or "no",
+             "" if least == 1 else "s", data.classes[counts.index(least)])  # fmt: skip
 
 
 def warn_of_augmentation(recipe: Recipe, data: ImageData) -> None:

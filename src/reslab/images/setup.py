@@ -108,10 +108,11 @@ def loaded(asked: Asked, facts: Facts | None) -> tuple[ImageData, Mapping[str, A
     if isinstance(asked.data, ImageData):
         return asked.data, {}
     options = resized_like(facts, asked.data, asked.options)
-    name = asked.recipe or MADE_FOR.get(asked.data)
+    pretrained = asked.start is not None
+    name = asked.recipe or (None if pretrained else MADE_FOR.get(asked.data))
     if name is None:
         headers = load(asked.data, **{**options, "memory": 0})
-        name = recipe_for(headers, pretrained=asked.start is not None)[0]
+        name = recipe_for(headers, pretrained=pretrained)[0]
         if "size" not in options and (size := size_for(headers)):
             options["size"] = size
     options |= NEEDED.get(merged(unchecked(name), dict(asked.changes)).augment, {})

@@ -49,6 +49,7 @@ class Schedule(TypedDict, total=False):
 
 class Best(TypedDict, total=False):
     error: float
+    balanced: float | None
     loss: float
     iteration: Count
     weights: dict[str, Any]
