@@ -1,5 +1,6 @@
 """The time that a training will take: loading, steps and evaluations, by hand."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from reslab.images.task import ImageTask
 from reslab.images.train import train
 from reslab.nets import net
 from reslab.progress import silent
+from reslab.qa.task import QATask
+from reslab.tables.task import TableTask
 from reslab.train import expected as module
 from reslab.train.expected import Expected, expected, overlap, tell_if_long
 from reslab.train.signals import Interrupted
@@ -80,14 +83,43 @@ def test_it_stops_at_once(few: ImageData) -> None:
 
 def test_more_than_an_hour_is_told_with_ways_to_shorten_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="reslab"):
-        tell_if_long(Expected(step=0.1, load=0.3, iteration=0.3, iterations=12_100, evaluations=0.0))
-        tell_if_long(Expected(step=0.1, load=0.3, iteration=0.3, iterations=11_900, evaluations=0.0))
+        tell_if_long(Expected(step=0.1, load=0.3, iteration=0.3, iterations=12_100, evaluations=0.0), ImageTask.shorter)
+        tell_if_long(Expected(step=0.1, load=0.3, iteration=0.3, iterations=11_900, evaluations=0.0), ImageTask.shorter)
     (record,) = caplog.records
     assert isinstance(record.msg, Sentence)
     assert say.words(record.msg) == (
         "this training takes about 60 min (loading a batch takes 0.30 s of the 0.30 s per iteration); shorter: fewer "
         "--epochs, a smaller --size, another --net or, from trained weights, --freeze backbone"
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "words"), [(QATask, "fewer --epochs"), (TableTask, "fewer --epochs or a larger --batch")]
+)
+def test_a_task_names_its_own_ways(task: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="reslab"):
+        tell_if_long(Expected(step=1.0, load=0.0, iteration=1.0, iterations=7200, evaluations=0.0), task.shorter)
+    assert say.words(caplog.records[0].msg) == f"this training takes about 2 h 0 min; shorter: {words}"
+
+
+def test_measuring_the_time_counts_as_no_training(
+    few: ImageData, begin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 seconds of it, on a clock that is set forward."""
+    began, late = module.time.perf_counter, [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: began() + late[0])
+
+    def slow(*_: Any, **__: Any) -> None:
+        late[0] += 500.0
+
+    monkeypatch.setattr("reslab.train.loop.expected", slow)
+    run = begin(tmp_path / "run", few)
+    result = train(run.folder, data=few, device="cpu")
+    assert late[0] == 500
+    assert result["seconds"] < 400
+    lines = [json.loads(line) for line in run.path("metrics.jsonl").read_text().splitlines()]
+    speed = next(line["examples_per_second"] for line in lines if line["event"] == "train")
+    assert speed > 16 * 10 / 400  # at most ten iterations of 16 images before the first line of the log
 
 
 OOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

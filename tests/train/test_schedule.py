@@ -148,3 +148,18 @@ def test_a_share_is_at_least_one_iteration() -> None:
     assert rates(schedule, 0, 1) == pytest.approx([0.1, 0.01])
     cycle = Schedule(Recipe(iterations=100, schedule="one-cycle", warmup=0.004, lr=0.5), examples=IMAGES)
     assert cycle.lr(0) == 0.5
+
+
+@pytest.mark.parametrize(("every", "images", "batch", "start"), [
+    (1.0, 80, 16, 0), (1.0, 80, 16, 7), (0.1, 50, 16, 3), (2.5, 90, 7, 11), (3.0, 1000, 1, 39), (0.3, 100, 9, 0),
+])  # fmt: skip
+def test_evaluations_are_counted_without_going_through_all_iterations(
+    every: float, images: int, batch: int, start: int
+) -> None:
+    recipe = Recipe(iterations=40, batch=batch, evaluate_every=every)
+    one_by_one = sum(recipe.evaluates(t, t + 1, images) for t in range(start, 39)) + 1
+    assert recipe.evaluations(start, images) == one_by_one
+
+
+def test_evaluations_of_a_billion_iterations_are_counted_at_once() -> None:
+    assert Recipe(iterations=10**9, batch=10, evaluate_every=1.0).evaluations(0, 1000) == 10**7

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import BrokenImage, UsageError
+from reslab.errors import BrokenImage, Sentence, UsageError, arg
 from reslab.images.data import (
     Augment,
     Encoded,
@@ -42,6 +42,8 @@ class ImageTask:
     """
 
     unit = "images"
+    shorter = Sentence("fewer ", arg("epochs"), ", a smaller ", arg("size"), ", another ", arg("net"),
+                       " or, from trained weights, ", arg("freeze", "backbone"))  # fmt: skip
 
     def __init__(
         self, data: ImageData, recipe: Recipe, device: torch.device, *, normalize: Normalize | None = None

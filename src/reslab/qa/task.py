@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.nets.heads import Scores
 from reslab.qa.answers import MAX_TOKENS, Spans, predictions, rank
 from reslab.qa.data.windows import Windows
@@ -31,6 +31,7 @@ class QATask:
     """Predict the start and end tokens of an answer: cross-entropy of both; "no answer" is [CLS]."""
 
     unit = "windows"
+    shorter = Sentence("fewer ", arg("epochs"))
     validates = False
 
     def __init__(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import Sentence, UsageError, arg
 from reslab.tables.data.encoder import Table
 from reslab.tables.metrics import Kind
 from reslab.train.batch import Batch
@@ -29,6 +29,7 @@ class TableTask:
     """
 
     unit = "rows"
+    shorter = Sentence("fewer ", arg("epochs"), " or a larger ", arg("batch"))
 
     def __init__(
         self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,

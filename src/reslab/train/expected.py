@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.errors import Sentence, arg, tell
+from reslab.errors import Sentence, tell
 from reslab.progress import Progress, in_phase
 from reslab.progress.row import duration
 from reslab.train.gradient import cut
@@ -71,7 +71,7 @@ def expected(
             return None
     step *= recipe.accumulate
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
-    often = sum(recipe.evaluates(t, t + 1, task.examples) for t in range(start, total - 1)) + 1
+    often = recipe.evaluations(start, task.examples)
     evaluated = often * (sizes.get("validation", 0) + sizes.get("test", 0)) + sizes["train"] * (1 + recipe.precise_bn)
     apart = overlap(step * FORWARD, load, workers=workers, device=task.device) / recipe.batch
     return Expected(step=step, load=load, iteration=overlap(step, load, workers=workers, device=task.device),
@@ -125,13 +125,11 @@ def time_step(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int
     return statistics.median(times[1:] or times)
 
 
-def tell_if_long(found: Expected) -> None:
-    """Report how to shorten a training of more than an hour."""
+def tell_if_long(found: Expected, shorter: Sentence) -> None:
+    """Report a training of more than an hour, with the ways to a `shorter` one."""
     if found.seconds <= LONG:
         return
-    tell(Sentence(f"this training takes about {duration(found.seconds)}", slow(found), "; shorter: fewer ",
-                  arg("epochs"), ", a smaller ", arg("size"), ", another ", arg("net"), " or, from trained weights, ",
-                  arg("freeze", "backbone")))  # fmt: skip
+    tell(Sentence(f"this training takes about {duration(found.seconds)}", slow(found), "; shorter: ", shorter))
 
 
 def slow(found: Expected) -> str:

@@ -30,12 +30,14 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
             training.save()  # keeps the choice, and finds a full disk before the work
         saved_at, note = time.perf_counter(), ""
         if not training.over:
+            began = time.perf_counter()
             trained: Any = getattr(training.forward, "_orig_mod", training.forward)  # of a compiled net, the net
             found = expected(task, trained, recipe=recipe, choice=training.choice, start=training.iteration,
                              progress=progress, stopped=lambda: stop.asked)  # fmt: skip
             progress(training.iteration, training.total, Phase(plan(training, found)))
             if found:
-                tell_if_long(found)
+                tell_if_long(found, task.shorter)
+            training.pause(time.perf_counter() - began)
         for batch in () if training.over else task.batches(training.iteration, training.total):
             before = training.iteration
             training.iteration = batch.iteration  # one whose images are all broken gives no batch

@@ -125,6 +125,12 @@ class Recipe:
         between = exact(self.evaluate_every) * images / self.batch  # iterations
         return after // between > before // between
 
+    def evaluations(self, start: int, images: int) -> int:
+        """How many evaluations are due from iteration `start` to the end, with the one at the end."""
+        last = self.length(images) - 1
+        between = exact(self.evaluate_every) * images / self.batch
+        return min(max(0, last - start), last // between - start // between) + 1  # at most one an iteration
+
 
 def change(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with some keys changed, checked. Setting epochs unsets iterations, and vice versa."""

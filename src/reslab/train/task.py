@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reslab.errors import Sentence
 from reslab.train.batch import Batch
 from reslab.train.tune import Choice
 
@@ -16,6 +17,7 @@ class Task(Protocol):
     examples: int  # in the training part
     unit: str  # what they are, for people: "images", "windows", "rows"
     device: torch.device
+    shorter: Sentence  # how a training of it takes less time, for people: "fewer --epochs"
     validates: bool  # whether a validation part drives the schedule; otherwise the training error does
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:

@@ -65,6 +65,11 @@ class Training:
         """The net that is evaluated and saved: the averaged one if the recipe keeps an average of the weights."""
         return self.ema.module if self.ema else self.net
 
+    def pause(self, seconds: float) -> None:
+        """Leave seconds that were not spent on training out of its time and speed."""
+        self.began += seconds
+        self.speed_from = (self.iteration, time.perf_counter())
+
     def average(self, averaged: Any, current: Any, count: Any) -> None:
         """Update the average of tensors of one type, with a smaller decay in the first iterations.
 
