@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import reslab
 from reslab.cli import app, main
 
 ROOT = Path(__file__).parents[1]
@@ -215,3 +217,50 @@ def test_the_guide_of_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     trained = subprocess.run([sys.executable, "-c", quick], capture_output=True, text=True, check=False)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.splitlines()[-1] in ("ant", "bee", "cat")
+
+
+def guide_of_photographs(*, net: str, size: int, train: int, few: tuple[str, ...]) -> str:
+    """Run the six commands on three colors of noise, from random weights in a file; its Python's code."""
+    text = (ROOT / "docs" / "photographs.md").read_text(encoding="utf-8")
+    noise = np.random.default_rng(0)
+    for part, n in (("train", train), ("test", 4)):
+        for k, name in enumerate(("ant", "bee", "cat")):
+            Path("photos", part, name).mkdir(parents=True)
+            for i in range(n):
+                pixels = noise.integers(0, 90, (size, size, 3))
+                pixels[:, :, k] += 120
+                Image.fromarray(pixels.astype(np.uint8)).save(f"photos/{part}/{name}/{i}.jpg")
+    shutil.copytree("photos/test/bee", "new")
+    torch.save(reslab.net(net).state_dict(), "resnet18.pth")  # type: ignore[call-overload]
+    first = [words for words in commands(text) if words[0] != "runs"]
+    assert [words[0] for words in first] == ["data", "train", "train", "eval", "look", "predict"]
+    for words in first:
+        given = [net if word == "resnet18" else word for word in words]
+        assert main([*given, *(few if words[0] == "train" else [])]) == 0, words
+    assert Path("lr-find.html").is_file()
+    assert Path("predictions.csv").read_text().startswith("file,class,probability,class_2,probability_2,class_3")
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return python
+
+
+def test_the_guide_of_photographs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ResNet-8 in the place of ResNet-18, on small images."""
+    monkeypatch.chdir(tmp_path)
+    python = guide_of_photographs(net="resnet8", size=32, train=10, few=(*QUICK, "--workers", "0"))
+    quick = (
+        python.replace('"resnet18"', '"resnet8"').replace("out=", "iterations=2, out=").replace("/photos", "/python")
+    )
+    done = subprocess.run([sys.executable, "-c", quick], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d+\.\d+ runs/python/report.html$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_guide_of_photographs_tells_colors_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As written, but for the length: 60 updates of ResNet-18 from random weights."""
+    monkeypatch.chdir(tmp_path)
+    guide_of_photographs(net="resnet18", size=100, train=10, few=("--iterations", "60"))
+    assert "\ntest error 0.00 % (n = 12" in capsys.readouterr().out
+    assert {line.split(",")[1] for line in Path("predictions.csv").read_text().splitlines()[1:]} == {"bee"}
