@@ -15,12 +15,12 @@ from reslab.errors import UsageError
 from reslab.images.account import take
 from reslab.images.data import ImageData, load
 from reslab.images.evaluate import average_logits, count_labels
-from reslab.images.label_scores import label_intervals, label_scores
+from reslab.images.label_scores import Ranked, average_precisions, label_intervals, label_scores
 from reslab.images.matching import fitted
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
-from reslab.statistics import clustered, wilson
+from reslab.statistics import Interval, clustered, wilson
 from reslab.train.recipe import change, read
 
 
@@ -43,6 +43,38 @@ def test_scores_are_scikit_learns() -> None:
     assert (found.each[3].ap, found.each[3].recall, found.each[3].recall_interval) == (None, None, None)
     assert found.mean_ap == pytest.approx(np.mean(each))
     assert found.exact == pytest.approx((y == said).all(axis=1).mean())
+
+
+def test_intervals_of_many_labels_take_seconds_and_are_announced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """100,000 images and labels: 1.5e8 / 1e5 would be 1500 resamples, of a million 150."""
+    asked: list[int] = []
+
+    def bootstrap(scores: object, n: int, *, resamples: int) -> dict[str, Interval]:
+        asked.append(resamples)
+        return {}
+
+    monkeypatch.setattr("reslab.images.label_scores.bootstrap", bootstrap)
+    for n in (1000, 10_000, 60_000):
+        scores = torch.randn(n, 100, generator=torch.Generator().manual_seed(0))
+        with caplog.at_level("INFO", logger="reslab"):
+            label_intervals(scores, (scores > 2).long())
+    assert asked == [1000, 150, 50]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"95 % intervals from {many} resamples of {n} images and 100 labels"
+        for many, n in ((1000, "1,000"), (150, "10,000"), (50, "60,000"))
+    ]
+
+
+def test_the_average_precision_of_resampled_images_is_that_of_the_images_listed() -> None:
+    """With ties, and with images that are drawn several times or not at all."""
+    scores, labels = made()
+    rows = np.random.default_rng(1).integers(60, size=60)
+    found = average_precisions(Ranked(scores, labels), np.bincount(rows, minlength=60).astype(float))
+    listed = [average_precision_score(labels[rows, k].numpy(), scores[rows, k].numpy()) for k in range(3)]
+    assert found[:3] == pytest.approx(listed)
+    assert np.isnan(found[3])
 
 
 def test_the_other_scores_by_hand() -> None:

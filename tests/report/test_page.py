@@ -195,7 +195,9 @@ def test_run_page_says_what_the_run_stored(run_page: Page) -> None:
     assert run_page.figures["choice"][0]["data"][0]["x"] == [25.1, 22.7, 17.9]
 
 
-@pytest.mark.parametrize("other", [{"part": "train"}, {"data": {"name": "photos", "fingerprint": "another"}}])
+@pytest.mark.parametrize(
+    "other", [{"part": "train"}, {"part": "validation"}, {"data": {"name": "photos", "fingerprint": "another"}}]
+)
 def test_only_the_runs_own_test_images_make_the_headline(other: dict[str, Any], make_run: MakeRun) -> None:
     folder = make_run()
     seen = json.loads((folder / "results" / "eval.json").read_text()) | {"error": 55.5} | other

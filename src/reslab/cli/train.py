@@ -87,6 +87,7 @@ def train(
             return
         run, loaded = set_up(asked_for, out)
     before = finished(run.folder)
+    from reslab.images.card import training_error
     from reslab.subject.train import train_and_show
 
     result, page = train_and_show(run, loaded, device=device)
@@ -98,7 +99,7 @@ def train(
     )
     print(
         f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in {result['choice']['precision']}), "
-        f"training error {say.percent(result['train_error'])} in the last epoch, {result['iterations']} iterations, "
+        f"training error {training_error(run, result)}, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
     print(errors.beside(result.get("test_balanced"), result.get("test_majority"), several="several" in result,

@@ -5,6 +5,8 @@ from typing import Any
 
 from reslab.errors import one_line, python
 from reslab.run import Run
+from reslab.train.folder import read_recipe
+from reslab.train.recipe import Recipe
 
 
 def write_card(run: Run, result: dict[str, Any]) -> None:
@@ -23,7 +25,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 |---|---|
 | test error | {result["test_error"]:.2f} % ({choice["precision"]}, {decided}, single view, n = {result["test_n"]}) |
 {beside(result)}
-| training error | {result["train_error"]:.2f} % (during the last epoch) |
+| training error | {training_error(run, result)} |
 | trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
 | device | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |
 | precision | {choice["precision"]} {choice["memory_format"]}{" compiled" if choice["compile"] else ""} |
@@ -38,6 +40,17 @@ net = reslab.load({python(str(run.folder))})  # in eval mode; normalize inputs a
 Trained with {code(result["command"])}, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
 """,
     )
+
+
+def training_error(run: Run, result: dict[str, Any]) -> str:
+    """The training error in words: during the last epoch, or of the trained net where the images were mixed.
+
+    Under mixup and cutmix the one of the epoch counts shares of images, which is no error of classes.
+    """
+    recipe = read_recipe(run) if run.has("recipe.toml") else Recipe()
+    if (recipe.mixup or recipe.cutmix) and result.get("train_error_eval") is not None:
+        return f"{result['train_error_eval']:.2f} % (of the trained net, without mixing images)"
+    return f"{result['train_error']:.2f} % (during the last epoch)"
 
 
 def beside(result: dict[str, Any]) -> str:
