@@ -1,7 +1,9 @@
 """`reslab runs`: every run below a folder as a row; filters, order, comparison; damage is a row, never a traceback."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from reslab.cli import main
 from reslab.cli.found import locked, read
+from reslab.report import write
 from reslab.run import Run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
@@ -63,7 +66,7 @@ def test_newest_first_with_what_a_run_is(below: Path, capsys: pytest.CaptureFixt
         (["--net", "resnet"], ["finished", "resnet8-s0", "stopped"]),
         (["--recipe", "digits", "--finished"], ["finished", "resnet8-s0"]),
         (["--no-finished"], ["stopped"]),
-        (["--sort", "error"], ["finished", "resnet8-s0", "table", "stopped"]),
+        (["--sort", "error"], ["table", "finished", "resnet8-s0", "stopped"]),  # two data sets, the newer first
         (["--limit", "1"], ["table"]),
         (["--since", "2023-11-16"], ["table", "finished"]),
         (["--since", "1d"], []),
@@ -73,6 +76,46 @@ def test_newest_first_with_what_a_run_is(below: Path, capsys: pytest.CaptureFixt
 )
 def test_filters_and_order(below: Path, words: list[str], found: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert names(capsys, *words) == found
+
+
+def evaluated(folder: Path, **found: Any) -> None:
+    data = Run(folder).read_json("data.json")
+    seen = {"part": "test", "n": 360, "views": "single view", "data": {"fingerprint": data["fingerprint"]}, **found}
+    Run(folder).write_json("results/eval.json", seen)
+
+
+def test_the_headline_is_that_of_the_page(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An evaluation of the run's own test images, and no other one, counts before the end of the training."""
+    evaluated(below / "finished", error=4.25)
+    evaluated(below / "study" / "resnet8-s0", error=1.0, part="validation")
+    assert [row["score"] for row in rows(capsys, "--finished", "--data", "digits")] == [
+        "4.25 % (n = 360)", "5.56 % (n = 360)"]  # fmt: skip
+    text = " ".join(write(below / "finished").read_text().split())
+    assert re.search(r'class="big">4.25\W*%', text)
+
+
+def test_errors_are_sorted_among_runs_that_can_be_compared(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An RMSE of 0.3 is no error of 0.3 %, and ten crops are another measure than one view."""
+    shutil.copytree(below / "table", below / "numbers")
+    run = Run(below / "numbers")
+    run.write_json("results/train.json", {**run.read_json("results/train.json"), "main": "rmse", "test": {"rmse": 0.3}})
+    evaluated(below / "finished", error=7.0)
+    evaluated(below / "study" / "resnet8-s0", error=5.0)
+    shutil.copytree(below / "finished", below / "crops")
+    evaluated(below / "crops", error=6.0, views="10-crop")
+    found = rows(capsys, "--sort", "error", "--finished")
+    groups = [(row["data"], row["measure"]) for row in found]
+    assert sorted(groups) == sorted([("rooms.csv", "rmse"), ("rooms.csv", "accuracy"), ("digits", "error, 10-crop"),
+                                     *[("digits", "error")] * 2])  # fmt: skip
+    assert [row["error"] for row in found if row["measure"] == "error"] == [5, 7]
+    together = [key for key, _ in itertools.groupby(groups)]
+    assert len(together) == len(set(together)) == 4
+
+
+def test_the_validation_error_is_shown(below: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [row["validation_error"] for row in rows(capsys, "--finished")] == [pytest.approx(34.722222), None, None]
+    assert main(["runs", "runs/table"]) == 0
+    assert "34.72 %" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, first_line
-from reslab.report.words import unequal
+from reslab.report.folder import evaluations
+from reslab.report.words import is_number, unequal
 from reslab.run import MEMBERS, Run
 from reslab.stored.files import present
 from reslab.stored.read import read_toml
@@ -27,7 +28,7 @@ TAIL = 65_536  # bytes at the end of metrics.jsonl in which the last lines are l
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One run. `error`: by which runs are sorted, the lower the better, None if it has none."""
+    """One run. `error`: the lower the better, None if it has none; to be compared within a `group`."""
 
     folder: str
     net: str = ""
@@ -38,11 +39,19 @@ class Found:
     iterations: int | None = None
     score: str = ""  # in words
     error: float | None = None
+    measure: str = ""  # of which the error is: error, f1, rmse
+    validation_error: float | None = None
     n: int | None = None
+    fingerprint: str = field(default="", repr=False)  # of the data
     when: float = 0.0  # seconds since 1970
     seconds: float | None = None
     fault: str = ""
     result: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """Runs whose errors can be compared: of the same data, and the same measure."""
+        return self.fingerprint or self.data, self.measure
 
     @property
     def status(self) -> str:
@@ -57,8 +66,8 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         when = datetime.fromtimestamp(self.when).astimezone().isoformat(timespec="seconds")
-        keys = ("folder", "net", "data", "recipe", "state", "iteration", "iterations", "score", "error", "n", "seconds",
-                "fault")  # fmt: skip
+        keys = ("folder", "net", "data", "recipe", "state", "iteration", "iterations", "score", "error", "measure",
+                "validation_error", "n", "seconds", "fault")  # fmt: skip
         return {**{key: getattr(self, key) for key in keys}, "when": when}
 
 
@@ -93,11 +102,12 @@ def _read(run: Run, when: float) -> Found:
     known: dict[str, Any] = {
         "folder": str(run.folder), "net": result.get("net") or spec.get("name") or "ensemble",
         "data": data.get("name") or result.get("data") or "", "recipe": recipe_of(run), "when": when, "result": result,
+        "fingerprint": data.get("fingerprint") or "",
     }  # fmt: skip
     if result and (ensemble or run.has("weights.safetensors")):
-        words, error = score(result, len(data.get("classes") or ()))
-        n = result.get("test_n") or (result.get("test") or {}).get("n")
-        return Found(**known, score=words, error=error, n=n, seconds=result.get("seconds"))
+        seen, _ = evaluations(run.folder, data)
+        return Found(**known, **score(result, seen, classes=len(data.get("classes") or ())),
+                     validation_error=result.get("validation_error"), seconds=result.get("seconds"))  # fmt: skip
     at, total = progress_of(run)
     state = "running" if locked(run) else "stopped" if at is not None else "prepared"
     return Found(**known, state=state, iteration=at, iterations=total)
@@ -132,21 +142,35 @@ def recipe_of(run: Run) -> str:
     return ""
 
 
-def score(result: dict[str, Any], classes: int) -> tuple[str, float | None]:
-    """(the main score in words, the error for sorting)."""
+def score(result: dict[str, Any], seen: dict[str, Any], *, classes: int) -> dict[str, Any]:
+    """The headline of the run's page: score (in words), error, measure and n; of images as last evaluated (`seen`)."""
+    if is_number(seen.get("error")):
+        views = seen.get("views", "single view")
+        return of_images(seen, classes, start="", views="" if views == "single view" else f", {views}")
     if result.get("test_error") is not None:
-        error, n, balanced = result["test_error"], result.get("test_n"), result.get("test_balanced")
-        of = f" (n = {n:,})" if n is not None else ""
-        odd = unequal(balanced, result.get("test_majority"), classes)
-        return f"{error:.2f} %{of}" + (f", balanced {balanced:.2f} %" if odd else ""), error
+        return of_images(result, classes, start="test_")
     if result.get("f1") is not None and "windows" in result:
-        of = f" (n = {result['test_n']:,})" if result.get("test_n") else ""
-        return f"F1 {result['f1']:.1f}, exact {result.get('exact') or 0:.1f}{of}", 100 - result["f1"]
+        words = f"F1 {result['f1']:.1f}, exact {result.get('exact') or 0:.1f}"
+        return {"score": words + of(result.get("test_n")), "error": 100 - result["f1"], "measure": "f1",
+                "n": result.get("test_n")}  # fmt: skip
     test, main = result.get("test") or {}, result.get("main") or ""
     if test.get(main) is not None:
-        of = f" (n = {test['n']:,})" if test.get("n") else ""
-        return f"{main} {test[main]:.4g}{of}", test[main] if main == "rmse" else 100 * (1 - test[main])
-    return "", None
+        error = test[main] if main == "rmse" else 100 * (1 - test[main])
+        return {"score": f"{main} {test[main]:.4g}{of(test.get('n'))}", "error": error, "measure": main,
+                "n": test.get("n")}  # fmt: skip
+    return {}
+
+
+def of_images(found: dict[str, Any], classes: int, *, start: str, views: str = "") -> dict[str, Any]:
+    """The error of test images, with the balanced one where the classes are very unequal."""
+    error, n, balanced = found[f"{start}error"], found.get(f"{start}n"), found.get(f"{start}balanced")
+    odd = unequal(balanced, found.get(f"{start}majority"), classes)
+    words = f"{error:.2f} %{of(n)}{views}" + (f", balanced {balanced:.2f} %" if odd else "")
+    return {"score": words, "error": error, "measure": f"error{views}", "n": n}
+
+
+def of(n: int | None) -> str:
+    return "" if n is None else f" (n = {n:,})"
 
 
 def progress_of(run: Run) -> tuple[int | None, int | None]:

@@ -37,7 +37,8 @@ def runs(
     since: Annotated[
         str | None, Parameter(help="Only runs since a date (2026-07-01), or of the last 30m, 12h, 3d or 2w.")
     ] = None,
-    sort: Annotated[Literal["when", "error"], Parameter(help="Newest first, or the lowest error first.")] = "when",
+    sort: Annotated[Literal["when", "error"], Parameter(
+        help="Newest first, or the lowest error first among the runs of each data set and measure.")] = "when",
     limit: Annotated[int | None, Parameter(help="List at most this many.", converter=whole)] = None,
     compare: Annotated[
         bool, Parameter(help=f"Also show the settings in which they differ (at most {COMPARED} runs).", negative=())
@@ -55,7 +56,9 @@ def runs(
     kept = [one for one in every if holds(one, wanted, finished, begin)]
     kept.sort(key=lambda one: (-one.when, one.folder))
     if sort == "error":
-        kept.sort(key=lambda one: (one.error is None, one.error or 0.0))
+        groups = list(dict.fromkeys(one.group for one in kept if one.error is not None))  # the newest first
+        kept.sort(key=lambda one: (one.error is None, 0 if one.error is None else groups.index(one.group),
+                                   one.error or 0.0))  # fmt: skip
     kept = kept[:limit]
     if compare and len(kept) > COMPARED:
         raise UsageError(f"--compare shows at most {COMPARED} runs side by side, and these are {len(kept):,}: "
@@ -95,7 +98,7 @@ def moment(text: str) -> float:
 def listed(found: Sequence[Found]) -> None:
     """Print the runs as a table."""
     rows = [row(one) for one in found]
-    say.table(["run", "net", "data", "recipe", "test", "when", "seconds"], rows, left=6, whole=True)
+    say.table(["run", "net", "data", "recipe", "test", "validation", "when", "seconds"], rows, left=7, whole=True)
     for one in found:
         if one.state == "damaged":
             print(one_line(f"damaged: {one.fault}"))
@@ -104,9 +107,10 @@ def listed(found: Sequence[Found]) -> None:
 def row(one: Found) -> tuple[str, ...]:
     """The cells of a run."""
     if one.state == "damaged":
-        return (one.folder, "", "", "", "damaged", "", "")
+        return (one.folder, "", "", "", "damaged", "", "", "")
+    validation = "–" if one.validation_error is None else f"{one.validation_error:.2f} %"
     seconds = "–" if one.seconds is None else f"{one.seconds:,.0f}"
-    return (one.folder, one.net, one.data, one.recipe or "–", one.score or "–", one.status, seconds)
+    return (one.folder, one.net, one.data, one.recipe or "–", one.score or "–", validation, one.status, seconds)
 
 
 def settings(found: Sequence[Found]) -> dict[str, list[Any]]:

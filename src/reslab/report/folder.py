@@ -64,8 +64,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         what = {"study": "a study folder", "heads": "a comparison", "nets": "a comparison"}.get(found, "no run of ours")
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")
-    stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]
-    own = [found for found in stored if _is_test(found, data)]
+    evaluation, others = evaluations(folder, data)
     train, events = read_json(folder / "results" / "train.json"), read_events(folder / "metrics.jsonl")
     read.warn_if_cut(folder / "metrics.jsonl", events, train.get("iterations"))
     return Run(
@@ -76,13 +75,20 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         data=data,
         env=read_json(folder / "env.json"),
         train=train,
-        evaluation=own[0] if own else {},
-        others=[found for found in stored if found not in own],
+        evaluation=evaluation,
+        others=others,
         events=events,
         pictures=read_json(folder / "results" / "pictures.json"),
         duplicates=read_json(folder / "results" / "duplicates.json"),
         samples=read_json(folder / "results" / "samples.json"),
     )
+
+
+def evaluations(folder: Path, data: Facts) -> tuple[Facts, list[Facts]]:
+    """(that of the test images of the run's own data, {} without one; those of other images) of a run on images."""
+    stored = [read_json(path) for path in sorted((folder / "results").glob("eval*.json"))]
+    own = [found for found in stored if _is_test(found, data)]
+    return own[0] if own else {}, [found for found in stored if found not in own]
 
 
 def _is_test(evaluation: Facts, data: Facts) -> bool:
