@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.images.data import ImageData, Normalize, Pixels, load
+from reslab.images.data import ImageData, Normalize, Pixels, load, measure
 from reslab.images.evaluate import average, count_errors, evaluate
 from reslab.images.matching import fitted
 from reslab.nets import build, spec
@@ -222,3 +222,26 @@ def test_noise_of_190_to_10_shows_its_balanced_error() -> None:
         "The balanced error, the mean of the classes' errors, is 50.00 %."
     )
     assert unequal(20, 49, 2) == unequal(None, None, 2) == unequal(1, 90, 10) == ""
+
+
+def test_smaller_batches_where_the_memory_is_too_small(monkeypatch: pytest.MonkeyPatch, digits: ImageData) -> None:
+    """50 images fit, 250 do not; the errors are those of all at once."""
+    model = build(spec("resnet8", channels=1, size=8))
+    how: dict[str, Any] = {"normalize": measure(digits.train, mean="pixel", std=False), "device": torch.device("cpu")}
+    whole = evaluate(model, digits.test, **how)
+    seen: list[int] = []
+    forward = type(model).forward
+
+    def small(self: Any, x: torch.Tensor) -> Any:
+        seen.append(len(x))
+        if len(x) > 50:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, x)
+
+    monkeypatch.setattr(type(model), "forward", small)
+    found = evaluate(model, digits.test, **how)
+    assert seen[:3] == [250, 50, 50]
+    assert (found.n, found.error, found.confusion) == (whole.n, whole.error, whole.confusion)
+    monkeypatch.setattr(type(model), "forward", lambda self, x: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        evaluate(model, digits.test, **how)

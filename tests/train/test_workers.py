@@ -1,6 +1,9 @@
 """How many cores there are to use."""
 
+import multiprocessing
 import os
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,3 +49,20 @@ def test_batches_come_without_shared_memory_where_there_is_little(free: int, mon
     assert [(float(one[0, 0]), t, text) for (one,), t, text in found] == [(9, 3, "3"), (16, 4, "4"), (25, 5, "5")]
     assert all(isinstance(one, torch.Tensor) and one.is_shared() == (free > workers.ROOM) for (one,), _, _ in found)
     found[0][0][0].add_(1)  # and they can be written to
+
+
+class Slow(Dataset[int]):
+    def __getitem__(self, t: int) -> int:
+        time.sleep(0.02)
+        return t
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_signal_to_the_whole_process_group_does_not_end_the_workers() -> None:
+    """A scheduler sends SIGTERM to every process; the main one then saves, and needs its workers until then."""
+    steps = workers.in_order(Slow(), range(8), workers=1)
+    assert next(steps) == 0
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGTERM)
+    assert list(steps) == list(range(1, 8))

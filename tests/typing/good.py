@@ -1,5 +1,6 @@
 """A user's script, with the types that an editor should show. tests/test_types.py has mypy read it; it never runs."""
 
+from pathlib import Path
 from typing import assert_type
 
 from torch import Tensor, nn
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 import reslab
 from reslab.nets import VGG, Match, Model, ModelSpec, ResNet, ResNetSpec, VGGSpec
 from reslab.nets.predictions import Predictions
+from reslab.subject.train import ImageRun
 
 net = reslab.net("resnet56", classes=100, shortcut="B")
 assert_type(net, ResNet)
@@ -49,3 +51,9 @@ assert_type(found.top(3), list[tuple[str, float]])
 assert_type(trained.predict(["a.jpg", "b.jpg"]), Predictions)
 assert_type(trained.classes, tuple[str, ...])
 assert_type(trained.preprocess("a.jpg"), Tensor)
+
+run = reslab.train("photos", net="resnet18", lr=0.01)
+assert_type(run, ImageRun)
+assert_type(run.model, ResNet | VGG | Model)
+assert_type(run.evaluate().error, float)
+assert_type(run.page, Path)

@@ -45,8 +45,8 @@ class Length:
 LENGTHS = {  # by recipe
     "finetune": Length(images=20_000, least=5, most=100),
     "photos": Length(images=120_000, least=30, most=200),
-    "small": Length(images=400_000, least=30, most=200),
-    "mnist": Length(images=400_000, least=8, most=200),
+    "small": Length(images=200_000, least=30, most=200),
+    "mnist": Length(images=200_000, least=8, most=200),
 }
 
 

@@ -13,6 +13,7 @@ from reslab.errors import UsageError
 from reslab.images.data import Normalize, Part, view_batches
 from reslab.images.label_scores import LabelScore, label_intervals, label_scores
 from reslab.statistics import clustered, wilson
+from reslab.train.memory import free, is_full
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 
@@ -86,7 +87,8 @@ def evaluate(
     so pooling first gives the same as averaging the scores over the map. `workers` processes decode images that
     are not in memory; None: chosen by the number of images.
 
-    For several labels an image, scores are logits, and views are averaged as probabilities of each label.
+    For several labels an image, scores are logits, and views are averaged as probabilities of each label. If the memory
+    is too small for a batch, smaller ones are evaluated.
 
     Raises UsageError for an empty part or for labels that the net has no class for.
     """
@@ -102,8 +104,8 @@ def evaluate(
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
-        scores = torch.cat(list(view_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales,
-                                            pad=pad, choice=choice, workers=workers)))  # fmt: skip
+        scores = all_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales, pad=pad,
+                            choice=choice, workers=workers)  # fmt: skip
     finally:
         for module, training in modes:
             module.training = training
@@ -112,9 +114,22 @@ def evaluate(
     return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)
 
 
+def all_scores(net: nn.Module, part: Part, *, device: torch.device, **how: Any) -> Tensor:
+    """`view_scores` of the whole part. Where a batch needs more memory than there is, a smaller one is tried."""
+    batch = BATCH
+    while True:
+        try:
+            return torch.cat(list(view_scores(net, part, device=device, batch=batch, **how)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_full(error) or batch == 1:
+                raise
+        batch = max(1, batch // 5)
+        free()
+
+
 def view_scores(
     net: nn.Module, part: Part, *, normalize: Normalize, device: torch.device, crops: int,
-    scales: tuple[int, ...], pad: int, choice: Choice, workers: int,
+    scales: tuple[int, ...], pad: int, choice: Choice, workers: int, batch: int = BATCH,
 ) -> Iterator[Tensor]:  # fmt: skip
     """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities.
 
@@ -122,7 +137,7 @@ def view_scores(
     """
     several = part.labels.dim() == 2
     shared: dict[str, Any] = {
-        "batch": max(1, BATCH // crops),
+        "batch": max(1, batch // crops),
         "normalize": normalize,
         "device": device,
         "workers": workers,

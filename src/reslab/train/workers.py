@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -87,5 +88,11 @@ def _mapped(result: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    # Ctrl-C reaches the whole process group: the main process decides, and ends its workers itself.
+    # Ctrl-C, and the SIGTERM of a scheduler, reach the whole process group: the main process decides, and ends its
+    # workers itself. A second SIGTERM ends a worker, should the main process have to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _ignore_once)
+
+
+def _ignore_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
