@@ -4,11 +4,13 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
 from reslab.errors import ReslabError
-from reslab.nets.catalog import Spec, names, spec
+from reslab.nets.catalog import cifar_name, names, spec
 from reslab.nets.checkpoints import common_prefix, sizes
 from reslab.nets.headless import Shape
 from reslab.nets.meta import shapes_of
@@ -40,7 +42,7 @@ FAMILIES: tuple[tuple[str, str, str, str], ...] = (  # a pattern of names; their
 def resemblance(state: Mapping[str, Tensor]) -> str:
     """`it looks like resnet50`; or which family its names are of, or that no known net was recognized."""
     shapes = {name: tuple(t.shape) for name, t in state.items() if not name.endswith("num_batches_tracked")}
-    best, share = closest(shapes, [*ours(state), *theirs(state)], sizes(state).get("classes"))
+    best, share = closest(shapes, [*ours(state), *theirs(state)], sizes(state))
     if share == 1:
         return f"it looks like {best}"
     if share >= CLOSE:
@@ -50,32 +52,32 @@ def resemblance(state: Mapping[str, Tensor]) -> str:
     return "no known net was recognized in it"
 
 
-def closest(shapes: Mapping[str, Shape], words: Iterable[str], classes: int | None) -> tuple[str, float]:
+def closest(shapes: Mapping[str, Shape], words: Iterable[str], found: Mapping[str, int]) -> tuple[str, float]:
     """The net whose tensors have most shapes in common with these, and the share of the larger of the two.
 
-    Among equals, the one with most names in common, then the first.
+    Among equals, the one with most names in common, then the first. `found`: channels and classes of the tensors; those
+    of other libraries are not all built for any number of channels.
     """
     best, most, counted = "", (0.0, 0), Counter(shapes.values())
     for word in words:
         try:
-            one: Spec = spec(word, classes=classes) if classes else spec(word)
-            known = shapes_of(one)
+            wanted = {key: value for key, value in found.items() if key == "classes" or ":" not in word}
+            one: Any = spec(word)
+            known = shapes_of(replace(one, **wanted))
         except (ReslabError, RuntimeError):  # not installed, or not with so many classes
             continue
         common = (counted & Counter(known.values())).total() / max(len(shapes), len(known))
-        if (found := (common, len(known.keys() & shapes.keys()))) > most:
-            best, most = word, found
+        if (close := (common, len(known.keys() & shapes.keys()))) > most:
+            best, most = word, close
     return best, most[0]
 
 
 def ours(state: Mapping[str, Tensor]) -> list[str]:
     """Names of the catalog with about as many filters as there are."""
     filters = sum(tensor.dim() == 4 for tensor in state.values())
-    found = []
-    for name in names():
-        one = spec(name)
-        if one.depth <= DEEP and -6 <= filters - one.depth <= 6:
-            found.append(name)
+    other = [f"{cifar_name('resnet', depth)}{v2}" for depth in range(8, DEEP, 6) for v2 in ("", "_v2")]
+    found = [name for name in dict.fromkeys([*names(), *other])
+             if spec(name).depth <= DEEP and -6 <= filters - spec(name).depth <= 6]  # fmt: skip
     return sorted(found, key=lambda name: not name.endswith("_v1.5")) if has(state, V15) else found
 
 
