@@ -1,13 +1,16 @@
 """`reslab train` as a person meets it: what --resume takes, what a finished run is, what is stored."""
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from reslab.cli import main
 from reslab.images.data import load
+from reslab.images.task import ImageTask
 from reslab.images.train import prepare
 from reslab.nets import spec
 from reslab.run import Run
@@ -123,3 +126,35 @@ def test_the_learning_rate_follows_the_batch_of_the_recipe_that_is_trained(
     assert (f"learning rate 0.00625: it follows the batch, in proportion (recipe {name}: 0.1 for batches of 128)\n"
             in capsys.readouterr().err)  # fmt: skip
     assert read(tmp_path / "my run" / "recipe.toml").lr == 0.00625
+
+
+def test_the_best_net_by_validation_is_said_to_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Terminal, card and page name the evaluation with the lowest validation error, found here in the log.
+
+    The errors are made to rise with each evaluation: the first is the best.
+    """
+    measure, seen = ImageTask.evaluate, itertools.count(1)
+
+    def rising(*arguments: Any) -> dict[str, Any] | None:
+        found = measure(*arguments)
+        return {**found, "error": float(next(seen))} if found and arguments[2] == "validation" else found
+
+    monkeypatch.setattr(ImageTask, "evaluate", rising)
+    monkeypatch.chdir(tmp_path)
+    quick = ["--net", "resnet8", "--recipe", "digits", "--precision", "fp32", "--memory-format", "NCHW",
+             "--compile", "off", "--threads", "1", "--iterations", "30", "--batch", "64", "--lr", "0.1"]  # fmt: skip
+    best = ["--keep", "best", "--validation", "200", "--evaluate-every", "0.25"]
+    assert main(["train", *quick, *best, "--out", "kept"]) == 0
+    held = [e for e in Run("kept").metrics() if e["event"] == "eval" and e["part"] == "validation"]
+    kept = min(held, key=lambda e: (e["error"], e["loss"]))["iteration"]
+    assert Run("kept").read_json("results/train.json")["kept_iteration"] == kept < 30
+    assert f"; best by validation, iteration {kept} of 30), training error" in capsys.readouterr().out
+    assert f"; best by validation, iteration {kept}) |" in Run("kept").path("README.md").read_text()
+    page = Run("kept").path("report.html").read_text()
+    assert f"test error, best by validation, iteration {kept} in fp32" in page
+    assert "fitted on the validation part, which also chose the net." in page
+    assert "last epoch in fp32" not in page
+    assert main(["train", *quick, "--out", "last"]) == 0
+    assert "best by validation" not in capsys.readouterr().out + Run("last").path("report.html").read_text()

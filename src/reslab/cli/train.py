@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -98,7 +98,8 @@ def train(
         f"{run.folder} is already finished; nothing to do" if before else f"trained {result['net']} on {result['data']}"
     )
     print(
-        f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in {result['choice']['precision']}), "
+        f"test error {say.percent(result['test_error'])} (n = {result['test_n']}, in "
+        f"{result['choice']['precision']}{kept(result)}), "
         f"training error {training_error(run, result)}, {result['iterations']} iterations, "
         f"{result['seconds']:.0f} s"
     )
@@ -108,3 +109,9 @@ def train(
     say.skipped(result["skipped"])
     errors.repeats(run)
     print(f"report: {page}\nnext:   reslab eval {quote(str(run.folder))}")
+
+
+def kept(result: dict[str, Any]) -> str:
+    """Which net was kept, if it is the one with the best validation."""
+    iteration = result.get("kept_iteration")
+    return "" if iteration is None else f"; best by validation, iteration {iteration:,} of {result['iterations']:,}"

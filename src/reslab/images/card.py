@@ -14,6 +14,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
     data = run.read_json("data.json", "name", "about", "fingerprint")
     env = run.read_json("env.json", "device_name", "device", "threads", "torch", "reslab")
     choice = result["choice"]
+    n = f"{result['test_n']}{kept(result)}"
     decided = "of the decisions on an image and a label" if result.get("several") else "top-1"
     run.write_text(
         "README.md",
@@ -23,7 +24,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 
 | | |
 |---|---|
-| test error | {result["test_error"]:.2f} % ({choice["precision"]}, {decided}, single view, n = {result["test_n"]}) |
+| test error | {result["test_error"]:.2f} % ({choice["precision"]}, {decided}, single view, n = {n}) |
 {beside(result)}
 | training error | {training_error(run, result)} |
 | trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
@@ -51,6 +52,12 @@ def training_error(run: Run, result: dict[str, Any]) -> str:
     if (recipe.mixup or recipe.cutmix) and result.get("train_error_eval") is not None:
         return f"{result['train_error_eval']:.2f} % (of the trained net, without mixing images)"
     return f"{result['train_error']:.2f} % (during the last epoch)"
+
+
+def kept(result: dict[str, Any]) -> str:
+    """Which net was kept, if it is not the last."""
+    iteration = result.get("kept_iteration")
+    return "" if iteration is None else f"; best by validation, iteration {iteration:,}"
 
 
 def beside(result: dict[str, Any]) -> str:

@@ -166,7 +166,7 @@ class OnImages:
             "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
             "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
             "test_n": test.get("n"), "test_balanced": test.get("balanced"), "test_majority": test.get("majority"),
-            "validation_error": held["error"] if held else None,
+            "validation_error": held["error"] if held else None, "kept_iteration": training.best.get("iteration"),
             **({"several": True, **{f"test_{key}": test.get(key) for key in SEVERAL}} if self.data.several else {}),
             "drops": training.schedule.drops, "warmup_left": training.schedule.left_at,
             "skipped": [*self.data.skipped, *training.skipped],

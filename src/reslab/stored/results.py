@@ -129,6 +129,7 @@ class Result(TypedDict, total=False):
     test_f1_macro: Number
     test_mean_ap: Number
     validation_error: Number
+    kept_iteration: Count | None  # of the net with the best validation, which is kept; None: the last net is
     exact: Number
     f1: Number
     ece: Number

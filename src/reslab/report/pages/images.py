@@ -33,6 +33,7 @@ def page(folder: Path) -> Facts:
         "skipped": _skipped(run),
         "resumed": [e.get("iteration") for e in run.named("resume")],
         "measured_in": measured_in(chosen(run)),
+        "ended": ended(run),
         "others": run.others,
         "looked": (folder / "look.html").is_file(),
         "commands": [f["command"] for f in (run.train, run.evaluation, *run.others) if f.get("command")],
@@ -55,12 +56,18 @@ def headline(run: Run) -> Facts:
         return {
             "error": run.train["test_error"],
             "n": run.train.get("test_n"),
-            "how": f"last epoch{measured_in(chosen(run))}",
+            "how": f"{ended(run)}{measured_in(chosen(run))}",
             "done": True,
             **balance(run),
         }
     last = run.points("eval", "error", part="test")[-1:]
     return {"error": last[0][1] if last else None, "how": "so far", "done": bool(run.train)}
+
+
+def ended(run: Run) -> str:
+    """Which net the training ended with: the last, or the one with the best validation."""
+    kept = run.train.get("kept_iteration")
+    return f"best by validation, iteration {kept:,}" if words.is_number(kept) else "last epoch"
 
 
 def balance(run: Run) -> Facts:
@@ -81,7 +88,10 @@ def calibration(run: Run) -> Facts | None:
     """How often predictions of each confidence are right, before and after they were calibrated."""
     stored = run.pictures or run.train
     temperature = facts(run.train.get("temperature")).get("temperature")
-    how = f" Calibrated by a temperature of {temperature:.2f}." if words.is_number(temperature) else ""
+    how = ""
+    if words.is_number(temperature):
+        chose = ", which also chose the net" if words.is_number(run.train.get("kept_iteration")) else ""
+        how = f" Calibrated by a temperature of {temperature:.2f}, fitted on the validation part{chose}."
     right = "are right"
     noun = "labels" if run.pictures.get("several") else "images"
     return reliability(facts(stored.get("reliability")), noun=noun, right=right,
