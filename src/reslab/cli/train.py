@@ -26,8 +26,8 @@ def train(
     data: Annotated[
         str | None,
         Parameter(
-            help="digits (default), cifar10, cifar100, mnist, fashion-mnist, a folder, a CSV list, a parquet file "
-            "or hf:NAME (Hugging Face)."
+            help="digits (default; with --weights RUN, the run's own data), cifar10, cifar100, mnist, fashion-mnist, a "
+            "folder, a CSV list, a parquet file or hf:NAME (Hugging Face)."
         ),
     ] = None,
     recipe: Annotated[
@@ -79,7 +79,7 @@ def train(
         from reslab.images.setup import set_up
 
         asked_for = Asked(
-            data="digits" if data is None else data, net=net, net_options=given(net_flags), recipe=recipe,
+            data=data, net=net, net_options=given(net_flags), recipe=recipe,
             changes=given(recipe_flags), options=data_options(data_flags), start=start, command=command_line(),
         )  # fmt: skip
         if lr_find:

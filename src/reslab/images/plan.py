@@ -13,6 +13,7 @@ from reslab.nets import Spec
 from reslab.run import Run
 from reslab.train.naming import changed, short, source, words
 
+DIGITS = "digits"  # the data where nothing names others
 UNNAMED = ("root", "download", "memory", "crops")  # options of the data on which no result depends
 
 
@@ -20,7 +21,7 @@ UNNAMED = ("root", "download", "memory", "crops")  # options of the data on whic
 class Asked:
     """What a caller asks for; None and {}: not given, so it is chosen."""
 
-    data: str | ImageData
+    data: str | ImageData | None = None  # not given: those of the run to start from, otherwise digits
     net: str | None = None
     net_options: Mapping[str, Any] = field(default_factory=dict)
     recipe: str | None = None
@@ -31,7 +32,7 @@ class Asked:
 
     @property
     def word(self) -> str:
-        return self.data if isinstance(self.data, str) else WORD
+        return WORD if isinstance(self.data, ImageData) else self.data or DIGITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,22 @@ from typing import Any
 
 from reslab.errors import UsageError, arg, tell
 from reslab.images.data import ImageData, load
+from reslab.images.data.arrays import WORD
+from reslab.images.data.load import WORDS
 from reslab.images.defaults import MADE_FOR, choose, net_for, recipe_for, size_for
 from reslab.images.older import older_run
-from reslab.images.plan import Asked, Plan
-from reslab.images.start import DEFAULT, Facts, facts_of, in_channels, net_of, resized_like
+from reslab.images.plan import DIGITS, Asked, Plan
+from reslab.images.start import DEFAULT, Facts, facts_of, in_channels, net_of, resized_like, run_of
+from reslab.images.train import LIST
 from reslab.nets import Spec, spec
 from reslab.run import Run
 from reslab.stored.files import named
 from reslab.train.folder import finished
+from reslab.train.life import shown
 from reslab.train.naming import prepared
 from reslab.train.recipe import merged, unchecked
 
+OF_DATA = (*LIST, "root", "size", "level", "white", "max_pixels", "interpolation", "rgb")  # what data are read with
 NEEDED: dict[str, dict[str, Any]] = {  # how images must be loaded, by augmentation
     "scale": {"memory": 0},  # each file is decoded again for every size, so nothing is kept decoded
     "resized-crop": {"crops": True},  # of the original images
@@ -55,8 +60,8 @@ def planned(asked: Asked) -> Plan:
         merged(unchecked(asked.recipe), dict(asked.changes))  # before the data are read
     base = base_of(asked)
     facts = None if base is None or asked.start is None else facts_of(asked.start, base)
+    asked, first = with_data_of_weights(asked)
     data, options = loaded(asked, facts)
-    first = []
     if base is None:
         word, why = net_for(data, word=asked.word)
         base = spec(word)
@@ -107,13 +112,43 @@ def loaded(asked: Asked, facts: Facts | None) -> tuple[ImageData, Mapping[str, A
     """
     if isinstance(asked.data, ImageData):
         return asked.data, {}
-    options = resized_like(facts, asked.data, asked.options)
-    pretrained = asked.start is not None
-    name = asked.recipe or (None if pretrained else MADE_FOR.get(asked.data))
+    word, pretrained = asked.word, asked.start is not None
+    options = resized_like(facts, word, asked.options)
+    name = asked.recipe or (None if pretrained else MADE_FOR.get(word))
     if name is None:
-        headers = load(asked.data, **{**options, "memory": 0})
+        headers = load(word, **{**options, "memory": 0})
         name = recipe_for(headers, pretrained=pretrained)[0]
         if "size" not in options and (size := size_for(headers)):
             options["size"] = size
     options |= NEEDED.get(merged(unchecked(name), dict(asked.changes)).augment, {})
-    return load(asked.data, **options), options
+    return load(word, **options), options
+
+
+def with_data_of_weights(asked: Asked) -> tuple[Asked, list[str]]:
+    """What is asked for, with what the run to start from says of its data, and what was taken over, in words.
+
+    Without data they are the run's own, read as the run read them. Other images are resized to the run's size. Options
+    that are given stay. Raises UsageError for a run on arrays in memory, without data.
+    """
+    run = None if asked.start is None else run_of(asked.start)
+    if run is None or isinstance(asked.data, ImageData):
+        return replace(asked, data=asked.data or DIGITS), []
+    about = run.read_json("data.json", "word")
+    stored = {key: value for key, value in about.get("options", {}).items() if key in OF_DATA and value is not None}
+    if asked.data is None:
+        if about["word"] == WORD:
+            raise UsageError(f"{named(run.folder)} was trained on {WORD}, which no file holds: name the data to train "
+                             "on, such as ", arg("data", "FOLDER"))  # fmt: skip
+        taken = {key: value for key, value in stored.items() if key not in asked.options}
+        how = f" ({', '.join(f'{key} {in_words(value)}' for key, value in taken.items())})" if taken else ""
+        return replace(asked, data=about["word"], options={**taken, **asked.options}), [
+            f"data {about['word']}{how}, as of the weights"]  # fmt: skip
+    size = stored.get("size")
+    if size is None or "size" in asked.options or asked.data in WORDS:
+        return asked, []
+    return replace(asked, options={**asked.options, "size": size}), [
+        f"images resized to {size} x {size}, the size of the weights"]  # fmt: skip
+
+
+def in_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else shown(value)

@@ -101,14 +101,15 @@ def as_data(data: Data, *, like: Run | None = None, **options: Any) -> ImageData
 
 
 def train(
-    data: Data = "digits", *, net: str | None = None, weights: str | Path | None = None,
+    data: Data | None = None, *, net: str | None = None, weights: str | Path | None = None,
     recipe: str | Path | None = None, out: str | Path | None = None, device: str = "auto",
     progress: Progress | None = None, **settings: Any,
 ) -> ImageRun:  # fmt: skip
     """Train a net on images and return its run; the same call again resumes, and does nothing for a finished run.
 
     data: as --data of `reslab train`, an ImageData, or arrays: images uint8 (N, H, W) or (N, H, W, C) and classes (N,),
-    with or without test images and their classes. weights: a run or file to start from. recipe: a name or a TOML file.
+    with or without test images and their classes; None: the data of a run in `weights`, otherwise digits. weights: a run
+    or file to start from. recipe: a name or a TOML file.
     out: the run folder; None: one under runs/. progress: None shows it on standard error. `settings`: keys of a recipe
     (lr=0.01), options of the net (shortcut="B") and of `images.data.load` (size=64). What is not given is chosen as
     docs/images.md says; the run's choices.json has the reasons. Raises UsageError for settings that cannot be trained,
@@ -117,17 +118,22 @@ def train(
     changes, options = ({key: settings[key] for key in keys if key in settings} for keys in (RECIPE, DATA))
     others = sorted(settings.keys() - {*RECIPE, *DATA, *NET})
     net_options = {key: settings[key] for key in (*NET, *others) if key in settings}
-    if options and not isinstance(data, str | Path):
+    if options and isinstance(data, ImageData | tuple):
         raise UsageError(f"{next(iter(options))} is for data that are read from files, not for arrays")
     pick_device(device)  # before a folder is made
     asked = Asked(
-        data=str(data) if isinstance(data, str | Path) else as_data(data), net=net, net_options=net_options,
+        data=given_data(data), net=net, net_options=net_options,
         recipe=None if recipe is None else str(recipe), changes=changes, options=options,
         start=None if weights is None else str(weights),
     )  # fmt: skip
     run, images = set_up(asked, out)
     train_and_show(run, images, device=device, progress=progress)
     return ImageRun(run.folder, data=images, device=device)
+
+
+def given_data(data: Data | None) -> str | ImageData | None:
+    """A word stays one, as it is loaded with other options; arrays are a data set."""
+    return str(data) if isinstance(data, str | Path) else None if data is None else as_data(data)
 
 
 def train_and_show(
