@@ -32,7 +32,7 @@ class Asked:
 
     @property
     def word(self) -> str:
-        return WORD if isinstance(self.data, ImageData) else self.data or DIGITS
+        return DIGITS if self.data is None else self.data if isinstance(self.data, str) else WORD
 
 
 @dataclass(frozen=True, kw_only=True)

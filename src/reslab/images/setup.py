@@ -132,7 +132,7 @@ def with_data_of_weights(asked: Asked) -> tuple[Asked, list[str]]:
     """
     run = None if asked.start is None else run_of(asked.start)
     if run is None or isinstance(asked.data, ImageData):
-        return replace(asked, data=asked.data or DIGITS), []
+        return replace(asked, data=DIGITS if asked.data is None else asked.data), []
     about = run.read_json("data.json", "word")
     stored = {key: value for key, value in about.get("options", {}).items() if key in OF_DATA and value is not None}
     if asked.data is None:
