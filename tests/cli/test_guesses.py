@@ -21,6 +21,8 @@ from reslab.cli import app, guesses, main
         ("train --wandb", "only TensorBoard is supported: --tensorboard"),
         ("report runs/x --wandb", "`reslab train --tensorboard` writes TensorBoard events too"),
         ("train --find-lr", "`reslab train` has no option --find-lr: a learning rate is found by --lr-find"),
+        ("train --grad-accum 4", "has no option --grad-accum: gradients are accumulated with --accumulate"),
+        ("qa train --grad-accum 4", "gradient accumulation is for images only"),
         ("qa train --lr-find", "there is no search for a learning rate; the recipe sets one and --lr replaces it"),
         ("compare", "`reslab` has no command 'compare': list and compare runs: `reslab runs`"),
         ("train --resume-from x", "--resume continues the newest unfinished run; --out RUN --resume a certain one"),

@@ -5,9 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from reslab.images.card import training_error
 from reslab.images.data import ImageData
+from reslab.images.train import train
+
+
+def test_the_card_says_how_to_predict(begin: Callable[..., Any], few: ImageData, tmp_path: Path) -> None:
+    """Its code is run: a photograph of nothing in it gets a class."""
+    run = begin(tmp_path / "run", few, iterations=1)
+    train(run.folder, data=few, device="cpu")
+    card = run.path("README.md").read_text()
+    code = card.partition("```python")[2].partition("```")[0].replace("image.png", str(tmp_path / "image.png"))
+    Image.new("L", (8, 8)).save(tmp_path / "image.png")
+    said: list[Any] = []
+    exec(code, {"print": said.append})
+    assert said[0].class_name in few.classes
+
 
 RESULT = {"train_error": 61.25, "train_error_eval": 2.5}
 

@@ -167,11 +167,11 @@ def test_labels_are_learned_evaluated_and_predicted(
     events = [event for event in trained.metrics() if event["event"] == "eval"]
     assert {"exact_error", "mean_ap", "majority"} <= events[-1].keys()
     card = trained.path("README.md").read_text()
-    assert "| error of deciding each label as for most images |" in card
-    assert "of the decisions on an image and a label" in card
+    assert "| error of always predicting each label's more frequent value |" in card
+    assert "share of wrong labels" in card
     assert main(["eval", str(trained.folder)]) == 0
     said = capsys.readouterr().out
-    assert "error of the decisions on an image and a label" in said
+    assert "share of wrong labels" in said
     assert "images with a wrong label" in said
     assert "left" in said
     stored = trained.read_json("results/eval.json")
@@ -223,7 +223,7 @@ def test_the_account_counts_labels(shapes: Path, capsys: pytest.CaptureFixture[s
     assert main(["data", str(shapes), "--out", str(shapes.parent / "x.html")]) == 0
     said = capsys.readouterr().out
     assert "2 labels: left, right; 3" in said
-    assert "error of deciding each label as for most images: 4" in said
+    assert "error of always predicting each label's more frequent value: 4" in said
 
 
 def test_looking_inside_compares_outputs(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -216,7 +216,7 @@ def test_of_an_animated_image_the_first_frame(run: Run, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     found = reslab.load(run.folder).predict([tmp_path / "a.gif", frames[0]])
-    assert found.notes == ("of 1 animated image, the first frame",)
+    assert found.notes == ("1 animated image: only its first frame was read",)
     assert found[0].values == pytest.approx(found[1].values, abs=1e-6)
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from reslab.cli import Notes
 from reslab.errors import ReslabError, UsageError
-from reslab.nets.hub import announce, data_set_in_cache, hub_name, loading, location
+from reslab.nets.hub import announce, data_set_in_cache, endpoint, hub_name, loading, location
+from reslab.nets.model import ModelSpec
+from reslab.nets.pretrained import from_hub
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +112,24 @@ def test_whatever_the_hub_s_library_says_of_a_name_is_one_sentence(monkeypatch: 
     said = r"^hf:gpt2 cannot be loaded: Repo id must be otherwise: gpt2$"
     with pytest.raises(ReslabError, match=said), loading("gpt2", "hf:gpt2"):
         pytest.fail("loaded")
+
+
+def test_a_mirror_is_asked_instead_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HF_ENDPOINT, as the Hub's library read it; not the Hub, which may be out of reach."""
+    hub(monkeypatch)
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    assert endpoint() == "https://huggingface.co"  # an old library that says nothing
+    monkeypatch.setattr(sys.modules["huggingface_hub"].constants, "ENDPOINT", "https://mirror.example", raising=False)
+    asked: list[str] = []
+
+    def unreachable(url: str) -> str:
+        asked.append(url)
+        return "no route"
+
+    monkeypatch.setattr("reslab.nets.pretrained.unreachable", unreachable)
+    monkeypatch.setattr("reslab.nets.pretrained.place_of", lambda spec: "owner/name")
+    monkeypatch.setattr("reslab.nets.pretrained.in_cache", lambda name: False)
+    monkeypatch.setattr("reslab.nets.pretrained.need", lambda *_, **__: sys)
+    with pytest.raises(ReslabError, match=r"mirror\.example cannot be reached \(no route\)"):
+        from_hub(ModelSpec(name="net", word="hf:owner/name"))
+    assert asked == ["https://mirror.example"]

@@ -1,6 +1,7 @@
 """Frozen layers: not a bit of their weights or statistics changes, whatever the recipe does besides."""
 
 import copy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from reslab.images.task import ImageTask
 from reslab.nets import spec
 from reslab.progress import silent
 from reslab.run import Run
-from reslab.train.freeze import freeze
+from reslab.stored.folders import Event
+from reslab.train.freeze import Frozen, freeze
 from reslab.train.layers import layers_of
 from reslab.train.loop import fit
 from reslab.train.optimizer import make_optimizer
@@ -155,3 +157,7 @@ def test_a_failed_freeze_leaves_no_folder(begin: Any, few: ImageData, tmp_path: 
     with pytest.raises(UsageError, match=r"freeze must be from 1 to 4, or backbone: .*got 9"):
         reslab.images.train.train(run.folder, data=few, device="cpu")
     assert not run.folder.exists()
+
+
+def test_what_the_log_says_of_frozen_layers_is_declared() -> None:
+    assert {field.name for field in fields(Frozen)} <= Event.__annotations__.keys()

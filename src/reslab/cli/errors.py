@@ -8,7 +8,8 @@ from reslab.run import Run
 
 LABELS = {"exact_error": "images with a wrong label", "f1_micro": "F1 of all decisions",
           "f1_macro": "mean F1 of the labels", "mean_ap": "mean average precision"}  # fmt: skip
-ALWAYS = {False: "always predicting the most frequent class", True: "deciding each label as for most images"}
+ALWAYS = {False: "always predicting the most frequent class",
+          True: "always predicting each label's more frequent value"}  # fmt: skip
 ROWS = 30  # labels in the table
 
 

@@ -101,7 +101,7 @@ def evaluate(
               "data": images.describe(), "command": command_line()}  # fmt: skip
     if not json:
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
-        what = "error of the decisions on an image and a label" if images.several else "error"
+        what = "share of wrong labels" if images.several else "error"
         top5 = "" if images.several else f"top-5 error {say.percent(found.top5)}, "
         print(
             f"{what} {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "

@@ -28,7 +28,10 @@ POLICY = ("the policy is set with --policy: trivial (TrivialAugment) or rand (Ra
 CROPS = ("random crops of any area and aspect ratio: --augment resized-crop, with --area and --aspect",)
 JITTER = ("color jitter is set with --brightness, --contrast, --saturation and --hue",)
 PRECISION = ("use --precision bf16 or --precision fp16",)
-ACCUMULATE = ("gradient accumulation is not available; --batch sets the examples per update",)
+ACCUMULATE = (
+    "gradients are accumulated with --accumulate, the number of parts into which each batch is cut",
+    "gradient accumulation is for images only, in `reslab train`; --batch sets the examples per update",
+)
 SEED = ("the random seed is set with --seed",)
 TEST_SHARE = ("the share of rows kept for testing is set with --test-share",)
 VALIDATION = ("the validation part is set with --validation, as a share or a number of examples",)

@@ -192,20 +192,23 @@ class _DataFlags:
         Parameter(help="Maximum number of pixels of an image (default: 89 million; limits memory).", converter=whole),
     ] = None
     file_column: Annotated[
-        str | None, Parameter(help="A CSV, TSV or parquet list of images: its column of files (default: by its name).")
+        str | None,
+        Parameter(help="For a CSV, TSV or parquet list of images: the column with the files (default: by its name)."),
     ] = None
     label_columns: Annotated[
         list[str] | None,
         Parameter(
-            help="A list of images: its column of classes, or its columns of 0 and 1 for several labels per image.",
+            help="For a list of images: the column with the classes, or the columns of 0 and 1 for several labels per "
+            "image.",
             negative=(), consume_multiple=True,
         ),
     ] = None  # fmt: skip
     part_column: Annotated[
-        str | None, Parameter(help="A list of images: its column of parts (train, val, test; default: by its name).")
+        str | None,
+        Parameter(help="For a list of images: the column with the parts (train, val, test; default: by its name)."),
     ] = None
     label_separator: Annotated[
-        str | None, Parameter(help="A list of images: what separates several labels in one cell, such as ;")
+        str | None, Parameter(help="For a list of images: what separates several labels in one cell, such as ;")
     ] = None
     interpolation: Annotated[
         Literal["bilinear", "bicubic"] | None,

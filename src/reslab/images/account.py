@@ -40,7 +40,7 @@ class PartAccount:
     name: str
     images: int
     by_class: tuple[int, ...]  # in the order of the classes, or labels
-    majority: float | None  # error in percent of always predicting the most frequent class, or deciding each label so
+    majority: float | None  # % of always predicting the most frequent class, or each label's more frequent value
     sizes: tuple[Sizes, ...]  # the most frequent SHOWN
     other_sizes: int  # how many sizes are not listed
     modes: dict[str, int]  # Pillow's names: RGB, L (8-bit gray), P (palette), I;16 (16-bit gray), ...

@@ -15,7 +15,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
     env = run.read_json("env.json", "device_name", "device", "threads", "torch", "reslab")
     choice = result["choice"]
     n = f"{result['test_n']}{kept(result)}"
-    decided = "of the decisions on an image and a label" if result.get("several") else "top-1"
+    decided = "share of wrong labels" if result.get("several") else "top-1"
     run.write_text(
         "README.md",
         f"""# {result["net"]} on {one_line(data["name"])}
@@ -35,7 +35,8 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 ```python
 import reslab
 
-net = reslab.load({python(str(run.folder))})  # in eval mode; normalize inputs as in normalize.json
+net = reslab.load({python(str(run.folder))})  # a torch.nn.Module in eval mode
+print(net.predict("image.png"))  # images are read, resized and normalized as in training
 ```
 
 Trained with {code(result["command"])}, reslab {env["reslab"]}. Recipe: recipe.toml. Report: report.html.
@@ -66,7 +67,7 @@ def beside(result: dict[str, Any]) -> str:
             "test_majority"}  # fmt: skip
     if result.get("several"):
         rows = {"balanced test error, mean over labels": "test_balanced",
-                "error of deciding each label as for most images": "test_majority",
+                "error of always predicting each label's more frequent value": "test_majority",
                 "images with a wrong label": "test_exact_error", "F1 of all decisions": "test_f1_micro",
                 "mean F1 of the labels": "test_f1_macro", "mean average precision": "test_mean_ap"}  # fmt: skip
     found = ((name, result.get(key)) for name, key in rows.items())

@@ -25,8 +25,8 @@ LABELS_ONLY = ("exact_error", "f1_micro", "f1_macro", "mean_ap", "labels", "inte
 class Evaluation:
     """Errors in percent over n images; error_low and error_high are the top-1 error's 95 % interval (Wilson).
 
-    For several labels an image, the error is the share of the decisions on an image and a label that are wrong at a
-    probability of 0.5, and the fields from `exact_error` on are set, shares in percent; there is no confusion.
+    For several labels an image, the error is the share of wrong labels, of all labels of all images, at a probability
+    of 0.5, and the fields from `exact_error` on are set, shares in percent; there is no confusion.
     """
 
     n: int

@@ -20,7 +20,7 @@ class LabelScore:
 
     name: str
     images: int  # that have it
-    predicted: int  # that are said to have it
+    predicted: int  # for which it is predicted
     right: int  # of these, that have it
     precision: float | None  # shares, 0 to 1
     recall: float | None

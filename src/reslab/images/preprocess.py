@@ -25,7 +25,10 @@ REMARKS = {  # what may have been changed of an image: one image, several
         "1 gray image of more than 8 bits scaled by its own values (there was none in training)",
         "{:,} gray images of more than 8 bits scaled each by its own values (there was none in training)",
     ),
-    "frames": ("of 1 animated image, the first frame", "of {:,} animated images, the first frame"),
+    "frames": (
+        "1 animated image: only its first frame was read",
+        "{:,} animated images: only their first frames were read",
+    ),
 }
 
 

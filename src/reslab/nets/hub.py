@@ -67,7 +67,7 @@ def loading(name: str, what: str) -> Iterator[None]:
     try:
         ready = Path(name).is_dir() or in_cache(name)
         announce(name, here=ready)
-        if not ready and (why := unreachable(os.environ.get("HF_ENDPOINT") or HUB)):
+        if not ready and (why := unreachable(endpoint())):
             raise ReslabError(f"could not download {name} from the Hugging Face Hub: {why}")
         yield
     except (ReslabError, MemoryError):
@@ -93,6 +93,17 @@ def announce(name: str, *, here: bool) -> None:
     """
     if not here:
         tell("asking the Hugging Face Hub for %s ...", name)
+
+
+def endpoint() -> str:
+    """The address of the Hub, or of the mirror that HF_ENDPOINT names now or named when its library was imported."""
+    if named := os.environ.get("HF_ENDPOINT"):
+        return named
+    try:
+        from huggingface_hub import constants
+    except ImportError:  # whoever loads the model says what is missing
+        return HUB
+    return str(getattr(constants, "ENDPOINT", HUB))
 
 
 def unreachable(url: str) -> str:

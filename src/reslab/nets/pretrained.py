@@ -13,7 +13,7 @@ from torch import Tensor, hub
 from reslab.errors import ReslabError, UsageError, arg, first_line, tell
 from reslab.extras import need
 from reslab.nets.catalog import Spec
-from reslab.nets.hub import hub_name, in_cache, loading, quiet, unreachable
+from reslab.nets.hub import endpoint, hub_name, in_cache, loading, quiet, unreachable
 from reslab.nets.model import ModelSpec
 from reslab.nets.models import called_with, checked_name
 
@@ -74,7 +74,7 @@ def from_timm(spec: ModelSpec) -> dict[str, Tensor]:
     cfg = timm.get_pretrained_cfg(checked_name(spec.word))
     place = getattr(cfg, "hf_hub_id", None)
     ready = in_hub_cache(place) if place else in_torch_cache(cfg.url)
-    with fetching(spec.word, "https://huggingface.co" if place else cfg.url, ready=ready):
+    with fetching(spec.word, endpoint() if place else cfg.url, ready=ready):
         net = timm.create_model(checked_name(spec.word), pretrained=True, in_chans=about.channels, **called_with(spec))
     return dict(net.state_dict())
 
@@ -134,7 +134,7 @@ def about_hub(spec: ModelSpec) -> About:
 def from_hub(spec: ModelSpec) -> dict[str, Tensor]:
     transformers, place = need("transformers", extra="text", why=spec.word), place_of(spec)
     ready = Path(place).is_dir() or in_cache(place)
-    with (fetching(spec.word, "https://huggingface.co", ready=ready), loading(place, spec.word), quiet(transformers),
+    with (fetching(spec.word, endpoint(), ready=ready), loading(place, spec.word), quiet(transformers),
           contextlib.redirect_stderr(io.StringIO())):  # fmt: skip
         auto = transformers.AutoModelForImageClassification
         net = auto.from_pretrained(place, use_safetensors=True, trust_remote_code=False)

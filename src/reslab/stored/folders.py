@@ -5,6 +5,7 @@ Every key may be absent unless it is Required: folders of earlier versions lack 
 
 from typing import Any, Required, TypedDict
 
+from reslab.stored.frozen import FrozenLayers
 from reslab.stored.numbers import Count, Number, Real, Seed, Whole
 
 Object = dict[str, Any]
@@ -116,7 +117,7 @@ class Start(TypedDict, total=False):
     loaded: Required[Count]
     skipped: Required[list[str]]  # tensors of theirs
     new: Required[list[str]]  # tensors of the net
-    head: str  # "kept", "reordered" or "new"
+    head: str  # "kept", "reordered", "assumed" (kept: the weights name no classes) or "new"
     classes: list[str] | None
     mean: Map | None
     std: Map | None
@@ -225,7 +226,7 @@ class Estimator(TypedDict, total=False):
     defaults: Whole
 
 
-class Event(TypedDict, total=False):
+class Event(FrozenLayers, total=False):
     """A line of metrics.jsonl."""
 
     event: Required[str]
@@ -257,4 +258,3 @@ class Event(TypedDict, total=False):
     milliseconds: dict[str, Real]
     gradients: list[Number]
     weights: list[Number]
-    layers: list[str]

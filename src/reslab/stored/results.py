@@ -123,7 +123,7 @@ class Result(TypedDict, total=False):
     test_n: Count | None
     test_balanced: Number
     test_majority: Number
-    several: bool  # labels per image; the error is that of decisions on an image and a label
+    several: bool  # labels per image; the error is the share of wrong labels
     test_exact_error: Number
     test_f1_micro: Number
     test_f1_macro: Number

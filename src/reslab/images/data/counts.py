@@ -12,7 +12,7 @@ def of_class(labels: Tensor, k: int) -> Tensor:
 def majority_error(counts: list[int], n: int, *, several: bool = False) -> float | None:
     """Error in percent of always predicting the most frequent class of n images; None without images.
 
-    For several labels: of deciding each label as for most images.
+    For several labels: of always predicting each label's more frequent value.
     """
     if not n or not counts:
         return None
