@@ -110,7 +110,7 @@ def test_other_arrays_are_refused(arrays: tuple[Any, ...], sentence: str, tmp_pa
         ({"net": "resnet21"}, "no net named 'resnet21'"),
         ({"size": 9}, "digits has a fixed size"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
-        ({"weights": "none.pt"}, "none.pt"),
+        ({"weights": "none.pt"}, "none.pt: no such run folder or file to start from"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ def base_of(asked: Asked) -> Spec | None:
                          arg("net", "timm:resnet18"))  # fmt: skip
     if found := net_of(asked.start):
         return found
+    if not Path(asked.start).exists():
+        raise UsageError(f"{named(asked.start)}: no such run folder or file to start from")
     raise UsageError(f"{named(asked.start)} does not say which net its weights are of: name it, such as ",
                      arg("net", "resnet56"))  # fmt: skip
 
