@@ -18,7 +18,7 @@ from reslab import nets
 from reslab.errors import ReslabError, UsageError
 from reslab.images.data import ImageData, Pixels, load
 from reslab.images.data.images import fingerprint
-from reslab.images.start import facts_of, in_channels, net_of, resized_like
+from reslab.images.start import Facts, facts_of, fits_channels, in_channels, net_of, report_normalization, resized_like
 from reslab.images.train import load_stored, prepare, train
 from reslab.nets import hub, pretrained
 from reslab.run import Run
@@ -295,3 +295,50 @@ def test_random_weights_of_a_library_in_a_file(
         run = trained(started(net.name, tmp_path / "w.pth", data, net, mean="weights", **STILL), data)
         about = run.read_json("start.json")
         assert (about["skipped"], len(about["new"]), about["loaded"]) == (["fc.weight", "fc.bias"], 2, 100)
+
+
+def test_imagenet_s_numbers_are_not_assumed_for_gray_images(few: ImageData, tmp_path: Path) -> None:
+    """Weights without a convolution do not show how many channels they take."""
+    file = tmp_path / "w.safetensors"
+    save_file({"linear.weight": torch.zeros(3, 64)}, file)
+    assert facts_of(file, B).assumed
+    with pytest.raises(UsageError, match=r"w\.safetensors does not say how its images were normalized; choose mean="):
+        report_normalization(fits_channels(facts_of(file, B), replace(B, channels=1)), replace(B, channels=1),
+                             change(QUICK, mean="weights"))  # fmt: skip
+    assert fits_channels(facts_of(file, B), B).assumed
+
+
+def test_an_interpolation_that_is_not_available_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    facts = Facts(word="default", of="timm:x, pretrained", interpolation="lanczos")
+    with caplog.at_level("INFO", logger="reslab"):
+        assert resized_like(facts, "photos", {}) == {}
+        resized_like(facts, "digits", {})
+        resized_like(facts, "photos", {"interpolation": "bicubic"})
+        resized_like(replace(facts, interpolation="bilinear"), "photos", {})
+    assert caplog.messages == [
+        "timm:x, pretrained expects images resized with lanczos interpolation, which is not available; bilinear is used"
+    ]
+
+
+def test_a_resume_finds_the_residual_connections_in_the_same_weights(
+    started: Started, few: ImageData, monkeypatch: pytest.MonkeyPatch, stopped_after: Any, mine: Path
+) -> None:
+    """Which can be disabled is measured on the weights to start from, also when a checkpoint will replace them."""
+    from reslab.train import depth
+
+    seen: list[torch.Tensor] = []
+    find = depth.merges_of
+
+    def merges_of(net: Any, example: Any) -> Any:
+        seen.append(next(net.parameters()).detach().clone())
+        return find(net, example)
+
+    monkeypatch.setattr(depth, "merges_of", merges_of)
+    word = f"{mine}:asked"
+    other = trained(started("other", None, few, word, iterations=2), few)
+    run = started("run", other.folder, net=word, stochastic_depth=0.5)
+    with stopped_after(5), pytest.raises(Interrupted):
+        trained(run, few)
+    trained(run, few)
+    assert len(seen) == 2
+    assert torch.equal(seen[0], seen[1])

@@ -98,6 +98,16 @@ def test_words(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             nets.spec(word)
 
 
+def test_what_a_file_imports_is_not_its_function(mine: Path) -> None:
+    with mine.open("a") as file:
+        file.write("\nfrom shutil import rmtree\nlater = asked\n")
+    with pytest.raises(
+        UsageError, match=r"mine\.py does not define 'rmtree' itself; define a function there that calls"
+    ):
+        made(f"{mine}:rmtree")
+    made(f"{mine}:later")
+
+
 def test_a_file_that_only_a_stored_spec_names_is_not_run(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = nets.to_dict(made(f"{mine}:asked"))
     monkeypatch.setattr(allowed, "NAMED", set())
@@ -107,6 +117,9 @@ def test_a_file_that_only_a_stored_spec_names_is_not_run(mine: Path, monkeypatch
         nets.build(nets.from_dict(stored))
     nets.spec(f"{mine}:asked")
     nets.build(nets.from_dict(stored))
+    other = replace(nets.from_dict(stored), word=f"{mine}:pair")
+    with pytest.raises(UsageError, match=r"running pair of .*mine\.py, which you have not named on this machine"):
+        nets.build(other)
     for path in (f"{mine.parent}/../code/mine.py", "mine.py", "/proc/self/cwd/mine.py"):
         with pytest.raises(UsageError, match="no plain absolute path"):
             nets.build(replace(nets.from_dict(stored), word=f"{path}:asked"))

@@ -201,7 +201,8 @@ def keep_pictures(run: Run, images: Any, found: Any) -> None:
     """Store what the page shows of single test images of the run's own data."""
     from reslab.images.pictures.keep import keep as keep_them
 
-    trained = run.read_json("results/train.json") if run.has("results/train.json") else {}
+    single = found.views == "single view"  # the temperature was fitted on its scores, not on means of several views
+    trained = run.read_json("results/train.json") if single and run.has("results/train.json") else {}
     keep_them(run, images, (found.scores, images.test.labels), views=found.views, precision=found.precision,
               error=found.error, balanced=found.balanced, majority=found.majority,
               temperature=(trained.get("temperature") or {}).get("temperature"))  # fmt: skip

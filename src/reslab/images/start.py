@@ -100,6 +100,8 @@ def by_channel(mean: Any, std: Any) -> Normalize | None:
 def resized_like(facts: Facts | None, word: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the data, with the interpolation of the weights unless they name one."""
     how = facts.interpolation if facts else None
+    if facts and how not in (*FILTERS, None) and "interpolation" not in options and word not in WORDS:
+        tell("%s expects images resized with %s interpolation, which is not available; bilinear is used", facts.of, how)
     if facts is None or how not in FILTERS or how == "bilinear" or "interpolation" in options or word in WORDS:
         return dict(options)
     tell("images are resized with %s interpolation, as those of %s", how, facts.of)
@@ -151,6 +153,7 @@ def starting(start: Path | str, net: Spec, data: ImageData, recipe: Recipe) -> S
         raise UsageError(f"{facts.of} is for images with {facts.channels} channel{'s' * (facts.channels != 1)}, but "
                          f"{data.name} has {net.channels}", *((": read them with ", arg("rgb", True))
                          if facts.channels == 3 and net.channels == 1 else ()))  # fmt: skip
+    facts = fits_channels(facts, net)
     if facts.spec is not None:
         refuse_other_net(facts, net)
     if facts.word == DEFAULT:
@@ -173,6 +176,13 @@ def starting(start: Path | str, net: Spec, data: ImageData, recipe: Recipe) -> S
         about={"word": facts.word, "of": facts.of, **as_json(found), "head": head, **normal, "assumed": facts.assumed,
                "classes": list(facts.classes) if facts.classes else None, "interpolation": facts.interpolation},
     )  # fmt: skip
+
+
+def fits_channels(facts: Facts, net: Spec) -> Facts:
+    """The facts without an assumed normalization if the net takes no RGB images: it is ImageNet's."""
+    if facts.assumed and net.channels != len(IMAGENET_MEAN):
+        return replace(facts, normalize=None, assumed=False)
+    return facts
 
 
 def refuse_other_net(facts: Facts, net: Spec) -> None:

@@ -1,7 +1,8 @@
-"""Which Python files may be run to rebuild a net: those that the user named, never those that only a run folder names.
+"""Which functions of Python files may be run to rebuild a net: those that the user named, never only a run folder.
 
-A run folder stores the path of the file whose function builds its net. Such a folder may come from a stranger, so the
-path alone decides nothing: it must be a file that this user has named in a command or call, here, at some time.
+A run folder stores the path of the file, and the function in it, that builds its net. Such a folder may come from a
+stranger, so its word alone decides nothing: file and function must be what this user has named in a command or call,
+here, at some time. Another function of the same file was not meant by it.
 """
 
 import os
@@ -13,16 +14,16 @@ NAMED: set[str] = set()  # in this process, for a home folder that cannot be wri
 
 
 def record() -> Path | None:
-    """The list of files that the user has named, one path a line; None if there is no home folder."""
+    """The list of what the user has named, one PATH:FUNCTION a line; None if there is no home folder."""
     try:
         return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "reslab" / "python-files.txt"
     except RuntimeError:
         return None
 
 
-def allow(file: Path) -> None:
-    """Remember a file that the user has named."""
-    path = str(file.resolve())
+def allow(file: Path, function: str) -> None:
+    """Remember a file and its function that the user has named."""
+    path = f"{file.resolve()}:{function}"
     if path in known():
         return
     NAMED.add(path)
@@ -38,7 +39,7 @@ def allow(file: Path) -> None:
 
 
 def known() -> set[str]:
-    """The files that the user has named."""
+    """The PATH:FUNCTION that the user has named."""
     where = record()
     try:
         text = where.read_text(encoding="utf-8", errors="surrogateescape") if where else ""
@@ -53,11 +54,11 @@ def refuse_unasked(file: Path, function: str) -> None:
         raise UsageError(f"the net is built by {file}, which is no plain absolute path, so it is not run")
     if not file.is_file():
         raise ReslabError(f"the net is built by {file}, which is not there; restore it to load this run")
-    if str(file) not in known():
-        word = f"{file}:{function}"
-        raise UsageError(f"the net is built by running {file}, which you have not named on this machine, so it is not "
-                         f"run; read it, and if you trust it, name it once: `reslab look merges {word}`, or "
-                         f"reslab.model({word!r}) in Python")  # fmt: skip
+    word = f"{file}:{function}"
+    if word not in known():
+        raise UsageError(f"the net is built by running {function} of {file}, which you have not named on this "
+                         "machine, so it is not run; read it, and if you trust it, name it once: `reslab look merges "
+                         f"{word}`, or reslab.model({word!r}) in Python")  # fmt: skip
 
 
 def refuse_inside(file: Path, folder: Path) -> None:

@@ -102,7 +102,7 @@ def of_file(word: str) -> ModelSpec:
     path = Path(os.path.expanduser(file)).resolve()
     if not path.is_file():
         raise UsageError(f"{file}: no such file")
-    allow(path)
+    allow(path, function)
     whole = f"{path}:{function}"
     return ModelSpec(name=whole, word=whole, sha256=digest_of(path))
 

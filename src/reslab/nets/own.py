@@ -30,9 +30,11 @@ def run_function(
         with importable(file.resolve().parent):
             sys.modules[name] = module  # dataclasses look their module up there
             described.loader.exec_module(module)
-            known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            known = defined(module)
             if function not in known:
-                raise UsageError(f"{file} has no function {function!r}{nearest(function, known)}")
+                imported = f"{file} does not define {function!r} itself; define a function there that calls it"
+                raise UsageError(imported if callable(getattr(module, function, None)) and function[:1] != "_" else
+                                 f"{file} has no function {function!r}{nearest(function, known)}")  # fmt: skip
             call = getattr(module, function)
             taken = next(({key: value} for key, value in (offer or {}).items() if key in parameters(call)), {})
             return call(**taken, **(arguments or {}))
@@ -46,6 +48,12 @@ def run_function(
             left = f"it called sys.exit({error.code!r}) instead of returning a model"
             raise ReslabError(f"{file}{line}: {left}") from error
         raise ReslabError(f"{file}{line}: {type(error).__name__}: {first_line(error)}") from error
+
+
+def defined(module: Any) -> list[str]:
+    """The public functions and classes that a file defines; what it imports is not meant by naming the file."""
+    return [key for key, value in vars(module).items()
+            if callable(value) and not key.startswith("_") and value.__module__ == module.__name__]  # fmt: skip
 
 
 def parameters(call: Any) -> tuple[str, ...]:

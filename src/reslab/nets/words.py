@@ -237,7 +237,7 @@ def own(word: str, file: Path, function: str) -> Loaded:
     """What a function in a user's Python file returns."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    allow(file)
+    allow(file, function)
     model, example, labels = returned(run_function(file, function), word)
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels

@@ -72,12 +72,14 @@ def mark_of(weights: bytes) -> str:
     return digest(weights)[:16]
 
 
-def start_net(run: Run, net: nn.Module) -> None:
+def start_net(run: Run, net: nn.Module, *, resumed: bool = False) -> None:
     """Give a new net the weights to start from, if the run has some and no checkpoint yet.
+
+    `resumed`: also with a checkpoint, where what is found in the net must be found again, as its residual connections.
 
     Raises UsageError if they are not of this net, ReslabError if the folder's files do not belong together.
     """
-    if not run.has(START) or run.has(LAST):
+    if not run.has(START) or (run.has(LAST) and not resumed):
         return
     state = read_tensors(run.path(START))
     if not run.has(ABOUT):
