@@ -55,7 +55,7 @@ def test_the_run_is_the_command_s(pngs: Path, tmp_path: Path, monkeypatch: pytes
     assert run.result["test_n"] == 12
     found = run.evaluate()
     assert (found.n, found.error) == (12, pytest.approx(run.result["test_error"]))
-    assert run.evaluate(part="train").n == 48
+    assert run.evaluate(part="train").n == 38  # of 48, ten were set aside
     assert run.evaluate(pngs).n == 12
     assert run.model.classes == ("class0", "class1", "class2")
     assert repr(run) == f"ImageRun('{run.folder}')"
@@ -124,3 +124,20 @@ def test_a_page_that_is_missing_is_written(pngs: Path, tmp_path: Path) -> None:
     run.page.unlink()
     assert ImageRun(run.folder).page.is_file()
     assert isinstance(run, Run)
+
+
+def test_the_parts_of_its_own_data_are_those_that_the_run_used(
+    pngs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """48 training images, of which the recipe set 10 aside: both doors measure the same 38 and 10."""
+    import json
+
+    monkeypatch.chdir(tmp_path)
+    run = reslab.train(pngs, net="resnet8", validation=10, out="run", progress=lambda *_: None, **QUICK)
+    for part, n in (("train", 38), ("validation", 10), ("test", 12)):
+        found = run.evaluate(part=part)  # type: ignore[arg-type]
+        capsys.readouterr()
+        assert main(["eval", "run", "--part", part, "--json"]) == 0
+        seen = json.loads(capsys.readouterr().out)
+        assert (found.n, seen["n"], seen["error"]) == (n, n, pytest.approx(found.error))
+    assert run.evaluate(part="train").error == pytest.approx(run.result["train_error_eval"])

@@ -63,10 +63,10 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure the test error with a 95 % interval; add per-class errors and the confusion matrix to the run's page."""
-    from reslab.images.data.parts import described, part_of
+    from reslab.images.data.parts import described
     from reslab.images.evaluate import evaluate as measure_error
+    from reslab.images.parts import measured_part, trained_part
     from reslab.images.task import average_norms
-    from reslab.images.train import trained_on, validation_part
     from reslab.nets.weights import refuse_nan
     from reslab.train.folder import pick_device
 
@@ -75,16 +75,12 @@ def evaluate(
         raise UsageError("--normalize and --mean-std exclude each other: remove one")
     norms = {"normalize": normalize, "mean_std": mean_std}
     module, images, normalizer, how = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
-    if part == "validation":
-        held: Any = validation_part(model, images)
-        chosen, part_name = held, "validation"
-    else:
-        chosen, part_name = part_of(images, part, trained_on=trained_on(model, data, images))
+    chosen, part_name = measured_part(model, images, part, word=data)
     refuse_nan(module, str(model))
     images.announce()
     module, normalizer = module.to(place), normalizer.to(place)
     if precise_bn:
-        average_norms(module, images.train, normalizer, place)
+        average_norms(module, trained_part(model, images), normalizer, place)
     found = measure_error(
         module,
         chosen,

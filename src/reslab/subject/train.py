@@ -10,15 +10,15 @@ from reslab.errors import UsageError
 from reslab.images.data import ImageData, load
 from reslab.images.data.arrays import of_arrays
 from reslab.images.data.parts import Asked as AskedPart
-from reslab.images.data.parts import part_of
 from reslab.images.evaluate import Evaluation
 from reslab.images.evaluate import evaluate as measure_error
 from reslab.images.matching import fitted
 from reslab.images.model import load as load_model
+from reslab.images.parts import measured_part
 from reslab.images.plan import Asked
 from reslab.images.preprocess import of_run
 from reslab.images.setup import set_up
-from reslab.images.train import like_run, stored_data, trained_on
+from reslab.images.train import like_run, stored_data
 from reslab.images.train import train as train_folder
 from reslab.nets import Net
 from reslab.progress import Progress, shown
@@ -71,14 +71,15 @@ class ImageRun(Run):
     def evaluate(self, data: Data | None = None, *, part: AskedPart | None = None) -> Evaluation:
         """The net's error on the run's own data, or on others whose classes are matched by name, as `reslab eval` does.
 
-        `part`: "test" or "train"; None: the test part, or all images of other data without one. Nothing is stored.
-        Raises UsageError for data that do not fit the net, ReslabError if the run's data have changed.
+        `part`: "test", "train" or "validation"; None: the test part, or all images of other data without one.
+        Nothing is stored. Raises UsageError for data that do not fit the net, ReslabError if the run's data have
+        changed.
         """
         images = self.own() if data is None else as_data(data, like=self)
         net, about = self.model, self.read_json("data.json")
-        images = fitted(net.spec, images, about.get("classes"))
+        images = fitted(net.spec, images, about.get("classes"), several=bool(about.get("several")))
         word = str(data) if isinstance(data, str | Path) else None
-        chosen, _ = part_of(images, part, trained_on=trained_on(self.folder, word, images))
+        chosen, _ = measured_part(self.folder, images, part, word=word)
         place = pick_device(self.device)
         return measure_error(net.to(place), chosen, normalize=of_run(self).normalize.to(place), device=place)
 
