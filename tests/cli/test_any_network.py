@@ -33,7 +33,6 @@ def test_the_whole_road(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{folder} is already finished" in capsys.readouterr().out
     assert main(["eval", str(folder)]) == 0
     assert main(["look", "responses", str(folder), "--samples", "20"]) == 0
-    assert main(["look", "lesions", str(folder), "--samples", "20"]) == 0
     capsys.readouterr()
     longer = ["train", "--weights", str(folder), "--data", "digits", *QUICK, "--iterations", "4"]
     assert main([*longer, "--mean", "weights"]) == 0

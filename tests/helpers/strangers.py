@@ -32,6 +32,10 @@ def maps(classes): return nn.Conv2d(1, classes, 1)
 def rgb(classes): return nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
 def convolution(): return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 def lazy(classes): return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
+def twice(classes):
+    net = Small(classes)
+    net.alias = net.out  # one layer under two names
+    return net
 def breaks(classes): raise ValueError("no such thing")
 """
 

@@ -25,7 +25,7 @@ def begun(folder: Path, word: str, data: ImageData, **changes: Any) -> Run:
     return prepare(folder, net=nets.spec(word), data=data, word="digits", recipe=change(QUICK, **changes))
 
 
-@pytest.mark.parametrize("function", ["fixed", "pair"])
+@pytest.mark.parametrize("function", ["fixed", "pair", "twice"])
 def test_stopped_and_resumed_is_bit_identical(
     mine: Path, function: str, few: ImageData, tmp_path: Path, same_end: Any, stopped_after: Any
 ) -> None:

@@ -57,9 +57,9 @@ def test_the_head_that_is_replaced_is_reported(mine: Path, caplog: pytest.LogCap
     ("function", "sentence"),
     [
         ("encoder", "returns [8] per image, not 7 scores, and its last layer is BatchNorm2d, which cannot be replaced"),
-        ("maps", "returns [7, 8, 8] per image, not 7 scores, and its last layer is Conv2d"),
-        ("rgb", "does not run on images of 1 x 8 x 8: Given groups=1"),
-        ("breaks", "line 29: ValueError: no such thing"),
+        ("maps", "gives [7, 8, 8] per image, not one score for each of 7 classes: it is no net for classifying images"),
+        ("rgb", "does not take gray images of 8 x 8: Given groups=1"),
+        ("breaks", "line 33: ValueError: no such thing"),
         ("none", "has no function 'none'"),
     ],
 )
@@ -86,6 +86,7 @@ def test_words(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(mine.parent)
     assert nets.spec("mine.py:asked").word == f"{mine}:asked"
     (mine.parent / "resnet20").mkdir()  # a folder of the name changes nothing
+    (mine.parent / "resnet20" / "config.json").write_text("{}")
     assert nets.spec("resnet20").family == "resnet"
     with pytest.raises(UsageError, match=r"say which of its functions returns the net, such as mine.py:make"):
         nets.spec("mine.py")
@@ -93,6 +94,13 @@ def test_words(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         nets.spec("none.py:make")
     with pytest.raises(UsageError, match=r"is named timm:vit_tiny or torchvision:vit_tiny"):
         nets.spec("vit_tiny")
+    (mine.parent / "run").mkdir()
+    (mine.parent / "run" / "spec.json").write_text("{}")
+    (mine.parent / "w.pth").write_text("")
+    for word, what in (("run", "a run, not the name of a net; start takes its weights, and its net"),
+                       ("w.pth", "a file of weights, not the name of a net; start takes them")):  # fmt: skip
+        with pytest.raises(UsageError, match=f"{word} is {what}"):
+            nets.spec(word)
     for word in ("timm:../x", "torchvision:a/b", "timm:hf-hub:a/b"):
         with pytest.raises(UsageError, match="is not a model's name"):
             nets.spec(word)

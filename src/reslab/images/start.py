@@ -24,9 +24,10 @@ from reslab.nets.pretrained import about, weights_of
 from reslab.nets.weights import spec_inside
 from reslab.run import Run
 from reslab.stored.files import named
+from reslab.train.checkpoint import as_file
 from reslab.train.life import shown
 from reslab.train.recipe import Recipe
-from reslab.train.start import ABOUT, Start, as_file, mark_of, start_of
+from reslab.train.start import ABOUT, Start, mark_of, start_of
 
 DEFAULT = "default"  # the pretrained weights of the net's library
 FREE = ("name", "init", "zero_last_norm", "classes", "channels", "size", "depth", "version", "arguments", "config",

@@ -140,7 +140,7 @@ def refused(
         sized = [name for name in unlike if follows_size(spec, shapes, name)]
         if len(sized) == len(unlike):
             first = sized[0]
-            usual = model_spec(spec.word).size if spec.origin != "file" else spec.size
+            usual = usual_size(spec)
             what = (arg("size", usual),) if usual != spec.size else (arg("size"), " to the size it was trained with")
             return UsageError(f"{where} is of {spec.name} for images of another size: {first} is "
                               f"{dims(theirs[first])} there and {dims(shapes[first])} for {spec.size} pixels; set ",
@@ -153,6 +153,14 @@ def refused(
         why = f"{len(theirs)} tensors there, {len(shapes)} in the net"
         why += f", which has {lacking[0]}" if lacking and len(lacking) < len(shapes) / 2 else ""
     return UsageError(f"{where} is not of {spec.name} ({why}); {resemblance(state)}")
+
+
+def usual_size(spec: ModelSpec) -> int:
+    """The image size that the word alone gives."""
+    if spec.origin == "hf":  # its config keeps it
+        size = spec.config.get("image_size")
+        return size if isinstance(size, int) else spec.size
+    return spec.size if spec.origin == "file" else model_spec(spec.word).size
 
 
 def follows_size(spec: Spec, shapes: dict[str, Shape], name: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any, Unpack, overload
 
 from reslab import blocks
@@ -74,14 +75,15 @@ def spec(name: str, **options: Any) -> Spec:
         raise UsageError(
             f"a net's name must be a string such as 'resnet20', got {name!r}; to build a spec, use reslab.build"
         )
-    if is_model_word(name):
-        return model_spec(name, **options)
     name = name.removeprefix("net:")
     if match := VGG_NAME.fullmatch(name):
         base: Spec = vgg_spec(name, match)
     elif match := NAME.fullmatch(name):
         base = resnet_spec(name, match, options.get("block"))
+    elif is_model_word(name):
+        return model_spec(name, **options)
     else:
+        refuse_weights(name)
         if elsewhere(name):
             raise UsageError(f"no net named {name!r}: reslab's own are ResNets, their plain twins and VGGs; a net of "
                              f"timm or torchvision is named timm:{name} or torchvision:{name}")  # fmt: skip
@@ -93,6 +95,16 @@ def spec(name: str, **options: Any) -> Spec:
         if isinstance(value, list):
             options[key] = tuple(value)
     return checked(replace(base, **options))
+
+
+def refuse_weights(name: str) -> None:
+    """Raise UsageError for a run or a checkpoint in the place of a net's name."""
+    path = Path(name)
+    run = (path / "spec.json").is_file()
+    if run or (path.suffix in (".pt", ".pth", ".th", ".safetensors", ".bin", ".ckpt") and path.is_file()):
+        rest = " takes its weights, and its net" if run else " takes them, beside the name of their net"
+        raise UsageError(f"{name} is {'a run' if run else 'a file of weights'}, not the name of a net; ", arg("start"),
+                         rest)  # fmt: skip
 
 
 def elsewhere(name: str) -> bool:

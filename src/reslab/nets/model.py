@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from reslab.errors import UsageError, arg
-from reslab.nets.hub import library_name
+from reslab.nets.hub import library_name, on_hub
 from reslab.nets.matched import Match
 from reslab.nets.predictions import Predict, Preprocess
 from reslab.run import slug
@@ -89,7 +89,9 @@ def is_model_word(word: str) -> bool:
     first, colon, _ = word.partition(":")
     path = Path(word).expanduser() if not word.startswith("~") or word.startswith("~/") else Path(word)
     file = word.rpartition(":")[0].endswith(".py") or word.endswith(".py")
-    return (bool(colon) and first in ("timm", "torchvision", "hf")) or file or (path / "config.json").is_file()
+    if (bool(colon) and first in ("timm", "torchvision", "hf")) or file or (path / "config.json").is_file():
+        return True
+    return "/" in word and on_hub(word) and not path.exists() and path.parent.name != "runs"
 
 
 def check_arguments(word: str, arguments: Mapping[str, Any]) -> None:

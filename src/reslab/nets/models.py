@@ -19,7 +19,7 @@ from reslab.extras import need
 from reslab.look.graph.example import scores
 from reslab.nets.allowed import allow, refuse_unasked
 from reslab.nets.head import fits, replaced
-from reslab.nets.hub import hub_name, loading, quiet
+from reslab.nets.hub import hub_name, loading, on_hub, quiet
 from reslab.nets.model import LIBRARIES, Model, ModelSpec, Origin, origin_of, refuse_ours, title
 from reslab.nets.own import returned, run_function
 
@@ -41,6 +41,8 @@ def model_spec(word: str, **options: Any) -> ModelSpec:
         word = f"hf:{path.resolve()}"
     elif path.suffix == ".py" and path.is_file():
         raise UsageError(f"{word}: say which of its functions returns the net, such as {word}:make")
+    elif "/" in word and on_hub(word) and not path.exists():
+        word = f"hf:{word}"
     origin = origin_of(word)
     base = {"timm": of_timm, "torchvision": of_torchvision, "hf": of_hub, "file": of_file}[origin](word)
     made = replace(base, name=title(word), version=version(origin), **options)
@@ -186,7 +188,10 @@ def from_file(spec: ModelSpec) -> nn.Module:
         warnings.warn(f"{file} has changed since the net was made; weights that no longer fit are refused, but other "
                       "changes cannot be noticed", stacklevel=3)  # fmt: skip
     given = dict.fromkeys(CLASSES, spec.classes)
-    net, _, _ = returned(run_function(file, function, offer=given, arguments=called_with(spec)), spec.word)
+    made, taken = run_function(file, function, offer=given, arguments=called_with(spec))
+    net, _, _ = returned(made, spec.word)
     example = torch.zeros(2, spec.channels, spec.size, spec.size)
     found: nn.Module = net
-    return found if fits(found, example, spec.classes) else replaced(found, example, spec.classes, word=spec.word)
+    if fits(found, example, spec.classes) or taken:
+        return found
+    return replaced(found, example, spec.classes, word=spec.word)

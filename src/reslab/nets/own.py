@@ -14,10 +14,11 @@ from reslab.errors import ReslabError, UsageError, first_line, nearest
 
 def run_function(
     file: Path, function: str, *, offer: Mapping[str, Any] | None = None, arguments: Mapping[str, Any] | None = None
-) -> Any:
-    """Run the user's file and call its function. Raises ReslabError that names the line where it fails.
+) -> tuple[Any, tuple[str, ...]]:
+    """Run the user's file and call its function: (what it returns, what of `offer` it took).
 
-    The function is given the `arguments`, and the first value of `offer` whose name is one of its parameters.
+    It is given the `arguments`, and the first value of `offer` whose name is one of its parameters. Raises ReslabError
+    that names the line where it fails.
 
     `sys.path` and `sys.modules` are left as they were; what the file imported from its folder stays with the model.
     """
@@ -37,7 +38,7 @@ def run_function(
                                  f"{file} has no function {function!r}{nearest(function, known)}")  # fmt: skip
             call = getattr(module, function)
             taken = next(({key: value} for key, value in (offer or {}).items() if key in parameters(call)), {})
-            return call(**taken, **(arguments or {}))
+            return call(**taken, **(arguments or {})), tuple(taken)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:

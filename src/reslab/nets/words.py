@@ -238,7 +238,7 @@ def own(word: str, file: Path, function: str) -> Loaded:
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
     allow(file, function)
-    model, example, labels = returned(run_function(file, function), word)
+    model, example, labels = returned(run_function(file, function)[0], word)
     return Loaded(
         model=model, kind="own", word=word, name=slug(f"{file.stem}-{function}"), example=example, labels=labels
     )

@@ -160,9 +160,20 @@ def odd_tensor(found: Mapping[str, Any], wanted: Mapping[str, Tensor], where: st
 
 def write_weights(run: Run, net: nn.Module, spec: dict[str, Any]) -> Path:
     """Save a net's weights together with its spec, so that the file describes itself."""
-    tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    data = save(tensors, metadata={"reslab": json.dumps(spec)})
+    data = as_file(net.state_dict(), {"reslab": json.dumps(spec)})
     return write_aside(run.path("weights.safetensors"), sealed_tensors(data))
+
+
+def as_file(state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """Tensors as a .safetensors file; those that share memory, as one layer under two names does, are stored twice."""
+    tensors: dict[str, Tensor] = {}
+    seen = set[int]()
+    for name, tensor in state.items():
+        value = tensor.detach().cpu().contiguous()
+        place = value.untyped_storage().data_ptr()
+        tensors[name] = value.clone() if place in seen else value
+        seen.add(place)
+    return save(tensors, metadata=metadata)
 
 
 def generators(device: torch.device) -> dict[str, Any]:

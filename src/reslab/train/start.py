@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.checkpoints import read_state
@@ -15,7 +14,7 @@ from reslab.run import Run, write_aside
 from reslab.stored.digest import digest, sealed_tensors
 from reslab.stored.files import named
 from reslab.stored.tensors import read_tensors
-from reslab.train.checkpoint import LAST, PREVIOUS, read_checkpoint
+from reslab.train.checkpoint import LAST, PREVIOUS, as_file, read_checkpoint
 
 START = "start.safetensors"  # in the run folder
 ABOUT = "start.json"  # what was taken over, and what the weights say of themselves; only for images
@@ -53,11 +52,6 @@ def begun_from(start: "Path | str | Start") -> Start:
         return start
     tensors = start_of(start)
     return Start(tensors=tensors, mark=mark_of(tensors))
-
-
-def as_file(state: Mapping[str, Tensor]) -> bytes:
-    """Tensors as a .safetensors file."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
 def write_start(run: Run, start: Start) -> None:
