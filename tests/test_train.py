@@ -141,3 +141,11 @@ def test_the_parts_of_its_own_data_are_those_that_the_run_used(
         seen = json.loads(capsys.readouterr().out)
         assert (found.n, seen["n"], seen["error"]) == (n, n, pytest.approx(found.error))
     assert run.evaluate(part="train").error == pytest.approx(run.result["train_error_eval"])
+
+
+def test_start_is_another_name_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of the library call it so."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("start", "weights"):
+        with pytest.raises(UsageError, match="nowhere"):
+            reslab.train("digits", **{name: "nowhere"}, **QUICK)

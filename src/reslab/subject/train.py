@@ -110,11 +110,13 @@ def train(
 
     data: as --data of `reslab train`, an ImageData, or arrays: images uint8 (N, H, W) or (N, H, W, C) and classes (N,),
     with or without test images and their classes; None: those of the run in `weights`, or digits. weights: a run or
-    file to start from. recipe: a name or a TOML file. out: the run folder; None: one under runs/. progress: None shows
-    it on standard error. `settings`: keys of a recipe (lr=0.01), options of the net (shortcut="B") and of
-    `images.data.load` (size=64). What is not given is chosen as docs/images.md says; the run's choices.json has the
-    reasons. Raises UsageError for settings that cannot be trained, ReslabError for failures.
+    file to start from, or "default" (also as `start`, the name in messages). recipe: a name or a TOML file. out: the
+    run folder; None: one under runs/. progress: None shows it on standard error. `settings`: keys of a recipe
+    (lr=0.01), options of the net (shortcut="B") and of `images.data.load` (size=64). What is not given is chosen as
+    docs/images.md says; the run's choices.json has the reasons. Raises UsageError for settings that cannot be trained,
+    ReslabError for failures.
     """
+    weights = settings.pop("start", None) if weights is None else weights
     changes, options = ({key: settings[key] for key in keys if key in settings} for keys in (RECIPE, DATA))
     others = sorted(settings.keys() - {*RECIPE, *DATA, *NET})
     net_options = {key: settings[key] for key in (*NET, *others) if key in settings}
