@@ -116,7 +116,11 @@ class BrokenImage(ReslabError):  # noqa: N818 - the usual term
     """An image that cannot be read: its `name`, the `reason`, and how many `others` cannot be read either."""
 
     def __init__(self, name: str, reason: str, others: int = 0) -> None:
-        too = f", and {others:,} more cannot be read; replace or remove them" if others else "; replace or remove it"
+        too = (
+            f", and {others:,} more, which `reslab data` lists; replace or remove them"
+            if others
+            else "; replace or remove it"
+        )
         super().__init__(f"broken image {name}: {reason}{too}")
         self.name, self.reason = name, reason
 

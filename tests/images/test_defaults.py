@@ -1,11 +1,15 @@
 """Defaults for images: net, recipe, length, batch, validation part and rate, by the rules of docs/images.md."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from reslab.images.data import ImageData, Pixels
+from reslab.errors import UsageError
+from reslab.images.data import ImageData, Pixels, load
 from reslab.images.defaults import LENGTHS, MADE_FOR, batch_for, choose, held_out, net_for, recipe_for, size_for
 from reslab.images.plan import Asked
 from reslab.images.setup import loaded
@@ -156,6 +160,31 @@ def test_what_is_given_is_never_chosen_and_named() -> None:
 def test_characters_are_not_mirrored() -> None:
     assert not choose(images(1_000, names=("a", "b"))).recipe.flip
     assert choose(images(1_000)).recipe.flip
+
+
+def test_small_images_of_several_sizes_get_their_median(tmp_path: Path) -> None:
+    """Shorter sides 60, 70, 70, 90 of 8 training images: the median 70 is cut to 64; of one size they stay."""
+    for name, seed in (("ants", 0), ("bees", 1)):
+        (tmp_path / name).mkdir()
+        for i, side in enumerate((60, 70, 70, 90, 70)):
+            noise = np.random.default_rng([seed, i]).integers(0, 256, (side, side + 20, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / name / f"{i}.png")
+    assert size_for(load(str(tmp_path))) == 64
+    assert size_for(load("digits")) is None
+
+
+def test_few_validation_images_choose_no_net() -> None:
+    """20 of 100 images are set aside and keep the last net; 100 of 1,000 choose the best one."""
+    assert choose(images(n=100, side=32)).recipe.keep == "last"
+    assert "20 validation images are too few to choose one" in " ".join(choose(images(n=100, side=32)).reasons)
+    assert choose(images(n=1000, side=32)).recipe.keep == "best"
+    assert choose(images(n=100, side=32), changes={"keep": "best"}).recipe.keep == "best"
+
+
+@pytest.mark.parametrize("key", ["epochs", "iterations"])
+def test_a_length_of_zero_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="must be positive, got 0"):
+        choose(images(n=100, side=32), changes={key: 0})
 
 
 def test_large_images_of_one_size_are_resized() -> None:

@@ -73,7 +73,8 @@ def calibrated(validation: Scored | None, test: Scored | None) -> dict[str, Any]
     if test is not None and finite(test):
         at = measured(test, found.temperature if found else 1.0)
         before = {"ece_before": measured(test).ece} if found else {}
-        result |= {"ece": at.ece, **before, "reliability": asdict(at)}
+        shown = {**asdict(at), "bins": [asdict(one) for one in at.bins]}  # a list, as it is read again
+        result |= {"ece": at.ece, **before, "reliability": shown}
     return result
 
 

@@ -4,14 +4,17 @@ Every rule is stated in docs/images.md, and every choice comes with its reason i
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from reslab.images.data.images import ImageData
+from reslab.images.sources.assemble import LARGE_SIDE
 from reslab.images.task import train_size, validation_order
 from reslab.train.naming import UNNAMED, plain
 from reslab.train.rate import follow
@@ -26,6 +29,7 @@ MANY = 10_000  # training images from which a deeper net repays its cost
 LARGE, PHOTO = 256, 224  # images of one size that are larger than LARGE are resized to ImageNet's size
 SHARE, FEWEST, MOST = 0.1, 20, 0.2  # of the training images for validation: a tenth, at least 20, at most a fifth
 LEAST_HELD = 5  # images; fewer say nothing
+CHOOSING = 100  # validation images from which they choose among the nets of a training; fewer choose by luck
 FITTED = ("epochs", "iterations", "batch", "validation", "keep", "pad", "flip", "lr")  # keys that `fit` may set
 
 
@@ -89,8 +93,12 @@ def recipe_for(data: ImageData, *, word: str = "", pretrained: bool = False) -> 
 
 
 def size_for(data: ImageData) -> int | None:
-    """The size to which images of one large size are resized; None: they stay as they are."""
-    return PHOTO if min(data.shape[1:]) > LARGE else None
+    """The size to which images of one large size, or of several small sizes, are resized; None: as they are loaded."""
+    if min(data.shape[1:]) > LARGE:
+        return PHOTO
+    sizes = data.surveys[0].sizes if data.surveys else Counter[tuple[int, int]]()
+    side = int(median(min(pair) for pair in sizes.elements())) if len(sizes) > 1 else 0
+    return side // 8 * 8 if SMALL < side < LARGE_SIDE else None
 
 
 def choose(
@@ -109,7 +117,7 @@ def choose(
     fits = recipe is None and (pretrained or word not in MADE_FOR)
     fitted, facts = fit(data, base, given, name=name) if fits else ({}, [])
     made = merged(merged(base, fitted), given)
-    if not (made.epochs or made.iterations):
+    if not (made.epochs or made.iterations or given.keys() & {"epochs", "iterations"}):
         fitted["epochs"] = length_of(name).epochs(train_size(data, made))
         made = merged(made, {"epochs": fitted["epochs"]})
     rate = follow(made, base, given)
@@ -153,9 +161,12 @@ def fit(
         reasons.append(f"validation part: {held:,} of the {images}" if held else
                        f"no validation part: the {images} are too few to set some aside")  # fmt: skip
     used = merged(base, {**found, **known(given, "validation")})
-    if not used.validation and data.validation is None and base.keep == "best" and "keep" not in given:
-        found["keep"] = "last"
     n = train_size(data, used)
+    held = len(data.train) - n if data.validation is None else len(data.validation)
+    if held < CHOOSING and base.keep == "best" and "keep" not in given:
+        found["keep"] = "last"
+        if held:
+            reasons.append(f"the last net is kept, as {held:,} validation images are too few to choose one")
     batch = batch_for(n, base.batch)
     if batch != base.batch and not given.keys() & {"batch", "repeats"}:
         found["batch"] = batch
