@@ -24,11 +24,23 @@ def test_labels_off_the_diagonal_of_the_confident_joint_are_doubted_the_stronges
 
 
 def test_a_class_of_which_the_net_is_unsure_is_judged_by_its_own_threshold() -> None:
-    """0.4 is confident for class 1, whose images get 0.3 on average; plain argmax would say class 0."""
+    """0.45 is confident for class 1, whose images get 0.3 on average; it is suspected where the net predicts it, too.
+
+    Image 2 has the same 0.45, but the net predicts class 0 there: neither its label nor class 1.
+    """
     p = torch.tensor([[0.9, 0.1, 0.0], [0.9, 0.0, 0.1], [0.5, 0.45, 0.05], [0.7, 0.3, 0.0], [0.7, 0.3, 0.0],
-                      [0.2, 0.4, 0.4]])  # fmt: skip
-    rows, likely = doubts(p, torch.tensor([0, 0, 2, 1, 1, 2]))  # thresholds 0.9, 0.3, 0.225
-    assert (rows.tolist(), likely.tolist()) == ([2], [1])  # image 5 is a tie of classes 1 and 2: its label stands
+                      [0.2, 0.4, 0.4], [0.35, 0.45, 0.2]])  # fmt: skip
+    rows, likely = doubts(p, torch.tensor([0, 0, 2, 1, 1, 2, 2]))  # thresholds 0.9, 0.3, 0.217
+    assert (rows.tolist(), likely.tolist()) == ([6], [1])  # image 5 is a tie of classes 1 and 2: its label stands
+
+
+def test_a_label_that_the_net_predicts_is_not_doubted() -> None:
+    """In image 0, class 1 reaches its threshold 0.4 and class 0 misses its 0.7; but the net says 0, like the label."""
+    p = torch.tensor([[0.5, 0.5 - 1e-3], [0.9, 0.1], [0.6, 0.4]])
+    rows, _ = doubts(p, torch.tensor([0, 0, 1]))
+    assert rows.tolist() == []
+    rows, _ = doubts_of_several(torch.tensor([[0.4], [0.2], [0.1]]), torch.tensor([[0], [1], [0]]))
+    assert rows.tolist() == [1]  # of image 0, 0.4 is above the mean yes 0.2, but below one half
 
 
 def test_each_of_several_labels_is_a_question_of_its_own() -> None:

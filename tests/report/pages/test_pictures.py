@@ -111,6 +111,14 @@ def test_precision_recall_and_f1_by_hand(pictured: Callable[..., Path]) -> None:
     assert "Means over all 3 classes: precision 75.6 %, recall 69.4 %, F1 71.1 %." in text
 
 
+def test_a_class_never_predicted_counts_0_in_all_three_means(pictured: Callable[..., Path]) -> None:
+    """ant: 2 of 4 predictions, 2 of 2 images, F1 4/6; cat: 3/4, 3/4, 3/4; bee: two images, never predicted, 0."""
+    confusion = {"true": [0, 1, 1, 2, 2], "predicted": [0, 0, 2, 2, 0], "n": [2, 1, 1, 3, 1]}
+    text = Page(write(pictured(confusion=confusion))).text
+    assert "bee 2 – 0.0 %" in text
+    assert "Means over all 3 classes: precision 41.7 %, recall 58.3 %, F1 47.2 %; a share that is not defined" in text
+
+
 def test_pairs_stand_side_by_side_with_both_classes(pictured: Callable[..., Path]) -> None:
     page = Page(write(pictured()))
     text = page.text

@@ -23,8 +23,10 @@ def doubts(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     These are the images off the diagonal of the confident joint (Northcutt et al. 2021, section 3.1): an image counts
     as the most probable of the classes whose probability reaches that class's threshold, so that a class of which the
-    net is always unsure is judged by its own measure. They are ranked by the normalized margin (section 3.2): the
-    probability of the label minus the largest other one. The net must not have been trained on these images.
+    net is always unsure is judged by its own measure. Only those are kept whose suspected class is also the one that
+    the net predicts: otherwise net and label do not disagree, or the net says a third class. They are ranked by the
+    normalized margin (section 3.2): the probability of the label minus the largest other one. The net must not have
+    been trained on these images.
     """
     bars = thresholds(probabilities, labels)
     found: list[Tensor] = []
@@ -32,7 +34,8 @@ def doubts(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         p, given = probabilities[start : start + ROWS], labels[start : start + ROWS, None]
         confident = p.masked_fill(p.double() < bars, -1)
         best, likely = confident.max(dim=1)
-        rows = torch.nonzero(best > confident.gather(1, given)[:, 0])[:, 0]  # a tie is no disagreement
+        unlike = best > confident.gather(1, given)[:, 0]  # a tie is no disagreement
+        rows = torch.nonzero(unlike & (likely == p.max(dim=1).indices))[:, 0]
         others = p[rows].scatter(1, given[rows], -1).max(dim=1).values
         margin = p[rows].gather(1, given[rows])[:, 0] - others
         found.append(torch.stack([(rows + start).double(), likely[rows].double(), margin.double()]))
@@ -44,7 +47,8 @@ def doubts(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def doubts_of_several(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The same of several labels an image, each a question of yes or no: labels (N, K) of 0 and 1.
 
-    (rows, labels) of the label of an image that is doubted most; an image occurs once.
+    (rows, labels) of the label of an image that is doubted most; an image occurs once. A doubted label is always one
+    that the net predicts otherwise.
     """
     yes, is_yes = probabilities.double(), labels.bool()
     no = 1 - yes
@@ -52,7 +56,8 @@ def doubts_of_several(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Te
     enough = torch.where(many > 0, (yes * is_yes).sum(dim=0) / many, torch.inf)
     little = torch.where(few > 0, (no * ~is_yes).sum(dim=0) / few, torch.inf)
     says_yes, says_no = (yes >= enough) & ((no < little) | (yes >= no)), (no >= little) & ((yes < enough) | (no > yes))
-    doubted = (says_yes & ~is_yes) | (says_no & is_yes)
+    said = probabilities > 0.5  # as predicted
+    doubted = (says_yes & said & ~is_yes) | (says_no & ~said & is_yes)
     margin = torch.where(is_yes, yes - no, no - yes).masked_fill(~doubted, torch.inf)
     least, which = margin.min(dim=1)
     rows = torch.nonzero(torch.isfinite(least))[:, 0]

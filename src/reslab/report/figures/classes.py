@@ -163,5 +163,5 @@ def _pooled_names(names: list[str], pool: int) -> list[str]:
 
 def _class_rows(run: Run) -> list[list[Any]]:
     """One row per class, for a matrix too large to be shown as a table."""
-    head = ["class", "images", "wrong", "error (%)", "most often predicted as"]
+    head = ["class", "images", "wrong", "error (%)", "most often mistaken for"]
     return [head, *([c["name"], c["n"], c["wrong"], charts.finite(c["error"]), c["taken"]] for c in _by_error(run))]

@@ -8,11 +8,14 @@ from reslab.report.folder import Facts, Run, items
 from reslab.statistics import Interval, f1, f1_interval, wilson
 
 Counts = tuple[str, int, int, int, str]
-"""A class: its name, right, false and missed examples, and what it is most often predicted as."""
+"""A class: its name, right, false and missed examples, and what it is most often mistaken for."""
 
 
 def table(run: Run) -> Facts | None:
-    """The rows, the lowest F1 first, and the means over all classes; None if nothing was counted.
+    """The rows, the lowest F1 first, and the means over all classes of them; None if nothing was counted.
+
+    In the means, the precision of a class never predicted and the recall of one without images count 0, so that all
+    three are over the same classes (as scikit-learn's zero_division=0 does).
 
     With more than LISTED classes, only the WORST are listed.
     """
@@ -21,14 +24,15 @@ def table(run: Run) -> Facts | None:
         return None
     ranked = sorted(found, key=lambda one: (f1(*one[1:4]), one[0]))
     shown = ranked[: classes.WORST] if len(ranked) > classes.LISTED else ranked
-    precisions = [right / (right + false) for _, right, false, _, _ in found if right + false]
-    recalls = [right / (right + missed) for _, right, _, missed, _ in found if right + missed]
+    precisions = [right / (right + false) if right + false else 0.0 for _, right, false, _, _ in found]
+    recalls = [right / (right + missed) if right + missed else 0.0 for _, right, _, missed, _ in found]
     return {
         "rows": [row(*one) for one in shown],
         "of": len(found),
         "precision": mean(precisions),
         "recall": mean(recalls),
         "f1": mean([f1(*one[1:4]) for one in found]),
+        "undefined": any(not right + false or not right + missed for _, right, false, missed, _ in found),
         "taken": any(one[4] for one in shown),
     }
 
@@ -49,9 +53,9 @@ def share(value: float, around: Interval) -> Facts:
     return {"value": 100 * value, "low": 100 * around.low, "high": 100 * around.high}
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """In percent, over the classes for which it is defined."""
-    return 100 * sum(values) / len(values) if values else None
+def mean(values: Sequence[float]) -> float:
+    """In percent."""
+    return 100 * sum(values) / len(values)
 
 
 def counts(run: Run) -> list[Counts]:
