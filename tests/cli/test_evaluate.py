@@ -184,5 +184,8 @@ def test_test_images_among_the_training_images_are_warned_about(
                "report shows them\n")  # fmt: skip
     assert warning in capsys.readouterr().out
     assert main(["eval", str(tmp_path / "twice")]) == 0
-    assert warning in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert warning in out
+    assert "top-5" not in out  # of two classes
+    assert out.splitlines()[-1].startswith(f"next:   reslab predict {tmp_path / 'twice'} FILES")
     assert "elsewhere.png" in (tmp_path / "twice" / "report.html").read_text(encoding="utf-8")

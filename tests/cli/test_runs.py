@@ -201,3 +201,21 @@ def test_nothing_is_said_plainly(tmp_path: Path, below: Path, capsys: pytest.Cap
 def test_torch_is_not_imported(below: Path) -> None:
     code = "import sys; from reslab.cli import main; main(['runs', '--compare']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_table_fits_the_terminal(
+    below: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Columns are left out and named, then names are folded; no character of a folder's name is lost."""
+    (below / "finished").rename(below / ("long-" * 20))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal
+    monkeypatch.setenv("TERM", "dumb")  # of 80 columns, without colors
+    assert main(["runs", "--compare"]) == 0
+    out = capsys.readouterr().out
+    table = out.partition("\n1: ")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    assert table[-1] == "not shown in 80 columns: seconds, recipe, validation, data"
+    assert "".join(line.split()[0] for line in table if line.split()).count("long-") == 20
+    monkeypatch.delenv("FORCE_COLOR")
+    assert main(["runs"]) == 0
+    assert f"runs/{'long-' * 20}   resnet8   digits      digits" in capsys.readouterr().out

@@ -64,9 +64,7 @@ def masked(command: str, text: str) -> str:
     text = text.replace(str(ROOT), "ROOT")  # before its digits are masked
     text = re.sub(r"[-+−]?\d[\d,]*(\.\d+)?(e[+-]?\d+|( × 10)?\^[+-]?\d+)?", "0", text)
     lines = [re.sub(r"[█▇▆▅▄▃▂▁]+|[─━]+", "─", re.sub(r"[ \t]+", " ", line)).rstrip() for line in text.splitlines()]
-    lines = [
-        line for line in lines if not re.search(r" 0/0|is not finished yet|timing precision|\(step 0 of 0\)", line)
-    ]
+    lines = [line for line in lines if not re.search(r" 0/0|is not finished yet|timing [pa]|\(step 0 of 0\)", line)]
     lines = [re.sub(r",? about 0 s( left)?$", "", line) for line in lines]
     if command == "doctor":
         return "".join(f"{line.split(' ')[0]} ...\n" for line in lines[:6])

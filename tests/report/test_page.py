@@ -283,6 +283,16 @@ def test_a_study_of_another_shape_still_gets_a_page(tmp_path: Path) -> None:
     assert {"layer3.4", "8.25", "yes"} <= set(page.text.split())
 
 
+def test_one_way_that_was_timed_alone_is_no_choice(make_run: MakeRun) -> None:
+    folder = make_run()
+    result = json.loads((folder / "results" / "train.json").read_text())
+    result["choice"] = {"precision": "fp32", "memory_format": "NCHW", "milliseconds": {"fp32 NCHW": 25.1}}
+    (folder / "results" / "train.json").write_text(json.dumps(result))
+    page = Page(write(folder))
+    assert "choice" not in page.figures
+    assert "Speed" not in page.text
+
+
 def test_a_run_that_goes_on_is_shown_so_far(make_run: MakeRun) -> None:
     folder = make_run()
     for name in ("results/train.json", "results/eval.json", "recipe.toml", "env.json", "data.json"):

@@ -52,6 +52,22 @@ def test_nothing_open_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen == Choice(memory_format="NHWC")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [(Recipe(), "timing precision and memory format"),
+     (Recipe(precision="fp32", memory_format="NCHW"), "timing a training step")],
+)  # fmt: skip
+def test_what_is_timed_is_said(recipe: Recipe, said: str) -> None:
+    """With precision and memory format given, a step is timed only to see whether compiling would pay."""
+    notes: list[str] = []
+    batch = torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
+    net = build(spec("resnet8", channels=1, size=8))
+    choose(
+        net, batch, F.cross_entropy, recipe=recipe, steps=9, progress=lambda done, total, note="": notes.append(note)
+    )
+    assert set(notes) == {said}
+
+
 def test_choosing_leaves_net_and_generator_as_they_were() -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(build(spec("resnet8", channels=1, size=8)), torch.nn.Dropout()).train()

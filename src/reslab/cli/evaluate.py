@@ -98,7 +98,8 @@ def evaluate(
     if not json:
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         what = "share of wrong labels" if images.several else "error"
-        top5 = "" if images.several else f"top-5 error {say.percent(found.top5)}, "
+        told5 = not images.several and len(images.classes) > 5
+        top5 = f"top-5 error {say.percent(found.top5)}, " if told5 else ""
         print(
             f"{what} {found.error:.2f} % (95 % interval {found.error_low:.2f} to {found.error_high:.2f}), "
             f"{errors.beside(found.balanced, found.majority, several=images.several)}, "
@@ -112,7 +113,7 @@ def evaluate(
     elif report:
         if of_its_data(Run(model), result) and result["part"] == "test":
             errors.repeats(Run(model))
-        print(f"{which_counts(Run(model), result)}report: {report}\nnext:   reslab report {quote(str(model))}")
+        print(f"{which_counts(Run(model), result)}report: {report}\nnext:   reslab predict {quote(str(model))} FILES")
     elif not model.is_dir():
         print("next:   reslab train --help")
 

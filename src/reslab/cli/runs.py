@@ -98,7 +98,8 @@ def moment(text: str) -> float:
 def listed(found: Sequence[Found]) -> None:
     """Print the runs as a table."""
     rows = [row(one) for one in found]
-    say.table(["run", "net", "data", "recipe", "test", "validation", "when", "seconds"], rows, left=7, whole=True)
+    columns = ["run", "net", "data", "recipe", "test", "validation", "when", "seconds"]
+    say.fitting(columns, rows, left=7, least=["seconds", "recipe", "validation", "data"])
     for one in found:
         if one.state == "damaged":
             print(one_line(f"damaged: {one.fault}"))
@@ -151,7 +152,7 @@ def compared(found: Sequence[Found], differ: dict[str, list[Any]]) -> None:
         print(one_line(f"{k}: {one.folder}"))
     cells = [(key, *map(shown, values)) for key, values in differ.items()]
     if cells:
-        say.table(["setting", *map(str, range(1, len(whole_runs) + 1))], cells, whole=True)
+        say.fitting(["setting", *map(str, range(1, len(whole_runs) + 1))], cells)
     else:
         print("their settings are the same")
     print(f"next:   reslab report {' '.join(quote(one.folder) for one in whole_runs)}")

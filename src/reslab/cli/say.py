@@ -38,6 +38,40 @@ def table(
     (console if console.is_terminal and not whole else Console(width=WIDE if whole else 200)).print(drawn)
 
 
+def fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1, least: Sequence[str] = ()
+) -> None:
+    """A plain table as wide as the terminal: columns of `least` are left out first, in order, then cells are folded.
+
+    In a pipe, which has no width, everything is on one line.
+    """
+    screen = Console()
+    if not screen.is_terminal:
+        table(columns, rows, left=left, whole=True)
+        return
+    shown = list(columns)
+
+    def drawn() -> Table:
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for k, name in enumerate(columns):
+            if name in shown:
+                made.add_column(name, justify="right" if k >= left else "left", overflow="fold")
+        for row in rows:
+            made.add_row(*(one_line(cell) for name, cell in zip(columns, row, strict=True) if name in shown))
+        return made
+
+    endless = Console(width=WIDE, height=1)  # with a width alone, a dumb terminal stays 80 wide
+    gone = []
+    for name in least:
+        if endless.measure(drawn()).maximum <= screen.width:
+            break
+        shown.remove(name)
+        gone.append(name)
+    screen.print(drawn())
+    if gone:
+        print(f"not shown in {screen.width} columns: {', '.join(gone)}")
+
+
 def flags(options: dict[str, Any]) -> list[str]:
     """Options as command-line words: {"shortcut": "B", "norm": False} -> --shortcut B --no-norm."""
     words = []

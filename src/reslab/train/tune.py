@@ -110,6 +110,7 @@ def choose(
         return open_choices[0]
     with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         what = "precision and memory format" if open_choices[0].memory_format else "precision"
+        what = what if len(open_choices) > 1 else "a training step"  # only to decide on compiling
         times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
         best = fastest(open_choices, times)
         if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:

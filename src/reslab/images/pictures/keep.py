@@ -26,7 +26,8 @@ def keep(
     if found is not None:
         run.write_json(PICTURES, {**({"validation": before} if before else {}), **found})
     if not run.has(DUPLICATES):
-        run.write_json(DUPLICATES, duplicates.gather(data, progress=in_phase(progress, "comparing both parts")))
+        told = in_phase(progress, "comparing test images with training images")
+        run.write_json(DUPLICATES, duplicates.gather(data, progress=told))
 
 
 def keep_of_training(run: Run, data: ImageData, task: ImageTask, result: dict[str, Any], *, progress: Progress) -> None:

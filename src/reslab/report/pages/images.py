@@ -181,10 +181,10 @@ def chosen(run: Run) -> Facts:
 
 
 def choice(run: Run) -> Facts | None:
-    """The time per step in each precision and memory format that was tried."""
+    """The time per step in each precision and memory format that was tried; None if there was nothing to compare."""
     found = chosen(run)
     tried = found.get("milliseconds")
-    if not isinstance(tried, dict) or not tried:
+    if not isinstance(tried, dict) or len(tried) < 2:
         return None
     slow_first = sorted(tried.items(), key=lambda item: -item[1])
     taken = " ".join(str(found[key]) for key in ("precision", "memory_format") if found.get(key))
