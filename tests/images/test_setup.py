@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from reslab.errors import UsageError
@@ -14,7 +15,7 @@ from reslab.images.data.arrays import WORD
 from reslab.images.plan import Asked
 from reslab.images.setup import planned
 from reslab.images.train import prepare, train
-from reslab.nets import spec
+from reslab.nets import net, spec
 from reslab.run import Run
 
 Begin = Callable[..., Run]
@@ -53,6 +54,12 @@ def test_without_data_they_are_the_run_s_own_as_it_read_them(trained: Run, liste
     )
     larger = planned(Asked(start=str(trained.folder / "weights.safetensors"), options={"size": 11}))
     assert larger.data.shape == (1, 11, 11)
+
+
+def test_weights_without_a_net_are_asked_for_the_net_that_they_look_like(tmp_path: Path) -> None:
+    torch.save(net("resnet14", classes=3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"which net its weights are of: .*resnet14.* \(it looks like resnet14\)"):
+        planned(Asked(data="digits", start=str(tmp_path / "w.pth")))
 
 
 def test_other_data_get_the_run_s_size(trained: Run, listed: Path, fill: Callable[..., Path], tmp_path: Path) -> None:

@@ -142,8 +142,11 @@ def test_a_run_folder_names_its_own_net(tmp_path: Path) -> None:
 def test_load_says_which_net_it_needs(tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save(net("resnet8").state_dict(), file)
-    with pytest.raises(UsageError, match="name its net"):
+    with pytest.raises(UsageError, match=r"name its net, such as net='?\"?resnet8\"? \(it looks like resnet8\)"):
         reslab.load(file)
+    torch.save({"a.weight": torch.zeros(3, 4)}, tmp_path / "other.pth")
+    with pytest.raises(UsageError, match=r"resnet56.* \(no known net was recognized in it\)"):
+        reslab.load(tmp_path / "other.pth")
     with pytest.raises(UsageError, match="options classes need the name of a net"):
         reslab.load(file, spec("resnet8"), classes=5)
     with pytest.raises(UsageError, match=r"is not a run folder: it has no spec\.json"):

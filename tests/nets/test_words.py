@@ -167,7 +167,7 @@ def test_a_damaged_folder_of_hugging_faces_is_one_sentence(
         (".", {}, ". is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)"),
         ("runs/mine", {"net": "resnet8"}, "net names the net of a checkpoint file, and runs/mine is none"),
         ("runs/mine", {"options": {"shortcut": "B"}}, "shortcut can only be changed in reslab's own nets"),
-        ("w.pt", {}, 'w.pt: name its net, such as net="resnet56"'),
+        ("w.pt", {}, 'w.pt: name its net, such as net="resnet8" (it looks like resnet8)'),
         ("w.pt", {"net": "resnet20"}, "the checkpoint is not of this net"),
         ("w.pt", {"net": "resnet8", "weights": False}, "for random initialization, use net:resnet8"),
         ("own.py", {}, "own.py: say which of its functions returns the model, such as own.py:make"),

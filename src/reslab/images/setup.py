@@ -15,6 +15,8 @@ from reslab.images.plan import DIGITS, Asked, Plan
 from reslab.images.start import DEFAULT, Facts, facts_of, in_channels, net_of, resized_like, run_of
 from reslab.images.train import LIST
 from reslab.nets import Spec, spec
+from reslab.nets.checkpoints import read_checkpoint
+from reslab.nets.resembling import suggested
 from reslab.run import Run
 from reslab.stored.files import named
 from reslab.train.folder import finished
@@ -94,7 +96,7 @@ def base_of(asked: Asked) -> Spec | None:
     if not Path(asked.start).exists():
         raise UsageError(f"{named(asked.start)}: no such run folder or file to start from")
     raise UsageError(f"{named(asked.start)} does not say which net its weights are of: name it, such as ",
-                     arg("net", "resnet56"))  # fmt: skip
+                     *suggested(read_checkpoint(asked.start).state))  # fmt: skip
 
 
 def with_options(base: Spec, word: str, asked: Asked) -> Spec:

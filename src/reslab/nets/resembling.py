@@ -1,4 +1,4 @@
-"""Which known net the tensors of a checkpoint look like, for the sentence that refuses them."""
+"""Which known net the tensors of a checkpoint look like, for the sentences that refuse them or ask for their net."""
 
 import importlib
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reslab.errors import ReslabError
+from reslab.errors import Argument, ReslabError, arg
 from reslab.nets.catalog import cifar_name, names, spec
 from reslab.nets.checkpoints import common_prefix, sizes
 from reslab.nets.headless import Shape
@@ -41,8 +41,23 @@ FAMILIES: tuple[tuple[str, str, str, str], ...] = (  # a pattern of names; their
 
 def resemblance(state: Mapping[str, Tensor]) -> str:
     """`it looks like resnet50`; or which family its names are of, or that no known net was recognized."""
+    return said(state, *nearest(state))
+
+
+def suggested(state: Mapping[str, Tensor]) -> tuple[Argument, str]:
+    """The end of a sentence that asks for the net of a checkpoint: the nearest net as an argument, and why that one."""
+    best, share = nearest(state)
+    return arg("net", best if share >= CLOSE else "resnet56"), f" ({said(state, best, share)})"
+
+
+def nearest(state: Mapping[str, Tensor]) -> tuple[str, float]:
+    """The known net that shares most shapes of tensors with a checkpoint, and their share."""
     shapes = {name: tuple(t.shape) for name, t in state.items() if not name.endswith("num_batches_tracked")}
-    best, share = closest(shapes, [*ours(state), *theirs(state)], sizes(state))
+    return closest(shapes, [*ours(state), *theirs(state)], sizes(state))
+
+
+def said(state: Mapping[str, Tensor], best: str, share: float) -> str:
+    """What a checkpoint looks like, in words."""
     if share == 1:
         return f"it looks like {best}"
     if share >= CLOSE:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack, overload
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError, ReslabWarning, UsageError, arg, first_line
+from reslab.errors import ReslabError, ReslabWarning, UsageError, first_line
 from reslab.nets.allowed import refuse_inside
 from reslab.nets.catalog import Net, Spec, build, from_dict, to_dict
 from reslab.nets.catalog import spec as find_spec
@@ -18,6 +18,7 @@ from reslab.nets.matched import Match
 from reslab.nets.matching import match
 from reslab.nets.model import ModelSpec
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
+from reslab.nets.resembling import suggested
 from reslab.nets.resnet import ResNet, ResNetSpec
 from reslab.nets.specs import parse_stored, read_stored
 from reslab.nets.vgg import VGG, VGGSpec
@@ -125,7 +126,7 @@ def load(source: Path | str, net: str | Spec | None = None, *, key: str | None =
     elif net is None and (inside := spec_inside(source)):
         spec, file = inside, source
     elif net is None:
-        raise UsageError(f"{source}: name its net, such as ", arg("net", "resnet56"))
+        raise UsageError(f"{source}: name its net, such as ", *suggested(read_checkpoint(source, key).state))
     elif options and not isinstance(net, str):
         raise UsageError(f"{source}: options {', '.join(options)} need the name of a net; change the spec instead")
     else:

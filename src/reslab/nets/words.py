@@ -202,12 +202,7 @@ def checkpoint(
     if weights is False:
         raise UsageError(f"{path} holds weights; for random initialization, use net:{net or 'NAME'}")
     found = sizes(read_checkpoint(path, key).state) if net is not None else {}
-    try:
-        module = load_net(path, net, key=key, **{**found, **options})
-    except UsageError as error:
-        if net is None:
-            raise UsageError(f"{path}: name its net, such as ", arg("net", "resnet56")) from error
-        raise
+    module = load_net(path, net, key=key, **{**found, **options})
     return Loaded(model=module, kind="images", word=str(path), name=slug(path.stem), spec=module.spec, shape=of(module),
                   notes=(str(replace(module.match, warning=None)),))  # fmt: skip
 
