@@ -291,6 +291,10 @@ def test_one_way_that_was_timed_alone_is_no_choice(make_run: MakeRun) -> None:
     page = Page(write(folder))
     assert "choice" not in page.figures
     assert "Speed" not in page.text
+    result["choice"]["milliseconds"]["fp32 NCHW compiled"] = 30.2
+    (folder / "results" / "train.json").write_text(json.dumps(result))
+    text = Page(write(folder)).text
+    assert "The net with and without compiling timed before training; chosen: fp32, NCHW." in text
 
 
 def test_a_run_that_goes_on_is_shown_so_far(make_run: MakeRun) -> None:

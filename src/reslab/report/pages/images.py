@@ -202,5 +202,8 @@ def choice(run: Run) -> Facts | None:
     size: Facts = {"height": 60 + 34 * len(tried), "margin": {"l": 8, "r": 64, "b": 8}}
     plot = charts.plot("ms/step", [bars], key="way", **size, **more)
     alt = "Time per step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
-    caption = f"Precisions and memory formats timed before training; chosen: {way or slow_first[-1][0]}."
+    what = "Precisions and memory formats"
+    if len({name.removesuffix(" compiled") for name in tried}) == 1:
+        what = "The net with and without compiling"
+    caption = f"{what} timed before training; chosen: {way or slow_first[-1][0]}."
     return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
