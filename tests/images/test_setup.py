@@ -5,16 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import reslab
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, load
 from reslab.images.data.arrays import WORD
 from reslab.images.plan import Asked
 from reslab.images.setup import planned
-from reslab.images.train import prepare, train
+from reslab.images.train import like_run, prepare, train
 from reslab.nets import net, spec
 from reslab.run import Run
 
@@ -80,3 +82,18 @@ def test_a_run_on_arrays_asks_for_data(begin: Begin, few: ImageData, tmp_path: P
     with pytest.raises(UsageError, match=r"run was trained on arrays in memory, which no file holds: name the data"):
         planned(Asked(start=str(run.folder)))
     assert planned(Asked(net="resnet8")).data.name == "digits"
+
+
+def test_other_data_are_read_at_the_size_of_the_run(tmp_path: Path) -> None:
+    """64 x 64 images at 24 pixels: evaluating the very same photographs by name gives the same loss."""
+    for part in ("train", "test"):
+        for k, name in enumerate(("ant", "bee")):
+            (tmp_path / "photos" / part / name).mkdir(parents=True)
+            for i in range(4):
+                noise = np.random.default_rng([k, i]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(tmp_path / "photos" / part / name / f"{i}.png")
+    word = str(tmp_path / "photos")
+    run = reslab.train(word, net="resnet8", out=tmp_path / "run", size=24, iterations=1, precision="fp32",
+                       memory_format="NCHW", validation=0)  # fmt: skip
+    assert run.evaluate(data=word).loss == run.evaluate().loss
+    assert like_run(run, word)["size"] == 24

@@ -194,3 +194,54 @@ def test_nets_of_others_that_give_no_scores() -> None:
     peer("torchvision")
     with pytest.raises(UsageError, match=r"gives .* per image, not one score for each of 7 classes"):
         made("torchvision:fcn_resnet50", shape=(3, 64, 64))
+
+
+ODD = """
+import torch
+from torch import nn
+
+print("hello")
+
+
+class Net(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.layer = kind, nn.Linear(64, 7)
+
+    def forward(self, x):
+        found = self.layer(x.flatten(1))
+        if self.kind == "two":
+            return found + 1, found
+        return {"features": x.flatten(1)[:, :7], "out": found} if self.kind == "first" else found * float("nan")
+
+
+def two():
+    return Net("two")
+
+
+def first():
+    return Net("first")
+
+
+def nan():
+    return Net("nan")
+
+
+def weightless():
+    return nn.Sequential(nn.Flatten(), nn.Softmax(dim=1), nn.AdaptiveAvgPool1d(7))
+"""
+
+
+def test_odd_outputs_are_refused_or_reported(
+    mine: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.write_text(ODD)
+    caplog.set_level("INFO", "reslab")
+    for function, sentence in (("first", "do not depend on its weights"), ("nan", "returns NaN or infinite scores"),
+                               ("weightless", "has no weights to train")):  # fmt: skip
+        with pytest.raises(ReslabError, match=sentence):
+            made(f"{mine}:{function}")
+    made(f"{mine}:two")
+    assert caplog.messages[-1].endswith("returns 2 outputs of 7 scores: number 1 of them is trained and predicts")
+    said = capsys.readouterr()
+    assert (said.out, "hello" in said.err) == ("", True)

@@ -120,3 +120,30 @@ def test_a_table_that_is_read_otherwise(tmp_path: Path) -> None:
     about |= {"data": tables_train.load(str(ROOMS), split, recipe)}
     with pytest.raises(UsageError, match="do not fit: its reading of the columns is another one than this run's"):
         tables_train.prepare(tmp_path / "third", reading=split, start=tmp_path / "other", **about)
+
+
+def test_an_unfinished_run_gives_what_it_would_keep(
+    begin: Any, few: ImageData, tmp_path: Path, stopped_after: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The average of the weights, not those of the last step."""
+    other = begin(tmp_path / "other", few, ema=0.9)
+    with stopped_after(7), pytest.raises(Interrupted):
+        train(other.folder, data=few, device="cpu")
+    saved = torch.load(other.path("last.pt"), weights_only=True)
+    caplog.set_level("INFO", "reslab")
+    run = started(tmp_path / "run", few, other.folder, QUICK)
+    found = load_file(run.path("start.safetensors"))
+    assert torch.equal(found["head.weight"], saved["ema"]["module.head.weight"])
+    assert not torch.equal(found["head.weight"], saved["net"]["head.weight"])
+    assert any(
+        "is not finished: its weights are taken as they are at iteration 7, averaged" in m for m in caplog.messages
+    )
+
+
+def test_weights_that_are_no_numbers_are_refused(few: ImageData, tmp_path: Path) -> None:
+    state = nets.net("resnet8", channels=1, size=8).state_dict()
+    state["head.bias"][3] = float("nan")
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(ReslabError, match=r"w.pth: its weights contain NaN \(head.bias\)"):
+        started(tmp_path / "run", few, tmp_path / "w.pth", QUICK)
+    assert not (tmp_path / "run").exists()

@@ -233,14 +233,14 @@ def validation_part(model: Path | str, data: ImageData) -> Part:
 
 
 def like_run(run: Run, word: str) -> dict[str, Any]:
-    """The options with which other data are read as those of the run were.
-
-    They are black and white of deep gray, the interpolation of resizing, and whether gray images are read as RGB.
-    """
+    """The options with which other data are read as the run's were: size, deep gray, interpolation, gray as RGB."""
     about = run.read_json("data.json")
-    options, free = about.get("options", {}), word not in WORDS
-    found = {"white": about.get("gray"), "interpolation": options.get("interpolation")} if free else {}
-    return {key: value for key, value in {**found, "rgb": options.get("rgb")}.items() if value}
+    options, (H, W) = about.get("options", {}), (about.get("shape") or (0, 0, 1))[1:]
+    found = {"rgb": options.get("rgb")}
+    if word not in WORDS:
+        found |= {"white": about.get("gray"), "interpolation": options.get("interpolation"),
+                  "size": options.get("size") or (H if H == W else None)}  # fmt: skip
+    return {key: value for key, value in found.items() if value}
 
 
 def trained_on(model: Path | str, word: str | None, data: ImageData) -> str | None:

@@ -28,7 +28,8 @@ def run_function(
     assert described.loader is not None
     module = importlib.util.module_from_spec(described)
     try:
-        with importable(file.resolve().parent):
+        # What it prints must not come between the results that a command prints.
+        with importable(file.resolve().parent), contextlib.redirect_stdout(sys.stderr):
             sys.modules[name] = module  # dataclasses look their module up there
             described.loader.exec_module(module)
             known = defined(module)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError, first_line, tell
-from reslab.look.graph.example import scores
+from reslab.look.graph.example import scores, tensors
 from reslab.nets.catalog import Spec, checked
 from reslab.nets.head import answer, fits
 from reslab.nets.model import ModelSpec, Origin
@@ -32,6 +32,7 @@ def suited(spec: Spec, *, classes: int, shape: tuple[int, int, int]) -> Spec:
         net = build_model(made)
         said = head_of(net, made)
         refuse_unfit(net, made, example)
+        refuse_untrainable(net, made, example)
     if said:
         tell("%s", said)
     return checked(replace(made, depth=layers_with_weights(net)))
@@ -75,6 +76,25 @@ def refuse_other_output(output: Any, spec: ModelSpec, n: int) -> None:
     what = type(output).__name__ if not isinstance(output, Tensor) else f"{list(found.shape[1:])} per image"
     raise UsageError(f"{spec.word} gives {what}, not one score for each of {spec.classes} classes: it is no net for "
                      "classifying images, or has no head")  # fmt: skip
+
+
+def refuse_untrainable(net: nn.Module, spec: ModelSpec, example: Tensor) -> None:
+    """Raise UsageError unless the scores depend on weights; report which of several outputs they are."""
+    if not any(p.requires_grad for p in net.parameters()):
+        raise UsageError(f"{spec.word} has no weights to train")
+    with torch.enable_grad():
+        output = net.train().forward(example)  # without the hook that takes the scores out of it
+    found = scores(output)
+    if not found.requires_grad:
+        raise UsageError(f"{spec.word}: the scores that it returns do not depend on its weights, so they cannot be "
+                         "trained; return the scores first, or name them logits")  # fmt: skip
+    if not found.isfinite().all():
+        raise UsageError(f"{spec.word} returns NaN or infinite scores for random images")
+    alike = [one for one in tensors(output) if one.shape == found.shape]
+    if len(alike) > 1 and not isinstance(output, Tensor):
+        at = next(i for i, one in enumerate(alike) if one is found)
+        tell("%s returns %d outputs of %d scores: number %d of them is trained and predicts", spec.word, len(alike),
+             spec.classes, at + 1)  # fmt: skip
 
 
 def head_of(net: nn.Module, spec: ModelSpec) -> str:

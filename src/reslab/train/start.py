@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from reslab.errors import ReslabError, UsageError
+from reslab.errors import ReslabError, UsageError, tell
 from reslab.nets.checkpoints import read_state
 from reslab.nets.weights import insert
 from reslab.run import Run, write_aside
@@ -30,20 +30,35 @@ class Start:
 
 
 def start_of(word: Path | str) -> bytes:
-    """The weights that a run ended with, or else those in its last checkpoint, or of a file, as a .safetensors file.
+    """The weights that a run ended with, or else would keep now, or of a file, as a .safetensors file.
 
-    Raises UsageError if there are none, ReslabError for a damaged file.
+    Raises UsageError if there are none, ReslabError for a damaged file or weights that are not finite.
     """
     run = Run(word)
     if not run.folder.is_dir():
-        state = read_state(word)
+        state: Mapping[str, Tensor] = read_state(word)
     elif run.has("weights.safetensors"):
         state = read_state(run.path("weights.safetensors"))
     elif name := next(filter(run.has, (LAST, PREVIOUS)), ""):
-        state = read_checkpoint(run, name)["net"]
+        state = kept_in(run, read_checkpoint(run, name))
     else:
         raise UsageError(f"{named(word)} has no weights to start from: neither weights.safetensors nor {LAST}")
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and tensor.isnan().any():
+            raise ReslabError(f"{named(word)}: its weights contain NaN ({name}), so no training can start from them")
     return as_file(state)
+
+
+def kept_in(run: Run, saved: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The weights that an unfinished run would keep if it ended now: the best, the averaged, or the last ones."""
+    best: Mapping[str, Tensor] = (saved.get("best") or {}).get("weights") or {}
+    averaged = {name.removeprefix("module."): tensor for name, tensor in (saved.get("ema") or {}).items()
+                if name.startswith("module.")}  # fmt: skip
+    what = "best by validation" if best else "averaged" if averaged else "of its last step"
+    tell("%s is not finished: its weights are taken as they are at iteration %s, %s", named(run.folder),
+         f"{saved['iteration']:,}", what)  # fmt: skip
+    kept: Mapping[str, Tensor] = best or averaged or saved["net"]
+    return kept
 
 
 def begun_from(start: "Path | str | Start") -> Start:
