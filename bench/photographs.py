@@ -78,7 +78,7 @@ def equal_time(data: Path, out: Path, *, seeds: int, budget: float) -> None:
     best, *others = sorted(errors, key=lambda name: mean(errors[name]))
     for name in others:
         apart = compare_rates(errors[name], errors[best], images=n)
-        print(f"{name} minus {best}: {apart.difference:.2f} points ({apart.low:.2f} to {apart.high:.2f}), "
+        print(f"{name} minus {best}: {apart.value:.2f} points ({apart.low:.2f} to {apart.high:.2f}), "
               f"p = {apart.p:.2g}")  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def rare(data: Path, out: Path, *, seeds: int) -> None:
         for name, way in ways.items():
             slug = name.replace(" ", "-")
             found = [train(out / f"rare-{slug}-s{seed}", "--data", str(folder), "--recipe", "finetune", *start,
-                           "--epochs", "10", "--seed", str(seed), *way)
+                           "--epochs", "10", "--keep", "last", "--seed", str(seed), *way)
                      for seed in range(seeds)]  # fmt: skip
             both = {key: [one[key] for one in found] for key in ("test_balanced", "test_error")}
             print(f"| {name} | " + " | ".join(plus_minus(mean(v), std(v), unit=" %") for v in both.values()) + " |")
