@@ -15,8 +15,8 @@ from reslab.train.folder import finished
 RUN = (f"{shlex.quote(sys.executable)} -m reslab train --net resnet8 --data digits --iterations 3 --precision fp32 "
        "--memory-format NCHW --compile off --threads 1 --out run")  # fmt: skip
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-WHOLE = {"README.md", "data.json", "env.json", "last.pt", "metrics.jsonl", "normalize.json", "recipe.toml",
-         "report.html", library.name(), "results", "spec.json", "weights.safetensors"}  # fmt: skip
+WHOLE = {"README.md", "choices.json", "data.json", "env.json", "last.pt", "metrics.jsonl", "normalize.json",
+         "recipe.toml", "report.html", library.name(), "results", "spec.json", "weights.safetensors"}  # fmt: skip
 
 
 @pytest.mark.skipif(os.name != "posix", reason="streams are closed by a POSIX shell")

@@ -108,7 +108,7 @@ def test_a_broken_test_image_is_found_before_the_first_step(begin: Begin, pngs: 
         run = begin(tmp_path / "run", data, word=str(folder), mean="channel", iterations=2)
         return train(run.folder, data=data, device="cpu")
 
-    with pytest.raises(BrokenImage, match=r"broken image class0/\d+\.png: .*, and 1 more cannot be read"):
+    with pytest.raises(BrokenImage, match=r"broken image class0/\d+\.png: .*, and 1 more, which `reslab data` lists"):
         go()
     assert not (tmp_path / "run").exists()
     for file, content in whole.items():

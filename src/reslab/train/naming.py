@@ -107,9 +107,13 @@ def existing(name: str, prepare: Callable[[Path], Run]) -> Run | None:
         if not holds(numbered):
             return None
         try:
-            return prepare(Path("runs") / numbered)
-        except OtherSettings:
+            run = prepare(Path("runs") / numbered)
+        except OtherSettings as error:
+            why = str(error).rpartition(";")[0]
             continue
+        if k > 1:
+            tell("%s; this run is %s", why, run.folder)
+        return run
     raise AssertionError  # there is no last name
 
 

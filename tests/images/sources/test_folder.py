@@ -145,7 +145,9 @@ def test_many_broken_test_images_are_counted(fill: Fill, tmp_path: Path) -> None
     folder = fill("d/test/a", 5)
     for k in (1, 2, 4):
         (folder / f"{k}.png").write_bytes(b"oops")
-    with pytest.raises(BrokenImage, match=r"broken image test/a/1\.png: .*, and 2 more cannot be read; replace or rem"):
+    with pytest.raises(
+        BrokenImage, match=r"broken image test/a/1\.png: .*, and 2 more, which `reslab data` lists; replace or rem"
+    ):
         load(str(tmp_path / "d"))
 
 
