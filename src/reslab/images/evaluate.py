@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.images.data import Normalize, Part, view_batches
 from reslab.images.label_scores import LabelScore, label_intervals, label_scores
+from reslab.nets.modes import evaluating
 from reslab.statistics import clustered, wilson
 from reslab.train.memory import free, is_full
 from reslab.train.tune import Choice
@@ -101,14 +102,9 @@ def evaluate(
         raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
     workers = decoding_workers(len(part)) if workers is None else workers
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
+    with evaluating(net):
         scores = all_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales, pad=pad,
                             choice=choice, workers=workers)  # fmt: skip
-    finally:
-        for module, training in modes:
-            module.training = training
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
     labels = part.labels.cpu()
     return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)

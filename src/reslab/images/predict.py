@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from reslab.images.calibrate import probabilities
 from reslab.images.evaluate import log_scores
 from reslab.images.inputs import Source, stack
 from reslab.images.preprocess import Preprocess
+from reslab.nets.modes import evaluating
 from reslab.train.tune import Choice
 from reslab.train.workers import in_order, usable_cores
 
@@ -80,18 +80,6 @@ def stream(
                 values = torch.stack(each).mean(dim=0).numpy()
             done += len(kept) + len(broken)
             yield Part(index=list(kept), values=values, broken=list(broken), remarks=Counter(remarks), done=done)
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Inside, the net is in eval mode; each module's mode is restored afterwards."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def workers_for(sources: Sequence[Source]) -> int:

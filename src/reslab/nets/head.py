@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from reslab.errors import UsageError, first_line
 from reslab.look.graph.example import scores
+from reslab.nets.modes import evaluating
 
 LINEAR = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -14,13 +15,8 @@ LINEAR = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 @torch.no_grad()
 def answer(net: nn.Module, example: Tensor) -> Any:
     """The net's output in eval mode, which is restored afterwards."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
+    with evaluating(net):
         return net(example)
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def fits(net: nn.Module, example: Tensor, classes: int) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape
-from importlib import import_module
 from os import PathLike
 from typing import Any, Literal, Protocol, overload
 
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.errors import UsageError, one_line
+from reslab.look.shown import frame_of
 
 LINES = 12  # rows of a text
 SHOWN = 3  # classes in a line
@@ -90,11 +90,7 @@ class Predictions(list[Prediction]):
 
     def frame(self) -> Any:
         """The rows as a pandas.DataFrame. Raises UsageError if pandas is not installed."""
-        try:
-            pandas = import_module("pandas")  # without types
-        except ImportError as error:
-            raise UsageError("a data frame needs pandas: pip install pandas; rows() gives the same as dicts") from error
-        return pandas.DataFrame(self.rows())
+        return frame_of(self.rows())
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} prediction{'s' * (len(self) != 1)}; {self.calibration}", *self.notes]
