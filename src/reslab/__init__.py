@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from reslab.version import __version__
 
 if TYPE_CHECKING:
-    from reslab import look, qa, tables
+    from reslab import look, qa, slim, tables
     from reslab.errors import ReslabError, UsageError
     from reslab.images.model import load
     from reslab.nets import build, net, spec
@@ -35,7 +35,7 @@ HOME = {  # public name: the module that has it
     "spec": "reslab.nets",
 }
 
-ROOMS = ("look", "qa", "tables", "train")  # public modules; `train` is a function, too
+ROOMS = ("look", "qa", "slim", "tables", "train")  # public modules; `train` is a function, too
 
 __all__ = [
     "ReslabError",
@@ -47,6 +47,7 @@ __all__ = [
     "model",
     "net",
     "qa",
+    "slim",
     "spec",
     "tables",
     "train",

@@ -1,0 +1,67 @@
+"""The blocks of a model that can be removed, each as one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+from reslab.errors import UsageError, nearest
+from reslab.look.graph.merges import Merges
+
+Kind = Literal["block", "branch", "part"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What is removed as one.
+
+    "block": a whole module of a list, which then passes its input on. "branch": the branch of a block whose skip is a
+    projection; the projection stays. "part": one of several branches in a block, such as the attention or the MLP.
+    """
+
+    index: int
+    module: str  # path of the module: "layer1.1", "model.layers.3", "model.layers.3.mlp"
+    kind: Kind
+    container: str  # path of the Sequential or ModuleList whose entry it is, or lies in; "" if there is none
+    merges: tuple[int, ...]  # the residual connections that are disabled together to measure it: indices in `merges`
+    params: int  # what goes with it
+    macs: int  # multiply-adds of one pass of the example that go with it
+    removable: bool
+    why: str  # the reason why it is removable or not
+
+
+@dataclass(frozen=True)
+class Blocks(Sequence[Block]):
+    """The blocks of a model in forward order, and the residual connections by which they are measured.
+
+    blocks[3], blocks["layer1.0"]: a block by index or by its module.
+    """
+
+    model: str  # its class
+    merges: Merges  # of the same model; those of whole modules with a norm after the addition are `named`
+    blocks: tuple[Block, ...]
+    params: int  # of the whole model
+    macs: int  # of one pass of the example through the whole model
+    notes: tuple[str, ...] = ()
+
+    @property
+    def removable(self) -> tuple[Block, ...]:
+        """Those that can be removed."""
+        return tuple(block for block in self.blocks if block.removable)
+
+    @overload
+    def __getitem__(self, i: int | str) -> Block: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Block, ...]: ...
+    def __getitem__(self, i: int | str | slice) -> Block | tuple[Block, ...]:
+        if not isinstance(i, str):
+            return self.blocks[i]
+        for block in self.blocks:
+            if block.module == i:
+                return block
+        raise UsageError(f"{self.model} has no block {i!r}{nearest(i, [block.module for block in self.blocks])}")
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self.blocks)

@@ -1,0 +1,48 @@
+"""What a family of models (images, questions, texts) brings to slimming: data, a measure, a training."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from reslab.look.measure import Batch, Metric
+from reslab.progress import Progress
+from reslab.slim.record import Arm, Score, What
+
+
+class Family(Protocol):
+    """The parts of slimming that depend on the kind of model; one object per model and data."""
+
+    name: str  # images, questions, texts
+    measure: str  # of `evaluate`: "error", "f1", "loss"
+    lower_is_better: bool
+    model: nn.Module  # the intact one
+    example: Any  # a small input of it
+
+    def batches(self) -> list[Batch]:
+        """The planning data: validation, or a part of the training data; never the test part."""
+
+    def metrics(self) -> list[str | Metric]:
+        """What the plan measures on them; the first is what its steps are compared by."""
+
+    def planned_on(self) -> str:
+        """Which data and which part of them `batches` are, in words."""
+
+    def average_norms(self, model: nn.Module) -> bool:
+        """Average BatchNorm statistics over the training part, in place; False if the model has none."""
+
+    def evaluate(self, model: nn.Module) -> Score:
+        """On the test part."""
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write a model of the cut's shape as a folder of this family (a run folder, a Hugging Face folder)."""
+
+    def train(
+        self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,
+        progress: Progress,
+    ) -> Arm:  # fmt: skip
+        """One training of the comparison in a run folder of its own, found again if finished, resumed if not.
+
+        "healed": the cut net, distilled from `teacher`; "intact-longer": the intact one, as long; "scratch": the shape
+        of the cut net, from random weights, by the recipe of the first training.
+        """
