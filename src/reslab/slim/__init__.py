@@ -6,5 +6,33 @@
     reslab.slim.heal(...)                                 # BatchNorm statistics, then distillation
 
 `reslab slim MODEL --data WORD` does all of it in one folder, beside the intact model trained as long and a net of the
-same final shape trained from nothing.
+same final shape trained from nothing. Modules are imported on first use.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reslab.slim.block import Block, Blocks
+    from reslab.slim.record import Plan, Step
+
+HOME = {  # public name: its module here
+    "Block": "block",
+    "Blocks": "block",
+    "Plan": "record",
+    "Step": "record",
+}
+
+__all__ = ["Block", "Blocks", "Plan", "Step"]
+
+
+if not TYPE_CHECKING:  # otherwise a type checker accepts any name
+
+    def __getattr__(name: str) -> object:
+        if name not in HOME:
+            raise AttributeError(f"module 'reslab.slim' has no attribute {name!r}")
+        return getattr(import_module(f"reslab.slim.{HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
