@@ -59,11 +59,16 @@ class Loss:
 
         The loss of a batch is the mean of its parts' losses, weighted by this.
         """
-        n = torch.tensor(float(len(y)), device=y.device)
         if self.weights is None or self.several:
-            return n
+            return torch.tensor(float(len(y)), device=y.device)
+        return self.shares(y).sum()
+
+    def shares(self, y: Tensor) -> Tensor:
+        """Each example's weight in the mean over a batch, (B,): its class's, that of mixed classes, or 1."""
+        if self.weights is None or self.several:
+            return torch.ones(len(y), device=y.device)
         weights = self.weights.to(y.device)
-        return weights[y].sum() if y.dim() == 1 else (y.to(weights.dtype) @ weights).sum()
+        return weights[y] if y.dim() == 1 else y.to(weights.dtype) @ weights
 
     def wrong(self, out: Tensor, y: Tensor) -> Tensor:
         """Number of wrong predictions of scores (B, K), a scalar on their device.

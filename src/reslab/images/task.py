@@ -119,6 +119,10 @@ class ImageTask:
         """What the mean of `loss` over a batch divides by, a scalar: losses of parts of a batch are weighted by it."""
         return self.objective.weight(y)
 
+    def shares(self, y: Tensor) -> Tensor:
+        """Each image's weight in that mean, (B,)."""
+        return self.objective.shares(y)
+
     def wrong(self, out: Tensor, y: Tensor) -> Tensor:
         return self.objective.wrong(out, y)
 

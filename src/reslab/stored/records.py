@@ -3,13 +3,14 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import folders, looks, pictures, results, studies
+from reslab.stored import folders, healing, looks, pictures, results, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
     "spec.json": folders.Spec,
     "start.json": folders.Start,
     "data.json": folders.Data,
+    "teacher.json": healing.Teacher,
     "choices.json": folders.Choices,
     "env.json": folders.Env,
     "normalize.json": folders.Normalize,

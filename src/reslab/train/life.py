@@ -34,6 +34,7 @@ from reslab.train.start import Start, begun_from, stored_mark, write_start
 from reslab.train.task import Task
 from reslab.train.training import Training
 
+TEACHER = "teacher.json"  # in the run folder of a net that learns beside a teacher: reslab/slim/healing
 Account = Callable[[], dict[str, Any]]
 Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # (stored in the folder, requested now)
 
@@ -175,6 +176,9 @@ def train_run(
     run = Run(folder)
     if finished(folder):
         return run.read_json(DONE, *family.needs)
+    if run.has(TEACHER) and not getattr(family, "taught", False):
+        raise UsageError(f"{run.folder} holds a net that `reslab slim` was healing beside its teacher, so it cannot be "
+                         "trained alone; run that command again to resume")  # fmt: skip
     place = pick_device(device)  # a wrong word is no reason to remove a folder
     family.read(run)
     recipe = read_recipe(run)

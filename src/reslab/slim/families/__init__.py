@@ -1,0 +1,1 @@
+"""What each family of models brings to slimming: images, questions, texts."""

@@ -1,0 +1,1 @@
+"""Healing: what a net lost with its blocks, learned again from the intact model."""
