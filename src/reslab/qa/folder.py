@@ -24,12 +24,12 @@ from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
 from reslab.qa.rules import RULES, WITH_EMPTY, rule_for, rule_of
-from reslab.qa.settings import TOKENIZER, check_seal, read_tokenizer, seal
+from reslab.qa.settings import SHAPE, TOKENIZER, check_seal, read_tokenizer, seal
 from reslab.run import Run, absolute
 from reslab.train.life import Pair, prepare_run, refuse_changed
 from reslab.train.order import shuffled
 from reslab.train.recipe import IMAGES, Recipe, refuse_images
-from reslab.train.start import refuse_other_reading
+from reslab.train.start import Start, refuse_other_reading
 
 PARTS = ("train", "dev", "test")
 MADE = ("tokenizer", "encoder")  # folders that `prepare` and `train` make
@@ -90,12 +90,13 @@ def fewer(data: QuestionData, many: int | None) -> QuestionData:
 
 def prepare(
     folder: Path | str, *, spec: QASpec, tokenizer: Any, data: QuestionData, word: str, reading: Reading,
-    recipe: Recipe, command: str = "", start: Path | str | None = None,
+    recipe: Recipe, command: str = "", start: Path | str | Start | None = None, shape: Any = None,
 ) -> Run:  # fmt: skip
     """Make a run folder with the net's spec, the recipe and the questions' description, or find the same run in it.
 
-    `start`: a run folder whose weights the training starts from; it must have the same tokenizer. Raises UsageError if
-    the folder holds another run, naming what differs.
+    `start`: a run folder whose weights the training starts from, with the same tokenizer; or weights. `shape`: the
+    transformers config of an encoder whose weights are in `start`, if it is not the one that the spec names. Raises
+    UsageError if the folder holds another run, naming what differs.
     """
     run = Run(folder)
     spec.check()
@@ -113,8 +114,11 @@ def prepare(
     def fill() -> None:
         tokenizer.save_pretrained(run.path(TOKENIZER))
         seal(run, TOKENIZER)
+        if shape is not None:
+            shape.save_pretrained(run.path(SHAPE))
+            seal(run, SHAPE)
 
-    if start is not None:
+    if start is not None and not isinstance(start, Start):
         same = same_tokenizers(read_tokenizer(Run(start)), tokenizer)
         refuse_other_reading(start, same=same, what="tokenizer")
     return prepare_run(

@@ -20,7 +20,7 @@ from reslab.qa.data.question import SURROGATES, Question, Report
 from reslab.qa.data.questions import answered, split_articles
 from reslab.qa.data.windows import MAX_QUESTION, windows
 from reslab.qa.judge import Judged, judge
-from reslab.qa.net.net import QANet, build_qa, read_qa_spec
+from reslab.qa.net.net import QANet, QASpec, build_qa, read_qa_spec
 from reslab.qa.predict import predict
 from reslab.qa.rules import RULES
 from reslab.qa.settings import (
@@ -191,13 +191,19 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision must be auto, fp32 or bf16, got {precision!r}")
     fast = native_bf16(place) if precision == "auto" else precision == "bf16"
+    net = trained_net(where, spec)
+    choice = Choice(precision="bf16" if fast else "fp32")
+    return Reader(ready(net, place, choice), read_tokenizer(where), settings, run=where, device=place, choice=choice)
+
+
+def trained_net(where: Run, spec: QASpec) -> QANet:
+    """The net of a finished training as it was trained, on the CPU. Raises ReslabError for damaged weights."""
     state = read_state(where.path(WEIGHTS))
     check_seal(where, SHAPE)
     with torch.random.fork_rng(devices=[]):  # must not advance the global random state
         net, _ = filled(lambda: build_qa(spec, shape=where.path(SHAPE)), state, where.path(WEIGHTS))
     refuse_nan(net, str(where.folder))
-    choice = Choice(precision="bf16" if fast else "fp32")
-    return Reader(ready(net, place, choice), read_tokenizer(where), settings, run=where, device=place, choice=choice)
+    return net
 
 
 def ready(net: QANet, device: torch.device, choice: Choice) -> QANet:

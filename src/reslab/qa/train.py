@@ -24,7 +24,7 @@ from reslab.run import Run
 from reslab.train.checkpoint import write_weights
 from reslab.train.life import Account, Work, train_run
 from reslab.train.recipe import Recipe
-from reslab.train.start import start_net
+from reslab.train.start import START, start_net
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
 
@@ -121,9 +121,12 @@ class OnQuestions:
 
 
 def build_net(run: Run, spec: QASpec) -> QANet:
-    """The net with the encoder's pretrained weights; when resuming, with random ones, which the checkpoint replaces."""
+    """The net with the encoder's pretrained weights; random ones where a checkpoint or the start's weights follow.
+
+    The start of a net with fewer layers than its encoder's folder has brings its shape with it (see `prepare`).
+    """
     shape = run.path(SHAPE)
-    again = run.has("last.pt") and (shape / "config.json").is_file()
+    again = (run.has("last.pt") or run.has(START)) and (shape / "config.json").is_file()
     if again:
         check_seal(run, SHAPE)
     net = build_qa(spec, shape=shape if again else None)

@@ -152,11 +152,12 @@ def random_batches(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> tu
 def example(loaded: Loaded, flags: Wanted, device: Any, dtype: Any) -> Inputs:
     """An input that needs no data: the user's own, or a random one in the shape given by --input or the model."""
     from reslab.look.graph.copies import each
+    from reslab.qa.data.language import model_inputs
 
     if flags.input is None and loaded.example is not None:
         found = loaded.example
     elif takes_tokens(loaded, flags):
-        found = tokens.model_inputs(loaded, tokens.random_tokens(loaded, flags, 2))
+        found = model_inputs(loaded, tokens.random_tokens(loaded, flags, 2))
     else:
         found = noise(loaded, flags, 2)
     found = moved(found, device, dtype)

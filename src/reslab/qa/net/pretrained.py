@@ -65,17 +65,20 @@ class Pretrained(nn.Module):
     def depth(self) -> int:
         return getattr(self.model.config, "num_hidden_layers", 0)
 
+    @property
+    def layers(self) -> nn.ModuleList | None:
+        """The model's own list of its layers; None if it is not recognized."""
+        found = (m for m in self.model.modules() if isinstance(m, nn.ModuleList) and len(m) == self.depth)
+        return next(found, None) if self.depth else None
+
     def trainable(self, last: int) -> Sequence[nn.Module]:
         """The `last` layers. Raises UsageError if the model's layers are not found."""
         if not last:
             return []
-        count = getattr(self.model.config, "num_hidden_layers", None)
-        for module in self.model.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == count:
-                return last_of(module, last)
-        raise UsageError(
-            f"train_last: the layers of {type(self.model).__name__} are not recognized; train all (None) or none (0)"
-        )
+        if self.layers is None:
+            raise UsageError(f"train_last: the layers of {type(self.model).__name__} are not recognized; "
+                             "train all (None) or none (0)")  # fmt: skip
+        return last_of(self.layers, last)
 
     def checkpoint(self, on: bool) -> None:
         """Whether to keep only each layer's input and recompute the layer in the backward pass: less memory, more time.
