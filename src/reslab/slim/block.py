@@ -1,6 +1,7 @@
 """The blocks of a model that can be removed, each as one."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, overload
 
@@ -27,6 +28,15 @@ class Block:
     macs: int  # multiply-adds of one pass of the example that go with it
     removable: bool
     why: str  # the reason why it is removable or not
+    entries: int = 0  # how many entries its container has: they may not all go; 0: it lies in none
+    keeps: tuple[str, ...] = ()  # what stays of a "branch", in order: paths of modules, and "relu" for the function
+    # What the module returns: "x", its input; or a tuple of x, None and other inputs (by number or name): "(x, None)".
+    returns: str = "x"
+
+    @property
+    def empties(self) -> bool:
+        """Whether its container has an entry less without it."""
+        return self.kind == "block" and bool(self.container)
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,18 @@ class Blocks(Sequence[Block]):
     def removable(self) -> tuple[Block, ...]:
         """Those that can be removed."""
         return tuple(block for block in self.blocks if block.removable)
+
+    def left(self, gone: Collection[int]) -> tuple[Block, ...]:
+        """Those that can be removed after the blocks `gone`, by index: no container is left empty."""
+        taken = Counter(self.blocks[i].container for i in gone if self.blocks[i].empties)
+        inside = [f"{self.blocks[i].module}." for i in gone if self.blocks[i].kind != "part"]
+        return tuple(
+            block
+            for block in self.removable
+            if block.index not in gone
+            and not (block.empties and taken[block.container] + 1 >= block.entries)
+            and not f"{block.module}.".startswith(tuple(inside))
+        )
 
     @overload
     def __getitem__(self, i: int | str) -> Block: ...
