@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
+    from reslab.slim.finding import find_blocks
     from reslab.slim.record import Plan, Step
 
 HOME = {  # public name: its module here
@@ -21,9 +22,10 @@ HOME = {  # public name: its module here
     "Blocks": "block",
     "Plan": "record",
     "Step": "record",
+    "find_blocks": "finding",
 }
 
-__all__ = ["Block", "Blocks", "Plan", "Step"]
+__all__ = ["Block", "Blocks", "Plan", "Step", "find_blocks"]
 
 
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
