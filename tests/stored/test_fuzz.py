@@ -130,6 +130,8 @@ CASES: dict[str, tuple[str, str, Callable[[Path], None]]] = {  # a format: the f
     "arrays of tables": ("tables-finished", "encoder.safetensors", of_model),
     "normalize of images": ("images-finished", "normalize.json", of_normalize),
     "checkpoint of images": ("images-stopped", "last.pt", of_checkpoint),
+    "plan of slim": ("slimmed", "results/slim-plan.json", page_of),
+    "results of slim": ("slimmed", "results/slim.json", page_of),
     "settings of questions": ("questions-finished", "qa.json", of_settings),
     "head of weights": ("images-finished", "weights.safetensors", of_head),
     **{f"look {verb}": ("looked", f"results/look-{verb}.json", page_of) for verb in look.folder.VERBS},

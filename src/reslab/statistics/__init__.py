@@ -11,6 +11,7 @@ from reslab.statistics.comparisons import (
     equivalence,
     holm,
     mean,
+    mean_interval,
     p_text,
     plus_minus,
     std,
@@ -35,6 +36,6 @@ from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 __all__ = [
     "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
     "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_rates", "counting_variance",
-    "equivalence", "f1", "f1_interval", "holm", "mean", "newcombe", "p_text", "paired", "plus_minus", "rank_interval",
-    "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
+    "equivalence", "f1", "f1_interval", "holm", "mean", "mean_interval", "newcombe", "p_text", "paired", "plus_minus",
+    "rank_interval", "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reslab.errors import UsageError
-from reslab.statistics.shares import LEVEL, Interval, newcombe
+from reslab.statistics.shares import LEVEL, Interval, newcombe, student
 
 if TYPE_CHECKING:  # numpy and scipy are imported where they are used: `reslab --help` needs neither
     import numpy as np
@@ -53,6 +53,14 @@ def mean(values: Sequence[float]) -> float:
 def std(values: Sequence[float]) -> float | None:
     """The sample standard deviation (n - 1); None for fewer than two values."""
     return statistics.stdev(values) if len(values) > 1 else None
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Student's interval of the mean of independent values, such as seeds; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    middle, reach = mean(values), student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(low=middle - reach, high=middle + reach)
 
 
 def plus_minus(mean: float, std: float | None, *, digits: int = 2, gap: str = " ", unit: str = "") -> str:

@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import folders, healing, looks, pictures, results, studies
+from reslab.stored import folders, healing, looks, pictures, results, slims, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
@@ -28,6 +28,8 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "results/compare.json": studies.Heads,
     "results/compare-tables.json": studies.Nets,
     "results/steps.json": dict[str, Number],
+    "results/slim-plan.json": slims.Plan,
+    "results/slim.json": slims.Slimmed,
     "results/eval*.json": results.Evaluation,
     "results/qa-eval*.json": results.Evaluation,
     **{f"results/look-{verb}.json": kind for verb, kind in looks.VERBS.items()},

@@ -1,0 +1,134 @@
+"""Keys and types of results/slim-plan.json and results/slim.json, as in folders.py."""
+
+from typing import Any, Required, TypedDict
+
+from reslab.stored.folders import Env, Object
+from reslab.stored.numbers import Count, Number, Seed, Whole
+
+
+class Block(TypedDict, total=False):
+    """A block of the intact model, removable or not."""
+
+    index: Required[Count]
+    module: Required[str]
+    kind: str
+    container: str
+    merges: list[Count]
+    params: Count
+    macs: Count
+    removable: bool
+    why: str
+
+
+class Timing(TypedDict, total=False):
+    milliseconds: Number
+    low: Number
+    high: Number
+    n: Count
+    batch: Count
+    device: str
+    threads: Count
+    precision: str
+
+
+class Step(TypedDict, total=False):
+    """One more block removed; the first step is the intact model, where `block` is null."""
+
+    block: Required[Count | None]
+    module: str
+    values: Required[dict[str, Number]]
+    change: Number
+    low: Number
+    high: Number
+    macs: Number
+    params: Number
+    milliseconds: Number
+
+
+class Plan(TypedDict, total=False):
+    """results/slim-plan.json."""
+
+    model: str
+    blocks: Required[list[Block]]
+    measure: Required[str]
+    by: str
+    goal: str
+    target: Number
+    reached: bool
+    chosen: Required[Count]
+    steps: Required[list[Step]]
+    n: Count
+    data: str
+    timing: Timing
+    table: dict[str, Number]
+    beam: Count
+    seconds: Number
+    notes: list[str]
+
+
+class Score(TypedDict, total=False):
+    value: Required[Number]
+    low: Number
+    high: Number
+    n: Count
+    more: dict[str, Number]
+
+
+class Arm(TypedDict, total=False):
+    """One model of the comparison; not trained further: `seed` is null."""
+
+    what: Required[str]
+    score: Required[Score]
+    seed: Seed | None
+    epochs: Number
+    seconds: Number
+    run: str
+
+
+class Size(TypedDict, total=False):
+    params: Count
+    macs: Count
+    bytes: Count
+    memory: Count
+    timing: Timing
+
+
+class Pair(TypedDict, total=False):
+    """Two arms compared."""
+
+    a: Required[str]
+    b: Required[str]
+    difference: Number
+    low: Number
+    high: Number
+    p: Number
+    seeds: Count
+    n: Whole
+    words: str
+
+
+class Slimmed(TypedDict, total=False):
+    """results/slim.json."""
+
+    model: Object
+    family: str
+    measure: Required[str]
+    lower_is_better: bool
+    data: Object
+    before: Required[Size]
+    after: Required[Size]
+    speedup: Number
+    speedup_low: Number
+    speedup_high: Number
+    form: str
+    loads: str
+    removed: list[Block]
+    difference: Number
+    arms: list[Arm]
+    budget: str
+    verdict: str
+    comparisons: list[Pair]
+    generation: dict[str, Any] | None
+    notes: list[str]
+    commands: list[str]
+    environment: Env
