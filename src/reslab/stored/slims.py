@@ -18,6 +18,9 @@ class Block(TypedDict, total=False):
     macs: Count
     removable: bool
     why: str
+    entries: Count
+    keeps: list[str]
+    returns: str
 
 
 class Timing(TypedDict, total=False):
