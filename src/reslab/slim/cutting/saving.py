@@ -1,0 +1,73 @@
+"""Save a transformers model so that the plain library loads it, and check that it does."""
+
+import inspect
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab.errors import ReslabError, first_line
+from reslab.look.graph.example import Example, scores
+from reslab.look.graph.passes import as_it_was, call
+from reslab.nets.hub import quiet
+from reslab.slim.cutting.cached import compare_cache
+from reslab.slim.cutting.fitting import apart
+
+
+def line(model: nn.Module, folder: Path | str, options: Mapping[str, Any]) -> str:
+    """The line that loads it: a class of transformers and from_pretrained."""
+    kind, more = type(model), "".join(f", {key}={value!r}" for key, value in options.items())
+    where = "transformers." if kind.__module__.startswith("transformers.") else f"{kind.__module__}."
+    return f'{where}{kind.__name__}.from_pretrained("{folder}"{more})'
+
+
+def save(model: nn.Module, folder: Path, *, example: Example, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write config.json and model.safetensors, and load them again with transformers alone; notes on what was checked.
+
+    Raises ReslabError, and writes nothing, unless the loaded model has every weight and no other one, outputs that
+    differ by 0.0, and, if it generates, the same tokens with its cache as without. Other files of the folder stay.
+    """
+    import transformers
+
+    given: Any = model
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside, quiet(transformers):
+        try:
+            given.save_pretrained(aside)
+            again, info = type(given).from_pretrained(
+                aside, output_loading_info=True, use_safetensors=True, local_files_only=True,
+                attn_implementation=getattr(given.config, "_attn_implementation", None), **options,
+            )  # fmt: skip
+        except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = first_line(error).replace(aside, "it")
+            raise ReslabError(f"{type(model).__name__} cannot be saved and loaded by transformers: {reason}") from error
+        notes = checked(model, again.to(next(model.parameters()).device), info, example)
+        for file in Path(aside).iterdir():
+            file.replace(folder / file.name)
+    return notes
+
+
+def checked(model: nn.Module, again: nn.Module, info: Mapping[str, Any], example: Example) -> tuple[str, ...]:
+    """Compare a loaded model with the one that was saved; `info`: what the library reported. Raises ReslabError."""
+    name = type(model).__name__
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[kind]:
+            raise ReslabError(f"{name} is not saved: loading it, transformers reports {len(info[kind])} "
+                              f"{kind.replace('_', ' ')}, such as {min(map(str, info[kind]))}")  # fmt: skip
+    with as_it_was(model), as_it_was(again), torch.no_grad():
+        far = apart(scores(call(again, example)), scores(call(model, example)))
+        if far:
+            raise ReslabError(f"{name} is not saved: after loading, its outputs differ by {far:.2g}")
+        notes = ["loaded by transformers: no missing or unexpected weights, outputs differ by 0.0"]
+        if generates(again):
+            notes.append(compare_cache(again, example))
+    return tuple(notes)
+
+
+def generates(model: nn.Module) -> bool:
+    """Whether it has a head for `generate`."""
+    able = getattr(model, "can_generate", None)
+    return inspect.ismethod(able) and bool(able())
