@@ -1,0 +1,187 @@
+"""Slimming a reader: which layers of its encoder and head go, judged by the questions of its own run folder."""
+
+import shutil
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from reslab.errors import UsageError
+from reslab.look.graph.example import rows
+from reslab.look.measure import Batch, Metric
+from reslab.progress import Progress, silent
+from reslab.qa.answers import Spans, predictions, rank
+from reslab.qa.data.windows import Windows
+from reslab.qa.folder import PARTS, cut, load_tokenizer, prepare, read_reading, stored_data, stored_word
+from reslab.qa.judge import Judged, judge
+from reslab.qa.net.net import QANet, QASpec, read_qa_spec, to_dict
+from reslab.qa.predict import inputs, predict
+from reslab.qa.reader import trained_net
+from reslab.qa.rules import RULES
+from reslab.qa.scores import read_predictions, write_predictions
+from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, seal
+from reslab.qa.train import OnQuestions
+from reslab.run import Run
+from reslab.slim.families.reader import encoder_config, untrained
+from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
+from reslab.slim.healing.distilled import Distillation
+from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.record import Arm, Score, What
+from reslab.train.checkpoint import LAST, as_file, write_weights
+from reslab.train.folder import DONE, pick_device, read_recipe
+from reslab.train.life import train_run
+from reslab.train.order import shuffled
+from reslab.train.recipe import change
+from reslab.train.start import Start, mark_of
+from reslab.train.tune import Choice, native_bf16
+
+SAMPLES, BATCH = 300, 16  # windows of the plan
+HOW = Distillation(weight=0.9, temperature=2.0)  # spans are sharper than classes: 4 would flatten 256 tokens
+
+
+class Questions:
+    """The run folder of a reader as a family of slimming (slim/family.py).
+
+    The plan is measured on windows of the run's dev part, the scores on its test part. Raises UsageError for a folder
+    that is no finished training, or that has no questions of its own.
+    """
+
+    name, measure, lower_is_better = "questions", "f1", False
+
+    def __init__(
+        self, run: Path | str, *, samples: int = SAMPLES, device: str = "auto", seed: int = 0, how: Distillation = HOW
+    ) -> None:
+        self.run, self.seed, self.samples, self.how = Run(run), seed, samples, how
+        self.spec: QASpec = read_qa_spec(self.run)
+        if samples < 1:
+            raise UsageError(f"samples must be positive, got {samples}")
+        if not self.run.has(WEIGHTS) or not self.run.has(SETTINGS):
+            raise UsageError(f"{run} cannot be slimmed yet: its training is not finished")
+        if not self.run.has("data.json") or not self.run.has("recipe.toml"):
+            raise UsageError(f"{run} holds a reader without its questions and recipe; name the run folder in which it "
+                             "was trained")  # fmt: skip
+        self.recipe, self.reading = read_recipe(self.run), read_reading(self.run)
+        self.settings = read_settings(self.run, most=self.spec.length)
+        self.device = pick_device(device)
+        self.data = stored_data(self.run)
+        self.model: nn.Module = trained_net(self.run, self.spec).to(self.device).eval()
+
+    @cached_property
+    def parts(self) -> dict[str, Windows]:
+        """The windows of train, dev and test."""
+        return {part: cut(getattr(self.data, part), self.run, self.spec, report=self.data.report) for part in PARTS}
+
+    @cached_property
+    def sampled(self) -> np.ndarray:
+        """The windows of the dev part on which the plan is measured, similar lengths side by side."""
+        windows = self.parts["dev"]
+        known = np.flatnonzero(windows.known)
+        if not len(known):
+            raise UsageError(f"no window of {self.run.folder}'s dev part holds an answer, so nothing can be planned")
+        chosen = np.sort(known[shuffled(len(known), self.seed).numpy()[: self.samples]])
+        return chosen[np.argsort(windows.sizes(chosen), kind="stable")]
+
+    def batches(self) -> list[Batch]:
+        """Windows of the dev part; labels (B, 2): the first and last token of the answer, 0 for none."""
+        found: list[Batch] = []
+        for k in range(0, len(self.sampled), BATCH):
+            batch = self.parts["dev"].batch(self.sampled[k : k + BATCH]).to(self.device)
+            found.append((inputs(batch), torch.stack([batch.start, batch.end], dim=1)))
+        return found
+
+    @cached_property
+    def example(self) -> Any:
+        """Two of these windows."""
+        return rows(inputs(self.parts["dev"].batch(self.sampled[-2:]).to(self.device)), 0, 2)
+
+    def metrics(self) -> list[str | Metric]:
+        return [loss_of_spans]
+
+    def planned_on(self) -> str:
+        total = len(self.parts["dev"])
+        return f"{len(self.sampled):,} of the {total:,} windows of the dev part of {self.data.about}"
+
+    def average_norms(self, model: nn.Module) -> bool:
+        return False  # readers have no BatchNorm
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The precision in which training measured the test part, so that numbers agree."""
+        trained = self.run.read_json(DONE) if self.run.has(DONE) else {}
+        known = (trained.get("choice") or {}).get("precision")
+        fast = native_bf16(self.device) if known not in ("fp32", "bf16") else known == "bf16"
+        return Choice(precision="bf16" if fast else "fp32")
+
+    def spans(self, model: nn.Module, part: str) -> Spans:
+        """The model's best spans in every window of a part."""
+        assert isinstance(model, QANet)
+        model.to(self.device)
+        return predict(model, self.parts[part], device=self.device, choice=self.choice, most=self.settings.max_answer)
+
+    def judged(self, model: nn.Module) -> Judged:
+        """The model's answers: threshold and temperature fitted on the dev part, the test part scored."""
+        dev, test = (self.parts[part].questions for part in ("dev", "test"))
+        return judge(dev, self.spans(model, "dev"), test, self.spans(model, "test"), rule=self.reading.rule)
+
+    def evaluate(self, model: nn.Module) -> Score:
+        """F1 and exact match (%) on the test part; a threshold of "no answer" is fitted on the dev part."""
+        questions = self.parts["test"].questions
+        if RULES[self.reading.rule].empty:
+            return score_of(questions, self.judged(model).predictions, rule=self.reading.rule)
+        ranked = rank(self.spans(model, "test"), len(questions))
+        return score_of(questions, predictions(questions, ranked)[0], rule=self.reading.rule)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write a folder that reslab.qa.load, `reslab qa ask` and `reslab qa eval` take; calibrated on the dev part."""
+        assert isinstance(model, QANet)
+        spec: QASpec = model.spec  # type: ignore[assignment]
+        run, found = Run(folder), self.judged(model)
+        run.make()
+        shutil.copytree(self.run.path(TOKENIZER), run.path(TOKENIZER), dirs_exist_ok=True)
+        if (config := encoder_config(model)) is not None:
+            config.save_pretrained(run.path(SHAPE))
+            seal(run, SHAPE)
+        write_weights(run, model, to_dict(spec))
+        write_predictions(run.path("predictions.json"), found.predictions)
+        settings = Settings(
+            rule=self.settings.rule, length=self.settings.length, stride=self.settings.stride,
+            temperature=found.temperature.temperature, threshold=found.evaluation.threshold, ece=found.after.ece,
+            max_answer=self.settings.max_answer,
+        )  # fmt: skip
+        run.write_json(SETTINGS, asdict(settings))
+        run.write_json("data.json", self.run.read_json("data.json"))
+        run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
+
+    def train(
+        self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,
+        progress: Progress = silent,
+    ) -> Arm:  # fmt: skip
+        """One training by the run's own recipe, as long as `epochs`; see `slim.family` and `reader.untrained`."""
+        assert isinstance(net, QANet)
+        begun = net
+        if what == "scratch":
+            whole = self.model
+            assert isinstance(whole, QANet)
+            begun = untrained(whole, net, seed=seed, example=self.example)
+        tensors = as_file(begun.state_dict())
+        spec: QASpec = net.spec  # type: ignore[assignment]
+        run = prepare(
+            folder, spec=spec, tokenizer=load_tokenizer(self.run.path(TOKENIZER)), data=self.data,
+            word=stored_word(self.run), reading=self.reading, recipe=change(self.recipe, epochs=epochs, seed=seed),
+            start=Start(tensors=tensors, mark=mark_of(tensors)), shape=encoder_config(net),
+        )  # fmt: skip
+        # The teacher reads every window with its own encoder, so a frozen encoder's vectors cannot be stored.
+        own: Any = OnQuestions(self.data, self.parts, None if teacher is None else {})
+        if teacher is not None:
+            mark_taught(run, teacher, self.how)
+            own = Taught(own, teacher, self.how, divergence=lambda task: of_spans)
+        result = train_run(run.folder, own, device=str(self.device), progress=progress)
+        run.path(LAST).unlink(missing_ok=True)  # it holds two more copies of the encoder
+        score = score_of(self.parts["test"].questions, read_predictions(run.path("predictions.json")),
+                         rule=self.reading.rule)  # fmt: skip
+        return Arm(what=what, score=score, seed=seed, epochs=result["epochs"], seconds=result["seconds"],
+                   run=str(run.folder))  # fmt: skip
