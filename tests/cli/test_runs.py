@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import slims
 
 from reslab.cli import main
 from reslab.cli.found import locked, read
@@ -219,3 +220,22 @@ def test_the_table_fits_the_terminal(
     monkeypatch.delenv("FORCE_COLOR")
     assert main(["runs"]) == 0
     assert f"runs/{'long-' * 20}   resnet8   digits      digits" in capsys.readouterr().out
+
+
+def test_a_folder_of_slim_is_a_row_and_so_are_its_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    slims.write(Path("runs/planned"), slims.plan())
+    slims.write(Path("runs/slim"), slims.plan(), slims.slimmed(slims.plan()))
+    shutil.copytree(GOLDEN / "images-finished", "runs/slim/trainings/healed-s0")
+    found = {row["folder"]: row for row in rows(capsys)}
+    assert sorted(found) == ["runs/planned", "runs/slim", "runs/slim/trainings/healed-s0"]
+    assert found["runs/slim"]["score"] == "14 blocks removed, 1.81x as fast"
+    assert found["runs/slim"]["seconds"] == 9 * 1900
+    assert (found["runs/planned"]["state"], found["runs/planned"]["score"]) == ("planned", "14 of 27 blocks to go")
+    assert main(["runs", "--compare"]) == 0
+    assert "there are no two runs to compare" in capsys.readouterr().out
+    Path("runs/slim/results/slim.json").write_text("{")
+    assert main(["runs"]) == 0
+    assert "slim.json is damaged" in capsys.readouterr().out

@@ -23,6 +23,7 @@ except ImportError:  # Windows, where a running training is not noticed
     fcntl = None  # type: ignore[assignment]
 
 DONE = "results/train.json"
+PLAN, SLIM = "results/slim-plan.json", "results/slim.json"
 TAIL = 65_536  # bytes at the end of metrics.jsonl in which the last lines are looked for
 
 
@@ -34,7 +35,8 @@ class Found:
     net: str = ""
     data: str = ""
     recipe: str = ""
-    state: str = "finished"  # or running, stopped, prepared, damaged
+    state: str = "finished"  # or running, stopped, prepared, planned, damaged
+    several: bool = False  # a folder of `reslab slim`: its trainings are compared, not it
     iteration: int | None = None
     iterations: int | None = None
     score: str = ""  # in words
@@ -74,9 +76,14 @@ class Found:
 def runs(folder: Path) -> Iterator[Found]:
     """Every run below a folder, in no order: those of images, questions and tables, of studies, and ensembles as one.
 
-    Links to folders are not followed, so that no loop is.
+    A folder of `reslab slim` is a row, and so are the trainings in it. Links to folders are not followed, so that no
+    loop is.
     """
     for place, inside, files in os.walk(folder):
+        if "results" in inside and any(present(Path(place) / name) for name in (SLIM, PLAN)):
+            yield read(Path(place))
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+            continue
         if MEMBERS in files or "spec.json" in files:
             inside.clear()
             yield read(Path(place))
@@ -95,6 +102,8 @@ def read(folder: Path) -> Found:
 
 
 def _read(run: Run, when: float) -> Found:
+    if run.has(SLIM) or run.has(PLAN):
+        return slimmed(run, when)
     result = run.read_json(DONE) if run.has(DONE) else {}
     ensemble = run.has(MEMBERS)
     spec = {} if ensemble else run.read_json("spec.json")
@@ -113,9 +122,28 @@ def _read(run: Run, when: float) -> Found:
     return Found(**known, state=state, iteration=at, iterations=total)
 
 
+def slimmed(run: Run, when: float) -> Found:
+    """The row of a folder of `reslab slim`: how many blocks went, how much faster it is, or what is planned.
+
+    It has no error to be compared by: its trainings are rows of their own.
+    """
+    plan = run.read_json(PLAN) if run.has(PLAN) else {}
+    done = run.read_json(SLIM) if run.has(SLIM) else {}
+    model, data, many = done.get("model") or {}, done.get("data") or {}, len(done.get("removed") or ())
+    known: dict[str, Any] = {"folder": str(run.folder), "recipe": "slim", "when": when, "result": done,
+                             "net": str(model.get("name") or plan.get("model") or ""),
+                             "data": str(data.get("name") or ""), "several": True}  # fmt: skip
+    if not done:
+        return Found(**known, state="planned", score=f"{plan.get('chosen', 0)} of {len(plan['blocks'])} blocks to go")
+    speed = f", {done['speedup']:.2f}x as fast" if is_number(done.get("speedup")) else ""
+    blocks = f"{many} block{'s' * (many != 1)} removed"
+    arms = [arm.get("seconds") for arm in done.get("arms") or ()]
+    return Found(**known, score=f"{blocks}{speed}", seconds=sum(filter(is_number, arms)) or None)
+
+
 def changed(run: Run) -> float:
     """When the run was finished, or last changed."""
-    for name in (DONE, "metrics.jsonl", "spec.json", MEMBERS):
+    for name in (SLIM, PLAN, DONE, "metrics.jsonl", "spec.json", MEMBERS):
         try:
             return run.path(name).stat().st_mtime
         except OSError:

@@ -63,7 +63,7 @@ def runs(
     if compare and len(kept) > COMPARED:
         raise UsageError(f"--compare shows at most {COMPARED} runs side by side, and these are {len(kept):,}: "
                          f"add --limit {COMPARED} or a filter")  # fmt: skip
-    differ = settings([one for one in kept if one.state != "damaged"]) if compare else {}
+    differ = settings([one for one in kept if comparable(one)]) if compare else {}
     if json:
         rows = [one.as_dict() for one in kept]
         say.as_json({"runs": rows, "differ": differ} if compare else rows)
@@ -142,9 +142,14 @@ def flat(one: Found) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
+def comparable(one: Found) -> bool:
+    """Whether it is one run, whose settings are known."""
+    return one.state != "damaged" and not one.several
+
+
 def compared(found: Sequence[Found], differ: dict[str, list[Any]]) -> None:
     """Print the differing settings, a column for each run."""
-    whole_runs = [one for one in found if one.state != "damaged"]
+    whole_runs = [one for one in found if comparable(one)]
     if len(whole_runs) < 2:
         print("there are no two runs to compare")
         return
