@@ -79,6 +79,19 @@ def test_every_step_is_a_point_with_its_interval(folder: Path) -> None:
     assert places == {"intact": 57.8, "healed": pytest.approx(31.82, rel=1e-3)}
 
 
+def test_a_plan_that_decides_by_the_loss_shows_the_error_with_its_own_interval(tmp_path: Path) -> None:
+    """The chosen step has 27.77 % of 2,000: Wilson's interval of 555 is 25.8 to 29.8 %."""
+    plan = slims.plan()
+    steps = tuple(replace(s, change=4 * s.change, low=4 * s.low, high=4 * s.high) for s in plan.steps)
+    page = Page(write(slims.write(tmp_path / "loss", replace(plan, measure="loss", steps=steps))))
+    points = next(t for t in page.figures["tradeoff"][0]["data"] if t["name"] == "steps of the plan")
+    assert points["y"][14] == pytest.approx(27.77, abs=0.01)
+    assert points["error_y"]["array"][14] == pytest.approx(29.76 - 27.77, abs=0.1)
+    assert "Expected error, before healing 27.8 % intact 13.9 %; 95 % interval 25.8 to 29.8" in page.text
+    assert "14 7 stages.0.7 27.8 % (25.8 to 29.8) +0.555 (+0.483 to +0.627) 1.11" in page.text
+    assert "change of the loss (95 % interval)" in page.text
+
+
 def test_the_frontier_holds_only_steps_that_nothing_beats() -> None:
     assert frontier([(3, 10), (2, 12), (1, 20), (2.5, 11), (2.2, 13)]) == [(1, 20), (2, 12), (2.5, 11), (3, 10)]
 

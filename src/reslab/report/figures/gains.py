@@ -4,8 +4,8 @@ from typing import Any
 
 from reslab.report import words
 from reslab.report.figures.arms import TITLES, Arm, between, text
+from reslab.report.figures.expected import expected, plain
 from reslab.report.folder import Facts, dicts, facts
-from reslab.report.look.words import Metric
 
 
 def cards(plan: Facts, done: Facts, found: list[Arm]) -> list[Facts]:
@@ -14,15 +14,17 @@ def cards(plan: Facts, done: Facts, found: list[Arm]) -> list[Facts]:
 
 
 def planned_cards(plan: Facts) -> list[Facts]:
-    steps = dicts(plan.get("steps"))
-    if not steps:
+    steps, seen = dicts(plan.get("steps")), expected(plan)
+    if seen is None:
         return []
-    first, last, metric = steps[0], steps[min(plan["chosen"], len(steps) - 1)], Metric(str(plan["measure"]))
-    low, high = (metric.more(metric.value(last.get(key))) for key in ("low", "high"))
+    at = min(plan["chosen"], len(steps) - 1)
+    first, last = steps[0], steps[at]
     faster, kept = ratio(first, last, "milliseconds"), ratio(last, first, "macs")
+    low, high = seen.low[at], seen.high[at]
+    around = "" if low is None or high is None else f"; 95 % interval {plain(low)} to {plain(high)}"
     return [
-        {"title": f"Expected {metric.name}, before healing", "big": metric.text(metric.of(last.get("values"))),
-         "more": f"intact {metric.text(metric.of(first.get('values')))}; change {low} to {high} (95 % interval)"},
+        {"title": f"Expected {seen.metric.name}, before healing", "big": seen.metric.text(seen.values[at]),
+         "more": f"intact {seen.metric.text(seen.values[0])}{around}"},
         {"title": "Expected speed-up", "big": f"{faster:.2f}×" if faster else words.NONE,
          "more": f"{milliseconds(first)} → {milliseconds(last)}, by each block’s measured time"},
         {"title": "MACs that remain", "big": words.percent(100 * kept, 0) if kept else words.NONE,

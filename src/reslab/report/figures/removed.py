@@ -6,6 +6,8 @@ from typing import Any
 from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures.charts import SHADES, clipped
+from reslab.report.figures.expected import Expected, expected
+from reslab.report.figures.gains import ratio
 from reslab.report.folder import Facts, dicts, facts, items
 from reslab.report.look.words import Metric, small
 
@@ -77,21 +79,21 @@ def share(part: Any, whole: Any) -> str:
 
 def order(plan: Facts) -> Facts | None:
     """The plan as a table: what goes, and what is left after it."""
-    steps, metric = dicts(plan.get("steps")), Metric(str(plan["measure"]))
-    if not steps:
+    steps, seen = dicts(plan.get("steps")), expected(plan)
+    if seen is None:
         return None
-    others = [Metric(key) for key in facts(steps[0].get("values")) if key != metric.key]
-    rows = list(lines(steps, plan["chosen"], metric, others))
-    heads = ["step", "block", metric.title, "change (95 % interval)", *(other.title for other in others),
-             "MACs", "parameters", "ms", "faster"]  # fmt: skip
+    own = Metric(str(plan["measure"]))
+    others = [Metric(key) for key in facts(steps[0].get("values")) if key != seen.metric.key]
+    heads = ["step", "block", seen.metric.title, f"change of the {own.name} (95 % interval)",
+             *(other.title for other in others), "MACs", "parameters", "ms", "faster"]  # fmt: skip
+    rows = list(lines(steps, plan["chosen"], seen, own, others))
     return {"heads": heads, "rows": rows, "more": len(steps) - 1 > plan["chosen"]}
 
 
-def lines(steps: list[Facts], chosen: int, metric: Metric, others: list[Metric]) -> Iterator[Facts]:
+def lines(steps: list[Facts], chosen: int, seen: Expected, own: Metric, others: list[Metric]) -> Iterator[Facts]:
     first = steps[0]
     for k, step in enumerate(steps):
-        values, now = facts(step.get("values")), step.get("milliseconds")
-        faster = first["milliseconds"] / now if positive(now) and positive(first.get("milliseconds")) else None
+        values, faster = facts(step.get("values")), ratio(first, step, "milliseconds")
         yield {
             "step": k,
             "index": step.get("block"),
@@ -99,26 +101,23 @@ def lines(steps: list[Facts], chosen: int, metric: Metric, others: list[Metric])
             "chosen": k == chosen,
             "beyond": k > chosen,
             "cells": [
-                metric.text(metric.of(values)),
-                changed(step, metric) if k else words.NONE,
+                seen.metric.text(seen.values[k]) if seen.metric == own else seen.text(k),
+                changed(step, own) if k else words.NONE,
                 *(other.text(other.of(values)) for other in others),
                 share(step.get("macs"), first.get("macs")),
                 share(step.get("params"), first.get("params")),
-                small(now),
+                small(step.get("milliseconds")),
                 f"{faster:.2f}×" if faster else words.NONE,
             ],
         }  # fmt: skip
 
 
 def changed(step: Facts, metric: Metric) -> str:
-    """`+1.2 points (0.4 to 2.0)`."""
+    """`+1.2 points (+0.4 to +2.0)`."""
     value, low, high = (metric.value(step.get(key)) for key in ("change", "low", "high"))
-    around = f" ({figure(low)} to {figure(high)})" if low is not None and high is not None else ""
+    form = "+.1f" if metric.key == "error" else "+.3g"
+    around = f" ({low:{form}} to {high:{form}})" if low is not None and high is not None else ""
     return f"{metric.more(value)}{around}".replace("-", "−")
-
-
-def figure(value: float) -> str:
-    return f"{value:+.1f}" if abs(value) >= 0.05 else f"{value:+.2g}"
 
 
 def stages_in_words(found: Facts) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from reslab.report import words
 from reslab.report.figures import charts
 from reslab.report.figures.arms import MARKS, SMALL, Arm, reach
+from reslab.report.figures.expected import Expected, expected
 from reslab.report.folder import Facts, dicts, facts
 from reslab.report.look.words import Metric
 
@@ -14,26 +15,24 @@ Points = list[tuple[float, float]]
 
 def tradeoff(plan: Facts, done: Facts, arms: Sequence[Arm]) -> Facts | None:
     """Two panels, time and MACs. The arms stand in them if they are measured by what the plan is measured by."""
-    metric, steps = Metric(str(plan["measure"])), dicts(plan.get("steps"))
-    base = metric.of(facts(steps[0].get("values"))) if steps else None
-    if base is None or len(steps) < 2:
+    steps, seen = dicts(plan.get("steps")), expected(plan)
+    if seen is None or seen.values[0] is None or len(steps) < 2:
         return None
+    metric = seen.metric
     drawn = arms if done.get("measure") == metric.key else []
     whole = steps[0].get("macs")
     axes = [("milliseconds", "milliseconds per pass", 1.0, " ms"), ("macs", "MACs, % of the intact model’s",
              100 / whole if words.is_number(whole) and whole > 0 else 0.0, " % of the MACs")]  # fmt: skip
-    plots, said = [], []
+    plots = []
     for key, title, factor, unit in axes:
         x = [factor * step[key] if words.is_number(step.get(key)) else None for step in steps]
         if factor and sum(each is not None for each in x) > 1:
-            plots.append(panel(plan, steps, x, title=title, unit=unit, metric=metric,
-                               arms=placed(drawn, done, key, factor)))  # fmt: skip
-    for k, step in enumerate(steps):
-        said.append(f"{k} removed: {metric.text(metric.of(step.get('values')))}")
+            plots.append(panel(plan, seen, x, title=title, unit=unit, arms=placed(drawn, done, key, factor)))
+    said = [f"{k} removed: {metric.text(value)}" for k, value in enumerate(seen.values)]
     caption = (
         "Each dot is one step of the plan, from the intact model at the right to the left, measured on "
-        f"{plan.get('data') or 'the planning data'} without any healing; bars are 95 % intervals of the change over "
-        "these data. The line joins the frontier: the steps than which no other is both cheaper and better."
+        f"{plan.get('data') or 'the planning data'} without any healing; bars are 95 % intervals "
+        f"{seen.what}. The line joins the frontier: the steps than which no other is both cheaper and better."
     )
     if drawn:
         caption += " The other marks are models on the test part, with the intervals of the next figure."
@@ -51,17 +50,17 @@ def key_of(plan: Facts, arms: Sequence[Arm]) -> list[Facts]:
     return [{"color": color.removeprefix("@"), "shape": shape, "text": text} for color, shape, text in [*rows, *marks]]
 
 
-def panel(
-    plan: Facts, steps: list[Facts], x: list[Any], *, title: str, unit: str, metric: Metric, arms: list[tuple[Arm, Any]]
-) -> Facts:
+def panel(plan: Facts, seen: Expected, x: list[Any], *, title: str, unit: str, arms: list[tuple[Arm, Any]]) -> Facts:
     """One panel: the frontier, the steps, the chosen one, the arms."""
-    scale, chosen = 100 if metric.key == "error" else 1, min(plan["chosen"], len(steps) - 1)
-    y = [metric.of(facts(step.get("values"))) for step in steps]
+    steps, metric, y = dicts(plan.get("steps")), seen.metric, seen.values
+    chosen = min(plan["chosen"], len(steps) - 1)
     names = [f"{k} removed" + (f": {words.plain(step.get('module'))}" if step.get("module") else "")
              for k, step in enumerate(steps)]  # fmt: skip
-    up = [reach(step.get("high"), step.get("change")) for step in steps]
-    down = [reach(step.get("change"), step.get("low")) for step in steps]
-    hover = f"<b>%{{text}}</b><br>%{{y:.4~r}}{' %' if scale == 100 else ''}<br>%{{x:.4~r}}{unit}<extra></extra>"
+    up = [reach(high, value) for high, value in zip(seen.high, y, strict=True)]
+    down = [reach(value, low) for low, value in zip(seen.low, y, strict=True)]
+    hover = (
+        f"<b>%{{text}}</b><br>%{{y:.4~r}}{' %' if metric.key == 'error' else ''}<br>%{{x:.4~r}}{unit}<extra></extra>"
+    )
     edge = frontier([(a, b) for a, b in zip(x, y, strict=True) if a is not None and b is not None])
     data = [
         {"type": "scatter", "mode": "lines", "name": "frontier", "x": [charts.finite(a) for a, _ in edge],
@@ -72,18 +71,18 @@ def panel(
          "marker": {"size": 7, "color": ["@residual2" if k <= chosen else "@residual0" for k in range(len(steps))],
                     "symbol": ["circle" if k <= chosen else "circle-open" for k in range(len(steps))]},
          "error_y": {"type": "data", "symmetric": False, "thickness": 1, "width": 2, "color": "@residual2/45",
-                     "array": scaled(up, scale), "arrayminus": scaled(down, scale)}},
+                     "array": up, "arrayminus": down}},
         {"type": "scatter", "mode": "markers", "name": "chosen", "x": [charts.finite(x[chosen])],
          "y": [charts.finite(y[chosen])], "hoverinfo": "skip",
          "marker": {"size": 15, "color": "@residual3", "symbol": "circle-open", "line": {"width": 2}}},
         *(mark(arm, at, unit, metric) for arm, at in arms),
     ]  # fmt: skip
-    top, beyond = ceiling(y, scaled(up, scale), chosen, arms)
+    top, beyond = ceiling(y, up, chosen, arms)
     made = charts.plot(metric.title, data, height=360, xaxis={"title": {"text": title}},
                        yaxis={"range": [None, top]} if beyond else {})  # fmt: skip
-    made["rows"] = [["step", title, metric.title, "change, low", "change, high"],
-                    *([name, charts.finite(a), charts.finite(b), *scaled([step.get("low"), step.get("high")], scale)]
-                      for name, a, b, step in zip(names, x, y, steps, strict=True)),
+    made["rows"] = [["step", title, metric.title, "lower end", "upper end"],
+                    *([charts.finite(one) if k else one for k, one in enumerate(row)]
+                      for row in zip(names, x, y, seen.low, seen.high, strict=True)),
                     *([arm.name, charts.finite(at), charts.finite(arm.value), None, None]
                       for arm, at in arms)]  # fmt: skip
     return made
@@ -131,7 +130,3 @@ def ceiling(y: list[float | None], up: list[Any], chosen: int, arms: list[tuple[
     least = min([*every, *(arm.value for arm, _ in arms)], default=0.0)
     end = top + 0.35 * (top - least)
     return end, max(every, default=0.0) > end > least
-
-
-def scaled(values: Sequence[Any], scale: float) -> list[Any]:
-    return [charts.finite(scale * value) if words.is_number(value) else None for value in values]
