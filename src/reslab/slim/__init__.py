@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
     from reslab.slim.finding import find_blocks
+    from reslab.slim.generating import Generation, generation
     from reslab.slim.record import Plan, Step
 
 HOME = {  # public name: its module here
     "Block": "block",
     "Blocks": "block",
+    "Generation": "generating",
     "Plan": "record",
     "Step": "record",
     "find_blocks": "finding",
+    "generation": "generating",
 }
 
-__all__ = ["Block", "Blocks", "Plan", "Step", "find_blocks"]
+__all__ = ["Block", "Blocks", "Generation", "Plan", "Step", "find_blocks", "generation"]
 
 
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
