@@ -37,7 +37,7 @@ COMMANDS = {  # of each room: the commands that print its sentences
     "train": (["train"], ["qa", "train"], *TABLES),
 }
 PLACES = {  # arguments of functions that stand elsewhere than in the room of the sentence
-    "images": ("reslab.train.recipe",),
+    "images": ("reslab.train.recipe", "reslab.subject.inputs"),
     "qa": ("reslab.train.recipe", "reslab.subject.inputs", "reslab.qa.folder", "reslab.qa.settings"),
     "run": ("reslab.images.train", "reslab.tables.train"),
     "stored": ("reslab.images.train",),

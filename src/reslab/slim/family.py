@@ -18,6 +18,9 @@ class Family(Protocol):
     lower_is_better: bool
     model: nn.Module  # the intact one
     example: Any  # a small input of it
+    heal_epochs: float  # the length of healing, unless the user names one
+    trained_epochs: float | None  # of all trainings that made the intact model; None: unknown
+    unknown: str  # why they are unknown, in words; "" if they are known
 
     def batches(self) -> list[Batch]:
         """The planning data: validation, or a part of the training data; never the test part."""
@@ -43,6 +46,7 @@ class Family(Protocol):
     ) -> Arm:  # fmt: skip
         """One training of the comparison in a run folder of its own, found again if finished, resumed if not.
 
-        "healed": the cut net, distilled from `teacher`; "intact-longer": the intact one, as long; "scratch": the shape
-        of the cut net, from random weights, by the recipe of the first training.
+        "healed": the cut net `net`, distilled from `teacher`; "intact-longer": the intact model `net`, by the same
+        recipe, in the same order, as long; "scratch": the shape of the cut net `net` from random weights, by the
+        recipe of the first training; its `epochs` are those of both trainings together.
         """

@@ -24,6 +24,7 @@ class Taught:
     """
 
     taught = True
+    depth = 0
 
     def __init__(
         self, family: Family, teacher: nn.Module, how: Distillation, *, pairs: Sequence[Pair] = (),
@@ -36,12 +37,9 @@ class Taught:
         self.own: Task | None = None
         self.beside: Beside | None = None
 
-    @property
-    def depth(self) -> int:
-        return self.family.depth
-
     def read(self, run: Run) -> None:
         self.family.read(run)
+        self.depth = self.family.depth
 
     def load(self, work: Work) -> tuple[str, str]:
         return self.family.load(work)

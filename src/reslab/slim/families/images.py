@@ -1,0 +1,210 @@
+"""Slimming models of images: a run, a checkpoint, or a model of another library with images of your own."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+from reslab.images.data import Part, view_batches
+from reslab.images.evaluate import evaluate
+from reslab.images.task import ImageTask, average_norms, training_parts
+from reslab.images.train import OnImages, prepare
+from reslab.images.train import train as train_alone
+from reslab.look.lesion.renorm import BATCHNORM
+from reslab.look.measure import Batch, Metric
+from reslab.nets import ModelSpec, ResNetSpec, Spec, VGGSpec
+from reslab.nets.models import as_scores
+from reslab.progress import Progress, silent
+from reslab.run import Run
+from reslab.slim.families.image_folder import write_folder
+from reslab.slim.families.image_recipes import before, heal_recipe, scratch_recipe
+from reslab.slim.families.image_subject import ImageSubject
+from reslab.slim.healing.beside import Pair
+from reslab.slim.healing.distilled import Distillation
+from reslab.slim.healing.divergence import Divergence, of_classes, of_labels
+from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.record import Arm, Score, What
+from reslab.statistics import wilson
+from reslab.train.folder import DONE, pick_device, read_recipe
+from reslab.train.life import train_run
+from reslab.train.order import shuffled
+from reslab.train.recipe import Recipe, change
+from reslab.train.workers import decoding_workers
+
+SAMPLES, BATCH = 1000, 100  # images that the plan is measured on, by default, and in one batch
+SPECS = (ResNetSpec, VGGSpec, ModelSpec)
+
+
+class Images:
+    """The family of image models: see `slim/family.py`.
+
+    `changes`: keys of the recipe of healing that the caller sets. `how`: distillation. `trained_epochs`: of the intact
+    model, where its training is not known. `samples` of the planning data are measured.
+    """
+
+    name, measure, lower_is_better = "images", "error", True
+
+    def __init__(
+        self, subject: ImageSubject, *, device: str = "auto", samples: int = SAMPLES, seed: int = 0,
+        changes: Mapping[str, Any] | None = None, how: Distillation | None = None, trained_epochs: float | None = None,
+    ) -> None:  # fmt: skip
+        if len(subject.data.test) == 0:
+            raise UsageError(f"{subject.data.name} has no test images to compare the models on")
+        if trained_epochs is not None and not trained_epochs > 0:
+            raise UsageError(f"trained_epochs must be positive, got {trained_epochs:g}")
+        self.subject, self.samples, self.seed, self.how = subject, samples, seed, how or Distillation()
+        self.how.check()
+        self.device = pick_device(device)
+        self.model: nn.Module = subject.loaded.model.to(self.device).eval()
+        self.recipe, self.recipe_from = heal_recipe(subject, changes or {})
+        self.train_part, self.held = training_parts(subject.data, self.recipe)
+        self.known = before(subject.run, subject.loaded.word)
+        self.trained_epochs = trained_epochs or self.known.epochs
+        self.unknown = "" if self.trained_epochs else self.known.unknown
+        self.heal_epochs = self.recipe.length(len(self.train_part)) * self.recipe.batch / len(self.train_part)
+        self.heal_epochs = self.recipe.epochs or round(self.heal_epochs, 3)
+        self.normalize = subject.normalize.to(self.device)
+        self.specs = WeakKeyDictionary[nn.Module, Spec]({self.model: subject.spec})
+        self.pairs: tuple[Pair, ...] = ()  # of the cut net's blocks with the intact one's, if features are compared
+
+    @property
+    def example(self) -> Tensor:
+        """Two images of the training part."""
+        views, _, _ = next(iter(self.views(self.train_part.subset(torch.arange(min(2, len(self.train_part)))))))
+        return views[0]
+
+    def views(self, part: Part) -> Iterator[tuple[list[Tensor], Tensor, Any]]:
+        return view_batches(part, batch=BATCH, normalize=self.normalize, device=self.device,
+                            workers=decoding_workers(len(part)))  # fmt: skip
+
+    def planning(self) -> tuple[Part, str]:
+        """The part that the plan is measured on, and its name."""
+        if self.subject.data.validation is not None:
+            return self.subject.data.validation, "validation"
+        return (self.held, "held-out") if self.held is not None else (self.train_part, "training")
+
+    def batches(self) -> list[Batch]:
+        """Some images of the planning part, chosen by the seed, with their labels."""
+        part, _ = self.planning()
+        rows = shuffled(len(part), self.seed)[: self.samples].sort().values
+        alone = self.subject.data.several
+        return [(views[0], None if alone else labels.to(self.device)) for views, labels, _ in
+                self.views(part.subset(rows))]  # fmt: skip
+
+    def metrics(self) -> list[str | Metric]:
+        """Error and loss; for several labels an image, how far the outputs move."""
+        return ["drift"] if self.subject.data.several else ["error", "loss"]
+
+    def planned_on(self) -> str:
+        part, which = self.planning()
+        n, name = min(self.samples, len(part)), self.subject.data.name
+        where = {
+            "validation": f"{n:,} of {len(part):,} validation images of {name}",
+            "held-out": f"{n:,} of {len(part):,} images of {name}, set aside from the training part for validation",
+            "training": f"{n:,} of {len(part):,} training images of {name}, which has no validation part: the model "
+                        "has seen them, so their errors are too low",
+        }[which]  # fmt: skip
+        unseen = "; whether the model was trained on them is not known" if self.subject.run is None else ""
+        return where + (unseen if which != "training" else "")
+
+    def average_norms(self, model: nn.Module) -> bool:
+        if not any(isinstance(one, BATCHNORM) and one.running_mean is not None for one in model.modules()):
+            return False
+        average_norms(model, self.train_part, self.normalize, self.device, batch=self.recipe.batch)
+        return True
+
+    def evaluate(self, model: nn.Module) -> Score:
+        """Error (%) on the test images, with Wilson's interval."""
+        with scored(model):
+            found = evaluate(model, self.subject.data.test, normalize=self.normalize, device=self.device)
+        more = {"loss": found.loss, "top5": found.top5, "balanced": found.balanced, "majority": found.majority}
+        return Score(value=found.error, low=found.error_low, high=found.error_high, n=found.n,
+                     more={key: value for key, value in more.items() if value is not None})  # fmt: skip
+
+    def spec_of(self, net: nn.Module) -> Spec:
+        """The spec that builds a net: its own, or the one it is known by. Raises UsageError if it has none."""
+        found = getattr(net, "spec", None)
+        if net in self.specs:
+            return self.specs[net]
+        if isinstance(found, SPECS):
+            return found
+        raise UsageError(f"{type(net).__name__} cannot be trained further: no spec builds it")
+
+    def save(self, model: nn.Module, folder: Path, *, what: str = "cut", score: Score | None = None) -> None:
+        """Write the net as a finished run folder."""
+        run = self.subject.run
+        recipe = read_recipe(run) if run is not None and run.has("recipe.toml") else self.recipe
+        words = {"intact": "the intact model", "cut": "blocks removed", "norms": "blocks removed, norms averaged"}
+        write_folder(folder, model, self.spec_of(model), subject=self.subject, recipe=recipe,
+                     score=score or self.evaluate(model),
+                     what=f"reslab slim {self.subject.loaded.word}: {words.get(what, what)}")  # fmt: skip
+
+    def recipe_for(self, what: What, *, epochs: float, seed: int) -> Recipe:
+        """The recipe of one training of the comparison."""
+        heal = change(self.recipe, seed=seed, epochs=epochs, iterations=0)
+        if what == "scratch":
+            return scratch_recipe(self.subject, self.known, epochs=epochs, heal=heal)
+        return heal
+
+    def train(
+        self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,
+        progress: Progress = silent,
+    ) -> Arm:  # fmt: skip
+        """See `slim/family.py`. A net that is no random one starts from `start_of(folder)`, where its weights lie."""
+        data = self.subject.data
+        recipe = self.recipe_for(what, epochs=epochs, seed=seed)
+        start = None if what == "scratch" else self.begin(folder, what, net)
+        run = prepare(folder, net=self.spec_of(net), data=data, word=self.subject.word, recipe=recipe,
+                      options=dict(self.subject.options), command=f"reslab slim {self.subject.loaded.word}",
+                      start=start)  # fmt: skip
+        place = str(self.device)
+        if teacher is not None and what == "healed":
+            mark_taught(run, teacher, self.how)
+            family = Taught(OnImages(data), teacher, self.how, pairs=self.pairs, divergence=divergence_of)
+            result = train_run(run.folder, family, device=place, progress=progress, command="")
+        else:
+            result = train_alone(run.folder, data=data, device=place, progress=progress)
+        return self.arm(run, result, what, seed)
+
+    def begin(self, folder: Path, what: str, net: nn.Module) -> Path:
+        """The run folder with the weights that a training starts from, beside its own; it is written if missing."""
+        start = folder.parent / ("intact" if what == "intact-longer" else "cut")
+        if not Run(start).has(DONE):
+            self.save(net, start, what=start.name)
+        return start
+
+    def arm(self, run: Run, result: Mapping[str, Any], what: What, seed: int) -> Arm:
+        """The arm of a finished training."""
+        if self.subject.data.several:
+            from reslab.images.model import load
+
+            score = self.evaluate(load(run.folder).to(self.device))
+        else:
+            n, error = int(result["test_n"]), float(result["test_error"])
+            around = wilson(round(error * n / 100), n)
+            more = {key: result.get(f"test_{key}") for key in ("loss", "top5", "balanced", "majority")}
+            score = Score(value=error, low=100 * around.low, high=100 * around.high, n=n,
+                          more={key: float(value) for key, value in more.items() if value is not None})  # fmt: skip
+        return Arm(what=what, score=score, seed=seed, epochs=float(result["epochs"]), seconds=float(result["seconds"]),
+                   run=run.folder.name)  # fmt: skip
+
+
+def divergence_of(task: ImageTask) -> Divergence:
+    """That of one class an image, or of labels each on its own."""
+    one = task.objective
+    return of_labels if one.several or one.kind == "sigmoid" else of_classes
+
+
+@contextlib.contextmanager
+def scored(model: nn.Module) -> Iterator[None]:
+    """Inside, the model gives scores, also one of transformers, which gives objects."""
+    handle = model.register_forward_hook(as_scores)
+    try:
+        yield
+    finally:
+        handle.remove()
