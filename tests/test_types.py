@@ -52,7 +52,7 @@ def test_the_options_are_the_fields_of_the_spec(options: type, kind: type) -> No
     """Every field but the name, of the same type; where the spec has a tuple any sequence is taken."""
     taken, held = get_type_hints(options), get_type_hints(kind)
     assert set(taken) == {field.name for field in fields(kind)} - {"name"}
-    for key in set(taken) - {"stages", "widths"}:
+    for key in set(taken) - {"stages", "widths", "bare"}:
         assert taken[key] == held[key], key
     assert set(taken) <= set(get_type_hints(NetOptions))
 

@@ -35,6 +35,14 @@ class Residual(nn.Module):
         return self.after(self.shortcut(x) + self.branch(x, *beside))
 
 
+def bare(shortcut: nn.Module | None, after: nn.Module | None = None) -> nn.Sequential:
+    """after(shortcut(x)): a block whose branch was removed; what is left keeps its names."""
+    left = nn.Sequential()
+    left.add_module("shortcut", nn.Identity() if shortcut is None else shortcut)
+    left.add_module("after", nn.Identity() if after is None else after)
+    return left
+
+
 class PadShortcut(nn.Module):
     """Option A: every second pixel, zeros in the new channels, no parameters (section 3.3).
 

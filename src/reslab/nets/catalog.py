@@ -168,6 +168,9 @@ def checked(spec: Spec) -> Spec:
         value = getattr(spec, key)
         if not isinstance(value, tuple) or not all(type(v) is int and v > 0 for v in value):
             raise UsageError(f"{key} must be positive whole numbers, got {value!r}")
+    numbers = getattr(spec, "bare", ())
+    if not isinstance(numbers, tuple) or not all(type(n) is int for n in numbers):
+        raise UsageError(f"bare must be numbers of blocks, got {numbers!r}")
     blocks.check_init(spec.init)
     spec.check()
     if spec.depth > MOST_LAYERS:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from reslab.blocks import Residual
+from reslab.blocks import PadShortcut, Residual
 from reslab.nets.catalog import Spec, build
 from reslab.nets.head import answer
 from reslab.nets.meta import meta_net
@@ -129,18 +129,19 @@ def receptive_fields(net: nn.Module) -> dict[str, tuple[int, int]]:
     """
     out, field, jump = {}, 1, 1
     for path, module in main_path(net):
-        kernel, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))
+        given = getattr(module, "kernel_size", 1), module.stride
+        kernel, stride = (v if isinstance(v, int) else v[0] for v in given)
         field, jump = field + (kernel - 1) * jump, jump * stride
         out[path] = (field, jump)
     return out
 
 
 def main_path(net: nn.Module) -> Iterator[tuple[str, Any]]:
-    """The convolutions and pools outside the shortcuts, in order."""
+    """The convolutions and pools outside the shortcuts, in order; of a block without a branch, its shortcut."""
     skips: set[str] = set()
     for path, module in net.named_modules():
         if isinstance(module, Residual) and module.shortcut is not None:
             skips.update(p for p, _ in module.shortcut.named_modules(prefix=f"{path}.shortcut"))
     for path, module in net.named_modules():
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d) and path not in skips:
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d | PadShortcut) and path not in skips:
             yield path, module

@@ -43,6 +43,7 @@ class ResNetOptions(SharedOptions, total=False):
     stride_on: Stride
     stem: Literal["imagenet", "cifar"]
     zero_last_norm: bool
+    bare: Sequence[int]  # blocks whose branch slimming has removed
 
 
 class VGGOptions(SharedOptions, total=False):

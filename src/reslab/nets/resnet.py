@@ -30,13 +30,17 @@ class ResNetSpec:
     norm: bool = True
     init: str = "he"
     zero_last_norm: bool = False  # the paper does not
+    bare: tuple[int, ...] = ()  # blocks with their shortcut alone, as slimming leaves them; counted through all stages
 
     family: ClassVar[str] = "resnet"
 
     @property
     def depth(self) -> int:
-        """Number of weighted layers on the longest path, without projections: the number in the name."""
-        return sum(self.stages) * (3 if self.block == "bottleneck" else 2) + 2
+        """Number of weighted layers on the longest path, without projections: the number in the name.
+
+        Blocks that slimming left without their branch do not count.
+        """
+        return (sum(self.stages) - len(self.bare)) * (3 if self.block == "bottleneck" else 2) + 2
 
     def check(self) -> None:
         """Raise UsageError for a combination that cannot be built."""
@@ -45,11 +49,33 @@ class ResNetSpec:
         growth = [b - a for a, b in zip(self.widths, self.widths[1:], strict=False)]
         if self.shortcut in ("A", "A-both") and min(growth, default=0) < 0:
             raise UsageError(f"shortcut A cannot reduce channels, but widths {self.widths} shrink; use shortcut B or C")
+        if self.bare:
+            self.check_bare()
         if self.zero_last_norm and (not self.norm or self.activation == "pre" or self.shortcut == "none"):
             raise UsageError(
                 "zero_last_norm needs shortcuts, and branches that end in a BatchNorm; "
                 f"got norm={self.norm}, activation {self.activation!r}, shortcut {self.shortcut!r}"
             )
+
+    def check_bare(self) -> None:
+        """Raise UsageError for a block that is not there, or of which nothing would be left."""
+        last = sum(self.stages) - 1
+        if self.shortcut == "none":
+            raise UsageError(f"bare needs shortcuts, got shortcut 'none' and bare {self.bare}")
+        if list(self.bare) != sorted(set(self.bare)) or not 0 <= self.bare[0] <= self.bare[-1] <= last:
+            raise UsageError(f"bare must be increasing numbers of blocks from 0 to {last}, got {self.bare}")
+        for i in self.bare:
+            if not self.projects(i) and not (i == 0 and self.activation == "pre"):  # block 1 needs its own norm
+                raise UsageError(f"bare block {i} has the identity as its shortcut: leave it out of stages instead")
+
+    def projects(self, block: int) -> bool:
+        """Whether the shortcut of a block, counted through all stages, is more than the identity."""
+        stage, first = 0, 0
+        while block >= first + self.stages[stage]:
+            stage, first = stage + 1, first + self.stages[stage]
+        if self.shortcut == "C" or (block == first and stage > 0):
+            return self.shortcut != "none"
+        return block == 0 and self.block == "bottleneck" and self.shortcut != "none"  # which widens in stage 0, too
 
 
 class ResNet(nn.Module):
@@ -65,13 +91,14 @@ class ResNet(nn.Module):
         self.spec = spec
         self.stem = make_stem(spec)
         self.stages = nn.Sequential()
-        channels = spec.widths[0]
+        channels, number = spec.widths[0], 0
         for i, (count, width) in enumerate(zip(spec.stages, spec.widths, strict=True)):
             stage = nn.Sequential()
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
-                stage.append(make_block(spec, channels, width, stride=stride, first=i == j == 0))
-                channels = width * expansion(spec)
+                bare = number in spec.bare
+                stage.append(make_block(spec, channels, width, stride=stride, first=i == j == 0, bare=bare))
+                channels, number = width * expansion(spec), number + 1
             self.stages.append(stage)
         self.last = nn.Sequential()
         if spec.activation == "pre":  # the last addition has had no norm and no ReLU yet
@@ -105,26 +132,36 @@ def make_stem(spec: ResNetSpec) -> nn.Sequential:
     return stem
 
 
-def make_block(spec: ResNetSpec, channels: int, width: int, *, stride: int, first: bool) -> nn.Module:
+def make_block(
+    spec: ResNetSpec, channels: int, width: int, *, stride: int, first: bool, bare: bool = False
+) -> nn.Module:
     """One block of the spec: a Residual, preceded by a shared BN and ReLU if a pre-activation block projects.
 
-    For the `first` block of a pre-activation net, the stem has already applied them (2016, appendix).
+    For the `first` block of a pre-activation net, the stem has already applied them (2016, appendix). A `bare` block
+    has no branch.
     """
     out = width * expansion(spec)
     shortcut = blocks.make_shortcut(
         spec.shortcut, channels, out, stride=stride, norm=spec.norm, followed=spec.activation == "post"
     )
     if spec.activation == "post":
+        after = nn.ReLU(inplace=True)
+        if bare:
+            return blocks.bare(shortcut, after)
         branch = blocks.post_branch(
             spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm
         )
-        return blocks.Residual(branch, shortcut, nn.ReLU(inplace=True))
+        return blocks.Residual(branch, shortcut, after)
     projects = isinstance(shortcut, nn.Sequential)
     done = first or projects  # norm and ReLU precede the fork
-    branch = blocks.pre_branch(
-        spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=done
-    )
-    residual = blocks.Residual(branch, shortcut)
+    residual: nn.Module
+    if bare:
+        residual = blocks.bare(shortcut)
+    else:
+        branch = blocks.pre_branch(
+            spec.block, channels, width, stride=stride, stride_on=spec.stride_on, norm=spec.norm, shared=done
+        )
+        residual = blocks.Residual(branch, shortcut)
     if first or not projects:
         return residual
     shared = nn.Sequential()
