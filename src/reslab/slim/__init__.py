@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
+    from reslab.slim.cutting.removal import Cut, cut
     from reslab.slim.finding import find_blocks
     from reslab.slim.generating import Generation, generation
     from reslab.slim.record import Plan, Step
@@ -21,14 +22,26 @@ if TYPE_CHECKING:
 HOME = {  # public name: its module here
     "Block": "block",
     "Blocks": "block",
+    "Cut": "cutting.removal",
     "Generation": "generating",
     "Plan": "record",
     "Step": "record",
+    "cut": "cutting.removal",
     "find_blocks": "finding",
     "generation": "generating",
 }
 
-__all__ = ["Block", "Blocks", "Generation", "Plan", "Step", "find_blocks", "generation"]
+__all__ = [
+    "Block",
+    "Blocks",
+    "Cut",
+    "Generation",
+    "Plan",
+    "Step",
+    "cut",
+    "find_blocks",
+    "generation",
+]
 
 
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name

@@ -12,9 +12,9 @@ from zoo import LAYERS, ZOO, Case, bart, gpt2, llama, made, qwen3_moe, t5
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look.graph.example import scores
-from reslab.slim.cutting.building import NotExpressed
 from reslab.slim.cutting.cached import compare_cache
 from reslab.slim.cutting.configs import Removal, candidates, counts
+from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.saving import line, save
 from reslab.slim.cutting.transformers import Shortened, host, shortened
 

@@ -9,12 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.errors import UsageError, first_line
+from reslab.errors import first_line
+from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.structure import Difference, differences
-
-
-class NotExpressed(UsageError):  # noqa: N818 - what it says
-    """transformers has no config for what would be left: the sentence states the reason."""
 
 
 def built(like: nn.Module, spec: dict[str, Any], options: Mapping[str, Any]) -> nn.Module:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.look.graph.example import Example, scores
 from reslab.look.graph.passes import call
-from reslab.slim.cutting.building import NotExpressed, built
+from reslab.slim.cutting.building import built
 from reslab.slim.cutting.configs import Removal, Shorter, candidates, counts, mended
+from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.structure import ABSENT, Difference, Lists, differences, lists_of
 
 TOLERANCE = 1e-5  # of the outputs, relative to the largest of them

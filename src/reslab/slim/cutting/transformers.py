@@ -20,8 +20,9 @@ from reslab.errors import UsageError
 from reslab.look.graph.example import Example, first_of, scores, with_tensor
 from reslab.look.graph.passes import as_it_was, call
 from reslab.nets.hub import quiet
-from reslab.slim.cutting.building import NotExpressed, as_built
+from reslab.slim.cutting.building import as_built
 from reslab.slim.cutting.fitting import Search, shared
+from reslab.slim.cutting.forms import NotExpressed
 
 
 @dataclass(frozen=True, kw_only=True)
