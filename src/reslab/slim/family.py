@@ -18,6 +18,7 @@ class Family(Protocol):
     lower_is_better: bool
     model: nn.Module  # the intact one
     example: Any  # a small input of it
+    examples: int  # in the training part
     heal_epochs: float  # the length of healing, unless the user names one
     trained_epochs: float | None  # of all trainings that made the intact model; None: unknown
     unknown: str  # why they are unknown, in words; "" if they are known

@@ -6,10 +6,12 @@ from reslab.statistics.comparisons import (
     Equivalence,
     bootstrap,
     compare_counts,
+    compare_known,
     compare_rates,
     counting_variance,
     equivalence,
     holm,
+    interval_variance,
     mean,
     mean_interval,
     p_text,
@@ -35,7 +37,8 @@ from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 
 __all__ = [
     "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
-    "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_rates", "counting_variance",
-    "equivalence", "f1", "f1_interval", "holm", "mean", "mean_interval", "newcombe", "p_text", "paired", "plus_minus",
-    "rank_interval", "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
+    "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_known", "compare_rates",
+    "counting_variance", "equivalence", "f1", "f1_interval", "holm", "interval_variance", "mean", "mean_interval",
+    "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "reaching_zero", "reliability", "sign_test",
+    "std", "student", "welch", "wilson",
 ]  # fmt: skip

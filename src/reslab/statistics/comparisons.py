@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reslab.errors import UsageError
-from reslab.statistics.shares import LEVEL, Interval, newcombe, student
+from reslab.statistics.shares import LEVEL, Interval, Z, newcombe, student
 
 if TYPE_CHECKING:  # numpy and scipy are imported where they are used: `reslab --help` needs neither
     import numpy as np
@@ -133,6 +133,23 @@ def compare_counts(a: float, b: float, *, images: int) -> Difference:
     around = newcombe(round(shares[0] * images), round(shares[1] * images), images)
     return Difference(value=a - b, low=100 * around.low, high=100 * around.high, p=float(2 * norm.sf(abs(z))),
                       statistic=z, df=None, n=1)  # fmt: skip
+
+
+def compare_known(a: float, b: float, *, variance: float) -> Difference:
+    """Compare two scores of one net each whose difference has a known variance over examples: a z test.
+
+    It says nothing about other seeds.
+    """
+    from scipy.stats import norm
+
+    reach, z = Z * math.sqrt(variance), (a - b) / math.sqrt(variance) if variance else 0.0
+    return Difference(value=a - b, low=a - b - reach, high=a - b + reach, p=float(2 * norm.sf(abs(z))), statistic=z,
+                      df=None, n=1)  # fmt: skip
+
+
+def interval_variance(low: float, high: float) -> float:
+    """The variance of a score whose 95 % interval goes from low to high, as if it were a normal one."""
+    return ((high - low) / (2 * Z)) ** 2
 
 
 def holm(p: Sequence[float]) -> list[float]:

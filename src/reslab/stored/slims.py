@@ -105,6 +105,7 @@ class Pair(TypedDict, total=False):
     low: Number
     high: Number
     p: Number
+    p_holm: Number  # after Holm's correction for all pairs
     seeds: Count
     n: Whole
     words: str

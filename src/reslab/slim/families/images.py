@@ -30,10 +30,12 @@ from reslab.slim.healing.divergence import Divergence, of_classes, of_labels
 from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.record import Arm, Score, What
 from reslab.statistics import wilson
+from reslab.train.checkpoint import as_file
 from reslab.train.folder import DONE, pick_device, read_recipe
 from reslab.train.life import train_run
 from reslab.train.order import shuffled
 from reslab.train.recipe import Recipe, change
+from reslab.train.start import mark_of
 from reslab.train.workers import decoding_workers
 
 SAMPLES, BATCH = 1000, 100  # images that the plan is measured on, by default, and in one batch
@@ -70,7 +72,12 @@ class Images:
         self.heal_epochs = self.recipe.epochs or round(self.heal_epochs, 3)
         self.normalize = subject.normalize.to(self.device)
         self.specs = WeakKeyDictionary[nn.Module, Spec]({self.model: subject.spec})
+        self.scores: dict[str, Score] = {}  # by the digest of the weights
         self.pairs: tuple[Pair, ...] = ()  # of the cut net's blocks with the intact one's, if features are compared
+
+    @property
+    def examples(self) -> int:
+        return len(self.train_part)
 
     @property
     def example(self) -> Tensor:
@@ -97,8 +104,8 @@ class Images:
                 self.views(part.subset(rows))]  # fmt: skip
 
     def metrics(self) -> list[str | Metric]:
-        """Error and loss; for several labels an image, how far the outputs move."""
-        return ["drift"] if self.subject.data.several else ["error", "loss"]
+        """Loss and error; for several labels an image, how far the outputs move."""
+        return ["drift"] if self.subject.data.several else ["loss", "error"]
 
     def planned_on(self) -> str:
         part, which = self.planning()
@@ -120,9 +127,16 @@ class Images:
 
     def evaluate(self, model: nn.Module) -> Score:
         """Error (%) on the test images, with Wilson's interval."""
+        state = mark_of(as_file(model.state_dict()))
+        if state not in self.scores:
+            self.scores[state] = self.measured(model)
+        return self.scores[state]
+
+    def measured(self, model: nn.Module) -> Score:
         with scored(model):
             found = evaluate(model, self.subject.data.test, normalize=self.normalize, device=self.device)
-        more = {"loss": found.loss, "top5": found.top5, "balanced": found.balanced, "majority": found.majority}
+        more = {"loss": found.loss, "top5": found.top5, "balanced": found.balanced, "majority": found.majority,
+                "several": float(self.subject.data.several) or None}  # fmt: skip
         return Score(value=found.error, low=found.error_low, high=found.error_high, n=found.n,
                      more={key: value for key, value in more.items() if value is not None})  # fmt: skip
 
