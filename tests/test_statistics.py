@@ -21,13 +21,16 @@ from reslab.statistics import (
     f1,
     f1_interval,
     holm,
+    median_interval,
     p_text,
     paired,
     plus_minus,
     rank_interval,
+    ratio_interval,
     reliability,
     sign_test,
     std,
+    student,
     welch,
     wilson,
 )
@@ -271,6 +274,26 @@ def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:
     assert few.low < 0 < many.low
     assert rank_interval(1.0, 3).low == -1
     assert rank_interval(1.0, 5).high <= 1
+
+
+def test_the_interval_of_a_median_lies_between_two_values() -> None:
+    """Of 9: the second and eighth, because P(at most 1 of 9 coins) = 10 / 512 < 0.025 < 46 / 512."""
+    assert median_interval([9, 1, 8, 2, 7, 3, 6, 4, 5]) == Interval(low=2, high=8)
+    assert median_interval([3, 1, 2, 6, 5, 4]) == Interval(low=1, high=6)  # 1 / 64 on each side
+    assert median_interval([2.0]) == Interval(low=2, high=2)
+
+
+def test_the_interval_of_a_ratio_counts_samples_and_not_items() -> None:
+    """Of one item each, it is Student's; doubling every item changes nothing."""
+    values = [0.1, 0.5, 0.3, 0.9]
+    reach = student(3) * std(values) / 2
+    alone = ratio_interval(values, [1, 1, 1, 1])
+    assert (alone.low, alone.high) == pytest.approx((0.45 - reach, 0.45 + reach))
+    twice = ratio_interval([2 * value for value in values], [2, 2, 2, 2])
+    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high))
+    assert ratio_interval([*values, 0], [1, 1, 1, 1, 0]) == alone  # a sample without items
+    assert ratio_interval([1], [1]).high == math.inf
+    assert ratio_interval(values, [1] * 4, 0.999).high > alone.high
 
 
 def test_a_sign_test_by_hand() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reslab.slim.cutting.removal import Cut, cut
     from reslab.slim.finding import find_blocks
     from reslab.slim.generating import Generation, generation
+    from reslab.slim.planning.planner import plan
+    from reslab.slim.planning.timing import speedup
     from reslab.slim.record import Plan, Step
 
 HOME = {  # public name: its module here
@@ -29,6 +31,8 @@ HOME = {  # public name: its module here
     "cut": "cutting.removal",
     "find_blocks": "finding",
     "generation": "generating",
+    "plan": "planning.planner",
+    "speedup": "planning.timing",
 }
 
 __all__ = [
@@ -41,6 +45,8 @@ __all__ = [
     "cut",
     "find_blocks",
     "generation",
+    "plan",
+    "speedup",
 ]
 
 

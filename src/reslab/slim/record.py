@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from reslab.look.shown import Row, Shown
 from reslab.slim.block import Block
+from reslab.slim.planning.text import text_of
 
 By = Literal["disabling", "influence", "response", "gradient", "first-order"]
 Goal = Literal["remove", "speedup", "max_macs", "keep_error"]
@@ -39,9 +41,12 @@ class Step:
     milliseconds: float  # by the table of each block's time
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Which blocks go, in which order. The first `chosen` of `steps` after the intact model reach the target."""
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Plan(Shown):
+    """Which blocks go, in which order. The first `chosen` of `steps` after the intact model reach the target.
+
+    str(plan) is the whole plan as text; frame() is the table of its steps.
+    """
 
     model: str
     blocks: tuple[Block, ...]
@@ -60,6 +65,8 @@ class Plan:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
+    FACTS = ("model", "measure", "n", "chosen")
+
     @property
     def removed(self) -> tuple[Block, ...]:
         """The blocks that go, in the order of the plan."""
@@ -69,6 +76,21 @@ class Plan:
     def last(self) -> Step:
         """The step at which the plan ends."""
         return self.steps[self.chosen]
+
+    def rows(self) -> list[Row]:
+        """A row per step: the block that goes, what is measured without it, and what stays."""
+        return [
+            {"step": i, "module": step.module or "(intact model)", **step.values, "change": step.change,
+             "low": step.low, "high": step.high, "milliseconds": step.milliseconds, "macs": step.macs,
+             "params": step.params, "chosen": i <= self.chosen}
+            for i, step in enumerate(self.steps)
+        ]  # fmt: skip
+
+    def drawn(self) -> tuple[str, ...]:
+        return (*self.steps[0].values, "milliseconds", "macs")
+
+    def __str__(self) -> str:
+        return text_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

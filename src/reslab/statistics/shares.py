@@ -7,6 +7,10 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 LEVEL = 0.95  # of every interval; a difference counts as shown if p < 1 - LEVEL
 Z = 1.959963984540054  # the normal distribution's quantile at (1 + LEVEL) / 2
@@ -98,11 +102,42 @@ def sign_test(more: int, fewer: int) -> float:
     return float(binomtest(min(more, fewer), n).pvalue) if n else 1.0
 
 
-def student(df: int) -> float:
-    """The quantile at (1 + LEVEL) / 2 of Student's t distribution."""
+def student(df: int, level: float = LEVEL) -> float:
+    """The quantile at (1 + level) / 2 of Student's t distribution."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + LEVEL) / 2, df))
+    return float(t.ppf((1 + level) / 2, df))
+
+
+def median_interval(values: Sequence[float]) -> Interval:
+    """The interval of the median of what the values were sampled from, between two of them, whatever its distribution.
+
+    Below 6 values it is their range, which misses the median in 2 ** (1 - n) of all cases: more often than LEVEL says.
+    """
+    from scipy.stats import binom
+
+    ranked, n = sorted(values), len(values)
+    below = max(0, int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) - 1)  # P(at most `below` values under the median) < 0.025
+    return Interval(low=float(ranked[below]), high=float(ranked[n - 1 - below]))
+
+
+def ratio_interval(sums: "ArrayLike", sizes: "ArrayLike", level: float = LEVEL) -> Interval:
+    """The interval of sum(sums) / sum(sizes), a mean over all items, where items of one sample are not independent.
+
+    Sample i holds `sizes[i]` items, whose values add up to `sums[i]` (the ratio estimator of survey statistics:
+    Cochran 1977, section 6.3). Samples without items do not count; with fewer than two there is no interval: infinite.
+    """
+    import numpy as np
+
+    total, size = np.asarray(sums, dtype=float), np.asarray(sizes, dtype=float)
+    total, size = total[size > 0], size[size > 0]
+    n = len(total)
+    if n < 2:
+        return Interval(low=-math.inf, high=math.inf)
+    mean = total.sum() / size.sum()
+    spread = math.sqrt(float(((total - mean * size) ** 2).sum()) * n / (n - 1)) / float(size.sum())
+    reach = student(n - 1, level) * spread
+    return Interval(low=float(mean) - reach, high=float(mean) + reach)
 
 
 def rank_interval(correlation: float, n: int) -> Interval:
