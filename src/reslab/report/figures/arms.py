@@ -10,8 +10,18 @@ from reslab.report.figures.comparison import around
 from reslab.report.folder import Facts, dicts, facts
 
 NAMES = {
-    "intact": "intact", "cut": "blocks removed", "norms": "BatchNorm averaged", "healed": "healed",
-    "intact-longer": "intact, trained as long", "scratch": "same shape, from scratch",
+    "intact": "intact",
+    "cut": "blocks removed",
+    "norms": "BatchNorm averaged",
+    "healed": "healed",
+    "intact-longer": "intact-longer",
+    "scratch": "scratch",
+}  # in the order in which they stand; those of the verdict keep their own names
+ABOUT = {
+    "intact": "the model as it was", "cut": "without the blocks, nothing else",
+    "norms": "the same, its BatchNorm statistics averaged anew", "healed": "then trained, the intact model its teacher",
+    "intact-longer": "the intact model with the same extra training",
+    "scratch": "the small net from random weights, as long as all trainings of healed together",
 }  # fmt: skip
 MARKS = {  # what: (color, plotly's symbol)
     "intact": ("@ink", "circle"), "cut": ("@plain1", "x"), "norms": ("@plain3", "diamond"),

@@ -40,7 +40,7 @@ def finished_cards(done: Facts, by: dict[str, Arm]) -> list[Facts]:
     first = []
     if end:
         parts = [f"intact {text(measure, whole.value)}" if whole else "",
-                 f"intact, trained as long {text(measure, same.value)}" if same else "",
+                 f"intact-longer {text(measure, same.value)}" if same else "",
                  f"95 % interval {between(measure, end.low, end.high)}" if end.low is not None else ""]  # fmt: skip
         score = TITLES.get(measure, measure).partition(" (")[0]  # `test error (%)` without its unit
         more = "; ".join(filter(None, parts))

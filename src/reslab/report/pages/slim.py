@@ -5,7 +5,7 @@ from typing import Any
 
 from reslab.errors import one_line
 from reslab.report import words
-from reslab.report.figures.arms import NAMES, PERCENT, TITLES, Arm, arms, between, dots, text
+from reslab.report.figures.arms import ABOUT, NAMES, PERCENT, TITLES, Arm, arms, between, dots, text
 from reslab.report.figures.gains import cards, sizes, table_check
 from reslab.report.figures.removed import block_map, order, stages_in_words
 from reslab.report.figures.tradeoff import tradeoff
@@ -43,6 +43,7 @@ def page(folder: Path) -> Facts:
         "arms": [row(one, str(done.get("measure"))) for one in found],
         "measure": TITLES.get(str(done.get("measure")), str(done.get("measure"))),
         "pairs": [pair(one, str(done.get("measure"))) for one in dicts(done.get("comparisons"))],
+        "corrected": any("p_holm" in one for one in dicts(done.get("comparisons"))),
         "sizes": sizes(done),
         "table_check": table_check(plan, done),
         "generation": generation(facts(done.get("generation"))),
@@ -67,14 +68,17 @@ def meta(plan: Facts, done: Facts) -> str:
 
 def row(arm: Arm, measure: str) -> Facts:
     more = ", ".join(f"{key} {words.number(float(value))}" for key, value in arm.more.items())
-    return {"name": arm.name, "value": text(measure, arm.value), "interval": between(measure, arm.low, arm.high),
-            "over": arm.over, "epochs": f"{arm.epochs:g}" if arm.epochs else words.NONE,
-            "seconds": words.duration(arm.seconds) if arm.seconds else words.NONE, "more": more}  # fmt: skip
+    return {
+        "name": arm.name, "about": ABOUT.get(arm.what, ""), "value": text(measure, arm.value),
+        "interval": between(measure, arm.low, arm.high), "over": arm.over,
+        "epochs": f"{arm.epochs:g}" if arm.epochs else words.NONE,
+        "seconds": words.duration(arm.seconds) if arm.seconds else words.NONE, "more": more,
+    }  # fmt: skip
 
 
 def pair(one: Facts, measure: str) -> Facts:
     unit = " points" if measure in PERCENT else ""
-    difference, p = one.get("difference"), one.get("p")
+    difference, p = one.get("difference"), one.get("p_holm", one.get("p"))
     shown = f"{difference:+.{2 if unit else 3}f}{unit}".replace("-", "−") if words.is_number(difference) else words.NONE
     return {"names": f"{NAMES.get(one['a'], one['a'])} − {NAMES.get(one['b'], one['b'])}", "difference": shown,
             "interval": between(measure, one.get("low"), one.get("high")),
