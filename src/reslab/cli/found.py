@@ -181,6 +181,9 @@ def score(result: dict[str, Any], seen: dict[str, Any], *, classes: int) -> dict
         words = f"F1 {result['f1']:.1f}, exact {result.get('exact') or 0:.1f}"
         return {"score": words + of(result.get("test_n")), "error": 100 - result["f1"], "measure": "f1",
                 "n": result.get("test_n")}  # fmt: skip
+    if result.get("perplexity") is not None:
+        loss, n = result.get("test_loss") or 0.0, result.get("test_n")
+        return {"score": f"loss {loss:.3f} nats/token{of(n)}", "error": loss, "measure": "loss", "n": n}
     test, main = result.get("test") or {}, result.get("main") or ""
     if test.get(main) is not None:
         error = test[main] if main == "rmse" else 100 * (1 - test[main])

@@ -11,6 +11,7 @@ from typing import Any
 from reslab.errors import ReslabError, Sentence, UsageError, arg, first_line, nearest
 from reslab.extras import need
 from reslab.nets.hub import library_name, loading, quiet
+from reslab.run import Run
 
 IMAGENET_SHAPE = (3, 224, 224)
 HEADS = {  # the end of an architecture's name: the transformers class that loads it, and the kind of its inputs
@@ -98,6 +99,13 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
         if kind == "images":
             return {**found, **pictures(transformers, name, config)}
         return {**found, "tokenizer": tokenizer(transformers, name)}
+
+
+def model_of_run(run: Run) -> str:
+    """The Hugging Face folder in the run folder of a language model. Raises UsageError if it is not finished."""
+    if not run.has("model/model.safetensors"):
+        raise UsageError(f"{run.folder} holds no trained model yet: its training is not finished")
+    return str(run.path("model"))
 
 
 def tokenizer(transformers: Any, name: str) -> Any:

@@ -16,12 +16,13 @@ FAMILIES = {  # what their nets are for
     "model": "images",
     "qa": "questions",
     "table": "tables",
+    "language": "texts",
 }
 MODULES = {"questions": "reslab.qa", "tables": "reslab.tables"}  # whose `load` opens a run of such a net
 
 
 def read_stored(run: Run, use: str, parse: Callable[[dict[str, Any]], S]) -> S:
-    """The spec of a run folder whose net is for `use`: "images", "questions" or "tables".
+    """The spec of a run folder whose net is for `use`: "images", "questions", "tables" or "texts".
 
     Raises UsageError if the folder has none or its net is for something else, ReslabError if it is damaged.
     """
@@ -34,6 +35,7 @@ def parse_stored(data: dict[str, Any], use: str, parse: Callable[[dict[str, Any]
     other = FAMILIES.get(family, use) if isinstance(family, str) else use
     if other != use:
         hint = f"; {MODULES[other]}.load opens it" if other in MODULES else ""
+        hint = f"; transformers loads {where}/model" if other == "texts" else hint
         raise UsageError(f"{where} holds {data.get('name')}, a net for {other}, not for {use}{hint}")
     try:
         return parse(data)

@@ -159,6 +159,8 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
         raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
     name = slug(path.resolve().name)
     family = run.read_json("spec.json").get("family")
+    if family == "language":
+        return replace(hugging(word, foreign.model_of_run(run), weights is not False, False), name=name)
     if family == "qa":
         raise UsageError(f"{word} is a run for questions, which `reslab look` cannot measure yet; in Python, "
                          f"reslab.qa.load({word!r}).net is its net")  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
     from reslab.slim.cutting.removal import Cut, cut
+    from reslab.slim.families.small_language import language_model
     from reslab.slim.finding import find_blocks
     from reslab.slim.generating import Generation, generation
     from reslab.slim.planning.planner import plan
@@ -31,6 +32,7 @@ HOME = {  # public name: its module here
     "cut": "cutting.removal",
     "find_blocks": "finding",
     "generation": "generating",
+    "language_model": "families.small_language",
     "plan": "planning.planner",
     "speedup": "planning.timing",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "cut",
     "find_blocks",
     "generation",
+    "language_model",
     "plan",
     "speedup",
 ]

@@ -120,6 +120,11 @@ class Result(TypedDict, total=False):
     test_error: Number
     test_top5: Number
     test_loss: Number
+    test_loss_low: Number  # its 95 % interval, of language models
+    test_loss_high: Number
+    perplexity: Number
+    token_error: Number  # percent
+    validation_loss: Number
     test_n: Count | None
     test_balanced: Number
     test_majority: Number

@@ -68,6 +68,12 @@ class Questions:
         self.settings = read_settings(self.run, most=self.spec.length)
         self.device = pick_device(device)
         self.data = stored_data(self.run)
+        done = self.run.read_json(DONE) if self.run.has(DONE) else {}
+        self.trained_epochs: float | None = done.get(
+            "epochs"
+        )  # on questions; a pretrained encoder's are not among them
+        self.unknown = "" if self.trained_epochs else f"how long {run} was trained is not known"
+        self.heal_epochs = max(1.0, (self.trained_epochs or 2.0) / 2)
         self.model: nn.Module = trained_net(self.run, self.spec).to(self.device).eval()
 
     @cached_property
@@ -110,11 +116,11 @@ class Questions:
 
     @cached_property
     def choice(self) -> Choice:
-        """The precision in which training measured the test part, so that numbers agree."""
+        """The precision of every training and score: the recipe's, else the first training's, else the device's."""
         trained = self.run.read_json(DONE) if self.run.has(DONE) else {}
-        known = (trained.get("choice") or {}).get("precision")
-        fast = native_bf16(self.device) if known not in ("fp32", "bf16") else known == "bf16"
-        return Choice(precision="bf16" if fast else "fp32")
+        known = (self.recipe.precision, (trained.get("choice") or {}).get("precision"))
+        fast = "bf16" if native_bf16(self.device) else "fp32"
+        return Choice(precision=next((one for one in known if one in ("fp32", "bf16")), fast))
 
     def spans(self, model: nn.Module, part: str) -> Spans:
         """The model's best spans in every window of a part."""
@@ -162,6 +168,7 @@ class Questions:
     ) -> Arm:  # fmt: skip
         """One training by the run's own recipe, as long as `epochs`; see `slim.family` and `reader.untrained`."""
         assert isinstance(net, QANet)
+        recipe = change(self.recipe, epochs=epochs, seed=seed, precision=self.choice.precision)
         begun = net
         if what == "scratch":
             whole = self.model
@@ -171,7 +178,7 @@ class Questions:
         spec: QASpec = net.spec  # type: ignore[assignment]
         run = prepare(
             folder, spec=spec, tokenizer=load_tokenizer(self.run.path(TOKENIZER)), data=self.data,
-            word=stored_word(self.run), reading=self.reading, recipe=change(self.recipe, epochs=epochs, seed=seed),
+            word=stored_word(self.run), reading=self.reading, recipe=recipe,
             start=Start(tensors=tensors, mark=mark_of(tensors)), shape=encoder_config(net),
         )  # fmt: skip
         # The teacher reads every window with its own encoder, so a frozen encoder's vectors cannot be stored.
@@ -184,4 +191,4 @@ class Questions:
         score = score_of(self.parts["test"].questions, read_predictions(run.path("predictions.json")),
                          rule=self.reading.rule)  # fmt: skip
         return Arm(what=what, score=score, seed=seed, epochs=result["epochs"], seconds=result["seconds"],
-                   run=str(run.folder))  # fmt: skip
+                   run=run.folder.name)  # fmt: skip
