@@ -1,0 +1,115 @@
+"""Any model without blocks: a Python file of a few lines that builds it and takes them out, beside its weights."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab.errors import first_line
+from reslab.slim.cutting.changes import Change, Whole, changed, changes, lines
+from reslab.slim.cutting.forms import FOLDER, Given, Made
+from reslab.slim.cutting.script import WEIGHTS, script
+from reslab.slim.cutting.sources import Source, sources
+from reslab.slim.cutting.written import write_checked, write_tensors
+
+FILE = "slimmed.py"  # not model.py: it may be run from a folder that has one
+
+
+def express(given: Given) -> Made:
+    """The model with the blocks' entries deleted where it runs so, otherwise with them replaced by their input."""
+    some, model, notes = smallest(given)
+    source = None
+    for one in sources(given):
+        if not (why := unlike(one, given.model)):
+            source = one
+            break
+        notes.append(f"{one.title} does not build this model: {why}")
+    text = script(type(given.model).__name__, given.removed, given.total, some, lines(given.model, some), source=source,
+                  double=given.wanted.dtype == torch.float64)  # fmt: skip
+    write = functools.partial(write_file, text)
+    call = "make()" if source else "make(net)"
+    loads = f'runpy.run_path("{FOLDER}/{FILE}")["make"]({call[5:-1]})'
+    if source:
+        notes.append(f"reslab takes it as {FOLDER}/{FILE}:make")
+        read: Any = read_file
+    else:
+        notes.append("how this model is built is not known: build the intact one as before and pass it to `make`, "
+                     f"which takes the blocks out and loads {WEIGHTS}")  # fmt: skip
+        read = functools.partial(read_into, given.model)
+    return Made(form="file" if source else "module", model=model, loads=loads, notes=tuple(notes),
+                save=functools.partial(write_checked, write=write, read=read, example=given.example))  # fmt: skip
+
+
+def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
+    """The changes that give the wanted outputs, the model after them, and what is reported."""
+    ways: tuple[Whole, ...] = ("delete", "identity", "passing")
+    for whole in ways:
+        some = changes(given.removed, whole=whole)
+        model = changed(given.model, some)
+        try:
+            far = given.apart(model)
+        except Exception:  # the model counts its entries, reads them by number, or passes on more than a tensor
+            if whole == ways[-1]:
+                raise
+            continue
+        if far <= given.allowed:
+            break
+    replaced = [change.path for change in some if change.how in ("identity", "passing")]
+    notes = [f"{path} stays as a module that passes its input on" for path in replaced]
+    notes += [f"{change.path} keeps {kept(change)}" for change in some if change.how == "branch"]
+    return some, model, notes
+
+
+def kept(change: Change) -> str:
+    names = [name.removeprefix(f"{change.path}.") for name in change.block.keeps]
+    return " and ".join(names) or "its skip"
+
+
+def unlike(source: Source, model: nn.Module) -> str:
+    """How what the source builds differs from the model; "" if its tensors have the same names and shapes."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            built = build(source)
+    except Exception as error:  # libraries and users' files raise nearly anything
+        return first_line(error)
+    ours, theirs = ({key: tuple(value.shape) for key, value in net.state_dict().items()} for net in (model, built))
+    if ours == theirs:
+        return ""
+    name = next(key for key in [*ours, *theirs] if ours.get(key) != theirs.get(key))
+    return f"{name} is {brief(theirs.get(name))} there, and {brief(ours.get(name))} in the model"
+
+
+def brief(shape: Sequence[int] | None) -> str:
+    return "missing" if shape is None else str(list(shape))
+
+
+def build(source: Source) -> nn.Module:
+    """The intact model of a source."""
+    names: dict[str, Any] = {"nn": nn}
+    exec("\n".join([*source.imports, *source.build]), names)
+    net: nn.Module = names["net"]
+    return net
+
+
+def write_file(text: str, model: nn.Module, folder: Path) -> None:
+    (folder / FILE).write_text(text, encoding="utf-8")
+    write_tensors(model, folder / WEIGHTS)
+
+
+def read_file(folder: Path) -> nn.Module:
+    """What the line in `loads` does."""
+    net: nn.Module = run_path(str(folder / FILE))["make"]()
+    return net
+
+
+def read_into(intact: nn.Module, folder: Path) -> nn.Module:
+    """The same for a model that is passed in: a copy of the intact one, with other weights."""
+    net = changed(intact, [])
+    for p in net.parameters():
+        p.data.zero_()
+    made: nn.Module = run_path(str(folder / FILE))["make"](net)
+    return made
