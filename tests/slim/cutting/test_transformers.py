@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import nn
-from zoo import LAYERS, ZOO, Case, bart, gpt2, llama, made, qwen3_moe, t5
+from zoo import LAYERS, SMALL, ZOO, Case, bart, gpt2, llama, made, qwen3_moe, t5
 
 from reslab.errors import ReslabError, UsageError
 from reslab.look.graph.example import scores
+from reslab.slim import cut, find_blocks
 from reslab.slim.cutting.cached import compare_cache
 from reslab.slim.cutting.configs import Removal, candidates, counts
 from reslab.slim.cutting.forms import NotExpressed
@@ -243,6 +245,32 @@ def test_candidates_are_found_by_numbers_not_by_names() -> None:
                              "skip_layers: [0, 3] -> [2]")  # fmt: skip
     staged = next(candidates(dict(spec), ("depths", 1), Removal(layers=4, removed=(0,)), common=frozenset()))
     assert staged.changed == ("depths.1: 4 -> 3",)
+
+
+def test_cut_gives_the_form_of_the_library_and_the_line_that_loads_it(tmp_path: Path) -> None:
+    model, example, _ = llama()
+    small = cut(model, ["model.layers.1", 3], example=example)
+    assert (small.form, small.difference) == ("transformers", 0.0)
+    assert small.notes == ("config: num_hidden_layers: 4 -> 2",)
+    done = small.save(tmp_path / "small")
+    assert done.loads == f'transformers.LlamaForCausalLM.from_pretrained("{tmp_path / "small"}").eval()'
+    again = eval(done.loads, {"transformers": transformers})
+    with torch.no_grad():
+        assert torch.equal(again(**example).logits, small.model(**example).logits)
+    assert sorted(file.name for file in (tmp_path / "small").iterdir()) == [
+        "config.json", "generation_config.json", "model.safetensors"]  # fmt: skip
+
+
+def test_weights_that_are_shared_are_not_removable() -> None:
+    """ALBERT calls one layer again and again: it is needed more than once."""
+    case = made("AlbertModel", "AlbertConfig", "encoder.albert_layer_groups", **SMALL, embedding_size=16)
+    assert not find_blocks(case[0], case[1]).removable
+
+
+def test_the_outputs_of_a_backbone_follow() -> None:
+    fields = {"n": 4, "stage_names": ["stem", "a", "b", "c", "d"], "out_indices": [2, 4], "out_features": ["b", "d"]}
+    found = next(candidates(fields, ("n",), Removal(layers=4, removed=(0, 3)), common=frozenset())).spec
+    assert found == {"n": 2, "stage_names": ["stem", "a", "b"], "out_indices": [1, 2], "out_features": ["a", "b"]}
 
 
 @pytest.mark.slow

@@ -18,9 +18,7 @@ def built(like: nn.Module, spec: dict[str, Any], options: Mapping[str, Any]) -> 
     """The model that transformers builds from these fields, without weights where the class allows it."""
     model: Any = like
     config = type(model.config).from_dict(copy.deepcopy(spec))
-    for name in ("_attn_implementation", "_experts_implementation"):
-        if hasattr(config, name):
-            setattr(config, name, getattr(model.config, name, None))
+    take_kernels(config, model.config)
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -28,6 +26,15 @@ def built(like: nn.Module, spec: dict[str, Any], options: Mapping[str, Any]) -> 
         except Exception:
             made = type(model)(config, **options)  # some read numbers off a tensor while they are built
     return made
+
+
+def take_kernels(config: Any, of: Any) -> None:
+    """Let a config, and those in it, ask for the same functions of attention and experts: the model runs by them."""
+    for name, value in list(vars(of).items()):
+        if name.endswith("_implementation_internal"):
+            setattr(config, name, value)
+        elif hasattr(value, "to_dict") and type(getattr(config, name, None)) is type(value):
+            take_kernels(getattr(config, name), value)
 
 
 def as_built(model: nn.Module) -> tuple[dict[str, Any], frozenset[tuple[str, str]]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 Spec = dict[str, Any]  # config.to_dict()
 Path = tuple[str | int, ...]
+COUNTS = ("layer", "depth")  # in the names of counts that are tried first
 MOST_LISTS = 5  # beyond that, not every subset of the lists is tried
 
 
@@ -54,7 +55,7 @@ def counts(spec: Spec, layers: int, *, at: Path = ()) -> list[Path]:
             found += [(*path, i) for i, item in enumerate(value) if whole(item) and item == layers]
         elif whole(value) and value == layers:
             found.append(path)
-    return sorted(found, key=lambda path: not any(word in str(path).lower() for word in ("layer", "depth")))
+    return sorted(found, key=lambda path: not any(word in str(path).lower() for word in COUNTS))
 
 
 def whole(value: Any) -> bool:
@@ -107,7 +108,8 @@ def per_layer(fields: Spec, count: Path, removal: Removal, common: frozenset[str
     """Every field with a value per layer, shortened: lists by their length, mappings by their keys, lists of layers."""
     if whole(count[-1]):  # one stage of several: the lists are per stage
         return []
-    at, found = count[:-1], list[Change]()
+    at, found = count[:-1], backbone(fields, count[:-1], removal)
+    common = common | {str(path[-1]) for path, _ in found}
     for key, value in fields.items():
         if key in common or key.endswith(("token_id", "token_ids")):
             continue
@@ -120,6 +122,17 @@ def per_layer(fields: Spec, count: Path, removal: Removal, common: frozenset[str
         elif rising(value, removal.layers) and any(word in key for word in ("layer", "ind", "idx")):
             found.append(((*at, key), removal.renumbered(value)))
     return found
+
+
+def backbone(fields: Spec, at: Path, removal: Removal) -> list[Change]:
+    """The outputs of a backbone: after layer v, where 0 is the stem; then after as many as are left of the first v."""
+    names, indices = fields.get("stage_names"), fields.get("out_indices")
+    if not isinstance(names, list) or len(names) != removal.layers + 1 or not isinstance(indices, list):
+        return []
+    left = list(dict.fromkeys(sum(i < v % len(names) for i in removal.kept) for v in indices))
+    names = names[: len(removal.kept) + 1]
+    return [((*at, "stage_names"), names), ((*at, "out_indices"), left),
+            ((*at, "out_features"), [names[v] for v in left])]  # fmt: skip
 
 
 def rising(value: Any, layers: int) -> bool:

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, first_line
 from reslab.look.graph.example import Example, scores
 from reslab.look.graph.passes import call
 from reslab.slim.cutting.building import built
-from reslab.slim.cutting.configs import Removal, Shorter, candidates, counts, mended
-from reslab.slim.cutting.forms import NotExpressed
+from reslab.slim.cutting.configs import COUNTS, Removal, Shorter, candidates, counts, mended
+from reslab.slim.cutting.forms import NotExpressed, apart
 from reslab.slim.cutting.structure import ABSENT, Difference, Lists, differences, lists_of
 
-TOLERANCE = 1e-5  # of the outputs, relative to the largest of them
+TOLERANCE = 1e-5  # of the outputs: absolute, or relative to the largest of them where that is above 1
 ROUNDED = {torch.float16: 1e-2, torch.bfloat16: 5e-2}  # of models in these types
 
 
@@ -36,8 +36,8 @@ class Search:
     ) -> tuple[nn.Module, tuple[str, ...], list[str], float]:
         """The model with the shorter list, what its config changed, notes, and its difference from `wanted`."""
         layers = len(self.root.get_submodule(self.path))  # type: ignore[arg-type]
-        removal, why = Removal(layers=layers, removed=indices), ""
-        for shorter, fresh in self.tries(removal):
+        removal, why, refused = Removal(layers=layers, removed=indices), "", list[str]()
+        for shorter, fresh in self.tries(removal, refused):
             left, notes, wrong = self.fitted(removal, fresh)
             if wrong:
                 why = why or f"{wrong[0]}"
@@ -48,15 +48,15 @@ class Search:
                 why = why or f"{error}"
                 continue
             far = apart(found, wanted)
-            if far <= (ROUNDED.get(wanted.dtype, TOLERANCE)) * max(1.0, float(wanted.abs().max())):
+            if far <= ROUNDED.get(wanted.dtype, TOLERANCE):
                 return left, shorter.changed, notes, far
             why = why or f"its outputs would differ by {far:.2g} from those of the intact model with them disabled"
         name, which = type(self.root.get_submodule(self.inside)).__name__, ", ".join(map(str, indices))
-        reason = why or f"no number of its config is the length of {self.path}"
+        reason = why or next(iter(refused), f"no number of its config is the length of {self.path}")
         raise NotExpressed(f"transformers has no config for {name} without {self.path} {which}: {reason}")
 
-    def tries(self, removal: Removal) -> Iterator[tuple[Shorter, nn.Module]]:
-        """The candidates that build a list of the right length, simple ones first."""
+    def tries(self, removal: Removal, refused: list[str]) -> Iterator[tuple[Shorter, nn.Module]]:
+        """The candidates that build a list of the right length, simple ones first; why the library refused others."""
         import transformers
 
         inner: Any = self.root.get_submodule(self.inside)
@@ -65,12 +65,12 @@ class Search:
         right = []
         for count in counts(spec, removal.layers):
             for one in candidates(spec, count, removal, common=common):
-                if (fresh := self.fresh(inner, one, removal)) is not None:
+                if (fresh := self.fresh(inner, one, removal, refused)) is not None:
                     right += [count] if count not in right else []
                     yield one, fresh
         for count in right:
             for one in mended(spec, count, removal, common=common, groups=groups):
-                if (fresh := self.fresh(inner, one, removal)) is not None:
+                if (fresh := self.fresh(inner, one, removal, refused)) is not None:
                     yield one, fresh
 
     @property
@@ -78,12 +78,14 @@ class Search:
         """The path of the list in the transformers model."""
         return self.path.removeprefix(f"{self.inside}." if self.inside else "")
 
-    def fresh(self, inner: nn.Module, one: Shorter, removal: Removal) -> nn.Module | None:
+    def fresh(self, inner: nn.Module, one: Shorter, removal: Removal, refused: list[str]) -> nn.Module | None:
         """The model of a candidate, if it has the right number of layers there."""
         try:
             fresh = built(inner, one.spec, self.options)
             length = len(fresh.get_submodule(self.within))  # type: ignore[arg-type]
-        except Exception:  # the library refuses the config, in errors of many classes
+        except Exception as error:  # the library refuses the config, in errors of many classes
+            if any(word in one.changed[0].lower() for word in COUNTS):
+                refused.append(f"{one.changed[0]} is refused: {first_line(error)}")
             return None
         return fresh if length == len(removal.kept) else None
 
@@ -159,13 +161,6 @@ def kinds(layers: Sequence[nn.Module]) -> list[list[int]]:
     for i, layer in enumerate(layers):
         found.setdefault(tuple(type(module).__name__ for module in layer.modules()), []).append(i)
     return list(found.values()) if len(found) > 1 else []
-
-
-def apart(one: Tensor, other: Tensor) -> float:
-    """The largest difference; infinite if they differ in shape or where they are no numbers."""
-    if one.shape != other.shape or not torch.equal(one.isnan(), other.isnan()):
-        return float("inf")
-    return float((one.nan_to_num() - other.nan_to_num()).abs().max()) if one.numel() else 0.0
 
 
 def shared(model: nn.Module) -> nn.Module:

@@ -4,6 +4,7 @@ A flag that follows from a layer's index (a sliding window, a mixture of experts
 although a short input would give equal outputs.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 BARE = frozenset(nn.Module().__dict__)
 ABSENT = "absent"
+NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,9 @@ class Lists:
         if isinstance(old, list | tuple) and isinstance(new, list | tuple):
             kinds = found is None and all(isinstance(item, str) for item in old) and {*new} <= {*old}
             return kinds or (len(old) == self.layers and list(new) == [old[i] for i in left])
+        if isinstance(old, str) and isinstance(new, str) and found is not None:
+            was, now = self.kept[found[0]][found[1]], found[1]
+            return NUMBER.sub(lambda n: str(now) if int(n[0]) == was else n[0], old) == new  # a key: "conv.2"
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in (old, new)):
             return isinstance(old, float) and isinstance(new, float)  # a rate or a scale: judged by the outputs
         if (old, new) == (self.layers, len(left)):

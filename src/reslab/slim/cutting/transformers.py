@@ -8,6 +8,7 @@ left of the model, and the outputs equal those of the intact model with these la
 
 import contextlib
 import copy
+import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from reslab.look.graph.passes import as_it_was, call
 from reslab.nets.hub import quiet
 from reslab.slim.cutting.building import as_built
 from reslab.slim.cutting.fitting import Search, shared
-from reslab.slim.cutting.forms import NotExpressed
+from reslab.slim.cutting.forms import FOLDER, Given, Made, NotExpressed
+from reslab.slim.cutting.saving import line, save
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,25 @@ class Shortened:
     options: dict[str, Any]  # arguments that its class needs besides the config
     difference: float  # largest, of the outputs, from the intact model with these layers disabled
     notes: tuple[str, ...]
+
+
+def express(given: Given) -> Made | None:
+    """The model that transformers builds from a config with fewer layers; None for a model of another library.
+
+    Raises NotExpressed where no config of the library describes what would be left.
+    """
+    model = given.model
+    if not pretrained_model(model):
+        return None
+    if parts := [block.module for block in given.removed if block.kind != "block" or not block.empties]:
+        raise NotExpressed(f"no config of transformers leaves {parts[0]} alone out")
+    removed: dict[str, list[int]] = {}
+    for block in given.removed:
+        removed.setdefault(block.container, []).append(int(block.module.rpartition(".")[2]))
+    found = shortened(model, removed, example=given.example)
+    return Made(form="transformers", model=found.model, loads=f"{line(found.model, FOLDER, found.options)}.eval()",
+                save=functools.partial(save, example=given.example, options=found.options),
+                notes=(*(f"config: {each}" for each in found.changed), *found.notes))  # fmt: skip
 
 
 def pretrained_model(module: Any) -> bool:
