@@ -70,6 +70,37 @@ def test_layers_with_two_branches_masks_and_tuples() -> None:
     assert same_as_disabled(net, blocks, rows(), 0, 1)
 
 
+def test_parts_of_layers_come_after_the_blocks() -> None:
+    """Each of the two branches alone: zeros in the place of its one matrix."""
+    net = Stack(2)
+    blocks = find_blocks(net, rows(), parts=True)
+    assert [(b.module, b.kind, b.merges, b.params) for b in blocks[2:]] == [
+        (f"layers.{i}.{name}", "part", (2 * i + k,), LINEAR)
+        for i in range(2)
+        for k, name in enumerate(["attention", "mlp"])
+    ]
+    assert blocks.left([0]) == (blocks[4], blocks[5])  # the parts of a removed layer are gone with it
+    assert same_as_disabled(net, blocks, rows(), 3, 4)
+
+
+def test_no_part_where_its_output_passes_another_layer() -> None:
+    """With zeros in the place of its heaviest module, the branch would still add the bias of the last one."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.g, self.last = nn.Sequential(linear(), linear()), linear(), linear()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.last(self.f(x))
+            return x + self.g(x)
+
+    blocks = find_blocks(tower(Two(), Two()), rows(), parts=True)
+    assert [(b.module, b.removable) for b in blocks[2:]] == [
+        ("1.0.f", False), ("1.0.g", True), ("1.1.f", False), ("1.1.g", True)
+    ]  # fmt: skip
+
+
 def test_a_norm_after_the_addition_goes_with_the_whole_module() -> None:
     net = Stack(3, post=True)
     blocks = find_blocks(net, rows())

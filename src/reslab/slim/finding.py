@@ -19,8 +19,9 @@ from reslab.look.graph.merges import Merges, find, plain
 from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
 from reslab.slim.candidates import Candidate, candidates
+from reslab.slim.running import close
 from reslab.slim.surgery import bypassed
-from reslab.slim.watching import Seen, close, watch
+from reslab.slim.watching import Seen, watch
 
 ELSEWHERE = "a value computed in the branch is also"  # in Merge.why
 
@@ -42,6 +43,7 @@ def find_blocks(model: nn.Module, example: Example, *, parts: bool = False) -> B
         merges = find(model, example, modules=named)
         found = candidates(model, merges)
     blocks = judged(model, merges, found, seen, named)
+    blocks += parts_of(model, merges, blocks, seen) if parts else ()
     return checked(model, example, Blocks(
         model=type(model).__name__, merges=merges, blocks=blocks, params=sum(p.numel() for p in model.parameters()),
         macs=macs, notes=notes(model, merges, found, blocks),
@@ -111,6 +113,22 @@ def judged(
     return tuple(blocks)
 
 
+def parts_of(model: nn.Module, merges: Merges, blocks: Sequence[Block], seen: dict[str, Seen]) -> tuple[Block, ...]:
+    """The branches of blocks with several, each as a block by itself; they come after the blocks."""
+    found: list[Block] = []
+    at = {merge.out: merge for merge in merges if not merge.named}
+    for block in blocks:
+        for site, (path, returns) in seen[block.module].parts.items():
+            found.append(Block(
+                index=len(blocks) + len(found), module=path, kind="part", container=block.container,
+                merges=(at[site].index,), params=sum(p.numel() for p in model.get_submodule(path).parameters()),
+                macs=at[site].macs, removable=seen[block.module].times == 1, returns=returns,
+                why="measured: with zeros in its place its branch adds nothing" if seen[block.module].times == 1
+                else block.why,
+            ))  # fmt: skip
+    return tuple(found)
+
+
 def users(model: nn.Module) -> dict[int, int]:
     """How many modules hold each parameter, by its id."""
     found: dict[int, int] = {}
@@ -169,10 +187,14 @@ def checked(model: nn.Module, example: Example, blocks: Blocks) -> Blocks:
 
     All at once, then every second one: a block may compute what the next ones need (T5's position bias).
     """
-    some = blocks.removable
-    if not any(differs(model, example, blocks, group) for group in (some, some[::2], some[1::2]) if group):
-        return blocks
-    wrong = {block.index: why for block in blocks.removable if (why := differs(model, example, blocks, [block]))}
+    some, smaller = ([block for block in blocks.removable if (block.kind == "part") is part] for part in (False, True))
+    even = [block.module for block in blocks if block.kind != "part"][::2]
+    sides = [[part for part in smaller if part.module.startswith(tuple(f"{path}." for path in even)) is side]
+             for side in (True, False)]  # fmt: skip
+    groups = [group for group in (some, some[::2], some[1::2], smaller, *sides) if group]
+    doubtful = [group for group in groups if differs(model, example, blocks, group)]
+    alone = {block.index: block for group in doubtful for block in group}
+    wrong = {index: why for index, block in alone.items() if (why := differs(model, example, blocks, [block]))}
     return replace(blocks, blocks=tuple(
         replace(block, removable=False, why=wrong[block.index]) if block.index in wrong else block for block in blocks
     ))  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reslab.errors import UsageError, first_line
 from reslab.look.edit.edits import Edit, zeros
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.copies import own
@@ -16,9 +17,9 @@ from reslab.look.graph.example import Example, first_of
 from reslab.look.graph.merges import Merge
 from reslab.look.graph.ops import count_macs
 from reslab.look.graph.passes import as_it_was, forward
+from reslab.look.graph.sites import Site
 from reslab.slim.candidates import Candidate
-
-CLOSE = 2.0**-18  # 4e-6: what is left of a pass through a block that passes its input on, relative to the largest value
+from reslab.slim.running import Call, Running, close, form, has_matrices, parts_in, what_stays
 
 
 @dataclass
@@ -32,31 +33,7 @@ class Seen:
     returns: str | None = None  # see Block.returns; None: a form that is not recognized
     keeps: tuple[str, ...] | None = None  # what computes its output without its branch; None: not recognized
     matrices_after: bool = False  # whether a module that runs after its last addition has more than vectors
-
-
-@dataclass
-class Call:
-    """One call of a module inside a candidate."""
-
-    path: str
-    began: int
-    ended: int
-    before: Tensor | None
-    after: Tensor | None
-
-
-@dataclass
-class Running:
-    """A candidate while it runs: the calls in it, and its additions."""
-
-    x: Tensor | None
-    copy: Tensor | None
-    args: tuple
-    kwargs: dict[str, Any]
-    began: list[int] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    skip: Tensor | None = None
-    added: int = -1  # when its last addition was done
+    parts: dict[Site, tuple[str, str]] = field(default_factory=dict)  # by addition: a module, and what it returns
 
 
 class Macs(TorchDispatchMode):
@@ -77,7 +54,7 @@ def watch(
 ) -> tuple[dict[str, Seen], int]:
     """(what each candidate did, the multiply-adds of the whole pass), with every residual connection disabled."""
     watcher = Watcher(model, found)
-    edits = {merge.index: watcher.edit(merge.index) for merge in merges if merge.reachable}
+    edits = {merge.index: watcher.edit(merge) for merge in merges if merge.reachable}
     with (
         as_it_was(model),
         torch.inference_mode(False),
@@ -86,7 +63,11 @@ def watch(
         acting(model, merges, edits),
         watcher.macs,
     ):
-        forward(model, own(example))
+        try:
+            forward(model, own(example))
+        except UsageError as error:
+            raise UsageError(f"{type(model).__name__} does not run with its residual connections disabled, so its "
+                             f"blocks cannot be measured: {first_line(error)}") from error  # fmt: skip
     return watcher.seen, watcher.macs.total
 
 
@@ -116,7 +97,7 @@ class Watcher:
 
     def hook(self, module: nn.Module, hooks: "Outer | Inner") -> None:
         self.handles.append(module.register_forward_pre_hook(hooks.enter, with_kwargs=True))
-        self.handles.append(module.register_forward_hook(hooks.leave))
+        self.handles.append(module.register_forward_hook(hooks.leave, with_kwargs=True))
 
     def __exit__(self, *_: object) -> None:
         for handle in self.handles:
@@ -135,17 +116,17 @@ class Watcher:
         self.clock += 1
         return self.clock
 
-    def edit(self, index: int) -> Edit:
+    def edit(self, merge: Merge) -> Edit:
         """Disable a residual connection, and note its skip and when it was added."""
-        run = lambda: self.running.get(self.owner.get(index, ""))  # noqa: E731
+        home, site = self.owner.get(merge.index, ""), merge.out
 
         def skip(value: Tensor) -> None:
-            if (now := run()) is not None:
+            if (now := self.running.get(home)) is not None:
                 now.skip = value
 
         def out(value: Tensor) -> Tensor:
-            if (now := run()) is not None:
-                now.added = self.tick()
+            if (now := self.running.get(home)) is not None and site is not None:
+                now.added = now.additions[site] = self.tick()
             return value
 
         return Edit(seen=skip, branch=zeros, out=out)
@@ -163,14 +144,15 @@ class Outer:
         copy = None if x is None else x.clone()  # the block may write into it
         self.watcher.running[self.path] = Running(x, copy, args, kwargs)
 
-    def leave(self, _module: nn.Module, _args: tuple, output: Any) -> None:
-        run, seen = self.watcher.running.pop(self.path), self.watcher.seen[self.path]
+    def leave(self, _module: nn.Module, _args: tuple, _kwargs: dict[str, Any], output: Any) -> None:
+        run, seen = self.watcher.running.pop(self.path, None), self.watcher.seen[self.path]
         out = first_of(output)
-        if out is None or run.copy is None:
+        if run is None or out is None or run.copy is None:
             return
         seen.shapes = tuple(run.copy.shape), tuple(out.shape)
         seen.same = close(run.copy, out) and self.path not in self.watcher.doubtful
-        seen.returns = form(output, out, run)
+        seen.returns = form(output, out, run.args, run.kwargs)
+        seen.parts = parts_in(self.watcher.model, run)
         after = [call for call in run.calls if call.began > run.added >= 0]
         seen.matrices_after = any(has_matrices(self.watcher.model, call.path) for call in after)
         if not seen.same and out is output:
@@ -195,66 +177,10 @@ class Inner:
             elif self.weights:
                 self.watcher.seen[home].outside = path
 
-    def leave(self, _module: nn.Module, args: tuple, output: Any) -> None:
+    def leave(self, _module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> None:
         for path, home in self.inside:
             run = self.watcher.running.get(home)
             if run is not None and run.began:
-                call = Call(path, run.began.pop(), self.watcher.tick(), first_of(list(args)), first_of(output))
-                run.calls.append(call)
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are equal up to rounding."""
-    if a.shape != b.shape or not a.numel():
-        return False
-    size = a.abs().nan_to_num().max()
-    return torch.allclose(a, b, rtol=0, atol=float(size) * CLOSE, equal_nan=True)
-
-
-def form(output: Any, out: Tensor, run: Running) -> str | None:
-    """How the module returns its result, as in Block.returns; None for a form that is not recognized."""
-    if output is out:
-        return "x"
-    if type(output) not in (tuple, list) or sum(item is out for item in output) != 1:
-        return None
-    inputs = {id(value): name for name, value in [*enumerate(run.args), *run.kwargs.items()] if value is not None}
-    names = ["x" if item is out else str(inputs.get(id(item))) for item in output]
-    return f"({', '.join(names)}{',' * (len(names) == 1)})"
-
-
-def what_stays(model: nn.Module, run: Running, after: list[Call], out: Tensor) -> tuple[str, ...] | None:
-    """The modules that compute the output from the input without the branch: a shortcut, then an activation.
-
-    The answer is checked by running them; None if it is not right.
-    """
-    before = shortcut(run)
-    if before is None or run.copy is None:
-        return None
-    tail = [call.path for call in after if not any(o.began < call.began and call.ended < o.ended for o in after)]
-    for names in ([*before, *tail], [*before, "relu"]):
-        names = [name for name in names if name == "relu" or not isinstance(model.get_submodule(name), nn.Identity)]
-        value = run.copy.clone()
-        try:
-            for name in names:
-                value = torch.relu(value) if name == "relu" else model.get_submodule(name)(value)
-        except Exception:  # a module that takes more than one tensor
-            continue
-        if isinstance(value, Tensor) and close(value, out):
-            return tuple(names)
-    return None
-
-
-def shortcut(run: Running) -> list[str] | None:
-    """The modules by which the skip was computed from the input; None if it was not by modules alone."""
-    at, end, found = run.skip, run.added, list[str]()
-    while at is not run.x:
-        call = next((c for c in reversed(run.calls) if c.after is at and c.ended < end and c.before is not at), None)
-        if call is None:
-            return None
-        found.insert(0, call.path)
-        at, end = call.before, call.began
-    return found
-
-
-def has_matrices(model: nn.Module, path: str) -> bool:
-    return any(p.dim() > 1 for p in model.get_submodule(path).parameters())
+                before, after = first_of([*args, *kwargs.values()]), first_of(output)
+                returns = None if after is None else form(output, after, args, kwargs)
+                run.calls.append(Call(path, run.began.pop(), self.watcher.tick(), before, after, returns))

@@ -142,6 +142,19 @@ def test_what_cannot_be_deleted_is_replaced(net: nn.Module, index: int, path: st
         assert torch.allclose(again(rows()), wanted, rtol=0, atol=1e-6)
 
 
+def test_a_part_becomes_zeros(tmp_path: Path) -> None:
+    net = Stack(2).eval()
+    small = cut(net, ["layers.1", "layers.0.mlp"], example=rows())
+    saved = small.save(tmp_path / "small")
+    again = run_path(str(saved.folder / "slimmed.py"))["make"](Stack(2))
+    assert type(again.layers[0].mlp).__name__ == "Zeros"
+    blocks = find_blocks(net, rows())
+    with torch.no_grad(), intervene(net, blocks.merges, {i: silence() for i in (1, 2, 3)}):
+        wanted = net(rows())
+    with torch.no_grad():
+        assert torch.allclose(again(rows()), wanted, rtol=0, atol=1e-6)
+
+
 def test_healed_weights_are_saved_in_the_same_form(tmp_path: Path) -> None:
     small = cut(tower(Add(), Add(), Add()).eval(), 1, example=rows())
     healed = tower(Add(), Add()).eval()

@@ -101,8 +101,9 @@ def expressed(given: Given) -> tuple[Made, list[str]]:
 
 
 def wants_parts(what: What) -> bool:
+    """Whether a part of a block may be meant: those are looked for only then."""
     given = what.removed if isinstance(what, Plan) else [what] if isinstance(what, Block | int | str) else what
-    return any(isinstance(one, Block) and one.kind == "part" for one in given)
+    return any(not isinstance(one, Block) or one.kind == "part" for one in given)
 
 
 def chosen(blocks: Blocks, what: What) -> tuple[Block, ...]:
