@@ -18,6 +18,7 @@ from reslab.images.train import train as train_alone
 from reslab.look.lesion.renorm import BATCHNORM
 from reslab.look.measure import Batch, Metric
 from reslab.nets import ModelSpec, ResNetSpec, Spec, VGGSpec
+from reslab.nets.checkpoints import read_state
 from reslab.nets.models import as_scores
 from reslab.progress import Progress, silent
 from reslab.run import Run
@@ -74,6 +75,15 @@ class Images:
         self.specs = WeakKeyDictionary[nn.Module, Spec]({self.model: subject.spec})
         self.scores: dict[str, Score] = {}  # by the digest of the weights
         self.pairs: tuple[Pair, ...] = ()  # of the cut net's blocks with the intact one's, if features are compared
+
+    @property
+    def word(self) -> str:
+        return self.subject.loaded.word
+
+    @property
+    def title(self) -> str:
+        """The model's name."""
+        return self.subject.spec.name
 
     @property
     def examples(self) -> int:
@@ -169,7 +179,7 @@ class Images:
         self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,
         progress: Progress = silent,
     ) -> Arm:  # fmt: skip
-        """See `slim/family.py`. A net that is no random one starts from `start_of(folder)`, where its weights lie."""
+        """See `slim/family.py`. Beside the folder lie the run folders that trainings start from: intact, cut, norms."""
         data = self.subject.data
         recipe = self.recipe_for(what, epochs=epochs, seed=seed)
         start = None if what == "scratch" else self.begin(folder, what, net)
@@ -186,10 +196,15 @@ class Images:
         return self.arm(run, result, what, seed)
 
     def begin(self, folder: Path, what: str, net: nn.Module) -> Path:
-        """The run folder with the weights that a training starts from, beside its own; it is written if missing."""
-        start = folder.parent / ("intact" if what == "intact-longer" else "cut")
+        """The run folder with the weights of `net`, beside that of its training; it is written if it is missing."""
+        averaged = folder.parent / "norms"
+        start = folder.parent / "intact" if what == "intact-longer" else averaged
+        start = start if start != averaged or Run(start).has(DONE) else folder.parent / "cut"
         if not Run(start).has(DONE):
             self.save(net, start, what=start.name)
+        there, here = read_state(start / "weights.safetensors"), net.state_dict()
+        if there.keys() != here.keys() or any(not torch.equal(there[key], here[key].cpu()) for key in here):
+            raise UsageError(f"{start} holds another model than the one to be trained; choose another folder")
         return start
 
     def arm(self, run: Run, result: Mapping[str, Any], what: What, seed: int) -> Arm:

@@ -1,0 +1,67 @@
+"""The model that the user takes away: the best healed one, in the form in which it loads."""
+
+import copy
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from reslab.nets.checkpoints import read_state
+from reslab.run import Run
+from reslab.slim.cutting.forms import FOLDER
+from reslab.slim.cutting.removal import Cut
+from reslab.slim.kept import Kept
+from reslab.slim.record import Arm
+from reslab.train.checkpoint import LAST, PREVIOUS
+from reslab.train.folder import DONE
+from reslab.train.life import TEACHER
+from reslab.train.start import ABOUT, START
+
+LEFT = (LAST, PREVIOUS, START, ABOUT, TEACHER, ".lock", "report.html", "tensorboard")  # of a training, not of the model
+
+
+def best_of(folder: Path, arms: Sequence[Arm]) -> int | None:
+    """The seed of the healed model with the lowest validation error; the first if there is none. The test part chooses
+    nothing. None without a healed model.
+    """
+    found = []
+    for arm in arms:
+        if arm.what == "healed" and arm.seed is not None:
+            run = Run(folder / arm.run)
+            result: dict[str, Any] = run.read_json(DONE) if run.has(DONE) else {}
+            error = result.get("validation_error")
+            found.append((float("inf") if error is None else float(error), arm.seed))
+    return min(found)[1] if found else None
+
+
+def deliver(kept: Kept, small: Cut, net: nn.Module, seed: int | None) -> tuple[str, nn.Module]:
+    """Write model/, in the place of an earlier one; (the line that loads it, the model).
+
+    A run folder stays one, without what its training needed: it predicts. Any other model is saved as the cut was.
+    Without healing, it is the cut one with averaged norms.
+    """
+    there = kept.folder / "model"
+    source = kept.folder / (f"healed-s{seed}" if seed is not None else "norms")
+    source = source if source.is_dir() else kept.folder / "cut"
+    final = net if seed is None else healed(small.model, source)
+    if small.form == "spec" or not (source / "spec.json").is_file():
+        kept.replaced("model", lambda folder: copied(source, folder))
+        return f'reslab.load("{there}")', final
+    if (source / "model" / "config.json").is_file():  # of a language model
+        kept.replaced("model", lambda folder: copied(source / "model", folder))
+    else:
+        kept.replaced("model", lambda folder: small.save(folder, model=final))
+    return small.loads.replace(FOLDER, str(there)), final
+
+
+def healed(shape: nn.Module, run: Path) -> nn.Module:
+    """The model of a finished training, in the modules of the cut one."""
+    final = copy.deepcopy(shape)
+    final.load_state_dict(read_state(run / "weights.safetensors"))
+    return final.eval()
+
+
+def copied(source: Path, folder: Path) -> None:
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*LEFT), dirs_exist_ok=True)

@@ -1,0 +1,175 @@
+"""The whole job in one folder: plan, cut, norms, heal, the trainings beside it, and the record of all of it."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab.errors import UsageError, tell
+from reslab.look.graph.example import batch_size, rows
+from reslab.progress import Rows, quiet
+from reslab.run import environment
+from reslab.slim.budget import Budget, Compare, announced, budget, spent
+from reslab.slim.compare import compared, verdict
+from reslab.slim.cutting.removal import Cut, cut
+from reslab.slim.delivered import best_of, deliver
+from reslab.slim.family import Family
+from reslab.slim.kept import DONE, PLAN, Kept
+from reslab.slim.planning.planner import plan as plan_blocks
+from reslab.slim.record import Arm, By, Plan, Slimmed, What
+from reslab.slim.sizes import sizes
+from reslab.train.checkpoint import as_file
+from reslab.train.start import mark_of
+
+TIMED = 32  # examples in the pass that is timed, as in the plan
+FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact-longer", "scratch": "scratch"}
+
+
+def slim(
+    family: Family, *, out: str | Path, remove: int | None = None, speedup: float | None = None,
+    max_macs: float | None = None, keep_error: float | None = None, by: By = "disabling", beam: int = 1,
+    parts: bool = False, keep: Sequence[str | int] = (), epochs: float | None = None, seeds: int = 1,
+    compare: Compare = "all", word: str = "", progress: Rows = quiet,
+) -> Slimmed:  # fmt: skip
+    """Plan, cut and heal a model, train what it is compared with, and store all of it in the folder `out`.
+
+    The target (one of four) and `by`, `beam`, `parts`, `keep`: as for `reslab.slim.plan`. `epochs` of healing: None,
+    what the family chooses; 0 trains nothing. `seeds`: trainings of each kind, from seed 0. `compare`: "all": the
+    intact model trained as long, and a net of the final shape from nothing with the budget of both trainings together;
+    "intact": without the latter; "none". `word`: the model's.
+
+    In the folder: results/slim-plan.json, cut/, norms/ (BatchNorm statistics averaged), a run folder for each training,
+    model/ (the healed model, in its own form), results/slim.json. The same call resumes; a finished job is found again.
+    Raises UsageError for a target that cannot be reached or a folder of other settings, Interrupted (Ctrl-C), after
+    which the same call goes on.
+    """
+    if isinstance(seeds, bool) or seeds < 1:
+        raise UsageError(f"seeds must be positive, got {seeds}")
+    if epochs is not None and not 0 <= epochs < float("inf"):
+        raise UsageError(f"epochs must be zero or more, got {epochs:g}")
+    kept = Kept(out)
+    goals: dict[str, Any] = {"remove": remove, "speedup": speedup, "max_macs": max_macs, "keep_error": keep_error}
+    how: dict[str, Any] = {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
+    length = family.heal_epochs if epochs is None else epochs
+    asked = {**{key: value for key, value in goals.items() if value is not None}, **how, "epochs": float(length),
+             "model": mark_of(as_file(family.model.state_dict())), "data": family.planned_on()}  # fmt: skip
+    begun = kept.compare(asked)
+    kept.run.make()
+    with kept.run.lock():
+        plan = kept.plan() if begun else None
+        if plan is None:
+            plan = plan_blocks(family.model, family.batches(), example=family.example, metrics=family.metrics(),
+                               data=family.planned_on(), progress=progress("plan"), folder=kept.folder, **goals,
+                               **how)  # fmt: skip
+            kept.run.write_json(PLAN, plan.as_dict())
+        if not plan.chosen:
+            raise UsageError(f"no block of {plan.model} goes within this target, so there is nothing to cut; the plan "
+                             f"is in {kept.run.path(PLAN)}")  # fmt: skip
+        kept.begin(asked)
+        job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
+                  progress=progress)  # fmt: skip
+        return job.result()
+
+
+class Job:
+    """A job whose plan is made."""
+
+    def __init__(
+        self, family: Family, kept: Kept, plan: Plan, word: str, *, seeds: int, compare: Compare, epochs: float,
+        progress: Rows,
+    ) -> None:  # fmt: skip
+        self.family, self.kept, self.plan, self.word = family, kept, plan, word
+        self.seeds, self.progress = seeds, progress
+        self.budget: Budget = budget(family, plan, epochs=epochs, compare=compare, items=batch_size(family.example))
+
+    @property
+    def wanted(self) -> list[tuple[What, int | None]]:
+        """The trainings: all of one seed before the next, so that a stopped job has whole comparisons."""
+        return [(what, seed) for seed in range(self.seeds) for what in self.budget.trainings]
+
+    def result(self) -> Slimmed:
+        """Do what is left to do."""
+        done, there = self.kept.done(), {(arm.what, arm.seed) for arm in self.kept.arms()}
+        if done is not None and there >= set(self.wanted) and (self.kept.folder / "model").is_dir():
+            tell("%s is finished; nothing is left to do", self.kept.folder)
+            return done
+        tell("%s", announced(self.budget, self.plan, seeds=self.seeds))
+        if self.budget.note:
+            tell("%s", self.budget.note)
+        small = cut(self.family.model, self.plan, example=self.family.example, word=self.word)
+        know: Callable[[Cut, Path], None] | None = getattr(self.family, "know", None)
+        if know is not None:  # of a model of another library: what builds the smaller one
+            know(small, self.kept.folder)
+        arms, net = self.measured(small)
+        for what, seed in self.wanted:
+            assert seed is not None
+            arms.append(self.trained(what, seed, net))
+        return self.record(small, net, arms)
+
+    def measured(self, small: Cut) -> tuple[list[Arm], nn.Module]:
+        """The arms without training, and the cut net with averaged norms, which is healed."""
+        kept, family = self.kept, self.family
+
+        def plain(what: What, net: nn.Module) -> Arm:
+            self.progress("evaluation")(0, 1, f"{what} on the test part")
+            return kept.arm(what, None, lambda: Arm(what=what, score=family.evaluate(net)))
+
+        arms = [plain("intact", family.model), plain("cut", small.model)]
+        kept.whole("cut", lambda folder: family.save(small.model, folder))
+        net = copy.deepcopy(small.model)
+        if not family.average_norms(net):
+            return arms, small.model
+        arms.append(plain("norms", net))
+        remember: Any = getattr(family, "alike", None)
+        if remember is not None:
+            remember(net, small.model)
+        kept.whole("norms", lambda folder: family.save(net, folder))
+        return arms, net
+
+    def trained(self, what: What, seed: int, net: nn.Module) -> Arm:
+        """One training, found again if it is finished."""
+        intact = self.family.model
+        name = f"{FOLDERS[what]}-s{seed}"
+
+        def train() -> Arm:
+            return self.family.train(
+                self.kept.folder / name, what=what, net=intact if what == "intact-longer" else net,
+                teacher=intact if what == "healed" else None, epochs=self.budget.epochs[what], seed=seed,
+                progress=self.progress(name),
+            )  # fmt: skip
+
+        return self.kept.arm(what, seed, train)
+
+    def record(self, small: Cut, net: nn.Module, arms: Sequence[Arm]) -> Slimmed:
+        """Save the model in its own form, measure both, and store the record."""
+        family, kept = self.family, self.kept
+        seed = best_of(kept.folder, arms)
+        self.progress("sizes")(0, 1, "timing both models in turn")
+        timed = rows(family.batches()[0][0], 0, TIMED)
+        loads, final = deliver(kept, small, net, seed)
+        before, after, (times, low, high) = sizes(family.model, final, family.example, timed)
+        pairs = compared(arms, measure=family.measure)
+        healed = "" if seed is None else f"model/ is the healed net of seed {seed}" + (
+            ", the best on the validation part" if self.seeds > 1 else "")  # fmt: skip
+        made = Slimmed(
+            model={"word": self.word, "name": getattr(family, "title", self.plan.model), "class": self.plan.model},
+            family=family.name, measure=family.measure, lower_is_better=family.lower_is_better,
+            data={"planned_on": family.planned_on(), "n": arms[0].score.n}, before=before, after=after, speedup=times,
+            speedup_low=low, speedup_high=high, form=small.form, loads=loads, removed=small.removed,
+            difference=small.difference, arms=tuple(arms), budget=spent(self.budget, arms),
+            verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
+            comparisons=pairs, notes=tuple(filter(None, (*small.notes, self.budget.note, healed))),
+            commands=self.commands(), environment=environment(self.plan.timing.device, torch.get_num_threads()),
+        )  # fmt: skip
+        kept.run.write_json(DONE, made.as_dict())
+        return made
+
+    def commands(self) -> tuple[str, ...]:
+        """What to do next."""
+        model = self.kept.folder / "model"
+        if self.family.name == "images":
+            return (f"reslab eval {model}", f"reslab predict {model} IMAGES", f"reslab look lesions {model}")
+        return (f"reslab qa ask {model}",) if self.family.name == "questions" else ()
