@@ -68,7 +68,8 @@ def slim(
         if not plan.chosen:
             raise UsageError(f"no block of {plan.model} goes within this target, so there is nothing to cut; the plan "
                              f"is in {kept.run.path(PLAN)}")  # fmt: skip
-        kept.begin(asked)
+        if not begun:
+            kept.begin(asked)
         job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
                   progress=progress)  # fmt: skip
         return job.result()

@@ -30,6 +30,8 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "results/steps.json": dict[str, Number],
     "results/slim-plan.json": slims.Plan,
     "results/slim.json": slims.Slimmed,
+    "slim-asked.json": slims.Asked,
+    "slim-arms.json": slims.Arms,
     "results/eval*.json": results.Evaluation,
     "results/qa-eval*.json": results.Evaluation,
     **{f"results/look-{verb}.json": kind for verb, kind in looks.VERBS.items()},

@@ -136,3 +136,25 @@ class Slimmed(TypedDict, total=False):
     notes: list[str]
     commands: list[str]
     environment: Env
+
+
+class Asked(TypedDict, total=False):
+    """slim-asked.json: the settings of a job, by which it is found again."""
+
+    remove: Whole
+    speedup: Number
+    max_macs: Number
+    keep_error: Number
+    by: str
+    beam: Count
+    parts: bool
+    keep: list[str | Count]
+    epochs: Number
+    model: str  # digest of the weights
+    data: str
+
+
+class Arms(TypedDict, total=False):
+    """slim-arms.json: the models that were measured so far."""
+
+    arms: Required[list[Arm]]

@@ -65,7 +65,7 @@ def heal_recipe(subject: ImageSubject, changes: Mapping[str, Any]) -> tuple[Reci
         made = choose(subject.data, word=subject.word, changes={"mean": "weights", **given}, pretrained=True)
         return made.recipe, "recipe finetune, fitted to the data"
     own = read_recipe(run)
-    found = {**HEALING, **held(subject, own)}
+    found = {**HEALING, **held(subject, own), **precision_of(run)}
     recipe = change(own, **{**found, "epochs": 1.0, "iterations": 0})
     batch = int(given.get("batch", recipe.batch))
     rate = min(own.lr * batch / own.batch, RATE * batch / BATCH) if own.optimizer == "sgd" else own.lr / SLOWER
@@ -75,6 +75,12 @@ def heal_recipe(subject: ImageSubject, changes: Mapping[str, Any]) -> tuple[Reci
     return with_choice(
         chosen, subject.data, given
     ), f"the recipe of {named(run.folder)}, with a cosine from {chosen.lr:g}"
+
+
+def precision_of(run: Run) -> dict[str, str]:
+    """The precision that the run trained in: every training of the comparison has the same."""
+    choice = (run.read_json(DONE).get("choice") or {}) if run.has(DONE) else {}
+    return {"precision": choice["precision"]} if choice.get("precision") in ("fp32", "bf16") else {}
 
 
 def held(subject: ImageSubject, own: Recipe) -> dict[str, Any]:
@@ -109,9 +115,10 @@ def scratch_recipe(subject: ImageSubject, known: Before, *, epochs: float, heal:
     if known.recipe is None:
         made = choose(subject.data, word=subject.word, changes={"epochs": epochs}, pretrained=False).recipe
         return change(made, validation=heal.validation, seed=heal.seed, threads=heal.threads, keep=heal.keep,
-                      checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip
+                      precision=heal.precision, checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip
     own, n = known.recipe, train_size(subject.data, heal)
     times = epochs * n / (own.length(n) * own.batch)
     drops = tuple(drop if drop < 1 else round(drop * times) for drop in own.drops)
     return change(own, iterations=0, epochs=epochs, drops=drops, seed=heal.seed, validation=heal.validation,
-                  threads=heal.threads, checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip
+                  precision=heal.precision, threads=heal.threads,
+                  checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip

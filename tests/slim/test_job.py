@@ -1,0 +1,133 @@
+"""The whole job in one folder: stages that are found again, resumed, refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import reslab
+from reslab.errors import OtherSettings, UsageError
+from reslab.images.data import ImageData
+from reslab.images.train import prepare, train
+from reslab.nets import spec
+from reslab.run import Run
+from reslab.slim.families.image_subject import subject
+from reslab.slim.families.images import Images
+from reslab.slim.job import slim
+from reslab.slim.planning import timing
+from reslab.slim.record import Slimmed
+from reslab.train.recipe import Recipe
+from reslab.train.signals import Interrupted
+
+HOW: dict[str, Any] = {"batch": 16, "precision": "fp32", "memory_format": "NCHW", "compile": "off", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(few: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    recipe = Recipe(epochs=2, validation=20, lr=0.02, **HOW)
+    prepare(folder, net=spec("resnet14"), data=few, word="few", recipe=recipe)
+    train(folder, data=few, device="cpu")
+    return Run(folder)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_passes() -> Iterator[None]:
+    """The clock is not what is tested here."""
+    plain = timing.in_turn
+
+    def quick(models: Any, example: Any, **how: Any) -> list[list[float]]:
+        return plain(models, example, **{**how, "rounds": (5, 5), "seconds": 0.1})
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("reslab.slim.planning.timing", "reslab.slim.planning.job", "reslab.slim.sizes"):
+            patch.setattr(f"{name}.in_turn", quick)
+        yield
+
+
+def job(trained: Run, few: ImageData, out: Path, **settings: Any) -> Slimmed:
+    family = Images(subject(str(trained.folder), data=few), device="cpu")
+    return slim(family, out=out, **{"remove": 1, "epochs": 1.0, **settings})
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Run, few: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("job") / "out"
+    job(trained, few, folder)
+    return folder
+
+
+def test_one_folder_holds_all_of_it(whole: Path, few: ImageData) -> None:
+    names = {path.name for path in whole.iterdir() if path.is_dir()}
+    assert names == {"results", "intact", "cut", "norms", "healed-s0", "intact-longer-s0", "scratch-s0", "model"}
+    done = json.loads((whole / "results/slim.json").read_text())
+    assert [arm["what"] for arm in done["arms"]] == ["intact", "cut", "norms", "healed", "intact-longer", "scratch"]
+    assert [arm["epochs"] for arm in done["arms"][3:]] == [1.067, 1.067, 3.2]  # of 60 images: 4, 4 and 12 of 16
+    assert done["after"]["params"] < done["before"]["params"]
+    assert done["after"]["macs"] < done["before"]["macs"]
+    assert len(done["removed"]) == 1
+    assert done["difference"] < 1e-5
+    assert "one seed each" in done["verdict"]
+    model: Any = reslab.load(whole / "model")
+    healed: Any = reslab.load(whole / "healed-s0")
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), healed.state_dict().values(), strict=True)
+    )
+    assert model.predict(few.test.pixels[0][0].numpy()).class_name in few.classes
+    assert not list(whole.glob(".*-*"))
+    assert not (whole / "model" / "last.pt").exists()
+
+
+def test_finished_it_does_nothing_and_other_settings_are_refused(
+    whole: Path, trained: Run, few: ImageData, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.json")}
+    caplog.set_level("INFO")
+    again = job(trained, few, whole)
+    assert f"{whole} is finished; nothing is left to do" in caplog.text
+    assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.json")}
+    assert again.verdict == json.loads((whole / "results/slim.json").read_text())["verdict"]
+    with pytest.raises(OtherSettings, match=r"a job with different settings \(remove: 1 there, 2 requested\)"):
+        job(trained, few, whole, remove=2)
+    with pytest.raises(OtherSettings, match=r"different settings \(epochs: 1 there, 2 requested\)"):
+        job(trained, few, whole, epochs=2)
+
+
+def test_stopped_in_a_training_it_resumes_bit_identical(
+    whole: Path, trained: Run, few: ImageData, tmp_path: Path, stopped_after: Any
+) -> None:
+    out = tmp_path / "out"
+    with stopped_after(2), pytest.raises(Interrupted):
+        job(trained, few, out, compare="intact")
+    assert (out / "results/slim-plan.json").is_file()
+    assert not (out / "results/slim.json").exists()
+    torch.manual_seed(9)
+    done = job(trained, few, out, compare="intact")
+    assert [arm.what for arm in done.arms] == ["intact", "cut", "norms", "healed", "intact-longer"]
+    for name in ("healed-s0", "intact-longer-s0"):
+        one, other = ((folder / name / "weights.safetensors").read_bytes() for folder in (whole, out))
+        assert one == other
+    more = job(trained, few, out, compare="all")  # adds the training that is missing
+    assert [arm.what for arm in more.arms][-1] == "scratch"
+
+
+def test_bad_input(trained: Run, few: ImageData, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.jpg").write_text("x")
+    with pytest.raises(UsageError, match="full is not empty and has no results of `reslab slim`; choose another"):
+        job(trained, few, tmp_path / "full")
+    with pytest.raises(UsageError, match="seeds must be positive, got 0"):
+        job(trained, few, tmp_path / "a", seeds=0)
+    with pytest.raises(UsageError, match="epochs must be zero or more, got -1"):
+        job(trained, few, tmp_path / "a", epochs=-1)
+
+
+@pytest.mark.slow
+def test_without_healing_the_model_is_the_one_with_averaged_norms(trained: Run, few: ImageData, tmp_path: Path) -> None:
+    nothing = job(trained, few, tmp_path / "out", epochs=0)
+    assert [arm.what for arm in nothing.arms] == ["intact", "cut", "norms"]
+    one, other = ((tmp_path / "out" / name / "weights.safetensors").read_bytes() for name in ("model", "norms"))
+    assert one == other
