@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import reslab
+from reslab import slim
 from reslab.errors import UsageError
 from reslab.nets.heads import Scores
 from reslab.qa.data.question import Answer, Question
@@ -57,7 +58,10 @@ def test_a_cut_reader_loads_and_answers(family: Questions, tmp_path: Path) -> No
     """Equal to passing by the layers by hand; its folder is read by reslab.qa.load, with the same scores."""
     whole = family.model
     assert isinstance(whole, QANet)
-    cut = shorter(whole, [f"{layers(family)}.1", "head.layers.0"], example=family.example)
+    small = slim.cut(whole, [f"{layers(family)}.1", "head.layers.0"], example=family.example)
+    cut = small.model
+    assert isinstance(cut, QANet)
+    assert (small.form, small.difference < 1e-5) == ("spec", True)
     kept = [f"{layers(family)}.{i}" for i in (0, 2)]
     hooks = [whole.get_submodule(path).register_forward_hook(lambda module, args, out: args[0])
              for path in (f"{layers(family)}.1", "head.layers.0")]  # fmt: skip
@@ -70,6 +74,8 @@ def test_a_cut_reader_loads_and_answers(family: Questions, tmp_path: Path) -> No
     ours, theirs = (dict(net.named_parameters()) for net in (cut, whole))
     assert all(torch.equal(ours[name.replace(kept[1], f"{layers(family)}.1")], theirs[name])
                for name in theirs if name.startswith((*kept, "head.span")))  # fmt: skip
+    small.save(tmp_path / "plain")
+    assert reslab.qa.load(tmp_path / "plain", device="cpu").settings == family.settings
     family.save(cut, tmp_path / "small")
     reader = reslab.qa.load(tmp_path / "small", device="cpu", precision="fp32")
     with torch.no_grad():

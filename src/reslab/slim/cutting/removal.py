@@ -18,14 +18,20 @@ from reslab.look.graph.example import Example, scores
 from reslab.look.graph.merges import plain
 from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
-from reslab.slim.cutting import files, ours, timm, transformers
+from reslab.slim.cutting import files, ours, readers, timm, transformers
 from reslab.slim.cutting.forms import FOLDER, Form, Given, Made, NotExpressed
 from reslab.slim.finding import find_blocks
 from reslab.slim.record import Plan
 from reslab.slim.surgery import outermost
 
 What = Plan | Block | int | str | Sequence[Block | int | str]
-FORMS: tuple[Callable[[Given], Made | None], ...] = (ours.express, transformers.express, timm.express, files.express)
+FORMS: tuple[Callable[[Given], Made | None], ...] = (
+    ours.express,
+    readers.express,
+    transformers.express,
+    timm.express,
+    files.express,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

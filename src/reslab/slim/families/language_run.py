@@ -155,6 +155,7 @@ class OnTexts:
             "net": self.spec.name, "kind": ask.kind, "test_loss": test["loss"], "test_loss_low": low,
             "test_loss_high": high, "perplexity": math.exp(min(test["loss"], 700.0)), "test_n": test["n"],
             "token_error": test["error"], "validation_loss": found["validation"]["loss"],
+            "validation_error": found["validation"]["error"],
             "parameters": sum(p.numel() for p in net.parameters()), "windows": self.task.examples,
             "train_error": training.epoch_error, **account(),
         }  # fmt: skip

@@ -1,7 +1,6 @@
 """Slimming a reader: which layers of its encoder and head go, judged by the questions of its own run folder."""
 
-import shutil
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,20 @@ from reslab.qa.answers import Spans, predictions, rank
 from reslab.qa.data.windows import Windows
 from reslab.qa.folder import PARTS, cut, load_tokenizer, prepare, read_reading, stored_data, stored_word
 from reslab.qa.judge import Judged, judge
-from reslab.qa.net.net import QANet, QASpec, read_qa_spec, to_dict
+from reslab.qa.net.net import QANet, QASpec, read_qa_spec
 from reslab.qa.predict import inputs, predict
 from reslab.qa.reader import trained_net
 from reslab.qa.rules import RULES
 from reslab.qa.scores import read_predictions, write_predictions
-from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, WEIGHTS, Settings, read_settings, seal
+from reslab.qa.settings import SETTINGS, TOKENIZER, WEIGHTS, read_settings
 from reslab.qa.train import OnQuestions
 from reslab.run import Run
-from reslab.slim.families.reader import encoder_config, untrained
+from reslab.slim.families.reader import encoder_config, untrained, write_reader
 from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.record import Arm, Score, What
-from reslab.train.checkpoint import LAST, as_file, write_weights
+from reslab.train.checkpoint import LAST, as_file
 from reslab.train.folder import DONE, pick_device, read_recipe
 from reslab.train.life import train_run
 from reslab.train.order import shuffled
@@ -75,11 +74,17 @@ class Questions:
         self.unknown = "" if self.trained_epochs else f"how long {run} was trained is not known"
         self.heal_epochs = max(1.0, (self.trained_epochs or 2.0) / 2)
         self.model: nn.Module = trained_net(self.run, self.spec).to(self.device).eval()
+        self.model.folder = self.run.folder  # type: ignore[assignment]  # with which a cut of it can be saved
 
     @cached_property
     def parts(self) -> dict[str, Windows]:
         """The windows of train, dev and test."""
         return {part: cut(getattr(self.data, part), self.run, self.spec, report=self.data.report) for part in PARTS}
+
+    @property
+    def examples(self) -> int:
+        """Training windows."""
+        return int(self.parts["train"].known.sum())
 
     @cached_property
     def sampled(self) -> np.ndarray:
@@ -144,23 +149,11 @@ class Questions:
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write a folder that reslab.qa.load, `reslab qa ask` and `reslab qa eval` take; calibrated on the dev part."""
         assert isinstance(model, QANet)
-        spec: QASpec = model.spec  # type: ignore[assignment]
-        run, found = Run(folder), self.judged(model)
-        run.make()
-        shutil.copytree(self.run.path(TOKENIZER), run.path(TOKENIZER), dirs_exist_ok=True)
-        if (config := encoder_config(model)) is not None:
-            config.save_pretrained(run.path(SHAPE))
-            seal(run, SHAPE)
-        write_weights(run, model, to_dict(spec))
-        write_predictions(run.path("predictions.json"), found.predictions)
-        settings = Settings(
-            rule=self.settings.rule, length=self.settings.length, stride=self.settings.stride,
-            temperature=found.temperature.temperature, threshold=found.evaluation.threshold, ece=found.after.ece,
-            max_answer=self.settings.max_answer,
-        )  # fmt: skip
-        run.write_json(SETTINGS, asdict(settings))
-        run.write_json("data.json", self.run.read_json("data.json"))
-        run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
+        found = self.judged(model)
+        settings = replace(self.settings, temperature=found.temperature.temperature, ece=found.after.ece,
+                           threshold=found.evaluation.threshold)  # fmt: skip
+        write_reader(model, Path(folder), self.run, settings)
+        write_predictions(Path(folder) / "predictions.json", found.predictions)
 
     def train(
         self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,

@@ -1,8 +1,10 @@
 """A net for questions with fewer layers, of its encoder or of its head, as a run folder stores it."""
 
 import copy
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +13,12 @@ from torch import nn
 from reslab.errors import ReslabError, UsageError, tell
 from reslab.look.graph.example import Example
 from reslab.qa.net.encoder import Encoder
-from reslab.qa.net.net import QANet, QASpec, build_head, build_qa
+from reslab.qa.net.net import QANet, QASpec, build_head, build_qa, to_dict
 from reslab.qa.net.pretrained import Pretrained
+from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, Settings, seal
+from reslab.run import Run
 from reslab.slim.cutting.transformers import shortened
+from reslab.train.checkpoint import write_weights
 
 
 def shorter(net: QANet, paths: Sequence[str], *, example: Example) -> QANet:
@@ -122,6 +127,25 @@ def from_config(config: Any) -> Pretrained:
     import transformers
 
     return Pretrained(transformers.AutoModel.from_config(copy.deepcopy(config), dtype=torch.float32))
+
+
+def write_reader(net: QANet, folder: Path, source: Run, settings: Settings) -> None:
+    """Write a folder that reslab.qa.load, `reslab qa ask` and `reslab qa eval` take.
+
+    The tokenizer and the description of the questions come from the run folder `source` of the intact reader.
+    """
+    run = Run(folder)
+    spec: QASpec = net.spec  # type: ignore[assignment]
+    run.make()
+    shutil.copytree(source.path(TOKENIZER), run.path(TOKENIZER), dirs_exist_ok=True)
+    if (config := encoder_config(net)) is not None:
+        config.save_pretrained(run.path(SHAPE))
+        seal(run, SHAPE)
+    write_weights(run, net, to_dict(spec))
+    run.write_json(SETTINGS, asdict(settings))
+    if source.has("data.json"):
+        run.write_json("data.json", source.read_json("data.json"))
+    run.write_json("spec.json", to_dict(spec))  # last: with it the folder is a run
 
 
 def encoder_config(net: QANet) -> Any:

@@ -86,6 +86,11 @@ class Texts:
         self.recipe = change(self.first, **{**healing, **(changes or {})})
         self.heal_epochs = self.recipe.epochs
 
+    @property
+    def examples(self) -> int:
+        """Training windows."""
+        return len(self.parts["train"])
+
     def asked(self, part: str, start: int, stop: int) -> Batch:
         ids, labels = self.ask(self.parts[part][start:stop])
         return {"input_ids": ids.to(self.device)}, labels.to(self.device)
