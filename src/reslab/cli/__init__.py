@@ -12,7 +12,23 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from reslab.cli import data, doctor, evaluate, guesses, look, nets, predict, qa, report, runs, say, study, tables, train
+from reslab.cli import (
+    data,
+    doctor,
+    evaluate,
+    guesses,
+    look,
+    nets,
+    predict,
+    qa,
+    report,
+    runs,
+    say,
+    slim,
+    study,
+    tables,
+    train,
+)
 from reslab.cli.dashes import joined
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
@@ -40,6 +56,7 @@ app.command(look.app)
 app.command(predict.predict)
 app.command(qa.app)
 app.command(tables.app)
+app.command(slim.slim)
 app.command(study.app)
 app.command(data.data)
 app.command(report.report)

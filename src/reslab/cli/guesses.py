@@ -99,8 +99,9 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("finetune", "fine-tune", "transfer"), (
         "`reslab train --weights RUN` starts from the weights of a run or checkpoint file, "
         "`reslab qa train --encoder NAME` from a pretrained encoder")),
-    **dict.fromkeys(("slim", "prune", "cut", "compress", "shrink", "distill", "quantize"), (
-        "there is no `slim` yet; `reslab look lesions MODEL` measures how much each block matters")),
+    **dict.fromkeys(("prune", "cut", "compress", "shrink", "distill", "thin"), (
+        "remove the blocks that matter least: `reslab slim MODEL`")),
+    "quantize": f"there is no `quantize` yet; `reslab slim MODEL` removes blocks, and {MODULE}",
     "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
     **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
     "resume": "resume a stopped training: `reslab train --resume`",

@@ -17,11 +17,17 @@ class Family(Protocol):
     measure: str  # of `evaluate`: "error", "f1", "loss"
     lower_is_better: bool
     model: nn.Module  # the intact one
-    example: Any  # a small input of it
-    examples: int  # in the training part
     heal_epochs: float  # the length of healing, unless the user names one
     trained_epochs: float | None  # of all trainings that made the intact model; None: unknown
     unknown: str  # why they are unknown, in words; "" if they are known
+
+    @property
+    def example(self) -> Any:
+        """A small input of the model."""
+
+    @property
+    def examples(self) -> int:
+        """How many are in the training part."""
 
     def batches(self) -> list[Batch]:
         """The planning data: validation, or a part of the training data; never the test part."""

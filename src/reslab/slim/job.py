@@ -1,7 +1,7 @@
 """The whole job in one folder: plan, cut, norms, heal, the trainings beside it, and the record of all of it."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,14 @@ def slim(
     family: Family, *, out: str | Path, remove: int | None = None, speedup: float | None = None,
     max_macs: float | None = None, keep_error: float | None = None, by: By = "disabling", beam: int = 1,
     parts: bool = False, keep: Sequence[str | int] = (), epochs: float | None = None, seeds: int = 1,
-    compare: Compare = "all", word: str = "", progress: Rows = quiet,
+    compare: Compare = "all", word: str = "", progress: Rows = quiet, on_plan: Callable[[Plan], None] | None = None,
 ) -> Slimmed:  # fmt: skip
     """Plan, cut and heal a model, train what it is compared with, and store all of it in the folder `out`.
 
     The target (one of four) and `by`, `beam`, `parts`, `keep`: as for `reslab.slim.plan`. `epochs` of healing: None,
     what the family chooses; 0 trains nothing. `seeds`: trainings of each kind, from seed 0. `compare`: "all": the
     intact model trained as long, and a net of the final shape from nothing with the budget of both trainings together;
-    "intact": without the latter; "none". `word`: the model's.
+    "intact": without the latter; "none". `word`: the model's. `on_plan` is called with the plan before anything is cut.
 
     In the folder: results/slim-plan.json, cut/, norms/ (BatchNorm statistics averaged), a run folder for each training,
     model/ (the healed model, in its own form), results/slim.json. The same call resumes; a finished job is found again.
@@ -54,17 +54,13 @@ def slim(
     goals: dict[str, Any] = {"remove": remove, "speedup": speedup, "max_macs": max_macs, "keep_error": keep_error}
     how: dict[str, Any] = {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
     length = family.heal_epochs if epochs is None else epochs
-    asked = {**{key: value for key, value in goals.items() if value is not None}, **how, "epochs": float(length),
-             "model": mark_of(as_file(family.model.state_dict())), "data": family.planned_on()}  # fmt: skip
+    asked = {**plan_asked(family, goals, how), "epochs": float(length)}
     begun = kept.compare(asked)
     kept.run.make()
     with kept.run.lock():
-        plan = kept.plan() if begun else None
-        if plan is None:
-            plan = plan_blocks(family.model, family.batches(), example=family.example, metrics=family.metrics(),
-                               data=family.planned_on(), progress=progress("plan"), folder=kept.folder, **goals,
-                               **how)  # fmt: skip
-            kept.run.write_json(PLAN, plan.as_dict())
+        plan = plan_in(kept, family, begun, {**goals, **how}, progress)
+        if on_plan is not None:
+            on_plan(plan)
         if not plan.chosen:
             raise UsageError(f"no block of {plan.model} goes within this target, so there is nothing to cut; the plan "
                              f"is in {kept.run.path(PLAN)}")  # fmt: skip
@@ -73,6 +69,38 @@ def slim(
         job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
                   progress=progress)  # fmt: skip
         return job.result()
+
+
+def planned(
+    family: Family, *, out: str | Path, by: By = "disabling", beam: int = 1, parts: bool = False,
+    keep: Sequence[str | int] = (), progress: Rows = quiet, **goals: Any,
+) -> Plan:  # fmt: skip
+    """The first stage of `slim` alone, in the folder `out`: the plan, with which `slim` goes on there.
+
+    `goals`: the target, as for `slim`. The plan of a job that was begun is given again. Raises as `slim` does.
+    """
+    kept, how = Kept(out), {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
+    begun = kept.compare(plan_asked(family, goals, how))
+    kept.run.make()
+    with kept.run.lock():
+        return plan_in(kept, family, begun, {**goals, **how}, progress)
+
+
+def plan_asked(family: Family, goals: Mapping[str, Any], how: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan belongs to, for the folder."""
+    return {**{key: value for key, value in goals.items() if value is not None}, **how,
+            "model": mark_of(as_file(family.model.state_dict())), "data": family.planned_on()}  # fmt: skip
+
+
+def plan_in(kept: Kept, family: Family, begun: bool, options: Mapping[str, Any], progress: Rows) -> Plan:
+    """The plan of the job that was `begun`, or a new one, which is stored."""
+    plan = kept.plan() if begun else None
+    if plan is None:
+        plan = plan_blocks(family.model, family.batches(), example=family.example, metrics=family.metrics(),
+                           data=family.planned_on(), progress=progress("plan"), folder=kept.folder,
+                           **options)  # fmt: skip
+        kept.run.write_json(PLAN, plan.as_dict())
+    return plan
 
 
 class Job:

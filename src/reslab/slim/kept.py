@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import OtherSettings, ReslabError, UsageError
+from reslab.errors import OtherSettings, ReslabError, UsageError, arg
 from reslab.run import Run
 from reslab.slim.record import Arm, Plan, Slimmed, What
 from reslab.stored.typed import Mistyped, typed
@@ -27,11 +27,12 @@ class Kept:
         self.run = Run(folder)
         here = self.run.folder
         if here.exists() and not here.is_dir():
-            raise UsageError(f"{here} is a file; choose a folder for the results")
+            raise UsageError(f"{here} is a file; choose a ", arg("folder"))
         if here.is_dir() and any(here.iterdir()) and not any(map(self.run.has, OURS)):
             left = {path.name for path in here.iterdir()} - {".lock", "results"}
             if left:
-                raise UsageError(f"{here} is not empty and has no results of `reslab slim`; choose another folder")
+                raise UsageError(f"{here} is not empty and has no results of `reslab slim`; choose another ",
+                                 arg("folder"))  # fmt: skip
 
     @property
     def folder(self) -> Path:
@@ -49,7 +50,7 @@ class Kept:
                   if there.get(key) != value]  # fmt: skip
         if differ:
             raise OtherSettings(f"{self.folder} already contains a job with different settings "
-                                f"({'; '.join(differ[:3])}); choose another folder")  # fmt: skip
+                                f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip
         return True
 
     def begin(self, asked: Mapping[str, Any]) -> None:

@@ -1,0 +1,94 @@
+"""A MODEL word and its data -> the family of models that it belongs to: images, questions or texts."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError, arg
+from reslab.run import Run
+from reslab.slim.family import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a caller asks for beside the model; None: chosen by the family."""
+
+    data: Any = None  # a word, as for `reslab train`, or images.ImageData; None: the run's own
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the data
+    net: str | None = None  # of a checkpoint file
+    key: str | None = None
+    net_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: bool | None = None
+    normalize: str | None = None  # of a model of images that is no run
+    mean_std: tuple[float, ...] | None = None
+    column: str | None = None  # of texts
+    length: int | None = None
+    samples: int | None = None  # that the plan is measured on
+    seed: int = 0
+    device: str = "auto"
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe of healing
+    trained_epochs: float | None = None
+
+
+def family(word: str, wanted: Wanted) -> Family:
+    """The model that `word` names, with its data, as a family of slimming.
+
+    Raises UsageError for a model or data that cannot be slimmed together, before anything is measured.
+    """
+    if wanted.samples is not None and wanted.samples < 1:
+        raise UsageError(f"samples must be positive, got {wanted.samples}")
+    kind = kind_of(word)
+    if kind == "table":
+        raise UsageError(f"{word} is a run of a table, and its blocks cannot be removed yet")
+    if kind == "questions":
+        return questions(word, wanted)
+    if kind == "texts":
+        return texts(word, wanted)
+    from reslab.slim.families.image_subject import subject
+    from reslab.slim.families.images import Images
+
+    found = subject(word, data=wanted.data, options=wanted.options, net=wanted.net, key=wanted.key,
+                    net_options=wanted.net_options, weights=wanted.weights, normalize=wanted.normalize,
+                    mean_std=wanted.mean_std, seed=wanted.seed)  # fmt: skip
+    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
+    return Images(found, device=wanted.device, seed=wanted.seed, changes=wanted.changes,
+                  trained_epochs=wanted.trained_epochs, **more)  # fmt: skip
+
+
+def kind_of(word: str) -> str:
+    """questions, texts, table or images, by the run folder or the model's config, without its weights."""
+    path = Path(os.path.expanduser(word))
+    run = Run(path)
+    if run.has("spec.json"):
+        known = {"qa": "questions", "language": "texts", "table": "table"}
+        return known.get(str(run.read_json("spec.json").get("family")), "images")
+    if word.startswith("hf:") or run.has("config.json"):
+        from reslab.nets.words import load
+
+        return "images" if load(word, shape_only=True, weights=False).kind == "images" else "texts"
+    return "images"
+
+
+def questions(word: str, wanted: Wanted) -> Family:
+    from reslab.slim.families.questions import Questions
+
+    if wanted.data is not None:
+        raise UsageError(
+            f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
+        )
+    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
+    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed, **more)
+    return found
+
+
+def texts(word: str, wanted: Wanted) -> Family:
+    from reslab.slim.families.texts import Texts
+
+    if wanted.data is None:
+        raise UsageError(f"{word} needs texts to be slimmed with: ", arg("data"), " names a .txt, .json, .jsonl or "
+                         ".parquet file, or a folder of them")  # fmt: skip
+    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
+    return Texts(word, wanted.data, column=wanted.column, length=wanted.length, device=wanted.device, seed=wanted.seed,
+                 changes=wanted.changes, trained_epochs=wanted.trained_epochs, **more)  # fmt: skip
