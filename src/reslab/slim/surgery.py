@@ -19,14 +19,19 @@ PLAIN = (bool, int, float, str, type(None), tuple)  # attributes of a layer that
 
 
 class Passing(nn.Module):
-    """x, in the form in which the block returned it: a tensor, or a tuple whose other entries are None or inputs."""
+    """x, in the form in which the block returned it: a tensor, or a tuple whose other entries are None or inputs.
 
-    def __init__(self, returns: str = "x") -> None:
+    `entry`: its number in the list of layers, by which a cache of keys and values counts the tokens.
+    """
+
+    def __init__(self, returns: str = "x", *, entry: int | None = None) -> None:
         super().__init__()
-        self.returns = returns
+        self.returns, self.entry = returns, entry
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return shaped(self.returns, first_of([*args, *kwargs.values()]), args, kwargs)
+        x = first_of([*args, *kwargs.values()])
+        count_tokens(self.entry, x, [*args, *kwargs.values()])
+        return shaped(self.returns, x, args, kwargs)
 
     def extra_repr(self) -> str:
         return self.returns
@@ -36,8 +41,25 @@ class Nothing(Passing):
     """Zeros of x's shape, in the form in which the part returned its result."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        x = first_of([*args, *kwargs.values()])
+        given = [*args, *kwargs.values()]
+        x = first_of(given)
+        if not any(isinstance(one, Tensor) and one.dim() == 3 and one is not x for one in given):
+            count_tokens(self.entry, x, given)  # not for cross-attention, which has keys of another sequence
         return shaped(self.returns, None if x is None else torch.zeros_like(x), args, kwargs)
+
+
+def count_tokens(entry: int | None, x: Tensor | None, given: Sequence[Any]) -> None:
+    """Give a cache of keys and values, if there is one, keys of one number for the tokens of x.
+
+    transformers reads the number of tokens so far, and with it the positions of the next ones, off entry 0 alone.
+    """
+    for one in given:
+        cache = getattr(one, "self_attention_cache", one)
+        if entry is not None and x is not None and hasattr(cache, "get_seq_length") and hasattr(cache, "layers"):
+            if entry >= len(cache.layers) or hasattr(cache.layers[entry], "keys"):  # not a state of another kind
+                key = x.new_zeros(x.shape[0], 1, x.shape[1], 1)
+                cache.update(key, key, entry)
+            return
 
 
 def shaped(returns: str, x: Tensor | None, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -107,11 +129,17 @@ def instead(model: nn.Module, block: Block, old: nn.Module) -> nn.Module:
     if block.kind == "branch":
         kept = [nn.ReLU() if name == "relu" else model.get_submodule(name) for name in block.keeps]
         return kept[0] if len(kept) == 1 else nn.Sequential(*(kept or [nn.Identity()]))
-    new = Nothing(block.returns) if block.kind == "part" else Passing(block.returns)
+    new = (Nothing if block.kind == "part" else Passing)(block.returns, entry=entry(block))
     for name, value in vars(old).items():  # some models read attributes of their layers, such as attention_type
         if name not in vars(new) and not name.startswith("_") and isinstance(value, PLAIN):
             setattr(new, name, value)
     return new.train(old.training)
+
+
+def entry(block: Block) -> int | None:
+    """The number of the layer in its list; None if the list has names."""
+    name = block.module.removeprefix(f"{block.container}.").partition(".")[0]
+    return int(name) if block.container and name.isdigit() else None
 
 
 def put(model: nn.Module, path: str, module: nn.Module) -> None:

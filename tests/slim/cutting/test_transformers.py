@@ -14,7 +14,7 @@ from zoo import LAYERS, SMALL, ZOO, Case, bart, gpt2, llama, made, qwen3_moe, t5
 from reslab.errors import ReslabError, UsageError
 from reslab.look.graph.example import scores
 from reslab.slim import cut, find_blocks
-from reslab.slim.cutting.cached import compare_cache
+from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.configs import Removal, candidates, counts
 from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.saving import line, save
@@ -82,6 +82,8 @@ def hold(name: str, removed: Sequence[int], folder: Path) -> None:
         cached, plain = (again.generate(example["input_ids"], max_new_tokens=6, min_new_tokens=6, do_sample=False,
                                         use_cache=use, pad_token_id=0, **start) for use in (True, False))  # fmt: skip
         assert torch.equal(cached, plain)
+        with torch.no_grad():
+            assert (in_two_steps(again, example) or 0.0) < 1e-5  # the second half of the text with the first's cache
         assert notes[1] == "generated 8 tokens for each of 2 prompts: the same with the cache as without"
     # The intact model has lost nothing.
     assert len(model.get_submodule(path)) == LAYERS

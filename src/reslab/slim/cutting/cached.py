@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, first_line
 from reslab.look.graph.example import Example, arguments, scores
-from reslab.look.graph.passes import call
+from reslab.look.graph.passes import call, forward
+from reslab.slim.cutting.forms import apart
 
 TOKENS = 8  # long enough for each layer to read what it wrote
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
@@ -66,6 +67,23 @@ def hint(model: Any, error: Exception) -> str:
         reason += (" (for this class, transformers counts the encoder's layers to make the decoder's cache: "
                    "keep at least as many layers in the encoder as in the decoder)")  # fmt: skip
     return reason
+
+
+def in_two_steps(model: Any, example: Example) -> float | None:
+    """How far the scores of a pass in two steps, the second with the first one's cache, are from those of one pass.
+
+    `generate` hides some faults, because it counts the positions itself. None if the model has no such cache.
+    """
+    given = prompts(model, example) or {}
+    ids = given.get("input_ids")
+    if ids is None or ids.shape[1] < 2 or model.config.is_encoder_decoder or not causal(model, given):
+        return None
+    half, found = ids.shape[1] // 2, forward(model, {"input_ids": ids[:, : ids.shape[1] // 2], "use_cache": True})
+    cache = getattr(found, "past_key_values", None)
+    if cache is None:
+        return None
+    rest = scores(forward(model, {"input_ids": ids[:, half:], "past_key_values": cache, "use_cache": True}))
+    return apart(rest, scores(call(model, {"input_ids": ids}))[:, half:])
 
 
 def tie(dtype: torch.dtype) -> float:

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 
 from reslab.slim.block import Block
-from reslab.slim.surgery import instead, put
+from reslab.slim.surgery import entry, instead, put
 
 Whole = Literal["delete", "identity", "passing"]
 How = Literal["delete", "identity", "passing", "branch", "zeros"]
@@ -62,8 +62,8 @@ def remove(model: nn.Module, path: str) -> None:
         delattr(holder, name)
 
 
-def lines(model: nn.Module, some: Sequence[Change]) -> list[str]:
-    """The changes as statements on `net`; the model is the intact one."""
+def lines(model: nn.Module, some: Sequence[Change], *, cached: bool = False) -> list[str]:
+    """The changes as statements on `net`; the model is the intact one. `cached`: it may run with a cache of keys."""
     out = []
     for change in some:
         at = place(model, change.path)
@@ -75,8 +75,8 @@ def lines(model: nn.Module, some: Sequence[Change]) -> list[str]:
             left = kept[0] if len(kept) == 1 else f"nn.Sequential({', '.join(kept)})" if kept else "nn.Identity()"
             out.append(assigned(model, change.path, left))
         else:
-            words = {"identity": "nn.Identity()", "passing": f"Passing({at}, {change.block.returns!r})",
-                     "zeros": f"Zeros({at}, {change.block.returns!r})"}  # fmt: skip
+            given = f"{at}, {change.block.returns!r}" + (f", {entry(change.block)}" if cached else "")
+            words = {"identity": "nn.Identity()", "passing": f"Passing({given})", "zeros": f"Zeros({given})"}
             out.append(assigned(model, change.path, words[change.how]))
     return out
 

@@ -9,11 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.errors import first_line
+from reslab.errors import ReslabError, first_line
+from reslab.look.graph.passes import as_it_was
+from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.changes import Change, Whole, changed, changes, lines
 from reslab.slim.cutting.forms import FOLDER, Given, Made
+from reslab.slim.cutting.saving import generates
 from reslab.slim.cutting.script import WEIGHTS, script
 from reslab.slim.cutting.sources import Source, sources
+from reslab.slim.cutting.transformers import pretrained_model
 from reslab.slim.cutting.written import write_checked, write_tensors
 
 FILE = "slimmed.py"  # not model.py: it may be run from a folder that has one
@@ -28,8 +32,9 @@ def express(given: Given) -> Made:
             source = one
             break
         notes.append(f"{one.title} does not build this model: {why}")
-    text = script(type(given.model).__name__, given.removed, given.total, some, lines(given.model, some), source=source,
-                  double=given.wanted.dtype == torch.float64)  # fmt: skip
+    cached = generates(given.model)
+    text = script(type(given.model).__name__, given.removed, given.total, some, lines(given.model, some, cached=cached),
+                  source=source, double=given.wanted.dtype == torch.float64, cached=cached)  # fmt: skip
     write = functools.partial(write_file, text)
     call = "make()" if source else "make(net)"
     loads = f'runpy.run_path("{FOLDER}/{FILE}")["make"]({call[5:-1]})'
@@ -47,6 +52,8 @@ def express(given: Given) -> Made:
 def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
     """The changes that give the wanted outputs, the model after them, and what is reported."""
     ways: tuple[Whole, ...] = ("delete", "identity", "passing")
+    if any(map(pretrained_model, given.model.modules())):
+        ways = ("passing",)  # it may read lists of its config by a layer's number, for windows longer than the example
     for whole in ways:
         some = changes(given.removed, whole=whole)
         model = changed(given.model, some)
@@ -61,7 +68,22 @@ def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
     replaced = [change.path for change in some if change.how in ("identity", "passing")]
     notes = [f"{path} stays as a module that passes its input on" for path in replaced]
     notes += [f"{change.path} keeps {kept(change)}" for change in some if change.how == "branch"]
+    if far <= given.allowed and not caches(model, given):
+        notes.append("without these blocks it generates only with use_cache=False")
     return some, model, notes
+
+
+def caches(model: nn.Module, given: Given) -> bool:
+    """Whether a model that generates gives the same tokens with its cache as without; True for others."""
+    if not generates(model):
+        return True
+    try:
+        with as_it_was(model), as_it_was(given.model), torch.no_grad():
+            compare_cache(model, given.example)
+            ours, intact = (in_two_steps(each, given.example) for each in (model, given.model))
+    except ReslabError:
+        return False
+    return ours is None or intact is None or ours <= max(given.allowed, 2 * intact)
 
 
 def kept(change: Change) -> str:

@@ -11,16 +11,16 @@ HELPERS = '''
 class Passing(nn.Module):
     """A removed block: it returns its input in the form in which the block returned its result."""
 
-    def __init__(self, block, form):
+    def __init__(self, block, form{entry}):
         super().__init__()
         plain = (bool, int, float, str, tuple, type(None))  # attributes that the model reads from its layers
         new = {{key: value for key, value in vars(block).items() if key[0] != "_" and isinstance(value, plain)}}
-        vars(self).update(new, form=form, training=block.training)
+        vars(self).update(new, form=form, {kept}training=block.training)
 
     def forward(self, *args, **kwargs):
         given = {{**{{str(i): value for i, value in enumerate(args)}}, **kwargs}}
         x = next(value for value in given.values() if isinstance(value, torch.Tensor) and value.is_floating_point())
-        x = self.result(x)
+{call}        x = self.result(x)
         if not self.form.startswith("("):
             return x
         names = [name.strip() for name in self.form[1:-1].split(",") if name.strip()]
@@ -28,6 +28,17 @@ class Passing(nn.Module):
 
     def result(self, x):
         return x
+'''
+COUNT = '''
+    def count(self, x, given):
+        """Give a cache keys of one number: transformers counts the tokens so far in its first entry."""
+        for one in given:
+            cache = getattr(one, "self_attention_cache", one)
+            if hasattr(cache, "get_seq_length") and hasattr(cache, "layers"):
+                if self.entry >= len(cache.layers) or hasattr(cache.layers[self.entry], "keys"):
+                    key = x.new_zeros(x.shape[0], 1, x.shape[1], 1)
+                    cache.update(key, key, self.entry)
+                return
 '''
 ZEROS = '''
 
@@ -37,17 +48,31 @@ class Zeros(Passing):
     def result(self, x):
         return torch.zeros_like(x)
 '''
+ALONE = """
+    def count(self, x, given):
+        if not any(isinstance(one, torch.Tensor) and one.dim() == 3 and one is not x for one in given):
+            super().count(x, given)  # not for cross-attention, which has keys of another sequence
+"""
+
+
+def helpers(changes: Sequence[Change], *, cached: bool) -> str:
+    """The classes that stand in the places of blocks; "" if none is needed."""
+    hows = {change.how for change in changes}
+    if not hows & {"passing", "zeros"}:
+        return ""
+    call = "        self.count(x, given.values())\n" if cached else ""
+    text = HELPERS.format(entry=", entry" * cached, kept="entry=entry, " * cached, call=call) + COUNT * cached
+    return text + (ZEROS + ALONE * cached if "zeros" in hows else "") + "\n"
 
 
 def script(
     model: str, removed: Sequence[Block], total: int, changes: Sequence[Change], statements: Sequence[str],
-    *, source: Source | None, double: bool = False,
+    *, source: Source | None, double: bool = False, cached: bool = False,
 ) -> str:  # fmt: skip
-    """The file's text; without a source, its function takes the intact model."""
-    hows = {change.how for change in changes}
-    helpers = HELPERS.format() + (ZEROS if "zeros" in hows else "") + "\n" if hows & {"passing", "zeros"} else ""
+    """The file's text; without a source, its function takes the intact model. `cached`: it may run with a cache."""
+    classes = helpers(changes, cached=cached)
     names = ["from pathlib import Path", "from safetensors.torch import load_file", "from torch import nn"]
-    names += ["import torch"] if helpers else []
+    names += ["import torch"] if classes else []
     imports = sorted({*names, *(source.imports if source else ())}, key=lambda line: (line.startswith("from"), line))
     title = source.title if source else f"The model of class {model}"
     call, more = (
@@ -66,7 +91,7 @@ The weights lie beside this file, in {WEIGHTS}. `reslab slim` wrote both; reslab
 
 {chr(10).join(imports)}
 
-{helpers}
+{classes}
 def make({call}):
     """The model with its weights, in eval mode."""
 {text}

@@ -40,6 +40,8 @@ def sources(given: Given) -> list[Source]:
         found.append(replace(made, build=(*made.build, *more)))
     if in_library(model, "timm"):
         found.append(of_timm(model))
+    if in_library(model, "transformers"):
+        found.append(of_transformers(model))
     if in_library(model, "torchvision"):
         origin, _, name = word.partition(":")
         found.append(of_torchvision(model, [name] if origin == "torchvision" else [], arguments))
@@ -67,6 +69,22 @@ def of_timm(model: nn.Module) -> Source | None:
         return None
     name, arguments = found
     return Source(f"timm's {name}", ("import timm",), (f"net = timm.create_model({name!r}{written(arguments)})",))
+
+
+def of_transformers(model: Any) -> Source | None:
+    """The model's class, called with its config; None for a module of the library that has none of its own."""
+    if not hasattr(model, "config") or not hasattr(model, "save_pretrained"):
+        return None
+    from reslab.slim.cutting.building import as_built  # imported here: only such models need it
+
+    options, _ = as_built(model)
+    fields = {key: value for key, value in model.config.to_diff_dict().items() if not key.startswith("_")}
+    if kernels := getattr(model.config, "_attn_implementation", None):
+        fields["attn_implementation"] = kernels
+    kind, config = type(model).__name__, type(model.config).__name__
+    return Source(f"transformers' {kind}", ("import transformers",),
+                  (f"config = transformers.{config}.from_dict({fields!r})",
+                   f"net = transformers.{kind}(config{written(options)})"))  # fmt: skip
 
 
 def of_torchvision(model: nn.Module, names: list[str], arguments: Mapping[str, Any]) -> Source | None:
