@@ -6,41 +6,23 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from text_models import trained
 
 import reslab
 from reslab import slim
 from reslab.errors import UsageError
 from reslab.nets.heads import Scores
 from reslab.qa.data.question import Answer, Question
-from reslab.qa.folder import Reading, load, prepare, small
-from reslab.qa.net.net import QANet, QASpec
+from reslab.qa.net.net import QANet
 from reslab.qa.net.pretrained import pretrained
-from reslab.qa.train import train
 from reslab.run import Run
 from reslab.slim.families.questions import Questions
 from reslab.slim.families.reader import removed_from, shorter, untrained
 from reslab.slim.families.spans import of_spans, score_of
 from reslab.slim.finding import find_blocks
-from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 
 pytest.importorskip("transformers")
-QUICK = Recipe(iterations=2, batch=4, optimizer="adamw", lr=1e-3, schedule="linear", decay_all=False, precision="fp32",
-               compile="off", threads=1, checkpoint_seconds=1e9)  # fmt: skip
-
-
-def trained(
-    folder: Path, word: Path, *, encoder: Any = None, tokenizer: Any = None, rule: str = "", **shape: Any
-) -> Path:
-    """A finished run: its encoder has three layers, its head two."""
-    reading, data = load(str(word), Reading(rule="", stride=8, share=0.2))
-    built: Any = encoder and str(encoder)
-    if encoder is None:
-        built, tokenizer = small(data, vocabulary=300, hidden=16, layers=3, heads=2, length=48)
-    spec = QASpec(name="net", encoder=built, head="tokens", layers=2, length=48, **shape)
-    run = prepare(folder, spec=spec, tokenizer=tokenizer, data=data, word=str(word), reading=reading, recipe=QUICK)
-    train(run.folder, device="cpu")
-    return run.folder
 
 
 @pytest.fixture(params=["ours", "bert"])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from text_models import NAMES, TINY, tiny
 
 from reslab.errors import UsageError
 from reslab.nets.words import Loaded, load
 from reslab.qa.data.plain import IGNORED
 from reslab.qa.data.texts import load_text_data
-from reslab.qa.data.vocabulary import build_vocabulary
 from reslab.run import Run
 from reslab.slim.cutting.transformers import shortened
 from reslab.slim.families.language_task import Asking, measured, of_windows
@@ -24,17 +24,6 @@ from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 
 transformers = pytest.importorskip("transformers")
-NAMES = "Ada Bob Cleo Dan Eve Finn Gus Hal Ida Jon Kim Lea Max Nan Oda Pia".split()
-TINY: Any = {"layers": 3, "hidden": 8, "heads": 2, "vocabulary": 262, "length": 16, "iterations": 3, "batch": 4,
-             "device": "cpu", "precision": "fp32", "checkpoint_seconds": 1e9}  # fmt: skip
-
-
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    """A file of sixteen paragraphs."""
-    path = tmp_path / "texts.txt"
-    path.write_text("\n\n".join(f"{name} was born in 18{k}7. Later {name} went away." for k, name in enumerate(NAMES)))
-    return path
 
 
 def test_a_small_model_resumes_to_the_bit_and_loads_with_transformers(
@@ -88,17 +77,6 @@ def test_cut_healed_and_saved(kind: str, texts: Path, tmp_path: Path) -> None:
     byhand = F.cross_entropy(logits[0][asked], labels[0][asked])
     torch.testing.assert_close(metric(logits, labels, logits)[0], byhand)
     assert set(map(tuple, family.parts["validation"].tolist())).isdisjoint(map(tuple, family.parts["test"].tolist()))
-
-
-def tiny(kind: str, texts: Path) -> Loaded:
-    """A model of three layers with random weights."""
-    tokenizer = build_vocabulary([texts.read_text()], size=262)
-    sizes: Any = {"vocab_size": len(tokenizer), "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2,
-                  "intermediate_size": 16, "max_position_embeddings": 32}  # fmt: skip
-    torch.manual_seed(0)
-    model: Any = (transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes)) if kind == "causal" else
-                  transformers.BertForMaskedLM(transformers.BertConfig(**sizes)))  # fmt: skip
-    return Loaded(model=model, kind=kind, word="tiny", name="tiny", tokenizer=tokenizer)  # type: ignore[arg-type]
 
 
 def test_the_loss_of_a_window_counts_its_labels_alone() -> None:

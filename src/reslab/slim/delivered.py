@@ -48,7 +48,7 @@ def deliver(kept: Kept, small: Cut, net: nn.Module, seed: int | None) -> tuple[s
     final = net if seed is None else healed(small.model, source)
     if small.form == "spec" or not (source / "spec.json").is_file():
         kept.replaced("model", lambda folder: copied(source, folder))
-        return f'reslab.load("{there}")', final
+        return small.loads.replace(f"{FOLDER}/weights.safetensors", FOLDER).replace(FOLDER, str(there)), final
     if (source / "model" / "config.json").is_file():  # of a language model
         kept.replaced("model", lambda folder: copied(source / "model", folder))
     else:

@@ -181,6 +181,7 @@ class Job:
         loads, final = deliver(kept, small, net, seed)
         before, after, (times, low, high) = sizes(family.model, final, family.example, timed)
         pairs = compared(arms, measure=family.measure)
+        judge: Callable[[nn.Module], dict[str, Any] | None] | None = getattr(family, "generation", None)
         healed = "" if seed is None else f"model/ is the healed net of seed {seed}" + (
             ", the best on the validation part" if self.seeds > 1 else "")  # fmt: skip
         made = Slimmed(
@@ -191,7 +192,8 @@ class Job:
             difference=small.difference, arms=tuple(arms), budget=spent(self.budget, arms),
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
             comparisons=pairs, notes=tuple(filter(None, (*small.notes, self.budget.note, healed))),
-            commands=self.commands(), environment=environment(self.plan.timing.device, torch.get_num_threads()),
+            generation=None if judge is None else judge(final), commands=self.commands(),
+            environment=environment(self.plan.timing.device, torch.get_num_threads()),
         )  # fmt: skip
         kept.run.write_json(DONE, made.as_dict())
         return made

@@ -29,6 +29,7 @@ from reslab.slim.families.language_run import (
     windows,
 )
 from reslab.slim.families.language_task import asking, loss, measured, of_tokens
+from reslab.slim.generating import generation
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.record import Arm, Score, What
@@ -40,6 +41,7 @@ from reslab.train.start import Start, mark_of
 from reslab.train.tune import Choice, native_bf16
 
 SAMPLES, TESTS, BATCH = 200, 500, 8  # windows of the plan and of the test part; in one batch of the plan
+PROMPTS, NEW = 32, 32  # prompts of as many tokens as are then generated
 HOW = Distillation(weight=0.9, temperature=1.0)  # tokens are many: at 1 the teacher's few likely ones count
 RECIPE = Recipe(  # for a model whose own training is not known
     epochs=1, batch=16, optimizer="adamw", lr=1e-4, weight_decay=0.01, decay_all=False, clip=1.0, schedule="linear",
@@ -129,6 +131,14 @@ class Texts:
         losses, wrong = measured(model.to(self.device), self.parts["test"], self.ask, device=self.device,
                                  choice=self.choice)  # fmt: skip
         return score_of(losses, 100 * float(wrong.mean()))
+
+    def generation(self, model: nn.Module) -> dict[str, Any] | None:
+        """What a slim causal model writes beside the intact one (slim/generating.py); None for a masked model."""
+        if self.ask.kind != "causal":
+            return None
+        ids = self.parts["test"].to(self.device)
+        return generation(model, self.model, ids, tokenizer=self.loaded.tokenizer, prompts=PROMPTS,
+                          prompt_tokens=min(NEW, ids.shape[1]), new_tokens=NEW).as_dict()  # fmt: skip
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write a Hugging Face folder with the tokenizer; transformers loads it."""
