@@ -204,6 +204,9 @@ def test_an_edited_model_is_refused_with_the_first_thing_that_differs() -> None:
     model.encoder.layer[2].output.dense = nn.Linear(48, 32, bias=False)
     with pytest.raises(NotExpressed, match=r"encoder.layer.2.output.dense.bias would be a tensor of shape \[32\], not"):
         shortened(model, {path: [0]}, example=example)
+    small = cut(model, [0], example=example)  # a file can, for a user who builds the edited model
+    assert small.form == "module"
+    assert small.notes[0].startswith("BertModel is not what its config describes: encoder.layer.2.output.dense.bias")
 
 
 def test_a_model_inside_another_is_shortened_in_its_place() -> None:

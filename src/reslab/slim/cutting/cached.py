@@ -1,6 +1,7 @@
 """Whether a model generates the same tokens with its cache as without: it fails where layers have wrong indices."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, first_line
 from reslab.look.graph.example import Example, arguments, scores
 from reslab.look.graph.passes import call, forward
+from reslab.nets.hub import quiet
 from reslab.slim.cutting.forms import apart
 
 TOKENS = 8  # long enough for each layer to read what it wrote
@@ -97,10 +99,11 @@ def generated(model: Any, given: Mapping[str, Tensor], *, tokens: int, use_cache
     start = {}
     if model.config.is_encoder_decoder and config.decoder_start_token_id is None and config.bos_token_id is None:
         start["decoder_start_token_id"] = pad  # any token will do
-    out = model.generate(
-        **given, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, num_beams=1, use_cache=use_cache,
-        pad_token_id=pad, output_scores=True, return_dict_in_generate=True, **start,
-    )  # fmt: skip
+    with quiet(import_module("transformers")):  # about settings of sampling, which greedy decoding leaves unused
+        out = model.generate(
+            **given, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, num_beams=1, use_cache=use_cache,
+            pad_token_id=pad, output_scores=True, return_dict_in_generate=True, **start,
+        )  # fmt: skip
     return out.sequences[:, -tokens:], out.scores
 
 

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.nets.model import ModelSpec
 from reslab.slim.cutting.changes import assigned
-from reslab.slim.cutting.forms import Given
+from reslab.slim.cutting.forms import Given, NotExpressed
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,10 @@ def of_transformers(model: Any) -> Source | None:
         return None
     from reslab.slim.cutting.building import as_built  # imported here: only such models need it
 
-    options, _ = as_built(model)
+    try:
+        options, _ = as_built(model)
+    except NotExpressed:  # it was edited: `transformers.express` has said so
+        return None
     fields = {key: value for key, value in model.config.to_diff_dict().items() if not key.startswith("_")}
     if kernels := getattr(model.config, "_attn_implementation", None):
         fields["attn_implementation"] = kernels

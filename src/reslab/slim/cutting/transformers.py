@@ -48,7 +48,7 @@ def express(given: Given) -> Made | None:
     if not pretrained_model(model):
         return None
     if parts := [block.module for block in given.removed if block.kind != "block" or not block.empties]:
-        raise NotExpressed(f"no config of transformers leaves {parts[0]} alone out")
+        raise NotExpressed(f"transformers has no config for a layer without {parts[0]}")
     removed: dict[str, list[int]] = {}
     for block in given.removed:
         removed.setdefault(block.container, []).append(int(block.module.rpartition(".")[2]))
