@@ -22,6 +22,8 @@ from reslab.slim.record import Slimmed
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 
+pytestmark = pytest.mark.filterwarnings("ignore:the blocks' times do not add up")  # of tiny nets, on a busy machine
+
 HOW: dict[str, Any] = {"batch": 16, "precision": "fp32", "memory_format": "NCHW", "compile": "off", "threads": 1}
 
 

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,11 @@ from reslab.images.train import OnImages, prepare
 from reslab.images.train import train as train_alone
 from reslab.look.lesion.renorm import BATCHNORM
 from reslab.look.measure import Batch, Metric
-from reslab.nets import ModelSpec, ResNetSpec, Spec, VGGSpec
-from reslab.nets.checkpoints import read_state
 from reslab.nets.models import as_scores
 from reslab.progress import Progress, silent
 from reslab.run import Run
-from reslab.slim.families.image_folder import write_folder
+from reslab.slim.cutting.removal import Cut
+from reslab.slim.families.image_nets import Nets
 from reslab.slim.families.image_recipes import before, heal_recipe, scratch_recipe
 from reslab.slim.families.image_subject import ImageSubject
 from reslab.slim.healing.beside import Pair
@@ -32,7 +30,7 @@ from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.record import Arm, Score, What
 from reslab.statistics import wilson
 from reslab.train.checkpoint import as_file
-from reslab.train.folder import DONE, pick_device, read_recipe
+from reslab.train.folder import pick_device
 from reslab.train.life import train_run
 from reslab.train.order import shuffled
 from reslab.train.recipe import Recipe, change
@@ -40,7 +38,6 @@ from reslab.train.start import mark_of
 from reslab.train.workers import decoding_workers
 
 SAMPLES, BATCH = 1000, 100  # images that the plan is measured on, by default, and in one batch
-SPECS = (ResNetSpec, VGGSpec, ModelSpec)
 
 
 class Images:
@@ -72,7 +69,7 @@ class Images:
         self.heal_epochs = self.recipe.length(len(self.train_part)) * self.recipe.batch / len(self.train_part)
         self.heal_epochs = self.recipe.epochs or round(self.heal_epochs, 3)
         self.normalize = subject.normalize.to(self.device)
-        self.specs = WeakKeyDictionary[nn.Module, Spec]({self.model: subject.spec})
+        self.nets = Nets(subject, self.recipe, example=self.example, evaluate=self.evaluate)
         self.scores: dict[str, Score] = {}  # by the digest of the weights
         self.pairs: tuple[Pair, ...] = ()  # of the cut net's blocks with the intact one's, if features are compared
 
@@ -150,23 +147,17 @@ class Images:
         return Score(value=found.error, low=found.error_low, high=found.error_high, n=found.n,
                      more={key: value for key, value in more.items() if value is not None})  # fmt: skip
 
-    def spec_of(self, net: nn.Module) -> Spec:
-        """The spec that builds a net: its own, or the one it is known by. Raises UsageError if it has none."""
-        found = getattr(net, "spec", None)
-        if net in self.specs:
-            return self.specs[net]
-        if isinstance(found, SPECS):
-            return found
-        raise UsageError(f"{type(net).__name__} cannot be trained further: no spec builds it")
+    def know(self, small: Cut, folder: Path) -> None:
+        """Take note of a cut model: of another library's, find out what builds it, which is saved in the folder."""
+        self.nets.know(small, folder)
 
-    def save(self, model: nn.Module, folder: Path, *, what: str = "cut", score: Score | None = None) -> None:
+    def alike(self, net: nn.Module, other: nn.Module) -> None:
+        """`net` has the shape of `other`, with other weights."""
+        self.nets.alike(net, other)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
         """Write the net as a finished run folder."""
-        run = self.subject.run
-        recipe = read_recipe(run) if run is not None and run.has("recipe.toml") else self.recipe
-        words = {"intact": "the intact model", "cut": "blocks removed", "norms": "blocks removed, norms averaged"}
-        write_folder(folder, model, self.spec_of(model), subject=self.subject, recipe=recipe,
-                     score=score or self.evaluate(model),
-                     what=f"reslab slim {self.subject.loaded.word}: {words.get(what, what)}")  # fmt: skip
+        self.nets.save(model, folder)
 
     def recipe_for(self, what: What, *, epochs: float, seed: int) -> Recipe:
         """The recipe of one training of the comparison."""
@@ -182,8 +173,8 @@ class Images:
         """See `slim/family.py`. Beside the folder lie the run folders that trainings start from: intact, cut, norms."""
         data = self.subject.data
         recipe = self.recipe_for(what, epochs=epochs, seed=seed)
-        start = None if what == "scratch" else self.begin(folder, what, net)
-        run = prepare(folder, net=self.spec_of(net), data=data, word=self.subject.word, recipe=recipe,
+        start = self.nets.begin(folder, what, net) if what != "scratch" else self.nets.random(folder, net, seed)
+        run = prepare(folder, net=self.nets.spec_of(net), data=data, word=self.subject.word, recipe=recipe,
                       options=dict(self.subject.options), command=f"reslab slim {self.subject.loaded.word}",
                       start=start)  # fmt: skip
         place = str(self.device)
@@ -194,18 +185,6 @@ class Images:
         else:
             result = train_alone(run.folder, data=data, device=place, progress=progress)
         return self.arm(run, result, what, seed)
-
-    def begin(self, folder: Path, what: str, net: nn.Module) -> Path:
-        """The run folder with the weights of `net`, beside that of its training; it is written if it is missing."""
-        averaged = folder.parent / "norms"
-        start = folder.parent / "intact" if what == "intact-longer" else averaged
-        start = start if start != averaged or Run(start).has(DONE) else folder.parent / "cut"
-        if not Run(start).has(DONE):
-            self.save(net, start, what=start.name)
-        there, here = read_state(start / "weights.safetensors"), net.state_dict()
-        if there.keys() != here.keys() or any(not torch.equal(there[key], here[key].cpu()) for key in here):
-            raise UsageError(f"{start} holds another model than the one to be trained; choose another folder")
-        return start
 
     def arm(self, run: Run, result: Mapping[str, Any], what: What, seed: int) -> Arm:
         """The arm of a finished training."""

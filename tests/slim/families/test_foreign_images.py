@@ -1,0 +1,64 @@
+"""Slimming an image model of your own file: its spec, its shape with random weights, the whole job."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import reslab
+from reslab.errors import UsageError
+from reslab.images.data import ImageData
+from reslab.nets import ModelSpec, build
+from reslab.slim.cutting.removal import cut
+from reslab.slim.families.image_shapes import random_weights, spec_of_cut
+from reslab.slim.families.image_subject import subject
+from reslab.slim.families.images import Images
+from reslab.slim.job import slim
+from reslab.train.checkpoint import as_file
+
+pytestmark = pytest.mark.filterwarnings("ignore:the blocks' times do not add up")  # of tiny nets, on a busy machine
+
+MINE = "import torch\nfrom foreign import SmallResNet\n\n\ndef make():\n    return SmallResNet()\n"
+QUICK: dict[str, Any] = {"batch": 16, "epochs": 1, "precision": "fp32", "memory_format": "NCHW", "compile": "off"}
+
+
+@pytest.fixture
+def found(few: ImageData, tmp_path: Path) -> Images:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    asked = subject(f"{file}:make", data=few, normalize="channel")
+    return Images(asked, device="cpu", changes=QUICK, trained_epochs=1)
+
+
+def test_a_cut_model_of_a_file_is_a_spec_again(found: Images, few: ImageData, tmp_path: Path) -> None:
+    small = cut(found.model, ["layer1.1"], example=found.example, word=found.word)
+    small.save(tmp_path / "shape")
+    spec = spec_of_cut(small, tmp_path / "shape", few, name="mine")
+    assert isinstance(spec, ModelSpec)
+    assert spec.word.endswith("slimmed.py:make")
+    assert (spec.name, spec.classes, spec.size) == ("mine-slim1", 10, 8)
+    assert list(build(spec).state_dict()) == list(small.model.state_dict())
+    a, b, again = (random_weights(found.subject.spec, small.removed, found.example, seed=k) for k in (0, 1, 0))
+    assert list(a.state_dict()) == list(small.model.state_dict())
+    assert not torch.equal(next(a.parameters()), next(b.parameters()))
+    assert as_file(a.state_dict()) == as_file(again.state_dict())
+
+
+@pytest.mark.slow
+def test_the_whole_job_on_a_model_of_a_file(found: Images, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = slim(found, out=out, remove=1, epochs=1)
+    assert [arm.what for arm in done.arms] == ["intact", "cut", "norms", "healed", "intact-longer", "scratch"]
+    assert done.form == "file"
+    healed: Any = reslab.load(out / "healed-s0")
+    assert len(healed.classes) == 10
+    assert (out / "model" / "slimmed.py").is_file()
+    other = slim(found, out=out, remove=1, epochs=1)
+    assert other.verdict == done.verdict
+
+
+def test_a_model_without_a_file_cannot_be_trained_further(found: Images, few: ImageData, tmp_path: Path) -> None:
+    small = cut(found.model, ["layer1.1"], example=found.example)
+    with pytest.raises(UsageError, match="SmallResNet cannot be trained further: no file or library builds it"):
+        spec_of_cut(small, tmp_path, few, name="mine")
