@@ -58,16 +58,27 @@ def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) ->
 def test_make_bench_runs_every_bench() -> None:
     """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
     small_tables.py takes an hour, for the tables of docs/tables.md; augment.py compares with kornia, which is no extra;
-    crops.py, photos_train.py and photographs.py need photographs, and the last one takes an hour.
+    crops.py, photos_train.py and photographs.py need photographs, and the last one takes an hour; slim_zoo.py checks,
+    and measures no speed.
     """
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
     apart = {path.name for path in BENCH.glob("compatibility*.py")}
     unlisted = {path.name for path in BENCH.glob("*.py")} - listed - apart
     assert unlisted == {
         "augment.py", "crops.py", "peers_outputs.py", "photographs.py", "photos_train.py", "results.py",
-        "small_tables.py",
+        "slim_zoo.py", "small_tables.py",
     }  # fmt: skip
     assert listed == {*SMALL, "tables.py", "tables_embed.py"}
+
+
+@pytest.mark.slow
+def test_the_zoo_of_slim(tmp_path: Path) -> None:
+    """ResNet-56 without five blocks, one of which keeps its shortcut: loaded again, the outputs are the same."""
+    words = [sys.executable, str(BENCH / "slim_zoo.py"), "--only", "reslab", "--match", "resnet56"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| reslab resnet56 | 27 of 27 | 5, 1 keep their shortcut | a smaller spec | 0 | 0.0 |" in done.stdout
+    assert "2 of 2 models were saved and loaded again with a difference of 0.0" in done.stdout
 
 
 @pytest.mark.slow

@@ -155,6 +155,13 @@ def test_a_part_becomes_zeros(tmp_path: Path) -> None:
         assert torch.allclose(again(rows()), wanted, rtol=0, atol=1e-6)
 
 
+def test_an_example_that_proves_nothing_is_reported() -> None:
+    """With a head of zeros every model has the same scores."""
+    net = tower(Add(), Add(), Add()).eval()
+    nn.init.zeros_(net[2].weight)
+    assert "proves nothing" in cut(net, 1, example=rows()).notes[0]
+
+
 def test_healed_weights_are_saved_in_the_same_form(tmp_path: Path) -> None:
     small = cut(tower(Add(), Add(), Add()).eval(), 1, example=rows())
     healed = tower(Add(), Add()).eval()

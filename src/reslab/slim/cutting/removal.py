@@ -19,7 +19,7 @@ from reslab.look.graph.merges import plain
 from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
 from reslab.slim.cutting import files, ours, readers, timm, transformers
-from reslab.slim.cutting.forms import FOLDER, Form, Given, Made, NotExpressed
+from reslab.slim.cutting.forms import FOLDER, Form, Given, Made, NotExpressed, run
 from reslab.slim.finding import find_blocks
 from reslab.slim.record import Plan
 from reslab.slim.surgery import outermost
@@ -88,6 +88,9 @@ def cut(
     if difference > given.allowed:
         raise ReslabError(f"{type(model).__name__} without {listed(removed)} differs by {difference:.2g} from the "
                           "model with the same blocks disabled, so nothing was cut")  # fmt: skip
+    if torch.equal(run(model, example), wanted):
+        notes.append("the scores of the example are the same without these blocks, so comparing them proves nothing; "
+                     "are the weights those of a trained model?")  # fmt: skip
     return Cut(model=made.model, removed=removed, form=made.form, difference=difference, loads=made.loads,
                notes=(*notes, *made.notes), made=made)  # fmt: skip
 
