@@ -3,7 +3,9 @@
     plan = reslab.slim.plan(model, batches, remove=6)     # which blocks, in which order, at what cost
     small = reslab.slim.cut(model, plan, example=x)       # a model without them, equal to those blocks disabled
     small.save("small")                                   # loads without reslab where its library can express it
-    reslab.slim.heal(...)                                 # BatchNorm statistics, then distillation
+    found = reslab.slim.family("runs/cifar")              # a model with its data
+    reslab.slim.heal(found, small, out="healed")          # BatchNorm statistics, then distillation
+    reslab.slim.slim(found, out="runs/slim", speedup=1.5) # all of it in one folder, with what it is compared with
 
 `reslab slim MODEL --data WORD` does all of it in one folder, beside the intact model trained as long and a net of the
 same final shape trained from nothing. Modules are imported on first use.
@@ -15,25 +17,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
     from reslab.slim.cutting.removal import Cut, cut
+    from reslab.slim.families.named import Wanted, family
     from reslab.slim.families.small_language import language_model
     from reslab.slim.finding import find_blocks
     from reslab.slim.generating import Generation, generation
+    from reslab.slim.healing.distilled import Distillation
+    from reslab.slim.healing.healed import heal
+    from reslab.slim.job import planned, slim
     from reslab.slim.planning.planner import plan
     from reslab.slim.planning.timing import speedup
-    from reslab.slim.record import Plan, Step
+    from reslab.slim.record import Plan, Slimmed, Step
 
 HOME = {  # public name: its module here
     "Block": "block",
     "Blocks": "block",
     "Cut": "cutting.removal",
+    "Distillation": "healing.distilled",
     "Generation": "generating",
     "Plan": "record",
+    "Slimmed": "record",
     "Step": "record",
+    "Wanted": "families.named",
     "cut": "cutting.removal",
+    "family": "families.named",
     "find_blocks": "finding",
     "generation": "generating",
+    "heal": "healing.healed",
     "language_model": "families.small_language",
     "plan": "planning.planner",
+    "planned": "job",
+    "slim": "job",
     "speedup": "planning.timing",
 }
 
@@ -41,14 +54,21 @@ __all__ = [
     "Block",
     "Blocks",
     "Cut",
+    "Distillation",
     "Generation",
     "Plan",
+    "Slimmed",
     "Step",
+    "Wanted",
     "cut",
+    "family",
     "find_blocks",
     "generation",
+    "heal",
     "language_model",
     "plan",
+    "planned",
+    "slim",
     "speedup",
 ]
 

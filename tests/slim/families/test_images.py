@@ -19,6 +19,7 @@ from reslab.run import Run
 from reslab.slim.families.image_recipes import before, length_of, scratch_recipe
 from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
+from reslab.slim.healing.distilled import Distillation
 from reslab.train.folder import read_recipe
 from reslab.train.recipe import Recipe, change
 
@@ -132,6 +133,17 @@ def test_three_trainings_beside_each_other(arms: Any, trained: Run, few: ImageDa
     before = Run(out / "scratch-s1").path("results/train.json").stat().st_mtime_ns
     found.train(out / "scratch-s1", what="scratch", net=cut(found.model), teacher=None, epochs=3.0, seed=1)
     assert Run(out / "scratch-s1").path("results/train.json").stat().st_mtime_ns == before  # found again
+
+
+def test_healed_alone_it_is_the_same_run(arms: Any, trained: Run, few: ImageData, tmp_path: Path) -> None:
+    """`heal` averages the norms, then trains from them; features at the remaining blocks may be learned, too."""
+    found = family(trained, few, how=Distillation(features=0.1))
+    small = reslab.slim.cut(found.model, ["stages.1.1"], example=found.example)
+    arm = reslab.slim.heal(found, small, out=tmp_path, epochs=1.0, seed=1)
+    assert (arm.what, arm.run, arm.epochs) == ("healed", "healed-s1", arms[1]["healed"].epochs)
+    assert Run(tmp_path / "healed-s1").read_json("teacher.json")["features"] == 0.1
+    assert len(found.pairs) == 5
+    assert Run(tmp_path / "norms").has("weights.safetensors")
 
 
 def test_a_cut_net_is_a_run_that_loads_and_predicts(arms: Any, few: ImageData) -> None:

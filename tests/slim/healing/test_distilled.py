@@ -17,10 +17,13 @@ from reslab.images.train import OnImages, prepare
 from reslab.images.train import train as train_alone
 from reslab.nets import build, spec
 from reslab.run import Run
+from reslab.slim.cutting.removal import cut
+from reslab.slim.finding import find_blocks
 from reslab.slim.healing.beside import Answers, Beside
 from reslab.slim.healing.distilled import Distillation, Distilled
 from reslab.slim.healing.divergence import distance, of_classes, of_labels
 from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.healing.pairs import pairs_of
 from reslab.train.life import train_run
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
@@ -168,3 +171,19 @@ def test_another_teacher_or_weight_is_another_run(few: ImageData, tmp_path: Path
         mark_taught(run, build(spec("resnet14")), Distillation())
     with pytest.raises(UsageError, match="distill must be from 0 to 1, got 2"):
         Distillation(weight=2).check()
+
+
+def test_the_blocks_that_are_left_are_those_of_the_intact_net() -> None:
+    """Without the second of three blocks of a stage, the third becomes the second; a bare shortcut is no block."""
+    net = build(spec("resnet20")).eval()
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    blocks = find_blocks(net, x)
+    small = cut(net, ["stages.0.1", "stages.1.0"], example=x, blocks=blocks)
+    found = pairs_of(small.model, net, list(blocks), small.removed)
+    assert found == (
+        ("stages.0.0", "stages.0.0"), ("stages.0.1", "stages.0.2"), ("stages.1.1", "stages.1.1"),
+        ("stages.1.2", "stages.1.2"), *((f"stages.2.{i}", f"stages.2.{i}") for i in range(3)),
+    )  # fmt: skip
+    for ours, theirs in found:
+        one, other = next(small.model.get_submodule(ours).parameters()), next(net.get_submodule(theirs).parameters())
+        assert torch.equal(one, other)

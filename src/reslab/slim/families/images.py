@@ -23,10 +23,12 @@ from reslab.slim.cutting.removal import Cut
 from reslab.slim.families.image_nets import Nets
 from reslab.slim.families.image_recipes import before, heal_recipe, scratch_recipe
 from reslab.slim.families.image_subject import ImageSubject
+from reslab.slim.finding import find_blocks
 from reslab.slim.healing.beside import Pair
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.divergence import Divergence, of_classes, of_labels
 from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.healing.pairs import pairs_of
 from reslab.slim.record import Arm, Score, What
 from reslab.statistics import wilson
 from reslab.train.checkpoint import as_file
@@ -150,6 +152,8 @@ class Images:
     def know(self, small: Cut, folder: Path) -> None:
         """Take note of a cut model: of another library's, find out what builds it, which is saved in the folder."""
         self.nets.know(small, folder)
+        if self.how.features:
+            self.pairs = pairs_of(small.model, self.model, find_blocks(self.model, self.example), small.removed)
 
     def alike(self, net: nn.Module, other: nn.Module) -> None:
         """`net` has the shape of `other`, with other weights."""

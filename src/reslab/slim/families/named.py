@@ -9,6 +9,7 @@ from typing import Any
 from reslab.errors import UsageError, arg
 from reslab.run import Run
 from reslab.slim.family import Family
+from reslab.slim.healing.distilled import Distillation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +31,15 @@ class Wanted:
     device: str = "auto"
     changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe of healing
     trained_epochs: float | None = None
+    how: Distillation | None = None  # how healing learns from the intact model
 
 
-def family(word: str, wanted: Wanted) -> Family:
+def family(word: str, wanted: Wanted | None = None) -> Family:
     """The model that `word` names, with its data, as a family of slimming.
 
     Raises UsageError for a model or data that cannot be slimmed together, before anything is measured.
     """
+    wanted = wanted or Wanted()
     if wanted.samples is not None and wanted.samples < 1:
         raise UsageError(f"samples must be positive, got {wanted.samples}")
     kind = kind_of(word)
@@ -52,9 +55,13 @@ def family(word: str, wanted: Wanted) -> Family:
     found = subject(word, data=wanted.data, options=wanted.options, net=wanted.net, key=wanted.key,
                     net_options=wanted.net_options, weights=wanted.weights, normalize=wanted.normalize,
                     mean_std=wanted.mean_std, seed=wanted.seed)  # fmt: skip
-    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
     return Images(found, device=wanted.device, seed=wanted.seed, changes=wanted.changes,
-                  trained_epochs=wanted.trained_epochs, **more)  # fmt: skip
+                  trained_epochs=wanted.trained_epochs, **chosen(wanted))  # fmt: skip
+
+
+def chosen(wanted: Wanted) -> dict[str, Any]:
+    """What the family does not choose."""
+    return {key: value for key, value in (("samples", wanted.samples), ("how", wanted.how)) if value is not None}
 
 
 def kind_of(word: str) -> str:
@@ -78,8 +85,7 @@ def questions(word: str, wanted: Wanted) -> Family:
         raise UsageError(
             f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
         )
-    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
-    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed, **more)
+    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed, **chosen(wanted))
     return found
 
 
@@ -89,6 +95,5 @@ def texts(word: str, wanted: Wanted) -> Family:
     if wanted.data is None:
         raise UsageError(f"{word} needs texts to be slimmed with: ", arg("data"), " names a .txt, .json, .jsonl or "
                          ".parquet file, or a folder of them")  # fmt: skip
-    more: dict[str, Any] = {} if wanted.samples is None else {"samples": wanted.samples}
     return Texts(word, wanted.data, column=wanted.column, length=wanted.length, device=wanted.device, seed=wanted.seed,
-                 changes=wanted.changes, trained_epochs=wanted.trained_epochs, **more)  # fmt: skip
+                 changes=wanted.changes, trained_epochs=wanted.trained_epochs, **chosen(wanted))  # fmt: skip

@@ -1,0 +1,40 @@
+"""`reslab.slim.heal`: BatchNorm statistics first, then fine-tuning beside the intact model."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from reslab.progress import Progress, silent
+from reslab.run import Run
+from reslab.slim.cutting.removal import Cut
+from reslab.slim.family import Family
+from reslab.slim.record import Arm
+from reslab.train.folder import DONE
+
+
+def heal(
+    family: Family, small: Cut, *, out: str | Path, epochs: float | None = None, seed: int = 0,
+    progress: Progress = silent,
+) -> Arm:  # fmt: skip
+    """Train a cut model to answer as the intact one: a run folder out/healed-sSEED, with its score on the test part.
+
+    found = reslab.slim.family("runs/cifar"); heal(found, cut(found.model, plan, example=found.example), out="healed").
+    BatchNorm statistics are averaged over the training part first; then the net is fine-tuned on labels and on the
+    intact model's predictions (slim/healing/distilled.py), for `epochs` (None: chosen by the family). The cut model is
+    left as it was. The same call resumes, bit-identically, or finds the finished run again. `reslab.slim.slim` does the
+    same beside what it is to be compared with. Raises as `slim` does.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    know: Any = getattr(family, "know", None)
+    if know is not None:
+        know(small, folder)
+    net = copy.deepcopy(small.model)
+    if family.average_norms(net):
+        if (alike := getattr(family, "alike", None)) is not None:
+            alike(net, small.model)
+        if not Run(folder / "norms").has(DONE):
+            family.save(net, folder / "norms")
+    return family.train(folder / f"healed-s{seed}", what="healed", net=net, teacher=family.model,
+                        epochs=family.heal_epochs if epochs is None else epochs, seed=seed,
+                        progress=progress)  # fmt: skip
