@@ -31,6 +31,8 @@ from reslab.report import look
 from reslab.report.look.training import along_training, training_found
 from reslab.report.page import write
 from reslab.run import Run
+from reslab.slim.kept import Kept
+from reslab.slim.planning.state import State
 from reslab.tables.model import load as load_table
 from reslab.tables.model import read_table_spec
 from reslab.train.checkpoint import read_last
@@ -110,6 +112,18 @@ def of_checkpoint(folder: Path) -> None:
     read_last(Run(folder))
 
 
+def of_plan(folder: Path) -> None:
+    State(folder, json.loads((GOLDEN / "slimmed" / "plan-state.json").read_text())["about"])
+
+
+def of_arms(folder: Path) -> None:
+    Kept(folder).arms()
+
+
+def of_asked(folder: Path) -> None:
+    Kept(folder).compare(json.loads((GOLDEN / "slimmed" / "slim-asked.json").read_text()))
+
+
 def of_settings(folder: Path) -> None:
     read_settings(Run(folder), most=512)
 
@@ -132,6 +146,9 @@ CASES: dict[str, tuple[str, str, Callable[[Path], None]]] = {  # a format: the f
     "checkpoint of images": ("images-stopped", "last.pt", of_checkpoint),
     "plan of slim": ("slimmed", "results/slim-plan.json", page_of),
     "results of slim": ("slimmed", "results/slim.json", page_of),
+    "state of a plan": ("slimmed", "plan-state.json", of_plan),
+    "models of slim": ("slimmed", "slim-arms.json", of_arms),
+    "settings of slim": ("slimmed", "slim-asked.json", of_asked),
     "settings of questions": ("questions-finished", "qa.json", of_settings),
     "head of weights": ("images-finished", "weights.safetensors", of_head),
     **{f"look {verb}": ("looked", f"results/look-{verb}.json", page_of) for verb in look.folder.VERBS},

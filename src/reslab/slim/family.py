@@ -35,6 +35,10 @@ class Family(Protocol):
     def metrics(self) -> list[str | Metric]:
         """What the plan measures on them; the first is what its steps are compared by."""
 
+    @property
+    def data_name(self) -> str:
+        """The name of the data set."""
+
     def planned_on(self) -> str:
         """Which data and which part of them `batches` are, in words."""
 

@@ -187,9 +187,10 @@ class Job:
         made = Slimmed(
             model={"word": self.word, "name": getattr(family, "title", self.plan.model), "class": self.plan.model},
             family=family.name, measure=family.measure, lower_is_better=family.lower_is_better,
-            data={"planned_on": family.planned_on(), "n": arms[0].score.n}, before=before, after=after, speedup=times,
-            speedup_low=low, speedup_high=high, form=small.form, loads=loads, removed=small.removed,
-            difference=small.difference, arms=tuple(arms), budget=spent(self.budget, arms),
+            data={"name": family.data_name, "planned_on": family.planned_on(), "n": arms[0].score.n},
+            before=before, after=after, speedup=times, speedup_low=low, speedup_high=high, form=small.form,
+            loads=loads, removed=small.removed, difference=small.difference, arms=tuple(arms),
+            budget=spent(self.budget, arms),
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
             comparisons=pairs, notes=tuple(filter(None, (*small.notes, self.budget.note, healed))),
             generation=None if judge is None else judge(final), commands=self.commands(),

@@ -10,6 +10,7 @@ from reslab.cli import say
 from reslab.cli.look import text
 from reslab.cli.look.flags import _LookFlags, _ModelFlags, again
 from reslab.cli.look.kept import draw, folder, keep
+from reslab.cli.look.slimming import slimming
 from reslab.cli.options import data_options, given
 from reslab.errors import UsageError
 from reslab.progress import shown
@@ -32,6 +33,7 @@ class Looked(Subject):
 
     run: Run
     again: str  # command-line words for the model and inputs, for the next command
+    slim: str = ""  # the command that removes the blocks which matter least; "" if there are none
 
     def first(self, n: int) -> "Looked":
         return replace(self, inputs=self.inputs.first(n))
@@ -63,7 +65,7 @@ def meet(
     run = folder(loaded, asked.out, several)
     found = subjects.prepare(loaded, wanted, options, images=images, modules=asked.merge or (), device=place,
                          precision=asked.precision, data=data)  # fmt: skip
-    return Looked(**vars(found), run=run, again=again(word, flags))
+    return Looked(**vars(found), run=run, again=again(word, flags), slim=slimming(word, flags, found) if data else "")
 
 
 def look(subject: Looked, verb: str, **options: Any) -> tuple[Any, str]:
@@ -167,6 +169,8 @@ def following(subject: Looked, verb: str, page: str | None) -> None:
         print(f"next:   reslab report {quote(str(subject.loaded.run.folder))}")
     else:
         print(f"next:   reslab look lesions {subject.again} --repeats 50")
+    if verb == "lesions" and subject.slim:
+        print(f"slim:   {subject.slim}")
 
 
 def plain(found: Any) -> Any:

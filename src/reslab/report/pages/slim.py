@@ -67,7 +67,7 @@ def meta(plan: Facts, done: Facts) -> str:
 
 
 def row(arm: Arm, measure: str) -> Facts:
-    more = ", ".join(f"{key} {words.number(float(value))}" for key, value in arm.more.items())
+    more = ", ".join(f"{key} {words.number(float(value))}" for key, value in arm.more.items() if key != "majority")
     return {
         "name": arm.name, "about": ABOUT.get(arm.what, ""), "value": text(measure, arm.value),
         "interval": between(measure, arm.low, arm.high), "over": arm.over,
@@ -113,8 +113,6 @@ def assumed(plan: Facts, done: Facts) -> dict[str, str]:
             timing.get("device"), threads(timing.get("threads")),
             timing.get("precision"), f"batch {timing['batch']}" if timing.get("batch") else "",
             f"median of {timing['n']} passes" if timing.get("n") else "") if part)  # fmt: skip
-    if done.get("budget"):
-        told["training budget"] = str(done["budget"])
     if words.is_number(done.get("difference")):
         told["difference from the model with those blocks disabled"] = words.number(float(done["difference"]))
     if done.get("form"):

@@ -116,6 +116,10 @@ class Images:
         """Loss and error; for several labels an image, how far the outputs move."""
         return ["drift"] if self.subject.data.several else ["loss", "error"]
 
+    @property
+    def data_name(self) -> str:
+        return self.subject.data.name
+
     def planned_on(self) -> str:
         part, which = self.planning()
         n, name = min(self.samples, len(part)), self.subject.data.name

@@ -112,6 +112,10 @@ class Questions:
     def metrics(self) -> list[str | Metric]:
         return [loss_of_spans]
 
+    @property
+    def data_name(self) -> str:
+        return self.data.name
+
     def planned_on(self) -> str:
         total = len(self.parts["dev"])
         return f"{len(self.sampled):,} of the {total:,} windows of the dev part of {self.data.about}"

@@ -111,6 +111,10 @@ class Texts:
     def metrics(self) -> list[str | Metric]:
         return [loss]
 
+    @property
+    def data_name(self) -> str:
+        return self.data.name
+
     def planned_on(self) -> str:
         n, length = self.parts["validation"].shape
         return f"{n:,} windows of {length} tokens of the validation texts of {self.data.about}"
