@@ -17,9 +17,11 @@ from reslab.qa.data.texts import load_text_data
 from reslab.run import Run
 from reslab.slim.cutting.transformers import shortened
 from reslab.slim.families.language_task import Asking, measured, of_windows
+from reslab.slim.families.pairs import pairs_of
 from reslab.slim.families.small_language import language_model
 from reslab.slim.families.texts import Texts
 from reslab.slim.finding import find_blocks
+from reslab.slim.healing.distilled import Distillation
 from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 
@@ -45,7 +47,7 @@ def test_a_small_model_resumes_to_the_bit_and_loads_with_transformers(
     ids = torch.tensor([tokenizer("eve was born")["input_ids"]])
     with torch.no_grad():
         assert torch.equal(loaded.model(ids).logits, plain(ids, use_cache=False).logits)
-    family = Texts(str(tmp_path / "whole"), str(texts), device="cpu")
+    family = Texts(str(tmp_path / "whole"), device="cpu")  # with the run's own texts
     assert family.evaluate(family.model).value == pytest.approx(found["test_loss"], abs=1e-6)
     assert (family.trained_epochs, family.first.lr / family.recipe.lr) == (found["epochs"], 4)
 
@@ -53,11 +55,13 @@ def test_a_small_model_resumes_to_the_bit_and_loads_with_transformers(
 @pytest.mark.parametrize("kind", ["causal", "masked"])
 def test_cut_healed_and_saved(kind: str, texts: Path, tmp_path: Path) -> None:
     """The healed net's folder gives the logits of the net that was scored; planned on validation texts alone."""
-    family = Texts(tiny(kind, texts), str(texts), length=16, device="cpu", changes={"precision": "fp32", "batch": 4})
+    family = Texts(tiny(kind, texts), str(texts), length=16, device="cpu", changes={"precision": "fp32", "batch": 4},
+                   how=Distillation(features=0.5))  # fmt: skip
     where = "model.layers" if kind == "causal" else "bert.encoder.layer"
     blocks = find_blocks(family.model, family.example)
     assert [block.module for block in blocks.removable] == [f"{where}.{i}" for i in range(3)]
     cut = shortened(family.model, {where: [1]}, example=family.example).model
+    assert pairs_of(cut, family.model) == ((f"{where}.0", f"{where}.0"), (f"{where}.1", f"{where}.2"))
     family.save(cut, tmp_path / "cut")
     again = Texts(str(tmp_path / "cut"), str(texts), length=16, device="cpu", changes={"precision": "fp32"})
     assert again.model.config.num_hidden_layers == 2
@@ -113,6 +117,8 @@ def test_models_and_texts_that_do_not_fit(texts: Path) -> None:
     texts.write_text("\n\n".join("abcdefghijklmnop"))
     with pytest.raises(UsageError, match=r"part: the texts have \d+ tokens, too few for one window of 32"):
         Texts(loaded, str(texts), length=32, device="cpu")
+    with pytest.raises(UsageError, match="tiny needs texts"):
+        Texts(loaded)
     with pytest.raises(UsageError, match="tiny is no language model"):
         Texts(Loaded(model=loaded.model, kind="encoder", word="tiny", name="tiny"), str(texts))
     with pytest.raises(UsageError, match="windows of at most 32 tokens"):

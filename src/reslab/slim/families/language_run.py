@@ -89,6 +89,12 @@ def prepare(
                        command=command, fill=fill, start=start)  # fmt: skip
 
 
+def data_of(run: Run) -> tuple[str, str | None]:
+    """(the word of a run folder's texts, their column)."""
+    about = run.read_json("data.json", "word")
+    return str(about["word"]), (about.get("reading") or {}).get("text")
+
+
 def digest_of(config: Any) -> str:
     """What tells the models of two configs apart: not where a config came from, nor its library's version."""
     kept = {key: value for key, value in config.to_dict().items() if key not in UNLIKE and not key.startswith("_")}
@@ -121,9 +127,7 @@ class OnTexts:
         self.spec = read_language_spec(run)
 
     def load(self, work: Work) -> tuple[str, str]:
-        about = work.run.read_json("data.json")
-        word = str(about["word"])
-        column = (about.get("reading") or {}).get("text")
+        word, column = data_of(work.run)
         self.data = load_text_data(word, column=column) if self.given is None else self.given
         return word, self.data.fingerprint
 

@@ -85,15 +85,13 @@ def questions(word: str, wanted: Wanted) -> Family:
         raise UsageError(
             f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
         )
-    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed, **chosen(wanted))
+    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed,
+                           changes=wanted.changes, **chosen(wanted))  # fmt: skip
     return found
 
 
 def texts(word: str, wanted: Wanted) -> Family:
     from reslab.slim.families.texts import Texts
 
-    if wanted.data is None:
-        raise UsageError(f"{word} needs texts to be slimmed with: ", arg("data"), " names a .txt, .json, .jsonl or "
-                         ".parquet file, or a folder of them")  # fmt: skip
     return Texts(word, wanted.data, column=wanted.column, length=wanted.length, device=wanted.device, seed=wanted.seed,
                  changes=wanted.changes, trained_epochs=wanted.trained_epochs, **chosen(wanted))  # fmt: skip

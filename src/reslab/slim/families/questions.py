@@ -1,5 +1,6 @@
 """Slimming a reader: which layers of its encoder and head go, judged by the questions of its own run folder."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from reslab.qa.scores import read_predictions, write_predictions
 from reslab.qa.settings import SETTINGS, TOKENIZER, WEIGHTS, read_settings
 from reslab.qa.train import OnQuestions
 from reslab.run import Run
+from reslab.slim.families.pairs import pairs_of
 from reslab.slim.families.reader import encoder_config, untrained, write_reader
 from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
 from reslab.slim.healing.distilled import Distillation
@@ -45,15 +47,17 @@ HOW = Distillation(weight=0.9, temperature=2.0)  # spans are sharper than classe
 class Questions:
     """The run folder of a reader as a family of slimming (slim/family.py).
 
-    The plan is measured on windows of the run's dev part, the scores on its test part. Raises UsageError for a folder
+    The plan is measured on windows of the run's dev part, the scores on its test part. `changes`: keys of the recipe
+    of healing. Raises UsageError for a folder
     that is no finished training, or that has no questions of its own.
     """
 
     name, measure, lower_is_better = "questions", "f1", False
 
     def __init__(
-        self, run: Path | str, *, samples: int = SAMPLES, device: str = "auto", seed: int = 0, how: Distillation = HOW
-    ) -> None:
+        self, run: Path | str, *, samples: int = SAMPLES, device: str = "auto", seed: int = 0,
+        changes: Mapping[str, Any] | None = None, how: Distillation = HOW,
+    ) -> None:  # fmt: skip
         self.run, self.seed, self.samples, self.how = Run(run), seed, samples, how
         self.spec: QASpec = read_qa_spec(self.run)
         if samples < 1:
@@ -63,7 +67,8 @@ class Questions:
         if not self.run.has("data.json") or not self.run.has("recipe.toml"):
             raise UsageError(f"{run} holds a reader without its questions and recipe; name the run folder in which it "
                              "was trained")  # fmt: skip
-        self.recipe, self.reading = read_recipe(self.run), read_reading(self.run)
+        self.first, self.reading = read_recipe(self.run), read_reading(self.run)
+        self.recipe = change(self.first, **(changes or {}))
         self.settings = read_settings(self.run, most=self.spec.length)
         self.device = pick_device(device)
         self.data = stored_data(self.run)
@@ -72,7 +77,8 @@ class Questions:
             "epochs"
         )  # on questions; a pretrained encoder's are not among them
         self.unknown = "" if self.trained_epochs else f"how long {run} was trained is not known"
-        self.heal_epochs = max(1.0, (self.trained_epochs or 2.0) / 2)
+        asked = (changes or {}).get("epochs")
+        self.heal_epochs = float(asked or max(1.0, (self.trained_epochs or 2.0) / 2))
         self.model: nn.Module = trained_net(self.run, self.spec).to(self.device).eval()
         self.model.folder = self.run.folder  # type: ignore[assignment]  # with which a cut of it can be saved
 
@@ -163,9 +169,13 @@ class Questions:
         self, folder: Path, *, what: What, net: nn.Module, teacher: nn.Module | None, epochs: float, seed: int,
         progress: Progress = silent,
     ) -> Arm:  # fmt: skip
-        """One training by the run's own recipe, as long as `epochs`; see `slim.family` and `reader.untrained`."""
+        """One training by the run's own recipe (with `changes`, but from nothing), as long as `epochs`.
+
+        See `slim.family`, and `reader.untrained` for what a training from nothing begins with.
+        """
         assert isinstance(net, QANet)
-        recipe = change(self.recipe, epochs=epochs, seed=seed, precision=self.choice.precision)
+        first = self.first if what == "scratch" else self.recipe
+        recipe = change(first, epochs=epochs, seed=seed, precision=self.choice.precision)
         begun = net
         if what == "scratch":
             whole = self.model
@@ -182,7 +192,8 @@ class Questions:
         own: Any = OnQuestions(self.data, self.parts, None if teacher is None else {})
         if teacher is not None:
             mark_taught(run, teacher, self.how)
-            own = Taught(own, teacher, self.how, divergence=lambda task: of_spans)
+            own = Taught(own, teacher, self.how, divergence=lambda task: of_spans,
+                         pairs=pairs_of(net, teacher) if self.how.features else ())  # fmt: skip
         result = train_run(run.folder, own, device=str(self.device), progress=progress)
         run.path(LAST).unlink(missing_ok=True)  # it holds two more copies of the encoder
         score = score_of(self.parts["test"].questions, read_predictions(run.path("predictions.json")),

@@ -18,6 +18,7 @@ from reslab.qa.net.pretrained import Pretrained
 from reslab.qa.settings import SETTINGS, SHAPE, TOKENIZER, Settings, seal
 from reslab.run import Run
 from reslab.slim.cutting.transformers import shortened
+from reslab.slim.families.pairs import same
 from reslab.train.checkpoint import write_weights
 
 
@@ -92,11 +93,6 @@ def removed_from(whole: QANet, part: QANet) -> list[str]:
         if left:
             raise UsageError(f"the net is not cut from this reader: a layer of its {path} has other weights")
     return lost
-
-
-def same(one: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[key].cpu(), theirs[key].cpu()) for key in ours)
 
 
 def untrained(whole: QANet, cut: QANet, *, seed: int, example: Example) -> QANet:

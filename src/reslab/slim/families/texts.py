@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from reslab.errors import UsageError, arg
 from reslab.look.graph.example import rows
 from reslab.look.measure import Batch, Metric
 from reslab.nets.words import Loaded
@@ -21,6 +22,7 @@ from reslab.slim.families.language_run import (
     MODEL,
     LanguageSpec,
     OnTexts,
+    data_of,
     digest_of,
     interval,
     prepare,
@@ -29,6 +31,7 @@ from reslab.slim.families.language_run import (
     windows,
 )
 from reslab.slim.families.language_task import asking, loss, measured, of_tokens
+from reslab.slim.families.pairs import pairs_of
 from reslab.slim.generating import generation
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
@@ -54,6 +57,7 @@ class Texts:
     """A language model and texts as a family of slimming (slim/family.py).
 
     `word`: a run folder of `language_model`, a Hugging Face folder, hf:NAME, or what `reslab.nets.words.load` gave.
+    `data`: as for `load_text_data`; by default those of the run.
     The plan is measured on windows of the validation texts, the scores on the test texts. `changes`: keys of the recipe
     of healing. Raises UsageError for a model that is no language model, and for texts that do not fit it.
     """
@@ -61,15 +65,21 @@ class Texts:
     name, measure, lower_is_better = "texts", "loss", True
 
     def __init__(
-        self, word: str | Path | Loaded, data: str | TextData, *, column: str | None = None, length: int | None = None,
-        samples: int = SAMPLES, tests: int = TESTS, device: str = "auto", seed: int = 0,
+        self, word: str | Path | Loaded, data: str | TextData | None = None, *, column: str | None = None,
+        length: int | None = None, samples: int = SAMPLES, tests: int = TESTS, device: str = "auto", seed: int = 0,
         changes: Mapping[str, Any] | None = None, how: Distillation = HOW, trained_epochs: float | None = None,
     ) -> None:  # fmt: skip
         how.check()
         self.loaded = word if isinstance(word, Loaded) else load_word(str(word))
-        self.ask, self.how, self.seed, self.column = asking(self.loaded), how, seed, column
-        self.data = load_text_data(data, column=column) if isinstance(data, str) else data
+        self.ask, self.how, self.seed = asking(self.loaded), how, seed
         self.run = run_of(self.loaded.word)
+        if data is None and self.run:
+            data, column = data_of(self.run)
+        if data is None:
+            raise UsageError(f"{self.loaded.word} needs texts to be slimmed with: ", arg("data"), " names a .txt, "
+                             ".json, .jsonl or .parquet file, or a folder of them")  # fmt: skip
+        self.column = column
+        self.data = load_text_data(data, column=column) if isinstance(data, str) else data
         known = read_language_spec(self.run) if self.run else None
         length = length_of(self.loaded, length or (known.length if known else None))
         self.spec = LanguageSpec(name=self.loaded.name, kind=self.ask.kind, length=length, windows=(samples, tests),
@@ -173,7 +183,8 @@ class Texts:
         own: Any = OnTexts(self.data, self.parts)
         if teacher is not None and what == "healed":
             mark_taught(run, teacher, self.how)
-            own = Taught(own, teacher, self.how, divergence=lambda task: of_tokens)
+            own = Taught(own, teacher, self.how, divergence=lambda task: of_tokens,
+                         pairs=pairs_of(net, teacher) if self.how.features else ())  # fmt: skip
         found = train_run(run.folder, own, device=str(self.device), progress=progress)
         score = Score(value=found["test_loss"], low=found["test_loss_low"], high=found["test_loss_high"],
                       n=found["test_n"], more={key: found[key] for key in ("perplexity", "token_error")})  # fmt: skip
