@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
+    from reslab.slim.cutting.merging import Merged, merge
     from reslab.slim.cutting.removal import Cut, cut
     from reslab.slim.families.named import Wanted, family
     from reslab.slim.families.small_language import language_model
@@ -34,6 +35,7 @@ HOME = {  # public name: its module here
     "Cut": "cutting.removal",
     "Distillation": "healing.distilled",
     "Generation": "generating",
+    "Merged": "cutting.merging",
     "Plan": "record",
     "Slimmed": "record",
     "Step": "record",
@@ -44,6 +46,7 @@ HOME = {  # public name: its module here
     "generation": "generating",
     "heal": "healing.healed",
     "language_model": "families.small_language",
+    "merge": "cutting.merging",
     "plan": "planning.planner",
     "planned": "job",
     "slim": "job",
@@ -56,6 +59,7 @@ __all__ = [
     "Cut",
     "Distillation",
     "Generation",
+    "Merged",
     "Plan",
     "Slimmed",
     "Step",
@@ -66,6 +70,7 @@ __all__ = [
     "generation",
     "heal",
     "language_model",
+    "merge",
     "plan",
     "planned",
     "slim",

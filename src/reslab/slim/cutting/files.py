@@ -14,6 +14,7 @@ from reslab.look.graph.passes import as_it_was
 from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.changes import Change, Whole, changed, changes, lines
 from reslab.slim.cutting.forms import FOLDER, Given, Made
+from reslab.slim.cutting.merging import merge
 from reslab.slim.cutting.saving import generates
 from reslab.slim.cutting.script import WEIGHTS, script
 from reslab.slim.cutting.sources import Source, sources
@@ -23,18 +24,25 @@ from reslab.slim.cutting.written import write_checked, write_tensors
 FILE = "slimmed.py"  # not model.py: it may be run from a folder that has one
 
 
-def express(given: Given) -> Made:
-    """The model with the blocks' entries deleted where it runs so, otherwise with them replaced by their input."""
+def express(given: Given, *, fold: bool = False) -> Made:
+    """The model with the blocks' entries deleted where it runs so, otherwise with them replaced by their input.
+
+    `fold`: then with layers folded, as by `merge`.
+    """
     some, model, notes = smallest(given)
+    cached = generates(given.model)
+    statements = lines(given.model, some, cached=cached)
+    if fold:
+        merged = merge(model, given.example)
+        model, statements, notes = merged.model, [*statements, *merged.statements], [*notes, *merged.notes]
     source = None
     for one in sources(given):
         if not (why := unlike(one, given.model)):
             source = one
             break
         notes.append(f"{one.title} does not build this model: {why}")
-    cached = generates(given.model)
-    text = script(type(given.model).__name__, given.removed, given.total, some, lines(given.model, some, cached=cached),
-                  source=source, double=given.wanted.dtype == torch.float64, cached=cached)  # fmt: skip
+    text = script(type(given.model).__name__, given.removed, given.total, some, statements, source=source,
+                  double=given.wanted.dtype == torch.float64, cached=cached)  # fmt: skip
     write = functools.partial(write_file, text)
     call = "make()" if source else "make(net)"
     loads = f'runpy.run_path("{FOLDER}/{FILE}")["make"]({call[5:-1]})'

@@ -5,8 +5,9 @@ those blocks disabled; otherwise there is no cut.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
 from reslab.slim.cutting import files, ours, readers, timm, transformers
 from reslab.slim.cutting.forms import FOLDER, Form, Given, Made, NotExpressed, run
+from reslab.slim.cutting.merging import merge
 from reslab.slim.finding import find_blocks
 from reslab.slim.record import Plan
 from reslab.slim.surgery import outermost
@@ -67,14 +69,16 @@ class Saved:
 
 
 def cut(
-    model: nn.Module, what: What, *, example: Example, word: str = "", blocks: Blocks | None = None
+    model: nn.Module, what: What, *, example: Example, word: str = "", blocks: Blocks | None = None,
+    method: Literal["remove", "merge"] = "remove",
 ) -> Cut:  # fmt: skip
     """`model` without some blocks: a plan's, or blocks by themselves, their indices or modules.
 
     cut(model, plan, example=x); cut(model, [3, "layer2.1"], example=x). `word`: the one by which the model was loaded
-    ("timm:resnet18", "mine.py:make"), if it is known; `blocks`: those of `find_blocks`, if they are. The intact model
-    is left unchanged. Raises UsageError for blocks that do not exist, cannot be removed, or would leave a list empty;
-    ReslabError if the result is not equal to the model with those blocks disabled.
+    ("timm:resnet18", "mine.py:make"), if it is known; `blocks`: those of `find_blocks`, if they are. `method`: "merge"
+    also folds layers between which nothing nonlinear is left, where that is exact (see `merge`; not before healing).
+    The intact model is left unchanged. Raises UsageError for blocks that do not exist, cannot be removed, or would
+    leave a list empty; ReslabError if the result is not equal to the model with those blocks disabled.
     """
     model = plain(model)
     found = blocks or find_blocks(model, example, parts=wants_parts(what))
@@ -84,6 +88,7 @@ def cut(
         wanted = scores(call(model, example))
     given = Given(model=model, removed=removed, total=len(found), example=example, wanted=wanted, word=word)
     made, notes = expressed(given)
+    made = with_folds(given, made) if method == "merge" else made
     difference = given.apart(made.model)
     if difference > given.allowed:
         raise ReslabError(f"{type(model).__name__} without {listed(removed)} differs by {difference:.2g} from the "
@@ -107,6 +112,14 @@ def expressed(given: Given) -> tuple[Made, list[str]]:
         if made is not None:
             return made, notes
     raise ReslabError(f"{type(given.model).__name__} without {listed(given.removed)} cannot be expressed")
+
+
+def with_folds(given: Given, made: Made) -> Made:
+    """The form of the model with layers folded: a Python file, unless there is nothing to fold."""
+    found = merge(made.model, given.example)
+    if found.statements:
+        return files.express(given, fold=True)
+    return replace(made, notes=(*made.notes, *found.notes))
 
 
 def wants_parts(what: What) -> bool:
