@@ -87,6 +87,8 @@ def test_without_training_the_smaller_model_is_there(there: Path, capsys: pytest
     assert [arm["what"] for arm in done["arms"]] == ["intact", "cut", "norms"]
     assert done["difference"] < 1e-5
     assert f"model:  {done['loads']}" in out
+    assert done["commands"] == ["reslab eval runs/cut/model", "reslab predict runs/cut/model IMAGES",
+                                "reslab look lesions runs/cut/model"]  # fmt: skip
     small = sum(p.numel() for p in reslab.load("runs/cut/model").parameters())
     assert small == done["after"]["params"] == done["before"]["params"] - done["removed"][0]["params"]
     assert main([*words, "--json"]) == 0  # finished: found again

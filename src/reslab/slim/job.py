@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -200,8 +201,14 @@ class Job:
         return made
 
     def commands(self) -> tuple[str, ...]:
-        """What to do next."""
-        model = self.kept.folder / "model"
+        """What to do next: with model/ if it is a run folder, else with the run whose net is in it."""
+        folder, name = self.kept.folder, "model"
+        if not (folder / name / "spec.json").is_file():
+            seed = best_of(folder, self.kept.arms())
+            name = f"healed-s{seed}" if seed is not None else "norms" if (folder / "norms").is_dir() else "cut"
+        model = quote(str(folder / name))
         if self.family.name == "images":
             return (f"reslab eval {model}", f"reslab predict {model} IMAGES", f"reslab look lesions {model}")
-        return (f"reslab qa ask {model}",) if self.family.name == "questions" else ()
+        if self.family.name == "questions":
+            return (f"reslab qa eval {model}", f'reslab qa ask {model} "QUESTION" --context FILE')
+        return ()
