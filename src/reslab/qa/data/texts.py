@@ -86,8 +86,9 @@ def split(
         raise UsageError(f"share must be between 0 and 1, got {share}")
     many = max(1, round(share * len(texts)))
     if many >= len(texts):
-        raise UsageError(f"{word} has {len(texts)} texts for training, too few to split off a {name} part; give more "
-                         "texts, or a folder with files named train, dev and test")  # fmt: skip
+        some = f"{len(texts)} text{'s' * (len(texts) != 1)}"
+        raise UsageError(f"{word} has {some} for training, too few to split off a {name} part; give more texts, or a "
+                         "folder with files named train, dev and test")  # fmt: skip
     held = set(shuffled(len(texts), seed)[:many].tolist())
     return (tuple(text for row, text in enumerate(texts) if row not in held),
             tuple(text for row, text in enumerate(texts) if row in held))  # fmt: skip
