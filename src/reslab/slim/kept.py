@@ -17,6 +17,7 @@ from reslab.train.life import shown
 PLAN, DONE = "results/slim-plan.json", "results/slim.json"
 ASKED, ARMS = "slim-asked.json", "slim-arms.json"
 STATE = "plan-state.json"  # of reslab.slim.plan, which resumes with it
+WRITTEN = ("cut", "norms", "model", "shape")  # folders that are written aside first
 OURS = (PLAN, DONE, ASKED, ARMS, STATE)
 
 
@@ -33,6 +34,12 @@ class Kept:
             if left:
                 raise UsageError(f"{here} is not empty and has no results of `reslab slim`; choose another ",
                                  arg("folder"))  # fmt: skip
+
+    def sweep(self) -> None:
+        """Remove what a killed process was writing. Only inside the lock."""
+        for path in self.run.folder.glob(".*-????????"):
+            if path.is_dir() and path.name.split("-")[0].removeprefix(".") in WRITTEN:
+                shutil.rmtree(path, ignore_errors=True)
 
     @property
     def folder(self) -> Path:

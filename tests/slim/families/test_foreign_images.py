@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import reslab
-from reslab.errors import UsageError
+from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import ImageData
 from reslab.nets import ModelSpec, build
 from reslab.slim.cutting.removal import cut
@@ -45,7 +45,15 @@ def test_a_cut_model_of_a_file_is_a_spec_again(found: Images, few: ImageData, tm
     assert as_file(a.state_dict()) == as_file(again.state_dict())
 
 
+def test_a_model_no_better_than_chance_is_warned_of(found: Images) -> None:
+    with pytest.warns(
+        ReslabWarning, match=r"make errs on .* % of these images.*: its classes may be others than those"
+    ):
+        found.batches()
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*its classes may be others")
 def test_the_whole_job_on_a_model_of_a_file(found: Images, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = slim(found, out=out, remove=1, epochs=1)

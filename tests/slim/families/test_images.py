@@ -52,7 +52,8 @@ def test_the_plan_is_measured_on_what_the_recipe_set_aside(trained: Run, few: Im
     held = split(few.train, read_recipe(trained))[1]
     assert held is not None
     assert torch.equal(torch.cat([labels for _, labels in found.batches() if labels is not None]), held.labels)
-    assert found.planned_on() == f"20 of 20 images of {few.name}, set aside from the training part for validation"
+    assert found.planned_on() == "the images of few that were set aside from the training part for validation"
+    assert family(trained, few, samples=7).planned_on().endswith(" for validation (7 of 20, sampled at random)")
     assert sum(len(labels) for _, labels in family(trained, few, samples=7).batches() if labels is not None) == 7
     score = found.evaluate(found.model)
     same = evaluate(found.model, few.test, normalize=found.normalize, device=torch.device("cpu"))

@@ -84,6 +84,18 @@ class _HealFlags:
         Parameter(help="Epochs that the model was trained for, if it is no run: the net from random weights gets them "
                   "and those of healing."),
     ] = None  # fmt: skip
+    distill: Annotated[
+        float | None,
+        Parameter(help="How much of the loss is the intact model's predictions, 0 to 1; the labels are the rest "
+                  "(default 0.9)."),
+    ] = None  # fmt: skip
+    temperature: Annotated[
+        float | None, Parameter(help="Softens both models' predictions (default 4; questions 2, texts 1).")
+    ] = None
+    features: Annotated[
+        float | None,
+        Parameter(help="Weight of the distance between the outputs of the remaining blocks and the intact model's."),
+    ] = None
 
 
 HealFlags = Annotated[_HealFlags, Parameter(name="*", group="Healing and comparison")]

@@ -129,7 +129,13 @@ def subject(word: str, model: Any, inputs: Any, train: Any, net: Any, data: Any,
         torch.set_num_threads(threads)
     changes = given(train) | ({"epochs": heal.epochs} if heal.epochs else {})
     return family(word, Wanted(**model_given, **given(inputs), options=data_options(data), net_options=given(net),
-                               changes=changes, trained_epochs=heal.trained_epochs))  # fmt: skip
+                               changes=changes, trained_epochs=heal.trained_epochs, how=learned(heal)))  # fmt: skip
+
+
+def learned(heal: Heal) -> dict[str, float]:
+    """What is set of how healing learns from the intact model."""
+    asked = {"weight": heal.distill, "temperature": heal.temperature, "features": heal.features}
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def draw(run: Run) -> str | None:

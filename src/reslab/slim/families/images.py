@@ -1,19 +1,23 @@
 """Slimming models of images: a run, a checkpoint, or a model of another library with images of your own."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import Part, view_batches
 from reslab.images.evaluate import evaluate
+from reslab.images.heads import BETTER
 from reslab.images.task import ImageTask, average_norms, training_parts
 from reslab.images.train import OnImages, prepare
 from reslab.images.train import train as train_alone
+from reslab.look.graph.example import scores
+from reslab.look.graph.passes import as_it_was
 from reslab.look.lesion.renorm import BATCHNORM
 from reslab.look.measure import Batch, Metric
 from reslab.nets.models import as_scores
@@ -109,8 +113,11 @@ class Images:
         part, _ = self.planning()
         rows = shuffled(len(part), self.seed)[: self.samples].sort().values
         alone = self.subject.data.several
-        return [(views[0], None if alone else labels.to(self.device)) for views, labels, _ in
-                self.views(part.subset(rows))]  # fmt: skip
+        found: list[Batch] = [(views[0], None if alone else labels.to(self.device)) for views, labels, _ in
+                              self.views(part.subset(rows))]  # fmt: skip
+        if self.subject.run is None and not self.subject.loaded.initial and not alone:
+            warn_of_chance(self.model, found, self.subject.loaded.word, self.subject.data.name)
+        return found
 
     def metrics(self) -> list[str | Metric]:
         """Loss and error; for several labels an image, how far the outputs move."""
@@ -122,15 +129,16 @@ class Images:
 
     def planned_on(self) -> str:
         part, which = self.planning()
-        n, name = min(self.samples, len(part)), self.subject.data.name
+        name, n = self.subject.data.name, min(self.samples, len(part))
         where = {
-            "validation": f"{n:,} of {len(part):,} validation images of {name}",
-            "held-out": f"{n:,} of {len(part):,} images of {name}, set aside from the training part for validation",
-            "training": f"{n:,} of {len(part):,} training images of {name}, which has no validation part: the model "
-                        "has seen them, so their errors are too low",
+            "validation": f"the validation images of {name}",
+            "held-out": f"the images of {name} that were set aside from the training part for validation",
+            "training": f"the training images of {name}, which has no validation part: the model has seen them, so "
+                        "their errors are too low",
         }[which]  # fmt: skip
+        some = f" ({n:,} of {len(part):,}, sampled at random)" if n < len(part) else ""
         unseen = "; whether the model was trained on them is not known" if self.subject.run is None else ""
-        return where + (unseen if which != "training" else "")
+        return where + some + (unseen if which != "training" else "")
 
     def average_norms(self, model: nn.Module) -> bool:
         if not any(isinstance(one, BATCHNORM) and one.running_mean is not None for one in model.modules()):
@@ -214,6 +222,18 @@ def divergence_of(task: ImageTask) -> Divergence:
     """That of one class an image, or of labels each on its own."""
     one = task.objective
     return of_labels if one.several or one.kind == "sigmoid" else of_classes
+
+
+def warn_of_chance(model: nn.Module, batches: Sequence[Batch], word: str, name: str) -> None:
+    """Warn if a model whose classes have no names errs about as often as if its classes were others than the data's."""
+    labels = torch.cat([y for _, y in batches if y is not None])
+    with torch.no_grad(), as_it_was(model):
+        guessed = torch.cat([scores(model(x)).argmax(dim=1) for x, _ in batches])
+    error, most = (guessed != labels).double().mean().item(), 1 - labels.bincount().max().item() / len(labels)
+    if error >= BETTER * most:
+        warnings.warn(ReslabWarning(f"{word} errs on {100 * error:.1f} % of these images, and always predicting the "
+                                    f"most frequent class would on {100 * most:.1f} %: its classes may be others than "
+                                    f"those of {name}, or in another order"), stacklevel=3)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Wanted:
     device: str = "auto"
     changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe of healing
     trained_epochs: float | None = None
-    how: Distillation | None = None  # how healing learns from the intact model
+    how: Mapping[str, float] = field(default_factory=dict)  # fields of Distillation, for healing
 
 
 def family(word: str, wanted: Wanted | None = None) -> Family:
@@ -56,12 +56,14 @@ def family(word: str, wanted: Wanted | None = None) -> Family:
                     net_options=wanted.net_options, weights=wanted.weights, normalize=wanted.normalize,
                     mean_std=wanted.mean_std, seed=wanted.seed)  # fmt: skip
     return Images(found, device=wanted.device, seed=wanted.seed, changes=wanted.changes,
-                  trained_epochs=wanted.trained_epochs, **chosen(wanted))  # fmt: skip
+                  trained_epochs=wanted.trained_epochs, **chosen(wanted, Distillation()))  # fmt: skip
 
 
-def chosen(wanted: Wanted) -> dict[str, Any]:
-    """What the family does not choose."""
-    return {key: value for key, value in (("samples", wanted.samples), ("how", wanted.how)) if value is not None}
+def chosen(wanted: Wanted, default: Distillation) -> dict[str, Any]:
+    """What the caller chooses; `default`: how the family learns otherwise. Raises UsageError for invalid values."""
+    how = replace(default, **wanted.how)
+    how.check()
+    return {"how": how, **({} if wanted.samples is None else {"samples": wanted.samples})}
 
 
 def kind_of(word: str) -> str:
@@ -79,19 +81,19 @@ def kind_of(word: str) -> str:
 
 
 def questions(word: str, wanted: Wanted) -> Family:
-    from reslab.slim.families.questions import Questions
+    from reslab.slim.families.questions import HOW, Questions
 
     if wanted.data is not None:
         raise UsageError(
             f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
         )
     found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed,
-                           changes=wanted.changes, **chosen(wanted))  # fmt: skip
+                           changes=wanted.changes, **chosen(wanted, HOW))  # fmt: skip
     return found
 
 
 def texts(word: str, wanted: Wanted) -> Family:
-    from reslab.slim.families.texts import Texts
+    from reslab.slim.families.texts import HOW, Texts
 
     return Texts(word, wanted.data, column=wanted.column, length=wanted.length, device=wanted.device, seed=wanted.seed,
-                 changes=wanted.changes, trained_epochs=wanted.trained_epochs, **chosen(wanted))  # fmt: skip
+                 changes=wanted.changes, trained_epochs=wanted.trained_epochs, **chosen(wanted, HOW))  # fmt: skip
