@@ -35,6 +35,8 @@ FORMS = {
 }  # fmt: skip
 TEXT = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6, "num_attention_heads": 4}
 GROUPED = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+VISION = {**TEXT, "image_size": 32, "patch_size": 8}
+ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def transformers(kind: str, config: str, *remove: int | str, **fields: Any) -> C
     def make() -> tuple[Any, Any]:
         library = importlib.import_module("transformers")
         model = getattr(library, kind)(getattr(library, config)(**fields))
+        if model.main_input_name == "pixel_values":
+            return images(model, model.config.image_size)
         ids = torch.randint(3, 99, (2, 9))
         more = {"decoder_input_ids": ids[:, :5]} if model.config.is_encoder_decoder else {}
         return model, {"input_ids": ids, **more}
@@ -117,6 +121,14 @@ CASES: list[Case] = [
     transformers("Qwen3ForCausalLM", "Qwen3Config", 0, 3, **GROUPED, head_dim=8),
     transformers("PhiForCausalLM", "PhiConfig", 0, 3, **TEXT, bos_token_id=1, eos_token_id=2),
     transformers("Olmo2ForCausalLM", "Olmo2Config", 0, 3, **GROUPED),
+    transformers("OPTForCausalLM", "OPTConfig", 0, 3, vocab_size=99, hidden_size=32, ffn_dim=48, num_hidden_layers=6,
+                 num_attention_heads=4, word_embed_proj_dim=32),
+    transformers("Qwen3MoeForCausalLM", "Qwen3MoeConfig", 0, 3, **GROUPED, head_dim=8, num_experts=4,
+                 num_experts_per_tok=2, moe_intermediate_size=16, decoder_sparse_step=2),
+    transformers("MambaForCausalLM", "MambaConfig", 0, 3, vocab_size=99, hidden_size=32, state_size=8,
+                 num_hidden_layers=6),
+    transformers("ViTForImageClassification", "ViTConfig", 0, 3, **VISION),
+    transformers("ModernBertForMaskedLM", "ModernBertConfig", 0, 3, **TEXT, **ENDS),
     transformers("MixtralForCausalLM", "MixtralConfig", 0, 3, **GROUPED, num_local_experts=4),
     transformers("T5ForConditionalGeneration", "T5Config", 1, "decoder.block.2", vocab_size=99, d_model=32, d_kv=8,
                  d_ff=48, num_layers=4, num_heads=4, decoder_start_token_id=0),
