@@ -82,6 +82,20 @@ def test_models_take_turns_and_are_compared_within_a_round(clock: Clock) -> None
     assert len(in_turn([one], torch.ones(2, 1), rounds=(4, 9), seconds=0)[0]) == 4
 
 
+def test_a_rhythm_of_interruptions_hits_both_models(clock: Clock) -> None:
+    """Another program takes 30 ms in every third pass: of two equal models neither is faster."""
+
+    class Interrupted(Takes):
+        def forward(self, x: Tensor) -> Tensor:
+            calls[0] += 1
+            self.clock.now += 0.03 * (calls[0] % 3 == 0)
+            return super().forward(x)
+
+    calls = [0]
+    one, two = Interrupted(clock, 1), Interrupted(clock, 1)
+    assert speedup(one, two, torch.ones(2, 1)) == pytest.approx((1, 1, 1), abs=0.1)
+
+
 def test_a_model_in_training_is_timed_as_in_use_and_restored() -> None:
     seen = []
 

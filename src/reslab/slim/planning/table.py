@@ -120,7 +120,8 @@ def table_of(
             seen[i].append(watches[i].read())
 
     try:
-        times = in_turn([intact, watched, bypassed], example, rounds=rounds, seconds=seconds, after=after, pause=pause)
+        times = in_turn([intact, watched, bypassed], example, rounds=rounds, seconds=seconds, least=0, after=after,
+                        pause=pause)  # fmt: skip
     finally:
         for watch in watches.values():
             watch.remove()

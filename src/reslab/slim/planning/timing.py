@@ -1,12 +1,16 @@
 """How long a pass takes on this device, and how much faster one model is than another.
 
-Models are timed in turn, so that a machine that slows down or speeds up meanwhile does so for all.
+Models are timed in turn, so that a machine that slows down or speeds up meanwhile does so for all, and in random
+order in each round: a busy machine interrupts passes in a rhythm, which would hit the same model again and again. For
+the same reason a short pass is run several times in one measurement.
 """
 
 import contextlib
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -20,7 +24,8 @@ from reslab.slim.record import Timing
 from reslab.statistics import median_interval
 
 WARM = 2  # passes of each model that are not counted
-ROUNDS, SECONDS = (7, 50), 15.0  # passes of each model: at least, at most; seconds for all of them
+ROUNDS, SECONDS = (7, 50), 15.0  # measurements of each model: at least, at most; seconds for all of them
+LEAST, MOST = 25.0, 100  # milliseconds of one measurement; passes in it, whose inputs are made before
 
 
 class Stamps:
@@ -75,30 +80,42 @@ def at_rest(models: Sequence[nn.Module]) -> Iterator[None]:
 
 def in_turn(
     models: Sequence[nn.Module], example: Example, *, rounds: tuple[int, int] = ROUNDS, seconds: float = SECONDS,
-    after: Callable[[int], None] = lambda i: None, pause: Callable[[], None] = lambda: None,
+    least: float = LEAST, after: Callable[[int], None] = lambda i: None, pause: Callable[[], None] = lambda: None,
 ) -> list[list[float]]:  # fmt: skip
-    """Milliseconds of passes of each model, one of each in every round.
+    """Milliseconds of a pass of each model, measured once in every round, in random order.
 
-    At least and at most so many rounds, as fit into the seconds, after WARM rounds that do not count. `after(i)` is
-    called after every pass of model i, `pause()` before it. The models may share weights.
+    At least and at most so many rounds, as fit into the seconds, after WARM rounds of one pass that do not count. A
+    measurement is the mean of so many passes, the same for all models, that it takes `least` milliseconds.
+    `after(i)` is called after every measurement of model i, `pause()` before it. The models may share weights.
     """
     found: list[list[float]] = [[] for _ in models]
-    stamps, began = Stamps(device_of(models[0])), time.perf_counter()
+    stamps, began, draw = Stamps(device_of(models[0])), time.perf_counter(), Random("order of the models")
+    passes, warm = 1, math.inf
+
+    def measured(model: nn.Module) -> float:
+        given = [own(example) for _ in range(passes)]
+        stamps.synchronize()
+        start = stamps.now()
+        for one in given:
+            forward(model, one)
+        end = stamps.now()
+        stamps.synchronize()
+        return stamps.milliseconds(start, end) / passes
+
     with at_rest(models):
         for number in range(WARM + rounds[1]):
             if number >= WARM + rounds[0] and time.perf_counter() - began > seconds:
                 break
-            for i, model in enumerate(models):
+            if number == WARM:
+                passes = max(1, math.ceil(least / max(warm, least / MOST)))
+            for i in sorted(range(len(models)), key=lambda i: draw.random()):
                 pause()
-                given = own(example)
-                stamps.synchronize()
-                start = stamps.now()
-                forward(model, given)
-                end = stamps.now()
-                stamps.synchronize()
+                took = measured(models[i])
                 after(i)
                 if number >= WARM:
-                    found[i].append(stamps.milliseconds(start, end))
+                    found[i].append(took)
+                else:
+                    warm = min(warm, took)
     return found
 
 
@@ -127,7 +144,7 @@ def speedup(
 
 
 def ratio(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
-    """The median of the ratios of passes of one round, and its 95 % interval."""
+    """The median of the ratios of one round, and its 95 % interval."""
     found = [a / b for a, b in zip(before, after, strict=True)]
     around = median_interval(found)
     return statistics.median(found), around.low, around.high
