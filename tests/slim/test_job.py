@@ -133,3 +133,16 @@ def test_without_healing_the_model_is_the_one_with_averaged_norms(trained: Run, 
     assert [arm.what for arm in nothing.arms] == ["intact", "cut", "norms"]
     one, other = ((tmp_path / "out" / name / "weights.safetensors").read_bytes() for name in ("model", "norms"))
     assert one == other
+
+
+@pytest.mark.slow
+def test_a_finished_job_folds_when_it_is_asked_to(trained: Run, few: ImageData, tmp_path: Path) -> None:
+    """In a ResNet there is nothing to fold, and the record says so; nothing is trained or written for it."""
+    first = job(trained, few, tmp_path / "out", epochs=0)
+    assert not any(note.startswith("merge: ") for note in first.notes)
+    second = job(trained, few, tmp_path / "out", epochs=0, method="merge")
+    assert [note for note in second.notes if note.startswith("merge: ")] == [
+        "merge: nothing was folded: a nonlinearity stands between any two layers of the model"
+    ]
+    assert second.arms == first.arms
+    assert not (tmp_path / "out" / "merged").exists()

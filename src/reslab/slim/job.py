@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,6 +25,8 @@ from reslab.slim.sizes import sizes
 from reslab.train.checkpoint import as_file
 from reslab.train.start import mark_of
 
+Method = Literal["remove", "merge"]
+MERGE = "merge: "  # how the notes of folded layers begin
 TIMED = 32  # examples in the pass that is timed, as in the plan
 FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact-longer", "scratch": "scratch"}
 
@@ -33,14 +35,17 @@ def slim(
     family: Family, *, out: str | Path, remove: int | None = None, speedup: float | None = None,
     max_macs: float | None = None, keep_error: float | None = None, by: By = "disabling", beam: int = 1,
     parts: bool = False, keep: Sequence[str | int] = (), epochs: float | None = None, seeds: int = 1,
-    compare: Compare = "all", word: str = "", progress: Rows = quiet, on_plan: Callable[[Plan], None] | None = None,
+    compare: Compare = "all", method: Method = "remove", word: str = "", progress: Rows = quiet,
+    on_plan: Callable[[Plan], None] | None = None,
 ) -> Slimmed:  # fmt: skip
     """Plan, cut and heal a model, train what it is compared with, and store all of it in the folder `out`.
 
     The target (one of four) and `by`, `beam`, `parts`, `keep`: as for `reslab.slim.plan`. `epochs` of healing: None,
     what the family chooses; 0 trains nothing. `seeds`: trainings of each kind, from seed 0. `compare`: "all": the
     intact model trained as long, and a net of the final shape from nothing with the budget of both trainings together;
-    "intact": without the latter; "none". `word`: the model's. `on_plan` is called with the plan before anything is cut.
+    "intact": without the latter; "none". `method`: "merge" also folds layers of the final model that are linear
+    together (see `merge`), into a copy in merged/. `word`: the model's. `on_plan` is called with the plan before
+    anything is cut.
 
     In the folder: results/slim-plan.json, cut/, norms/ (BatchNorm statistics averaged), a run folder for each training,
     model/ (the healed model, in its own form), results/slim.json. The same call resumes; a finished job is found again.
@@ -69,7 +74,7 @@ def slim(
         if not begun:
             kept.begin(asked)
         job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
-                  progress=progress)  # fmt: skip
+                  method=method, progress=progress)  # fmt: skip
         return job.result()
 
 
@@ -110,10 +115,10 @@ class Job:
 
     def __init__(
         self, family: Family, kept: Kept, plan: Plan, word: str, *, seeds: int, compare: Compare, epochs: float,
-        progress: Rows,
+        method: Method, progress: Rows,
     ) -> None:  # fmt: skip
         self.family, self.kept, self.plan, self.word = family, kept, plan, word
-        self.seeds, self.progress = seeds, progress
+        self.seeds, self.progress, self.method = seeds, progress, method
         self.budget: Budget = budget(family, plan, epochs=epochs, compare=compare, items=batch_size(family.example))
 
     @property
@@ -124,7 +129,9 @@ class Job:
     def result(self) -> Slimmed:
         """Do what is left to do."""
         done, there = self.kept.done(), {(arm.what, arm.seed) for arm in self.kept.arms()}
-        if done is not None and there >= set(self.wanted) and (self.kept.folder / "model").is_dir():
+        merged = done is not None and any(note.startswith(MERGE) for note in done.notes)
+        whole = there >= set(self.wanted) and (self.kept.folder / "model").is_dir()
+        if done is not None and whole and (merged or self.method == "remove"):
             tell("%s is finished; nothing is left to do", self.kept.folder)
             return done
         tell("%s", announced(self.budget, self.plan, seeds=self.seeds))
@@ -182,6 +189,7 @@ class Job:
         timed = rows(family.batches()[0][0], 0, TIMED)
         loads, final = deliver(kept, small, net, seed)
         before, after, (times, low, high) = sizes(family.model, final, family.example, timed)
+        folds = self.folded(small, final) if self.method == "merge" else ()
         pairs = compared(arms, measure=family.measure)
         judge: Callable[[nn.Module], dict[str, Any] | None] | None = getattr(family, "generation", None)
         healed = "" if seed is None else f"model/ is the healed net of seed {seed}" + (
@@ -194,7 +202,8 @@ class Job:
             loads=loads, removed=small.removed, difference=small.difference, arms=tuple(arms),
             budget=spent(self.budget, arms),
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
-            comparisons=pairs, notes=tuple(filter(None, (*small.notes, self.budget.note, healed, self.missed(times)))),
+            comparisons=pairs, notes=tuple(filter(None, (*small.notes, *folds, self.budget.note, healed,
+                                                         self.missed(times)))),
             generation=None if judge is None else judge(final), commands=self.commands(),
             environment=environment(self.plan.timing.device, torch.get_num_threads()),
         )  # fmt: skip
@@ -207,6 +216,13 @@ class Job:
             return ""
         return (f"timed in turn with the intact one, model/ is {times:.2f}x as fast, not {self.plan.target:g}x as "
                 "asked for")  # fmt: skip
+
+    def folded(self, small: Cut, final: nn.Module) -> tuple[str, ...]:
+        """Write merged/, if there is anything to fold; what was folded, or why it was not."""
+        found = small.fold(final)
+        if found.made is not small.made:
+            self.kept.replaced("merged", lambda folder: found.save(folder))
+        return tuple(f"{MERGE}{note}" for note in found.notes[len(small.notes) :])
 
     def commands(self) -> tuple[str, ...]:
         """What to do next: with model/ if it is a run folder, else with the run whose net is in it."""

@@ -79,6 +79,13 @@ class _HealFlags:
             "shape from random weights, as long as both trainings together (all), or nothing (none)."
         ),
     ] = "all"
+    method: Annotated[
+        Literal["remove", "merge"],
+        Parameter(
+            help="merge: also fold layers of the final model between which nothing nonlinear is left, where that is "
+            "exact, into a copy in merged/."
+        ),
+    ] = "remove"
     trained_epochs: Annotated[
         float | None,
         Parameter(help="Epochs that the model was trained for, if it is no run: the net from random weights gets them "

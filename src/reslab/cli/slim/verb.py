@@ -59,7 +59,7 @@ def slim(
             done = None
         else:
             done = job.slim(found, out=run.folder, **settings, epochs=after.epochs, seeds=after.seeds, word=model,
-                       compare=after.compare, progress=stages.row,
+                       compare=after.compare, method=after.method, progress=stages.row,
                        on_plan=None if json else stages.between(lambda made: print(f"{made}\n")))  # fmt: skip
     page = draw(run)
     if json:

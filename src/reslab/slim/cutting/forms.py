@@ -60,7 +60,7 @@ def run(model: nn.Module, example: Example) -> Tensor:
 
 
 def apart(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference, absolute, or relative to the largest score where that is above 1; inf for NaN."""
+    """The largest difference, relative to the largest score of `theirs`; inf for another shape or NaN in one only."""
     if ours.shape != theirs.shape:
         return float("inf")
     if torch.equal(ours, theirs):
@@ -68,5 +68,5 @@ def apart(ours: Tensor, theirs: Tensor) -> float:
     a, b = (t.double().cpu() for t in (ours, theirs))
     far = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs()).max()
     sizes = b[b.isfinite()].abs()
-    size = max(1.0, float(sizes.max())) if len(sizes) else 1.0
-    return float(far) / size if bool(far.isfinite()) else float("inf")
+    size = float(sizes.max()) if len(sizes) else 0.0
+    return float(far) / (size or 1.0) if bool(far.isfinite()) else float("inf")

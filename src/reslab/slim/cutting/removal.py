@@ -47,6 +47,20 @@ class Cut:
     loads: str  # the line that loads it; FOLDER stands for where it is saved
     notes: tuple[str, ...]
     made: Made = field(repr=False)
+    given: Given = field(repr=False)
+
+    def fold(self, model: nn.Module | None = None) -> "Cut":
+        """The same with layers folded that are linear together, of this model or the healed one (see `merge`).
+
+        What was folded, or why nothing was, stands in the notes.
+        """
+        merged = merge(self.model if model is None else model, self.given.example)
+        if not merged.statements:
+            return replace(self, notes=(*self.notes, *merged.notes))
+        made = files.express(self.given, fold=True)
+        difference = self.given.apart(merged.model) if model is None else merged.difference
+        return replace(self, model=merged.model, form=made.form, difference=difference, loads=made.loads,
+                       notes=(*self.notes, *made.notes), made=made)  # fmt: skip
 
     def save(self, folder: Path | str, *, model: nn.Module | None = None) -> "Saved":
         """Write the model, or another one of its shape (healed), and load it again to compare: difference 0.0.
@@ -81,14 +95,13 @@ def cut(
     leave a list empty; ReslabError if the result is not equal to the model with those blocks disabled.
     """
     model = plain(model)
-    found = blocks or find_blocks(model, example, parts=wants_parts(what))
-    removed = chosen(found, what)
+    known = blocks or find_blocks(model, example, parts=wants_parts(what))
+    removed = chosen(known, what)
     edits = {i: silence() for block in removed for i in block.merges}
-    with as_it_was(model), torch.inference_mode(False), torch.no_grad(), acting(model, found.merges, edits):
+    with as_it_was(model), torch.inference_mode(False), torch.no_grad(), acting(model, known.merges, edits):
         wanted = scores(call(model, example))
-    given = Given(model=model, removed=removed, total=len(found), example=example, wanted=wanted, word=word)
+    given = Given(model=model, removed=removed, total=len(known), example=example, wanted=wanted, word=word)
     made, notes = expressed(given)
-    made = with_folds(given, made) if method == "merge" else made
     difference = given.apart(made.model)
     if difference > given.allowed:
         raise ReslabError(f"{type(model).__name__} without {listed(removed)} differs by {difference:.2g} from the "
@@ -96,8 +109,9 @@ def cut(
     if torch.equal(run(model, example), wanted):
         notes.append("the scores of the example are the same without these blocks, so comparing them proves nothing; "
                      "are the weights those of a trained model?")  # fmt: skip
-    return Cut(model=made.model, removed=removed, form=made.form, difference=difference, loads=made.loads,
-               notes=(*notes, *made.notes), made=made)  # fmt: skip
+    found = Cut(model=made.model, removed=removed, form=made.form, difference=difference, loads=made.loads,
+                notes=(*notes, *made.notes), made=made, given=given)  # fmt: skip
+    return found.fold() if method == "merge" else found
 
 
 def expressed(given: Given) -> tuple[Made, list[str]]:
@@ -112,14 +126,6 @@ def expressed(given: Given) -> tuple[Made, list[str]]:
         if made is not None:
             return made, notes
     raise ReslabError(f"{type(given.model).__name__} without {listed(given.removed)} cannot be expressed")
-
-
-def with_folds(given: Given, made: Made) -> Made:
-    """The form of the model with layers folded: a Python file, unless there is nothing to fold."""
-    found = merge(made.model, given.example)
-    if found.statements:
-        return files.express(given, fold=True)
-    return replace(made, notes=(*made.notes, *found.notes))
 
 
 def wants_parts(what: What) -> bool:
