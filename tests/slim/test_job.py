@@ -96,6 +96,11 @@ def test_finished_it_does_nothing_and_other_settings_are_refused(
         job(trained, few, whole, remove=2)
     with pytest.raises(OtherSettings, match=r"different settings \(epochs: 1 there, 2 requested\)"):
         job(trained, few, whole, epochs=2)
+    other = Images(subject(str(trained.folder), data=few), device="cpu", samples=5)
+    with pytest.raises(
+        OtherSettings, match=r"different settings \(other samples that the plan is measured on\); choose"
+    ):
+        slim(other, out=whole, remove=1, epochs=1.0)
 
 
 def test_stopped_in_a_training_it_resumes_bit_identical(

@@ -20,6 +20,7 @@ from reslab.slim.delivered import best_of, deliver
 from reslab.slim.family import Family
 from reslab.slim.kept import DONE, PLAN, Kept
 from reslab.slim.planning.planner import plan as plan_blocks
+from reslab.slim.planning.state import digest_of_data
 from reslab.slim.record import Arm, By, Plan, Slimmed, What
 from reslab.slim.sizes import sizes
 from reslab.train.checkpoint import as_file
@@ -95,8 +96,9 @@ def planned(
 
 def plan_asked(family: Family, goals: Mapping[str, Any], how: Mapping[str, Any]) -> dict[str, Any]:
     """What a plan belongs to, for the folder."""
-    return {**{key: value for key, value in goals.items() if value is not None}, **how,
-            "model": mark_of(as_file(family.model.state_dict())), "data": family.planned_on()}  # fmt: skip
+    target = {key: value for key, value in goals.items() if value is not None}
+    return {**target, **how, "model": mark_of(as_file(family.model.state_dict())),
+            "planned_on": digest_of_data(family.batches())}  # fmt: skip
 
 
 def plan_in(kept: Kept, family: Family, begun: bool, options: Mapping[str, Any], progress: Rows) -> Plan:

@@ -17,6 +17,7 @@ from reslab.train.life import shown
 PLAN, DONE = "results/slim-plan.json", "results/slim.json"
 ASKED, ARMS = "slim-asked.json", "slim-arms.json"
 STATE = "plan-state.json"  # of reslab.slim.plan, which resumes with it
+DIGESTS = {"model": "other weights of the model", "planned_on": "other samples that the plan is measured on"}
 WRITTEN = ("cut", "norms", "model", "shape")  # folders that are written aside first
 OURS = (PLAN, DONE, ASKED, ARMS, STATE)
 
@@ -53,8 +54,10 @@ class Kept:
         if not self.run.has(ASKED):
             return False
         there = self.run.read_json(ASKED)
-        differ = [f"{key}: {shown(there.get(key))} there, {shown(value)} requested" for key, value in asked.items()
-                  if there.get(key) != value]  # fmt: skip
+        unknown = {key: asked.get(key) for key in DIGESTS if key not in there}  # stored by an older version
+        stored = {**there, **unknown}
+        differ = [DIGESTS.get(key) or f"{key}: {shown(stored.get(key))} there, {shown(value)} requested"
+                  for key, value in asked.items() if stored.get(key) != value]  # fmt: skip
         if differ:
             raise OtherSettings(f"{self.folder} already contains a job with different settings "
                                 f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip

@@ -151,7 +151,7 @@ class Asked(TypedDict, total=False):
     keep: list[str | Count]
     epochs: Number
     model: str  # digest of the weights
-    data: str
+    planned_on: str  # digest of the samples of the plan
 
 
 class Arms(TypedDict, total=False):

@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,10 @@ class Images:
 
     def batches(self) -> list[Batch]:
         """Some images of the planning part, chosen by the seed, with their labels."""
+        return self.planned
+
+    @cached_property
+    def planned(self) -> list[Batch]:
         part, _ = self.planning()
         rows = shuffled(len(part), self.seed)[: self.samples].sort().values
         alone = self.subject.data.several
