@@ -18,6 +18,7 @@ from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.configs import Removal, candidates, counts
 from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.saving import line, save
+from reslab.slim.cutting.structure import differences
 from reslab.slim.cutting.transformers import Shortened, host, shortened
 
 FAST = ("BERT", "Gemma 2", "T5 decoder")
@@ -207,6 +208,15 @@ def test_an_edited_model_is_refused_with_the_first_thing_that_differs() -> None:
     small = cut(model, [0], example=example)  # a file can, for a user who builds the edited model
     assert small.form == "module"
     assert small.notes[0].startswith("BertModel is not what its config describes: encoder.layer.2.output.dense.bias")
+
+
+def test_a_parametrized_module_is_what_its_twin_is() -> None:
+    """torch gives each module with weight norm a class of its own (Hubert's convolution of positions)."""
+    one, other = (nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)) for _ in range(2))
+    assert type(one) is not type(other)
+    assert not differences(one, other)
+    assert str(differences(one, nn.utils.parametrizations.weight_norm(nn.Linear(2, 2, bias=False)))[0]) == (
+        "bias would be absent, not a tensor of shape [2]")  # fmt: skip
 
 
 def test_a_model_inside_another_is_shortened_in_its_place() -> None:

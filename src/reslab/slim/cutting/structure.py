@@ -36,7 +36,7 @@ def differences(ours: nn.Module, built: nn.Module) -> list[Difference]:
     found = list[Difference]()
     for path in [*mine, *(path for path in theirs if path not in mine)]:
         one, other = mine.get(path), theirs.get(path)
-        if one is None or other is None or type(one) is not type(other):
+        if one is None or other is None or named(one) != named(other):
             if not any(path.startswith(f"{each.path}.") for each in found if not each.name):
                 found.append(Difference(path=path, name="", ours=kind(one), built=kind(other)))
             continue
@@ -45,6 +45,11 @@ def differences(ours: nn.Module, built: nn.Module) -> list[Difference]:
                   for name in [*a, *(name for name in b if name not in a)]
                   if repr(a.get(name, ABSENT)) != repr(b.get(name, ABSENT))]  # fmt: skip
     return found
+
+
+def named(module: nn.Module) -> tuple[str, str]:
+    """Its class by name: torch makes a class of its own for each parametrized module (weight norm)."""
+    return type(module).__module__, type(module).__qualname__
 
 
 def kind(module: nn.Module | None) -> str:
