@@ -35,6 +35,7 @@ SMALL = {  # the least that each can do
     "qa.py": "--rounds 1 --questions 1 --paragraphs 2 --batch 2 --length 256",
     "images.py": "--peer-images 512",
     "digests.py": "--rounds 1 --nets resnet8",
+    "slim.py": "--images 8 --steps 1 --rounds 1",
 }
 
 

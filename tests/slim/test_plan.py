@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from shifts import greedy, losses, problem, shifting
+from shifts import gone, greedy, losses, order, problem, shifting, untimed
 from torch import Tensor, nn
 
 import reslab
@@ -17,35 +17,14 @@ from reslab.errors import OtherSettings, UsageError
 from reslab.slim import find_blocks, plan
 from reslab.slim.planning import job
 from reslab.slim.planning.copies import shortened
-from reslab.slim.planning.table import Table
-from reslab.slim.record import Plan, Timing
 from reslab.statistics import ratio_interval, student
 from reslab.train.signals import Interrupted
 
 
 @pytest.fixture(autouse=True)
 def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass takes 10 ms, each block 1 ms, except where a test says otherwise."""
-    monkeypatch.setattr(job, "table_of", lambda intact, a, b, paths, *_, **__: table(dict.fromkeys(paths, 1.0)))
-    monkeypatch.setattr(job, "in_turn", lambda models, *_, **__: [[10.0] * 9, [10.0 - gone(*models)] * 9])
-
-
-def table(blocks: dict[int, float]) -> Table:
-    timing = Timing(milliseconds=10, low=10, high=10, n=9, batch=32, device="cpu", threads=1)
-    return Table(timing=timing, blocks=blocks, low=blocks, high=blocks)
-
-
-def gone(before: nn.Module, after: nn.Module) -> int:
-    """How many of the modules called f, or branch in our nets, are not in the second model."""
-    names = [
-        [name for name, _ in model.named_modules() if name.endswith((".f", ".branch"))] for model in (before, after)
-    ]
-    one, other = map(len, names)
-    return one - other
-
-
-def order(found: Plan) -> list[int | None]:
-    return [step.block for step in found.steps[1:]]
+    """Except where a test says otherwise."""
+    untimed(monkeypatch)
 
 
 def test_greedy_is_the_naive_loop_and_measures_each_step_again() -> None:
@@ -238,9 +217,11 @@ def test_a_stopped_plan_resumes_with_the_same_numbers(tmp_path: Path) -> None:
     x, y, shifts = problem(80, 6)
     net, data = shifting(*shifts), [(x, y)]
     whole = plan(net, data, remove=4)
+    asked: list[int] = []
 
     def stop(done: int, total: int, note: str = "") -> None:
-        if note.startswith("block 3"):
+        if note.startswith("block 3") and not asked:
+            asked.append(done)
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="stopped after 2 steps, which are kept in") as stopped:

@@ -11,7 +11,7 @@ from reslab.look.graph.copies import each
 from reslab.look.graph.example import Example, batch_size
 from reslab.look.measure import IGNORED, Batch, mask_of, unpadded
 
-SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the samples: after each, candidates that are clearly worse are dropped
+SHARES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)  # after each share of the samples, clearly worse candidates stop
 FIRST = 32  # samples of the first share: with fewer, no candidate is clearly worse
 
 

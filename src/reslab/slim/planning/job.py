@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.errors import ReslabWarning, UsageError
-from reslab.errors import arg as named
+from reslab.errors import ReslabWarning, UsageError, arg
 from reslab.look.graph.passes import as_it_was
 from reslab.look.measure import Metric
 from reslab.slim.planning.choices import Choices, Removed
@@ -99,8 +98,8 @@ class Job:
         passes = Passes(self.model, self.items, self.metrics, self.choices.blocks.merges, pause=self.meter.pause)
         seconds = time.perf_counter() - began
         if passes.whole_batches:
-            self.notes.append("the model gives a sample other scores in another batch, so batches were not divided: "
-                              "no samples are held out, and every candidate is measured on all")  # fmt: skip
+            self.notes.append("the model gives a sample other scores in a smaller batch, or does not accept one: "
+                              "batches are not divided, none are held out, and no candidate is stopped")  # fmt: skip
         else:
             self.items.hold_out(self.share)
         self.count = int(passes.measured_on(passes.intact).sizes.sum())
@@ -137,7 +136,7 @@ class Job:
             first = min(node.values["error"] for node in self.state.levels[1])
             near = -int(-1e4 * (first - self.state.levels[0][0].values["error"]) // 1) / 100
             raise UsageError(f"removing any block raises the error of {self.choices.blocks.model} by at least {near:g} "
-                             "points; the nearest is ", named(self.goal.goal, near))  # fmt: skip
+                             "points; the nearest is ", arg(self.goal.goal, near))  # fmt: skip
         return found
 
     def fast(self, removed: Removed) -> bool:
@@ -164,7 +163,7 @@ class Job:
         if self.goal.goal == "speedup":
             raise unreachable_speed(self.own(best)[0], "measured")
         raise UsageError(f"no further block of {self.choices.blocks.model} can be removed; the nearest is ",
-                         named("remove", len(best)))  # fmt: skip
+                         arg("remove", len(best)))  # fmt: skip
 
     def result(self, chosen: Removed, data: str, seconds: float) -> Plan:
         """The plan: the steps to the chosen set, and those that were measured beyond it."""

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reslab.errors import Sentence, tell
-from reslab.errors import arg as named
+from reslab.errors import Sentence, arg, tell
 from reslab.progress import Progress
 from reslab.slim.planning.choices import Choices, Removed
 from reslab.slim.planning.items import Items
@@ -33,7 +32,7 @@ class Meter:
             return
         done = f"the plan was stopped after {self.steps} step{'s' * (self.steps != 1)}"
         if self.folder is None:
-            raise Interrupted(Sentence(f"{done}, which were not kept; give a ", named("folder"), " to resume"),
+            raise Interrupted(Sentence(f"{done}, which were not kept; give a ", arg("folder"), " to resume"),
                               self.stop.asked)  # fmt: skip
         raise Interrupted(f"{done}, which are kept in {self.folder}; run the same command again to resume",
                           self.stop.asked)  # fmt: skip

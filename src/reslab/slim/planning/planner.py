@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from reslab.errors import UsageError
-from reslab.errors import arg as named
+from reslab.errors import UsageError, arg
 from reslab.look.batches import as_batches, few
 from reslab.look.graph.example import batch_size, rows
 from reslab.look.graph.merges import plain
@@ -66,7 +65,7 @@ def plan(
     refuse_numbers(model)
     if blocks is None:
         blocks = find_blocks(model, few(model, given[0][0]) if example is None else example, parts=parts)
-    choices = Choices(model, blocks, keep)
+    choices = Choices(blocks, keep)
     check_reach(goal, choices, None)
     items = Items(given, 0.0)
     share = (HELD_OUT if items.n >= ENOUGH else 0.0) if held_out is None else held_out
@@ -95,7 +94,7 @@ def measures(batches: Sequence[Batch], metrics: Sequence[str | Metric] | None, g
     asked = checked(batches, metrics or (("loss", "error") if labelled else ("drift",)))
     if goal.goal == "keep_error" and "error" not in asked:
         cure = 'add "error" to the metrics' if labelled else "name another target"
-        raise UsageError(named(goal.goal), f" needs the error, which is measured on data with labels: {cure}")
+        raise UsageError(arg(goal.goal), f" needs the error, which is measured on data with labels: {cure}")
     return asked
 
 

@@ -136,7 +136,7 @@ class Search:
         if len(running) <= self.beam:
             return
         running.sort(key=lambda pair: pair[1].mean(self.measure))
-        level = 1 - RISK / (len(running) * max(1, looks))
+        level = 1 - 2 * RISK / (len(running) * max(1, looks))  # one end of the interval counts
         last = running[self.beam - 1][1]
         for entry, tally in running[self.beam :]:
             if not math.isfinite(tally.mean(self.measure)) or difference(self.measure, tally, last, level).low > 0:

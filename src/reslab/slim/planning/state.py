@@ -9,8 +9,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import OtherSettings, UsageError
-from reslab.errors import arg as named
+from reslab.errors import OtherSettings, UsageError, arg
 from reslab.look.graph.example import tensors
 from reslab.look.measure import Batch
 from reslab.slim.planning.search import Node
@@ -68,7 +67,7 @@ class State:
         other = [name for name in {**self.about, **found["about"]} if self.about.get(name) != found["about"].get(name)]
         if other:
             raise OtherSettings(f"{path} belongs to a plan with other settings ({', '.join(sorted(other))}); choose "
-                                "another ", named("folder"), ", or delete the file to start again")  # fmt: skip
+                                "another ", arg("folder"), ", or delete the file to start again")  # fmt: skip
         if table := found["table"]:
             blocks, low, high = (whole_keys(found) for found in (table["blocks"], table["low"], table["high"]))
             self.table = Table(timing=typed(Timing, table["timing"]), blocks=blocks, low=low, high=high)
