@@ -165,6 +165,38 @@ def test_a_value_that_later_blocks_need() -> None:
     assert same_as_disabled(net, blocks, rows(), 1, 2)
 
 
+def test_a_skip_that_is_masked_is_not_the_identity_although_this_mask_is_all_ones() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = linear()
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return x * mask + self.f(x).tanh()
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([Masked(), Masked()])
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            for block in self.blocks:
+                x = block(x, mask)
+            return x
+
+    assert not find_blocks(Net(), (rows(), torch.ones(5, 1))).removable
+
+
+@pytest.mark.parametrize("post", [False, True])
+def test_pytorch_s_own_encoder_which_reads_its_first_layer(post: bool) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=not post)
+    net = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    x = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(4))
+    blocks = find_blocks(net, x)
+    assert [block.module for block in blocks.removable] == ["layers.0", "layers.1", "layers.2"]
+    assert same_as_disabled(net, blocks, x, 0, 2)
+
+
 def test_the_only_entry_of_a_list_stays() -> None:
     net = nn.Sequential(nn.Sequential(Add()), nn.Sequential(Add(), Add()), nn.Linear(4, 3))
     blocks = find_blocks(net, rows())

@@ -27,6 +27,11 @@ class Passing(nn.Module):
     def __init__(self, returns: str = "x", *, entry: int | None = None) -> None:
         super().__init__()
         self.returns, self.entry = returns, entry
+        self.lent: list[nn.Module] = []  # the block, for a model that reads its layers' parts; a list: not registered
+
+    def __getattr__(self, name: str) -> Any:
+        lent = vars(self).get("lent")
+        return getattr(lent[0], name) if lent else super().__getattr__(name)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         x = first_of([*args, *kwargs.values()])
@@ -80,8 +85,9 @@ def given(name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
 def bypass(model: nn.Module, blocks: Sequence[Block]) -> None:
     """Replace the blocks, in place: "block" by its input, "branch" by what stays of it, "part" by zeros.
 
-    A block that lies in another one that is removed goes with it. Raises UsageError for a block that cannot be
-    removed, or that the model does not have.
+    A block that lies in another one that is removed goes with it. What stands in for a block still lends its attributes
+    to a model that reads them, though its weights are no parameters of the model any more. Raises UsageError for a
+    block that cannot be removed, or that the model does not have.
     """
     for path, module in replacements(model, blocks).items():
         put(plain(model), path, module)
@@ -111,6 +117,8 @@ def replacements(model: nn.Module, blocks: Sequence[Block]) -> dict[str, nn.Modu
         try:
             old = model.get_submodule(block.module)
             found[block.module] = instead(model, block, old)
+            if isinstance(found[block.module], Passing):
+                vars(found[block.module])["lent"] = [old]
         except AttributeError:
             raise UsageError(f"{type(model).__name__} has no block {block.module!r}; find its blocks again") from None
     return found

@@ -77,7 +77,8 @@ class Watcher:
     def __init__(self, model: nn.Module, found: Sequence[Candidate]) -> None:
         self.model = model
         self.seen = {each.module: Seen() for each in found}
-        self.doubtful = {each.module for each in found if each.remaining}
+        self.doubtful = {each.module for each in found
+                         if each.remaining or any(merge.kind != "identity" for merge in each.merges)}  # fmt: skip
         self.owner = {merge.index: each.module for each in found for merge in each.merges}
         self.running: dict[str, Running] = {}
         self.macs, self.clock = Macs(), 0

@@ -134,6 +134,19 @@ def test_bare_blocks_that_cannot_be(changes: dict[str, Any], said: str) -> None:
         reslab.net("resnet20", **changes)
 
 
+def test_frozen_weights_stay_frozen() -> None:
+    net = reslab.net("resnet14", widths=WIDTHS)
+    net.stages[0].requires_grad_(False)
+    small = cut(net, [1, 4], example=IMAGE).model
+    assert not any(p.requires_grad for p in small.stages[0].parameters())
+    assert all(p.requires_grad for p in small.stages[1].parameters())
+
+
+def test_a_net_without_residual_blocks() -> None:
+    with pytest.raises(UsageError, match="ResNet has no block 0: it has no blocks"):
+        cut(reslab.net("plain14", widths=WIDTHS), 0, example=IMAGE)
+
+
 def test_bad_choices() -> None:
     net = reslab.net("resnet14", widths=WIDTHS)
     blocks = find_blocks(net, IMAGE)

@@ -45,6 +45,9 @@ def express(given: Given) -> Made | None:
         raise NotExpressed(f"{net.spec.name} is not what its spec describes")
     made.load_state_dict({name: kept[name] for name in wanted})
     made.train(net.training)
+    frozen = {renamed(name, moved) for name, p in net.named_parameters() if not p.requires_grad}
+    for name, p in made.named_parameters():
+        p.requires_grad_(name not in frozen)
     notes = tuple(f"{block.module} keeps its {'shortcut' if net.spec.projects(i) else 'place'}"
                   for block, (i, whole) in zip(given.removed, gone.items(), strict=True)
                   if not whole or (i == 0 and net.spec.activation == "pre"))  # fmt: skip
