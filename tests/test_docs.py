@@ -80,6 +80,24 @@ def test_the_guide_of_looking_inside_runs(tmp_path: Path, monkeypatch: pytest.Mo
     assert "9 stages.1.0 its shortcut maps" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the blocks' times do not add up")
+def test_the_guide_of_slimming_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first time, on digits, as written but for the length of the training; and its Python."""
+    text = (ROOT / "docs" / "slimming.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    first = [words for words in commands(text) if "digits" in " ".join(words)]
+    assert [words[0] for words in first] == ["train", "slim", "slim", "eval"]
+    for words in first:
+        assert main([*words, *(QUICK if words[0] == "train" else [])]) == 0, words
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3 of 9 blocks of ResNet go" in done.stdout
+    assert 'spec reslab.load("FOLDER' in done.stdout
+    assert "resnet20-slim14" in done.stdout
+
+
 def guide_of_questions(*, iterations: str) -> str:
     """Run the commands about its example, the training's 200 iterations replaced; its Python's code."""
     text = (ROOT / "docs" / "question-answering.md").read_text(encoding="utf-8")

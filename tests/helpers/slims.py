@@ -112,8 +112,11 @@ def slimmed(of: Plan, *, seeds: int = 3, **changes: Any) -> Slimmed:
 
 
 GENERATION = {
-    "n": 40, "tokens": 20, "exact": 0.35, "exact_low": 0.221, "exact_high": 0.505, "perplexity": 14.2,
-    "perplexity_intact": 9.1, "perplexity_low": 11.8, "perplexity_high": 17.3, "under": "the intact model",
+    "windows": 300, "window_tokens": 64, "loss": 3.52, "loss_low": 3.44, "loss_high": 3.6, "intact_loss": 3.41,
+    "loss_change": 0.11, "loss_change_low": 0.09, "loss_change_high": 0.13, "prompts": 40, "prompt_tokens": 32,
+    "new_tokens": 20, "agreement": 0.55, "agreement_low": 0.42, "agreement_high": 0.67, "exact": 0.35,
+    "exact_low": 0.221, "exact_high": 0.505, "perplexity": 14.2, "perplexity_low": 11.8, "perplexity_high": 17.3,
+    "intact_perplexity": 9.1, "repetition": 0.12, "intact_repetition": 0.08,
     "warning": "Judged on short continuations: published results that looked at the loss alone broke at reasoning.",
     "examples": [{"prompt": "The <b>tower</b> was built in", "intact": "1889 by the city", "slim": "1889 for fun"}],
 }  # fmt: skip

@@ -130,7 +130,8 @@ def test_one_seed_has_the_interval_over_the_test_examples(tmp_path: Path) -> Non
 def test_generated_texts_stand_under_their_warning(texts: Path) -> None:
     page = Page(write(texts))
     assert "Careful. Judged on short continuations" in page.text
-    assert "exact 0.35" in page.text
+    assert "continuations equal to the intact model’s 35.0 % 22.1 % to 50.5 % 100 %" in page.text
+    assert "perplexity of its continuations under the intact model 14.2 11.8 to 17.3 9.1" in page.text
     assert "The <b>tower</b> was built in" in page.text
     assert "Test loss, healed 3.520" in page.text
     assert [len(page.figures[name]) for name in ("tradeoff", "arms")] == [2, 2]

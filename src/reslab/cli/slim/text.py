@@ -6,6 +6,7 @@ from reslab.cli import say
 from reslab.report import words
 from reslab.report.figures.arms import TITLES, Arm, arms, between, text
 from reslab.report.figures.gains import milliseconds, ratio, size
+from reslab.report.figures.generated import generated
 from reslab.report.folder import Facts, facts
 
 
@@ -26,7 +27,21 @@ def result(done: Facts) -> None:
     print(plain(f"MACs: {words.short(before.get('macs'))} -> {words.short(after.get('macs'))}{left}; "
                 f"file: {size(before.get('bytes'))} -> {size(after.get('bytes'))}"))  # fmt: skip
     print(plain(done.get("verdict")))
+    written(facts(done.get("generation")))
     print(f"model:  {done.get('loads')}")
+
+
+def written(found: Facts) -> None:
+    """What a language model writes after the removal, and the warning that belongs to it."""
+    shown = generated(found)
+    if shown is None:
+        return
+    for one in shown["rows"]:
+        around = f" (95 % interval {one['interval']})" if one["interval"] else ""
+        intact = f"; intact {one['intact']}" if one["intact"] else ""
+        print(plain(f"{one['title']}: {one['slim']}{around}{intact}"))
+    if shown["warning"]:
+        print(f"warning: {shown['warning']}")
 
 
 def row(arm: Arm, measure: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures.arms import ABOUT, NAMES, PERCENT, TITLES, Arm, arms, between, dots, text
 from reslab.report.figures.gains import cards, sizes, table_check
+from reslab.report.figures.generated import generated
 from reslab.report.figures.removed import block_map, order, stages_in_words
 from reslab.report.figures.tradeoff import tradeoff
 from reslab.report.folder import Facts, dicts, facts, items, read_json
@@ -46,7 +47,7 @@ def page(folder: Path) -> Facts:
         "corrected": any("p_holm" in one for one in dicts(done.get("comparisons"))),
         "sizes": sizes(done),
         "table_check": table_check(plan, done),
-        "generation": generation(facts(done.get("generation"))),
+        "generation": generated(facts(done.get("generation"))),
         "assumed": assumed(plan, done),
         "notes": [one_line(note) for note in dict.fromkeys([*items(plan.get("notes")), *items(done.get("notes"))])],
         "commands": [str(command) for command in items(done.get("commands"))],
@@ -83,17 +84,6 @@ def pair(one: Facts, measure: str) -> Facts:
     return {"names": f"{NAMES.get(one['a'], one['a'])} − {NAMES.get(one['b'], one['b'])}", "difference": shown,
             "interval": between(measure, one.get("low"), one.get("high")),
             "p": words.NONE if not words.is_number(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"}  # fmt: skip
-
-
-def generation(found: Facts) -> Facts | None:
-    """The generated continuations: every number that was stored, the warning, and a few examples."""
-    if not found:
-        return None
-    numbers = {key.replace("_", " "): words.number(value) for key, value in found.items() if words.is_number(value)}
-    texts = {key.replace("_", " "): one_line(value) for key, value in found.items()
-             if isinstance(value, str) and key != "warning"}  # fmt: skip
-    examples = [{str(key): one_line(value) for key, value in one.items()} for one in dicts(found.get("examples"))]
-    return {"facts": {**numbers, **texts}, "warning": one_line(found.get("warning") or ""), "examples": examples}
 
 
 def assumed(plan: Facts, done: Facts) -> dict[str, str]:
