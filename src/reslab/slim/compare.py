@@ -96,11 +96,10 @@ def versus(best: What, other: What, pairs: Sequence[dict[str, Any]], measure: st
     sign = 1 if pair["a"] == best else -1
     low, high = sorted((sign * pair["low"], sign * pair["high"]))
     value, shown = sign * pair["difference"], pair["p_holm"] < ALPHA
-    way = "no different from" if not value else "below" if value < 0 else "above"
     between = f"95 % interval {number(low, measure)} to {number(high, measure)}"
     p = f"p {p_text(pair['p_holm'])} after Holm's correction{'' if shown else ': not shown'}"
-    unit = UNITS.get(measure, "")
-    return shown, f"{best}'s {measure} is {number(abs(value), measure)}{unit} {way} that of {other} ({between}, {p})"
+    apart = f"{number(abs(value), measure)}{UNITS.get(measure, '')} {'below' if value < 0 else 'above'}"
+    return shown, f"{best}'s {measure} is {apart if value else 'equal to'} that of {other} ({between}, {p})"
 
 
 def spelled(arms: Sequence[Arm], what: What, measure: str) -> str:

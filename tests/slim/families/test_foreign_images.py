@@ -70,3 +70,20 @@ def test_a_model_without_a_file_cannot_be_trained_further(found: Images, few: Im
     small = cut(found.model, ["layer1.1"], example=found.example)
     with pytest.raises(UsageError, match="SmallResNet cannot be trained further: no file or library builds it"):
         spec_of_cut(small, tmp_path, few, name="mine")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*its classes may be others")
+def test_the_whole_job_on_a_model_of_transformers(few: ImageData, tmp_path: Path) -> None:
+    """Its outputs are objects, also the teacher's; healed, it loads with transformers alone."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+                                    image_size=8, patch_size=4, num_channels=1, num_labels=10)  # fmt: skip
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    found = Images(subject(str(tmp_path / "vit"), data=few, normalize="channel"), device="cpu", changes=QUICK)
+    done = slim(found, out=tmp_path / "out", remove=1, epochs=1, compare="intact")
+    assert [arm.what for arm in done.arms] == ["intact", "cut", "healed", "intact-longer"]
+    again = transformers.ViTForImageClassification.from_pretrained(tmp_path / "out" / "model").eval()
+    healed: Any = reslab.load(tmp_path / "out" / "healed-s0")
+    with torch.no_grad():
+        assert torch.equal(again(found.example).logits, healed(found.example))

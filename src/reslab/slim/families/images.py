@@ -202,7 +202,8 @@ class Images:
         if teacher is not None and what == "healed":
             mark_taught(run, teacher, self.how)
             family = Taught(OnImages(data), teacher, self.how, pairs=self.pairs, divergence=divergence_of)
-            result = train_run(run.folder, family, device=place, progress=progress, command="")
+            with scored(teacher):  # the copy beside the student gives scores, too
+                result = train_run(run.folder, family, device=place, progress=progress)
         else:
             result = train_alone(run.folder, data=data, device=place, progress=progress)
         return self.arm(run, result, what, seed)
