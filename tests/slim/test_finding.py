@@ -101,6 +101,29 @@ def test_no_part_where_its_output_passes_another_layer() -> None:
     ]  # fmt: skip
 
 
+def test_experts_that_add_rows_of_tokens() -> None:
+    """Two experts' results are added as (batch * length, 4), and the skip as (batch, length, 4)."""
+
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.all = linear(), linear()
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = x.reshape(-1, x.shape[-1])
+            return x + (self.one(tokens) + self.all(tokens)).view(x.shape)
+
+    x = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(1))
+    net = tower(Experts(), Experts(), Experts())
+    blocks = find_blocks(net, x)
+    assert [(block.module, block.kind) for block in blocks.removable] == [
+        ("1.0", "block"),
+        ("1.1", "block"),
+        ("1.2", "block"),
+    ]
+    assert same_as_disabled(net, blocks, x, 0, 2)
+
+
 def test_a_norm_after_the_addition_goes_with_the_whole_module() -> None:
     net = Stack(3, post=True)
     blocks = find_blocks(net, rows())

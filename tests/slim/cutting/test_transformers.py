@@ -18,7 +18,7 @@ from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.configs import Removal, candidates, counts
 from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.saving import line, save
-from reslab.slim.cutting.structure import differences
+from reslab.slim.cutting.structure import Difference, Lists, differences
 from reslab.slim.cutting.transformers import Shortened, host, shortened
 
 FAST = ("BERT", "Gemma 2", "T5 decoder")
@@ -208,6 +208,14 @@ def test_an_edited_model_is_refused_with_the_first_thing_that_differs() -> None:
     small = cut(model, [0], example=example)  # a file can, for a user who builds the edited model
     assert small.form == "module"
     assert small.notes[0].startswith("BertModel is not what its config describes: encoder.layer.2.output.dense.bias")
+
+
+def test_a_weight_never_follows_from_the_index_of_its_layer() -> None:
+    """Layer 3 of 4 becomes layer 2 of 3: its index 3 may become 2, a key "conv.3" too, the shape of a weight not."""
+    lists = Lists(kept={"layers": (0, 1, 3)}, layers=4)
+    pairs = [(3, 2), ("conv.3", "conv.2"), ("a tensor of shape [3, 8]", "a tensor of shape [2, 8]")]
+    found = [Difference(path="layers.2", name="w", ours=ours, built=built) for ours, built in pairs]
+    assert [lists.follows(each) for each in found] == [True, True, False]
 
 
 def test_a_parametrized_module_is_what_its_twin_is() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Mapping
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Protocol
 
 import torch
@@ -83,7 +83,7 @@ class Adding(AddingCalls):
         elif (total.shape, total.dtype) == (value.shape, value.dtype):
             total += value  # in place: one tensor of this size is all that the check adds to the memory of the pass
         else:
-            self.sums[merge] = total + value
+            self.sums[merge] = joint(total, value)
         self.sizes[merge] = max(self.sizes.get(merge, 0.0), largest(value))
 
     def compare(self, merge: int, out: Tensor) -> None:
@@ -92,13 +92,28 @@ class Adding(AddingCalls):
         if total is None or not isfinite(size):
             return
         value = exact(out)
+        if total.numel() == value.numel():
+            total = total.reshape(value.shape)
         if total.shape != value.shape:
-            far = float("inf")
+            far = inf
         else:
             far = largest(total.sub_(value) if total.dtype == value.dtype else total - value)
         kind = out.dtype if out.is_floating_point() or out.is_complex() else torch.float16  # a quantized result
         self.far[merge] = far / size if size else far
         self.allowed[merge] = torch.finfo(kind).eps ** 0.5
+
+
+def joint(total: Tensor, value: Tensor) -> Tensor:
+    """The sum of two parts; infinite if no sum of theirs is known, so that the merge is not recognized.
+
+    A part may be added in another shape than the skip: a mixture of experts adds rows of tokens, (batch * length, d).
+    """
+    if total.numel() == value.numel():
+        return total.reshape(value.shape) + value
+    try:
+        return total + value
+    except RuntimeError:  # what lies between the parts changes their size
+        return value.new_full((), inf)
 
 
 def exact(value: Tensor) -> Tensor:

@@ -68,4 +68,4 @@ def far(tried: tuple[dict[str, Any], list[Difference]]) -> int:
 
 def grave(each: Difference) -> bool:
     """Whether it concerns modules or the shapes of weights, which a reload needs."""
-    return not each.name or "tensor of shape" in f"{each.ours}{each.built}"
+    return not each.name or each.tensor

@@ -13,6 +13,7 @@ from torch import nn
 
 BARE = frozenset(nn.Module().__dict__)
 ABSENT = "absent"
+TENSOR = "a tensor of shape "
 NUMBER = re.compile(r"\d+")
 
 
@@ -24,6 +25,11 @@ class Difference:
     name: str  # of its attribute or weight; "" is the module itself
     ours: Any
     built: Any
+
+    @property
+    def tensor(self) -> bool:
+        """Whether it is a weight or a buffer, of another shape or missing in one of the models."""
+        return any(isinstance(value, str) and value.startswith(TENSOR) for value in (self.ours, self.built))
 
     def __str__(self) -> str:
         where = ".".join(part for part in (self.path, self.name) if part)
@@ -59,7 +65,7 @@ def kind(module: nn.Module | None) -> str:
 def facts(module: nn.Module) -> dict[str, Any]:
     """The plain attributes of a module, and the shapes of its own weights and buffers."""
     tensors = [*module._parameters.items(), *module._buffers.items()]
-    shapes = {name: f"a tensor of shape {list(tensor.shape)}" for name, tensor in tensors if tensor is not None}
+    shapes = {name: f"{TENSOR}{list(tensor.shape)}" for name, tensor in tensors if tensor is not None}
     held = {name: value for name, value in vars(module).items()
             if name not in BARE and not name.startswith("_") and value is not None and plain(value)}  # fmt: skip
     return {**held, **shapes}
@@ -103,7 +109,12 @@ class Lists:
         return any(each.path == path and each.name.startswith(f"{kind}_") for path, kind in lost)
 
     def follows(self, each: Difference) -> bool:
-        """Whether it is a layer's index, the number of layers, a list per layer, or the kinds that there are."""
+        """Whether it is a layer's index, the number of layers, a list per layer, or the kinds that there are.
+
+        A tensor never is: the weights are the model's own, whatever the shape that the config would give them.
+        """
+        if each.tensor:
+            return False
         old, new, found = each.ours, each.built, self.entry(each.path)
         left = next(iter(self.kept.values()))
         if isinstance(old, list | tuple) and isinstance(new, list | tuple):
