@@ -42,14 +42,14 @@ def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.Mo
         verb = words[0]
         study = [*QUICK, "--depths", "8", "14", "--seeds", "1"]
         few = [] if "--samples" in words else ["--samples", "20"]
-        extra = {"train": [*QUICK, *USUAL], "study": study, "look": few}.get(verb, [])
+        extra = {"train": [*QUICK, *USUAL], "study": study, "look": few, "slim": few}.get(verb, [])
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
-        if verb in ("qa", "tables", "predict", "runs") or "photos" in words:
+        if verb in ("qa", "tables", "predict", "runs") or {"photos", "runs/photos"} & set(words):
             continue  # of the reader's own files; the guides' examples run below
         assert main([*words, *extra]) == 0, words
         ran.add(verb)
-    assert ran == {"nets", "train", "eval", "look", "study", "report", "doctor"}
+    assert ran == {"nets", "train", "eval", "look", "slim", "study", "report", "doctor"}
     python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(python) == 1
     done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True, check=False)
