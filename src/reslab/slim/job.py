@@ -237,4 +237,4 @@ class Job:
             return (f"reslab eval {model}", f"reslab predict {model} IMAGES", f"reslab look lesions {model}")
         if self.family.name == "questions":
             return (f"reslab qa eval {model}", f'reslab qa ask {model} "QUESTION" --context FILE')
-        return ()
+        return (f"reslab look lesions {quote(str(folder / 'model'))} --data TEXTS",)

@@ -77,14 +77,13 @@ def sizes(done: Facts) -> list[tuple[str, str, str, str]]:
 
 
 def table_check(plan: Facts, done: Facts) -> str:
-    """How far the table of block times, by which the plan chose, is from what was measured after the removal."""
-    steps, chosen = dicts(plan.get("steps")), plan.get("chosen", 0)
-    measured = facts(facts(done.get("after")).get("timing")).get("milliseconds")
-    expected = steps[chosen].get("milliseconds") if chosen < len(steps) else None
-    if not words.is_number(measured) or not words.is_number(expected) or measured <= 0:
+    """What the table of block times, by which the plan chose, expected, and what was measured after the removal."""
+    steps, found = dicts(plan.get("steps")), [done.get(key) for key in ("speedup", "speedup_low", "speedup_high")]
+    expected = ratio(steps[0], steps[plan["chosen"]], "milliseconds") if plan and plan["chosen"] < len(steps) else None
+    if expected is None or not all(map(words.is_number, found)):
         return ""
-    return (f"The plan expected {expected:.3g} ms from each block’s measured time; the model without them took "
-            f"{measured:.3g} ms ({100 * (expected / measured - 1):+.1f} %).").replace("-", "−")  # fmt: skip
+    return (f"By each block’s measured time, the plan expected {expected:.2f}×. Both models timed in turn at the end: "
+            f"{found[0]:.2f}× (95 % interval {found[1]:.2f} to {found[2]:.2f}).")  # fmt: skip
 
 
 def ratio(one: Facts, other: Facts, key: str) -> float | None:

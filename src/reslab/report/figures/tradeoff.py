@@ -27,7 +27,7 @@ def tradeoff(plan: Facts, done: Facts, arms: Sequence[Arm]) -> Facts | None:
     for key, title, factor, unit in axes:
         x = [factor * step[key] if words.is_number(step.get(key)) else None for step in steps]
         if factor and sum(each is not None for each in x) > 1:
-            plots.append(panel(plan, seen, x, title=title, unit=unit, arms=placed(drawn, done, key, factor)))
+            plots.append(panel(plan, seen, x, title=title, unit=unit, arms=placed(drawn, done, key, factor, x[0])))
     said = [f"{k} removed: {metric.text(value)}" for k, value in enumerate(seen.values)]
     caption = (
         "Each dot is one step of the plan, from the intact model at the right to the left, measured on "
@@ -35,7 +35,10 @@ def tradeoff(plan: Facts, done: Facts, arms: Sequence[Arm]) -> Facts | None:
         f"{seen.what}. The line joins the frontier: the steps than which no other is both cheaper and better."
     )
     if drawn:
-        caption += " The other marks are models on the test part, with the intervals of the next figure."
+        caption += (
+            " The other marks are models on the test part, with the intervals of the next figure; their times are "
+            "relative to the intact model’s, measured in turn."
+        )
     return charts.figure("tradeoff", plots, alt=f"{metric.title} by number of blocks removed: {'; '.join(said)}.",
                          caption=caption, key=key_of(plan, drawn)) if plots else None  # fmt: skip
 
@@ -102,15 +105,19 @@ def mark(arm: Arm, at: Any, unit: str, metric: Metric) -> Facts:
     }  # fmt: skip
 
 
-def placed(arms: Sequence[Arm], done: Facts, key: str, factor: float) -> list[tuple[Arm, Any]]:
-    """Each arm with its place on the axis: that of the intact model, or of the model after the removal."""
-    found = []
-    for arm in arms:
-        size = facts(done.get("after" if arm.what in SMALL else "before"))
-        value = facts(size.get("timing")).get(key) if key == "milliseconds" else size.get(key)
-        if words.is_number(value):
-            found.append((arm, factor * value))
-    return found
+def placed(arms: Sequence[Arm], done: Facts, key: str, factor: float, whole: Any) -> list[tuple[Arm, Any]]:
+    """Each arm with its place on the axis: that of the intact model, or of the model after the removal.
+
+    Times are relative to that of the intact model, measured in turn, and drawn from its time in the plan: `whole`.
+    """
+    sizes = {name: facts(done.get(name)) for name in ("before", "after")}
+    if key == "milliseconds":
+        sizes = {name: facts(size.get("timing")) for name, size in sizes.items()}
+        first = sizes["before"].get(key)
+        factor = whole / first if words.is_number(whole) and words.is_number(first) and first > 0 else 0.0
+    places = {name: size[key] for name, size in sizes.items() if words.is_number(size.get(key))}
+    each = [(arm, "after" if arm.what in SMALL else "before") for arm in arms]
+    return [(arm, factor * places[name]) for arm, name in each if name in places and factor]
 
 
 def frontier(points: Points) -> Points:
