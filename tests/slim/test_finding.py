@@ -11,6 +11,7 @@ from towers import LINEAR, MACS, Add, Attributes, Givers, Parallel, Stack, linea
 import reslab
 from reslab.errors import UsageError
 from reslab.look import intervene, silence
+from reslab.nets import count
 from reslab.slim.block import Blocks
 from reslab.slim.finding import find_blocks
 from reslab.slim.surgery import bypass, bypassed
@@ -38,10 +39,10 @@ def test_a_block_is_an_entry_of_a_list_that_passes_its_input_on() -> None:
     blocks = find_blocks(net, rows())
     assert [block.module for block in blocks] == ["1.0", "1.1", "1.2"]
     assert {(b.kind, b.container, b.entries, b.params, b.macs, b.removable, b.returns) for b in blocks} == {
-        ("block", "1", 3, LINEAR, 5 * MACS, True, "x")
+        ("block", "1", 3, LINEAR, MACS, True, "x")
     }
     assert blocks.params == 4 * LINEAR + 3 * 4 + 3
-    assert blocks.macs == 5 * (4 * MACS + 3 * 4)
+    assert blocks.macs == 4 * MACS + 3 * 4
     assert same_as_disabled(net, blocks, rows(), 0, 2)
 
 
@@ -49,7 +50,7 @@ def test_a_projection_keeps_its_shortcut_and_what_follows() -> None:
     net = tower(Add(linear(), nn.Sigmoid()), Add())
     blocks = find_blocks(net, rows())
     first = blocks["1.0"]
-    assert (first.kind, first.keeps, first.params, first.macs) == ("branch", ("1.0.shortcut", "1.0.after"), 40, 160)
+    assert (first.kind, first.keeps, first.params, first.macs) == ("branch", ("1.0.shortcut", "1.0.after"), 40, 32)
     assert same_as_disabled(net, blocks, rows(), 0, 1)
 
 
@@ -218,6 +219,28 @@ def test_pytorch_s_own_encoder_which_reads_its_first_layer(post: bool) -> None:
     blocks = find_blocks(net, x)
     assert [block.module for block in blocks.removable] == ["layers.0", "layers.1", "layers.2"]
     assert same_as_disabled(net, blocks, x, 0, 2)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_multiply_adds_are_of_one_example_whatever_the_batch(batch: int) -> None:
+    """A 3x3 convolution from 16 to 16 channels on 32x32 pixels: 9 * 16 * 16 * 32 * 32; a block has two."""
+    net = reslab.net("resnet20")
+    blocks = find_blocks(net, torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(2)))
+    assert blocks.macs == count(net.spec).macs == 40_551_040
+    assert {block.macs for block in blocks if block.kind == "block"} == {2 * 9 * 16 * 16 * 32 * 32}
+    assert {block.macs for block in blocks} == {4_718_592, 3_538_944}  # half the input channels in the first layer
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_multiply_adds_of_attention_are_of_one_example(batch: int) -> None:
+    """5 tokens of width 8: four projections 8 x 8, scores and mixture of 5 x 5 tokens; an MLP 8 -> 16 -> 8."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    net = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    blocks = find_blocks(net, torch.randn(batch, 5, 8, generator=torch.Generator().manual_seed(4)), parts=True)
+    attention, mlp = 5 * 4 * 8 * 8 + 2 * 5 * 5 * 8, 5 * 2 * 8 * 16
+    assert blocks.macs == 2 * (attention + mlp)
+    assert [block.macs for block in blocks[:2]] == [attention + mlp] * 2
+    assert {block.macs for block in blocks if block.kind == "part"} == {attention}
 
 
 def test_the_only_entry_of_a_list_stays() -> None:

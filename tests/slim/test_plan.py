@@ -42,7 +42,7 @@ def test_greedy_is_the_naive_loop_and_measures_each_step_again() -> None:
         assert (step.change, step.low, step.high) == pytest.approx(
             (float(apart.mean()), float(apart.mean()) - reach, float(apart.mean()) + reach), abs=1e-5
         )
-        assert (step.macs, step.params, step.milliseconds) == (2 * 16 * (8 - i), 16 + 20 * (7 - i), 10 - i)
+        assert (step.macs, step.params, step.milliseconds) == (16 * (8 - i), 16 + 20 * (7 - i), 10 - i)
     assert found.steps[0].values["error"] == float((scores(x, shifts).argmax(1) != y).double().mean())
 
 

@@ -25,7 +25,7 @@ class Block:
     container: str  # path of the Sequential or ModuleList whose entry it is, or lies in; "" if there is none
     merges: tuple[int, ...]  # the residual connections that are disabled together to measure it: indices in `merges`
     params: int  # what goes with it
-    macs: int  # multiply-adds of one pass of the example that go with it
+    macs: int  # multiply-adds that go with it, of one example: an image, a row, a window of a text
     removable: bool
     why: str  # the reason why it is removable or not
     entries: int = 0  # how many entries its container has: they may not all go; 0: it lies in none
@@ -50,7 +50,7 @@ class Blocks(Sequence[Block]):
     merges: Merges  # of the same model; those of whole modules with a norm after the addition are `named`
     blocks: tuple[Block, ...]
     params: int  # of the whole model
-    macs: int  # of one pass of the example through the whole model
+    macs: int  # of the whole model and one example: those of a pass, divided by the first dimension of its input
     notes: tuple[str, ...] = ()
 
     @property

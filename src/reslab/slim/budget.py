@@ -28,8 +28,8 @@ class Budget:
         return tuple(self.epochs)
 
 
-def budget(family: Family, plan: Plan, *, epochs: float, compare: Compare, items: int) -> Budget:
-    """The trainings for healing of so many epochs. `items`: examples in the passes whose MACs the plan counts.
+def budget(family: Family, plan: Plan, *, epochs: float, compare: Compare) -> Budget:
+    """The trainings for healing of so many epochs.
 
     "scratch" gets the epochs of the first training and of healing together; it is left out where the first are unknown.
     """
@@ -43,7 +43,7 @@ def budget(family: Family, plan: Plan, *, epochs: float, compare: Compare, items
         else:
             note = (f"no net of the final shape is trained from nothing: {family.unknown}, so the budget of both "
                     "trainings together is not known; trained_epochs names its length")  # fmt: skip
-    whole, small = (step.macs / max(items, 1) for step in (plan.steps[0], plan.last))
+    whole, small = plan.steps[0].macs, plan.last.macs
     macs: dict[What, float] = {"healed": PASSES * small + whole, "intact-longer": PASSES * whole,
                                "scratch": PASSES * small}  # fmt: skip
     slow, fast = (step.milliseconds / 1000 / max(plan.timing.batch, 1) for step in (plan.steps[0], plan.last))

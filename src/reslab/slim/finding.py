@@ -46,7 +46,7 @@ def find_blocks(model: nn.Module, example: Example, *, parts: bool = False) -> B
     blocks += parts_of(model, merges, blocks, seen) if parts else ()
     return checked(model, example, Blocks(
         model=type(model).__name__, merges=merges, blocks=blocks, params=sum(p.numel() for p in model.parameters()),
-        macs=macs, notes=notes(model, merges, found, blocks),
+        macs=of_one(macs, merges), notes=notes(model, merges, found, blocks),
     ))  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def judged(
             container=each.container,
             merges=tuple(merge.index for merge in measured),
             params=sum(merge.params for merge in measured) if branch else own,
-            macs=sum(merge.macs for merge in measured), removable=not why_not,
+            macs=of_one(sum(merge.macs for merge in measured), merges), removable=not why_not,
             why=why_not or reason(each, watched, branch=branch, named=each.module in named),
             entries=each.entries, keeps=(watched.keeps or ()) if branch else (), returns=watched.returns or "x",
         ))  # fmt: skip
@@ -122,11 +122,16 @@ def parts_of(model: nn.Module, merges: Merges, blocks: Sequence[Block], seen: di
             found.append(Block(
                 index=len(blocks) + len(found), module=path, kind="part", container=block.container,
                 merges=(at[site].index,), params=sum(p.numel() for p in model.get_submodule(path).parameters()),
-                macs=at[site].macs, removable=seen[block.module].times == 1, returns=returns,
+                macs=of_one(at[site].macs, merges), removable=seen[block.module].times == 1, returns=returns,
                 why="measured: with zeros in its place its branch adds nothing" if seen[block.module].times == 1
                 else block.why,
             ))  # fmt: skip
     return tuple(found)
+
+
+def of_one(macs: int, merges: Merges) -> int:
+    """Multiply-adds of one example, from those of a pass of the whole batch that the merges were found on."""
+    return round(macs / merges.batch)
 
 
 def users(model: nn.Module) -> dict[int, int]:

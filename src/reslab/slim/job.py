@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from reslab.errors import UsageError, tell
-from reslab.look.graph.example import batch_size, rows
+from reslab.look.graph.example import rows
 from reslab.progress import Rows, quiet
 from reslab.run import environment
 from reslab.slim.budget import Budget, Compare, announced, budget, spent
@@ -121,7 +121,7 @@ class Job:
     ) -> None:  # fmt: skip
         self.family, self.kept, self.plan, self.word = family, kept, plan, word
         self.seeds, self.progress, self.method = seeds, progress, method
-        self.budget: Budget = budget(family, plan, epochs=epochs, compare=compare, items=batch_size(family.example))
+        self.budget: Budget = budget(family, plan, epochs=epochs, compare=compare)
 
     @property
     def wanted(self) -> list[tuple[What, int | None]]:

@@ -36,7 +36,7 @@ class Step:
     change: float  # of the plan's measure, against the intact model
     low: float  # 95 % interval of the change, over the items
     high: float
-    macs: int
+    macs: int  # of one example
     params: int
     milliseconds: float  # by the table of each block's time
 
@@ -124,7 +124,7 @@ class Size:
     """What a model takes."""
 
     params: int
-    macs: int
+    macs: int  # of one example
     bytes: int  # of its file of weights
     memory: int  # bytes: weights, buffers and the largest activations of one pass; 0: not measured
     timing: Timing

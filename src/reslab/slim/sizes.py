@@ -15,7 +15,7 @@ def sizes(
 ) -> tuple[Size, Size, tuple[float, float, float]]:
     """(of the intact model, of the smaller one, how many times as fast it is, with the interval's ends).
 
-    Both are timed in turn on `timed`; multiply-adds are of one pass of `example`, memory of one of `timed`.
+    Both are timed in turn on `timed`; multiply-adds are of one example, memory of a pass of `timed`.
     """
     times = in_turn([before, after], timed)
     made = [
@@ -28,5 +28,5 @@ def sizes(
 
 
 def macs_of(model: nn.Module, example: Example) -> int:
-    """Multiply-adds of one pass."""
+    """Multiply-adds of one example."""
     return find_blocks(model, example).macs

@@ -24,7 +24,7 @@ def result(done: Facts) -> None:
                     f"{faster:.2f}x as fast (95 % interval {low:.2f} to {high:.2f})"))  # fmt: skip
     kept = ratio(after, before, "macs")
     left = f" ({100 * kept:.0f} % remain)" if kept else ""
-    print(plain(f"MACs: {words.short(before.get('macs'))} -> {words.short(after.get('macs'))}{left}; "
+    print(plain(f"MACs per example: {words.short(before.get('macs'))} -> {words.short(after.get('macs'))}{left}; "
                 f"file: {size(before.get('bytes'))} -> {size(after.get('bytes'))}"))  # fmt: skip
     print(plain(done.get("verdict")))
     written(facts(done.get("generation")))
