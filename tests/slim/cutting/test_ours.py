@@ -33,8 +33,8 @@ OURS: list[Any] = [
     pytest.param("resnet14_v2", {}, marks=slow),
     pytest.param("resnet14_v2", {"shortcut": "C"}, marks=slow),
     pytest.param("resnet14_v2", {"norm": False}, marks=slow),
-    pytest.param("resnet18_v2", {"stem": "imagenet", "size": 64}, marks=slow),
-    pytest.param("resnet50", {"stem": "imagenet", "size": 64, "stages": (2, 2, 2, 2)}, marks=slow),
+    pytest.param("resnet18_v2", {"stem": "imagenet", "size": 96}, marks=slow),
+    pytest.param("resnet50", {"stem": "imagenet", "size": 96, "stages": (2, 2, 2, 2)}, marks=slow),
 ]
 WIDTHS = (4, 6, 8)
 
@@ -62,7 +62,7 @@ def test_ours_become_a_smaller_spec(name: str, options: dict[str, Any]) -> None:
     net = reslab.net(name, widths=(4, 6, 8, 10)[: 3 + options.get("stem", "").count("imagenet")], **options)
     net, x = trained(net.double()), IMAGE.double()
     if options.get("stem"):
-        x = torch.nn.functional.interpolate(x, scale_factor=4)
+        x = torch.nn.functional.interpolate(x, scale_factor=12)
     blocks = find_blocks(net, x)
     small = cut(net, [0, 2, 3], example=x, blocks=blocks)
     edits = {i: silence() for b in (0, 2, 3) for i in blocks[b].merges}
