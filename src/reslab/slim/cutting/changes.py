@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Literal
 
 from torch import nn
@@ -56,7 +57,7 @@ def remove(model: nn.Module, path: str) -> None:
     """Delete an entry of a list; numbered entries after it get new numbers, named ones keep their names."""
     parent, _, name = path.rpartition(".")
     holder = model.get_submodule(parent)
-    if name.isdigit():
+    if numbered(holder, name):
         del holder[int(name)]  # type: ignore[operator]
     else:
         delattr(holder, name)
@@ -69,7 +70,11 @@ def lines(model: nn.Module, some: Sequence[Change], *, cached: bool = False) -> 
         at = place(model, change.path)
         if change.how == "delete":
             parent, _, name = change.path.rpartition(".")
-            out.append(f"del {at}" if name.isdigit() else f"delattr({place(model, parent)}, {name!r})")
+            out.append(
+                f"del {at}"
+                if numbered(model.get_submodule(parent), name)
+                else f"delattr({place(model, parent)}, {name!r})"
+            )
         elif change.how == "branch":
             kept = ["nn.ReLU()" if name == "relu" else place(model, name) for name in change.block.keeps]
             left = kept[0] if len(kept) == 1 else f"nn.Sequential({', '.join(kept)})" if kept else "nn.Identity()"
@@ -81,12 +86,21 @@ def lines(model: nn.Module, some: Sequence[Change], *, cached: bool = False) -> 
     return out
 
 
+def numbered(holder: nn.Module, name: str) -> bool:
+    """Whether an entry is named by its place in a list: a Sequential of named entries may call its third one "7"."""
+    return (
+        isinstance(holder, nn.Sequential | nn.ModuleList)
+        and name in map(str, range(len(holder)))
+        and (list(holder._modules)[int(name)] == name)
+    )
+
+
 def place(model: nn.Module, path: str) -> str:
     """A module as Python: net.features[3][0]."""
     found, holder = "net", model
     for name in path.split(".") if path else []:
-        numbered = isinstance(holder, nn.Sequential | nn.ModuleList) and name.isdigit()
-        found += f"[{name}]" if numbered else f".{name}" if name.isidentifier() else f".get_submodule({name!r})"
+        plain = name.isidentifier() and not iskeyword(name)
+        found += f"[{name}]" if numbered(holder, name) else f".{name}" if plain else f".get_submodule({name!r})"
         holder = holder.get_submodule(name)
     return found
 
@@ -94,6 +108,6 @@ def place(model: nn.Module, path: str) -> str:
 def assigned(model: nn.Module, path: str, value: str) -> str:
     """The statement that puts a module at a path."""
     parent, _, name = path.rpartition(".")
-    if name.isdigit() or name.isidentifier():
+    if numbered(model.get_submodule(parent), name) or (name.isidentifier() and not iskeyword(name)):
         return f"{place(model, path)} = {value}"
     return f"{place(model, parent)}.add_module({name!r}, {value})"

@@ -1,6 +1,8 @@
 """Any model without blocks: a Python file of a few lines that builds it and takes them out, beside its weights."""
 
 import functools
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from runpy import run_path
@@ -15,9 +17,10 @@ from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.changes import Change, Whole, changed, changes, lines
 from reslab.slim.cutting.forms import FOLDER, Given, Made
 from reslab.slim.cutting.merging import merge
+from reslab.slim.cutting.ownfiles import COPY, RELATIVE, Source
 from reslab.slim.cutting.saving import generates
 from reslab.slim.cutting.script import WEIGHTS, script
-from reslab.slim.cutting.sources import Source, sources
+from reslab.slim.cutting.sources import sources
 from reslab.slim.cutting.transformers import pretrained_model
 from reslab.slim.cutting.written import write_checked, write_tensors
 
@@ -43,12 +46,17 @@ def express(given: Given, *, fold: bool = False) -> Made:
         notes.append(f"{one.title} does not build this model: {why}")
     text = script(type(given.model).__name__, given.removed, given.total, some, statements, source=source,
                   double=given.wanted.dtype == torch.float64, cached=cached)  # fmt: skip
-    write = functools.partial(write_file, text)
+    write = functools.partial(write_file, text, source)
     call = "make()" if source else "make(net)"
     loads = f'runpy.run_path("{FOLDER}/{FILE}")["make"]({call[5:-1]})'
     if source:
         notes.append(f"reslab takes it as {FOLDER}/{FILE}:make")
         read: Any = read_file
+        if source.copied is not None:
+            notes.append(f"it is built by {COPY}, a copy of {source.title.partition(' of ')[2]} in the same folder")
+        elif source.needs:
+            notes.append(f"it is built by {source.needs}, which must stay there, or be moved with a folder that holds "
+                         "both")  # fmt: skip
     else:
         notes.append("how this model is built is not known: build the intact one as before and pass it to `make`, "
                      f"which takes the blocks out and loads {WEIGHTS}")  # fmt: skip
@@ -119,13 +127,22 @@ def brief(shape: Sequence[int] | None) -> str:
 
 def build(source: Source) -> nn.Module:
     """The intact model of a source."""
-    names: dict[str, Any] = {"nn": nn}
-    exec("\n".join([*source.imports, *source.build]), names)
+    with tempfile.TemporaryDirectory() as folder:
+        if source.copied is not None:
+            (Path(folder) / COPY).write_bytes(source.copied)
+        names: dict[str, Any] = {"nn": nn, "__file__": str(Path(folder) / FILE)}
+        exec("\n".join([*source.imports, *source.build]), names)
     net: nn.Module = names["net"]
     return net
 
 
-def write_file(text: str, model: nn.Module, folder: Path) -> None:
+def write_file(text: str, source: Source | None, model: nn.Module, folder: Path) -> None:
+    """The file, the weights and what it needs. `folder` lies in one beside its place: see `write_checked`."""
+    if source and source.copied is not None:
+        (folder / COPY).write_bytes(source.copied)
+    elif source and source.file:
+        place = folder.parent.parent / folder.name
+        text = text.replace(repr(RELATIVE), repr(os.path.relpath(source.file, place)))
     (folder / FILE).write_text(text, encoding="utf-8")
     write_tensors(model, folder / WEIGHTS)
 

@@ -1,5 +1,6 @@
 """What a form of a cut model is made from, and what it gives: ours, the library's own, or a Python file."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,16 @@ class Made:
     loads: str  # the line that loads it, with FOLDER
     save: Callable[[nn.Module, Path], tuple[str, ...]]  # write such a model, load it again, compare; what was checked
     notes: tuple[str, ...] = ()
+
+
+def at(loads: str, folder: Path) -> str:
+    """The line that loads a model from `folder`: Python, whatever the folder is called."""
+    return re.sub(rf'"([^"]*)\b{FOLDER}\b([^"]*)"', lambda found: quoted(f"{found[1]}{folder}{found[2]}"), loads)
+
+
+def quoted(text: str) -> str:
+    """A text as Python, in double quotes where nothing in it needs others."""
+    return f'"{text}"' if text.isprintable() and not set(text) & set('"\\') else repr(text)
 
 
 def run(model: nn.Module, example: Example) -> Tensor:

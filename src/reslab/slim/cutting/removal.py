@@ -20,7 +20,7 @@ from reslab.look.graph.merges import plain
 from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
 from reslab.slim.cutting import files, ours, readers, timm, transformers
-from reslab.slim.cutting.forms import FOLDER, Form, Given, Made, NotExpressed, run
+from reslab.slim.cutting.forms import Form, Given, Made, NotExpressed, at, run
 from reslab.slim.cutting.merging import merge
 from reslab.slim.finding import find_blocks
 from reslab.slim.record import Plan
@@ -69,7 +69,7 @@ class Cut:
         """
         folder = Path(folder).expanduser()
         notes = self.made.save(self.model if model is None else model, folder)
-        return Saved(folder=folder, loads=self.loads.replace(FOLDER, str(folder)), notes=notes)
+        return Saved(folder=folder, loads=at(self.loads, folder), notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Save a transformers model so that the plain library loads it, and check that it does."""
 
 import inspect
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,14 @@ from reslab.look.graph.example import Example, scores
 from reslab.look.graph.passes import as_it_was, call
 from reslab.nets.hub import quiet
 from reslab.slim.cutting.cached import compare_cache
-from reslab.slim.cutting.forms import apart
+from reslab.slim.cutting.forms import apart, quoted
 
 
 def line(model: nn.Module, folder: Path | str, options: Mapping[str, Any]) -> str:
     """The line that loads it: a class of transformers and from_pretrained."""
     kind, more = type(model), "".join(f", {key}={value!r}" for key, value in options.items())
-    where = "transformers." if kind.__module__.startswith("transformers.") else f"{kind.__module__}."
-    return f'{where}{kind.__name__}.from_pretrained("{folder}"{more})'
+    where = "transformers" if getattr(sys.modules["transformers"], kind.__name__, None) is kind else kind.__module__
+    return f"{where}.{kind.__name__}.from_pretrained({quoted(str(folder))}{more})"
 
 
 def save(model: nn.Module, folder: Path, *, example: Example, options: Mapping[str, Any]) -> tuple[str, ...]:

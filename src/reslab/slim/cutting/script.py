@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reslab.slim.block import Block
 from reslab.slim.cutting.changes import Change
-from reslab.slim.cutting.sources import Source
+from reslab.slim.cutting.ownfiles import COPY, Source
 
 WEIGHTS = "model.safetensors"
 HELPERS = '''
@@ -81,13 +81,17 @@ def script(
     body = [*(source.build if source else ()), *statements, *(["net.double()"] if double else [])]
     body += [f'net.load_state_dict(load_file(Path(__file__).with_name("{WEIGHTS}")))', "return net.eval()"]
     text = "\n".join(f"    {line}" if line else "" for line in body)
-    needs = (
-        f"\nIt builds the intact model with {source.needs}, which must stay there." if source and source.needs else ""
-    )
-    return f'''"""{title} without {listed(removed, total)}
+    needs = ""
+    if source and source.copied is not None:
+        needs = f"\nIt builds the intact model with {COPY}, a copy of the file named above."
+    elif source and source.needs:
+        needs = (f"\nIt builds the intact model with {source.needs}, which must stay there, or be moved with a folder "
+                 "that holds both.")  # fmt: skip
+    about = f"""{title} without {listed(removed, total)}
 
 The weights lie beside this file, in {WEIGHTS}. `reslab slim` wrote both; reslab is not needed to use them.{needs}{more}
 """
+    return f'''"""{quoted(about)}"""
 
 {chr(10).join(imports)}
 
@@ -96,6 +100,12 @@ def make({call}):
     """The model with its weights, in eval mode."""
 {text}
 '''
+
+
+def quoted(text: str) -> str:
+    """A text as it may stand in a docstring: names of classes, modules and files can hold anything."""
+    text = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def listed(removed: Sequence[Block], total: int) -> str:

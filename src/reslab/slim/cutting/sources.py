@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,7 @@ from torch.overrides import TorchFunctionMode
 from reslab.nets.model import ModelSpec
 from reslab.slim.cutting.changes import assigned
 from reslab.slim.cutting.forms import Given, NotExpressed
-
-
-@dataclass(frozen=True)
-class Source:
-    """How to build the intact model, without its weights."""
-
-    title: str  # "torchvision's convnext_tiny"
-    imports: tuple[str, ...]
-    build: tuple[str, ...]  # statements, after which `net` is the model
-    needs: str = ""  # what must stay where it is
+from reslab.slim.cutting.ownfiles import Source, of_file, written
 
 
 def sources(given: Given) -> list[Source]:
@@ -31,13 +22,13 @@ def sources(given: Given) -> list[Source]:
     model, spec = given.model, getattr(given.model, "spec", None)
     spec = spec if isinstance(spec, ModelSpec) else None
     word, arguments = (spec.word, dict(spec.arguments)) if spec else (given.word, {})
-    found: list[Source | None] = []
+    found = list[Source | None]()
     file, _, function = word.rpartition(":")
     if file.endswith(".py"):
-        made = of_file(Path(file).expanduser().resolve(), function, arguments, spec.classes if spec else None)
         head = vars(model).get("new_head", "").partition(" ")[0]  # reslab replaced it
         more = [assigned(model, head, f"nn.{model.get_submodule(head)!r}")] if head else []
-        found.append(replace(made, build=(*made.build, *more)))
+        for made in of_file(Path(file).expanduser().resolve(), function, arguments, spec.classes if spec else None):
+            found.append(replace(made, build=(*made.build, *more)))
     if in_library(model, "timm"):
         found.append(of_timm(model))
     if in_library(model, "transformers"):
@@ -85,6 +76,9 @@ def of_transformers(model: Any) -> Source | None:
     if kernels := getattr(model.config, "_attn_implementation", None):
         fields["attn_implementation"] = kernels
     kind, config = type(model).__name__, type(model.config).__name__
+    if any(getattr(sys.modules["transformers"], each.__name__, None) is not each
+           for each in (type(model), type(model.config))):  # fmt: skip
+        return None
     return Source(f"transformers' {kind}", ("import transformers",),
                   (f"config = transformers.{config}.from_dict({fields!r})",
                    f"net = transformers.{kind}(config{written(options)})"))  # fmt: skip
@@ -150,23 +144,3 @@ class NoWeights(TorchFunctionMode):
         if func is torch.empty and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
-
-
-def of_file(file: Path, function: str, arguments: Mapping[str, Any], classes: int | None) -> Source:
-    """A user's own file, run by its path. `classes`: given to the function if it takes them."""
-    folder, given = str(file.parent), written(arguments).removeprefix(", ")
-    load = [f"sys.path.insert(0, {folder!r})  # for what the file imports", "try:",
-            f"    build = run_path({str(file)!r})[{function!r}]"]  # fmt: skip
-    if classes is None:
-        load.append(f"    net = build({given})")
-    else:
-        load += ["    takes = inspect.signature(build).parameters",
-                 f'    several = {{key: {classes} for key in ("classes", "num_classes") if key in takes}}',
-                 f"    net = build(**several{written(arguments)})"]  # fmt: skip
-    load += ["finally:", f"    sys.path.remove({folder!r})", "net = net[0] if isinstance(net, (tuple, list)) else net"]
-    imports = ("import sys", "from runpy import run_path", *(["import inspect"] if classes is not None else []))
-    return Source(f"{function} of {file}", imports, tuple(load), needs=str(file))
-
-
-def written(arguments: Mapping[str, Any]) -> str:
-    return "".join(f", {key}={value!r}" for key, value in arguments.items())

@@ -47,6 +47,8 @@ def express(given: Given) -> Made | None:
     model = given.model
     if not pretrained_model(model):
         return None
+    if getattr(sys.modules.get(type(model).__module__), type(model).__name__, None) is not type(model):
+        raise NotExpressed(f"the class {type(model).__qualname__!r} cannot be imported, so no line loads it")
     if parts := [block.module for block in given.removed if block.kind != "block" or not block.empties]:
         raise NotExpressed(f"transformers has no config for a layer without {parts[0]}")
     removed: dict[str, list[int]] = {}
