@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from shifts import gone, greedy, losses, order, problem, shifting, untimed
+from shifts import Shifts, gone, greedy, losses, order, problem, shifting, untimed
 from torch import Tensor, nn
 
 import reslab
@@ -241,6 +241,21 @@ def test_a_stopped_plan_resumes_with_the_same_numbers(tmp_path: Path) -> None:
         net[1][0].f.bias += 1  # type: ignore[index, union-attr, operator]
     with pytest.raises(OtherSettings, match=r"\(weights\)"):
         plan(net, data, remove=4, folder=tmp_path)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_steps_of_a_model_whose_code_has_changed_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: bool
+) -> None:
+    """Class and weights are the same; without labels the intact model's drift is 0 before and after."""
+    x, y, shifts = problem(40, 5)
+    net, data = shifting(*shifts), [(x, y if labelled else None)]
+    before = plan(net, data, remove=2, folder=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Shifts, "forward", lambda self, x: x + 5 * self.f(x))
+        with pytest.raises(OtherSettings, match="gave other outputs with the same weights, so its code"):
+            plan(net, data, remove=3, folder=tmp_path)
+    assert plan(net, data, remove=3, folder=tmp_path).steps[:3] == before.steps
 
 
 def test_the_order_of_one_shot_scores_by_hand() -> None:

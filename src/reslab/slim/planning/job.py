@@ -97,6 +97,7 @@ class Job:
         began = time.perf_counter()
         passes = Passes(self.model, self.items, self.metrics, self.choices.blocks.merges, pause=self.meter.pause)
         seconds = time.perf_counter() - began
+        self.state.same_model(passes.outputs, passes.rounding)
         if passes.whole_batches:
             self.notes.append("the model gives a sample other scores in a smaller batch, or does not accept one: "
                               "batches are not divided, none are held out, and no candidate is stopped")  # fmt: skip

@@ -15,6 +15,7 @@ from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.example import Example, arguments, scores, tensors
 from reslab.look.graph.merges import Merge
+from reslab.look.graph.ops import real
 from reslab.look.graph.passes import call
 from reslab.look.graph.state import Draws
 from reslab.look.lesion.growing import GrowthError, Lesion, grow
@@ -26,6 +27,7 @@ from reslab.slim.planning.tally import Tally
 HELD = 2**26  # numbers of the intact model's scores that are kept, 256 MiB; beyond it they are computed again
 ROWS, LEAST = 400, 16  # rows of a grown batch of small images (the fastest for ResNet-56 on a CPU), of others
 SMALL = 2**15  # numbers of one sample
+FEW, MASKED = 256, 1e6  # numbers that stand for an output; scores of classes that a model masks are beyond
 NEED_NOTHING = ("error", "loss")  # metrics that do not compare with the intact model's scores
 
 
@@ -44,6 +46,7 @@ class Passes:
         self.compares = any(name not in NEED_NOTHING for name in metrics)
         self.grows, self.why = True, ""
         self.kept: dict[int, Tensor] = {}  # the intact model's scores by batch
+        self.outputs: list[float] = []  # a few of them, by which a stored plan is known to be of this model
         self.intact = Tally.empty(list(metrics), items.n)
         self.whole_batches = False  # whether a batch may not be divided
         self.read_intact()
@@ -62,6 +65,7 @@ class Passes:
             at = torch.arange(n) + sum(self.items.sizes[:number])
             self.intact.add(at, self.metrics, found, labels, found, example)
             if number == 0:
+                self.outputs = few_of(found)
                 some = torch.arange(0, n, 2)
                 self.whole_batches = not self.gives(picked(example, some), found[some])
             room -= found.numel()
@@ -164,16 +168,28 @@ class Passes:
         except GrowthError as error:
             self.grows, self.why = False, first_line(error)
 
+    @property
+    def rounding(self) -> float:
+        """How far two ways to one number may be apart, relative to the scores."""
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        return 2.0**-5 if device.type == "cuda" else 2.0**-10  # TF32 on a GPU
+
     def same(self, found: Tally, known: Tally, at: Tensor) -> bool:
         """Whether two ways to the same model gave every sample the same, in the metrics that rounding cannot flip."""
         exact = [name for name in self.metrics if name != "error" and name in METRICS]
-        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        allowed = 2.0**-5 if device.type == "cuda" else 2.0**-10  # TF32 on a GPU
+        allowed = self.rounding
         for name in exact:
             one, other = found.sums[name][at], known.sums[name][at]
             if bool(((one - other).abs() > allowed * (known.sizes[at] + other.abs())).any()):
                 return False
         return True
+
+
+def few_of(scores: Tensor) -> list[float]:
+    """Up to FEW of the scores, from everywhere; 0 for those of masked classes, which are very large."""
+    numbers = real(scores).detach().flatten()
+    numbers = numbers[:: max(1, -(-len(numbers) // FEW))].double().cpu()
+    return torch.where(numbers.isfinite() & (numbers.abs() < MASKED), numbers, 0.0).tolist()
 
 
 def rows_of(items: Items) -> int:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ class Stored(TypedDict):
     scores: dict[str, float] | None
     levels: list[list[StoredNode]]
     seconds: float
+    outputs: NotRequired[list[float]]  # a few scores of the intact model
 
 
 class State:
@@ -58,6 +59,7 @@ class State:
         self.scores: dict[int, float] | None = None
         self.levels: list[list[Node]] = []
         self.seconds = 0.0
+        self.outputs: list[float] = []
         if self.path is not None and self.path.exists():
             self.read(self.path)
 
@@ -77,6 +79,19 @@ class State:
             for level in found["levels"]
         ]
         self.seconds = found["seconds"]
+        self.outputs = found.get("outputs", [])
+
+    def same_model(self, outputs: list[float], rounding: float) -> None:
+        """Note the intact model's outputs. Raises OtherSettings if those of the stored steps were others.
+
+        The weights do not tell: the code that uses them may have changed since.
+        """
+        known, self.outputs = self.outputs, outputs
+        apart = max((abs(a - b) for a, b in zip(known, outputs, strict=False)), default=0.0)
+        if known and (len(known) != len(outputs) or apart > rounding * (1e-6 + max(map(abs, known)))):
+            raise OtherSettings(f"{self.path} belongs to a plan of a model that gave other outputs with the same "
+                                "weights, so its code or a library has changed since; choose another ",
+                                arg("folder"), ", or delete the file to start again")  # fmt: skip
 
     def write(self) -> None:
         if self.path is None:
@@ -88,7 +103,7 @@ class State:
         levels = [[{name: getattr(node, name) for name in StoredNode.__annotations__} for node in level]
                   for level in self.levels]  # fmt: skip
         content = {"about": self.about, "table": table, "scores": self.scores, "levels": levels,
-                   "seconds": self.seconds}  # fmt: skip
+                   "seconds": self.seconds, "outputs": self.outputs}  # fmt: skip
         plain = json.loads(json.dumps(content))  # keys as they are read again, for the digest
         text = json.dumps(sealed(plain), indent=1, ensure_ascii=False) + "\n"
         write_aside(self.path, lambda file: file.write(text.encode()))
