@@ -43,6 +43,7 @@ def test_a_block_is_an_entry_of_a_list_that_passes_its_input_on() -> None:
     }
     assert blocks.params == 4 * LINEAR + 3 * 4 + 3
     assert blocks.macs == 4 * MACS + 3 * 4
+    assert blocks[0].why == "without its branch it passes its input on: nothing follows the addition"
     assert same_as_disabled(net, blocks, rows(), 0, 2)
 
 

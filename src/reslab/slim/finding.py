@@ -183,7 +183,8 @@ def reason(each: Candidate, seen: Seen, *, branch: bool, named: bool) -> str:
         kept = [name.removeprefix(f"{each.module}.") for name in seen.keeps or ()]
         return f"its branch goes; {' and '.join(kept) or 'its skip'} stay{'s' * (len(kept) < 2)}"
     if len(each.merges) == 1:
-        return each.merges[0].why if each.merges[0].cuttable else "measured: without its branch it is the identity"
+        why = each.merges[0].why.partition(": without its branch")[0]
+        return f"without its branch it passes its input on: {why if each.merges[0].cuttable else 'measured'}"
     return f"measured: with its {len(each.merges)} residual connections disabled it passes its input on"
 
 

@@ -13,6 +13,7 @@ from pages import Page, hovered, test_drawn_in_silence_at_any_width, test_the_da
 from reslab.errors import ReslabError
 from reslab.report import write
 from reslab.report.figures.arms import Arm
+from reslab.report.figures.removed import gone
 from reslab.report.figures.tradeoff import ceiling, frontier
 from reslab.slim import block, record
 from reslab.stored import slims as stored
@@ -122,6 +123,17 @@ def test_the_map_counts_what_remains_by_stage(folder: Path) -> None:
     assert page.body.count('class="block gone"') == 14
     assert page.body.count('class="gap"') == 14 + 1  # and once in the legend
     assert "14 7 stages.0.7 27.8 % +13.9 points (+12.1 to +15.7)" in page.text
+
+
+def test_the_order_is_the_plan_s_though_the_record_names_blocks_from_front_to_back(tmp_path: Path) -> None:
+    """The invented plan takes blocks 26, 1, 25, 2, ... in turn."""
+    plan = slims.plan(chosen=4)
+    done = slims.slimmed(plan, removed=tuple(sorted(plan.removed, key=lambda block: block.index)))
+    assert gone(slims.raw(plan.as_dict()), slims.raw(done.as_dict())) == {26: 1, 1: 2, 25: 3, 2: 4}
+    body = Page(write(slims.write(tmp_path / "order", plan, done))).body
+    rows = {i: body.partition(f'id="block-{i}"')[2].partition("</tr>")[0] for i in (1, 2, 3)}
+    assert ['<td class="n">2</td>' in rows[1], '<td class="n">4</td>' in rows[2]] == [True, True]
+    assert '<td class="n">–</td>' in rows[3]
 
 
 def test_a_plan_alone_says_that_nothing_was_removed(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ LONGEST = 26  # characters of a block's name in the map
 def gone(plan: Facts, done: Facts) -> dict[int, int]:
     """The blocks that are removed, by index, each with its place in the plan's order (from 1)."""
     order = [step.get("block") for step in dicts(plan.get("steps"))[1 : plan["chosen"] + 1]]
-    if done:
-        order = [block["index"] for block in dicts(done.get("removed"))]
+    if done:  # the record names them in forward order
+        removed = [block["index"] for block in dicts(done.get("removed"))]
+        order = [*(i for i in order if i in removed), *(i for i in removed if i not in order)]
     return {index: place for place, index in enumerate(order, 1) if isinstance(index, int)}
 
 
