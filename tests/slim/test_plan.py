@@ -42,6 +42,7 @@ def test_greedy_is_the_naive_loop_and_measures_each_step_again() -> None:
         assert (step.change, step.low, step.high) == pytest.approx(
             (float(apart.mean()), float(apart.mean()) - reach, float(apart.mean()) + reach), abs=1e-5
         )
+        assert step.ranges["loss"] == (step.low, step.high)
         assert (step.macs, step.params, step.milliseconds) == (16 * (8 - i), 16 + 20 * (7 - i), 10 - i)
     assert found.steps[0].values["error"] == float((scores(x, shifts).argmax(1) != y).double().mean())
 
@@ -295,10 +296,12 @@ def test_the_text_shows_every_step_and_the_target() -> None:
     x, y, shifts = problem(40, 4)
     found = replace(plan(shifting(*shifts), [(x, y)], remove=2, data="toys, validation part"), chosen=1)
     text = str(found)
-    assert "1 of 4 blocks of Sequential go" in text
+    assert "remove 1 of 4 blocks of Sequential (target: 2 blocks removed)" in text
     assert "measured on 40 items of toys, validation part" in text
     lines = text.splitlines()
     assert [line.split()[0] for line in lines if "x  " in line] == ["0", "1", "-"]
     assert "1.11x" in next(line for line in lines if line.startswith("1  "))
+    low, high = found.steps[1].ranges["error"]
+    assert f"({100 * low:+.2f} to {100 * high:+.2f})" in text
     assert found.rows()[2]["chosen"] is False
     assert "<table>" in found._repr_html_()

@@ -36,7 +36,7 @@ def test_layers_of_two_branches_go_as_one(post: bool) -> None:
     found = plan(net, [x], remove=2)
     assert [step.values["drift"] for step in found.steps] == pytest.approx(by_disabling(net, x, found), abs=1e-5)
     assert not any("pass of its own" in note for note in found.notes)
-    assert found.steps[0].macs - found.last.macs == 2 * 2 * 2 * MACS  # 2 layers, 2 branches, 2 samples of the example
+    assert found.steps[0].macs - found.last.macs == 2 * 2 * MACS  # 2 layers of 2 branches
 
 
 def test_parts_and_whole_layers_are_candidates_together() -> None:

@@ -39,6 +39,7 @@ class Step:
     macs: int  # of one example
     params: int
     milliseconds: float  # by the table of each block's time
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # the interval of each value's change
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

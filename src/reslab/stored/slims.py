@@ -46,6 +46,7 @@ class Step(TypedDict, total=False):
     macs: Number
     params: Number
     milliseconds: Number
+    ranges: dict[str, list[Number]]
 
 
 class Plan(TypedDict, total=False):

@@ -69,7 +69,7 @@ class Job:
             levels[:1] = [[search.start()]]
             order = self.order()
         most = int(self.goal.value) if self.goal.goal == "remove" else len(self.choices.all())
-        sets = sizes(self.choices, levels[-1][0].removed, most, self.beam)
+        sets = sizes(self.choices, levels[-1][0].removed, max(0, most + 1 - len(levels)), self.beam)
         self.meter.announce(self.choices, self.items, sets, seconds, self.by)
         level, chosen = 0, self.reached(0)
         while chosen is None:
@@ -204,6 +204,10 @@ class Job:
         elif self.by == "disabling":
             self.notes.append("the same samples chose the blocks and measured the steps, so the steps look better than "
                               "they are, and the intervals do not cover that")  # fmt: skip
+        if self.goal.goal == "keep_error":
+            self.notes.append(
+                "the error is kept by its estimate: the upper end of its interval may lie above the target"
+            )
         self.notes.append("an interval is of the samples, for this order of blocks; another search, or other samples, "
                           "may choose other blocks")  # fmt: skip
 
@@ -214,4 +218,5 @@ class Job:
             block=block, module="" if block is None else self.choices.blocks[block].module, values=node.values,
             change=node.change, low=node.low, high=node.high, macs=self.choices.macs(node.removed),
             params=self.choices.params(node.removed), milliseconds=self.state.table.milliseconds(node.removed),
+            ranges=node.ranges,
         )  # fmt: skip

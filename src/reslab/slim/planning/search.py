@@ -34,6 +34,7 @@ class Node:
     change: float = 0.0  # of the measure, with its interval
     low: float = 0.0
     high: float = 0.0
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # of each metric's change
     tally: Tally | None = None  # None: read from a stored plan
     model: nn.Module | None = None  # without the blocks; made when needed
 
@@ -64,7 +65,8 @@ class Search:
         """The intact model."""
         passes = self.passes
         values = passes.measured_on(passes.intact).means()
-        return Node((), values, tally=passes.intact, model=shortened(passes.model))
+        none = dict.fromkeys(values, (0.0, 0.0))
+        return Node((), values, ranges=none, tally=passes.intact, model=shortened(passes.model))
 
     def next(self, nodes: Sequence[Node], order: Sequence[int] | None = None) -> list[Node]:
         """The best sets with one more block: by measuring all candidates, or by a fixed order."""
@@ -165,8 +167,10 @@ class Search:
         now, before = passes.measured_on(seen), passes.measured_on(passes.intact)
         node.values = now.means()
         node.change = now.mean(self.measure) - before.mean(self.measure)
-        around = finite(difference(self.measure, now, before), node.change)
-        node.low, node.high = around.low, around.high
+        for name, value in node.values.items():
+            around = finite(difference(name, now, before), value - before.mean(name))
+            node.ranges[name] = (around.low, around.high)
+        node.low, node.high = node.ranges[self.measure]
         return node
 
     def model(self, node: Node) -> nn.Module:

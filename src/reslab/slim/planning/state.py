@@ -29,6 +29,7 @@ class StoredNode(TypedDict):
     change: float
     low: float
     high: float
+    ranges: dict[str, tuple[float, float]]
 
 
 class StoredTable(TypedDict):
@@ -75,7 +76,17 @@ class State:
             self.table = Table(timing=typed(Timing, table["timing"]), blocks=blocks, low=low, high=high)
         self.scores = whole_keys(found["scores"]) if found["scores"] else None
         self.levels = [
-            [Node(tuple(one["removed"]), one["values"], one["change"], one["low"], one["high"]) for one in level]
+            [
+                Node(
+                    tuple(one["removed"]),
+                    one["values"],
+                    one["change"],
+                    one["low"],
+                    one["high"],
+                    {name: (low, high) for name, (low, high) in one["ranges"].items()},
+                )
+                for one in level
+            ]
             for level in found["levels"]
         ]
         self.seconds = found["seconds"]

@@ -19,24 +19,26 @@ def measured(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name == "error" else f"{value:.4g}"
 
 
-def changed(name: str, step: Any) -> str:
-    """The change of the plan's measure and its interval; of an error in percentage points."""
+def changed(name: str, step: Any, intact: Any) -> str:
+    """The change of a value and its interval; of an error in percentage points."""
     scale, digits = (100, 2) if name == "error" else (1, 4)
-    low, high = (f"{scale * value:+.{digits}f}" for value in (step.low, step.high))
-    return f"{scale * step.change:+.{digits}f} ({low} to {high})"
+    ends = step.ranges.get(name, (step.low, step.high))
+    low, high = (f"{scale * value:+.{digits}f}" for value in ends)
+    return f"{scale * (step.values[name] - intact.values[name]):+.{digits}f} ({low} to {high})"
 
 
 def table_of(plan: Any) -> list[str]:
     """The steps, one line each; those after the chosen ones are marked."""
     measure, intact = plan.measure, plan.steps[0]
-    others = [name for name in intact.values if name != measure]
-    columns = ["", "block", *others, measure, f"change of {measure} (95 %)", "ms", "speed", "MACs"]
+    shown = "error" if "error" in plan.last.ranges else measure
+    others = [name for name in intact.values if name != shown]
+    columns = ["", "block", *others, shown, f"change of {shown} (95 %)", "ms", "speed", "MACs"]
     rows = []
     for i, step in enumerate(plan.steps):
         rows.append([
             "-" if i > plan.chosen else str(i), step.module or "(intact model)",
-            *(measured(name, step.values[name]) for name in others), measured(measure, step.values[measure]),
-            changed(measure, step) if i else "", f"{step.milliseconds:.3g}",
+            *(measured(name, step.values[name]) for name in others), measured(shown, step.values[shown]),
+            changed(shown, step, intact) if i else "", f"{step.milliseconds:.3g}",
             f"{intact.milliseconds / step.milliseconds:.2f}x" if step.milliseconds else "",
             f"{100 * step.macs / intact.macs:.1f} %" if intact.macs else "",
         ])  # fmt: skip
@@ -56,10 +58,10 @@ def target_of(plan: Any) -> str:
 
 def headline(plan: Any) -> str:
     last, first = plan.last, plan.steps[0]
-    many = f"{plan.chosen} of {len(plan.blocks)} blocks of {plan.model} go"
+    many = f"remove {plan.chosen} of {len(plan.blocks)} blocks of {plan.model}"
     speed = f"{first.milliseconds:.3g} to {last.milliseconds:.3g} ms" if last.milliseconds else ""
-    macs = f"{100 * last.macs / first.macs:.1f} % of the MACs stay" if first.macs else ""
-    found = ", ".join(part for part in (f"{many} ({target_of(plan)})", speed, macs) if part)
+    macs = f"{100 * last.macs / first.macs:.1f} % of the MACs remain" if first.macs else ""
+    found = ", ".join(part for part in (f"{many} (target: {target_of(plan)})", speed, macs) if part)
     return f"{found}, {plan.measure} {measured(plan.measure, first.values[plan.measure])} to " \
            f"{measured(plan.measure, last.values[plan.measure])} before any healing"  # fmt: skip
 
@@ -68,13 +70,13 @@ def text_of(plan: Any) -> str:
     """The whole plan, as --dry-run shows it."""
     timing = plan.timing
     how = {
-        "disabling": "in each step the block goes without which the model does best, measured again after each",
-    }.get(plan.by, f"in the order of their {plan.by} in the intact model, least first")
+        "disabling": "each step removes the block without which the model does best, and measures the others again",
+    }.get(plan.by, f"blocks in the order of their {plan.by} in the intact model, smallest first")
     beam = f"; beam of {plan.beam}" if plan.beam > 1 else ""
-    rest = ["lines with - go on after the target"] if plan.chosen < len(plan.steps) - 1 else []
+    rest = ["lines marked - were measured beyond the target"] if plan.chosen < len(plan.steps) - 1 else []
     where = f"ms: one pass of a batch of {timing.batch} on {timing.device}, {timing.threads} " \
             f"thread{'s' * (timing.threads != 1)}, {timing.precision}; measured for the intact model " \
-            f"({timing.low:.3g} to {timing.high:.3g}), then less each block's own time"  # fmt: skip
+            f"({timing.low:.3g} to {timing.high:.3g}), and the removed blocks' own times subtracted"  # fmt: skip
     data = f"measured on {plan.n:,} items{f' of {plan.data}' if plan.data else ''}"
     return "\n".join([headline(plan), f"{how}{beam}; {data}", "", *table_of(plan), "", where, *rest,
                       *(f"note: {note}" for note in plan.notes)])  # fmt: skip
