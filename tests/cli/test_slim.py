@@ -10,6 +10,7 @@ import pytest
 
 import reslab
 from reslab.cli import main
+from reslab.slim.families.images import Images
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
 pytestmark = pytest.mark.filterwarnings("ignore:the blocks' times do not add up")  # of so small a net, beside others
@@ -111,6 +112,16 @@ def test_the_whole_job(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "runs/whole/healed-s0" in capsys.readouterr().out
     for command in [line.split()[2:] for line in out.splitlines() if line.startswith("next:   reslab eval")]:
         assert main(command) == 0
+
+
+def test_an_error_to_keep_needs_an_error(
+    there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for questions and texts, whose plans measure a loss."""
+    monkeypatch.setattr(Images, "metrics", lambda self: ["loss"])
+    assert main(["slim", "runs/digits", "--keep-error", "1", "--dry-run", *FEW]) == 2
+    said = capsys.readouterr().err
+    assert "not what a plan for images measures; use --remove, --speedup or --max-macs" in said
 
 
 def test_another_model_in_the_folder_is_refused(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,9 @@ def slim(
     from reslab.slim import job  # imports torch
 
     found, run = subject(model, model_flags, inputs, train, net_flags, data_flags, after), folder(model, out)
+    if asked.keep_error is not None and "error" not in found.metrics():
+        raise UsageError(f"--keep-error needs a share of wrong answers, which is not what a plan for {found.name} "
+                         "measures; use --remove, --speedup or --max-macs")  # fmt: skip
     settings = {**asdict(asked), "by": how.by, "beam": how.beam, "parts": how.parts, "keep": how.keep or ()}
     stages = Stages()
     with stages:
