@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any, Literal
 
 import torch
@@ -19,6 +18,7 @@ from reslab.slim.cutting.removal import Cut, cut
 from reslab.slim.delivered import best_of, deliver
 from reslab.slim.family import Family
 from reslab.slim.kept import DONE, PLAN, Kept
+from reslab.slim.next_steps import next_steps
 from reslab.slim.planning.planner import plan as plan_blocks
 from reslab.slim.planning.state import digest_of_data
 from reslab.slim.record import Arm, By, Plan, Slimmed, What
@@ -232,9 +232,4 @@ class Job:
         if not (folder / name / "spec.json").is_file():
             seed = best_of(folder, self.kept.arms())
             name = f"healed-s{seed}" if seed is not None else "norms" if (folder / "norms").is_dir() else "cut"
-        model = quote(str(folder / name))
-        if self.family.name == "images":
-            return (f"reslab eval {model}", f"reslab predict {model} IMAGES", f"reslab look lesions {model}")
-        if self.family.name == "questions":
-            return (f"reslab qa eval {model}", f'reslab qa ask {model} "QUESTION" --context FILE')
-        return (f"reslab look lesions {quote(str(folder / 'model'))} --data TEXTS",)
+        return next_steps(self.family.name, folder / name, folder / "model")
