@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from reslab.nets import spec
 from reslab.run import Run
 from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
+from reslab.slim.healing.distilled import Distillation
 from reslab.slim.job import slim
 from reslab.slim.planning import timing
 from reslab.slim.record import Slimmed
@@ -101,6 +103,23 @@ def test_finished_it_does_nothing_and_other_settings_are_refused(
         OtherSettings, match=r"different settings \(other samples that the plan is measured on\); choose"
     ):
         slim(other, out=whole, remove=1, epochs=1.0)
+
+
+def test_a_job_is_found_again_only_if_its_numbers_would_be_the_same(
+    whole: Path, trained: Run, few: ImageData, tmp_path: Path
+) -> None:
+    """Else seeds or trainings that are added would be of other settings than those that are there."""
+
+    def again(data: ImageData = few, **settings: Any) -> None:
+        slim(Images(subject(str(trained.folder), data=data), device="cpu", **settings), out=whole, remove=1, epochs=1.0)
+
+    with pytest.raises(OtherSettings, match=r"\(lr: 0.005 there, 0.9 requested\)"):
+        again(changes={"lr": 0.9})
+    with pytest.raises(OtherSettings, match=r"\(distill: 0.9 there, 0 requested; temperature: 4 there, 2 requested\)"):
+        again(how=Distillation(weight=0.0, temperature=2.0))
+    other = replace(few, test=few.train, fingerprint="other")  # the plan is measured on the same images
+    with pytest.raises(OtherSettings, match="; other images, texts or labels"):
+        again(data=other)
 
 
 def test_stopped_in_a_training_it_resumes_bit_identical(

@@ -42,6 +42,9 @@ class Family(Protocol):
     def planned_on(self) -> str:
         """Which data and which part of them `batches` are, in words."""
 
+    def identity(self) -> dict[str, Any]:
+        """What the numbers of a job depend on beside its target (slim/identity.py): not its seeds, nor its length."""
+
     def average_norms(self, model: nn.Module) -> bool:
         """Average BatchNorm statistics over the training part, in place; False if the model has none."""
 

@@ -61,7 +61,7 @@ def slim(
     goals: dict[str, Any] = {"remove": remove, "speedup": speedup, "max_macs": max_macs, "keep_error": keep_error}
     how: dict[str, Any] = {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
     length = family.heal_epochs if epochs is None else epochs
-    asked = {**plan_asked(family, goals, how), "epochs": float(length)}
+    asked = {**plan_asked(family, goals, how), "epochs": float(length), **family.identity()}
     begun = kept.compare(asked)
     kept.run.make()
     with kept.run.lock():

@@ -1,5 +1,6 @@
 """What a job of slimming keeps in its folder, so that the same call resumes it and a finished one is found again."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from typing import Any
 
 from reslab.errors import OtherSettings, ReslabError, UsageError, arg
 from reslab.run import Run
+from reslab.slim.identity import flat
 from reslab.slim.record import Arm, Plan, Slimmed, What
 from reslab.stored.typed import Mistyped, typed
 from reslab.train.life import shown
@@ -17,7 +19,12 @@ from reslab.train.life import shown
 PLAN, DONE = "results/slim-plan.json", "results/slim.json"
 ASKED, ARMS = "slim-asked.json", "slim-arms.json"
 STATE = "plan-state.json"  # of reslab.slim.plan, which resumes with it
-DIGESTS = {"model": "other weights of the model", "planned_on": "other samples that the plan is measured on"}
+DIGESTS = {
+    "model": "other weights of the model",
+    "planned_on": "other samples that the plan is measured on",
+    "data": "other images, texts or labels",
+}
+OLDER = ("model", "planned_on")  # not stored by an older version
 WRITTEN = ("cut", "norms", "model", "shape")  # folders that are written aside first
 OURS = (PLAN, DONE, ASKED, ARMS, STATE)
 
@@ -53,11 +60,10 @@ class Kept:
         """
         if not self.run.has(ASKED):
             return False
-        there = self.run.read_json(ASKED)
-        unknown = {key: asked.get(key) for key in DIGESTS if key not in there}  # stored by an older version
-        stored = {**there, **unknown}
+        there, wanted = flat(self.run.read_json(ASKED)), flat(json.loads(json.dumps(asked)))
+        stored = {**{key: wanted.get(key) for key in OLDER}, **there}
         differ = [DIGESTS.get(key) or f"{key}: {shown(stored.get(key))} there, {shown(value)} requested"
-                  for key, value in asked.items() if stored.get(key) != value]  # fmt: skip
+                  for key, value in wanted.items() if stored.get(key) != value]  # fmt: skip
         if differ:
             raise OtherSettings(f"{self.folder} already contains a job with different settings "
                                 f"({'; '.join(differ[:3])}); choose another ", arg("folder"))  # fmt: skip

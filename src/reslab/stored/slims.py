@@ -153,6 +153,10 @@ class Asked(TypedDict, total=False):
     epochs: Number
     model: str  # digest of the weights
     planned_on: str  # digest of the samples of the plan
+    data: str  # digest of all of the data
+    healing: Object  # the recipe and the distillation
+    trained_epochs: Number | None
+    length: Count  # tokens of a window
 
 
 class Arms(TypedDict, total=False):

@@ -34,6 +34,7 @@ from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.divergence import Divergence, of_classes, of_labels
 from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.healing.pairs import pairs_of
+from reslab.slim.identity import identity
 from reslab.slim.record import Arm, Score, What
 from reslab.statistics import wilson
 from reslab.train.checkpoint import as_file
@@ -144,6 +145,9 @@ class Images:
         some = f" ({n:,} of {len(part):,}, sampled at random)" if n < len(part) else ""
         unseen = "; whether the model was trained on them is not known" if self.subject.run is None else ""
         return where + some + (unseen if which != "training" else "")
+
+    def identity(self) -> dict[str, Any]:
+        return identity(self.recipe, self.how, data=self.subject.data.fingerprint, trained_epochs=self.trained_epochs)
 
     def average_norms(self, model: nn.Module) -> bool:
         if not any(isinstance(one, BATCHNORM) and one.running_mean is not None for one in model.modules()):

@@ -31,6 +31,7 @@ from reslab.slim.families.reader import encoder_config, untrained, write_reader
 from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.identity import identity
 from reslab.slim.record import Arm, Score, What
 from reslab.train.checkpoint import LAST, as_file
 from reslab.train.folder import DONE, pick_device, read_recipe
@@ -125,6 +126,9 @@ class Questions:
     def planned_on(self) -> str:
         total = len(self.parts["dev"])
         return f"{len(self.sampled):,} of the {total:,} windows of the dev part of {self.data.about}"
+
+    def identity(self) -> dict[str, Any]:
+        return identity(self.recipe, self.how, data=self.data.fingerprint, trained_epochs=self.trained_epochs)
 
     def average_norms(self, model: nn.Module) -> bool:
         return False  # readers have no BatchNorm

@@ -35,6 +35,7 @@ from reslab.slim.families.pairs import pairs_of
 from reslab.slim.generating import generation
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
+from reslab.slim.identity import identity
 from reslab.slim.record import Arm, Score, What
 from reslab.train.checkpoint import as_file
 from reslab.train.folder import DONE, pick_device, read_recipe
@@ -128,6 +129,15 @@ class Texts:
     def planned_on(self) -> str:
         n, length = self.parts["validation"].shape
         return f"{n:,} windows of {length} tokens of the validation texts of {self.data.about}"
+
+    def identity(self) -> dict[str, Any]:
+        return identity(
+            self.recipe,
+            self.how,
+            data=self.data.fingerprint,
+            trained_epochs=self.trained_epochs,
+            length=self.spec.length,
+        )
 
     def average_norms(self, model: nn.Module) -> bool:
         return False  # language models have no BatchNorm
