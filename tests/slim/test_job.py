@@ -1,6 +1,7 @@
 """The whole job in one folder: stages that are found again, resumed, refused."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from reslab.images.data import ImageData
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
+from reslab.slim.earlier import before
 from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.job import slim
 from reslab.slim.planning import timing
 from reslab.slim.record import Slimmed
+from reslab.train.folder import read_recipe
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 
@@ -83,6 +86,20 @@ def test_one_folder_holds_all_of_it(whole: Path, few: ImageData) -> None:
     assert model.predict(few.test.pixels[0][0].numpy()).class_name in few.classes
     assert not list(whole.glob(".*-*"))
     assert not (whole / "model" / "last.pt").exists()
+
+
+def test_what_made_the_model_is_known_wherever_it_is_copied(whole: Path, trained: Run, tmp_path: Path) -> None:
+    """Two epochs of 60 images (8 batches of 16) and one of healing; from random weights all three."""
+    copy = Run(shutil.copytree(whole / "model", tmp_path / "copy"))
+    for run in (Run(whole / "healed-s0"), Run(whole / "model"), copy):
+        found = before(run, "")
+        assert (found.recipe, found.epochs) == (read_recipe(trained), pytest.approx(2.133 + 1.067))
+    assert before(Run(whole / "cut"), "").epochs == 2.133
+    assert before(Run(whole / "scratch-s0"), "").epochs == 3.2
+    done = copy.read_json("results/train.json")
+    copy.write_json("results/train.json", {key: done[key] for key in done if key != "trainings"})  # of an older version
+    assert before(copy, "").epochs is None  # it started from weights, and from which is not stored
+    assert before(copy, "").unknown.endswith("started from weights, whose training is not known")
 
 
 def test_finished_it_does_nothing_and_other_settings_are_refused(

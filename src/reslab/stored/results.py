@@ -2,7 +2,7 @@
 
 from typing import Required, TypedDict
 
-from reslab.stored.folders import Calibration, Choice, Data
+from reslab.stored.folders import Calibration, Choice, Data, Object
 from reslab.stored.numbers import Count, Number, Real, Seed, Whole
 
 
@@ -95,6 +95,14 @@ class Member(TypedDict, total=False):
     interval: list[Number] | None
 
 
+class Trainings(TypedDict, total=False):
+    """What is known of all trainings that made a net."""
+
+    recipe: Object | None  # of the first
+    epochs: Number | None  # of all
+    unknown: str
+
+
 class Result(TypedDict, total=False):
     """results/train.json of images, questions and tables."""
 
@@ -160,6 +168,7 @@ class Result(TypedDict, total=False):
     residuals: Residuals
     members: list[Member]
     problems: dict[str, Count] | list[str]
+    trainings: Trainings  # of a net that slimming made
 
 
 class Label(TypedDict, total=False):

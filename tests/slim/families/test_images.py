@@ -16,7 +16,8 @@ from reslab.images.task import split
 from reslab.images.train import prepare, train
 from reslab.nets import build, spec
 from reslab.run import Run
-from reslab.slim.families.image_recipes import before, length_of, scratch_recipe
+from reslab.slim.earlier import before
+from reslab.slim.families.image_recipes import length_of, scratch_recipe
 from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
 from reslab.slim.healing.distilled import Distillation
@@ -80,6 +81,26 @@ def test_from_nothing_the_first_recipe_takes_both_lengths(trained: Run, few: Ima
     times = 3.0 * n / (own.length(n) * own.batch)
     assert longer.drops == (round(5 * times), round(7 * times))
     assert found.trained_epochs == pytest.approx(own.length(n) * 16 / n, abs=1e-3)
+
+
+def test_all_nets_are_chosen_alike(trained: Run, few: ImageData) -> None:
+    """Healed by the best of the validation images: so is the net from random weights, and none stops early."""
+    found = family(trained, few, changes={"keep": "best"})
+    found.known = replace(found.known, recipe=change(read_recipe(trained), early_stop=3))
+    healed, scratch = (found.recipe_for(what, epochs=3.0, seed=1) for what in ("healed", "scratch"))
+    alike = ("keep", "early_stop", "select", "validation", "precision", "memory_format", "seed")
+    assert all(getattr(healed, key) == getattr(scratch, key) for key in alike)
+    assert (scratch.keep, scratch.early_stop, scratch.lr) == ("best", 0, 0.02)
+
+
+def test_images_that_the_model_was_trained_on_are_not_called_held_out(trained: Run, few: ImageData) -> None:
+    """More than the run set aside: the plan is measured on the run's 20, which are among them. None set aside: seen."""
+    held = split(few.train, read_recipe(trained))[1]
+    assert held is not None
+    more = family(trained, few, changes={"validation": 40})
+    assert torch.equal(torch.cat([labels for _, labels in more.batches() if labels is not None]), held.labels)
+    fewer = family(trained, few, changes={"validation": 10})
+    assert sum(len(labels) for _, labels in fewer.batches() if labels is not None) == 10
 
 
 def test_what_is_not_known_of_the_first_training_is_said(trained: Run, few: ImageData, tmp_path: Path) -> None:
@@ -178,5 +199,7 @@ def test_labels_that_are_not_the_models(trained: Run, few: ImageData, tmp_path: 
         subject(f"{file}:make", data=few)
     with pytest.raises(UsageError, match="needs data to be slimmed with"):
         subject("net:resnet8")
+    with pytest.raises(UsageError, match=r"whose training is not known; this one's took 2.13.* not 4: leave"):
+        family(trained, few, trained_epochs=4)
     with pytest.raises(UsageError, match="trained_epochs must be positive, got -1"):
         family(trained, few, trained_epochs=-1)

@@ -10,6 +10,7 @@ from reslab.images.data.load import WORDS
 from reslab.images.train import storable
 from reslab.nets import Spec, count, to_dict
 from reslab.run import Run, absolute, environment
+from reslab.slim.earlier import KEY, Before
 from reslab.slim.families.image_subject import ImageSubject
 from reslab.slim.record import Score
 from reslab.stored.digest import digest_of
@@ -23,12 +24,14 @@ KEPT = ("iterations", "batch", "epochs", "seed", "seconds", "examples_per_second
 
 
 def write_folder(
-    folder: Path, net: nn.Module, spec: Spec, *, subject: ImageSubject, recipe: Recipe, score: Score, what: str
+    folder: Path, net: nn.Module, spec: Spec, *, subject: ImageSubject, recipe: Recipe, score: Score, what: str,
+    known: Before,
 ) -> Run:  # fmt: skip
     """Write the run folder of `net`, which `spec` builds; it is a run once its last file, results/train.json, is there.
 
     `reslab.load`, `predict`, `look`, `eval` and `train --weights` take it as any run. `recipe`: that by which the
     intact model was trained, if it was a run, else that of healing. `what` it is, in words, in place of the command.
+    `known`: of the trainings that made the weights.
     """
     run = Run(folder)
     run.make()
@@ -42,7 +45,7 @@ def write_folder(
     run.write_json("env.json", environment("cpu", torch.get_num_threads()))
     run.write_json("spec.json", to_dict(spec))
     write_weights(run, net, to_dict(spec))
-    run.write_json(DONE, result(spec, subject, score, what))
+    run.write_json(DONE, {**result(spec, subject, score, what), KEY: known.as_dict()})
     return run
 
 

@@ -12,6 +12,7 @@ from reslab.nets import ResNetSpec, Spec, VGGSpec
 from reslab.nets.checkpoints import read_state
 from reslab.run import Run
 from reslab.slim.cutting.removal import Cut
+from reslab.slim.earlier import Before
 from reslab.slim.families.image_folder import write_folder
 from reslab.slim.families.image_shapes import random_weights, spec_of_cut
 from reslab.slim.families.image_subject import ImageSubject
@@ -26,9 +27,11 @@ class Nets:
     """The intact model and its cut ones. `recipe`: of healing; `evaluate`: the score of a net on the test part."""
 
     def __init__(
-        self, subject: ImageSubject, recipe: Recipe, *, example: Tensor, evaluate: Callable[[nn.Module], Score]
-    ) -> None:
-        self.subject, self.recipe, self.example, self.evaluate = subject, recipe, example, evaluate
+        self, subject: ImageSubject, recipe: Recipe, *, known: Before, example: Tensor,
+        evaluate: Callable[[nn.Module], Score],
+    ) -> None:  # fmt: skip
+        self.subject, self.recipe, self.known = subject, recipe, known
+        self.example, self.evaluate = example, evaluate
         self.specs = WeakKeyDictionary[nn.Module, Spec]({subject.loaded.model: subject.spec})
         self.cut: Cut | None = None  # of a model of another library
 
@@ -55,14 +58,14 @@ class Nets:
             return found
         raise UsageError(f"{type(net).__name__} cannot be trained further: no spec builds it")
 
-    def save(self, model: nn.Module, folder: Path, *, what: str = "") -> None:
+    def save(self, model: nn.Module, folder: Path, *, what: str = "", known: Before | None = None) -> None:
         """Write the net as a finished run folder."""
         run = self.subject.run
         recipe = read_recipe(run) if run is not None and run.has("recipe.toml") else self.recipe
         names = {"intact": "the intact model", "cut": "blocks removed", "norms": "blocks removed, norms averaged"}
         words = f"reslab slim {self.subject.loaded.word}: {what or names.get(folder.name, folder.name)}"
         write_folder(folder, model, self.spec_of(model), subject=self.subject, recipe=recipe,
-                     score=self.evaluate(model), what=words)  # fmt: skip
+                     score=self.evaluate(model), what=words, known=known or self.known)  # fmt: skip
 
     def random(self, folder: Path, net: nn.Module, seed: int) -> Path | None:
         """The run folder with random weights of a cut model of another library; None for ours, which are built so."""
@@ -72,7 +75,8 @@ class Nets:
         if not Run(start).has(DONE):
             fresh = random_weights(self.subject.spec, self.cut.removed, self.example, seed=seed)
             self.alike(fresh, net)
-            self.save(fresh, start, what=f"random weights (seed {seed})")
+            words = f"random weights (seed {seed})"
+            self.save(fresh, start, what=words, known=Before(recipe=None, epochs=None, unknown=f"{start} has {words}"))
         return start
 
     def begin(self, folder: Path, what: str, net: nn.Module) -> Path:

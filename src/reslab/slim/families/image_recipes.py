@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from reslab.images.data import ImageData
 from reslab.images.defaults import CHOOSING, LENGTHS, choose
 from reslab.images.task import train_size
 from reslab.run import Run
+from reslab.slim.earlier import Before
 from reslab.slim.families.image_subject import ImageSubject
 from reslab.stored.files import named
 from reslab.train.folder import DONE, read_recipe
 from reslab.train.recipe import Recipe, change
-from reslab.train.start import ABOUT, START
+from reslab.train.tune import native_bf16
 
 SHARE = 0.1  # of the epochs of the first training, for healing
 SLOWER = 5  # times slower than in the run, for adamw, which has no rule with the batch
@@ -24,33 +26,8 @@ HEALING: dict[str, Any] = {  # what healing changes in the recipe of the run
     "mean": "weights",
 }  # fmt: skip
 
-
-@dataclass(frozen=True, kw_only=True)
-class Before:
-    """The trainings that made the intact model."""
-
-    recipe: Recipe | None  # of the first of them, from random weights; None: unknown
-    epochs: float | None  # of all of them together
-    unknown: str = ""  # why they are unknown
-
-
-def before(run: Run | None, what: str) -> Before:
-    """What is known of the trainings that made a model: of its run, and of the runs whose weights that started from."""
-    if run is None:
-        return Before(recipe=None, epochs=None, unknown=f"how {what} was trained is not known")
-    epochs = float(run.read_json(DONE, "epochs")["epochs"]) if run.has(DONE) else None
-    if epochs is None:
-        return Before(recipe=None, epochs=None, unknown=f"the training of {named(run.folder)} is not finished")
-    if not run.has(START):
-        return Before(recipe=read_recipe(run), epochs=epochs)
-    about = run.read_json(ABOUT) if run.has(ABOUT) else {}
-    earlier = Run(str(about.get("word") or ""))
-    if not earlier.has("spec.json"):
-        why = f"{named(run.folder)} started from {about.get('of', 'weights')}, whose training is not known"
-        return Before(recipe=None, epochs=None, unknown=why)
-    first = before(earlier, "")
-    return Before(recipe=first.recipe, epochs=None if first.epochs is None else first.epochs + epochs,
-                  unknown=first.unknown)  # fmt: skip
+SAME = ("validation", "keep", "early_stop", "select", "seed", "precision", "memory_format", "threads",
+        "checkpoint_seconds")  # of all trainings of a job  # fmt: skip
 
 
 def heal_recipe(subject: ImageSubject, changes: Mapping[str, Any]) -> tuple[Recipe, str]:
@@ -78,9 +55,17 @@ def heal_recipe(subject: ImageSubject, changes: Mapping[str, Any]) -> tuple[Reci
 
 
 def precision_of(run: Run) -> dict[str, str]:
-    """The precision that the run trained in: every training of the comparison has the same."""
+    """Precision and memory format that the run trained in: every training of the comparison has the same."""
     choice = (run.read_json(DONE).get("choice") or {}) if run.has(DONE) else {}
-    return {"precision": choice["precision"]} if choice.get("precision") in ("fp32", "bf16") else {}
+    known = {"precision": ("fp32", "bf16"), "memory_format": ("NCHW", "NHWC")}
+    return {key: choice[key] for key, values in known.items() if choice.get(key) in values}
+
+
+def settled(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with a precision and a memory format, so that no training of a job chooses others by its own times."""
+    fast = native_bf16(device)
+    first = {"precision": "bf16" if fast else "fp32", "memory_format": "NHWC" if fast else "NCHW"}
+    return change(recipe, **{key: value for key, value in first.items() if getattr(recipe, key) == "auto"})
 
 
 def held(subject: ImageSubject, own: Recipe) -> dict[str, Any]:
@@ -110,15 +95,14 @@ def length_of(run: Run, n: int) -> float:
 def scratch_recipe(subject: ImageSubject, known: Before, *, epochs: float, heal: Recipe) -> Recipe:
     """The recipe of a net from random weights, `epochs` long: that of the first training, or the one for the data.
 
-    Iterations at which its learning rate drops move with the length. It sets aside the validation part of healing.
+    Iterations at which its learning rate drops move with the length. It sets aside the validation part of healing, and
+    its net is chosen as the healed one is: by `keep`, without stopping early.
     """
+    same = {key: getattr(heal, key) for key in SAME}
     if known.recipe is None:
         made = choose(subject.data, word=subject.word, changes={"epochs": epochs}, pretrained=False).recipe
-        return change(made, validation=heal.validation, seed=heal.seed, threads=heal.threads, keep=heal.keep,
-                      precision=heal.precision, checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip
+        return change(made, **same)
     own, n = known.recipe, train_size(subject.data, heal)
     times = epochs * n / (own.length(n) * own.batch)
     drops = tuple(drop if drop < 1 else round(drop * times) for drop in own.drops)
-    return change(own, iterations=0, epochs=epochs, drops=drops, seed=heal.seed, validation=heal.validation,
-                  precision=heal.precision, threads=heal.threads,
-                  checkpoint_seconds=heal.checkpoint_seconds)  # fmt: skip
+    return change(own, **{**same, "iterations": 0, "epochs": epochs, "drops": drops})

@@ -14,7 +14,7 @@ from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import Part, view_batches
 from reslab.images.evaluate import evaluate
 from reslab.images.heads import BETTER
-from reslab.images.task import ImageTask, average_norms, training_parts
+from reslab.images.task import ImageTask, average_norms, split, training_parts
 from reslab.images.train import OnImages, prepare
 from reslab.images.train import train as train_alone
 from reslab.look.graph.example import scores
@@ -25,8 +25,9 @@ from reslab.nets.models import as_scores
 from reslab.progress import Progress, silent
 from reslab.run import Run
 from reslab.slim.cutting.removal import Cut
+from reslab.slim.earlier import before, remember
 from reslab.slim.families.image_nets import Nets
-from reslab.slim.families.image_recipes import before, heal_recipe, scratch_recipe
+from reslab.slim.families.image_recipes import heal_recipe, scratch_recipe, settled
 from reslab.slim.families.image_subject import ImageSubject
 from reslab.slim.finding import find_blocks
 from reslab.slim.healing.beside import Pair
@@ -36,9 +37,8 @@ from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.healing.pairs import pairs_of
 from reslab.slim.identity import identity
 from reslab.slim.record import Arm, Score, What
-from reslab.statistics import wilson
 from reslab.train.checkpoint import as_file
-from reslab.train.folder import pick_device
+from reslab.train.folder import pick_device, read_recipe
 from reslab.train.life import train_run
 from reslab.train.order import shuffled
 from reslab.train.recipe import Recipe, change
@@ -63,21 +63,20 @@ class Images:
     ) -> None:  # fmt: skip
         if len(subject.data.test) == 0:
             raise UsageError(f"{subject.data.name} has no test images to compare the models on")
-        if trained_epochs is not None and not trained_epochs > 0:
-            raise UsageError(f"trained_epochs must be positive, got {trained_epochs:g}")
         self.subject, self.samples, self.seed, self.how = subject, samples, seed, how or Distillation()
         self.how.check()
         self.device = pick_device(device)
         self.model: nn.Module = subject.loaded.model.to(self.device).eval()
-        self.recipe, self.recipe_from = heal_recipe(subject, changes or {})
+        recipe, self.recipe_from = heal_recipe(subject, changes or {})
+        self.recipe = settled(recipe, self.device)
         self.train_part, self.held = training_parts(subject.data, self.recipe)
-        self.known = before(subject.run, subject.loaded.word)
-        self.trained_epochs = trained_epochs or self.known.epochs
-        self.unknown = "" if self.trained_epochs else self.known.unknown
+        self.known = before(subject.run, subject.loaded.word).named(trained_epochs)
+        self.trained_epochs, self.unknown = self.known.epochs, self.known.unknown
         self.heal_epochs = self.recipe.length(len(self.train_part)) * self.recipe.batch / len(self.train_part)
         self.heal_epochs = self.recipe.epochs or round(self.heal_epochs, 3)
         self.normalize = subject.normalize.to(self.device)
-        self.nets = Nets(subject, self.recipe, example=self.example, evaluate=self.evaluate)
+        self.nets = Nets(subject, self.recipe, known=self.known, example=self.example,
+                         evaluate=self.evaluate)  # fmt: skip
         self.scores: dict[str, Score] = {}  # by the digest of the weights
         self.pairs: tuple[Pair, ...] = ()  # of the cut net's blocks with the intact one's, if features are compared
 
@@ -108,7 +107,14 @@ class Images:
         """The part that the plan is measured on, and its name."""
         if self.subject.data.validation is not None:
             return self.subject.data.validation, "validation"
-        return (self.held, "held-out") if self.held is not None else (self.train_part, "training")
+        if self.held is None:
+            return self.train_part, "training"
+        if not self.subject.own or self.subject.run is None:
+            return self.held, "held-out"
+        _, unseen = split(self.subject.data.train, read_recipe(self.subject.run))
+        if unseen is None:
+            return self.held, "training"
+        return (unseen if len(unseen) < len(self.held) else self.held), "held-out"
 
     def batches(self) -> list[Batch]:
         """Some images of the planning part, chosen by the seed, with their labels."""
@@ -139,8 +145,8 @@ class Images:
         where = {
             "validation": f"the validation images of {name}",
             "held-out": f"the images of {name} that were set aside from the training part for validation",
-            "training": f"the training images of {name}, which has no validation part: the model has seen them, so "
-                        "their errors are too low",
+            "training": f"training images of {name}, as no others were set aside: the model has seen them, so their "
+                        "errors are too low",
         }[which]  # fmt: skip
         some = f" ({n:,} of {len(part):,}, sampled at random)" if n < len(part) else ""
         unseen = "; whether the model was trained on them is not known" if self.subject.run is None else ""
@@ -210,20 +216,14 @@ class Images:
                 result = train_run(run.folder, family, device=place, progress=progress)
         else:
             result = train_alone(run.folder, data=data, device=place, progress=progress)
+        remember(run, self.known, what=what, recipe=recipe)
         return self.arm(run, result, what, seed)
 
     def arm(self, run: Run, result: Mapping[str, Any], what: What, seed: int) -> Arm:
-        """The arm of a finished training."""
-        if self.subject.data.several:
-            from reslab.images.model import load
+        """The arm of a finished training, measured as the models without training are: in fp32."""
+        from reslab.images.model import load
 
-            score = self.evaluate(load(run.folder).to(self.device))
-        else:
-            n, error = int(result["test_n"]), float(result["test_error"])
-            around = wilson(round(error * n / 100), n)
-            more = {key: result.get(f"test_{key}") for key in ("loss", "top5", "balanced", "majority")}
-            score = Score(value=error, low=100 * around.low, high=100 * around.high, n=n,
-                          more={key: float(value) for key, value in more.items() if value is not None})  # fmt: skip
+        score = self.evaluate(load(run.folder).to(self.device))
         return Arm(what=what, score=score, seed=seed, epochs=float(result["epochs"]), seconds=float(result["seconds"]),
                    run=run.folder.name)  # fmt: skip
 

@@ -88,7 +88,8 @@ def questions(word: str, wanted: Wanted) -> Family:
             f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
         )
     found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed,
-                           changes=wanted.changes, **chosen(wanted, HOW))  # fmt: skip
+                           changes=wanted.changes, trained_epochs=wanted.trained_epochs,
+                           **chosen(wanted, HOW))  # fmt: skip
     return found
 
 

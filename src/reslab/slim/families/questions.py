@@ -26,6 +26,7 @@ from reslab.qa.scores import read_predictions, write_predictions
 from reslab.qa.settings import SETTINGS, TOKENIZER, WEIGHTS, read_settings
 from reslab.qa.train import OnQuestions
 from reslab.run import Run
+from reslab.slim.earlier import before, remember
 from reslab.slim.families.pairs import pairs_of
 from reslab.slim.families.reader import encoder_config, untrained, write_reader
 from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
@@ -57,7 +58,7 @@ class Questions:
 
     def __init__(
         self, run: Path | str, *, samples: int = SAMPLES, device: str = "auto", seed: int = 0,
-        changes: Mapping[str, Any] | None = None, how: Distillation = HOW,
+        changes: Mapping[str, Any] | None = None, how: Distillation = HOW, trained_epochs: float | None = None,
     ) -> None:  # fmt: skip
         self.run, self.seed, self.samples, self.how = Run(run), seed, samples, how
         self.spec: QASpec = read_qa_spec(self.run)
@@ -74,12 +75,11 @@ class Questions:
         self.device = pick_device(device)
         self.data = stored_data(self.run)
         done = self.run.read_json(DONE) if self.run.has(DONE) else {}
-        self.trained_epochs: float | None = done.get(
-            "epochs"
-        )  # on questions; a pretrained encoder's are not among them
-        self.unknown = "" if self.trained_epochs else f"how long {run} was trained is not known"
+        # Epochs on questions: those of a pretrained encoder are not among them.
+        self.known = before(self.run, str(run)).named(trained_epochs)
+        self.trained_epochs, self.unknown = self.known.epochs, self.known.unknown
         asked = (changes or {}).get("epochs")
-        self.heal_epochs = float(asked or max(1.0, (self.trained_epochs or 2.0) / 2))
+        self.heal_epochs = float(asked or max(1.0, (done.get("epochs") or 2.0) / 2))
         self.model: nn.Module = trained_net(self.run, self.spec).to(self.device).eval()
         self.model.folder = self.run.folder  # type: ignore[assignment]  # with which a cut of it can be saved
 
@@ -178,8 +178,9 @@ class Questions:
         See `slim.family`, and `reader.untrained` for what a training from nothing begins with.
         """
         assert isinstance(net, QANet)
-        first = self.first if what == "scratch" else self.recipe
-        recipe = change(first, epochs=epochs, seed=seed, precision=self.choice.precision)
+        first = self.known.recipe if what == "scratch" else None
+        recipe = change(first or self.recipe, epochs=epochs, seed=seed, precision=self.choice.precision,
+                        keep=self.recipe.keep, early_stop=0)  # fmt: skip
         begun = net
         if what == "scratch":
             whole = self.model
@@ -199,6 +200,7 @@ class Questions:
             own = Taught(own, teacher, self.how, divergence=lambda task: of_spans,
                          pairs=pairs_of(net, teacher) if self.how.features else ())  # fmt: skip
         result = train_run(run.folder, own, device=str(self.device), progress=progress)
+        remember(run, self.known, what=what, recipe=recipe)
         run.path(LAST).unlink(missing_ok=True)  # it holds two more copies of the encoder
         score = score_of(self.parts["test"].questions, read_predictions(run.path("predictions.json")),
                          rule=self.reading.rule)  # fmt: skip

@@ -18,6 +18,7 @@ from reslab.progress import Progress, silent
 from reslab.qa.data.language import length_of
 from reslab.qa.data.texts import TextData, load_text_data
 from reslab.run import Run
+from reslab.slim.earlier import before, remember
 from reslab.slim.families.language_run import (
     MODEL,
     LanguageSpec,
@@ -91,10 +92,8 @@ class Texts:
         self.parts: dict[str, Tensor] = windows(self.loaded, self.data, self.spec)
         self.first = read_recipe(self.run) if self.run else RECIPE
         own = {"lr": self.first.lr / SLOWER} if self.run else {}
-        self.trained_epochs = trained_epochs
-        if self.run and trained_epochs is None:
-            self.trained_epochs = float(self.run.read_json(DONE, "epochs")["epochs"])
-        self.unknown = "" if self.trained_epochs else f"how {self.loaded.word} was trained is not known"
+        self.known = before(self.run, self.loaded.word).named(trained_epochs)
+        self.trained_epochs, self.unknown = self.known.epochs, self.known.unknown
         healing = {"epochs": max(1.0, round(self.trained_epochs / 4, 2)) if self.trained_epochs else 1.0, **own}
         self.recipe = change(self.first, **{**healing, **(changes or {})})
         self.heal_epochs = self.recipe.epochs
@@ -181,8 +180,9 @@ class Texts:
         """
         model: Any = net
         scratch = what == "scratch"
-        recipe = change(self.first if scratch and self.run else self.recipe, epochs=epochs, seed=seed,
-                        precision=self.choice.precision)  # fmt: skip
+        first = self.known.recipe if scratch else None
+        recipe = change(first or self.recipe, epochs=epochs, seed=seed, precision=self.choice.precision,
+                        keep=self.recipe.keep, early_stop=0)  # fmt: skip
         start = None
         if not scratch:
             tensors = as_file(net.state_dict())
@@ -196,6 +196,7 @@ class Texts:
             own = Taught(own, teacher, self.how, divergence=lambda task: of_tokens,
                          pairs=pairs_of(net, teacher) if self.how.features else ())  # fmt: skip
         found = train_run(run.folder, own, device=str(self.device), progress=progress)
+        remember(run, self.known, what=what, recipe=recipe)
         score = Score(value=found["test_loss"], low=found["test_loss_low"], high=found["test_loss_high"],
                       n=found["test_n"], more={key: found[key] for key in ("perplexity", "token_error")})  # fmt: skip
         return Arm(what=what, score=score, seed=seed, epochs=found["epochs"], seconds=found["seconds"],
