@@ -141,15 +141,18 @@ class Job:
         return found
 
     def fast(self, removed: Removed) -> bool:
-        """Whether the model without these blocks is as fast as asked: by the table, and then by its own time."""
+        """Whether the model without these blocks is as fast as asked: by the table, and then by its own time, twice.
+
+        Of many sets of which each is timed once, the first that seems fast enough is often only a lucky measurement.
+        """
         assert self.state.table is not None
         if self.state.table.speedup(removed) < self.goal.value:
             return False
-        return self.own(removed)[2] >= self.goal.value
+        return all(self.own(removed, again=again)[0] >= self.goal.value for again in (False, True))
 
-    def own(self, removed: Removed) -> tuple[float, float, float]:
+    def own(self, removed: Removed, *, again: bool = False) -> tuple[float, float, float]:
         """The speedup as measured: both models in turn."""
-        if removed not in self.measured:
+        if again or removed not in self.measured:
             gone = [self.choices.blocks[i] for i in removed]
             self.measured[removed] = ratio(*in_turn([self.model, shortened(self.model, gone)], self.timed,
                                                     pause=self.meter.pause))  # fmt: skip
@@ -187,7 +190,7 @@ class Job:
         self.notes += self.choices.protected()
         if not chosen:
             return
-        expected, around, (found, low, high) = table.speedup(chosen), table.range(chosen), self.own(chosen)
+        expected, around, (found, low, high) = table.speedup(chosen), table.range(chosen), self.own(chosen, again=True)
         self.notes.append(f"the model without these blocks, timed in turn with the intact one: {found:.2f}x as fast "
                           f"({low:.2f} to {high:.2f}); by the table of the blocks' times {expected:.2f}x")  # fmt: skip
         if around.high < low or high < around.low:
@@ -206,7 +209,9 @@ class Job:
                               "they are, and the intervals do not cover that")  # fmt: skip
         if self.goal.goal == "keep_error":
             self.notes.append(
-                "the error is kept by its estimate: the upper end of its interval may lie above the target"
+                "the error is kept by its estimate: the upper end of its interval may lie above the target; the "
+                "samples on which the steps are measured chose how many blocks are removed, so the last step looks "
+                "better than it is"
             )
         self.notes.append("an interval is of the samples, for this order of blocks; another search, or other samples, "
                           "may choose other blocks")  # fmt: skip
