@@ -93,7 +93,7 @@ def test_the_guide_of_slimming_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "3 of 9 blocks of ResNet go" in done.stdout
+    assert "remove 3 of 9 blocks of ResNet" in done.stdout
     assert 'spec reslab.load("FOLDER' in done.stdout
     assert "resnet20-slim14" in done.stdout
 

@@ -82,8 +82,8 @@ def test_without_training_the_smaller_model_is_there(there: Path, capsys: pytest
     words = ["slim", "runs/digits", "--remove", "1", "--epochs", "0", "--out", "runs/cut", *FEW]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "1 of 3 blocks of ResNet go" in out
-    assert out.index("1 of 3 blocks of ResNet go") < out.index("1 block removed")  # the plan first
+    assert "remove 1 of 3 blocks of ResNet" in out
+    assert out.index("remove 1 of 3 blocks of ResNet") < out.index("1 block removed")  # the plan first
     done = json.loads(Path("runs/cut/results/slim.json").read_text())
     assert [arm["what"] for arm in done["arms"]] == ["intact", "cut", "norms"]
     assert done["difference"] < 1e-5

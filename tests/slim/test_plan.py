@@ -1,6 +1,7 @@
 """Plans of toy models are computed by hand: which block goes, what is measured, where the search ends."""
 
 import itertools
+import json
 import math
 import signal
 from dataclasses import replace
@@ -225,12 +226,22 @@ def test_a_stopped_plan_resumes_with_the_same_numbers(tmp_path: Path) -> None:
             asked.append(done)
             signal.raise_signal(signal.SIGINT)
 
+    def at_once(done: int, total: int, note: str = "") -> None:
+        if note == "measuring the intact model":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped before its first step was finished; run the same command again"):
+        plan(net, data, remove=4, folder=tmp_path, progress=at_once)
     with pytest.raises(Interrupted, match="stopped after 2 steps, which are kept in") as stopped:
         plan(net, data, remove=4, folder=tmp_path, progress=stop)
     assert stopped.value.exit_code == 130
     notes: list[str] = []
+    begun = json.loads((tmp_path / "plan-state.json").read_text())["seconds"]
     again = plan(net, data, remove=4, folder=tmp_path, progress=lambda done, total, note="": notes.append(note))
     assert again.steps == whole.steps
+    assert again.seconds > begun  # of both calls
+    with pytest.raises(Interrupted, match="stopped after 4 steps, which are kept in"):
+        plan(net, data, remove=5, folder=tmp_path, progress=at_once)
     assert not any(note.startswith(("block 1", "block 2")) for note in notes)
     more = plan(net, data, max_macs=0.9, folder=tmp_path)  # another target, nothing to measure
     assert (more.chosen, len(more.steps), more.steps) == (1, 5, whole.steps)
@@ -297,7 +308,7 @@ def test_the_text_shows_every_step_and_the_target() -> None:
     found = replace(plan(shifting(*shifts), [(x, y)], remove=2, data="toys, validation part"), chosen=1)
     text = str(found)
     assert "remove 1 of 4 blocks of Sequential (target: 2 blocks removed)" in text
-    assert "measured on 40 items of toys, validation part" in text
+    assert "measured on toys, validation part (n = 40 items)" in text
     lines = text.splitlines()
     assert [line.split()[0] for line in lines if "x  " in line] == ["0", "1", "-"]
     assert "1.11x" in next(line for line in lines if line.startswith("1  "))

@@ -63,7 +63,7 @@ class Plan(Shown):
     timing: Timing  # of the intact model
     table: dict[str, float]  # by index of the block: milliseconds of a pass that go with it
     beam: int = 1
-    seconds: float = 0.0
+    seconds: float = 0.0  # of all calls that made it, timing included
     notes: tuple[str, ...] = ()
 
     FACTS = ("model", "measure", "n", "chosen")

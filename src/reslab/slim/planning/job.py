@@ -47,6 +47,9 @@ class Job:
     measured: dict[Removed, tuple[float, float, float]] = field(default_factory=dict)  # speedups by their own time
     count: int = 0  # items that the steps are measured on
 
+    def __post_init__(self) -> None:
+        self.meter.steps = max(0, len(self.state.levels) - 1)
+
     def time(self) -> Table:
         """The time of a pass and of each block: read if it was measured like this, else measured."""
         now = timing_of([0.0], self.model, self.timed)
@@ -74,7 +77,7 @@ class Job:
         level, chosen = 0, self.reached(0)
         while chosen is None:
             level += 1
-            self.meter.steps = level - 1
+            self.meter.steps = len(levels) - 1
             if level == len(levels):
                 with torch.no_grad(), as_it_was(self.model):
                     found = search.next(levels[-1], order)
@@ -169,7 +172,7 @@ class Job:
         raise UsageError(f"no further block of {self.choices.blocks.model} can be removed; the nearest is ",
                          arg("remove", len(best)))  # fmt: skip
 
-    def result(self, chosen: Removed, data: str, seconds: float) -> Plan:
+    def result(self, chosen: Removed, data: str) -> Plan:
         """The plan: the steps to the chosen set, and those that were measured beyond it."""
         table, levels = self.state.table, self.state.levels
         assert table is not None
@@ -178,11 +181,12 @@ class Job:
         steps = tuple(self.step(known[path[:i]]) for i in range(len(path) + 1))
         self.check(chosen, table)
         self.tell_what_chose()
+        self.state.write()
         return Plan(
             model=self.choices.blocks.model, blocks=self.choices.blocks.blocks, measure=next(iter(self.metrics)),
             by=self.by, goal=self.goal.goal, target=self.goal.value, reached=True, chosen=len(chosen), steps=steps,
             n=self.count, data=data, timing=table.timing, table={str(i): value for i, value in table.blocks.items()},
-            beam=self.beam, seconds=seconds, notes=tuple(self.notes),
+            beam=self.beam, seconds=self.state.seconds, notes=tuple(self.notes),
         )  # fmt: skip
 
     def check(self, chosen: Removed, table: Table) -> None:

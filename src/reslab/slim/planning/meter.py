@@ -31,6 +31,9 @@ class Meter:
         if not self.stop.asked:
             return
         done = f"the plan was stopped after {self.steps} step{'s' * (self.steps != 1)}"
+        if not self.steps:
+            raise Interrupted("the plan was stopped before its first step was finished; run the same command again to "
+                              "start it", self.stop.asked)  # fmt: skip
         if self.folder is None:
             raise Interrupted(Sentence(f"{done}, which were not kept; give a ", arg("folder"), " to resume"),
                               self.stop.asked)  # fmt: skip
@@ -43,7 +46,8 @@ class Meter:
         self.total = max(1, sum(sets) * n)
         # In a growing pass, a candidate joins at its block, and computes half of the model on average.
         most = seconds * sum(1 + many / 2 for many in sets) * n / items.n if by == "disabling" else seconds * len(sets)
-        tell("planning: up to %d of %d blocks, chosen on %d samples; a pass of all takes %s, the plan at most about %s",
+        tell("planning: up to %d of %d blocks, chosen on %d samples; a pass of all takes %s; at this speed the plan "
+             "takes up to about %s (progress counts samples times candidates)",
              len(sets), len(choices.blocks), n, clock(seconds), clock(most))  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def plan(
     asked = measures(given, metrics, goal)
     refuse_numbers(model)
     if blocks is None:
+        progress(0, 1, Phase("finding the blocks"))
         blocks = find_blocks(model, few(model, given[0][0]) if example is None else example, parts=parts)
     choices = Choices(blocks, keep)
     check_reach(goal, choices, None)
@@ -79,13 +80,13 @@ def plan(
     with Stop() as stop:
         job = Job(
             model=model, choices=choices, goal=goal, by=by, beam=beam, race=race, metrics=asked, items=items,
-            share=share, state=State(folder, about), meter=Meter(progress, stop, folder),
+            share=share, state=State(folder, about, began), meter=Meter(progress, stop, folder),
             timed=first_rows(given) if timed is None else timed,
         )  # fmt: skip
         progress(0, 1, Phase("timing the blocks"))
         check_reach(goal, choices, job.time())
         progress(0, 1, Phase("measuring the intact model"))
-        return job.result(job.search(), data, time.perf_counter() - began)
+        return job.result(job.search(), data)
 
 
 def measures(batches: Sequence[Batch], metrics: Sequence[str | Metric] | None, goal: Target) -> dict[str, Metric]:

@@ -1,6 +1,7 @@
 """What a plan has measured, in a folder: it resumes there, and another target of the same plan begins with it."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,13 +54,14 @@ class Stored(TypedDict):
 class State:
     """The file of a plan, written after every step; without a folder nothing is kept."""
 
-    def __init__(self, folder: str | Path | None, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path | None, about: Mapping[str, Any], began: float | None = None) -> None:
         self.path = None if folder is None else Path(folder) / NAME
         self.about = json.loads(json.dumps(about))
         self.table: Table | None = None
         self.scores: dict[int, float] | None = None
         self.levels: list[list[Node]] = []
-        self.seconds = 0.0
+        self.began = time.perf_counter() if began is None else began
+        self.before = 0.0  # seconds of earlier calls
         self.outputs: list[float] = []
         if self.path is not None and self.path.exists():
             self.read(self.path)
@@ -89,8 +91,13 @@ class State:
             ]
             for level in found["levels"]
         ]
-        self.seconds = found["seconds"]
+        self.before = found["seconds"]
         self.outputs = found.get("outputs", [])
+
+    @property
+    def seconds(self) -> float:
+        """Of this call so far and of all earlier ones."""
+        return self.before + time.perf_counter() - self.began
 
     def same_model(self, outputs: list[float], rounding: float) -> None:
         """Note the intact model's outputs. Raises OtherSettings if those of the stored steps were others.
