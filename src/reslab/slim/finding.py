@@ -18,7 +18,7 @@ from reslab.look.graph.example import Example, scores
 from reslab.look.graph.merges import Merges, find, plain
 from reslab.look.graph.passes import as_it_was, call
 from reslab.slim.block import Block, Blocks
-from reslab.slim.candidates import Candidate, candidates
+from reslab.slim.candidates import FOLLOWS, Candidate, candidates
 from reslab.slim.running import close
 from reslab.slim.surgery import bypassed
 from reslab.slim.watching import Seen, watch
@@ -170,7 +170,9 @@ def obstacle(model: nn.Module, each: Candidate, seen: Seen, branch: bool, all_of
         alone = each.entries == 1
         return f"it is the only entry of {each.container}, which would be empty without it" if alone else ""
     if seen.keeps is None or len(each.merges) != 1 or seen.returns != "x":
-        rest = "; ".join(dict.fromkeys(merge.why for merge in each.merges if not merge.cuttable))
+        whys = [merge.why for merge in each.merges if not merge.cuttable]
+        whys += [f"{one.op.removesuffix('_')}{FOLLOWS}" for one in seen.left]
+        rest = "; ".join(dict.fromkeys(whys[:1]))
         return f"with its residual connections disabled it does not pass its input on ({rest or 'measured'})"
     return ""
 

@@ -1,5 +1,6 @@
 """What a candidate did while it ran: the calls in it, what of them computes its output without the branches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.look.graph.sites import Site
+from reslab.slim.spine import Remaining, stays
 
 CLOSE = 2.0**-18  # 4e-6: what is left of a pass through a block that passes its input on, relative to the largest value
 
@@ -57,10 +59,12 @@ def form(output: Any, out: Tensor, args: tuple, kwargs: dict[str, Any]) -> str |
     return f"({', '.join(names)}{',' * (len(names) == 1)})"
 
 
-def what_stays(model: nn.Module, run: Running, after: list[Call], out: Tensor) -> tuple[str, ...] | None:
+def what_stays(
+    model: nn.Module, run: Running, after: list[Call], out: Tensor, left: Sequence[Remaining]
+) -> tuple[str, ...] | None:
     """The modules that compute the output from the input without the branch: a shortcut, then an activation.
 
-    The answer is checked by running them; None if it is not right.
+    They must do all that is `left`, and the answer is checked by running them; None if it is not right.
     """
     before = shortcut(run)
     if before is None or run.copy is None:
@@ -68,6 +72,8 @@ def what_stays(model: nn.Module, run: Running, after: list[Call], out: Tensor) -
     tail = [call.path for call in after if not any(o.began < call.began and call.ended < o.ended for o in after)]
     for names in ([*before, *tail], [*before, "relu"]):
         names = [name for name in names if name == "relu" or not isinstance(model.get_submodule(name), nn.Identity)]
+        if not stays(left, names):
+            continue
         value = run.copy.clone()
         try:
             for name in names:

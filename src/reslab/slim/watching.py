@@ -1,7 +1,7 @@
 """One pass with all residual connections disabled: what each candidate then still does to its input."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,13 @@ from reslab.look.edit.edits import Edit, zeros
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.copies import own
 from reslab.look.graph.example import Example, first_of
-from reslab.look.graph.merges import Merge
+from reslab.look.graph.merges import Merge, Merges
 from reslab.look.graph.ops import count_macs
 from reslab.look.graph.passes import as_it_was, forward
 from reslab.look.graph.sites import Site
 from reslab.slim.candidates import Candidate
 from reslab.slim.running import Call, Running, close, form, has_matrices, parts_in, what_stays
+from reslab.slim.spine import Remaining, spines
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Seen:
     same: bool = False  # its output equals its input, for any input
     shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # of its input and its output
     returns: str | None = None  # see Block.returns; None: a form that is not recognized
+    left: list[Remaining] = field(default_factory=list)  # what it does without its branches, by the value graph
     keeps: tuple[str, ...] | None = None  # what computes its output without its branch; None: not recognized
     matrices_after: bool = False  # whether a module that runs after its last addition has more than vectors
     parts: dict[Site, tuple[str, str]] = field(default_factory=dict)  # by addition: a module, and what it returns
@@ -50,10 +52,10 @@ class Macs(TorchDispatchMode):
 
 
 def watch(
-    model: nn.Module, example: Example, merges: Sequence[Merge], found: Sequence[Candidate]
+    model: nn.Module, example: Example, merges: Merges, found: Sequence[Candidate]
 ) -> tuple[dict[str, Seen], int]:
     """(what each candidate did, the multiply-adds of the whole pass), with every residual connection disabled."""
-    watcher = Watcher(model, found)
+    watcher = Watcher(model, found, spines(model, example, found, values=merges.found_on == "values"))
     edits = {merge.index: watcher.edit(merge) for merge in merges if merge.reachable}
     with (
         as_it_was(model),
@@ -74,11 +76,11 @@ def watch(
 class Watcher:
     """Hooks on the candidates and on the modules in them."""
 
-    def __init__(self, model: nn.Module, found: Sequence[Candidate]) -> None:
+    def __init__(self, model: nn.Module, found: Sequence[Candidate], left: Mapping[str, list[Remaining]]) -> None:
         self.model = model
-        self.seen = {each.module: Seen() for each in found}
-        self.doubtful = {each.module for each in found
-                         if each.remaining or any(merge.kind != "identity" for merge in each.merges)}  # fmt: skip
+        self.seen = {each.module: Seen(left=left[each.module]) for each in found}
+        self.doubtful = {each.module for each in found if each.remaining or left[each.module]}
+        self.doubtful |= {each.module for each in found if any(merge.kind != "identity" for merge in each.merges)}
         self.owner = {merge.index: each.module for each in found for merge in each.merges}
         self.running: dict[str, Running] = {}
         self.macs, self.clock = Macs(), 0
@@ -158,7 +160,7 @@ class Outer:
         seen.matrices_after = any(has_matrices(self.watcher.model, call.path) for call in after)
         if not seen.same and out is output:
             with self.watcher.aside():
-                seen.keeps = what_stays(self.watcher.model, run, after, out)
+                seen.keeps = what_stays(self.watcher.model, run, after, out, seen.left)
 
 
 class Inner:
