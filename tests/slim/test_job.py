@@ -14,7 +14,7 @@ import reslab
 from reslab.errors import OtherSettings, UsageError
 from reslab.images.data import ImageData
 from reslab.images.train import prepare, train
-from reslab.nets import spec
+from reslab.nets import count, spec
 from reslab.run import Run
 from reslab.slim.earlier import before
 from reslab.slim.families.image_subject import subject
@@ -74,7 +74,10 @@ def test_one_folder_holds_all_of_it(whole: Path, few: ImageData) -> None:
     assert [arm["what"] for arm in done["arms"]] == ["intact", "cut", "norms", "healed", "intact-longer", "scratch"]
     assert [arm["epochs"] for arm in done["arms"][3:]] == [1.067, 1.067, 3.2]  # of 60 images: 4, 4 and 12 of 16
     assert done["after"]["params"] < done["before"]["params"]
-    assert done["after"]["macs"] < done["before"]["macs"]
+    macs = [count(reslab.load(whole / name).spec).macs for name in ("intact", "model")]  # of one image
+    assert [done["before"]["macs"], done["after"]["macs"]] == macs
+    plan = json.loads((whole / "results/slim-plan.json").read_text())
+    assert [plan["steps"][i]["macs"] for i in (0, plan["chosen"])] == macs
     assert len(done["removed"]) == 1
     assert done["difference"] < 1e-5
     assert "one seed each" in done["verdict"]

@@ -12,7 +12,7 @@ from typing import get_args
 from torch import nn
 
 from reslab.errors import ReslabError
-from reslab.look.graph.example import Example
+from reslab.look.graph.example import Example, batch_size
 from reslab.look.graph.merges import plain
 from reslab.look.graph.passes import as_it_was
 from reslab.look.graph.questions import BATCH_NORMS, followers, size
@@ -34,7 +34,7 @@ class Fold:
     first: str
     second: str
     norms: tuple[str, ...]
-    before: int  # multiply-adds of both
+    before: int  # multiply-adds of both, of one example
     after: int  # of the one
     why: str  # why it was not done; "" if it was
 
@@ -113,7 +113,7 @@ def pairs(model: nn.Module, example: Example, costlier: bool) -> list[Fold]:
             norms.append(graph.values[at].path)
             at = only_user(graph, at, rows=rows)
         if at is not None and at in layers:
-            found.append(judged(model, graph, i, at, tuple(norms), costlier))
+            found.append(judged(model, graph, (i, at), tuple(norms), costlier=costlier, batch=batch_size(example)))
     return found
 
 
@@ -145,13 +145,16 @@ def only_user(graph: Graph, index: int, *, rows: bool) -> int | None:
         index = users[0]
 
 
-def judged(model: nn.Module, graph: Graph, i: int, j: int, norms: tuple[str, ...], costlier: bool) -> Fold:
+def judged(
+    model: nn.Module, graph: Graph, pair: tuple[int, int], norms: tuple[str, ...], *, costlier: bool, batch: int
+) -> Fold:
     """The pair, and why it is not folded."""
+    i, j = pair
     first, second = (model.get_submodule(graph.values[k].path) for k in (i, j))
     between = [model.get_submodule(path) for path in norms]
     why = obstacle(first, second, between)  # type: ignore[arg-type]
-    before = graph.values[i].macs + graph.values[j].macs
-    after = 0 if why else macs(first, second, size(graph, j) // len(second.weight))  # type: ignore[arg-type]
+    before = (graph.values[i].macs + graph.values[j].macs) // batch
+    after = 0 if why else macs(first, second, size(graph, j) // len(second.weight) // batch)  # type: ignore[arg-type]
     if not why and after > before and not costlier:
         why = f"exact, but one layer has {after:,} multiply-adds and the two have {before:,}"
     return Fold(graph.values[i].path, graph.values[j].path, norms, before, after, why)
