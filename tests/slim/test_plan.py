@@ -308,7 +308,7 @@ def test_the_text_shows_every_step_and_the_target() -> None:
     found = replace(plan(shifting(*shifts), [(x, y)], remove=2, data="toys, validation part"), chosen=1)
     text = str(found)
     assert "remove 1 of 4 blocks of Sequential (target: 2 blocks removed)" in text
-    assert "measured on toys, validation part (n = 40 items)" in text
+    assert "measured on toys, validation part; n = 40 items" in text
     lines = text.splitlines()
     assert [line.split()[0] for line in lines if "x  " in line] == ["0", "1", "-"]
     assert "1.11x" in next(line for line in lines if line.startswith("1  "))

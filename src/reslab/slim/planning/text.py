@@ -60,7 +60,8 @@ def headline(plan: Any) -> str:
     last, first = plan.last, plan.steps[0]
     many = f"remove {plan.chosen} of {len(plan.blocks)} blocks of {plan.model}"
     asked = "" if plan.goal == "remove" and plan.target == plan.chosen else f" (target: {target_of(plan)})"
-    speed = f"{first.milliseconds:.3g} to {last.milliseconds:.3g} ms" if last.milliseconds else ""
+    times = f"{first.milliseconds:.3g} to {last.milliseconds:.3g} ms by the blocks' own times"
+    speed = times if last.milliseconds else ""
     macs = f"{100 * last.macs / first.macs:.1f} % of the MACs remain" if first.macs else ""
     found = ", ".join(part for part in (f"{many}{asked}", speed, macs) if part)
     return f"{found}, {plan.measure} {measured(plan.measure, first.values[plan.measure])} to " \
@@ -78,6 +79,6 @@ def text_of(plan: Any) -> str:
     where = f"ms: one pass of a batch of {timing.batch} on {timing.device}, {timing.threads} " \
             f"thread{'s' * (timing.threads != 1)}, {timing.precision}; measured for the intact model " \
             f"({timing.low:.3g} to {timing.high:.3g}), and the removed blocks' own times subtracted"  # fmt: skip
-    data = f"measured on {plan.data} (n = {plan.n:,} items)" if plan.data else f"measured on {plan.n:,} items"
+    data = f"measured on {plan.data}; n = {plan.n:,} items" if plan.data else f"measured on {plan.n:,} items"
     return "\n".join([headline(plan), f"{how}{beam}; {data}", "", *table_of(plan), "", where, *rest,
                       *(f"note: {note}" for note in plan.notes)])  # fmt: skip
