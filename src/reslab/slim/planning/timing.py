@@ -107,7 +107,7 @@ def in_turn(
             if number >= WARM + rounds[0] and time.perf_counter() - began > seconds:
                 break
             if number == WARM:
-                passes = max(1, math.ceil(least / max(warm, least / MOST)))
+                passes = max(1, math.ceil(least / max(warm, least / MOST))) if least > 0 else 1
             for i in sorted(range(len(models)), key=lambda i: draw.random()):
                 pause()
                 took = measured(models[i])
