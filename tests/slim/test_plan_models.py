@@ -39,12 +39,15 @@ def test_layers_of_two_branches_go_as_one(post: bool) -> None:
     assert found.steps[0].macs - found.last.macs == 2 * 2 * MACS  # 2 layers of 2 branches
 
 
-def test_parts_and_whole_layers_are_candidates_together() -> None:
+@pytest.mark.parametrize("post", [False, True], ids=["norm before the branch", "norm after the addition"])
+def test_parts_and_whole_layers_are_candidates_together(post: bool) -> None:
+    """Also in growing passes, where the batch grows within a module that is a residual connection as a whole."""
     torch.manual_seed(1)
-    net, x = Stack(3).eval(), torch.randn(12, WIDTH)
+    net, x = Stack(3, post=post).eval(), torch.randn(12, WIDTH)
     found = plan(net, [x], max_macs=0.5, parts=True)
     assert {block.kind for block in found.blocks} == {"block", "part"}
     assert [step.values["drift"] for step in found.steps] == pytest.approx(by_disabling(net, x, found), abs=1e-5)
+    assert not any("pass of its own" in note for note in found.notes)
     modules = [block.module for block in found.removed]
     assert not any(one != other and f"{one}.".startswith(f"{other}.") for one in modules for other in modules)
     assert found.last.macs <= 0.5 * found.steps[0].macs

@@ -163,6 +163,8 @@ class Acting(AddingCalls):
                     f"merge {index} (module {self.merges[index].path}) has no floating-point input or output"
                 )
             pair = [held.pop(), given]
+            if edit.whole and edit.skip and pair[0].shape != given.shape:
+                pair[0] = edit.skip(pair[0])  # the batch grew inside the module
             pair[1] = given - pair[0]
             if edit.seen:
                 edit.seen(pair[0])

@@ -66,7 +66,7 @@ class Growing:
         """The edit of a merge: let copies join, and disable the branch in copies whose lesion includes the merge."""
         if len(merge.branches) > 1 or len({part.site for part in (merge.skip, *merge.branches) if part}) > 1:
             return Edit(skip=self.lengthened(merge.index), branch=self.silenced(merge.index))
-        return Edit(whole=self.added(merge.index))
+        return Edit(skip=self.filled if merge.named else None, whole=self.added(merge.index))
 
     def added(self, merge: int) -> Callable[..., Tensor]:
         """The addition, written directly into a tensor with room for the copies that join."""
