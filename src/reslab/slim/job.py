@@ -19,6 +19,7 @@ from reslab.slim.delivered import best_of, deliver
 from reslab.slim.family import Family
 from reslab.slim.kept import DONE, PLAN, Kept
 from reslab.slim.next_steps import next_steps
+from reslab.slim.planning.choices import Keep, listed
 from reslab.slim.planning.planner import plan as plan_blocks
 from reslab.slim.planning.state import digest_of_data
 from reslab.slim.record import Arm, By, Plan, Slimmed, What
@@ -35,7 +36,7 @@ FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact-longer"
 def slim(
     family: Family, *, out: str | Path, remove: int | None = None, speedup: float | None = None,
     max_macs: float | None = None, keep_error: float | None = None, by: By = "disabling", beam: int = 1,
-    parts: bool = False, keep: Sequence[str | int] = (), epochs: float | None = None, seeds: int = 1,
+    parts: bool = False, keep: Keep = (), epochs: float | None = None, seeds: int = 1,
     compare: Compare = "all", method: Method = "remove", word: str = "", progress: Rows = quiet,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> Slimmed:  # fmt: skip
@@ -59,7 +60,7 @@ def slim(
         raise UsageError(f"epochs must be zero or more, got {epochs:g}")
     kept = Kept(out)
     goals: dict[str, Any] = {"remove": remove, "speedup": speedup, "max_macs": max_macs, "keep_error": keep_error}
-    how: dict[str, Any] = {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
+    how: dict[str, Any] = {"by": by, "beam": beam, "parts": parts, "keep": listed(keep)}
     length = family.heal_epochs if epochs is None else epochs
     asked = {**plan_asked(family, goals, how), "epochs": float(length), **family.identity()}
     begun = kept.compare(asked)
@@ -81,13 +82,13 @@ def slim(
 
 def planned(
     family: Family, *, out: str | Path, by: By = "disabling", beam: int = 1, parts: bool = False,
-    keep: Sequence[str | int] = (), progress: Rows = quiet, **goals: Any,
+    keep: Keep = (), progress: Rows = quiet, **goals: Any,
 ) -> Plan:  # fmt: skip
     """The first stage of `slim` alone, in the folder `out`: the plan, with which `slim` goes on there.
 
     `goals`: the target, as for `slim`. The plan of a job that was begun is given again. Raises as `slim` does.
     """
-    kept, how = Kept(out), {"by": by, "beam": beam, "parts": parts, "keep": list(keep)}
+    kept, how = Kept(out), {"by": by, "beam": beam, "parts": parts, "keep": listed(keep)}
     begun = kept.compare(plan_asked(family, goals, how))
     kept.run.make()
     with kept.run.lock():

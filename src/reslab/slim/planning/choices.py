@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from reslab.errors import UsageError, nearest
 from reslab.slim.block import Block, Blocks
 
+Keep = str | int | Sequence[str | int]  # a block that stays, or several
 Removed = tuple[int, ...]  # indices of blocks, in the order in which they went
 
 
 class Choices:
     """The blocks of a model that may go: removable, not kept, and never the last entry of their container."""
 
-    def __init__(self, blocks: Blocks, keep: Sequence[str | int] = ()) -> None:
+    def __init__(self, blocks: Blocks, keep: Keep = ()) -> None:
         self.blocks = blocks
-        kept = {block_of(blocks, one).index for one in keep}
+        kept = set(kept_of(blocks, keep))
         self.free = tuple(block for block in blocks.removable if block.index not in kept)
         if not self.free:
             raise UsageError(f"{blocks.model} has no block that can be removed: {reasons(blocks, kept)}")
@@ -48,7 +49,30 @@ class Choices:
         """What this search does not touch, for the notes of the plan."""
         inside = Counter(block.container for block in self.free if block.empties)
         full = [block.container for block in self.free if inside[block.container] >= block.entries > 0]
-        return [f"one block of {name} stays, because a container may not become empty" for name in dict.fromkeys(full)]
+        notes = [f"one block of {name} stays, because a container may not become empty" for name in dict.fromkeys(full)]
+        whys: dict[str, list[str]] = {}
+        for block in self.blocks:
+            alone = block.empties and block.entries == 1
+            around = any(other.module.startswith(f"{block.module}.") for other in self.blocks)
+            if not (block.removable or block.kind == "part" or alone or around):
+                whys.setdefault(block.why, []).append(block.module)
+        return notes + [f"{some(modules)} cannot be removed: {why}" for why, modules in whys.items()]
+
+
+def some(modules: Sequence[str]) -> str:
+    """The first few of several modules."""
+    more = f" and {len(modules) - 3} more" if len(modules) > 3 else ""
+    return ", ".join(modules[:3]) + more
+
+
+def kept_of(blocks: Blocks, keep: Keep) -> list[int]:
+    """The indices of the blocks that stay, increasing: one by itself, or several."""
+    return sorted({block_of(blocks, one).index for one in listed(keep)})
+
+
+def listed(keep: Keep) -> list[str | int]:
+    """A block by itself, or several, as a list: "layers.1" is one block and no list of letters."""
+    return [keep] if isinstance(keep, str | int) else list(keep)
 
 
 def block_of(blocks: Blocks, named: str | int) -> Block:

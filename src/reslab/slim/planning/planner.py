@@ -16,7 +16,7 @@ from reslab.look.measure import Batch, Metric
 from reslab.progress import Phase, Progress, silent
 from reslab.slim.block import Blocks
 from reslab.slim.finding import find_blocks, refuse_numbers
-from reslab.slim.planning.choices import Choices, block_of
+from reslab.slim.planning.choices import Choices, Keep, kept_of
 from reslab.slim.planning.items import Items
 from reslab.slim.planning.job import Job
 from reslab.slim.planning.meter import Meter
@@ -32,7 +32,7 @@ TIMED = 32  # samples of the batch whose pass is timed, if none is given
 def plan(
     model: nn.Module, batches: Iterable[Any], *, blocks: Blocks | None = None, example: Any = None,
     by: By = "disabling", remove: int | None = None, speedup: float | None = None, max_macs: float | None = None,
-    keep_error: float | None = None, beam: int = 1, parts: bool = False, keep: Sequence[str | int] = (),
+    keep_error: float | None = None, beam: int = 1, parts: bool = False, keep: Keep = (),
     metrics: Sequence[str | Metric] | None = None, held_out: float | None = None, race: bool = True,
     timed: Any = None, data: str = "", progress: Progress = silent, folder: str | Path | None = None,
 ) -> Plan:  # fmt: skip
@@ -48,7 +48,8 @@ def plan(
 
     One target: `remove` blocks; `speedup`, measured on the model's device; `max_macs`, the share of the MACs that may
     stay; `keep_error`, how many percentage points the error may rise, by the plan's own estimate of it (not by the end
-    of its interval, which on few samples no removal would satisfy). `keep`: blocks that stay, by module or index.
+    of its interval, which on few samples no removal would satisfy). `keep`: a block that stays, or
+    several, by module or index.
 
     `beam`: sets of blocks kept in each step. `held_out`: the share of the samples that decide nothing and measure the
     steps; by default a third from 600 samples on, else none, and then the steps look better than they are. `race`:
@@ -75,7 +76,7 @@ def plan(
     about = {
         "model": type(model).__name__, "weights": digest_of_weights(model), "data": digest_of_data(given),
         "blocks": [block.module for block in blocks], "by": by, "beam": beam, "metrics": list(asked),
-        "keep": sorted(block_of(blocks, one).index for one in keep), "held_out": share,
+        "keep": kept_of(blocks, keep), "held_out": share,
     }  # fmt: skip
     with Stop() as stop:
         job = Job(
