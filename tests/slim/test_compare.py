@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reslab.slim.compare import compared, verdict
+from reslab.slim.compare import caveats, compared, verdict, within
 from reslab.slim.memory import peak_memory
 from reslab.slim.record import Arm, Score
-from reslab.statistics import compare_counts, compare_rates, holm, wilson
+from reslab.statistics import compare_counts, compare_rates, counting_variance, equivalence, holm, wilson
 
 
 def arm(what: Any, value: float, seed: int, n: int = 10_000) -> Arm:
@@ -61,6 +61,25 @@ def test_one_seed_is_compared_over_images_and_says_so() -> None:
     assert said.endswith("one seed each, so nothing is known about other seeds")
     alone = verdict(one[:1], [], measure="error", lower_is_better=True)
     assert alone.startswith("nothing was trained beside the healed model")
+
+
+def test_at_most_half_a_point_worse_is_a_one_sided_test() -> None:
+    """Means 9.1 and 9.1: within 0.5 of each other if the limit, 0 + t(0.95) standard error, is below 0.5."""
+    found = within(CLOSE, measure="error", lower_is_better=True)
+    floor = tuple(counting_variance(9.1, 10_000) for _ in range(2))
+    same = equivalence([9.0, 9.2, 9.1], [8.9, 9.1, 9.3], margin=0.5, floor=floor)
+    assert found.startswith("that healed's error is at most 0.5 points above that of intact-longer is ")
+    assert f"is {'shown' if same.high < 0.5 else 'not shown'} (limit {same.high:.2f} points" in found
+    far = arms(healed=[9.0, 9.2, 9.1], intact_longer=[8.0, 8.1, 7.9])
+    assert "is not shown (limit 1." in within(far, measure="error", lower_is_better=True)
+    assert within(far[:3], measure="error", lower_is_better=True) == ""
+
+
+def test_what_a_comparison_does_not_tell_apart_is_said() -> None:
+    assert len(caveats(CLOSE, distill=0.0)) == 2
+    assert "distill = 0 is the control" in caveats(CLOSE, distill=0.9)[2]
+    assert "wider than need be" in caveats(arms(healed=[9.0], intact_longer=[9.1]), distill=0.9)[3]
+    assert caveats(CLOSE[:3], distill=0.9) == ()
 
 
 def test_a_loss_is_compared_with_the_noise_of_its_interval() -> None:

@@ -21,6 +21,7 @@ class Budget:
     examples: int  # of the training part
     macs: dict[What, float]  # multiply-adds of one example's training step
     seconds: dict[What, float]  # expected, of one training
+    first: float = 0.0  # multiply-adds of the first training; 0: unknown
     note: str = ""  # why a training is left out
 
     @property
@@ -50,29 +51,41 @@ def budget(family: Family, plan: Plan, *, epochs: float, compare: Compare) -> Bu
     each: dict[What, float] = {"healed": PASSES * fast + slow, "intact-longer": PASSES * slow,
                                "scratch": PASSES * fast}  # fmt: skip
     return Budget(epochs=lengths, examples=family.examples, macs=macs, note=note,
+                  first=macs["intact-longer"] * (family.trained_epochs or 0.0) * family.examples,
                   seconds={what: each[what] * many * family.examples for what, many in lengths.items()})  # fmt: skip
 
 
 def announced(found: Budget, plan: Plan, *, seeds: int) -> str:
     """What is about to be done, and how long it takes, evaluations and loading left out."""
-    blocks = f"{plan.chosen} of {len(plan.blocks)} blocks go"
+    blocks = f"{plan.chosen} of {len(plan.blocks)} blocks are removed"
     if not found.epochs:
         return f"{blocks}; nothing is trained"
-    many = ", ".join(f"{what} {epochs:g} epochs (about {duration(found.seconds[what])})"
+    many = ", ".join(f"{what} {in_epochs(epochs)} (about {duration(found.seconds[what])})"
                      for what, epochs in found.epochs.items())  # fmt: skip
     total = duration(seeds * sum(found.seconds.values()))
     return f"{blocks}; {seeds} seed{'s' * (seeds > 1)} of each: {many}; all trainings about {total}"
 
 
+def in_epochs(epochs: float) -> str:
+    return f"{epochs:.3g} epoch{'s' * (epochs != 1)}"
+
+
 def spent(found: Budget, arms: Sequence[Arm]) -> str:
-    """The budget of each training in words: epochs, seconds and multiply-adds."""
-    parts = []
-    for what, epochs in found.epochs.items():
-        times = [arm.seconds for arm in arms if arm.what == what]
-        if times:
-            macs = found.macs[what] * epochs * found.examples
-            parts.append(f"{what} {epochs:g} epochs of {found.examples:,} examples, {duration(mean(times))}, "
-                         f"{macs:.2g} multiply-adds")  # fmt: skip
-    lead = "each training in epochs, seconds and multiply-adds (a step counts as three forward passes; healing adds " \
-           "the teacher's)"  # fmt: skip
-    return f"{lead}: {'; '.join(parts)}" if parts else "nothing was trained"
+    """The budget of each training in words, as it was: epochs, seconds and multiply-adds."""
+    parts, macs = [], {}
+    for what in found.epochs:
+        there = [arm for arm in arms if arm.what == what]
+        if there:
+            epochs = mean([arm.epochs for arm in there])
+            macs[what] = found.macs[what] * epochs * found.examples
+            time = duration(mean([arm.seconds for arm in there]))
+            parts.append(f"{what} {in_epochs(epochs)} of {found.examples:,} examples, {time}, "
+                         f"{macs[what]:.2g} multiply-adds")  # fmt: skip
+    if not parts:
+        return "nothing was trained"
+    both = ""
+    if found.first and {"healed", "scratch"} <= macs.keys():
+        both = (f"; the first training and healing together {found.first + macs['healed']:.2g} multiply-adds, scratch "
+                f"{macs['scratch']:.2g}: equal means equal epochs")  # fmt: skip
+    return ("each training took (a step counts as three forward passes; healing adds the teacher's): "
+            + "; ".join(parts) + both)  # fmt: skip

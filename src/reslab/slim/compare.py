@@ -11,6 +11,8 @@ from reslab.statistics import (
     compare_counts,
     compare_known,
     compare_rates,
+    counting_variance,
+    equivalence,
     holm,
     interval_variance,
     mean,
@@ -23,6 +25,8 @@ from reslab.statistics import (
 TRAINED: tuple[What, ...] = ("healed", "intact-longer", "scratch")
 ALPHA = 1 - LEVEL  # a difference counts as shown if p, corrected for all pairs, is below this
 UNITS = {"error": " points", "f1": " points", "exact": " points", "loss": " nats"}
+SIDES = ("error", "f1", "exact")  # in points
+MARGIN = 0.5  # points by which a healed model may be worse and still count as equally good
 LEAST = 1e-12  # of a variance: equal scores without noise are no error
 
 
@@ -73,6 +77,50 @@ def pair_in_words(a: What, b: What, found: Difference, measure: str) -> str:
             f"p {p_text(found.p)})")  # fmt: skip
 
 
+def within(arms: Sequence[Arm], *, measure: str, lower_is_better: bool) -> str:
+    """Whether the healed model is at most MARGIN points worse than the intact one that was trained as long; "" if the
+    measure is none in percent or one of them is missing. One-sided: the upper 95 % limit of the difference.
+    """
+    ours, theirs = of(arms, "healed"), of(arms, "intact-longer")
+    if not (ours and theirs) or measure not in SIDES:
+        return ""
+    worse, better = (ours, theirs) if lower_is_better else (theirs, ours)  # worse - better: how much is lost
+    if min(len(ours), len(theirs)) > 1:
+        a, b = ([arm.score.value for arm in side] for side in (worse, better))
+        floor = (noise(worse, measure), noise(better, measure))
+        limit, over = equivalence(a, b, margin=MARGIN, floor=floor).high, "over seeds"
+    else:
+        limit, over = difference(worse, better, measure=measure).high, "over test items, from a two-sided interval"
+    shown = "shown" if limit < MARGIN else "not shown"
+    side = "above" if lower_is_better else "below"
+    return (f"that healed's {measure} is at most {MARGIN:g} points {side} that of intact-longer is {shown} (limit "
+            f"{number(limit, measure)} points, one-sided 95 % {over})")  # fmt: skip
+
+
+def noise(side: Sequence[Arm], measure: str) -> float:
+    """The variance of one value by its test items."""
+    if measure == "error" and not side[0].score.more.get("several"):
+        return counting_variance(mean([arm.score.value for arm in side]), side[0].score.n)
+    return max(mean([interval_variance(arm.score.low, arm.score.high) for arm in side]), LEAST)
+
+
+def caveats(arms: Sequence[Arm], *, distill: float) -> tuple[str, ...]:
+    """What the comparison does not tell apart, in sentences."""
+    there = [what for what in TRAINED if values(arms, what)]
+    if len(there) < 2:
+        return ()
+    found = ["each training's budget is equal in epochs, not in multiply-adds",
+             "intervals cover trainings or test items, of one intact model and one plan: neither was made anew for a "
+             "seed"]  # fmt: skip
+    if "healed" in there and distill:
+        found.append("healed also learns from the intact model's predictions, the others from the labels alone; "
+                     "distill = 0 is the control")  # fmt: skip
+    if min(len(values(arms, what)) for what in there) < 2:
+        found.append("with one seed, the nets are compared as if on different test items; they share them, so the "
+                     "intervals are wider than need be")  # fmt: skip
+    return tuple(found)
+
+
 def verdict(arms: Sequence[Arm], pairs: Sequence[dict[str, Any]], *, measure: str, lower_is_better: bool) -> str:
     """Which training wins, in sentences; "not shown" if the test does not tell the best from the next ones."""
     there = [what for what in TRAINED if values(arms, what)]
@@ -84,7 +132,9 @@ def verdict(arms: Sequence[Arm], pairs: Sequence[dict[str, Any]], *, measure: st
     open_ = [other for (shown, _), other in zip(rest, order[1:], strict=True) if not shown]
     words = "; ".join(sentence for _, sentence in rest)
     seeds = min(len(values(arms, what)) for what in there)
-    known = "" if seeds > 1 else "; one seed each, so nothing is known about other seeds"
+    near = within(arms, measure=measure, lower_is_better=lower_is_better)
+    known = (f"; {near}" if near else "") + "; of one intact model and one plan"
+    known += "" if seeds > 1 else "; one seed each, so nothing is known about other seeds"
     if open_:
         return f"no winner is shown: {words} ({lead}){known}"
     return f"{best} wins: {words} ({lead}){known}"

@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,27 @@ from reslab.train.start import ABOUT, START
 LEFT = (LAST, PREVIOUS, START, ABOUT, TEACHER, ".lock", "report.html", "tensorboard")  # of a training, not of the model
 
 
-def best_of(folder: Path, arms: Sequence[Arm]) -> int | None:
-    """The seed of the healed model with the lowest validation error; the first if there is none. The test part chooses
-    nothing. None without a healed model.
+def best_of(folder: Path, arms: Sequence[Arm]) -> tuple[int | None, bool]:
+    """(the seed of the healed model that is best on the validation part, whether that part chose it).
+
+    Without a validation part it is the first seed. The test part chooses nothing. None without a healed model.
     """
     found = []
     for arm in arms:
         if arm.what == "healed" and arm.seed is not None:
             run = Run(folder / arm.run)
-            result: dict[str, Any] = run.read_json(DONE) if run.has(DONE) else {}
-            error = result.get("validation_error")
-            found.append((float("inf") if error is None else float(error), arm.seed))
-    return min(found)[1] if found else None
+            found.append((validated(run.read_json(DONE) if run.has(DONE) else {}), arm.seed))
+    known = len(found) > 1 and all(loss is not None for loss, _ in found)
+    if known:
+        return min(found)[1], True
+    return min((seed for _, seed in found), default=None), False
+
+
+def validated(result: Mapping[str, Any]) -> float | None:
+    """What a training reached on its validation part, the lower the better; None without one."""
+    dev = (result.get("dev") or {}).get("f1")  # of questions
+    found = [result.get("validation_loss"), result.get("validation_error"), None if dev is None else -dev]
+    return next((float(one) for one in found if one is not None), None)
 
 
 def deliver(kept: Kept, small: Cut, net: nn.Module, seed: int | None) -> tuple[str, nn.Module]:

@@ -13,7 +13,7 @@ from reslab.look.graph.example import rows
 from reslab.progress import Rows, quiet
 from reslab.run import environment
 from reslab.slim.budget import Budget, Compare, announced, budget, spent
-from reslab.slim.compare import compared, verdict
+from reslab.slim.compare import caveats, compared, verdict
 from reslab.slim.cutting.removal import Cut, cut
 from reslab.slim.delivered import best_of, deliver
 from reslab.slim.family import Family
@@ -71,8 +71,8 @@ def slim(
         if on_plan is not None:
             on_plan(plan)
         if not plan.chosen:
-            raise UsageError(f"no block of {plan.model} goes within this target, so there is nothing to cut; the plan "
-                             f"is in {kept.run.path(PLAN)}")  # fmt: skip
+            raise UsageError(f"no block of {plan.model} can be removed within this target, so there is nothing to cut; "
+                             f"the plan is in {kept.run.path(PLAN)}")  # fmt: skip
         if not begun:
             kept.begin(asked)
         job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
@@ -187,7 +187,7 @@ class Job:
     def record(self, small: Cut, net: nn.Module, arms: Sequence[Arm]) -> Slimmed:
         """Save the model in its own form, measure both, and store the record."""
         family, kept = self.family, self.kept
-        seed = best_of(kept.folder, arms)
+        seed, chosen = best_of(kept.folder, arms)
         self.progress("sizes")(0, 1, "timing both models in turn")
         timed = rows(family.batches()[0][0], 0, TIMED)
         loads, final = deliver(kept, small, net, seed)
@@ -196,7 +196,8 @@ class Job:
         pairs = compared(arms, measure=family.measure)
         judge: Callable[[nn.Module], dict[str, Any] | None] | None = getattr(family, "generation", None)
         healed = "" if seed is None else f"model/ is the healed net of seed {seed}" + (
-            ", the best on the validation part" if self.seeds > 1 else "")  # fmt: skip
+            ", the best on the validation part" if chosen else "")  # fmt: skip
+        distill = float(family.identity()["healing"]["distill"])
         made = Slimmed(
             model={"word": self.word, "name": getattr(family, "title", self.plan.model), "class": self.plan.model},
             family=family.name, measure=family.measure, lower_is_better=family.lower_is_better,
@@ -206,7 +207,7 @@ class Job:
             budget=spent(self.budget, arms),
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
             comparisons=pairs, notes=tuple(filter(None, (*small.notes, *folds, self.budget.note, healed,
-                                                         self.missed(times)))),
+                                                         self.missed(times), *caveats(arms, distill=distill)))),
             generation=None if judge is None else judge(final), commands=self.commands(),
             environment=environment(self.plan.timing.device, torch.get_num_threads()),
         )  # fmt: skip
@@ -231,6 +232,6 @@ class Job:
         """What to do next: with model/ if it is a run folder, else with the run whose net is in it."""
         folder, name = self.kept.folder, "model"
         if not (folder / name / "spec.json").is_file():
-            seed = best_of(folder, self.kept.arms())
+            seed, _ = best_of(folder, self.kept.arms())
             name = f"healed-s{seed}" if seed is not None else "norms" if (folder / "norms").is_dir() else "cut"
         return next_steps(self.family.name, folder / name, folder / "model")

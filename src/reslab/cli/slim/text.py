@@ -27,6 +27,8 @@ def result(done: Facts) -> None:
     print(plain(f"MACs per example: {words.short(before.get('macs'))} -> {words.short(after.get('macs'))}{left}; "
                 f"file: {size(before.get('bytes'))} -> {size(after.get('bytes'))}"))  # fmt: skip
     print(plain(done.get("verdict")))
+    for note in done.get("notes") or ():
+        print(f"note: {plain(note)}")
     written(facts(done.get("generation")))
     print(f"model:  {done.get('loads')}")
 

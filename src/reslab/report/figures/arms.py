@@ -58,17 +58,18 @@ def arms(stored: Facts) -> list[Arm]:
         if words.is_number(facts(one.get("score")).get("value")):
             grouped.setdefault(str(one["what"]), []).append(one)
     order = [*NAMES, *(what for what in grouped if what not in NAMES)]
-    return [arm(what, grouped[what]) for what in order if what in grouped]
+    measure = str(stored.get("measure"))
+    return [arm(what, grouped[what], measure) for what in order if what in grouped]
 
 
-def arm(what: str, rows: list[Facts]) -> Arm:
+def arm(what: str, rows: list[Facts], measure: str) -> Arm:
     scores = [row["score"] for row in rows]
     values = [score["value"] for score in scores]
     found = statistics.mean_interval(values)
     low, high, n = (scores[0].get(key) for key in ("low", "high", "n"))
     of = f"{len(values)} seeds" if found else f"{words.count(n)} test examples"
     if found:
-        low, high = found.low, found.high
+        low, high = max(found.low, 0.0), min(found.high, 100.0) if measure in PERCENT else found.high
     keys = [key for key in facts(scores[0].get("more")) if all(words.is_number(facts(s.get("more")).get(key))
                                                                for s in scores)]  # fmt: skip
     return Arm(
