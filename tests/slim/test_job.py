@@ -172,6 +172,21 @@ def test_bad_input(trained: Run, few: ImageData, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_shape_that_cannot_be_trained_is_saved_without_training(
+    trained: Run, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def know(self: Images, small: Any, folder: Path) -> None:
+        raise UsageError("Net cannot be trained further: no file builds it")
+
+    monkeypatch.setattr(Images, "know", know)
+    with pytest.raises(UsageError, match="no file builds it; 0 epochs save it as it is"):
+        job(trained, few, tmp_path / "out")
+    done = job(trained, few, tmp_path / "out", epochs=0)  # the folder is not taken by the job that could not begin
+    assert "Net cannot be trained further: no file builds it" in done.notes
+    assert list((tmp_path / "out" / "model").iterdir())
+
+
+@pytest.mark.slow
 def test_without_healing_the_model_is_the_one_with_averaged_norms(trained: Run, few: ImageData, tmp_path: Path) -> None:
     nothing = job(trained, few, tmp_path / "out", epochs=0)
     assert [arm.what for arm in nothing.arms] == ["intact", "cut", "norms"]

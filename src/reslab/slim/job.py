@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from reslab.errors import UsageError, tell
+from reslab.errors import UsageError, arg, tell
 from reslab.look.graph.example import rows
 from reslab.progress import Rows, quiet
 from reslab.run import environment
@@ -73,10 +73,8 @@ def slim(
         if not plan.chosen:
             raise UsageError(f"no block of {plan.model} can be removed within this target, so there is nothing to cut; "
                              f"the plan is in {kept.run.path(PLAN)}")  # fmt: skip
-        if not begun:
-            kept.begin(asked)
         job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
-                  method=method, progress=progress)  # fmt: skip
+                  method=method, progress=progress, begin=lambda: None if begun else kept.begin(asked))  # fmt: skip
         return job.result()
 
 
@@ -118,10 +116,11 @@ class Job:
 
     def __init__(
         self, family: Family, kept: Kept, plan: Plan, word: str, *, seeds: int, compare: Compare, epochs: float,
-        method: Method, progress: Rows,
+        method: Method, progress: Rows, begin: Callable[[], None],
     ) -> None:  # fmt: skip
         self.family, self.kept, self.plan, self.word = family, kept, plan, word
-        self.seeds, self.progress, self.method = seeds, progress, method
+        self.seeds, self.progress, self.method, self.begin = seeds, progress, method, begin
+        self.untrained = ""  # why no net of this shape can be trained, if so
         self.budget: Budget = budget(family, plan, epochs=epochs, compare=compare)
 
     @property
@@ -143,7 +142,13 @@ class Job:
         small = cut(self.family.model, self.plan, example=self.family.example, word=self.word)
         know: Callable[[Cut, Path], None] | None = getattr(self.family, "know", None)
         if know is not None:  # of a model of another library: what builds the smaller one
-            know(small, self.kept.folder)
+            try:
+                know(small, self.kept.folder)
+            except UsageError as error:
+                if self.budget.epochs:
+                    raise UsageError(error, "; 0 epochs save it as it is, without training: ", arg("epochs")) from error
+                self.untrained = str(error)
+        self.begin()  # not before it is known that the job can be done: other settings may be tried in this folder
         arms, net = self.measured(small)
         for what, seed in self.wanted:
             assert seed is not None
@@ -159,15 +164,22 @@ class Job:
             return kept.arm(what, None, lambda: Arm(what=what, score=family.evaluate(net)))
 
         arms = [plain("intact", family.model), plain("cut", small.model)]
-        kept.whole("cut", lambda folder: family.save(small.model, folder))
+
+        def save(model: nn.Module, folder: Path) -> None:
+            if self.untrained:
+                small.save(folder, model=model)
+            else:
+                family.save(model, folder)
+
+        kept.whole("cut", lambda folder: save(small.model, folder))
         net = copy.deepcopy(small.model)
         if not family.average_norms(net):
             return arms, small.model
         arms.append(plain("norms", net))
         remember: Any = getattr(family, "alike", None)
-        if remember is not None:
+        if remember is not None and not self.untrained:
             remember(net, small.model)
-        kept.whole("norms", lambda folder: family.save(net, folder))
+        kept.whole("norms", lambda folder: save(net, folder))
         return arms, net
 
     def trained(self, what: What, seed: int, net: nn.Module) -> Arm:
@@ -206,7 +218,7 @@ class Job:
             loads=loads, removed=small.removed, difference=small.difference, arms=tuple(arms),
             budget=spent(self.budget, arms),
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
-            comparisons=pairs, notes=tuple(filter(None, (*small.notes, *folds, self.budget.note, healed,
+            comparisons=pairs, notes=tuple(filter(None, (*small.notes, *folds, self.budget.note, self.untrained, healed,
                                                          self.missed(times), *caveats(arms, distill=distill)))),
             generation=None if judge is None else judge(final), commands=self.commands(),
             environment=environment(self.plan.timing.device, torch.get_num_threads()),
