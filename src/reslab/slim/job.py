@@ -10,7 +10,8 @@ from torch import nn
 
 from reslab.errors import UsageError, arg, tell
 from reslab.look.graph.example import rows
-from reslab.progress import Rows, quiet
+from reslab.nets.checkpoints import read_state
+from reslab.progress import Phase, Rows, quiet
 from reslab.run import environment
 from reslab.slim.budget import Budget, Compare, announced, budget, spent
 from reslab.slim.compare import caveats, compared, verdict
@@ -160,7 +161,7 @@ class Job:
         kept, family = self.kept, self.family
 
         def plain(what: What, net: nn.Module) -> Arm:
-            self.progress("evaluation")(0, 1, f"{what} on the test part")
+            self.progress("evaluation")(0, 1, Phase(f"{what} on the test part"))
             return kept.arm(what, None, lambda: Arm(what=what, score=family.evaluate(net)))
 
         arms = [plain("intact", family.model), plain("cut", small.model)]
@@ -172,13 +173,15 @@ class Job:
                 family.save(model, folder)
 
         kept.whole("cut", lambda folder: save(small.model, folder))
-        net = copy.deepcopy(small.model)
-        if not family.average_norms(net):
+        net, found = copy.deepcopy(small.model), kept.folder / "norms" / "weights.safetensors"
+        if found.is_file():  # of a job that was stopped: averaging takes a pass of the training part
+            net.load_state_dict(read_state(found))
+        elif not family.average_norms(net):
             return arms, small.model
-        arms.append(plain("norms", net))
         remember: Any = getattr(family, "alike", None)
         if remember is not None and not self.untrained:
             remember(net, small.model)
+        arms.append(plain("norms", net))
         kept.whole("norms", lambda folder: save(net, folder))
         return arms, net
 
@@ -200,7 +203,7 @@ class Job:
         """Save the model in its own form, measure both, and store the record."""
         family, kept = self.family, self.kept
         seed, chosen = best_of(kept.folder, arms)
-        self.progress("sizes")(0, 1, "timing both models in turn")
+        self.progress("sizes")(0, 1, Phase("timing both models in turn"))
         timed = rows(family.batches()[0][0], 0, TIMED)
         loads, final = deliver(kept, small, net, seed)
         before, after, (times, low, high) = sizes(family.model, final, family.example, timed)

@@ -45,6 +45,7 @@ from reslab.train.recipe import Recipe, change
 from reslab.train.start import mark_of
 from reslab.train.workers import decoding_workers
 
+AVERAGED = 10_000  # training images, at most, over which norms are averaged: enough for means of channels
 SAMPLES, BATCH = 1000, 100  # images that the plan is measured on, by default, and in one batch
 
 
@@ -158,7 +159,8 @@ class Images:
     def average_norms(self, model: nn.Module) -> bool:
         if not any(isinstance(one, BATCHNORM) and one.running_mean is not None for one in model.modules()):
             return False
-        average_norms(model, self.train_part, self.normalize, self.device, batch=self.recipe.batch)
+        rows = shuffled(len(self.train_part), self.seed)[:AVERAGED].sort().values
+        average_norms(model, self.train_part.subset(rows), self.normalize, self.device, batch=self.recipe.batch)
         return True
 
     def evaluate(self, model: nn.Module) -> Score:
