@@ -57,7 +57,7 @@ def budget(family: Family, plan: Plan, *, epochs: float, compare: Compare) -> Bu
 
 def announced(found: Budget, plan: Plan, *, seeds: int) -> str:
     """What is about to be done, and how long it takes, evaluations and loading left out."""
-    blocks = f"{plan.chosen} of {len(plan.blocks)} blocks are removed"
+    blocks = f"{plan.chosen} of {len(plan.blocks)} blocks {'is' if plan.chosen == 1 else 'are'} removed"
     if not found.epochs:
         return f"{blocks}; nothing is trained"
     many = ", ".join(f"{what} {in_epochs(epochs)} (about {duration(found.seconds[what])})"

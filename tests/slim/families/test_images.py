@@ -93,7 +93,9 @@ def test_all_nets_are_chosen_alike(trained: Run, few: ImageData) -> None:
     assert (scratch.keep, scratch.early_stop, scratch.lr) == ("best", 0, 0.02)
 
 
-def test_images_that_the_model_was_trained_on_are_not_called_held_out(trained: Run, few: ImageData) -> None:
+def test_images_that_the_model_was_trained_on_are_not_called_held_out(
+    trained: Run, few: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More than the run set aside: the plan is measured on the run's 20, which are among them. None set aside: seen."""
     held = split(few.train, read_recipe(trained))[1]
     assert held is not None
@@ -101,6 +103,9 @@ def test_images_that_the_model_was_trained_on_are_not_called_held_out(trained: R
     assert torch.equal(torch.cat([labels for _, labels in more.batches() if labels is not None]), held.labels)
     fewer = family(trained, few, changes={"validation": 10})
     assert sum(len(labels) for _, labels in fewer.batches() if labels is not None) == 10
+    none = change(read_recipe(trained), validation=0)
+    monkeypatch.setattr("reslab.slim.families.images.read_recipe", lambda run: none)
+    assert more.planned_on().startswith("training images of few, as no others were set aside: the model has seen them")
 
 
 def test_what_is_not_known_of_the_first_training_is_said(trained: Run, few: ImageData, tmp_path: Path) -> None:
