@@ -30,7 +30,7 @@ class StoredNode(TypedDict):
     change: float
     low: float
     high: float
-    ranges: dict[str, tuple[float, float]]
+    ranges: NotRequired[dict[str, tuple[float, float]]]
 
 
 class StoredTable(TypedDict):
@@ -85,7 +85,7 @@ class State:
                     one["change"],
                     one["low"],
                     one["high"],
-                    {name: (low, high) for name, (low, high) in one["ranges"].items()},
+                    {name: (low, high) for name, (low, high) in one.get("ranges", {}).items()},
                 )
                 for one in level
             ]
