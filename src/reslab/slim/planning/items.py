@@ -99,9 +99,9 @@ def items_of(scores: Tensor, labels: Tensor | None, example: Example) -> Tensor:
     """How many items each sample holds, (N,): labelled tokens, tokens that are no padding, or 1."""
     n = scores.shape[0]
     if labels is not None and scores.shape[:-1] == labels.shape:
-        return (labels != IGNORED).reshape(n, -1).sum(dim=1).double().cpu()
+        return (labels != IGNORED).reshape(n, -1).sum(dim=1).cpu().double()
     mask = mask_of(example)
     if labels is None and mask is not None and unpadded(scores, mask) is not scores:
-        return mask.sum(dim=1).double().cpu()
+        return mask.sum(dim=1).cpu().double()
     each_holds = scores.numel() // scores.shape[-1] // n if scores.dim() > 1 else 1
     return torch.full((n,), float(each_holds), dtype=torch.float64)
