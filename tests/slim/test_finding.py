@@ -15,6 +15,7 @@ from reslab.nets import count
 from reslab.slim.block import Blocks
 from reslab.slim.finding import find_blocks
 from reslab.slim.surgery import bypass, bypassed
+from reslab.slim.watching import macs_of
 
 IMAGE = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -320,3 +321,10 @@ def test_a_model_without_blocks() -> None:
     blocks = find_blocks(nn.Sequential(linear(), nn.ReLU(), linear()), rows())
     assert not blocks.removable
     assert blocks.notes[-1] == "no removable block was recognized"
+
+
+def test_a_pass_alone_counts_the_multiply_adds_of_one_example() -> None:
+    """Those of the paper's arithmetic, and of the pass that finds the blocks."""
+    net, images = reslab.net("resnet20").eval(), torch.randn(2, 3, 32, 32)
+    assert macs_of(net, images) == count(net.spec).macs == 40_551_040
+    assert macs_of(tower(Add(), Add()), rows()) == find_blocks(tower(Add(), Add()), rows()).macs

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,16 @@ from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.job import slim
-from reslab.slim.planning import timing
+from reslab.slim.kept import Kept
 from reslab.slim.record import Slimmed
 from reslab.train.folder import read_recipe
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 
-pytestmark = pytest.mark.filterwarnings("ignore:the blocks' times do not add up")  # of tiny nets, on a busy machine
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the blocks' times do not add up"),  # of tiny nets, on a busy machine
+    pytest.mark.usefixtures("few_passes"),
+]
 
 HOW: dict[str, Any] = {"batch": 16, "precision": "fp32", "memory_format": "NCHW", "compile": "off", "threads": 1}
 
@@ -39,20 +41,6 @@ def trained(few: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
     prepare(folder, net=spec("resnet14"), data=few, word="few", recipe=recipe)
     train(folder, data=few, device="cpu")
     return Run(folder)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_passes() -> Iterator[None]:
-    """The clock is not what is tested here."""
-    plain = timing.in_turn
-
-    def quick(models: Any, example: Any, **how: Any) -> list[list[float]]:
-        return plain(models, example, **{**how, "rounds": (5, 5), "seconds": 0.1})
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("reslab.slim.planning.timing", "reslab.slim.planning.job", "reslab.slim.sizes"):
-            patch.setattr(f"{name}.in_turn", quick)
-        yield
 
 
 def job(trained: Run, few: ImageData, out: Path, **settings: Any) -> Slimmed:
@@ -205,3 +193,30 @@ def test_a_finished_job_folds_when_it_is_asked_to(trained: Run, few: ImageData, 
     ]
     assert second.arms == first.arms
     assert not (tmp_path / "out" / "merged").exists()
+
+
+def test_a_folder_that_is_replaced_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "job")
+    kept.run.make()
+    kept.replaced("model", lambda folder: (folder / "a").write_text("first"))
+
+    def full(folder: Path) -> None:
+        (folder / "a").write_text("half")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        kept.replaced("model", full)
+    assert sorted(path.name for path in (tmp_path / "job").iterdir()) == ["model", "results"]
+    assert (tmp_path / "job" / "model" / "a").read_text() == "first"
+    kept.replaced("model", lambda folder: (folder / "b").write_text("second"))
+    assert [path.name for path in (tmp_path / "job" / "model").iterdir()] == ["b"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "job")
+    kept.run.make()
+    for name in ("model", "merged", "norms"):
+        (tmp_path / "job" / f".{name}-abcd1234" / name).mkdir(parents=True)
+    (tmp_path / "job" / ".mine-abcd1234").mkdir()
+    kept.sweep()
+    assert sorted(path.name for path in (tmp_path / "job").iterdir()) == [".mine-abcd1234", "results"]

@@ -2,9 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,24 +17,9 @@ from reslab.slim import job
 from reslab.slim.families.questions import Questions
 from reslab.slim.families.small_language import language_model
 from reslab.slim.families.texts import Texts
-from reslab.slim.planning import timing
 
 transformers = pytest.importorskip("transformers")
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_passes() -> Iterator[None]:
-    """The clock is not what is tested here."""
-    plain = timing.in_turn
-
-    def quick(models: Any, example: Any, **how: Any) -> list[list[float]]:
-        return plain(models, example, **{**how, "rounds": (5, 5), "seconds": 0.1})
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("reslab.slim.planning.timing", "reslab.slim.planning.job", "reslab.slim.sizes"):
-            patch.setattr(f"{name}.in_turn", quick)
-        yield
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_passes")]
 
 
 def test_a_reader(tmp_path: Path, facts: Path) -> None:

@@ -1,13 +1,16 @@
 """What a family of models (images, questions, texts) brings to slimming: data, a measure, a training."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
 from reslab.look.measure import Batch, Metric
 from reslab.progress import Progress
 from reslab.slim.record import Arm, Score, What
+
+if TYPE_CHECKING:
+    from reslab.slim.cutting.removal import Cut
 
 
 class Family(Protocol):
@@ -20,6 +23,16 @@ class Family(Protocol):
     heal_epochs: float  # the length of healing, unless the user names one
     trained_epochs: float | None  # of all trainings that made the intact model; None: unknown
     unknown: str  # why they are unknown, in words; "" if they are known
+
+    @property
+    def word(self) -> str:
+        """The word that names the model; "" if none does."""
+        return ""
+
+    @property
+    def title(self) -> str:
+        """The model's name, for people."""
+        return type(self.model).__name__
 
     @property
     def example(self) -> Any:
@@ -50,6 +63,21 @@ class Family(Protocol):
 
     def evaluate(self, model: nn.Module) -> Score:
         """On the test part."""
+
+    def know(self, small: "Cut", folder: Path) -> None:
+        """Take note of a cut model before it is saved and trained; what that needs is kept in the job's folder.
+
+        Raises UsageError for one that cannot be trained.
+        """
+        return
+
+    def alike(self, net: nn.Module, other: nn.Module) -> None:
+        """Take note that `net` has the shape of `other`, with other weights."""
+        return
+
+    def generation(self, model: nn.Module) -> dict[str, Any] | None:
+        """What a language model writes beside the intact one (slim/generating.py); None for other models."""
+        return None
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write a model of the cut's shape as a folder of this family (a run folder, a Hugging Face folder)."""

@@ -1,6 +1,5 @@
 """The whole job in one folder: plan, cut, norms, heal, the trainings beside it, and the record of all of it."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,6 @@ from torch import nn
 
 from reslab.errors import UsageError, arg, tell
 from reslab.look.graph.example import rows
-from reslab.nets.checkpoints import read_state
 from reslab.progress import Phase, Rows, quiet
 from reslab.run import environment
 from reslab.slim.budget import Budget, Compare, announced, budget, spent
@@ -18,6 +16,7 @@ from reslab.slim.compare import caveats, compared, verdict
 from reslab.slim.cutting.removal import Cut, cut
 from reslab.slim.delivered import best_of, deliver
 from reslab.slim.family import Family
+from reslab.slim.healing.norms import averaged
 from reslab.slim.kept import DONE, PLAN, Kept
 from reslab.slim.next_steps import next_steps
 from reslab.slim.planning.choices import Keep, listed
@@ -53,7 +52,7 @@ def slim(
     In the folder: results/slim-plan.json, cut/, norms/ (BatchNorm statistics averaged), a run folder for each training,
     model/ (the healed model, in its own form), results/slim.json. The same call resumes; a finished job is found again.
     Raises UsageError for a target that cannot be reached or a folder of other settings, Interrupted (Ctrl-C), after
-    which the same call goes on.
+    which the same call resumes.
     """
     if isinstance(seeds, bool) or seeds < 1:
         raise UsageError(f"seeds must be positive, got {seeds}")
@@ -74,7 +73,7 @@ def slim(
         if not plan.chosen:
             raise UsageError(f"no block of {plan.model} can be removed within this target, so there is nothing to cut; "
                              f"the plan is in {kept.run.path(PLAN)}")  # fmt: skip
-        job = Job(family, kept, plan, word or getattr(family, "word", ""), seeds=seeds, compare=compare, epochs=length,
+        job = Job(family, kept, plan, word or family.word, seeds=seeds, compare=compare, epochs=length,
                   method=method, progress=progress, begin=lambda: None if begun else kept.begin(asked))  # fmt: skip
         return job.result()
 
@@ -83,7 +82,7 @@ def planned(
     family: Family, *, out: str | Path, by: By = "disabling", beam: int = 1, parts: bool = False,
     keep: Keep = (), progress: Rows = quiet, **goals: Any,
 ) -> Plan:  # fmt: skip
-    """The first stage of `slim` alone, in the folder `out`: the plan, with which `slim` goes on there.
+    """The first stage of `slim` alone, in the folder `out`: the plan, from which `slim` continues there.
 
     `goals`: the target, as for `slim`. The plan of a job that was begun is given again. Raises as `slim` does.
     """
@@ -141,14 +140,12 @@ class Job:
         if self.budget.note:
             tell("%s", self.budget.note)
         small = cut(self.family.model, self.plan, example=self.family.example, word=self.word)
-        know: Callable[[Cut, Path], None] | None = getattr(self.family, "know", None)
-        if know is not None:  # of a model of another library: what builds the smaller one
-            try:
-                know(small, self.kept.folder)
-            except UsageError as error:
-                if self.budget.epochs:
-                    raise UsageError(error, "; 0 epochs save it as it is, without training: ", arg("epochs")) from error
-                self.untrained = str(error)
+        try:
+            self.family.know(small, self.kept.folder)
+        except UsageError as error:
+            if self.budget.epochs:
+                raise UsageError(error, "; 0 epochs save it as it is, without training: ", arg("epochs")) from error
+            self.untrained = str(error)
         self.begin()  # not before it is known that the job can be done: other settings may be tried in this folder
         arms, net = self.measured(small)
         for what, seed in self.wanted:
@@ -166,24 +163,15 @@ class Job:
 
         arms = [plain("intact", family.model), plain("cut", small.model)]
 
-        def save(model: nn.Module, folder: Path) -> None:
-            if self.untrained:
-                small.save(folder, model=model)
-            else:
-                family.save(model, folder)
+        def alone(model: nn.Module, folder: Path) -> None:
+            small.save(folder, model=model)
 
-        kept.whole("cut", lambda folder: save(small.model, folder))
-        net, found = copy.deepcopy(small.model), kept.folder / "norms" / "weights.safetensors"
-        if found.is_file():  # of a job that was stopped: averaging takes a pass of the training part
-            net.load_state_dict(read_state(found))
-        elif not family.average_norms(net):
+        save = alone if self.untrained else None
+        kept.whole("cut", lambda folder: (save or family.save)(small.model, folder))
+        net = averaged(family, small, kept.folder, save=save)
+        if net is None:
             return arms, small.model
-        remember: Any = getattr(family, "alike", None)
-        if remember is not None and not self.untrained:
-            remember(net, small.model)
-        arms.append(plain("norms", net))
-        kept.whole("norms", lambda folder: save(net, folder))
-        return arms, net
+        return [*arms, plain("norms", net)], net
 
     def trained(self, what: What, seed: int, net: nn.Module) -> Arm:
         """One training, found again if it is finished."""
@@ -209,12 +197,11 @@ class Job:
         before, after, (times, low, high) = sizes(family.model, final, family.example, timed)
         folds = self.folded(small, final) if self.method == "merge" else ()
         pairs = compared(arms, measure=family.measure)
-        judge: Callable[[nn.Module], dict[str, Any] | None] | None = getattr(family, "generation", None)
         healed = "" if seed is None else f"model/ is the healed net of seed {seed}" + (
             ", the best on the validation part" if chosen else "")  # fmt: skip
         distill = float(family.identity()["healing"]["distill"])
         made = Slimmed(
-            model={"word": self.word, "name": getattr(family, "title", self.plan.model), "class": self.plan.model},
+            model={"word": self.word, "name": family.title, "class": self.plan.model},
             family=family.name, measure=family.measure, lower_is_better=family.lower_is_better,
             data={"name": family.data_name, "planned_on": family.planned_on(), "n": arms[0].score.n},
             before=before, after=after, speedup=times, speedup_low=low, speedup_high=high, form=small.form,
@@ -223,7 +210,7 @@ class Job:
             verdict=verdict(arms, pairs, measure=family.measure, lower_is_better=family.lower_is_better),
             comparisons=pairs, notes=tuple(filter(None, (*small.notes, *folds, self.budget.note, self.untrained, healed,
                                                          self.missed(times), *caveats(arms, distill=distill)))),
-            generation=None if judge is None else judge(final), commands=self.commands(),
+            generation=family.generation(final), commands=self.commands(),
             environment=environment(self.plan.timing.device, torch.get_num_threads()),
         )  # fmt: skip
         kept.run.write_json(DONE, made.as_dict())

@@ -25,7 +25,7 @@ DIGESTS = {
     "data": "other images, texts or labels",
 }
 OLDER = ("model", "planned_on")  # not stored by an older version
-WRITTEN = ("cut", "norms", "model", "shape")  # folders that are written aside first
+WRITTEN = ("cut", "norms", "model", "merged", "shape")  # folders that are written aside first
 OURS = (PLAN, DONE, ASKED, ARMS, STATE)
 
 
@@ -109,18 +109,24 @@ class Kept:
         return made
 
     def whole(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """The folder `name` in it, written by `write` if it is not there: whole or not at all."""
-        there = self.folder / name
-        if there.is_dir():
-            return there
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{name}-") as aside:
-            part = Path(aside) / name
-            part.mkdir()
-            write(part)
-            os.replace(part, there)
-        return there
+        """The folder `name` in it, written by `write` if it is not there."""
+        return whole(self.folder, name, write)
 
     def replaced(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """As `whole`, in the place of what is there."""
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        return self.whole(name, write)
+        """As `whole`, in the place of what is there, which stays until the new one is complete."""
+        return whole(self.folder, name, write, anew=True)
+
+
+def whole(folder: Path, name: str, write: Callable[[Path], Any], *, anew: bool = False) -> Path:
+    """folder/name, written by `write` if it is not there, or `anew`: whole or not at all."""
+    there = folder / name
+    if there.is_dir() and not anew:
+        return there
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as aside:
+        part = Path(aside) / name
+        part.mkdir()
+        write(part)
+        if there.is_dir():
+            os.replace(there, Path(aside) / "earlier")
+        os.replace(part, there)
+    return there

@@ -3,10 +3,10 @@
 from torch import nn
 
 from reslab.look.graph.example import Example
-from reslab.slim.finding import find_blocks
 from reslab.slim.memory import peak_memory
 from reslab.slim.planning.timing import in_turn, ratio, timing_of
 from reslab.slim.record import Size
+from reslab.slim.watching import macs_of
 from reslab.train.checkpoint import as_file
 
 
@@ -25,8 +25,3 @@ def sizes(
         for model, found in zip((before, after), times, strict=True)
     ]  # fmt: skip
     return made[0], made[1], ratio(*times)
-
-
-def macs_of(model: nn.Module, example: Example) -> int:
-    """Multiply-adds of one example."""
-    return find_blocks(model, example).macs

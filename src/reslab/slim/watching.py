@@ -13,10 +13,11 @@ from reslab.errors import UsageError, first_line
 from reslab.look.edit.edits import Edit, zeros
 from reslab.look.edit.intervene import acting
 from reslab.look.graph.copies import own
-from reslab.look.graph.example import Example, first_of
+from reslab.look.graph.example import Example, batch_size, first_of
 from reslab.look.graph.merges import Merge, Merges
 from reslab.look.graph.ops import count_macs
 from reslab.look.graph.passes import as_it_was, forward
+from reslab.look.graph.settings import slow_attention
 from reslab.look.graph.sites import Site
 from reslab.slim.candidates import Candidate
 from reslab.slim.running import Call, Running, close, form, has_matrices, parts_in, what_stays
@@ -49,6 +50,13 @@ class Macs(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         self.total += count_macs(func, args, kwargs or {}, out)
         return out
+
+
+def macs_of(model: nn.Module, example: Example) -> int:
+    """Multiply-adds of one example, a part of the example's batch."""
+    with as_it_was(model), slow_attention(), torch.inference_mode(False), torch.no_grad(), Macs() as macs:
+        forward(model, own(example))
+    return round(macs.total / batch_size(example))
 
 
 def watch(

@@ -14,6 +14,7 @@ from reslab.slim.cutting.removal import cut
 from reslab.slim.families.image_shapes import random_weights, spec_of_cut
 from reslab.slim.families.image_subject import subject
 from reslab.slim.families.images import Images
+from reslab.slim.healing.healed import heal
 from reslab.slim.job import slim
 from reslab.train.checkpoint import as_file
 
@@ -43,6 +44,35 @@ def test_a_cut_model_of_a_file_is_a_spec_again(found: Images, few: ImageData, tm
     assert list(a.state_dict()) == list(small.model.state_dict())
     assert not torch.equal(next(a.parameters()), next(b.parameters()))
     assert as_file(a.state_dict()) == as_file(again.state_dict())
+
+
+PLAIN = """
+from torch import nn
+
+class Add(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Linear(16, 16)
+
+    def forward(self, x):
+        return x + self.f(x).tanh()
+
+def make():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Sequential(*[Add() for _ in range(3)]), nn.Linear(16, 10))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*its classes may be others")
+def test_a_model_without_batchnorm_is_healed(few: ImageData, tmp_path: Path) -> None:
+    file = tmp_path / "plain.py"
+    file.write_text(PLAIN)
+    mine = Images(subject(f"{file}:make", data=few, normalize="channel"), device="cpu", changes=QUICK, trained_epochs=1)
+    small = cut(mine.model, ["2.1"], example=mine.example, word=mine.word)
+    before = as_file(small.model.state_dict())
+    done = heal(mine, small, out=tmp_path / "healed", epochs=1)
+    assert (done.what, done.epochs, done.run) == ("healed", 1.0, "healed-s0")
+    assert not (tmp_path / "healed" / "norms").exists()
+    assert as_file(small.model.state_dict()) == before
 
 
 def test_a_model_no_better_than_chance_is_warned_of(found: Images) -> None:

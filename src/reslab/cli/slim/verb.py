@@ -19,7 +19,6 @@ from reslab.errors import ReslabError, UsageError
 from reslab.progress import Progress, board
 from reslab.run import Run, command_line, slug
 
-PLAN, DONE = "results/slim-plan.json", "results/slim.json"
 TARGETS = "name one target: --remove N blocks, --speedup 1.5, --max-macs 0.5 or --keep-error 1 (points)"
 
 
@@ -40,8 +39,9 @@ def slim(
 ) -> None:
     """Remove the blocks that matter least, train what remains, and compare it with the intact model trained as long.
 
-    The plan is printed first: which blocks go, in which order, the time, the MACs and the expected error. Run the same
-    command again to resume. The smaller model lies in the folder and loads with its own library.
+    The plan is printed first: the blocks to remove, in order, with time, MACs and expected error.
+
+    Run the same command again to resume. The smaller model lies in the folder and loads with its own library.
     """
     asked, how, after = target or Target(), plan or Planned(), heal or Heal()
     if all(value is None for value in asdict(asked).values()):
@@ -49,6 +49,7 @@ def slim(
     if after.seeds < 1:
         raise UsageError(f"seeds must be positive, got {after.seeds}")
     from reslab.slim import job  # imports torch
+    from reslab.slim.kept import DONE, PLAN
 
     found, run = subject(model, model_flags, inputs, train, net_flags, data_flags, after), folder(model, out)
     if asked.keep_error is not None and "error" not in found.metrics():

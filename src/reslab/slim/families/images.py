@@ -29,6 +29,7 @@ from reslab.slim.earlier import before, remember
 from reslab.slim.families.image_nets import Nets
 from reslab.slim.families.image_recipes import heal_recipe, scratch_recipe, settled
 from reslab.slim.families.image_subject import ImageSubject
+from reslab.slim.family import Family
 from reslab.slim.finding import find_blocks
 from reslab.slim.healing.beside import Pair
 from reslab.slim.healing.distilled import Distillation
@@ -49,7 +50,7 @@ AVERAGED = 10_000  # training images, at most, over which norms are averaged: en
 SAMPLES, BATCH = 1000, 100  # images that the plan is measured on, by default, and in one batch
 
 
-class Images:
+class Images(Family):
     """The family of image models: see `slim/family.py`.
 
     `changes`: keys of the recipe of healing that the caller sets. `how`: distillation. `trained_epochs`: of the intact
@@ -94,7 +95,7 @@ class Images:
     def examples(self) -> int:
         return len(self.train_part)
 
-    @property
+    @cached_property
     def example(self) -> Tensor:
         """Two images of the training part."""
         views, _, _ = next(iter(self.views(self.train_part.subset(torch.arange(min(2, len(self.train_part)))))))

@@ -87,10 +87,8 @@ def questions(word: str, wanted: Wanted) -> Family:
         raise UsageError(
             f"{word} is a run for questions and has its own data: leave out ", arg("data", str(wanted.data))
         )
-    found: Any = Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed,
-                           changes=wanted.changes, trained_epochs=wanted.trained_epochs,
-                           **chosen(wanted, HOW))  # fmt: skip
-    return found
+    return Questions(Path(os.path.expanduser(word)), device=wanted.device, seed=wanted.seed, changes=wanted.changes,
+                     trained_epochs=wanted.trained_epochs, **chosen(wanted, HOW))  # fmt: skip
 
 
 def texts(word: str, wanted: Wanted) -> Family:

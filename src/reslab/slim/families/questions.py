@@ -30,6 +30,7 @@ from reslab.slim.earlier import before, remember
 from reslab.slim.families.pairs import pairs_of
 from reslab.slim.families.reader import encoder_config, untrained, write_reader
 from reslab.slim.families.spans import loss_of_spans, of_spans, score_of
+from reslab.slim.family import Family
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
 from reslab.slim.identity import identity
@@ -46,7 +47,7 @@ SAMPLES, BATCH = 300, 16  # windows of the plan
 HOW = Distillation(weight=0.9, temperature=2.0)  # spans are sharper than classes: 4 would flatten 256 tokens
 
 
-class Questions:
+class Questions(Family):
     """The run folder of a reader as a family of slimming (slim/family.py).
 
     The plan is measured on windows of the run's dev part, the scores on its test part. `changes`: keys of the recipe

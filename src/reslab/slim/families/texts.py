@@ -33,6 +33,7 @@ from reslab.slim.families.language_run import (
 )
 from reslab.slim.families.language_task import asking, loss, measured, of_tokens
 from reslab.slim.families.pairs import pairs_of
+from reslab.slim.family import Family
 from reslab.slim.generating import generation
 from reslab.slim.healing.distilled import Distillation
 from reslab.slim.healing.family import Taught, mark_taught
@@ -55,7 +56,7 @@ RECIPE = Recipe(  # for a model whose own training is not known
 SLOWER = 4.0  # times slower than in the first training
 
 
-class Texts:
+class Texts(Family):
     """A language model and texts as a family of slimming (slim/family.py).
 
     `word`: a run folder of `language_model`, a Hugging Face folder, hf:NAME, or what `reslab.nets.words.load` gave.

@@ -1,15 +1,12 @@
 """`reslab.slim.heal`: BatchNorm statistics first, then fine-tuning beside the intact model."""
 
-import copy
 from pathlib import Path
-from typing import Any
 
 from reslab.progress import Progress, silent
-from reslab.run import Run
 from reslab.slim.cutting.removal import Cut
 from reslab.slim.family import Family
+from reslab.slim.healing.norms import averaged
 from reslab.slim.record import Arm
-from reslab.train.folder import DONE
 
 
 def heal(
@@ -26,15 +23,9 @@ def heal(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    know: Any = getattr(family, "know", None)
-    if know is not None:
-        know(small, folder)
-    net = copy.deepcopy(small.model)
-    if family.average_norms(net):
-        if (alike := getattr(family, "alike", None)) is not None:
-            alike(net, small.model)
-        if not Run(folder / "norms").has(DONE):
-            family.save(net, folder / "norms")
+    family.know(small, folder)
+    net = averaged(family, small, folder)
+    net = small.model if net is None else net
     return family.train(folder / f"healed-s{seed}", what="healed", net=net, teacher=family.model,
                         epochs=family.heal_epochs if epochs is None else epochs, seed=seed,
                         progress=progress)  # fmt: skip
