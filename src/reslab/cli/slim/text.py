@@ -20,8 +20,8 @@ def result(done: Facts) -> None:
     one, other = facts(before.get("timing")), facts(after.get("timing"))
     low, high, faster = (done.get(key) for key in ("speedup_low", "speedup_high", "speedup"))
     if all(map(words.is_number, (low, high, faster))):
-        print(plain(f"time: {milliseconds(one)} -> {milliseconds(other)} per batch of {one.get('batch')}: "
-                    f"{faster:.2f}x as fast (95 % interval {low:.2f} to {high:.2f})"))  # fmt: skip
+        print(plain(f"time: {milliseconds(one)} -> {milliseconds(other)} per batch of {one.get('batch')}; timed in "
+                    f"turn {faster:.2f}x as fast (median, 95 % interval {low:.2f} to {high:.2f})"))  # fmt: skip
     kept = ratio(after, before, "macs")
     left = f" ({100 * kept:.0f} % remain)" if kept else ""
     print(plain(f"MACs per example: {words.short(before.get('macs'))} -> {words.short(after.get('macs'))}{left}; "

@@ -206,7 +206,7 @@ class Job:
     def tell_what_chose(self) -> None:
         """Which samples chose the blocks, and how that biases what is stated."""
         if self.items.are_held_out:
-            self.notes.append(f"{self.items.chosen_by:,} samples, taken at random, chose the blocks; values and "
+            self.notes.append(f"a random {self.items.chosen_by:,} of the samples chose the blocks; values and "
                               f"intervals are of the {self.items.measured_on:,} others")  # fmt: skip
         elif self.by == "disabling":
             self.notes.append("the same samples chose the blocks and measured the steps, so the steps look better than "

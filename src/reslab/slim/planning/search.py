@@ -78,7 +78,7 @@ class Search:
         best = sorted((entry for entry in entries if entry.running), key=self.rank)[: self.beam]
         if best and not math.isfinite(best[0].tally.mean(self.measure)):
             raise ReslabError(f"without {best[0].block.module}, and without any other block, the model returns values "
-                              "that are not finite, so the plan cannot go on")  # fmt: skip
+                              "that are not finite, so the plan cannot continue")  # fmt: skip
         return [self.measured(entry.parent, entry.block, entry.tally) for entry in best]
 
     def free(self, node: Node) -> list[int]:
