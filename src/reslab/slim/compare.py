@@ -133,7 +133,7 @@ def verdict(arms: Sequence[Arm], pairs: Sequence[dict[str, Any]], *, measure: st
     words = "; ".join(sentence for _, sentence in rest)
     seeds = min(len(values(arms, what)) for what in there)
     near = within(arms, measure=measure, lower_is_better=lower_is_better)
-    known = (f"; {near}" if near else "") + "; of one intact model and one plan"
+    known = (f". The claim {near}" if near else "") + ". Measured with one intact model and one plan"
     known += "" if seeds > 1 else "; one seed each, so nothing is known about other seeds"
     if open_:
         return f"no winner is shown: {words} ({lead}){known}"
