@@ -49,7 +49,18 @@ MAY_IMPORT: dict[str, set[str]] = {  # every room may import itself
     "ship": {room for floor, rooms in FLOORS.items() if floor <= 5 for room in rooms},
     "cli": {room for rooms in FLOORS.values() for room in rooms},
     "__main__": {"cli"},
-    "__init__": {"errors", "version", "nets", "look", "images", "qa", "tables", "slim", "subject"},  # the public names
+    "__init__": {
+        "errors",
+        "version",
+        "nets",
+        "look",
+        "images",
+        "qa",
+        "tables",
+        "slim",
+        "subject",
+        "ship",
+    },  # the public names
 }
 EXTRA = {"tables/vectors.py": {"qa"}}  # texts in a table are read by the encoders of questions
 

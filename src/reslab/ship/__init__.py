@@ -1,0 +1,36 @@
+"""Ship a model: a folder that predicts without PyTorch, proved equal to the model it was made of, and served.
+
+    found = reslab.ship.export("runs/cifar", to="openvino", out="shipped")   # converted, compared, written
+    model = reslab.predict("shipped")                                        # no torch is imported
+    model("a.jpg")
+
+`reslab export`, `reslab predict` and `reslab serve` do the same on the command line. Modules are imported on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reslab.ship.folder import is_exported, read_config
+    from reslab.ship.record import Config, Port
+
+HOME = {  # public name: its module here
+    "Config": "record",
+    "Port": "record",
+    "is_exported": "folder",
+    "read_config": "folder",
+}
+
+__all__ = ["Config", "Port", "is_exported", "read_config"]
+
+
+if not TYPE_CHECKING:  # otherwise a type checker accepts any name
+
+    def __getattr__(name: str) -> object:
+        if name not in HOME:
+            raise AttributeError(f"module 'reslab.ship' has no attribute {name!r}")
+        return getattr(import_module(f"reslab.ship.{HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

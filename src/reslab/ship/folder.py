@@ -1,0 +1,95 @@
+"""An exported folder on disk: config.json, checksums of every file, and the check of both. No torch."""
+
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError
+from reslab.ship.record import FORMAT, Config, Port
+from reslab.stored import ships
+from reslab.stored.files import named, present
+from reslab.stored.read import read_json
+from reslab.stored.write import write_aside
+
+CONFIG, SUMS, CARD, LICENSE, PROOF = "config.json", "checksums.json", "README.md", "LICENSE", "proof.json"
+MARK = "reslab_export"
+
+
+def is_exported(folder: Path | str) -> bool:
+    """Whether the folder says that it is an exported one; nothing is checked yet."""
+    path = Path(folder) / CONFIG
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict) and MARK in json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+
+
+def read_config(folder: Path | str) -> Config:
+    """The config of an exported folder. Raises UsageError for no such folder, ReslabError for a damaged one."""
+    path = Path(folder) / CONFIG
+    if not present(path):
+        raise UsageError(f"{named(folder)} is no exported folder: it has no {CONFIG}")
+    found: dict[str, Any] = read_json(path, ships.Config, needs=(MARK,))
+    if found[MARK] != FORMAT:
+        raise ReslabError(f"{named(path)} has format {found[MARK]}: this reslab reads {FORMAT}; export the model again")
+    kept = {one.name: found[one.name] for one in fields(Config) if one.name in found}
+    for key in ("inputs", "outputs"):
+        kept[key] = tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in kept[key])
+    for name in kept["files"]:
+        if not inside(name):
+            raise ReslabError(f"{named(path)} is damaged: {name!r} does not lie in the folder; export the model again")
+    return Config(**{**kept, "files": tuple(kept["files"])})
+
+
+def write_config(folder: Path, config: Config) -> None:
+    text = json.dumps(config.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    write_aside(folder / CONFIG, lambda file: file.write(text.encode()))
+
+
+def seal(folder: Path) -> None:
+    """Write the SHA-256 of every file of the folder to checksums.json: the last thing that an export writes."""
+    found = {path.relative_to(folder).as_posix(): sum_of(path) for path in sorted(folder.rglob("*"))
+             if path.is_file() and path.name != SUMS}  # fmt: skip
+    text = json.dumps({"sha256": found}, indent=1) + "\n"
+    write_aside(folder / SUMS, lambda file: file.write(text.encode()))
+
+
+def verify(folder: Path | str) -> str:
+    """Compare every file with its checksum; a digest of them all, which changes with any of them.
+
+    Raises ReslabError naming the first file that is missing, changed, or not listed although the config names it.
+    """
+    folder = Path(folder)
+    if not present(folder / SUMS):
+        raise ReslabError(f"{named(folder / SUMS)} is missing: the export was not finished, or files were removed; "
+                          "export the model again")  # fmt: skip
+    sums: dict[str, str] = read_json(folder / SUMS, ships.Sums)["sha256"]
+    for name, wanted in sums.items():
+        if not inside(name):
+            raise ReslabError(f"{named(folder / SUMS)} is damaged: {name!r} does not lie in the folder")
+        path = folder / name
+        if not present(path):
+            raise ReslabError(f"{named(path)} is missing; restore a copy of it, or export the model again")
+        if sum_of(path) != wanted:
+            raise ReslabError(f"{named(path)} was changed or damaged after the export: it does not match its checksum; "
+                              "restore a copy of it, or export the model again")  # fmt: skip
+    if bare := [name for name in (CONFIG, *read_config(folder).files) if name not in sums]:
+        raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {bare[0]}; export the model again")
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+
+
+def sum_of(path: Path) -> str:
+    """SHA-256 (hex) of a file. Raises ReslabError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ReslabError(f"{named(path)} cannot be read: {error.strerror or error}") from error
+
+
+def inside(name: str) -> bool:
+    """Whether a name read from a stranger's file stays in the folder."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
