@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import ReslabError, first_line
-from reslab.extras import need
+from reslab.ship.packages import openvino
 from reslab.ship.record import Config
 
 HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not int8 in an int8 graph stays fp32
@@ -39,8 +39,7 @@ class OpenVINO:
 def load(
     path: Path, config: Config, *, threads: int = 0, shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> OpenVINO:
-    ov: Any = need("openvino", extra="ship", why=f"{path}")
-    core = ov.Core()
+    core = openvino(why=f"{path}").Core()
     options = {"INFERENCE_PRECISION_HINT": HINT[config.precision], "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = str(threads)
