@@ -26,7 +26,7 @@ MAY: dict[str, str] = {  # what each floor may import, in the words of the table
     "images": "train and below; tables/vectors alone uses qa's encoders",
     "train": "nets, look, blocks, run, statistics, stored, progress",
     "nets": "blocks, run, statistics, stored (nets also the graph of look; report neither torch nor blocks)",
-    "errors": "errors and version; run also stored; look imports errors alone",
+    "errors": "errors and version; run also stored; look imports errors and extras",
 }
 GROUND = {"errors", "version", "extras"}
 WINGS = {"images", "qa", "tables"}
@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # every room may import itself
     "errors": set(),
     "version": set(),
     "extras": {"errors"},
-    "look": {"errors"},
+    "look": {"errors", "extras"},
     "stored": GROUND,
     **dict.fromkeys(("progress", "blocks", "statistics"), GROUND),
     "run": GROUND | {"stored"},

@@ -1,7 +1,9 @@
 """Optional packages: imported where they are used; if that fails, one sentence says what to install."""
 
 import importlib
+from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 from reslab.errors import UsageError, first_line
 
@@ -24,3 +26,12 @@ def need(module: str, *, why: str, extra: str = "") -> ModuleType:
             f"{why} needs {package}, which is installed but cannot be imported ({first_line(error)}); "
             f"run `reslab doctor` to see known problems, or reinstall it: {how}"
         ) from error
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as a pandas.DataFrame. Raises UsageError if pandas is not installed."""
+    try:
+        pandas = importlib.import_module("pandas")  # without types
+    except ImportError as error:
+        raise UsageError("a data frame needs pandas: pip install pandas; rows() gives the same as dicts") from error
+    return pandas.DataFrame(rows)

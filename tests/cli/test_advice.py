@@ -42,7 +42,7 @@ PLACES = {  # arguments of functions that stand elsewhere than in the room of th
     "qa": ("reslab.train.recipe", "reslab.subject.inputs", "reslab.qa.folder", "reslab.qa.settings"),
     "run": ("reslab.images.train", "reslab.tables.train"),
     "stored": ("reslab.images.train",),
-    "subject": ("reslab.images.data.load", "reslab.nets.words", "reslab.subject.subject"),
+    "subject": ("reslab.images.data.words", "reslab.nets.words", "reslab.subject.subject"),
     "tables": ("reslab.train.recipe",),
     "train": ("reslab.images.train", "reslab.train.recipe"),
     "nets": ("reslab.nets.catalog", "reslab.nets.resnet", "reslab.images.train"),

@@ -36,9 +36,9 @@ def look() -> tuple[dict[str, Any], list[str]]:
     import torch
 
     from reslab.run import processor
+    from reslab.train.cores import usable_cores
     from reslab.train.folder import pick_device
     from reslab.train.tune import native_bf16
-    from reslab.train.workers import usable_cores
 
     device, cores = pick_device(), usable_cores()
     facts: dict[str, Any] = {

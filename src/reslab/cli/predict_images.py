@@ -74,7 +74,7 @@ class Job:
 
     def about(self) -> dict[str, Any]:
         """How the predictions were made and what was noted, for JSON."""
-        from reslab.images.preprocess import remarked
+        from reslab.images.pixels import remarked
 
         return {
             "run": str(self.run), "n": self.n, "classes": list(self.predictor.classes),
@@ -89,7 +89,7 @@ def predict_images(folder: Path, words: Sequence[str], asked: Asked) -> None:
     Raises UsageError for wrong options and if the only word is no file, ReslabError if nothing can be predicted.
     """
     from reslab.images.gather import gather
-    from reslab.images.preprocess import remarked
+    from reslab.images.pixels import remarked
     from reslab.images.written import check_target
 
     if asked.top is not None and asked.top < 1:

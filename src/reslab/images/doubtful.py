@@ -7,9 +7,9 @@ from reslab.images.data import Augment, ImageData, Pixels
 from reslab.images.data.counts import class_counts, majority_error
 from reslab.images.sources.assemble import PHOTO
 from reslab.images.task import train_size, training_parts
+from reslab.train.cores import usable_cores
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
-from reslab.train.workers import usable_cores
 
 COSTLY = 512  # pixels of the shorter side from which a warning is due: five times the work of PHOTO
 RARE = 5  # validation images of a class; fewer hardly say which net is better at it

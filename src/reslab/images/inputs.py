@@ -1,17 +1,19 @@
 """What `predict` takes for an image: a path, bytes, a PIL image, an array, a tensor; what is in doubt is refused."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from reslab.errors import UsageError
 from reslab.stored.files import named
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Source = bytes | Path | Image.Image
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
@@ -20,7 +22,7 @@ TAKEN = "a path, the bytes of a file, a PIL image, an array (H, W), (H, W, 3) or
 
 def listed(images: Any) -> tuple[list[Any], bool]:
     """The images one by one, and whether it was one alone. Raises UsageError for what holds no images."""
-    if isinstance(images, np.ndarray | Tensor):
+    if isinstance(images, np.ndarray) or is_tensor(images):
         return (list(images), False) if images.ndim == 4 else ([images], True)
     if isinstance(images, str | bytes | os.PathLike | Image.Image):
         return [images], True
@@ -40,7 +42,7 @@ def source_of(image: Any) -> Source:
         return file(Path(image))
     if isinstance(image, bytes | Image.Image):
         return image
-    if isinstance(image, Tensor):
+    if is_tensor(image):
         return of_tensor(image)
     if isinstance(image, np.ndarray):
         return of_array(image)
@@ -56,7 +58,13 @@ def file(path: Path) -> Path:
     return path
 
 
-def of_tensor(x: Tensor) -> Image.Image:
+def is_tensor(value: Any) -> "TypeGuard[Tensor]":
+    """Whether it is a tensor; who has one has imported torch, which is not imported for this question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def of_tensor(x: "Tensor") -> Image.Image:
     if x.ndim == 3 and x.shape[0] not in CHANNELS:
         if x.shape[2] in CHANNELS:
             raise UsageError(f"a tensor must be (C, H, W), got {tuple(x.shape)}; permute(2, 0, 1) turns it")
@@ -101,9 +109,3 @@ def picture(values: np.ndarray, what: str) -> Image.Image:
         raise UsageError(f"pixels must be uint8, or floats from 0 to 1, got {values.dtype}; convert the {what} first")
     values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
     return Image.fromarray(np.ascontiguousarray(values))
-
-
-def stack(images: Iterable[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """The images (N, *shape), also if there is none."""
-    found = list(images)
-    return torch.stack(found) if found else torch.empty((0, *shape), dtype=torch.uint8)

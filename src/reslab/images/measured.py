@@ -13,7 +13,7 @@ TEXTS = (".txt", ".md", ".json", ".jsonl")
 
 def resized_to(word: str | None, options: dict[str, Any]) -> int | None:
     """The size to which batches are resized: published data sets load at their own size, which --size then changes."""
-    from reslab.images.data.load import WORDS
+    from reslab.images.data.words import WORDS
 
     size = options.get("size")
     if size is not None and size < 1:

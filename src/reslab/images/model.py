@@ -14,9 +14,11 @@ from torch import nn
 
 from reslab.errors import BrokenImage, ReslabError, ReslabWarning, Sentence, UsageError
 from reslab.images.calibrate import described
+from reslab.images.decoding import Part, workers_for
 from reslab.images.inputs import Source, listed, source_of
-from reslab.images.predict import Part, stream, workers_for
-from reslab.images.preprocess import Preprocess, of_run, remarked
+from reslab.images.pixels import remarked
+from reslab.images.predict import stream
+from reslab.images.preprocess import Preprocess, of_run
 from reslab.nets import weights
 from reslab.nets.predictions import Mirror, Precision, Prediction, Predictions
 from reslab.nets.specs import FAMILIES, MODULES

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError
-from reslab.images.data.load import is_list
+from reslab.images.data.words import is_list
 from reslab.images.sources.columns import Asked, choose
 from reslab.images.sources.layout import find
 from reslab.images.sources.listed import rows_of

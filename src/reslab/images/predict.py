@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,51 +9,31 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from reslab.errors import BrokenImage
 from reslab.images.calibrate import probabilities
+from reslab.images.decoding import Part, collect, decode_one
 from reslab.images.evaluate import log_scores
-from reslab.images.inputs import Source, stack
+from reslab.images.inputs import Source
+from reslab.images.pixels import PixelReader
 from reslab.images.preprocess import Preprocess
 from reslab.nets.modes import evaluating
 from reslab.train.tune import Choice
-from reslab.train.workers import in_order, usable_cores
-
-MOST_WORKERS = 8
-WORTH_BYTES = 10 * 2**20  # of encoded images: starting workers takes about as long as decoding this much
+from reslab.train.workers import in_order
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Some of the images in order: those predicted, and those that could not be read."""
-
-    index: list[int]  # of the images predicted
-    values: np.ndarray  # float64 (B, K): probabilities
-    broken: list[tuple[int, str]]  # (index, reason)
-    remarks: Counter[str]  # see preprocess.REMARKS
-    done: int  # images so far
-
-
-class Decoded(Dataset[Any]):
+class Batches(Dataset[Any]):
     """Step k: images [k * batch, (k+1) * batch) as uint8 (B, C, H, W), their indices, the broken ones, the remarks."""
 
-    def __init__(self, sources: Sequence[Source], preprocess: Preprocess, batch: int) -> None:
-        self.sources, self.preprocess, self.batch = sources, preprocess, batch
+    def __init__(self, sources: Sequence[Source], reader: PixelReader, batch: int) -> None:
+        self.sources, self.reader, self.batch = sources, reader, batch
 
     def __len__(self) -> int:
         return -(-len(self.sources) // self.batch)
 
     def __getitem__(self, k: int) -> tuple[Tensor, list[int], list[tuple[int, str]], list[str]]:
-        pixels, kept, broken, remarks = [], [], [], []
-        for i in range(k * self.batch, min(len(self.sources), (k + 1) * self.batch)):
-            try:
-                one, said = self.preprocess.pixels(self.sources[i])
-            except BrokenImage as error:  # returned as a value: an exception from a worker loses its class
-                broken.append((i, error.reason))
-                continue
-            pixels.append(one)
-            kept.append(i)
-            remarks += said
-        return stack(pixels, self.preprocess.shape), kept, broken, remarks
+        rows = range(k * self.batch, min(len(self.sources), (k + 1) * self.batch))
+        found = collect([decode_one(self.sources[i], self.reader) for i in rows], rows.start, self.reader)
+        pixels = torch.from_numpy(found.pixels).permute(0, 3, 1, 2).contiguous()
+        return pixels, found.index, found.broken, found.remarks
 
 
 @torch.no_grad()
@@ -67,7 +45,7 @@ def stream(
 
     `flip`: the mean probability of each image and its mirror image.
     """
-    preprocess, steps = preprocess.to(device), Decoded(sources, preprocess, batch)
+    preprocess, steps = preprocess.to(device), Batches(sources, preprocess.reader, batch)
     done = 0
     with evaluating(net):
         for pixels, kept, broken, remarks in in_order(steps, range(len(steps)), workers=workers):
@@ -80,18 +58,3 @@ def stream(
                 values = torch.stack(each).mean(dim=0).numpy()
             done += len(kept) + len(broken)
             yield Part(index=list(kept), values=values, broken=list(broken), remarks=Counter(remarks), done=done)
-
-
-def workers_for(sources: Sequence[Source]) -> int:
-    """Number of decoding workers: one per usable core up to 8, or 0 if there is too little to decode."""
-    some = [sources[i] for i in range(0, len(sources), max(1, len(sources) // 100))]
-    sizes = [size for source in some if isinstance(source, Path) and (size := length(source)) > 0]
-    mean = sum(sizes) / len(sizes) if sizes else 0
-    return min(usable_cores(), MOST_WORKERS) if mean * len(sources) >= WORTH_BYTES else 0
-
-
-def length(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0

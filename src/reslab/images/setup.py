@@ -8,7 +8,7 @@ from typing import Any
 from reslab.errors import UsageError, arg, tell
 from reslab.images.data import ImageData, load
 from reslab.images.data.arrays import WORD
-from reslab.images.data.load import WORDS
+from reslab.images.data.words import WORDS
 from reslab.images.defaults import MADE_FOR, choose, net_for, recipe_for, size_for
 from reslab.images.older import older_run
 from reslab.images.plan import DIGITS, Asked, Plan

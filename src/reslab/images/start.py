@@ -13,8 +13,8 @@ from torch import Tensor
 from reslab.errors import ReslabError, ReslabWarning, UsageError, arg, tell
 from reslab.images.data import ImageData, Normalize
 from reslab.images.data.decode import FILTERS
-from reslab.images.data.load import WORDS
 from reslab.images.data.normalize import IMAGENET_MEAN, IMAGENET_STD
+from reslab.images.data.words import WORDS
 from reslab.images.heads import with_head
 from reslab.nets import ModelSpec, Spec, build, read_spec, to_dict
 from reslab.nets.adopting import adopt, as_json

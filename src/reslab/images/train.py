@@ -13,7 +13,7 @@ from reslab.images.changes import changes
 from reslab.images.data import ImageData, Part
 from reslab.images.data import load as load_data
 from reslab.images.data.arrays import WORD
-from reslab.images.data.load import WORDS
+from reslab.images.data.words import WORDS
 from reslab.images.doubtful import warn_of_doubtful_settings, warn_of_random_layers
 from reslab.images.pictures.keep import keep_of_training
 from reslab.images.pictures.samples import keep_samples

@@ -1,25 +1,16 @@
 """How a result shows itself in a notebook: as a short text, a table, a data frame, a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from importlib import import_module
 from typing import Any, ClassVar
 
 from reslab.errors import UsageError
+from reslab.extras import frame_of
 
 LINES = 12  # rows of a text
 ROWS = 200  # rows of a table in a notebook
 
 Row = dict[str, Any]
-
-
-def frame_of(rows: Sequence[Row]) -> Any:
-    """Rows as a pandas.DataFrame. Raises UsageError if pandas is not installed."""
-    try:
-        pandas = import_module("pandas")  # without types
-    except ImportError as error:
-        raise UsageError("a data frame needs pandas: pip install pandas; rows() gives the same as dicts") from error
-    return pandas.DataFrame(rows)
 
 
 class Shown:

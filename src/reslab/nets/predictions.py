@@ -4,20 +4,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from os import PathLike
-from typing import Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from reslab.errors import UsageError, one_line
-from reslab.look.shown import frame_of
+from reslab.extras import frame_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LINES = 12  # rows of a text
 SHOWN = 3  # classes in a line
 YES = 0.5  # probability from which an image has a label
 
-Preprocess = Callable[[Any], Tensor]
+Preprocess = Callable[[Any], "Tensor"]
 """An image as the net was trained on: any image -> float32 (C, H, W), normalized."""
 
 

@@ -16,9 +16,9 @@ import torch
 from reslab.errors import Argument, ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet, to_parent
 from reslab.progress.parent import pass_on
+from reslab.train.cores import usable_cores
 from reslab.train.folder import finished
 from reslab.train.signals import Interrupted, Stop
-from reslab.train.workers import usable_cores
 
 
 def fair_jobs(runs: int) -> int:

@@ -13,13 +13,13 @@ from torch import nn
 from reslab.errors import Sentence, tell
 from reslab.progress import Progress, in_phase
 from reslab.progress.row import duration
+from reslab.train.cores import usable_cores
 from reslab.train.gradient import cut
 from reslab.train.memory import free, is_full
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.task import Task
 from reslab.train.tune import Choice, make_step
-from reslab.train.workers import usable_cores
 
 FEWEST = 30  # iterations left from which the time is measured
 STEPS, PATIENCE = 3, 5.0  # steps that are timed if none were; seconds for steps, and for batches

@@ -9,8 +9,8 @@ from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, missing
 from reslab.stored import read as stored
 from reslab.stored.files import read_text
+from reslab.train.cores import usable_cores
 from reslab.train.recipe import Recipe, read
-from reslab.train.workers import usable_cores
 
 DONE = "results/train.json"
 

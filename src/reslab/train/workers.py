@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from reslab.train.cores import usable_cores
+
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory
 ROOM = 2 * 2**30  # bytes free there from which batches go through it: containers often have 64 MiB in all
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's limit: microseconds of CPU time per period
 WORTH_WORKERS = 2000  # images; starting processes takes about as long as decoding this many small ones
 
 
@@ -51,16 +52,6 @@ def little_shared_memory() -> bool:
 def decoding_workers(images: int) -> int:
     """Number of decoding workers: one per usable core up to 8, or 0 if there are too few images to benefit."""
     return min(usable_cores(), 8) if images >= WORTH_WORKERS else 0
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: those of its affinity mask, or fewer if the container's quota is lower."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        return max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
-        return allowed
 
 
 def _unchanged(result: Any) -> Any:

@@ -31,30 +31,27 @@ def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.
             raise ValueError("it is empty")
     elif not source:
         raise ValueError("it is empty")
-    with _allowed(limit):
-        most = Image.MAX_IMAGE_PIXELS
-        try:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
-                if most is not None and image.width * image.height > most:
-                    raise Image.DecompressionBombError
-                yield image
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            most = most or 0
-            raise ValueError(
-                f"it has more than {most:,} pixels (max_pixels): refused as a decompression bomb"
-            ) from error
-
-
-@contextlib.contextmanager
-def _allowed(limit: int | None) -> Iterator[None]:
-    if limit is None:
-        yield
-        return
     with _lock:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+        most = Image.MAX_IMAGE_PIXELS if limit is None else limit
+    try:
+        with _begun(io.BytesIO(source) if isinstance(source, bytes) else source, limit) as image:
+            # Pillow only warns between its limit and twice its limit; a worker should refuse before it allocates.
+            if most is not None and image.width * image.height > most:
+                raise Image.DecompressionBombError
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(
+            f"it has more than {most or 0:,} pixels (max_pixels): refused as a decompression bomb"
+        ) from error
+
+
+def _begun(file: io.BytesIO | Path, limit: int | None) -> Image.Image:
+    """The opened image. Pillow's limit is another only while the header is read, so that threads decode at once."""
+    with _lock:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = before if limit is None else limit
         try:
-            yield
+            return Image.open(file, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = before
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.images.data.load import WORDS
+from reslab.images.data.words import WORDS
 from reslab.images.train import storable
 from reslab.nets import Spec, count, to_dict
 from reslab.run import Run, absolute, environment

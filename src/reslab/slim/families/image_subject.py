@@ -11,7 +11,7 @@ from torch import nn
 from reslab.errors import UsageError, first_line
 from reslab.images.data import ImageData, Normalize
 from reslab.images.data.arrays import WORD
-from reslab.images.data.load import WORDS
+from reslab.images.data.words import WORDS
 from reslab.images.matching import fitted
 from reslab.images.measured import normalization, sizes
 from reslab.images.plan import Asked
