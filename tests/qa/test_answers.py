@@ -8,8 +8,8 @@ import torch
 
 from reslab.errors import ReslabError, UsageError
 from reslab.qa.answers import Spans, best_spans, predictions, rank
+from reslab.qa.data.batch import WindowBatch
 from reslab.qa.data.question import Answer, Question
-from reslab.qa.data.windows import WindowBatch
 
 
 def batch(context: list[list[int]], offsets: list[list[list[int]]] | None = None) -> WindowBatch:

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from reslab.errors import ReslabError, UsageError
 from reslab.qa.data.question import Question
-from reslab.qa.data.windows import WindowBatch
 
 BEST = 20  # candidates per window, and per question after merging, as in BERT's run_squad
 MAX_TOKENS = 30  # in an answer, as in run_squad; training raises it to its longest answer
@@ -74,47 +71,63 @@ class Ranked:
         return None if self.no_answer > (first.probability if threshold is None else threshold) else first
 
 
-@torch.no_grad()
-def best_spans(
-    span: Tensor, windows: WindowBatch, *, answerable: Tensor | None = None, top: int = BEST, most: int = MAX_TOKENS
-) -> Spans:
+def best_spans(span: Any, windows: Any, *, answerable: Any = None, top: int = BEST, most: int = MAX_TOKENS) -> Spans:
     """The `top` best spans of at most `most` tokens in each window, exactly, from start and end logits (B, L, 2).
 
-    Spans start and end at tokens of the context. If several tokens represent the same characters (the bytes of one
+    span, answerable, and the columns of `windows` (WindowArrays, WindowBatch): arrays, or tensors on the CPU. Spans
+    start and end at tokens of the context. If several tokens represent the same characters (the bytes of one
     character), a span starts at the first and ends at the last, as in the targets, so no window gives a span twice. Not
     all L x `most` pairs are sorted: each of the `top` best pairs starts at one of the `top` tokens with the best pairs.
     Raises ReslabError for scores that are NaN or +inf (-inf means that no answer is allowed there).
     """
     if top < 1 or most < 1:
         raise UsageError(f"top and most must be positive, got {top} and {most}")
-    if not (span < torch.inf).all():
+    span = np.asarray(span)
+    if not (span < np.inf).all():
         raise ReslabError("the net's scores are NaN or infinite; its training diverged, or its weights are damaged")
-    L = span.shape[1]
-    null = span[:, 0].double().sum(dim=1)
-    begins, ends = edges(windows)
-    start = span[..., 0].float().masked_fill(~begins, -torch.inf)
-    end = F.pad(span[..., 1].float().masked_fill(~ends, -torch.inf), (0, most - 1), value=-torch.inf)
-    reach = start + F.max_pool1d(end[:, None], most, stride=1)[:, 0]  # (B, L): score of the best pair that starts here
-    first = reach.topk(min(top, L), dim=1).indices  # (B, k)
-    last = first[..., None] + torch.arange(most, device=span.device)  # (B, k, most)
-    pairs = start.gather(1, first)[..., None] + end.gather(1, last.flatten(1)).view_as(last)
-    score, where = pairs.flatten(1).topk(min(top, pairs[0].numel()), dim=1)
-    i = first.gather(1, where // most)
-    j = (i + where % most).clamp_max(L - 1)  # beyond the end only where the score is -inf
+    B, L = span.shape[:2]
+    context, offsets = np.asarray(windows.context), np.asarray(windows.offsets)
+    begins, ends = edges(context, offsets)
+    start = np.where(begins, span[..., 0], -np.inf).astype(np.float32)
+    end = np.full((B, L + most - 1), -np.inf, np.float32)
+    end[:, :L] = np.where(ends, span[..., 1], -np.inf)
+    reach = start + highest(end, most)  # (B, L): score of the best pair that starts here
+    first, row = largest(reach, min(top, L)), np.arange(B)[:, None]  # (B, k)
+    last = np.lib.stride_tricks.sliding_window_view(end, most, axis=1)[row, first]  # (B, k, most)
+    pairs = (start[row, first][..., None] + last).reshape(B, -1)
+    where = largest(pairs, min(top, pairs.shape[1]))
+    i = first[row, where // most]
+    j = np.minimum(i + where % most, L - 1)  # beyond the end only where the score is -inf
     return Spans(
-        question=windows.question.cpu().numpy(),
-        start=windows.offsets[..., 0].gather(1, i).cpu().numpy(),
-        end=windows.offsets[..., 1].gather(1, j).cpu().numpy(),
-        score=score.double().cpu().numpy(),
-        null=null.cpu().numpy(),
-        answerable=None if answerable is None else answerable.double().cpu().numpy(),
+        question=np.asarray(windows.question),
+        start=offsets[row, i, 0],
+        end=offsets[row, j, 1],
+        score=pairs[row, where].astype(np.float64),
+        null=span[:, 0].astype(np.float64).sum(axis=1),
+        answerable=None if answerable is None else np.asarray(answerable).astype(np.float64),
     )
 
 
-def edges(windows: WindowBatch) -> tuple[Tensor, Tensor]:
+def highest(x: np.ndarray, size: int) -> np.ndarray:
+    """The maximum of each `size` neighbors of a row, (B, L) to (B, L - size + 1), by doubling."""
+    width = 1
+    while width < size:
+        step = min(width, size - width)
+        x = np.maximum(x[:, :-step], x[:, step:])
+        width += step
+    return x
+
+
+def largest(x: np.ndarray, k: int) -> np.ndarray:
+    """The places (B, k) of the k largest numbers of each row, the largest first."""
+    found = np.argpartition(-x, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(x, found, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1)
+
+
+def edges(context: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which tokens may start and which may end an answer, bool (B, L) each."""
-    context, offsets = windows.context, windows.offsets
-    begins, ends = context.clone(), context.clone()
+    begins, ends = context.copy(), context.copy()
     begins[:, 1:] &= ~context[:, :-1] | (offsets[:, 1:, 0] != offsets[:, :-1, 0])
     ends[:, :-1] &= ~context[:, 1:] | (offsets[:, 1:, 1] != offsets[:, :-1, 1])
     return begins, ends

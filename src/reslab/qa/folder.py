@@ -23,7 +23,7 @@ from reslab.qa.data.questions import DEV, QuestionData, load_questions
 from reslab.qa.data.windows import Windows, windows
 from reslab.qa.net.encoder import EncoderSpec
 from reslab.qa.net.net import QASpec, read_qa_spec, to_dict
-from reslab.qa.rules import RULES, WITH_EMPTY, rule_for, rule_of
+from reslab.qa.rules import judged, rule_for, rule_of
 from reslab.qa.settings import SHAPE, TOKENIZER, check_seal, read_tokenizer, seal
 from reslab.run import Run, absolute
 from reslab.train.life import Pair, prepare_run, refuse_changed
@@ -68,15 +68,6 @@ def load(word: str, reading: Reading) -> tuple[Reading, QuestionData]:
     reading.check()
     judged(data.dev + data.test, reading.rule)
     return reading, fewer(data, reading.questions)
-
-
-def judged(questions: Sequence[Question], rule: str) -> None:
-    """Raise UsageError if the rule cannot score the questions."""
-    unanswered = next((one for one in questions if not one.answers and not one.hidden), None)
-    if unanswered and not RULES[rule].empty:
-        raise UsageError(
-            f"question {unanswered.id} has no answer, which {rule} cannot judge: take ", arg("rule", WITH_EMPTY[rule])
-        )
 
 
 def fewer(data: QuestionData, many: int | None) -> QuestionData:

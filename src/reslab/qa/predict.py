@@ -4,7 +4,8 @@ import torch
 
 from reslab.progress import Steps
 from reslab.qa.answers import MAX_TOKENS, Spans, best_spans
-from reslab.qa.data.windows import WindowBatch, Windows
+from reslab.qa.data.batch import WindowBatch
+from reslab.qa.data.windows import Windows
 from reslab.qa.features import Features, fits
 from reslab.qa.net.net import QANet
 from reslab.train.tune import Choice
@@ -36,11 +37,13 @@ def predict(
     net.eval()
     parts = []
     for rows in windows.groups(device):
-        found = windows.batch(rows).to(device)
+        arrays = windows.arrays(rows)
+        found = WindowBatch.of(vars(arrays)).to(device)
         vectors = None if features is None else features.batch(rows, found.ids.shape[1])
         with choice.autocast(device):
             out = net(**inputs(found, vectors))
-        parts.append(best_spans(out.span, found, answerable=out.answerable, most=most))
+        answerable = None if out.answerable is None else out.answerable.cpu()
+        parts.append(best_spans(out.span.cpu(), arrays, answerable=answerable, most=most))
         done += len(rows)
         if progress:
             progress(done, len(windows))

@@ -1,30 +1,28 @@
 """A trained net as a reader: it takes questions and texts and returns answers with positions and probabilities."""
 
 import shutil
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from reslab.errors import ReslabError, ReslabWarning, UsageError, arg
+from reslab.errors import ReslabError, UsageError
 from reslab.nets.checkpoints import read_state
 from reslab.nets.heads import Float32Linear
 from reslab.nets.weights import filled, refuse_nan
 from reslab.progress import Steps
-from reslab.qa.answers import BEST, Ranked, Spans, rank
-from reslab.qa.data.question import SURROGATES, Question, Report
+from reslab.qa.answers import Spans
+from reslab.qa.asking import Answer, Asker
+from reslab.qa.data.question import Question, Report
 from reslab.qa.data.questions import answered, split_articles
-from reslab.qa.data.windows import MAX_QUESTION, windows
+from reslab.qa.data.windows import Windows
 from reslab.qa.judge import Judged, judge
 from reslab.qa.net.net import QANet, QASpec, build_qa, read_qa_spec
 from reslab.qa.predict import predict
-from reslab.qa.rules import RULES
 from reslab.qa.settings import (
-    LONGEST,
     SETTINGS,
     SHAPE,
     TOKENIZER,
@@ -39,99 +37,20 @@ from reslab.stored.write import explained, write_aside
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice, native_bf16
 
-Texts = str | Sequence[str] | Mapping[str, str]  # one, several, or several by name
-SPECIAL = 4  # special tokens around question and context, at most (RoBERTa)
+__all__ = ["Answer", "Reader", "load", "ready", "trained_net"]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A part of a text: text == contexts[document][start:end]. For "no answer", text is "" and document None."""
-
-    text: str
-    score: float  # start logit plus end logit
-    probability: float  # among all candidates for this question, calibrated
-    document: int | str | None = None  # index of the text, or its name in a mapping
-    start: int = 0  # characters
-    end: int = 0
-
-
-class Reader:
+class Reader(Asker):
     """A net that answers questions about texts; `load` makes one."""
 
     def __init__(
         self, net: QANet, tokenizer: Any, settings: Settings, *, run: Run, device: torch.device, choice: Choice
     ) -> None:
-        self.net, self.tokenizer, self.settings = net, tokenizer, settings
-        self.run, self.device, self.choice = run, device, choice
+        super().__init__(tokenizer, settings)
+        self.net, self.run, self.device, self.choice = net, run, device, choice
 
-    @overload
-    def ask(
-        self, question: str, contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        max_answer: int | None = ..., progress: Steps | None = ...,
-    ) -> list[Answer]: ...  # fmt: skip
-
-    @overload
-    def ask(
-        self, question: list[str] | tuple[str, ...], contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        max_answer: int | None = ..., progress: Steps | None = ...,
-    ) -> list[list[Answer]]: ...  # fmt: skip
-
-    def ask(
-        self, question: str | list[str] | tuple[str, ...], contexts: Texts, *, top: int = 3,
-        no_answer: bool | None = None, max_answer: int | None = None, progress: Steps | None = None,
-    ) -> list[Answer] | list[list[Answer]]:  # fmt: skip
-        """The `top` best answers in all contexts together, best first; for several questions, a list of such lists.
-
-        Contexts may have any length; empty ones are left out with a warning. `no_answer`: whether "no answer" is
-        allowed (default: if the net was trained with unanswerable questions); if it is predicted, an Answer "" comes
-        first, followed by the best answers of the texts. `max_answer`: most tokens in an answer (default: as in
-        training). The probabilities are over all candidates, not only the `top`. Raises UsageError if there is no
-        question or context, or an empty question.
-        """
-        asked = listed(question, "question")
-        documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts, "contexts")))
-        refuse(asked, documents, top)
-        documents = with_text(documents)
-        allowed = RULES[self.settings.rule].empty if no_answer is None else no_answer
-        pairs = [
-            Question(id=f"{number}", question=readable(one), context=readable(text))
-            for number, one in enumerate(asked, 1)
-            for text in documents.values()
-        ]
-        found = rank(
-            self.spans(pairs, most=max_answer, progress=progress), len(asked), no_answer=allowed,
-            temperature=self.settings.temperature, group=[row // len(documents) for row in range(len(pairs))],
-        )  # fmt: skip
-        answers = [self.answers(one, documents, top, allowed) for one in found]
-        return answers[0] if isinstance(question, str) else answers
-
-    def answers(self, found: Ranked, documents: Mapping[Any, str], top: int, allowed: bool) -> list[Answer]:
-        """The candidates of one question as answers in the documents; "no answer" comes first if it is predicted."""
-        silent = not found.candidates or (allowed and found.decided(self.settings.threshold) is None)
-        answers = [Answer("", found.null, found.no_answer)] if silent else []
-        names = list(documents)
-        for one in found.candidates[: top - len(answers)]:
-            name = names[one.question % len(names)]
-            text = documents[name][one.start : one.end]
-            answers.append(Answer(text, one.score, one.probability, name, one.start, one.end))
-        return answers
-
-    def spans(self, questions: Sequence[Question], *, most: int | None = None, progress: Steps | None = None) -> Spans:
-        """The best spans of all windows of the questions' contexts, of at most `most` tokens (default: as in training).
-
-        Warns about questions that are truncated.
-        """
-        limit = self.settings.max_answer if most is None else most
-        if type(limit) is not int or not 1 <= limit <= LONGEST:
-            raise UsageError(arg("max_answer"), f" must be from 1 to {LONGEST}, got {limit!r}")
-        length, report = self.settings.length, Report()
-        # Leave room for one token of the question and two of the context.
-        stride = max(0, min(self.settings.stride, length - SPECIAL - 3))
-        room = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
-        cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=room, report=report)
-        for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
-            warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
-        return predict(self.net, cut, device=self.device, choice=self.choice, most=limit, progress=progress)
+    def read(self, cut: Windows, most: int, progress: Steps | None) -> Spans:
+        return predict(self.net, cut, device=self.device, choice=self.choice, most=most, progress=progress)
 
     def calibrate(
         self, questions: Sequence[Question], *, share: float = 0.5, seed: int = 0, progress: Steps | None = None
@@ -215,43 +134,3 @@ def ready(net: QANet, device: torch.device, choice: Choice) -> QANet:
             if isinstance(module, nn.Linear | nn.Conv1d) and not isinstance(module, Float32Linear):
                 module.to(torch.bfloat16)
     return net.to(device)
-
-
-def listed(texts: str | Iterable[str], what: str) -> list[str]:
-    """One text or several, as a list. Raises UsageError for anything else."""
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise UsageError(f"{what} must be a text or a list of texts, got {type(texts).__name__}")
-    return [texts] if isinstance(texts, str) else list(texts)
-
-
-def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None:
-    """Raise UsageError for invalid questions, documents or `top`."""
-    if type(top) is not int or not 1 <= top <= BEST:
-        raise UsageError(f"top must be from 1 to {BEST}, got {top!r}")
-    if not asked or not documents:
-        raise UsageError(f"give at least one {'context' if asked else 'question'}")
-    for what, texts in (("question", dict(enumerate(asked))), ("context", documents)):
-        for name, text in texts.items():
-            if not isinstance(text, str):
-                raise UsageError(f"{what} {name} must be a text, got {type(text).__name__}")
-            if what == "question" and not text.strip():
-                raise UsageError(f"{what} {name} is empty" if len(texts) > 1 else f"the {what} is empty")
-
-
-def with_text(documents: Mapping[Any, str]) -> dict[Any, str]:
-    """The documents that are not empty, under their own names. Raises UsageError if all are; warns about some."""
-    found = {name: text for name, text in documents.items() if text.strip()}
-    empty = [str(name) for name in documents if name not in found]
-    if not found:
-        raise UsageError("the context is empty" if len(documents) == 1 else f"all {len(documents)} contexts are empty")
-    if empty:
-        more = ", ..." if empty[3:] else ""
-        warnings.warn(
-            f"empty contexts left out: {len(empty)} ({', '.join(empty[:3])}{more})", ReslabWarning, stacklevel=3
-        )
-    return found
-
-
-def readable(text: str) -> str:
-    """The text with lone surrogates replaced one for one, so that offsets do not change."""
-    return SURROGATES.sub("\ufffd", text)

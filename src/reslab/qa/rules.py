@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError, arg, nearest
 from reslab.qa.data.question import Question
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -153,3 +153,12 @@ def score(question: Question, prediction: str, *, rule: str) -> tuple[float, flo
         raise UsageError(f"question {question.id} has no answer, which {rule} cannot score; use {WITH_EMPTY[rule]}")
     gold = list(dict.fromkeys(gold)) or [""]
     return max(exact(prediction, one, rule=rule) for one in gold), max(f1(prediction, one, rule=rule) for one in gold)
+
+
+def judged(questions: Sequence[Question], rule: str) -> None:
+    """Raise UsageError if the rule cannot score the questions."""
+    unanswered = next((one for one in questions if not one.answers and not one.hidden), None)
+    if unanswered and not RULES[rule].empty:
+        raise UsageError(
+            f"question {unanswered.id} has no answer, which {rule} cannot judge: take ", arg("rule", WITH_EMPTY[rule])
+        )

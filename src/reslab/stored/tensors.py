@@ -14,6 +14,7 @@ from reslab.stored.files import RESTORE, named, parse_json, present, unreadable
 from reslab.stored.pickles import Unbounded, check_bounds
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 REFUSED = re.compile("Unsupported (global|class)|Trying to call reduce")  # torch's words for objects not allowed
@@ -30,16 +31,29 @@ def read_tensors(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "T
     """
     from safetensors.torch import load_file
 
+    found: dict[str, Tensor] = loaded(path, load_file, what)
+    refuse_odd(found, path)
+    return found
+
+
+def read_arrays(path: Path | str, *, what: str = NO_CHECKPOINT) -> dict[str, "np.ndarray"]:
+    """The same as arrays, without torch."""
+    from safetensors.numpy import load_file
+
+    return loaded(path, load_file, what)
+
+
+def loaded(path: Path | str, load: Callable[[Path | str], dict[str, Any]], what: str) -> dict[str, Any]:
+    """What `load` reads from a .safetensors file that matches its digest."""
     own = present(Path(path).with_name("spec.json"))  # a file of a run folder
     again = own and Path(path).name == "weights.safetensors" and present(Path(path).with_name("last.pt"))
     marked = must_match(path, check_tensors, REMAKE if again else RESTORE)
     try:
-        found: dict[str, Tensor] = load_file(path)
+        found = load(path)
     except MemoryError:
         raise
     except Exception as error:  # damaged bytes make it raise nearly anything
         raise ReslabError(f"{named(path)} {what}") from error
-    refuse_odd(found, path)
     if own and not marked:
         tell("%s has no digest, as files of older versions of reslab: damage may not be "
                                          "noticed", named(path))  # fmt: skip

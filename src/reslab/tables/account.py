@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from reslab.errors import tell
 from reslab.tables.data.target import Target
-from reslab.tables.train import TableData
+
+if TYPE_CHECKING:
+    from reslab.tables.train import TableData
 
 SHOWN = 5  # names of classes and columns
 PARTS = ("train", "validation", "test")
 
 
-def line(data: TableData, kinds: Mapping[str, str]) -> str:
+def line(data: "TableData", kinds: Mapping[str, str]) -> str:
     """`classes of let: no, yes; 96 + 24 rows (train, test); 5 columns: 3 number, 2 category; left out: id`"""
     parts = [part for part in PARTS if part in data.frames]
     rows = " + ".join(f"{len(data.frames[part]):,}" for part in parts)
@@ -41,6 +44,6 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + f" and {len(names) - SHOWN:,} more" * (len(names) > SHOWN)
 
 
-def announce(name: str, data: TableData, kinds: Mapping[str, str]) -> None:
+def announce(name: str, data: "TableData", kinds: Mapping[str, str]) -> None:
     """Log the line; the command line shows it."""
     tell("%s: %s", name, line(data, kinds))

@@ -16,7 +16,7 @@ from reslab.errors import UsageError, arg, nearest
 from reslab.progress import Progress, Rows, quiet
 from reslab.run import Run, environment
 from reslab.statistics import mean, std
-from reslab.tables.data.encoder import Table
+from reslab.tables.data.table import Table
 from reslab.tables.data.target import Target
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.net.spec import PRESETS

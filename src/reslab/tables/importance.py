@@ -7,8 +7,8 @@ import torch
 
 from reslab.progress import Steps
 from reslab.statistics import std
-from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame
+from reslab.tables.data.table import Table
 from reslab.tables.metrics import MAIN, scores
 from reslab.tables.model import TableModel
 from reslab.tables.task import CPU_ROWS

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.tables.data.categories import Vocabulary
-from reslab.tables.data.encoder import Table
+from reslab.tables.data.table import Table
 from reslab.tables.net.linear import Linear, views
 from reslab.tables.net.net import TableNet
 from reslab.tables.parts import Parts

@@ -9,6 +9,8 @@ from scipy.stats import rankdata
 from sklearn import metrics
 
 from reslab.statistics import bootstrap, reliability
+from reslab.tables.data.report import Report
+from reslab.tables.data.target import Target
 
 Kind = Literal["classes", "labels", "numbers"]
 RESAMPLES = 200
@@ -108,3 +110,8 @@ def residuals(y: np.ndarray, predicted: np.ndarray, *, most: int = 2000) -> dict
     """True and predicted values (N, T) of up to `most` evenly spaced rows, for a figure."""
     rows = np.unique(np.linspace(0, len(y) - 1, min(most, len(y))).astype(int))
     return {"true": y[rows].tolist(), "predicted": predicted[rows].tolist()}
+
+
+def true_values(target: Target, known: Any, report: Report) -> np.ndarray:
+    """The target's values for `judged`: encoded, or numbers (N, T) in their original unit."""
+    return target.numbers(known) if target.kind == "numbers" else target.encode(known, report=report)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save
 from torch import nn
 
 from reslab.errors import ReslabError, UsageError
@@ -16,26 +15,22 @@ from reslab.nets.checkpoints import read_state
 from reslab.nets.matching import match
 from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, refuse_nan
-from reslab.progress import Progress, silent
 from reslab.run import MEMBERS, Run, missing
-from reslab.stored.digest import sealed_tensors
-from reslab.stored.files import MissingFile
-from reslab.stored.tensors import read_tensors
-from reslab.stored.write import write_aside
-from reslab.tables.calibrate import Calibration, mean_of, read_calibration, write_calibration
-from reslab.tables.data.encoder import Table
-from reslab.tables.data.format import Format
-from reslab.tables.data.frame import Frame, Report, read_frame
+from reslab.tables.calibrate import Calibration, read_calibration, write_calibration
+from reslab.tables.coded import ENCODER, TARGET, read_coded, write_encoder
+from reslab.tables.data.frame import Frame, read_frame
+from reslab.tables.data.table import Table
 from reslab.tables.data.target import Target
 from reslab.tables.net.net import Inside, TableNet, build_table
 from reslab.tables.net.spec import TableSpec, from_dict, to_dict
+from reslab.tables.predicting import RowPredictor
 from reslab.tables.task import CPU_ROWS, outputs
 from reslab.tables.vectors import Encoder
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice
 
-ENCODER, ARRAYS, TARGET, WEIGHTS = "encoder.json", "encoder.safetensors", "target.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,73 +42,19 @@ class Member:
     net: nn.Module
 
 
-class TableModel:
+class TableModel(RowPredictor):
     """Predicts a target from the columns it was trained on; `load` creates it from a run folder."""
+
+    members: tuple[Member, ...]
 
     def __init__(
         self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None,
         calibration: Calibration | None = None,
     ) -> None:  # fmt: skip
-        self.calibration = calibration
-        self.members, self.target, self.device, self.choice = tuple(members), target, device, choice or Choice()
+        super().__init__(members, target, calibration)
+        self.device, self.choice = device, choice or Choice()
         for member in members:
             member.net.eval().to(device)
-
-    @property
-    def format(self) -> Format:
-        """What a table for this model is known to be."""
-        encoder = self.members[0].encoder
-        spelling = encoder.table.spelling
-        return Format(
-            decimal=spelling.decimal, missing=spelling.missing, names=tuple(encoder.kinds), only=encoder.needed
-        )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the columns that it uses."""
-        return self.members[0].encoder.needed
-
-    def predict(self, data: Any, *, report: Report | None = None) -> np.ndarray:
-        """The class of each row, (N,); its labels as 0 and 1, (N, K); or its numbers, (N,) or (N, K).
-
-        `data`: a path, a pandas, polars or pyarrow table, an array, or a mapping of columns. Unseen categories and
-        the like go to `report`, or are warned about without it. Raises UsageError for missing columns, naming them.
-        """
-        own = Report()
-        found = self.target.decode(self.scores(data, report=own if report is None else report))
-        own.warn(stacklevel=3)
-        return found
-
-    def predict_proba(self, data: Any, *, report: Report | None = None) -> np.ndarray:
-        """The probability of each class or label, (N, K). Raises UsageError for a target of numbers."""
-        if self.target.kind == "numbers":
-            raise UsageError("a target of numbers has no probabilities; use predict")
-        own = Report()
-        found = self.scores(data, report=own if report is None else report)
-        own.warn(stacklevel=3)
-        return found
-
-    def scores(self, data: Any, *, report: Report | None = None, progress: Progress = silent) -> np.ndarray:
-        """Float64 (N, K): probabilities, or numbers in the target's unit; the members' mean."""
-        frame = data if isinstance(data, Frame) else read_frame(data, report=report, how=self.format)
-        return self.of_tables(self.tables(frame, report, progress))
-
-    def tables(self, frame: Frame, report: Report | None = None, progress: Progress = silent) -> list[Table]:
-        """The frame encoded for each member."""
-        made: dict[int, Table] = {}
-        for member in self.members:
-            if id(member.encoder) not in made:
-                table = member.encoder.transform(frame, report=None if made else report, progress=progress)
-                made[id(member.encoder)] = table
-        return [made[id(member.encoder)] for member in self.members]
-
-    def of_tables(self, tables: Sequence[Table]) -> np.ndarray:
-        """The members' mean scores of the tables that `tables` made, calibrated if the model is."""
-        each = [self.of_table(member, table) for member, table in zip(self.members, tables, strict=True)]
-        if self.calibration is not None:
-            return self.calibration.apply(mean_of(each, self.target.kind), self.target)
-        found: np.ndarray = np.mean(each, axis=0)
-        return found
 
     def of_table(self, member: Member, table: Table) -> np.ndarray:
         """One member's scores, not calibrated, of a table that its encoder made."""
@@ -154,15 +95,6 @@ class TableModel:
         return run.folder
 
 
-def write_encoder(run: Run, encoder: Encoder, target: Target) -> None:
-    """Write how a run folder's table is encoded: JSON, and arrays as safetensors."""
-    about, arrays = encoder.to_dict()
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_aside(run.path(ARRAYS), sealed_tensors(save(whole)))
-    run.write_json(ENCODER, about)
-    run.write_json(TARGET, target.to_dict())
-
-
 def write_member(run: Run, member: Member, target: Target) -> None:
     run.make()
     write_encoder(run, member.encoder, target)
@@ -171,20 +103,8 @@ def write_member(run: Run, member: Member, target: Target) -> None:
 
 
 def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
-    """The encoder and target that `write_encoder` wrote; text encoders run on `device`. Raises ReslabError."""
-    about, target = run.read_json(ENCODER), run.read_json(TARGET)
-    path = run.path(ARRAYS)
-    try:
-        arrays = {name: tensor.numpy() for name, tensor in read_tensors(path, what="is damaged").items()}
-        encoder, known = Encoder.from_dict(about, arrays, device), Target.from_dict(target)
-        values = known.mean if known.kind == "numbers" else known.classes
-        if values is None or len(values) != known.outputs:
-            raise ReslabError(f"a target of {known.kind} with {known.outputs} outputs has other values")
-        return encoder, known
-    except MissingFile as error:
-        raise missing(path) from error
-    except (ReslabError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise ReslabError(f"{run.path(ENCODER)}, {ARRAYS} or {TARGET} is damaged ({error}); restore them") from error
+    """The encoder and target of a run folder; text encoders run on `device`. Raises ReslabError."""
+    return read_coded(run, lambda about, arrays: Encoder.from_dict(about, arrays, device))
 
 
 def same_encoders(one: Encoder, other: Encoder) -> bool:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from reslab.progress import Progress, silent
-from reslab.tables.data.encoder import Table
 from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.table import Table
 from reslab.tables.data.target import Target
 from reslab.tables.vectors import Encoder
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import Sentence, UsageError, arg
-from reslab.tables.data.encoder import Table
+from reslab.tables.data.table import Table
 from reslab.tables.metrics import Kind
 from reslab.train.batch import Batch
 from reslab.train.order import batch_indices

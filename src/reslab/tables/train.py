@@ -12,23 +12,15 @@ from reslab.errors import Sentence, UsageError, arg
 from reslab.progress import Progress, in_phase, silent
 from reslab.run import Run, absolute
 from reslab.tables.calibrate import write_calibration
+from reslab.tables.coded import ARRAYS, ENCODER, TARGET, write_encoder
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.target import Target
 from reslab.tables.defaults import folds
 from reslab.tables.held_out import calibrated
 from reslab.tables.importance import importance
-from reslab.tables.metrics import MAIN, confusion, judged, residuals
-from reslab.tables.model import (
-    ARRAYS,
-    ENCODER,
-    TARGET,
-    TableModel,
-    read_encoder,
-    read_table_spec,
-    same_encoders,
-    write_encoder,
-)
+from reslab.tables.metrics import MAIN, confusion, judged, residuals, true_values
+from reslab.tables.model import TableModel, read_encoder, read_table_spec, same_encoders
 from reslab.tables.net.net import TableNet
 from reslab.tables.net.spec import to_dict
 from reslab.tables.parts import Parts, fingerprint, make_parts
@@ -247,8 +239,3 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
     elif model.target.kind == "numbers":
         found["residuals"] = residuals(truth, scores)
     return found
-
-
-def true_values(target: Target, known: Any, report: Report) -> np.ndarray:
-    """The target's values for `judged`: encoded, or numbers (N, T) in their original unit."""
-    return target.numbers(known) if target.kind == "numbers" else target.encode(known, report=report)

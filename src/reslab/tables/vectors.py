@@ -22,8 +22,9 @@ from reslab.nets.hub import loading, quiet
 from reslab.progress import Progress, in_phase, silent
 from reslab.qa.net.pretrained import pretrained
 from reslab.tables.data.convert import as_strings
-from reslab.tables.data.encoder import Table, TableEncoder
+from reslab.tables.data.encoder import TableEncoder
 from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.table import Table
 from reslab.train.tune import native_bf16
 
 LENGTH = 256  # tokens: longer texts are truncated

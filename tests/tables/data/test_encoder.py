@@ -16,9 +16,10 @@ from scipy.stats import rankdata
 
 from reslab.errors import ReslabError, UsageError
 from reslab.tables.data.convert import missing
-from reslab.tables.data.encoder import Table, TableEncoder
+from reslab.tables.data.encoder import TableEncoder
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.numbers import NumberCode
+from reslab.tables.data.table import Table
 from reslab.tables.data.words import TextCode, tokens
 
 NAN, INF = float("nan"), float("inf")

@@ -96,11 +96,11 @@ FILES = {"predictions": "predictions", "no_answer_file": "probabilities of no an
 def of_run(model: Path, data: str | None, rule: str | None, device: str, max_answer: int | None) -> dict[str, Any]:
     """Answer the questions with a run's net and score the answers; stored in the run folder."""
     from reslab.qa.account import line_of
-    from reslab.qa.folder import judged, stored_data
+    from reslab.qa.folder import stored_data
     from reslab.qa.judge import weigh
     from reslab.qa.no_answer import curves
     from reslab.qa.reader import load as load_reader
-    from reslab.qa.rules import RULES
+    from reslab.qa.rules import RULES, judged
     from reslab.qa.scores import write_predictions
 
     run = Run(model)
@@ -158,9 +158,8 @@ def precision_of(run: Run) -> Any:
 
 def of_file(path: Path, data: str | None, rule: str | None, na_prob_file: Path | None) -> dict[str, Any]:
     """Score a file of predictions in the official format."""
-    from reslab.qa.folder import judged
     from reslab.qa.no_answer import curves
-    from reslab.qa.rules import EMPTY, RULES
+    from reslab.qa.rules import EMPTY, RULES, judged
     from reslab.qa.scores import evaluate as score
     from reslab.qa.scores import read_no_answer, read_predictions
 

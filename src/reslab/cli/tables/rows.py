@@ -37,10 +37,9 @@ def evaluate(
     from reslab.report.figures.scores import main_line
     from reslab.tables.account import line_of
     from reslab.tables.data.frame import Report, read_frame
-    from reslab.tables.metrics import MAIN, confusion, judged
+    from reslab.tables.metrics import MAIN, confusion, judged, true_values
     from reslab.tables.model import load
     from reslab.tables.split import split_target
-    from reslab.tables.train import true_values
 
     model, report = load(run, device=device), Report()
     names = tuple(target or target_of(run))

@@ -13,7 +13,6 @@ from reslab.errors import UsageError
 from reslab.qa.data.files import FORMS, hub, records
 from reslab.qa.data.question import Answer, Problem, Question, Report, checked
 from reslab.qa.data.record import Record
-from reslab.train.order import shuffled
 from reslab.train.parts import DEV as DEV_NAMES
 from reslab.train.parts import TEST, TRAIN, starts_as
 
@@ -135,6 +134,8 @@ def split_articles(
     names = sorted(sizes)
     if len(names) < 2:
         raise UsageError(f"{len(names)} context(s) cannot be split into two parts; give a separate dev file")
+    from reslab.train.order import shuffled  # needs torch, which files of questions alone do not
+
     drawn = [names[k] for k in shuffled(len(names), seed).tolist()][:-1]  # at least one stays in the rest
     taken = [0]
     for name in drawn:

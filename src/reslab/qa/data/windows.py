@@ -1,16 +1,19 @@
 """Windows of tokens over long contexts, [CLS] question [SEP] context [SEP], stored packed and unpacked by batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from reslab.errors import UsageError
 from reslab.qa.data.question import Question, Report
 from reslab.qa.data.tokens import Tokens, TokenTemplate, encode
+
+if TYPE_CHECKING:
+    import torch
+
+    from reslab.qa.data.batch import WindowBatch
 
 CPU_TOKENS = 2048  # per batch: they fit in the cache; four times as many took 1.4 times as long in bf16
 GPU_TOKENS = 32768
@@ -18,21 +21,17 @@ MAX_QUESTION = 64  # longest question in tokens, as in BERT's run_squad
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowBatch:
-    """B windows padded to L tokens."""
+class WindowArrays:
+    """B windows padded to L tokens; `batch.WindowBatch` has the same columns as tensors."""
 
-    ids: Tensor  # (B, L) int64
-    mask: Tensor  # (B, L) bool: not padding
-    types: Tensor  # (B, L) int64: token types, as the tokenizer numbers them
-    context: Tensor  # (B, L) bool: tokens of the context with any text, which may start or end an answer
-    offsets: Tensor  # (B, L, 2) int64: [a, b) in characters of the context; 0 outside it
-    start: Tensor  # (B,) int64: the answer's first token; 0 if the window does not hold the whole answer
-    end: Tensor  # (B,) int64: its last token, or 0
-    question: Tensor  # (B,) int64: index of the question
-
-    def to(self, device: torch.device) -> "WindowBatch":
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
-        return replace(self, **moved)
+    ids: np.ndarray  # (B, L) int64
+    mask: np.ndarray  # (B, L) bool: not padding
+    types: np.ndarray  # (B, L) int64: token types, as the tokenizer numbers them
+    context: np.ndarray  # (B, L) bool: tokens of the context with any text, which may start or end an answer
+    offsets: np.ndarray  # (B, L, 2) int64: [a, b) in characters of the context; 0 outside it
+    start: np.ndarray  # (B,) int64: the answer's first token; 0 if the window does not hold the whole answer
+    end: np.ndarray  # (B,) int64: its last token, or 0
+    question: np.ndarray  # (B,) int64: index of the question
 
 
 class Span(NamedTuple):
@@ -64,7 +63,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.question)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, *, length: int | None = None, multiple: int = 8) -> WindowBatch:
+    def arrays(self, rows: Sequence[int] | np.ndarray, *, length: int | None = None, multiple: int = 8) -> WindowArrays:
         """The windows `rows`, padded to `length`, or by default to the longest one, rounded up to `multiple`.
 
         Raises UsageError if one is longer than `length`.
@@ -94,7 +93,13 @@ class Windows:
         start, end, question = (column[rows].astype(np.int64) for column in (self.start, self.end, self.question))
         whole = {"ids": ids, "mask": mask, "types": types, "context": context, "offsets": offsets,
                  "start": start, "end": end, "question": question}  # fmt: skip
-        return WindowBatch(**{name: torch.from_numpy(column) for name, column in whole.items()})
+        return WindowArrays(**whole)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, *, length: int | None = None, multiple: int = 8) -> "WindowBatch":
+        """`arrays` as tensors on the CPU."""
+        from reslab.qa.data.batch import WindowBatch
+
+        return WindowBatch.of(vars(self.arrays(rows, length=length, multiple=multiple)))
 
     def sizes(self, rows: np.ndarray) -> np.ndarray:
         """Number of tokens of each window in `rows`, with special ones, int64."""
@@ -107,11 +112,14 @@ class Windows:
         np.maximum.at(found, self.question, np.where(self.start > 0, self.end.astype(np.int64) - self.start + 1, 0))
         return found
 
-    def groups(self, device: torch.device) -> list[np.ndarray]:
-        """Groups of windows for inference, sorted by length; the longest come first, so that memory runs out at once
-        or not at all. A group has up to CPU_TOKENS or GPU_TOKENS tokens, with padding, which is fastest.
+    def groups(self, device: "torch.device") -> list[np.ndarray]:
+        """Groups of windows for inference on the device, of the size that is fastest there."""
+        return self.grouped(CPU_TOKENS if device.type == "cpu" else GPU_TOKENS)
+
+    def grouped(self, tokens: int = CPU_TOKENS) -> list[np.ndarray]:
+        """Groups of windows of up to `tokens` tokens with padding, sorted by length; the longest come first, so that
+        memory runs out at once or not at all.
         """
-        tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
         sizes = self.sizes(np.arange(len(self)))
         order, found = np.argsort(-sizes, kind="stable"), []
         while len(order):

@@ -1,11 +1,10 @@
-"""An encoder, fitted on a training frame, turns frames with the same columns into Tables of arrays."""
+"""An encoder, fitted on a training frame, turns frames with the same columns into arrays, or into tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from reslab.errors import ReslabError, UsageError
 from reslab.tables.data.bags import Bags
@@ -17,12 +16,13 @@ from reslab.tables.data.gaps import without_words, words_of
 from reslab.tables.data.kinds import Kind, find_kinds
 from reslab.tables.data.lists import separator_of
 from reslab.tables.data.numbers import NumberCode
+from reslab.tables.data.rows import Rows, pooled
 from reslab.tables.data.spelling import Spelling
-from reslab.tables.data.table import Table, pooled
 from reslab.tables.data.words import TextCode
 from reslab.tables.data.written import MARKS
 
-__all__ = ["Table", "TableEncoder"]
+if TYPE_CHECKING:
+    from reslab.tables.data.table import Table
 
 Code = NumberCode | Vocabulary | ListCode | TextCode
 CODES = {"number": NumberCode, "category": Vocabulary, "categories": ListCode, "text": TextCode}
@@ -123,8 +123,14 @@ class TableEncoder:
             "columns": tuple(one.name for one in self.columns),
         }
 
-    def transform(self, frame: Frame, *, report: Report | None = None) -> Table:
-        """The frame as a Table, on the CPU. Columns may have any order.
+    def transform(self, frame: Frame, *, report: Report | None = None) -> "Table":
+        """`rows` as a Table of tensors, on the CPU."""
+        from reslab.tables.data.table import Table
+
+        return Table.of(self.rows(frame, report=report))
+
+    def rows(self, frame: Frame, *, report: Report | None = None) -> Rows:
+        """The frame as arrays. Columns may have any order.
 
         Raises UsageError naming all missing columns, or the row and value of a wrong type. Reported: columns that were
         not in training (ignored), values that were not (treated as unknown), and infinite values.
@@ -163,11 +169,9 @@ class TableEncoder:
                 what = f"{unseen.likely} of {n} rows {'has a value' if unseen.likely == 1 else 'have values'}"
                 report.add("alike", one.owner, f"{what} written otherwise than in training "
                            f"({unseen.pair[0][:40]!r} is read as {unseen.pair[1][:40]!r})")  # fmt: skip
-        return Table(
-            rows=n, numbers=torch.from_numpy(numbers) if sizes["numbers"] else None,
-            codes=torch.from_numpy(codes) if sizes["categories"] else None, **pooled(bags), sizes=sizes,
-            owners=self.owners,
-        )  # fmt: skip
+        return Rows(rows=n, numbers=numbers if sizes["numbers"] else None,
+                    codes=codes if sizes["categories"] else None, **pooled(bags), sizes=sizes,
+                    owners=self.owners)  # fmt: skip
 
     def cleaned(self, frame: Frame, report: Report | None = None) -> Frame:
         """The needed columns, and names that were not in training, with the words for missing values removed."""

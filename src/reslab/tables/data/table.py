@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import UsageError
-from reslab.tables.data.bags import Bags
+from reslab.tables.data.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +33,13 @@ class Table:
     vectors: Tensor | None = None
     sizes: Mapping[str, Any]
     owners: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Rows) -> "Table":
+        """The same rows as tensors on the CPU, which share the arrays' memory."""
+        arrays = {name: getattr(rows, name) for name in ("numbers", "codes", "bags", "ids", "weights", "starts")}
+        tensors = {name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()}
+        return cls(rows=len(rows), sizes=rows.sizes, owners=rows.owners, **tensors)
 
     def __len__(self) -> int:
         return self.rows
@@ -102,14 +109,3 @@ class Table:
         sizes["vectors"] += tuple(array.shape[1] for array in columns.values())
         sizes["columns"] += tuple(f"{name}: vector" for name in columns)
         return replace(self, vectors=torch.cat(vectors, dim=1), sizes=sizes, owners=self.owners + tuple(columns))
-
-
-def pooled(columns: list[tuple[np.ndarray, Bags]]) -> dict[str, Tensor | None]:
-    """Columns of bags, each with row indices (N,), as one pool: a Table's bags, ids, weights and starts."""
-    if not columns:
-        return dict.fromkeys(("bags", "ids", "weights", "starts"))
-    first = np.cumsum([0, *(len(bags) for _, bags in columns)])
-    places = np.stack([row + first[k] for k, (row, _) in enumerate(columns)], axis=1).astype(np.int32)
-    pool = Bags.joined([bags for _, bags in columns])
-    arrays = {"bags": places, "ids": pool.ids, "weights": pool.weights, "starts": pool.starts}
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
