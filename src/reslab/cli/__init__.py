@@ -24,6 +24,7 @@ from reslab.cli import (
     report,
     runs,
     say,
+    serve,
     slim,
     study,
     tables,
@@ -57,6 +58,7 @@ app.command(predict.predict)
 app.command(qa.app)
 app.command(tables.app)
 app.command(slim.slim)
+app.command(serve.serve)
 app.command(study.app)
 app.command(data.data)
 app.command(report.report)

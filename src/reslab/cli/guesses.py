@@ -93,7 +93,7 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("predict", "infer", "inference", "classify", "run"), PREDICT),
     **dict.fromkeys(("export", "onnx", "convert", "ship", "deploy"), (
         f"there is no `export` yet; {MODULE} for torch.export or torch.onnx")),
-    "serve": f"there is no `serve` yet; {MODULE}",
+    **dict.fromkeys(("host", "api", "server", "rest"), "serve models over HTTP: `reslab serve FOLDER`"),
     **dict.fromkeys(("test", "evaluate", "validate", "val", "score", "benchmark"), (
         "measure a trained net: `reslab eval`")),
     **dict.fromkeys(("finetune", "fine-tune", "transfer"), (

@@ -1,0 +1,68 @@
+"""reslab serve: models over HTTP."""
+
+import os
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from reslab.cli.options import whole
+from reslab.errors import UsageError
+
+
+def serve(
+    *folders: Annotated[
+        str,
+        Parameter(help="Folders of exported models or of runs, each served under its name, or as NAME=FOLDER."),
+    ],
+    host: Annotated[
+        str, Parameter(help="Address to listen on; 0.0.0.0: every address of this machine, for other machines.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.", converter=whole)] = 8080,
+    workers: Annotated[int, Parameter(help="Number of processes; each loads every model.", converter=whole)] = 1,
+    threads: Annotated[
+        int, Parameter(help="CPU threads per worker (default: the cores divided by the workers).", converter=whole)
+    ] = 0,
+    token: Annotated[
+        str | None,
+        Parameter(help="Require `Authorization: Bearer TOKEN`. Other users can see a command's words: the environment "
+                  "variable RESLAB_TOKEN sets it, too."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        Parameter(help="Further names under which a proxy passes requests on to this server.", negative=(),
+                  consume_multiple=True),
+    ] = None,
+    max_batch: Annotated[int, Parameter(help="Maximum size of a batch.", converter=whole)] = 8,
+    max_delay_ms: Annotated[
+        float, Parameter(help="How long a request may wait for others to share a batch, in milliseconds.")
+    ] = 5.0,
+    queue: Annotated[
+        int,
+        Parameter(help="How many images, questions or requests of rows may wait for each model; when full, the answer "
+                  "is 503 with Retry-After.", converter=whole),
+    ] = 64,
+    max_bytes: Annotated[int, Parameter(help="Maximum size of a request in bytes.", converter=whole)] = 32 * 2**20,
+    max_pixels: Annotated[
+        int, Parameter(help="Maximum number of pixels of an image, checked before it is decoded.", converter=whole)
+    ] = 2**26,
+    max_files: Annotated[int, Parameter(help="Maximum number of images in a request.", converter=whole)] = 64,
+    timeout: Annotated[
+        float, Parameter(help="Seconds within which a request must arrive, and within which it is answered.")
+    ] = 30.0,
+    reload: Annotated[
+        float,
+        Parameter(help="Look for a new version of each folder every N seconds; 0: only on SIGHUP or when asked."),
+    ] = 0.0,
+) -> None:  # fmt: skip
+    """Serve models: a page, a JSON API (/docs), the Open Inference Protocol (/v2) and metrics (/metrics)."""
+    from reslab.ship.serve.settings import Settings
+    from reslab.ship.serve.start import serve as start
+
+    if not folders:
+        raise UsageError("name at least one folder: reslab serve FOLDER")
+    settings = Settings(
+        host=host, port=port, workers=workers, threads=threads, token=token or os.environ.get("RESLAB_TOKEN") or None,
+        hosts=tuple(one.lower() for one in allow_host or ()), max_batch=max_batch, max_delay_ms=max_delay_ms,
+        queue=queue, max_bytes=max_bytes, max_pixels=max_pixels, max_files=max_files, timeout=timeout, reload=reload,
+    )  # fmt: skip
+    start(folders, settings)

@@ -1,0 +1,80 @@
+"""The server's routes, put together as one ASGI app."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reslab.ship.serve import api, pages
+from reslab.ship.serve.house import House
+from reslab.ship.serve.limits import Limits
+from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.replies import Gone, Handler, refuse
+
+log = logging.getLogger("reslab.serve")
+Routes = Sequence[tuple[str, str, Handler]]  # method, path, handler
+
+ROUTES: Routes = (
+    ("GET", "/", pages.home),
+    ("GET", "/api/models", api.models),
+    ("GET", "/api/models/{name}", api.model),
+    ("POST", "/api/models/{name}/images", api.images),
+    ("POST", "/api/models/{name}/ask", api.ask),
+    ("POST", "/api/models/{name}/rows", api.rows),
+    ("GET", "/{file}", pages.asset),  # last
+)
+
+
+def make_app(house: House) -> Starlette:
+    """The app of these models."""
+
+    @contextlib.asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await house.close()
+
+    routes = [Route(path, labelled(path, handler), methods=[method]) for method, path, handler in ROUTES]
+    app = Starlette(
+        routes=routes, lifespan=life, middleware=[Middleware(Limits, house=house)],
+        exception_handlers={Refused: refused, HTTPException: refused, Gone: gone, ClientDisconnect: gone,
+                            Exception: failed},
+    )  # fmt: skip
+    app.router.redirect_slashes = False
+    app.state.house = house
+    return app
+
+
+def labelled(path: str, handler: Handler) -> Handler:
+    """The handler, which leaves its path as the route's name for the metrics."""
+
+    async def handling(request: Request) -> Response:
+        request.scope["reslab.route"] = path
+        return await handler(request)
+
+    return handling
+
+
+async def refused(request: Request, error: Any) -> Response:
+    if isinstance(error, Refused):
+        return refuse(error)
+    sentences = {404: f"there is nothing at {request.url.path[:200]}",
+                 405: f"{request.method} is not allowed here"}  # fmt: skip
+    made = refuse(Refused(error.status_code, sentences.get(error.status_code, str(error.detail))))
+    for name, value in (error.headers or {}).items():
+        made.headers[name] = value
+    return made
+
+
+async def gone(request: Request, error: Exception) -> Response:
+    return refuse(Refused(499, "the client closed the connection"))  # which nobody reads
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    return refuse(Refused(500, "the server failed to answer; its log says why"))

@@ -1,0 +1,111 @@
+"""All models that are served, with what they share: decoding threads, limits, and whether the server is ready."""
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from reslab.errors import nearest
+from reslab.ship.serve.batching import Batcher
+from reslab.ship.serve.refused import Refused, refusal
+from reslab.ship.serve.servable import Place, Servable
+from reslab.ship.serve.settings import Settings
+
+DECODERS = 8  # threads that decode, at most
+
+
+class Hosted:
+    """One name under which versions of a model are served, one after the other."""
+
+    def __init__(self, where: Place, first: Servable, batcher: Batcher) -> None:
+        self.where, self.current, self.batcher = where, first, batcher
+        self.users: Counter[int] = Counter()  # requests in work, by the id of their version
+
+    @property
+    def name(self) -> str:
+        return self.where.name
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[Servable]:
+        """The current version; it stays open until all its requests are answered, even if it is replaced."""
+        one = self.current
+        self.users[id(one)] += 1
+        try:
+            yield one
+        finally:
+            self.users[id(one)] -= 1
+            if one is not self.current and not self.users[id(one)]:
+                one.close()
+
+    def swap(self, new: Servable) -> None:
+        """From now on requests are answered by `new`; those in work by the version they began with."""
+        old, self.current = self.current, new
+        if not self.users[id(old)]:
+            old.close()
+
+
+class House:
+    """The models by name."""
+
+    def __init__(
+        self, settings: Settings, models: Mapping[str, tuple[Place, Servable]], *,
+        seen: Callable[[str, int, float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.models = {
+            name: Hosted(where, one, Batcher(
+                batch=settings.max_batch, delay=settings.max_delay_ms / 1000, queue=settings.queue,
+                seen=partial(seen, name) if seen else None,
+            )) for name, (where, one) in models.items()
+        }  # fmt: skip
+        self.pool = ThreadPoolExecutor(min(DECODERS, (os.cpu_count() or 1) + 1), thread_name_prefix="reslab-decode")
+        self.ready = True
+        self.draining = False  # the server stops: clients are asked to close their connections
+
+    def find(self, name: str) -> Hosted:
+        """The model of this name. Raises Refused (404)."""
+        if name not in self.models:
+            raise Refused(404, f"there is no model {name!r} here{nearest(name, self.models)}")
+        return self.models[name]
+
+    async def ask(
+        self, hosted: Hosted, one: Servable, payloads: Sequence[Any], options: Mapping[str, Any]
+    ) -> list[Any]:
+        """A result for each payload, or a Refused in its place.
+
+        Raises Refused if there is no place in the queue, or no answer within the time limit.
+        """
+        loop, limit = asyncio.get_running_loop(), self.settings.timeout
+        asked = None
+        with hosted.batcher.places(len(payloads)):
+            try:
+                async with asyncio.timeout(limit):
+                    making = [loop.run_in_executor(self.pool, made, one, payload, options) for payload in payloads]
+                    prepared = await asyncio.gather(*making)
+                    good = [item for item in prepared if not isinstance(item, Refused)]
+                    asked = hosted.batcher.put(one, good)
+                    found = iter(await asked.results())
+            except TimeoutError:
+                if asked is not None and asked.begun:
+                    raise Refused(504, f"the model did not answer within {limit:g} s") from None
+                raise Refused(503, f"the server is busy: the request waited {limit:g} s; try again later",
+                              retry_after=hosted.batcher.wait()) from None  # fmt: skip
+        return [item if isinstance(item, Refused) else next(found) for item in prepared]
+
+    async def close(self) -> None:
+        """Stop all models; requests that still wait are dropped."""
+        for hosted in self.models.values():
+            await hosted.batcher.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def made(one: Servable, payload: Any, options: Mapping[str, Any]) -> Any:
+    """The prepared item, or the Refused that says why there is none."""
+    try:
+        return one.prepare(payload, options)
+    except Exception as error:  # on damaged bytes, readers raise nearly anything
+        return refusal(error)

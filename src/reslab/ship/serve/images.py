@@ -1,0 +1,115 @@
+"""A model of images that is served; blocks of a run's net can be disabled request by request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from reslab.errors import UsageError, nearest
+from reslab.ship.folder import is_exported, read_config
+from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.servable import About, Place
+from reslab.ship.serve.versions import version
+
+YES = 0.5  # probability from which an image has a label, where it may have several
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image: its pixels as the model reads them."""
+
+    pixels: Any
+    remarks: tuple[str, ...]  # what was changed while it was read, as keys
+    key: tuple[str, ...] = ()  # the disabled blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The probabilities of one image, float64 (K,)."""
+
+    values: np.ndarray
+    remarks: tuple[str, ...]
+
+
+class Images:
+    """See servable.Servable. `reader.read(source)` gives pixels and remarks; `values(pixels)` float64 (N, K)."""
+
+    def __init__(self, about: About, *, read: Any, values: Any, max_pixels: int, blank: np.ndarray, net: Any) -> None:
+        self.about, self.read, self.values, self.max_pixels = about, read, values, max_pixels
+        self.blank, self.net = blank, net
+
+    def prepare(self, payload: Any, options: Mapping[str, Any]) -> Item:
+        disabled = tuple(sorted(set(options.get("disable", ()))))
+        if disabled:
+            self.check(disabled)
+        if isinstance(payload, np.ndarray):
+            if payload.shape[0] * payload.shape[1] > self.max_pixels:
+                raise Refused(422, f"an image may have at most {self.max_pixels:,} pixels")
+            payload = import_module("reslab.images.inputs").source_of(payload)
+        pixels, remarks = self.read(payload)
+        return Item(pixels, tuple(remarks), disabled)
+
+    def check(self, disabled: Sequence[str]) -> None:
+        known = [block["name"] for block in self.about.details["blocks"]]
+        if not known:
+            raise Refused(422, f"no block of {self.about.name} can be disabled: blocks are switched in runs, whose "
+                               "nets have residual connections and run in torch")  # fmt: skip
+        for name in disabled:
+            if name not in known:
+                raise Refused(422, f"{self.about.name} has no block {name!r}{nearest(name, known)}")
+
+    def run(self, items: Sequence[Item]) -> list[Scored]:
+        with self.net.without(items[0].key):
+            values = self.values([item.pixels for item in items])
+        return [Scored(one, item.remarks) for one, item in zip(values, items, strict=True)]
+
+    def warm(self) -> None:
+        self.run([self.prepare(self.blank, {})])
+
+    def close(self) -> None:
+        self.read = self.values = self.net = None
+
+
+def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Images:
+    """The images model of a folder. Raises UsageError or ReslabError."""
+    made = exported if is_exported(where.folder) else of_run
+    return made(where, threads, max_pixels or 2**26)
+
+
+def of_run(where: Place, threads: int, max_pixels: int) -> Images:
+    """A run's net, in torch."""
+    live: Any = import_module("reslab.ship.serve.live")
+    mark = version(where.folder)
+    net, predictor = live.load(where.folder, threads)
+    preprocess = predictor.preprocess
+    limit = min(max_pixels, preprocess.reading.limit or max_pixels)
+    preprocess = replace(preprocess, reading=replace(preprocess.reading, limit=limit))
+    switched = live.Switched(net, preprocess.shape)
+    C, H, W = preprocess.shape
+    details = {
+        "classes": list(predictor.classes), "shape": [C, H, W], "several": predictor.several, "any_size": True,
+        "calibration": str(predictor.calibration), "blocks": switched.blocks,
+    }  # fmt: skip
+    about = About(name=where.name, kind="images", version=mark, engine="torch", precision="fp32", details=details)
+    return Images(about, read=preprocess.pixels, values=partial(live.values, predictor), max_pixels=limit,
+                  blank=np.zeros((H, W, C), np.uint8), net=switched)  # fmt: skip
+
+
+def exported(where: Place, threads: int, max_pixels: int) -> Images:
+    """An exported folder."""
+    raise UsageError(f"{where.folder}: exported models cannot be served yet {read_config(where.folder).name}{threads}")
+
+
+def labels(values: np.ndarray, classes: Sequence[str], several: bool) -> list[str]:
+    """The most probable class; of several labels an image, all that apply, the most probable first."""
+    order = np.argsort(-values, kind="stable")
+    return [classes[i] for i in order if values[i] >= YES] if several else [classes[order[0]]]
+
+
+def top(values: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, Any]]:
+    """The k most probable classes."""
+    order = np.argsort(-values, kind="stable")[:k]
+    return [{"name": classes[i], "probability": float(values[i])} for i in order]

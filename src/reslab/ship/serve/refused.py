@@ -1,0 +1,36 @@
+"""A request that is refused: an HTTP status and one sentence, which names nothing of the server's disk or code."""
+
+import logging
+
+from reslab.errors import BrokenImage, UsageError, one_line
+
+log = logging.getLogger("reslab.serve")
+
+
+class Refused(Exception):  # noqa: N818 - what it says
+    """`status`: 4xx if the request is wrong, 5xx if the server cannot answer it now; `retry_after` in seconds."""
+
+    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.retry_after = status, one_line(sentence), retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        found = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        if self.status == 401:
+            found["www-authenticate"] = 'Bearer realm="reslab"'
+        if self.status == 408:
+            found["connection"] = "close"
+        return found
+
+
+def refusal(error: BaseException) -> Refused:
+    """What a client is told of an error: of a wrong input its sentence, of any other nothing but that there was one."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, BrokenImage):
+        return Refused(422, error.reason)
+    if isinstance(error, UsageError):
+        return Refused(422, str(error))
+    log.error("a request failed: %s: %s", type(error).__name__, one_line(error), exc_info=error)
+    return Refused(500, "the server failed to answer; its log says why")

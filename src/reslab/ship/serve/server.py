@@ -1,0 +1,176 @@
+"""uvicorn with three habits of ours: patience with slow clients has an end, stopping loses no request, exit code 0."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reslab.errors import UsageError, first_line
+from reslab.ship.serve.house import House
+from reslab.ship.serve.settings import DRAIN, Settings
+
+log = logging.getLogger("reslab.serve")
+HEADER_BYTES = 32 * 2**10  # of a request's first line and headers
+KEEP_ALIVE = 15  # seconds that an idle connection stays open
+LINGER = 5.0  # seconds in which the rest of a request that was refused early is read and thrown away
+CONNECTIONS = 900  # at most, for each worker
+TICK = 0.05
+
+
+class Patient(H11Protocol):
+    """A connection. One that does not send its request's headers in time is closed; so is one that, refused early,
+    goes on sending. (How long a body may take is limited in limits.py.)"""
+
+    timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.arm(self.patience)
+
+    @property
+    def patience(self) -> float:
+        seconds: float = self.config.app.state.house.settings.timeout  # type: ignore[union-attr]
+        return min(seconds, KEEP_ALIVE)
+
+    @property
+    def working(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was opened and has sent nothing yet, or only a part of its first request's headers."""
+        return self.cycle is None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.working:
+            self.disarm()
+        elif self.timer is None and not self.transport.is_closing():
+            self.arm(self.patience)
+
+    def on_response_complete(self) -> None:
+        unread = self.conn.their_state is h11.SEND_BODY
+        super().on_response_complete()
+        if unread and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.arm(LINGER)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.disarm()
+        super().connection_lost(exc)
+
+    def arm(self, seconds: float) -> None:
+        self.disarm()
+        self.timer = self.loop.call_later(seconds, self.over)
+
+    def disarm(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def over(self) -> None:
+        self.timer = None
+        if not self.working and not self.transport.is_closing():
+            self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        return False  # there are no websockets here, so the request is answered as if it had not asked
+
+
+class Server(uvicorn.Server):
+    """Runs the app until SIGTERM or Ctrl-C, then finishes every request that it accepted."""
+
+    def __init__(self, app: Any, settings: Settings, *, signals: bool = True) -> None:
+        config = uvicorn.Config(
+            app, http=Patient, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+            h11_max_incomplete_event_size=HEADER_BYTES, timeout_keep_alive=KEEP_ALIVE, limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=int(settings.stop_seconds), proxy_headers=False,
+        )  # fmt: skip
+        super().__init__(config)
+        self.house: House = app.state.house
+        self.signals = signals
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn raises the signal again after it stopped; here a stop that was asked for is no failure."""
+        if not self.signals:
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops gracefully; a second Ctrl-C at once."""
+        self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Not ready any more; clients are asked to close their connections; then no new ones; then all is answered."""
+        self.house.ready, self.house.draining = False, True
+        log.info("stopping: accepted requests are answered first, within %.0f s", self.house.settings.stop_seconds)
+        await self.pause(DRAIN)
+        await self.take_the_last(sockets or [])
+        await self.pause(DRAIN, until_quiet=True)
+        await super().shutdown(sockets)
+
+    async def pause(self, seconds: float, *, until_quiet: bool = False) -> None:
+        """Serve on for some seconds, or until no connection is about to send its first request."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end and not self.force_exit:
+            if until_quiet and not any(getattr(one, "fresh", False) for one in self.server_state.connections):
+                return
+            await asyncio.sleep(TICK)
+
+    async def take_the_last(self, sockets: list[socket.socket]) -> None:
+        """Stop listening. Connections that the system has accepted and that nobody took yet are served, too."""
+        loop = asyncio.get_running_loop()
+        copies = [one.dup() for one in sockets]  # as long as one is open, waiting connections are not reset
+        for server in self.servers:
+            server.close()
+        for one in copies:
+            one.setblocking(False)
+            while True:
+                try:
+                    connection, _ = one.accept()
+                except OSError:  # none is left
+                    break
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self.protocol, connection)
+            one.close()
+
+    def protocol(self) -> Patient:
+        return Patient(self.config, self.server_state, self.lifespan.state)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket that is listened on. Raises UsageError if the address is taken or not this machine's."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    made = socket.socket(family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((settings.host, settings.port))
+    except (OSError, UnicodeError) as error:
+        made.close()
+        why = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        raise UsageError(f"cannot listen on {address(settings.host, settings.port)}: {why.lower()}") from error
+    made.listen(1024)
+    made.set_inheritable(True)
+    return made
+
+
+def address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,137 @@
+"""A model of a table's rows that is served."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from reslab.errors import UsageError, nearest
+from reslab.ship.folder import is_exported, read_config
+from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.servable import About, Place
+from reslab.ship.serve.versions import version
+
+MOST_ROWS = 10_000
+PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """The rows of one request, encoded: what stands in them must not depend on other requests' rows."""
+
+    tables: Any
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """decoded: the classes (N,), labels 0 and 1 (N, K) or numbers of the rows; scores float64 (N, K)."""
+
+    decoded: np.ndarray
+    scores: np.ndarray
+    notes: tuple[str, ...]
+
+
+class Tables:
+    """See servable.Servable."""
+
+    def __init__(self, about: About, model: Any) -> None:
+        self.about, self.model = about, model
+        self.frame: Any = import_module("reslab.tables.data.frame")
+
+    def prepare(self, payload: Any, options: Mapping[str, Any]) -> Item:
+        rows = checked(payload, self.model.columns)
+        report = self.frame.Report()
+        frame = self.frame.read_frame(rows, report=report, how=self.model.format)
+        tables = self.model.tables(frame, report)
+        return Item(tables, tuple(dict.fromkeys(map(str, report.lines()))))
+
+    def run(self, items: Sequence[Item]) -> list[Predicted]:
+        found = []
+        for item in items:
+            scores = self.model.of_tables(item.tables)
+            found.append(Predicted(self.model.target.decode(scores), scores, item.notes))
+        return found
+
+    def warm(self) -> None:
+        self.run([self.prepare([dict.fromkeys(self.model.columns)], {})])
+
+    def close(self) -> None:
+        self.model = None
+
+
+def checked(payload: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with the model's columns alone; what a row does not name is missing. Raises Refused."""
+    if not isinstance(payload, list) or not payload or not all(isinstance(row, dict) and row for row in payload):
+        raise Refused(422, 'rows must be a list of objects, such as [{"column": value}]')
+    if len(payload) > MOST_ROWS:
+        raise Refused(413, f"a request may hold at most {MOST_ROWS:,} rows, got {len(payload):,}")
+    known = set(columns)
+    for row in payload:
+        for name, value in row.items():
+            if name not in known:
+                raise Refused(422, f"the model has no column {name!r}{nearest(name, columns)}")
+            plain = isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(v, PLAIN) for v in value))
+            if not plain:
+                raise Refused(422, f"column {name!r} must hold a text, a number, true, false, null or a list of these")
+            if isinstance(value, int) and abs(value) > 10**300:
+                raise Refused(422, f"column {name!r} holds a number that is too large")
+    return [{name: row.get(name) for name in columns} for row in payload]
+
+
+def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Tables:
+    """The model of a folder. Raises UsageError or ReslabError."""
+    mark = version(where.folder)
+    if is_exported(where.folder):
+        raise UsageError(f"{where.folder}: cannot be served yet {read_config(where.folder).name}")
+    if threads:
+        import_module("torch").set_num_threads(threads)
+    model: Any = import_module("reslab.tables.model").load(where.folder)
+    target = model.target
+    classes = None if target.classes is None else [str(one) for one in target.classes.tolist()]
+    details = {"fields": fields(model), "target": target.kind, "classes": classes}
+    about = About(name=where.name, kind="tables", version=mark, engine="torch", precision="fp32", details=details)
+    return Tables(about, model)
+
+
+def fields(model: Any) -> list[dict[str, Any]]:
+    """The columns as fields for people to fill in."""
+    encoder = model.members[0].encoder
+    found = []
+    for name in encoder.needed:
+        values: list[str] = []
+        low = high = middle = None
+        for one in encoder.table.columns:
+            if one.owner != name:
+                continue
+            values = list(getattr(one.code, "values", ()))[:200]
+            if hasattr(one.code, "knots"):
+                knots = one.code.knots
+                low, high, middle = float(knots[0]), float(knots[-1]), float(knots[len(knots) // 2])
+        found.append({"name": name, "kind": encoder.kinds[name], "values": values, "low": low, "high": high,
+                      "middle": middle})  # fmt: skip
+    return found
+
+
+def by_row(found: Predicted, target: str, classes: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The predictions for JSON: of each row what is predicted, and the probability of each class or label."""
+    rows = []
+    for decoded, scores in zip(found.decoded, found.scores, strict=True):
+        if target == "numbers":
+            value: Any = plain(decoded)
+            rows.append({"predicted": value, "probabilities": {}})
+            continue
+        names = list(classes) if classes else [str(k) for k in range(len(scores))]
+        if target == "labels":
+            predicted: Any = [name for name, yes in zip(names, np.atleast_1d(decoded), strict=True) if yes]
+        else:
+            predicted = plain(decoded)
+        rows.append({"predicted": predicted, "probabilities": dict(zip(names, map(float, scores), strict=True))})
+    return rows
+
+
+def plain(value: Any) -> Any:
+    """A value of an array as JSON has it."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
