@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 
 import pytest
 import torch
+from browsers import chromium, tab  # noqa: F401 - fixtures
 
 from reslab.run import Run
 from reslab.train.training import Training

@@ -1,12 +1,9 @@
-"""Folders as `reslab train`, `reslab eval` and `reslab study` leave them, with invented numbers; and a browser."""
+"""Folders as `reslab train`, `reslab eval` and `reslab study` leave them, with invented numbers."""
 
 import json
 import math
-import os
 import random
-import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,58 +135,3 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A headless browser; none installed is a skip, or a failure where RESLAB_BROWSER=required says so."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("RESLAB_BROWSER") == "required":
-            pytest.fail("RESLAB_BROWSER=required, but no chromium is installed")
-        pytest.skip("no chromium is installed")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=quiet)
-        yield browser
-        browser.close()
-
-
-class Tab:
-    """A browser tab that keeps every complaint and every request beyond the page itself."""
-
-    def __init__(self, browser: Any, **options: Any) -> None:
-        self.page = browser.new_page(**options)
-        self.noise: list[str] = []
-        self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
-        self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
-        self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
-        self.page.on("request", lambda r: self.seen(r.url))
-        self.allowed: set[str] = set()
-
-    def seen(self, url: str) -> None:
-        if url not in self.allowed and not url.startswith("data:"):
-            self.noise.append(f"request: {url}")
-
-    def open(self, path: Path) -> Any:
-        """Open a page, which may load only itself and the script beside it, and wait until its figures stand."""
-        script = re.search(r'<script src="((?:\.\./)?reslab-plotly-[\d.]+\.js)">', path.read_text(errors="replace"))
-        self.allowed = {path.as_uri(), (path.parent / script[1]).resolve().as_uri() if script else ""}
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html.ready", state="attached")
-        return self.page
-
-
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
-    opened: list[Tab] = []
-
-    def make(**options: Any) -> Tab:
-        opened.append(Tab(chromium, **options))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        one.page.close()

@@ -256,13 +256,12 @@ def test_the_table_of_classes_sorts_by_the_column_that_is_clicked(
 
 
 @pytest.mark.browser
-def test_without_scripts_every_gallery_is_shown(chromium: Any, pictured: Callable[..., Path]) -> None:
-    page = chromium.new_page(java_script_enabled=False)
+def test_without_scripts_every_gallery_is_shown(tab: Callable[..., Any], pictured: Callable[..., Path]) -> None:
+    page = tab(java_script_enabled=False).page
     page.goto(write(pictured()).as_uri())
     page.locator("details.behind summary").click()
     assert page.locator(".gallery img").count() == 4 + 3 + 2 + 1 + 3
     assert page.locator(".cell").first.is_visible()
-    page.close()
 
 
 @pytest.mark.browser
