@@ -12,9 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reslab.ship.serve import api, pages
+from reslab.ship.serve import api, oip, openapi, pages
 from reslab.ship.serve.house import House
 from reslab.ship.serve.limits import Limits
+from reslab.ship.serve.metrics import Measured, Metrics, metrics
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.replies import Gone, Handler, refuse
 
@@ -23,17 +24,31 @@ Routes = Sequence[tuple[str, str, Handler]]  # method, path, handler
 
 ROUTES: Routes = (
     ("GET", "/", pages.home),
+    ("GET", "/docs", pages.docs),
+    ("GET", "/openapi.json", openapi.openapi),
+    ("GET", "/metrics", metrics),
     ("GET", "/api/models", api.models),
     ("GET", "/api/models/{name}", api.model),
     ("POST", "/api/models/{name}/images", api.images),
     ("POST", "/api/models/{name}/ask", api.ask),
     ("POST", "/api/models/{name}/rows", api.rows),
+    ("GET", "/v2", oip.server),
+    ("GET", "/v2/health/live", oip.live),
+    ("GET", "/v2/health/ready", oip.ready),
+    ("POST", "/v2/repository/index", oip.index),
+    ("POST", "/v2/repository/models/{name}/load", oip.load),
+    *((method, f"/v2/models/{{name}}{version}{path}", handler)
+      for version in ("", "/versions/{version}")
+      for method, path, handler in (("GET", "", oip.model), ("GET", "/ready", oip.model_ready),
+                                    ("POST", "/infer", oip.infer))),
     ("GET", "/{file}", pages.asset),  # last
-)
+)  # fmt: skip
 
 
 def make_app(house: House) -> Starlette:
     """The app of these models."""
+    counted = Metrics()
+    house.count(counted.batch)
 
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -42,12 +57,14 @@ def make_app(house: House) -> Starlette:
 
     routes = [Route(path, labelled(path, handler), methods=[method]) for method, path, handler in ROUTES]
     app = Starlette(
-        routes=routes, lifespan=life, middleware=[Middleware(Limits, house=house)],
+        routes=routes, lifespan=life, middleware=[
+            Middleware(Measured, house=house, metrics=counted), Middleware(Limits, house=house)],
         exception_handlers={Refused: refused, HTTPException: refused, Gone: gone, ClientDisconnect: gone,
                             Exception: failed},
     )  # fmt: skip
     app.router.redirect_slashes = False
-    app.state.house = house
+    app.state.house, app.state.metrics = house, counted
+    app.state.openapi = openapi.document(ROUTES, token=house.settings.token is not None)
     return app
 
 

@@ -51,20 +51,20 @@ class Hosted:
 class House:
     """The models by name."""
 
-    def __init__(
-        self, settings: Settings, models: Mapping[str, tuple[Place, Servable]], *,
-        seen: Callable[[str, int, float], object] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, models: Mapping[str, tuple[Place, Servable]]) -> None:
         self.settings = settings
-        self.models = {
-            name: Hosted(where, one, Batcher(
-                batch=settings.max_batch, delay=settings.max_delay_ms / 1000, queue=settings.queue,
-                seen=partial(seen, name) if seen else None,
-            )) for name, (where, one) in models.items()
-        }  # fmt: skip
+        self.models: dict[str, Hosted] = {}
+        for name, (where, one) in models.items():
+            delay = settings.max_delay_ms / 1000
+            self.models[name] = Hosted(where, one, Batcher(batch=settings.max_batch, delay=delay, queue=settings.queue))
         self.pool = ThreadPoolExecutor(min(DECODERS, (os.cpu_count() or 1) + 1), thread_name_prefix="reslab-decode")
         self.ready = True
         self.draining = False  # the server stops: clients are asked to close their connections
+
+    def count(self, seen: Callable[[str, int, float], object]) -> None:
+        """Call `seen(model, size, seconds)` after every batch."""
+        for name, hosted in self.models.items():
+            hosted.batcher.seen = partial(seen, name)
 
     def find(self, name: str) -> Hosted:
         """The model of this name. Raises Refused (404)."""

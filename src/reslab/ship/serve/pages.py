@@ -25,6 +25,11 @@ async def home(request: Request) -> Response:
     return page("index.html")
 
 
+async def docs(request: Request) -> Response:
+    """The OpenAPI document as a page."""
+    return page("docs.html")
+
+
 async def asset(request: Request) -> Response:
     """A file of the page."""
     return page(request.path_params["file"])

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable
 
 from reslab.errors import ReslabError, first_line, one_line
@@ -53,6 +56,11 @@ class Reloader:
                          hosted.current.about.version)  # fmt: skip
                 hosted.swap(new)
             return ""
+
+    def tell_others(self) -> None:
+        """Have the other workers look, too: the supervisor passes SIGHUP on to all."""
+        if multiprocessing.parent_process() is not None and hasattr(signal, "SIGHUP"):
+            os.kill(os.getppid(), signal.SIGHUP)
 
     def newer(self, hosted: Hosted) -> Servable | None:
         """The model of the folder, ready to be served, if its version is another one. Raises what loading raises."""

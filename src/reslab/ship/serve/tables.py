@@ -91,7 +91,7 @@ def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Ta
     model: Any = import_module("reslab.tables.model").load(where.folder)
     target = model.target
     classes = None if target.classes is None else [str(one) for one in target.classes.tolist()]
-    details = {"fields": fields(model), "target": target.kind, "classes": classes}
+    details = {"fields": fields(model), "target": target.kind, "classes": classes, "outputs": target.outputs}
     about = About(name=where.name, kind="tables", version=mark, engine="torch", precision="fp32", details=details)
     return Tables(about, model)
 

@@ -1,0 +1,120 @@
+"""What a model of each kind takes and gives as tensors of the Open Inference Protocol."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reslab.errors import nearest
+from reslab.ship.serve.images import labels
+from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.servable import About
+from reslab.ship.serve.tables import by_row
+from reslab.ship.serve.tensors import Tensor
+
+Port = dict[str, Any]
+COLUMN = {"number": "FP64"}  # kind of a table's column: its datatype; BYTES for others
+
+
+def inputs(about: About) -> list[Port]:
+    """The inputs, as model metadata lists them."""
+    if about.kind == "images":
+        return [{"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, about.details["shape"][0]]}]
+    if about.kind == "questions":
+        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("question", "context")]
+    return [{"name": field["name"], "datatype": COLUMN.get(field["kind"], "BYTES"), "shape": [-1]}
+            for field in about.details["fields"]]  # fmt: skip
+
+
+def outputs(about: About) -> list[Port]:
+    """The outputs, as model metadata lists them."""
+    if about.kind == "questions":
+        found = {"text": "BYTES", "score": "FP64", "probability": "FP64", "start": "INT64", "end": "INT64"}
+        return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in found.items()]
+    classes = about.details["classes"]
+    if about.kind == "images":
+        return [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(classes)]},
+                {"name": "label", "datatype": "BYTES", "shape": [-1]}]  # fmt: skip
+    if classes is None:
+        return [{"name": "predicted", "datatype": "FP64", "shape": [-1, about.details["outputs"]]}]
+    return [{"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]},
+            {"name": "predicted", "datatype": "BYTES", "shape": [-1]}]  # fmt: skip
+
+
+def payloads(about: About, given: Mapping[str, Tensor]) -> list[Any]:
+    """What the model is asked, from the request's tensors. Raises Refused."""
+    known = [port["name"] for port in inputs(about)]
+    for name in given:
+        if name not in known:
+            raise Refused(400, f"the model has no input {name[:100]!r}{nearest(name, known)}; it takes "
+                               f"{', '.join(known[:20])}")  # fmt: skip
+    if about.kind == "images":
+        return pictures(about, needed(given, "images"))
+    if about.kind == "questions":
+        asked, texts = (column(needed(given, name)) for name in ("question", "context"))
+        if len(asked) != len(texts):
+            raise Refused(400, f"question has {len(asked)} elements, and context {len(texts)}")
+        return [(question, [text]) for question, text in zip(asked, texts, strict=True)]
+    columns = {name: column(tensor) for name, tensor in given.items()}
+    many = {len(values) for values in columns.values()}
+    if len(many) != 1 or 0 in many:
+        raise Refused(400, "the inputs must be the columns of a table: of one length, and not empty")
+    return [[dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]]
+
+
+def needed(given: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in given:
+        raise Refused(400, f"the input {name!r} is missing")
+    return given[name]
+
+
+def pictures(about: About, tensor: Tensor) -> list[Any]:
+    """Arrays uint8 (H, W, C), or the bytes of files."""
+    C = about.details["shape"][0]
+    if tensor.datatype == "BYTES":
+        if not tensor.values:
+            raise Refused(400, "images holds no image")
+        try:
+            return [one if isinstance(one, bytes) else base64.b64decode(one, validate=True) for one in tensor.values]
+        except (binascii.Error, ValueError, TypeError):
+            raise Refused(400, "images of the datatype BYTES are files, in JSON as base64") from None
+    if tensor.datatype != "UINT8" or len(tensor.shape) != 4 or tensor.shape[3] != C or 0 in tensor.shape:
+        raise Refused(400, f"images must be UINT8 of shape [N, H, W, {C}], or BYTES: files; got {tensor.datatype} of "
+                           f"shape {list(tensor.shape)}")  # fmt: skip
+    return list(tensor.values)
+
+
+def column(tensor: Tensor) -> list[Any]:
+    """A tensor (N,) or (N, 1) as plain values: texts, numbers or truth values; NaN is missing."""
+    if len(tensor.shape) != 1 and tensor.shape[1:] != (1,):
+        raise Refused(400, f"input {tensor.name[:100]!r} must have the shape [N], got {list(tensor.shape)}")
+    if tensor.datatype != "BYTES":
+        return [None if one != one else one for one in tensor.values.ravel().tolist()]
+    try:
+        return [one.decode() if isinstance(one, bytes) else one for one in tensor.values]
+    except UnicodeDecodeError:
+        raise Refused(400, f"input {tensor.name[:100]!r} must hold UTF-8 text") from None
+
+
+def results(about: About, found: Sequence[Any]) -> dict[str, Tensor]:
+    """The outputs by name, from the model's results."""
+    made: dict[str, tuple[str, Any]]
+    if about.kind == "images":
+        classes, several = about.details["classes"], about.details["several"]
+        made = {"probabilities": ("FP32", np.stack([one.values for one in found]).astype(np.float32)),
+                "label": ("BYTES", ["|".join(labels(one.values, classes, several)) for one in found])}  # fmt: skip
+    elif about.kind == "questions":
+        best = [answers[0] for answers in found]
+        made = {"text": ("BYTES", [one.text for one in best])}
+        for name, kind in (("score", np.float64), ("probability", np.float64), ("start", np.int64), ("end", np.int64)):
+            made[name] = ("INT64" if kind is np.int64 else "FP64", np.array([getattr(one, name) for one in best], kind))
+    elif about.details["classes"] is None:
+        made = {"predicted": ("FP64", np.asarray(found[0].scores, np.float64))}
+    else:
+        rows = by_row(found[0], about.details["target"], about.details["classes"])
+        said = ["|".join(one) if isinstance(one := row["predicted"], list) else str(one) for row in rows]
+        made = {"probabilities": ("FP64", np.asarray(found[0].scores, np.float64)), "predicted": ("BYTES", said)}
+    return {name: Tensor(name, kind, (len(values),) if kind == "BYTES" else values.shape, values)
+            for name, (kind, values) in made.items()}  # fmt: skip
