@@ -3,14 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
 from reslab.ship.record import Kind
 
+RANDOM = "random inputs"  # in the place of data
 Arrays = Mapping[str, np.ndarray]  # by the name of an input or output, the first axis is the batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Images uint8 (N, h, w, C) of any size to (N, H, W, C): resized to cover H x W and cropped to the center.
+
+    As images/data/decode.py `fit` does it with Pillow. The graph's module takes H x W alone; this is put before it.
+    """
+
+    input: str
+    shape: tuple[int, int, int]  # (C, H, W)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +38,7 @@ class Graph:
     example: dict[str, Tensor]  # a batch of TWO: an example of one is specialized to one
     dynamic: dict[str, dict[int, str]]
     outputs: tuple[str, ...]
+    fit: Fit | None = None  # put before the module when it is converted; its axes of the size are among `dynamic`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +47,11 @@ class Examples:
 
     inputs: Arrays  # (N, ...)
     targets: Any = None  # the family's own; None: not known
-    where: str = ""  # which data, in words; "random inputs" if there are none
+    where: str = ""  # which data, in words; RANDOM if there are none
+
+    @property
+    def random(self) -> bool:
+        return self.where == RANDOM
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))

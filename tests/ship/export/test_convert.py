@@ -1,0 +1,111 @@
+"""A converted graph gives what torch gives, for any batch; images of any size are fitted as Pillow fits them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError
+from reslab.images.data.decode import fit
+from reslab.ship.engines import Engine, engine
+from reslab.ship.export.convert import convert
+from reslab.ship.exportable import Fit, Graph
+from reslab.ship.record import Config
+
+H, W = 12, 9
+ENGINES = ["openvino", "onnx"]
+
+
+class Pooled(nn.Module):
+    """Uint8 (N, H, W, 3) -> scores (N, 4) and the pixels as they arrive (N, 3, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = images.permute(0, 3, 1, 2).float()
+        return self.conv(x / 255).relu().mean(dim=(2, 3)), x
+
+
+def graph(interpolation: str) -> Graph:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Pooled().eval()
+    return Graph(
+        module=module, example={"images": torch.zeros(2, H, W, 3, dtype=torch.uint8)},
+        dynamic={"images": {0: "batch", 1: "height", 2: "width"}}, outputs=("scores", "pixels"),
+        fit=Fit(input="images", shape=(3, H, W), interpolation=interpolation),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def loaded(folder: Path, made: Graph, which: str) -> Engine:
+    file, inputs, outputs = convert(made, which, folder, "model")  # type: ignore[arg-type]
+    config = Config(kind="images", engine=which, precision="fp32", name="toy", word="toy", files=(file,), inputs=inputs,
+                    outputs=outputs, license="unknown")  # type: ignore[arg-type]  # fmt: skip
+    return engine(folder, config)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph, Engine]:
+    folder, made = tmp_path_factory.mktemp(request.param), graph("bilinear")
+    return folder, made, loaded(folder, made, request.param)
+
+
+def noise(n: int, h: int, w: int) -> np.ndarray:
+    return np.random.default_rng(h).integers(0, 256, (n, h, w, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_any_batch_gives_what_torch_gives(exported: tuple[Path, Graph, Engine], batch: int) -> None:
+    _, made, model = exported
+    images = noise(batch, H, W)
+    scores, pixels = made.module(torch.from_numpy(images))
+    found = model.run({"images": images})
+    assert np.array_equal(found["pixels"], pixels.numpy())  # images of the net's size pass as they are
+    assert np.abs(found["scores"] - scores.detach().numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [(24, 18), (50, 13), (7, 40), (3, 2), (13, 9), (400, 1)])
+def test_images_of_any_size_are_fitted_as_by_pillow(
+    exported: tuple[Path, Graph, Engine], size: tuple[int, int]
+) -> None:
+    _, _, model = exported
+    images = noise(2, *size)
+    found = model.run({"images": images})["pixels"].transpose(0, 2, 3, 1)
+    wanted = np.stack([np.asarray(fit(Image.fromarray(one), height=H, width=W)) for one in images])
+    off = np.abs(found - wanted)
+    # Pillow 13 resizes columns first if the image is more than twice as high as wide; a strip is cropped before
+    assert off.max() <= (1 if min(size) > 1 else 3)
+    assert (off > 0).mean() < (0.03 if size[0] <= 2 * size[1] else 0.3)
+
+
+def test_bicubic(tmp_path: Path) -> None:
+    model = loaded(tmp_path, graph("bicubic"), "openvino")
+    images = noise(2, 31, 40)
+    found = model.run({"images": images})["pixels"].transpose(0, 2, 3, 1)
+    wanted = np.stack([np.asarray(fit(Image.fromarray(one), height=H, width=W, interpolation="bicubic"))
+                       for one in images])  # fmt: skip
+    assert np.abs(found - wanted).max() <= 1
+
+
+def test_weights_lie_in_one_file(exported: tuple[Path, Graph, Engine]) -> None:
+    names = {path.name for path in exported[0].iterdir()}
+    assert names in ({"model.onnx"}, {"model.xml", "model.bin"})
+
+
+class Halves(nn.Module):
+    """Joins the two halves of a batch, so that a batch of an odd length fails."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (images.view(2, -1).float(),)
+
+
+def test_a_net_that_fixes_its_batch_is_refused(tmp_path: Path) -> None:
+    made = Graph(module=Halves(), example={"images": torch.zeros(2, 3, dtype=torch.uint8)},
+                 dynamic={"images": {0: "batch"}}, outputs=("scores",))  # fmt: skip
+    with pytest.raises(ReslabError, match="cannot be exported with any length of batch"):
+        convert(made, "openvino", tmp_path, "model")
