@@ -99,6 +99,8 @@ def work(found: Sequence[Place], settings: Settings, listening: socket.socket) -
 class Supervisor:
     """Starts workers, replaces those that die, and stops them all together."""
 
+    target = staticmethod(work)
+
     def __init__(self, found: Sequence[Place], settings: Settings, listening: socket.socket) -> None:
         self.found, self.settings, self.listening = found, settings, listening
         self.context = multiprocessing.get_context("spawn")
@@ -107,7 +109,7 @@ class Supervisor:
         self.stopping = False
 
     def start(self) -> None:
-        made = self.context.Process(target=work, args=(self.found, self.settings, self.listening))
+        made = self.context.Process(target=self.target, args=(self.found, self.settings, self.listening))
         made.start()
         self.workers.append(made)
 

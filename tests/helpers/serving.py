@@ -1,0 +1,58 @@
+"""A server of the made-up model of asgi.py in a process of its own: python serving.py PORT WORKERS SECONDS."""
+
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asgi import Lengths
+
+from reslab.ship.serve.app import make_app
+from reslab.ship.serve.house import House
+from reslab.ship.serve.servable import Place
+from reslab.ship.serve.server import Server, listen
+from reslab.ship.serve.settings import Settings
+from reslab.ship.serve.workers import Supervisor
+
+
+class Slow(Lengths):
+    """Each batch takes some seconds. A file of 8 bytes ends the process."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def run(self, items: Sequence[Any]) -> Any:
+        time.sleep(self.seconds)
+        if any(item.byte == 8 for item in items):
+            os._exit(7)
+        return super().run(items)
+
+
+def serve(found: Sequence[Place], settings: Settings, listening: Any) -> None:
+    """One process. `found` carries the seconds as a name."""
+    house = House(settings, {"lengths": (Place(name="lengths", folder=Path("none")), Slow(float(found[0].name)))})
+    Server(make_app(house), settings).run(sockets=[listening])
+
+
+class Workers(Supervisor):
+    target = staticmethod(serve)
+
+
+def main(port: int, workers: int, seconds: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    settings = Settings(port=port, workers=workers, timeout=10, queue=200)
+    found, listening = [Place(name=seconds, folder=Path("none"))], listen(settings)
+    if workers == 1:
+        serve(found, settings, listening)
+    else:
+        Workers(found, settings, listening).run()
+
+
+if __name__ == "__main__":
+    assert multiprocessing.parent_process() is None
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
