@@ -82,12 +82,14 @@ def test_a_row_is_filled_and_predicted(serve: Serve, tab: Tab) -> None:
     page.get_by_label("tags").fill("new\n old ")
     predict.click()
     page.get_by_text("Prediction: low, 63.0 %.").wait_for()
+    assert page.locator("#field-0-hint").inner_text() == "17 to 90"
     row = {"age": 37, "work": "Private", "tags": ["new", "old"], "review": "two\nlines ", "since": "2011-05-04"}
     assert server.posts[-1]["rows"] == [row]
     assert plain(page.locator("#probabilities li")) == ["low 63.0 %", "high 37.0 %"]
     page.get_by_label("age", exact=True).fill("seventy")
     predict.click()
     page.get_by_text('age: "seventy" is not a number.').wait_for()
+    assert page.locator("#field-0-hint").inner_text() == '"seventy" is not a number.'
     assert page.get_by_label("age", exact=True).get_attribute("aria-invalid") == "true"
     page.get_by_label("age", exact=True).fill("70,5")
     page.get_by_label("work").fill("never heard of")

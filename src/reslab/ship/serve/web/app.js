@@ -1,7 +1,7 @@
 // The page: which model is shown, what went wrong, and the token; the views do the rest.
 import { at, call, hasToken, Refused, useToken } from "./api.js";
 import * as images from "./images.js";
-import { byId, el, plural, say } from "./parts.js";
+import { byId, el, figure, plural, say } from "./parts.js";
 import * as questions from "./questions.js";
 import * as tables from "./tables.js";
 
@@ -41,11 +41,13 @@ function chosen(models) {
 }
 
 function facts(model) {
-  const rows = [["kind", model.kind], ["engine", model.engine], ["precision", model.precision], ["version", model.version]];
-  if (model.classes) rows.splice(1, 0, ["classes", model.classes.length.toLocaleString("en")]);
-  if (model.fields) rows.splice(1, 0, ["columns", model.fields.length.toLocaleString("en")]);
-  byId("facts").replaceChildren(...rows.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([key, value]) =>
-    el("div", {}, el("dt", {}, key), el("dd", { title: key === "version" ? value : null }, key === "version" ? String(value).slice(0, 12) : value))));
+  const [, height, width] = model.shape ?? [];
+  const rows = [["kind", model.kind], ["classes", model.classes?.length], ["columns", model.fields?.length],
+    ["input size", width && `${height} × ${width}`], ["engine", model.engine], ["precision", model.precision], ["version", model.version]];
+  byId("facts").replaceChildren(...rows.filter(([, value]) => value).map(([key, value]) => el("div", {}, el("dt", {}, key),
+    el("dd", { title: key === "version" ? value : null }, key === "version" ? value.slice(0, 12) : figure(value)))));
+  byId("calibration").textContent = model.calibration ? `Probabilities: ${model.calibration}.` : "";
+  byId("calibration").hidden = !model.calibration;
 }
 
 function title(text) {

@@ -7,7 +7,7 @@ let shown = ""; // the model's name
 const switches = () => [...byId("groups").querySelectorAll("input")];
 
 /** The names of the blocks that are disabled, in the net's order. */
-export const disabled = () => switches().filter((one) => !one.disabled && !one.checked).map((one) => one.value);
+export const disabled = () => switches().filter((one) => !one.checked).map((one) => one.value);
 
 function count() {
   const off = disabled().length;
@@ -16,11 +16,10 @@ function count() {
 }
 
 function one(block, group) {
-  const fixed = block.removable === false;
   const text = group && block.name.startsWith(`${group}.`) ? block.name.slice(group.length + 1) : block.name;
-  const box = el("input", { type: "checkbox", role: "switch", value: block.name, disabled: fixed, "aria-label": `block ${block.name}` });
-  const title = fixed ? `${block.module}: it cannot be disabled` : block.module;
-  return el("label", { class: fixed ? "switch fixed" : "switch", title }, box, el("span", {}, name(text)));
+  const box = el("input", { type: "checkbox", role: "switch", value: block.name, "aria-label": `block ${block.name}` });
+  const kept = block.removable === false ? " (it can be disabled, but not removed permanently)" : "";
+  return el("label", { class: kept ? "switch kept" : "switch", title: `${block.module ?? ""}${kept}` }, box, el("span", {}, name(text)));
 }
 
 /** Show a model's blocks, grouped by the module that holds them; `then` is called at each switch. A new version of the same model keeps its switches. */
@@ -38,6 +37,7 @@ export function show(model, then) {
     el("div", { class: "group", role: "group", "aria-label": group || "blocks" },
       el("p", { class: "where" }, group ? name(group) : ""), el("div", { class: "switches" }, ...members.map((block) => one(block, group))))));
   for (const box of switches()) box.checked = !off.has(box.value);
+  byId("blocks-kept").hidden = blocks.every((block) => block.removable !== false);
   byId("blocks").hidden = blocks.length === 0;
   count();
 }
@@ -49,6 +49,6 @@ byId("groups").addEventListener("change", () => {
 byId("all-on").addEventListener("click", () => {
   for (const box of switches()) box.checked = true;
   count();
-  byId("groups").querySelector("input:not(:disabled)")?.focus(); // the button has just been disabled
+  byId("groups").querySelector("input")?.focus(); // the button has just been disabled
   changed();
 });

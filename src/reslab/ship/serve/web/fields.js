@@ -4,7 +4,7 @@ import { el, figure, name } from "./parts.js";
 const TYPICAL = 3; // values of a column of lists that an example holds
 
 /** What a field may hold, in words. */
-function hint(field) {
+export function hint(field) {
   const { kind, low, high, values = [] } = field;
   if (kind === "number" && typeof low === "number" && typeof high === "number") return `${figure(low)} to ${figure(high)}`;
   if (kind === "date" && low && high) return `${low} to ${high}`;
@@ -39,7 +39,7 @@ export function value(one, text) {
   if (one.kind !== "number") return one.kind === "text" ? text : text.trim();
   const plain = text.trim().replace("−", "-");
   const number = Number(/^[^.,]*,\d+$/.test(plain) && !/^-?\d{1,3},\d{3}$/.test(plain) ? plain.replace(",", ".") : plain);
-  if (!Number.isFinite(number)) throw new RangeError(`${one.name}: "${text.trim()}" is not a number.`);
+  if (!Number.isFinite(number)) throw new RangeError(`"${text.trim()}" is not a number.`);
   return number;
 }
 

@@ -3,6 +3,7 @@ import { at, call } from "./api.js";
 import { bar, byId, el, name, notes, percent, say } from "./parts.js";
 
 const TOP = 5;
+const LONG = 60; // characters from which an answer is set smaller
 
 let model = null;
 let page = null; // fail, works, renew
@@ -16,41 +17,30 @@ export function show(details, around) {
 /** The paragraphs of a text, which blank lines separate. */
 const paragraphs = (text) => text.split(/\n[^\S\n]*\n/).map((one) => one.trim()).filter(Boolean);
 
-/** For each character (as Python counts them) the place of the best answer that covers it, or -1. */
-function cover(characters, answers, document) {
-  const best = new Array(characters.length).fill(-1);
-  answers.forEach((answer, place) => {
-    if (answer.document !== document || !answer.text) return;
-    for (let i = answer.start; i < Math.min(answer.end, best.length); i++) if (best[i] === -1) best[i] = place;
-  });
-  return best;
+/** A paragraph cut where answers begin and end: [text, places of the answers that cover it]. Python counts code points. */
+function pieces(text, answers, document) {
+  const characters = Array.from(text);
+  const here = answers.map((answer, place) => ({ ...answer, place })).filter((answer) => answer.document === document && answer.text !== "");
+  const cuts = [...new Set([0, characters.length, ...here.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  return cuts.slice(1).map((to, k) => [characters.slice(cuts[k], to).join(""),
+    here.filter(({ start, end }) => start <= cuts[k] && to <= end).map(({ place }) => place)]);
 }
 
-/** A paragraph as elements: what answers cover is marked. */
+/** A paragraph as elements: what answers cover is marked, the best one strongest; one within another is underlined. */
 function marked(text, answers, document, first) {
-  const characters = Array.from(text); // code points: start and end count these
-  const best = cover(characters, answers, document);
-  const shown = el("p", { dir: "auto" });
-  for (let from = 0, to; from < characters.length; from = to) {
-    for (to = from + 1; to < characters.length && best[to] === best[from];) to++;
-    const part = characters.slice(from, to).join("");
-    const place = best[from];
-    if (place < 0) shown.append(part);
-    else shown.append(el("mark", { class: place === first ? "best" : null, "data-answer": place, title: `answer ${place + 1}: ${percent(answers[place].probability)}` }, part));
-  }
-  return shown;
+  return el("p", { dir: "auto" }, ...pieces(text, answers, document).map(([part, places]) => {
+    if (!places.length) return part;
+    const look = [places.includes(first) ? "best" : "", places.length > 1 ? "several" : ""].filter(Boolean).join(" ");
+    const title = places.map((place) => `answer ${place + 1}: ${percent(answers[place].probability)}`).join(", ");
+    return el("mark", { class: look || null, "data-answers": places.join(" "), title }, part);
+  }));
 }
 
-/** Scroll to an answer in the text; of one that lies within a better one, to that. */
-function find(answers, place) {
-  const covers = (one) => {
-    const other = answers[Number(one.dataset.answer)];
-    return other.document === answers[place].document && other.start < answers[place].end && answers[place].start < other.end;
-  };
+/** Outline an answer in the text and scroll to it. */
+function find(place) {
   const all = [...byId("read").querySelectorAll("mark")];
-  const mark = all.find((one) => Number(one.dataset.answer) === place) ?? all.find(covers);
-  mark?.scrollIntoView({ block: "center" });
-  for (const one of all) one.classList.toggle("found", one === mark);
+  for (const one of all) one.classList.toggle("found", one.dataset.answers.split(" ").includes(String(place)));
+  byId("read").querySelector(".found")?.scrollIntoView({ block: "center" });
 }
 
 function told(read, texts) {
@@ -59,9 +49,10 @@ function told(read, texts) {
   const first = answers.findIndex((one) => one.text !== "");
   const silent = !top || top.text === "";
   byId("answer-text").classList.toggle("none", silent);
+  byId("answer-text").classList.toggle("long", (top?.text.length ?? 0) > LONG);
   byId("answer-text").replaceChildren(silent ? "No answer in the text" : name(top.text), ...(top ? [" ", el("span", { class: "sure" }, percent(top.probability))] : []));
   byId("answers").replaceChildren(...answers.map((one, place) => bar(
-    one.text === "" ? "no answer" : el("button", { type: "button", class: "link", onclick: () => find(answers, place) }, name(one.text)),
+    one.text === "" ? "no answer" : el("button", { type: "button", class: "link", onclick: () => find(place) }, name(one.text)),
     one.probability, { best: place === 0 })));
   byId("read").replaceChildren(...texts.map((text, document) => marked(text, answers, document, silent ? -1 : first)));
   notes(byId("answer-notes"), read.notes);

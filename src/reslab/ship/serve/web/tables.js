@@ -1,6 +1,6 @@
 // A row of a table: filled field by field, predicted with probabilities or as a number.
 import { at, call } from "./api.js";
-import { field, typical, value } from "./fields.js";
+import { field, hint, typical, value } from "./fields.js";
 import { bar, byId, figure, name, notes, percent, say } from "./parts.js";
 
 const BARS = 10;
@@ -19,22 +19,32 @@ export function show(details, around) {
   byId("fields").replaceChildren(...details.fields.map(field));
 }
 
+/** Show below a field what is wrong with it, or its hint again. */
+function judge(place, fault) {
+  const note = byId(`field-${place}-hint`);
+  note.textContent = fault || hint(model.fields[place]);
+  note.classList.toggle("fault", fault !== "");
+  control(place).setAttribute("aria-invalid", String(fault !== ""));
+}
+
 /** The row as entered, typed. Null, with the fault shown, if a field cannot be read. */
 function row() {
   const read = [];
+  let first = null;
   for (const [place, one] of model.fields.entries()) {
     try {
       read.push([one.name, value(one, control(place).value)]);
-      control(place).removeAttribute("aria-invalid");
+      judge(place, "");
     } catch (fault) {
       if (!(fault instanceof RangeError)) throw fault;
-      control(place).setAttribute("aria-invalid", "true");
-      control(place).focus();
-      say(fault.message);
-      return null;
+      judge(place, fault.message);
+      first ??= { place, said: `${one.name}: ${fault.message}` };
     }
   }
-  return Object.fromEntries(read);
+  if (!first) return Object.fromEntries(read);
+  control(first.place).focus();
+  say(first.said);
+  return null;
 }
 
 /** What is predicted, as text; of several labels perhaps none. */
@@ -85,7 +95,7 @@ async function predict(event) {
 function fill(text) {
   for (const [place, one] of model.fields.entries()) {
     control(place).value = text(one);
-    control(place).removeAttribute("aria-invalid");
+    judge(place, "");
   }
 }
 
