@@ -47,6 +47,19 @@ def test_answers_are_marked_where_they_stand(serve: Serve, tab: Tab) -> None:
 
 
 @browser
+def test_answers_within_answers_are_marked_together(serve: Serve, tab: Tab) -> None:
+    """aaa stands twice in aaaa: both cover the middle."""
+    page = tab().visit(serve("reader").home)
+    page.get_by_label("Question").fill("Where is aaa?")
+    page.get_by_label("Text", exact=True).fill("x aaaa y")
+    page.get_by_label("Question").press("Enter")
+    page.locator("#answer").wait_for()
+    marks = page.locator("#read mark")
+    assert marks.all_text_contents() == ["a", "aa", "a"]
+    assert marks.evaluate_all("all => all.map(one => one.className)") == ["best", "best several", ""]
+
+
+@browser
 def test_what_is_missing_and_what_the_server_refuses_is_one_sentence(serve: Serve, tab: Tab) -> None:
     server, one = serve("reader", refuse=[(422, "the question is too long")]), tab()
     page = one.visit(server.home)

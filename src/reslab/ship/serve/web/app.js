@@ -1,5 +1,5 @@
 // The page: which model is shown, what went wrong, and the token; the views do the rest.
-import { at, call, hasToken, Refused, useToken } from "./api.js";
+import { at, call, hasToken, Refused, useToken } from "./calls.js";
 import * as images from "./images.js";
 import { byId, el, figure, plural, say } from "./parts.js";
 import * as questions from "./questions.js";

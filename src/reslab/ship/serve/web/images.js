@@ -1,5 +1,5 @@
 // Images: sent a few at a time, asked again when a block is switched, the broken ones reported beside the good ones.
-import { at, call } from "./api.js";
+import { at, call } from "./calls.js";
 import * as blocks from "./blocks.js";
 import { accept } from "./drop.js";
 import { byId, notes, plural, say } from "./parts.js";

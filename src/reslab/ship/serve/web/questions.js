@@ -1,5 +1,5 @@
 // A question over pasted text: the answers are listed by probability and marked where they stand.
-import { at, call } from "./api.js";
+import { at, call } from "./calls.js";
 import { bar, byId, el, name, notes, percent, say } from "./parts.js";
 
 const TOP = 5;

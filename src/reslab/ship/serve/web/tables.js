@@ -1,5 +1,5 @@
 // A row of a table: filled field by field, predicted with probabilities or as a number.
-import { at, call } from "./api.js";
+import { at, call } from "./calls.js";
 import { field, hint, typical, value } from "./fields.js";
 import { bar, byId, figure, name, notes, percent, say } from "./parts.js";
 
