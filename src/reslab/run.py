@@ -1,6 +1,9 @@
 """The run folder, through which the commands share data. A reader never sees a half-written file.
 
 spec.json recipe.toml data.json env.json metrics.jsonl last.pt weights.safetensors results/*.json report.html
+
+A folder of the Hugging Face Hub that holds a net of reslab is read as one: its config.json is spec.json, and its
+model.safetensors weights.safetensors.
 """
 
 import contextlib
@@ -18,7 +21,8 @@ from typing import Any, TextIO
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.stored.digest import sealed
 from reslab.stored.files import MissingFile, named, present
-from reslab.stored.read import read_events, read_json
+from reslab.stored.published import NAMES, is_published, spec_in
+from reslab.stored.read import held, read_events, read_json
 from reslab.stored.write import explained, once, write_aside
 from reslab.version import __version__
 
@@ -41,7 +45,11 @@ class Run:
         self.folder = Path(path)
 
     def path(self, name: str) -> Path:
-        return self.folder / name
+        """Where the file is, or would be; under the Hub's name if the folder is one of the Hub."""
+        own = self.folder / name
+        if name in NAMES and not present(own) and is_published(self.folder):
+            return self.folder / NAMES[name]
+        return own
 
     def make(self) -> None:
         """Create the folder. Raises ReslabError if it cannot be written."""
@@ -62,12 +70,24 @@ class Run:
 
         path = self.path(name)
         try:
+            if path.name != Path(name).name:  # a folder of the Hub
+                return self.read_published(path, name)
             data: dict[str, Any] = read_json(path, kind_of(name), needs=needs)
         except MissingFile as error:
             if self.has("spec.json"):
                 raise missing(path) from error
             raise UsageError(f"{named(self.folder)} is not a run folder: it has no {name}") from error
         return data
+
+    def read_published(self, path: Path, name: str) -> dict[str, Any]:
+        """The spec in the config.json of a folder of the Hub. Raises as `read_json` does."""
+        from reslab.stored.records import kind_of
+
+        spec = spec_in(read_json(path))
+        if spec is None:
+            raise ReslabError(f"{named(path)} is damaged: it names no spec; restore a copy of it")
+        found: dict[str, Any] = held(kind_of(name), spec, path)
+        return found
 
     def write_json(self, name: str, data: Any) -> Path:
         text = json.dumps(sealed(finite(data)), indent=1, ensure_ascii=False) + "\n"

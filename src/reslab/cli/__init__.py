@@ -20,6 +20,7 @@ from reslab.cli import (
     look,
     nets,
     predict,
+    push,
     qa,
     report,
     runs,
@@ -55,6 +56,7 @@ app.command(train.train)
 app.command(evaluate.evaluate, name="eval")
 app.command(look.app)
 app.command(predict.predict)
+app.command(push.push)
 app.command(qa.app)
 app.command(tables.app)
 app.command(slim.slim)

@@ -12,13 +12,14 @@ from reslab.cli import say
 from reslab.cli.options import Json, whole
 from reslab.cli.resume import use_of
 from reslab.errors import ReslabError, UsageError
+from reslab.nets.published import local
 from reslab.run import MEMBERS, Run
 
 STDIN = "-"
 
 
 def predict(
-    run: Annotated[Path, Parameter(help="Run folder of a finished training.")],
+    run: Annotated[Path, Parameter(help="Run folder of a finished training, or hf:OWNER/NAME.")],
     /,
     *files: Annotated[
         str,
@@ -63,6 +64,7 @@ def predict(
     """Predict new images with their probabilities; also rows of tables and questions, by the kind of the run."""
     from reslab.cli.predict_images import Asked, predict_images
 
+    run = local(run)
     use = kind_of(run)
     images = {"--tta": None if tta == "none" else tta, "--batch": batch, "--workers": workers}
     if use == "images":

@@ -21,8 +21,10 @@ from reslab.images.predict import stream
 from reslab.images.preprocess import Preprocess, of_run
 from reslab.nets import weights
 from reslab.nets.predictions import Mirror, Precision, Prediction, Predictions
+from reslab.nets.published import PREFIX, local
 from reslab.nets.specs import FAMILIES, MODULES
 from reslab.run import MEMBERS, Run
+from reslab.stored.published import is_published
 from reslab.train.folder import DONE
 from reslab.train.tune import Choice, native_bf16
 
@@ -140,6 +142,10 @@ def attach(net: Any, source: Path) -> None:
                                          "predict with a run folder, or call the net on tensors"))  # fmt: skip
         return
     run = Run(source.parent if source.name == WEIGHTS else source)
+    if is_published(source) and not run.has("data.json"):
+        net.predict = Refused(UsageError(f"{source} does not say how its images are read, nor its classes: it has no "
+                                         "data.json, which `reslab push` writes; call the net on tensors"))  # fmt: skip
+        return
     try:
         made = predictor(net, run)
     except ReslabError as error:
@@ -169,6 +175,8 @@ def predicting(load: F) -> F:
 
     @functools.wraps(load)
     def loading(source: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(source, str) and source.startswith(PREFIX):
+            source = local(source)
         if not args and not options and isinstance(source, str | Path) and (use := other_use(Path(source))):
             return import_module(MODULES[use]).load(source)
         net = load(source, *args, **options)

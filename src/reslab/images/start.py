@@ -21,6 +21,7 @@ from reslab.nets.adopting import adopt, as_json
 from reslab.nets.checkpoints import read_checkpoint
 from reslab.nets.head import fits
 from reslab.nets.pretrained import about, weights_of
+from reslab.nets.published import PREFIX, local
 from reslab.nets.weights import spec_inside
 from reslab.run import Run
 from reslab.stored.files import named
@@ -52,7 +53,7 @@ class Facts:
 
 def run_of(start: Path | str) -> Run | None:
     """The run that a word names: its folder, or its weights.safetensors."""
-    path = Path(start).expanduser()
+    path = local(start).expanduser()
     if path.is_dir():
         return Run(path)
     return Run(path.parent) if path.name == "weights.safetensors" and Run(path.parent).has("spec.json") else None
@@ -80,7 +81,9 @@ def facts_of(start: Path | str, net: Spec) -> Facts:
         normalize = None
         if run.has("normalize.json"):
             normalize = Normalize.from_dict(run.read_json("normalize.json", "mean", "std"))
-        return Facts(word=str(Path(start).resolve()), of=f"the run {named(run.folder)}", normalize=normalize,
+        hub = str(start).startswith(PREFIX)
+        return Facts(word=str(start) if hub else str(Path(start).resolve()),
+                     of=str(start) if hub else f"the run {named(run.folder)}", normalize=normalize,
                      interpolation=data.get("options", {}).get("interpolation") or "bilinear",
                      classes=tuple(data["classes"]), channels=spec.channels, spec=spec)  # fmt: skip
     checkpoint = read_checkpoint(start)

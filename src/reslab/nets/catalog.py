@@ -11,9 +11,11 @@ from reslab.errors import ReslabWarning, UsageError, arg, nearest
 from reslab.nets.model import Model, ModelSpec, is_model_word
 from reslab.nets.models import build_model, model_spec
 from reslab.nets.options import NetOptions, ResNetName, ResNetOptions, VGGName, VGGOptions
+from reslab.nets.published import PREFIX, folder_of, ours
 from reslab.nets.resnet import ResNet, ResNetSpec, smallest_map
 from reslab.nets.specs import of_family
 from reslab.nets.vgg import VGG, VGGSpec
+from reslab.stored.published import NAMED
 
 Spec = ResNetSpec | VGGSpec | ModelSpec
 Net = ResNet | VGG | Model
@@ -81,6 +83,7 @@ def spec(name: str, **options: Any) -> Spec:
     elif match := NAME.fullmatch(name):
         base = resnet_spec(name, match, options.get("block"))
     elif is_model_word(name):
+        refuse_weights(name)
         return model_spec(name, **options)
     else:
         refuse_weights(name)
@@ -100,7 +103,8 @@ def spec(name: str, **options: Any) -> Spec:
 def refuse_weights(name: str) -> None:
     """Raise UsageError for a run or a checkpoint in the place of a net's name."""
     path = Path(name)
-    run = (path / "spec.json").is_file()
+    run = (path / "spec.json").is_file() or (path.is_dir() and ours(path))
+    run = run or (name.startswith(PREFIX) and folder_of(name) is not None)
     if run or (path.suffix in (".pt", ".pth", ".th", ".safetensors", ".bin", ".ckpt") and path.is_file()):
         rest = " takes its weights, and its net" if run else " takes them, beside the name of their net"
         raise UsageError(f"{name} is {'a run' if run else 'a file of weights'}, not the name of a net; ", arg("start"),
@@ -228,6 +232,8 @@ def to_dict(spec: Spec) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> Spec:
     """The spec that `to_dict` wrote. Raises UsageError for an unknown family or field."""
+    if data.get("family") == NAMED:  # of a folder of the Hub that others made
+        return spec(**{key: value for key, value in data.items() if key != "family"})
     kinds = {kind.family: kind for kind in (ResNetSpec, VGGSpec, ModelSpec)}
     found: Spec = of_family(data, kinds, "a net's spec", check=checked)
     return found

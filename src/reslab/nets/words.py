@@ -12,6 +12,7 @@ from reslab.nets import foreign
 from reslab.nets.allowed import allow
 from reslab.nets.hub import hub_name, on_hub
 from reslab.nets.own import returned, run_function
+from reslab.nets.published import folder_of, published
 from reslab.run import Run, missing, slug
 from reslab.stored.files import MissingFile
 from reslab.stored.read import held, read_recipe
@@ -133,6 +134,8 @@ def load(
     if origin in ("timm", "torchvision"):
         return Loaded(word=word, name=slug(f"{origin}-{rest}"), kind="images", initial=not weights,
                       **foreign.zoo(origin, rest, weights))  # fmt: skip
+    if (folder := published(word)) is not None:
+        return of_run(word, folder, weights)
     if origin == "hf" or (path.is_dir() and (path / "config.json").is_file()):
         return hugging(word, hub_name(rest) if origin == "hf" else str(path), weights is not False, shape_only)
     if file.endswith(".py"):
@@ -142,6 +145,8 @@ def load(
     if path.is_dir():
         return of_run(word, path, weights)
     if "/" in word and on_hub(word) and not path.parent.is_dir() and path.parent.name != "runs":
+        if (folder := folder_of(f"hf:{word}")) is not None:
+            return of_run(word, folder, weights)
         return hugging(word, hub_name(word), weights is not False, shape_only)
     raise UsageError(unknown(word, path))
 
@@ -157,7 +162,7 @@ def of_run(word: str, path: Path, weights: bool | None) -> Loaded:
         if inside:
             raise UsageError(f"{word} is not a run but contains runs; name one, such as {path / inside[0]}")
         raise UsageError(f"{word} is neither a run folder (no spec.json) nor a Hugging Face model (no config.json)")
-    name = slug(path.resolve().name)
+    name = slug(word.removeprefix("hf:").rpartition("/")[2] if word.startswith("hf:") else path.resolve().name)
     family = run.read_json("spec.json").get("family")
     if family == "language":
         return replace(hugging(word, foreign.model_of_run(run), weights is not False, False), name=name)

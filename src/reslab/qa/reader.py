@@ -12,6 +12,7 @@ from torch import nn
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.checkpoints import read_state
 from reslab.nets.heads import Float32Linear
+from reslab.nets.published import local
 from reslab.nets.weights import filled, refuse_nan
 from reslab.progress import Steps
 from reslab.qa.answers import Spans
@@ -98,7 +99,7 @@ def load(run: Path | str, *, device: str = "auto", precision: Literal["auto", "f
     For inference only: the head is folded, and with precision "auto" bf16 is used if the device supports it natively.
     Nothing is unpickled. Raises UsageError if the folder is not a finished training, ReslabError if it is damaged.
     """
-    where = Run(run)
+    where = Run(local(run))
     spec = read_qa_spec(where)
     for name in (WEIGHTS, SETTINGS):
         if not where.has(name) and where.has(DONE):

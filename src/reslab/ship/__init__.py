@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reslab.ship.folder import is_exported, read_config
+    from reslab.ship.hub.publish import publish
+    from reslab.ship.hub.upload import push
     from reslab.ship.record import Config, Port
 
 HOME = {  # public name: its module here
     "Config": "record",
     "Port": "record",
     "is_exported": "folder",
+    "publish": "hub.publish",
+    "push": "hub.upload",
     "read_config": "folder",
 }
 
-__all__ = ["Config", "Port", "is_exported", "read_config"]
+__all__ = ["Config", "Port", "is_exported", "publish", "push", "read_config"]
 
 
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name

@@ -56,7 +56,7 @@ def sealed_tensors(data: bytes) -> Callable[[BinaryIO], None]:
     """What writes a .safetensors file with its digest."""
     end = 8 + int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8:end])
-    header = {"__metadata__": {**header.pop("__metadata__", {}), KEY: MARK + NONE}, **header}
+    header = {"__metadata__": {**dict(sorted(header.pop("__metadata__", {}).items())), KEY: MARK + NONE}, **header}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors are aligned
     head, tensors = len(text).to_bytes(8, "little") + text, memoryview(data)[end:]

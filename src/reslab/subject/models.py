@@ -6,6 +6,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.nets import words
+from reslab.nets.published import PREFIX, folder_of
 from reslab.nets.words import Loaded
 from reslab.run import Run, slug
 
@@ -13,6 +14,8 @@ from reslab.run import Run, slug
 def load(word: str, *, weights: bool | None = None, **options: Any) -> Loaded:
     """Like `nets.words.load`; for a run of a table, the net after its columns."""
     path = Path(os.path.expanduser(word))
+    if word.startswith(PREFIX):
+        path = folder_of(word) or path
     if path.is_dir() and (run := Run(path)).has("spec.json") and run.read_json("spec.json").get("family") == "table":
         return of_table(word, run, weights)
     return words.load(word, weights=weights, **options)

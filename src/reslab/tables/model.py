@@ -13,6 +13,7 @@ from torch import nn
 from reslab.errors import ReslabError, UsageError
 from reslab.nets.checkpoints import read_state
 from reslab.nets.matching import match
+from reslab.nets.published import local
 from reslab.nets.specs import read_stored
 from reslab.nets.weights import insert, refuse_nan
 from reslab.run import MEMBERS, Run, missing
@@ -104,7 +105,15 @@ def write_member(run: Run, member: Member, target: Target) -> None:
 
 def read_encoder(run: Run, device: torch.device) -> tuple[Encoder, Target]:
     """The encoder and target of a run folder; text encoders run on `device`. Raises ReslabError."""
-    return read_coded(run, lambda about, arrays: Encoder.from_dict(about, arrays, device))
+    return read_coded(run, lambda about, arrays: Encoder.from_dict(beside(run, about), arrays, device))
+
+
+def beside(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+    """An encoder.json whose encoder of texts, if it lies in the run's own folder or above it, has its full path."""
+    texts = about.get("texts")
+    if not isinstance(texts, dict) or not isinstance(folder := texts.get("folder"), str) or Path(folder).is_absolute():
+        return about
+    return {**about, "texts": {**texts, "folder": str(run.path(folder).resolve())}}
 
 
 def same_encoders(one: Encoder, other: Encoder) -> bool:
@@ -134,7 +143,7 @@ def load(run: Path | str, *, device: str = "auto") -> TableModel:
 
     Raises UsageError if the folder is not one of these, ReslabError if it is damaged.
     """
-    place, members = pick_device(device), []
+    place, members, run = pick_device(device), [], local(run)
     for folder in members_of(Run(run)):
         spec = read_table_spec(folder)
         if not folder.has(WEIGHTS):

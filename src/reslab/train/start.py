@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, UsageError, tell
 from reslab.nets.checkpoints import read_state
+from reslab.nets.published import local
 from reslab.nets.weights import insert
 from reslab.run import Run, write_aside
 from reslab.stored.digest import digest, sealed_tensors
@@ -34,7 +35,7 @@ def start_of(word: Path | str) -> bytes:
 
     Raises UsageError if there are none, ReslabError for a damaged file or weights that are not finite.
     """
-    run = Run(word)
+    run = Run(local(word))
     if not run.folder.is_dir():
         state: Mapping[str, Tensor] = read_state(word)
     elif run.has("weights.safetensors"):
