@@ -130,8 +130,9 @@ def test_no_sentence_of_the_library_holds_a_flag() -> None:
             "report/look/network.py",
             "report/figures/removed.py",
             "run.py",
+            "ship/serve/unit.py",
             "slim/next_steps.py",
-        ):  # custom properties of CSS; git's; whole commands of the terminal, which a record holds
+        ):  # custom properties of CSS; git's; whole commands of the terminal, which a record or a unit holds
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

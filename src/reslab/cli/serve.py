@@ -53,6 +53,12 @@ def serve(
         float,
         Parameter(help="Look for a new version of each folder every N seconds; 0: only on SIGHUP or when asked."),
     ] = 0.0,
+    unit: Annotated[
+        bool, Parameter(help="Print a systemd unit for this command, and do not serve.", negative=())
+    ] = False,
+    dockerfile: Annotated[
+        bool, Parameter(help="Print a Dockerfile for this command, and do not serve.", negative=())
+    ] = False,
 ) -> None:  # fmt: skip
     """Serve models: a page, a JSON API (/docs), the Open Inference Protocol (/v2) and metrics (/metrics)."""
     from reslab.ship.serve.settings import Settings
@@ -65,4 +71,10 @@ def serve(
         hosts=tuple(one.lower() for one in allow_host or ()), max_batch=max_batch, max_delay_ms=max_delay_ms,
         queue=queue, max_bytes=max_bytes, max_pixels=max_pixels, max_files=max_files, timeout=timeout, reload=reload,
     )  # fmt: skip
+    if unit or dockerfile:
+        from reslab.ship.serve import unit as units
+        from reslab.ship.serve.servable import places
+
+        print((units.unit if unit else units.dockerfile)(places(folders), settings), end="")
+        return
     start(folders, settings)
