@@ -49,7 +49,7 @@ class Head(nn.Module):
         span = self.span(h).masked_fill(~allowed[..., None], OUTSIDE)
         if self.answerable is None:
             return Scores(span, None)
-        first = h[torch.arange(len(h), device=h.device), mask.int().argmax(dim=1)]  # the first real token: [CLS]
+        first = h[torch.arange(h.shape[0], device=h.device), mask.int().argmax(dim=1)]  # the first real token: [CLS]
         mean = h.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
         return Scores(span, self.answerable(torch.cat([first, mean.to(first)], dim=1))[:, 0])
 

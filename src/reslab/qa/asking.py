@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+import numpy as np
+
 from reslab.errors import ReslabWarning, UsageError, arg
 from reslab.progress import Steps
 from reslab.qa.answers import BEST, Ranked, Spans, rank
 from reslab.qa.data.question import SURROGATES, Question, Report
-from reslab.qa.data.windows import MAX_QUESTION, Windows, windows
+from reslab.qa.data.windows import MAX_QUESTION, WindowArrays, Windows, windows
 from reslab.qa.rules import RULES
 from reslab.qa.settings import LONGEST, Settings
 
@@ -95,14 +97,19 @@ class Asker:
         limit = self.settings.max_answer if most is None else most
         if type(limit) is not int or not 1 <= limit <= LONGEST:
             raise UsageError(arg("max_answer"), f" must be from 1 to {LONGEST}, got {limit!r}")
+        cut, report = self.cut(questions)
+        for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
+            warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
+        return self.read(cut, limit, progress)
+
+    def cut(self, questions: Sequence[Question]) -> tuple[Windows, Report]:
+        """The windows of the questions' contexts, and what is odd about them."""
         length, report = self.settings.length, Report()
         # Leave room for one token of the question and two of the context.
         stride = max(0, min(self.settings.stride, length - SPECIAL - 3))
         room = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
-        cut = windows(questions, self.tokenizer, length=length, stride=stride, max_question=room, report=report)
-        for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
-            warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
-        return self.read(cut, limit, progress)
+        return windows(questions, self.tokenizer, length=length, stride=stride, max_question=room,
+                       report=report), report  # fmt: skip
 
     def read(self, cut: Windows, most: int, progress: Steps | None) -> Spans:
         """The best spans of at most `most` tokens of every window."""
@@ -147,3 +154,11 @@ def with_text(documents: Mapping[Any, str]) -> dict[Any, str]:
 def readable(text: str) -> str:
     """The text with lone surrogates replaced one for one, so that offsets do not change."""
     return SURROGATES.sub("\ufffd", text)
+
+
+def inputs_of(windows: WindowArrays, *, types: bool = True) -> dict[str, np.ndarray]:
+    """A batch of windows as an exported net's inputs. [CLS] is allowed as an answer, too: it means "no answer"."""
+    context = windows.context.copy()
+    context[:, 0] = True
+    found = {"mask": windows.mask, "context": context, "ids": windows.ids}
+    return found | ({"types": windows.types} if types else {})

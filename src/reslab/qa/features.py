@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.errors import ReslabError
 from reslab.progress import Steps
-from reslab.qa.data.windows import Windows
+from reslab.qa.data.windows import Windows, refuse_tokens
 from reslab.qa.net.encoder import Encoder
 from reslab.qa.net.pretrained import Pretrained
 from reslab.train.tune import Choice
@@ -61,21 +60,7 @@ def compute(
 def fits(encoder: Encoder | Pretrained, windows: Windows) -> None:
     """Raise ReslabError for tokens that the encoder has no vector for: the tokenizer does not match it."""
     table = encoder.model.get_input_embeddings() if isinstance(encoder, Pretrained) else encoder.tokens
-    template = windows.template
-    used = (
-        windows.asked.ids,
-        windows.contexts.ids,
-        template.before,
-        template.between,
-        template.after,
-        np.array([template.pad]),
-    )
-    highest = max(int(ids.max(initial=0)) for ids in used)
-    if highest >= table.num_embeddings:
-        raise ReslabError(
-            f"the tokenizer does not match the encoder: it gives token {highest}, but the encoder has only "
-            f"{table.num_embeddings} tokens"
-        )
+    refuse_tokens(windows, table.num_embeddings)
 
 
 def bounds_of(windows: Windows) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a family (images, questions, tables) brings to an export: a graph, the original model, data, a score."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -31,13 +31,15 @@ class Graph:
     """A module that is exported: preprocessing, the folded net, and its scores, in one.
 
     `module.forward` takes the tensors of `example` in their order and returns a tuple, one tensor for each output.
-    `dynamic`: for each input the axes that may have any length, with a name (axes of one name have one length).
+    `dynamic`: for each input the axes that may have any length, with a name (axes of one name have one length). `most`:
+    the largest length that the module takes along axes of a name, such as the number of positions.
     """
 
     module: nn.Module  # in eval mode, on the CPU, BN folded, float32
     example: dict[str, Tensor]  # a batch of TWO: an example of one is specialized to one
     dynamic: dict[str, dict[int, str]]
     outputs: tuple[str, ...]
+    most: Mapping[str, int] = field(default_factory=dict)
     fit: Fit | None = None  # put before the module when it is converted; its axes of the size are among `dynamic`
 
 

@@ -33,3 +33,30 @@ class Sums(TypedDict):
     """checksums.json: SHA-256 of every other file, by its path in the folder."""
 
     sha256: dict[str, str]
+
+
+class QuestionsAbout(TypedDict, total=False):
+    """`about` in config.json of a reader: the settings of its qa.json, and what its graph takes."""
+
+    vocabulary: Required[Count]  # tokens that the encoder knows
+    types: Required[bool]  # whether the graph takes token types
+
+
+class QuestionsConfig(TypedDict):
+    """config.json of a reader."""
+
+    about: QuestionsAbout
+
+
+class TablesAbout(TypedDict, total=False):
+    """`about` in config.json of a net for tables."""
+
+    members: Required[list[str]]  # the folder of each graph's encoder
+    target: Required[list[str]]  # columns that are predicted; none if they are not known
+    fields: Required[list[Object]]  # see tables/fields.py
+
+
+class TablesConfig(TypedDict):
+    """config.json of a net for tables."""
+
+    about: TablesAbout

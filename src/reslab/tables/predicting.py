@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from reslab.errors import UsageError
 from reslab.progress import Progress, silent
@@ -72,7 +73,10 @@ class RowPredictor:
 
     def of_tables(self, tables: Sequence[Any]) -> np.ndarray:
         """The members' mean scores of the tables that `tables` made, calibrated if the model is."""
-        each = [self.of_table(member, table) for member, table in zip(self.members, tables, strict=True)]
+        return self.combined([self.of_table(member, table) for member, table in zip(self.members, tables, strict=True)])
+
+    def combined(self, each: Sequence[np.ndarray]) -> np.ndarray:
+        """The members' mean of their scores (N, K), calibrated if the model is."""
         if self.calibration is not None:
             return self.calibration.apply(mean_of(each, self.target.kind), self.target)
         found: np.ndarray = np.mean(each, axis=0)
@@ -81,3 +85,11 @@ class RowPredictor:
     def of_table(self, member: Any, table: Any) -> np.ndarray:
         """One member's scores (N, K), not calibrated, of a table that its encoder made."""
         raise NotImplementedError
+
+
+def activated(out: np.ndarray, target: Target) -> np.ndarray:
+    """A net's outputs (N, K) as probabilities, or as numbers in the target's unit, float64."""
+    out = out.astype(np.float64)
+    if target.kind == "numbers":
+        return target.unscaled(out)
+    return np.asarray(softmax(out, axis=1) if target.kind == "classes" else expit(out))

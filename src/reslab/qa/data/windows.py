@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.qa.data.question import Question, Report
 from reslab.qa.data.tokens import Tokens, TokenTemplate, encode
 
@@ -106,6 +106,12 @@ class Windows:
         asked = self.asked.counts[self.asked_of[self.question[rows]]]
         return asked + self.count[rows] + self.template.special
 
+    def highest_token(self) -> int:
+        """The largest id of all tokens, with the special ones."""
+        template = self.template
+        used = (self.asked.ids, self.contexts.ids, template.before, template.between, template.after)
+        return max(template.pad, *(int(ids.max(initial=0)) for ids in used))
+
     def answer_sizes(self) -> np.ndarray:
         """Number of tokens of each question's target answer, int64 (Q,); 0 if no window holds one."""
         found = np.zeros(len(self.questions), dtype=np.int64)
@@ -194,6 +200,13 @@ def windows(
     return Windows(questions=tuple(questions), length=length, template=template, asked=asked, contexts=contexts,
                    known=(impossible | has_window)[question],
                    **{name: column.astype(np.int32) for name, column in packed.items()})  # fmt: skip
+
+
+def refuse_tokens(windows: Windows, known: int) -> None:
+    """Raise ReslabError for tokens beyond the `known` ones that an encoder has vectors for."""
+    if (highest := windows.highest_token()) >= known:
+        raise ReslabError(f"the tokenizer does not match the encoder: it gives token {highest}, but the encoder has "
+                          f"only {known} tokens")  # fmt: skip
 
 
 def cover(question: Question, contexts: Tokens, row: int, report: Report) -> tuple[int, int]:

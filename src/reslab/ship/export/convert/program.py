@@ -17,7 +17,7 @@ LIBRARIES = ("torch", "onnxscript", "onnx_ir")  # their loggers report each pass
 def exported(graph: Graph) -> ExportedProgram:
     """The graph's module as torch.export traces it. Raises ReslabError if it cannot be traced with its axes free."""
     names = {name for axes in axes_of(graph).values() for name in axes.values()}
-    dims = {name: Dim(name, min=1) for name in names}
+    dims = {name: Dim(name, min=1, max=graph.most.get(name)) for name in names}
     shapes = tuple({axis: dims[name] for axis, name in axes_of(graph).get(one, {}).items()} for one in graph.example)
     if few := [name for name, axes in axes_of(graph).items() for axis in axes if graph.example[name].shape[axis] < 2]:
         raise ReslabError(f"the example of {few[0]} has an axis of 1, to which torch.export would fix the graph")

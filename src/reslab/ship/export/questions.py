@@ -1,0 +1,197 @@
+"""A trained reader as something to export: its graph with the head folded, the tokenizer beside it."""
+
+import copy
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError, UsageError, one_line
+from reslab.nets.heads import ConvSDSHead, FoldedAcrossTokens
+from reslab.qa.answers import best_spans, rank
+from reslab.qa.asking import inputs_of
+from reslab.qa.data.question import Question
+from reslab.qa.data.questions import QuestionData
+from reslab.qa.folder import stored_data, stored_word
+from reslab.qa.net.net import QANet, read_qa_spec
+from reslab.qa.net.pretrained import Pretrained
+from reslab.qa.reader import load, trained_net
+from reslab.qa.rules import RULES, score
+from reslab.qa.settings import TOKENIZER
+from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
+
+LENGTH = 24  # tokens of the graph's example and of random inputs, where the net takes so many
+QUESTION = 6  # of them of the question
+LONGEST = 2**16  # tokens: more than any window has
+
+
+class Reading(nn.Module):
+    """A net for questions with the inputs of `inputs_of` in their order; its scores as a tuple."""
+
+    def __init__(self, net: QANet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, mask: Tensor, context: Tensor, ids: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
+        found = self.net(ids, mask, types, context)
+        return (found.span,) if found.answerable is None else (found.span, found.answerable)
+
+
+class SlicedAcrossTokens(nn.Module):
+    """`FoldedAcrossTokens` as three matrix products, x (B, L, H) to the same shape, for any L up to its `length`.
+
+    Its weights are cut to L tokens; a convolution whose weights are not constant is unknown to OpenVINO on CPUs.
+    """
+
+    def __init__(self, conv: nn.Conv1d) -> None:
+        super().__init__()
+        assert conv.bias is not None
+        self.weight = nn.Parameter(conv.weight.detach().permute(2, 0, 1).contiguous())  # (3, length, length)
+        self.bias = nn.Parameter(conv.bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens, hidden = torch.arange(x.shape[1], device=x.device), x.shape[2]
+        # A slice would be contiguous at the full length alone, to which torch.export would have to fix the graph.
+        weight = self.weight.index_select(1, tokens).index_select(2, tokens)
+        padded = nn.functional.pad(x, (1, 1))
+        y = sum(weight[k] @ padded[..., k : k + hidden] for k in range(3))
+        return torch.relu(y + self.bias.index_select(0, tokens)[:, None])
+
+
+def sliced(head: nn.Module) -> None:
+    """Replace the folded convolutions of a head in place."""
+    for module in list(head.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, FoldedAcrossTokens):
+                setattr(module, name, SlicedAcrossTokens(child.conv))
+
+
+class QuestionExport:
+    """See `exportable.Exportable`. An example is a window; how right an answer is, is counted by question."""
+
+    kind, unit = "questions", "exact match"
+
+    def __init__(self, run: Path | str) -> None:
+        """`run`: of a finished training, or a folder that a reader was saved to. Raises as `qa.load` does."""
+        self.reader = load(run, device="cpu", precision="fp32")
+        self.run, self.spec = self.reader.run, read_qa_spec(self.reader.run)
+        self.original = trained_net(self.run, self.spec).eval().requires_grad_(False)
+        self.name, self.word, self.notes = self.run.folder.resolve().name, str(run), list[str]()
+        encoder = self.reader.net.encoder
+        self.typed = not isinstance(encoder, Pretrained) or encoder.takes_types
+        table = encoder.model.get_input_embeddings() if isinstance(encoder, Pretrained) else encoder.tokens
+        self.vocabulary = int(table.num_embeddings)
+        self.read: QuestionData | None = None
+        self.known = True
+
+    def graphs(self) -> list[Graph]:
+        example = {name: torch.from_numpy(array) for name, array in self.random_windows(2, seed=0).items()}
+        net = copy.deepcopy(self.reader.net)
+        sliced(net.head)
+        return [Graph(
+            module=Reading(net).eval().requires_grad_(False), example=example, outputs=self.outputs,
+            dynamic={name: {0: "batch", 1: "length"} for name in example}, most={"length": self.longest},
+        )]  # fmt: skip
+
+    @property
+    def longest(self) -> int:
+        """The most tokens in a window that the graph takes."""
+        encoder, head = self.reader.net.encoder.longest, self.reader.net.head
+        return min(encoder or LONGEST, self.spec.length if isinstance(head, ConvSDSHead) else LONGEST)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("span",) if self.reader.net.head.answerable is None else ("span", "answerable")
+
+    @torch.inference_mode()
+    def reference(self, which: int, inputs: Arrays) -> dict[str, np.ndarray]:
+        given = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+        found = Reading(self.original)(**given)
+        return {name: one.float().numpy() for name, one in zip(self.outputs, found, strict=True)}
+
+    def proof(self, n: int) -> list[Examples]:
+        return self.part("dev", n)
+
+    def calibration(self, n: int) -> list[Examples]:
+        return self.part("train", n)
+
+    def part(self, part: str, n: int) -> list[Examples]:
+        """At most n windows of evenly spaced questions of a part; random ones if the run has no questions."""
+        data = self.data()
+        if data is None:
+            return [Examples(inputs=self.random_windows(n, seed=1), where=RANDOM)]
+        whole: tuple[Question, ...] = getattr(data, part)
+        rows = np.unique(np.linspace(0, len(whole) - 1, min(n, len(whole))).round().astype(int))
+        questions = [whole[row] for row in rows]
+        cut, _ = self.reader.cut(questions)
+        kept = len(cut)
+        if kept > n:  # whole questions alone, unless the first has more windows than n
+            kept = int(np.searchsorted(cut.question, cut.question[n])) or n
+        arrays = cut.arrays(np.arange(kept))
+        questions = questions[: int(arrays.question[-1]) + 1]
+        where = f"{len(questions):,} of the {len(whole):,} {part} questions of {stored_word(self.run)}"
+        return [Examples(inputs=inputs_of(arrays, types=self.typed), targets=(questions, arrays), where=where)]
+
+    def data(self) -> QuestionData | None:
+        """The run's questions; None, with a note, if it has none or they have changed."""
+        if self.read is None and self.known:
+            try:
+                if not self.run.has("data.json"):
+                    raise UsageError(f"{self.run.folder} holds a reader without its questions")
+                self.read = stored_data(self.run)
+            except ReslabError as error:
+                self.known = False
+                self.notes.append(f"compared on random inputs: {one_line(str(error))}")
+        return self.read
+
+    def random_windows(self, n: int, *, seed: int) -> dict[str, np.ndarray]:
+        """n windows of random tokens, the second half of them shorter, as they come from `inputs_of`."""
+        draws, length = np.random.default_rng(seed), min(LENGTH, self.spec.length)
+        first = min(QUESTION, length // 2)
+        sizes = np.where(np.arange(n) < (n + 1) // 2, length, max(first + 1, length - 3))
+        mask = np.arange(length) < sizes[:, None]
+        context = mask & (np.arange(length) >= first)
+        types = context.astype(np.int64) if self.reader_types > 1 else np.zeros((n, length), np.int64)
+        context[:, 0] = True
+        found = {"mask": mask, "context": context, "ids": draws.integers(0, self.vocabulary, (n, length)) * mask}
+        return found | ({"types": types} if self.typed else {})
+
+    @property
+    def reader_types(self) -> int:
+        encoder = self.reader.net.encoder
+        return int(encoder.model.config.type_vocab_size if isinstance(encoder, Pretrained) else encoder.spec.types)
+
+    def decisions(self, outputs: Sequence[Arrays]) -> np.ndarray:
+        """The best start and the best end of each window, and whether it holds an answer, if the net says so."""
+        found = [np.asarray(outputs[0]["span"]).argmax(axis=1)]
+        if "answerable" in outputs[0]:
+            found.append((np.asarray(outputs[0]["answerable"]) > 0).astype(np.int64)[:, None])
+        return np.concatenate(found, axis=1)
+
+    def right(self, outputs: Sequence[Arrays], examples: Sequence[Examples]) -> np.ndarray | None:
+        """The exact match of each question's answer, decided as the reader decides it."""
+        if examples[0].targets is None:
+            return None
+        questions, arrays = examples[0].targets
+        settings = self.reader.settings
+        spans = best_spans(
+            outputs[0]["span"], arrays, answerable=outputs[0].get("answerable"), most=settings.max_answer
+        )
+        ranked = rank(spans, len(questions), no_answer=RULES[settings.rule].empty, temperature=settings.temperature)
+        found = []
+        for question, one in zip(questions, ranked, strict=True):
+            answer = one.decided(settings.threshold)
+            text = question.context[answer.start : answer.end] if answer else ""
+            found.append(score(question, text, rule=settings.rule)[0])
+        return np.array(found)
+
+    def about(self) -> dict[str, Any]:
+        return {**asdict(self.reader.settings), "vocabulary": self.vocabulary, "types": self.typed}
+
+    def beside(self, folder: Path) -> None:
+        shutil.copytree(self.run.path(TOKENIZER), folder / TOKENIZER)

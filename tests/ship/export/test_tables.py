@@ -1,0 +1,118 @@
+"""What a table's run brings to its export: its own validation rows, the accuracy by hand, typed fields."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from shipping import SIZES, flats
+
+from reslab.errors import UsageError
+from reslab.ship.export.tables import TableExport, evenly
+from reslab.ship.exportable import RANDOM
+from reslab.tables import ResidualRegressor
+from reslab.tables import load as load_run
+from reslab.tables.data.frame import read_frame
+from reslab.tables.data.rows import Rows
+from reslab.tables.data.table import Table
+from reslab.tables.vectors import Texts
+
+
+@pytest.fixture(scope="module")
+def subject(tiny_table: Path) -> TableExport:
+    return TableExport(tiny_table)
+
+
+def test_the_proof_is_the_validation_part_and_its_accuracy(subject: TableExport, tiny_table: Path) -> None:
+    examples = subject.proof(1000)
+    n = len(examples[0])
+    data = subject.data()
+    assert data is not None
+    assert n == len(data.frames["validation"])
+    assert examples[0].where == f"{n} of the {n} validation rows of {tiny_table.parent / 'flats.csv'}"
+    outputs = [subject.reference(which, one.inputs) for which, one in enumerate(examples)]
+    right = subject.right(outputs, examples)
+    expected = load_run(tiny_table, device="cpu").predict(data.frames["validation"]) == data.values["validation"]
+    assert right is not None
+    assert right.tolist() == expected.astype(float).tolist()
+    assert set(subject.decisions(outputs).tolist()) <= {0, 1}
+    assert len(subject.calibration(5)[1]) == 5
+
+
+def test_the_graph_gives_the_outputs_of_the_net(subject: TableExport) -> None:
+    """Padded bags in the graph, concatenated ones in the net."""
+    for which, (graph, one) in enumerate(zip(subject.graphs(), subject.proof(9), strict=True)):
+        import torch
+
+        (found,) = graph.module(*(torch.from_numpy(one.inputs[name]) for name in graph.example))
+        np.testing.assert_allclose(found.numpy(), subject.reference(which, one.inputs)["scores"], atol=1e-5)
+
+
+def test_the_fields_of_a_form(subject: TableExport) -> None:
+    fields = {one["name"]: one for one in subject.about()["fields"]}
+    sizes = flats()["size"]
+    assert list(fields) == list(flats())
+    assert fields["size"]["kind"] == "number"
+    assert min(sizes) <= fields["size"]["low"] < fields["size"]["middle"] < fields["size"]["high"] <= max(sizes)
+    assert fields["city"] == {"name": "city", "kind": "category", "values": fields["city"]["values"], "low": None,
+                              "high": None, "middle": None}  # fmt: skip
+    assert sorted(fields["city"]["values"]) == ["Oslo", "Rome"]
+    assert sorted(fields["near"]["values"]) == ["bus", "park", "sea"]
+    assert fields["says"]["kind"] == "text"
+    assert (fields["since"]["kind"], fields["since"]["low"][:2], len(fields["since"]["low"])) == ("date", "20", 10)
+
+
+@pytest.mark.filterwarnings("ignore:.*the same information as the target")  # its target is a column
+def test_numbers_are_right_by_the_variance_they_explain(tmp_path: Path) -> None:
+    """The mean of the rows' shares is R squared, if no row is worse than the mean."""
+    y = 3 * np.array(flats()["size"])
+    ResidualRegressor(sizes=SIZES, recipe={"epochs": 1}, device="cpu", random_state=0, members=1).fit(flats(), y).save(
+        tmp_path / "model"
+    )
+    subject = TableExport(tmp_path / "model")
+    examples = subject.proof(4)
+    assert (examples[0].where, len(examples[0])) == (RANDOM, 4)
+    assert subject.right([subject.reference(0, examples[0].inputs)], examples) is None
+    assert subject.notes == [f"compared on random inputs: {tmp_path / 'model'} holds a model without its table"]
+    assert subject.about()["target"] == []
+    outputs = [subject.reference(0, examples[0].inputs)]
+    said = subject.decisions(outputs)
+    from dataclasses import replace
+
+    std = y.std()
+    known = [replace(examples[0], targets=said + np.array([[0.0], [std / 2], [std], [2 * std]]))]
+    right = subject.right(outputs, known)
+    assert right is not None
+    assert right.tolist() == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
+
+
+def test_a_text_encoder_is_no_part_of_the_run(subject: TableExport, monkeypatch: Any) -> None:
+    from dataclasses import replace
+
+    model = load_run(subject.word, device="cpu")
+    texts = Texts(folder="/models/minilm", fingerprint="", columns=("says",), width=8)
+    model.members = tuple(replace(one, encoder=replace(one.encoder, texts=texts)) for one in model.members)
+    monkeypatch.setattr("reslab.ship.export.tables.load", lambda *_, **__: model)
+    with pytest.raises(UsageError, match="reads its texts with the encoder /models/minilm, which is no part of it"):
+        TableExport(subject.word)
+
+
+def test_padded_rows_are_those_of_the_table(subject: TableExport) -> None:
+    """Bit for bit: every bag of `padded`, cut to its length, is that of `Table.batch`."""
+    encoder = subject.model.members[0].encoder.table
+    rows: Rows = encoder.rows(read_frame(flats()))
+    chosen = np.random.default_rng(3).integers(0, 60, 23)
+    padded, batch = rows.padded(chosen), {name: one.numpy() for name, one in Table.of(rows).batch(chosen).items()}
+    assert np.array_equal(padded["numbers"], batch["numbers"], equal_nan=True)
+    assert np.array_equal(padded["codes"], batch["codes"])
+    ends = [*batch["bag_offsets"][1:], len(batch["bag_ids"])]
+    for k, (start, end) in enumerate(zip(batch["bag_offsets"], ends, strict=True)):
+        row, column = divmod(k, 2)
+        for name in ("bag_ids", "bag_weights"):
+            assert np.array_equal(padded[name][row, column][: end - start], batch[name][start:end])
+        assert not padded["bag_weights"][row, column][end - start :].any()
+
+
+def test_evenly_spaced_rows() -> None:
+    assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert evenly(101, 3).tolist() == [0, 50, 100]
