@@ -11,6 +11,7 @@ from torch import nn
 from reslab.errors import UsageError, first_line
 from reslab.images.data import ImageData, Normalize
 from reslab.images.data.arrays import WORD
+from reslab.images.data.images import Shape
 from reslab.images.data.words import WORDS
 from reslab.images.matching import fitted
 from reslab.images.measured import normalization, sizes
@@ -62,22 +63,31 @@ def subject(
     checkpoint. `normalize`, `mean_std`: of a model that is no run, as for `reslab look`. Raises UsageError for data
     whose images or labels are not the model's.
     """
-    settings = dict(options or {})
-    run = Run(word) if Path(word).is_dir() and (Path(word) / "spec.json").is_file() else None
-    if word.startswith("net:") and data is not None:
-        images, settings = read(word, data, settings, run, None)
-        found = load_word(word, options={**sizes(images, str(data), settings), **(net_options or {})}, seed=seed)
-    else:
-        found = load_word(word, net=net, key=key, options=dict(net_options or {}), weights=weights, seed=seed)
-        if found.kind not in ("images", "own"):
-            raise UsageError(f"{word} takes texts, not images")
-        images, settings = read(word, data, settings, run, found)
-    images = matched(found, images)
+    found, images, settings = opened(word, data=data, options=dict(options or {}), net=net, key=key,
+                                     net_options=net_options, weights=weights, seed=seed)  # fmt: skip
+    run = found.run
     normalizer, how = normalization(found, normalize, mean_std, images)
     about = run.read_json("data.json", "word") if run is not None and data is None else {}
     named = about.get("word") or (WORD if isinstance(data, ImageData) else str(data))
     return ImageSubject(loaded=found, spec=spec_of(found, images), data=images, word=named, options=settings,
                         normalize=normalizer, how=how)  # fmt: skip
+
+
+def opened(
+    word: str, *, data: str | Path | ImageData | None, options: dict[str, Any], net: str | None = None,
+    key: str | None = None, net_options: Mapping[str, Any] | None = None, weights: bool | None = None, seed: int = 0,
+) -> tuple[Loaded, ImageData, dict[str, Any]]:  # fmt: skip
+    """(the model, its images with its classes, the options that they were loaded with); see `subject`."""
+    run = Run(word) if Path(word).is_dir() and (Path(word) / "spec.json").is_file() else None
+    if word.startswith("net:") and data is not None:
+        images, settings = read(word, data, options, run, None)
+        found = load_word(word, options={**sizes(images, str(data), settings), **(net_options or {})}, seed=seed)
+    else:
+        found = load_word(word, net=net, key=key, options=dict(net_options or {}), weights=weights, seed=seed)
+        if found.kind not in ("images", "own"):
+            raise UsageError(f"{word} takes texts, not images")
+        images, settings = read(word, data, options, run, found)
+    return found, matched(found, images), settings
 
 
 def read(
@@ -110,22 +120,22 @@ def matched(found: Loaded, images: ImageData) -> ImageData:
         about = found.run.read_json("data.json") if found.run else {}
         several = bool(about.get("several")) if found.run else None
         return fitted(found.spec, images, about.get("classes"), several=several)
-    many = outputs(found, images)
+    many = outputs(found, images.shape)
     if many != len(images.classes):
         raise UsageError(f"{found.word} has {many:,} classes, but {images.name} has {len(images.classes)}, so its "
                          "labels are not the model's: train it on these images first, then slim that run")  # fmt: skip
     return images
 
 
-def outputs(found: Loaded, images: ImageData) -> int:
-    """The number of classes that the model gives for an image of this size. Raises UsageError if it takes none."""
+def outputs(found: Loaded, shape: Shape) -> int:
+    """The number of classes that the model gives for an image (C, H, W). Raises UsageError if it takes none."""
     model: nn.Module = found.model
     training = model.training
     try:
         with torch.no_grad():
-            answer = scores(model.eval()(torch.zeros(2, *images.shape)))
+            answer = scores(model.eval()(torch.zeros(2, *shape)))
     except Exception as error:  # of any model
-        C, H, W = images.shape
+        C, H, W = shape
         made = f"; it is made for images of {'x'.join(map(str, found.shape))}" if found.shape else ""
         raise UsageError(f"{found.word} does not take images of {C}x{H}x{W}: {first_line(error)}{made}") from error
     finally:

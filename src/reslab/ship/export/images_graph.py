@@ -1,0 +1,58 @@
+"""The graph of a net for images: pixels of any size to scores and probabilities."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from reslab.images.data.decode import Interpolation, fit
+from reslab.images.data.normalize import Normalize
+from reslab.look.graph.example import scores
+from reslab.nets.modes import evaluating
+
+OUTPUTS = ("scores", "probabilities")
+
+
+class ImagesGraph(nn.Module):
+    """images uint8 (N, h, w, C) -> scores (N, K) = net((fit(images) / 255 - mean) / std), and probabilities (N, K).
+
+    Probabilities are softmax(scores / T), of several labels an image sigmoid(scores / T). In torch, images of other
+    sizes than (H, W) are fitted by Pillow; torch.export traces the rest, and the converters put their own fit before.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, net: nn.Module, normalize: Normalize, *, size: tuple[int, int], temperature: float = 1.0,
+        several: bool = False, interpolation: Interpolation = "bilinear",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.net, self.size, self.interpolation = net, size, interpolation
+        self.temperature, self.several = temperature, several
+        self.register_buffer("mean", normalize.mean)
+        self.register_buffer("std", normalize.std)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if tuple(images.shape[1:3]) != self.size:
+            images = torch.from_numpy(fitted(images.cpu().numpy(), self.size, self.interpolation)).to(images.device)
+        z = scores(self.net(Normalize(self.mean, self.std)(images.permute(0, 3, 1, 2)))).float()
+        cold = z / self.temperature
+        return z, cold.sigmoid() if self.several else cold.softmax(dim=-1)
+
+
+def fitted(images: np.ndarray, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> np.ndarray:
+    """uint8 (N, h, w, C) -> (N, H, W, C), each image as images are decoded: resized to cover, center-cropped."""
+    H, W = size
+    if images.shape[1:3] == size or not len(images):
+        return images if images.shape[1:3] == size else np.empty((0, H, W, images.shape[3]), np.uint8)
+    flat = images[..., 0] if images.shape[3] == 1 else images
+    made = [np.asarray(fit(Image.fromarray(one), height=H, width=W, interpolation=interpolation)) for one in flat]
+    return np.stack(made).reshape(len(images), H, W, images.shape[3])
+
+
+def run(graph: ImagesGraph, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs by name, in eval mode, without gradients."""
+    with torch.no_grad(), evaluating(graph):
+        found = graph(torch.from_numpy(np.ascontiguousarray(images)))
+    return {name: value.numpy() for name, value in zip(OUTPUTS, found, strict=True)}

@@ -1,0 +1,39 @@
+"""A MODEL word -> what its family (images, questions, tables) brings to an export."""
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from reslab.errors import UsageError
+from reslab.images.model import other_use
+from reslab.ship.exportable import Exportable
+from reslab.slim.families.named import kind_of
+
+
+def subject(
+    word: str, *, data: Any = None, options: Mapping[str, Any] | None = None, net: str | None = None,
+    key: str | None = None, net_options: Mapping[str, Any] | None = None, weights: bool | None = None,
+    normalize: str | None = None, mean_std: tuple[float, ...] | None = None, license: str | None = None, seed: int = 0,
+) -> Exportable:  # fmt: skip
+    """The model that `word` names, ready to be exported.
+
+    `data`: as for `reslab train`; a run has its own. The other arguments, except `license` of the weights and `seed`,
+    are for images: see `images_word.images`. Raises UsageError for a model or data that cannot be exported.
+    """
+    path = Path(os.path.expanduser(word))
+    use = other_use(path) if path.is_dir() else None
+    if use is not None:
+        given = {"options": options, "net": net, "key": key, "net options": net_options, "normalize": normalize,
+                 "mean_std": mean_std}  # fmt: skip
+        if wrong := [name for name, value in given.items() if value]:
+            raise UsageError(f"{word} is a run of {use}: leave out {', '.join(wrong)}, which are for images")
+        made = import_module(f"reslab.ship.export.{use}").subject(path, data=data, license=license, seed=seed)
+        return cast(Exportable, made)
+    if kind_of(word) == "texts":
+        raise UsageError(f"{word} is a language model: only models of images, questions and tables can be exported")
+    from reslab.ship.export.images_word import images
+
+    return images(word, data=data, options=options, net=net, key=key, net_options=net_options, weights=weights,
+                  normalize=normalize, mean_std=mean_std, license=license, seed=seed)  # fmt: skip
