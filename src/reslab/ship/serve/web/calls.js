@@ -1,6 +1,6 @@
 // Every request of the page goes through `call`: to this server, with its token, patient while the server is busy.
 
-const PATIENCE = 90; // seconds that a busy server (503) is waited for, in all
+const PATIENCE = 90; // seconds after which a server that is still busy (503) is not asked again
 const KEY = "reslab-token";
 const SENTENCES = {
   401: "This server needs a token.", 403: "The server refuses this.", 404: "The server does not have this model any more.",
@@ -72,17 +72,17 @@ export async function call(path, { form = null, json = null, signal = null, wait
   if (form || json) options.method = "POST";
   if (form) options.body = form;
   if (json) Object.assign(options, { body: JSON.stringify(json), headers: { ...options.headers, "Content-Type": "application/json" } });
-  for (let waited = 0; ;) {
+  const start = performance.now();
+  for (;;) {
     const response = await once(path, options);
     if (response.ok) return response.json().catch((error) => {
       if (error.name === "AbortError") throw error;
       throw new Refused("The server's answer was cut off or is not JSON.");
     });
     const seconds = delay(response.headers.get("Retry-After"));
-    if (![429, 503].includes(response.status) || waited + seconds > PATIENCE)
+    if (![429, 503].includes(response.status) || (performance.now() - start) / 1000 + seconds > PATIENCE)
       throw await refused(response);
     waiting(seconds);
     await pause(seconds, signal);
-    waited += seconds;
   }
 }

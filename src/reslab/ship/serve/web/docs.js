@@ -12,14 +12,17 @@ function resolve(value) {
   return value ?? {};
 }
 
+const isFile = (schema) => schema.format === "binary" || schema.contentMediaType !== undefined;
+
 function type(schema, deep = 0) {
   const one = resolve(schema);
   if (one.const !== undefined) return JSON.stringify(one.const);
   if (one.enum) return one.enum.map((value) => JSON.stringify(value)).join(" | ");
   const either = one.anyOf ?? one.oneOf;
   if (either) return either.map((part) => type(part, deep)).join(" or ");
+  if (one.type === "array" && deep <= 3 && type(one.items, deep + 1) === "file") return "files";
   if (one.type === "array") return `array of ${deep > 3 ? "values" : type(one.items, deep + 1)}`;
-  if (one.type === "string" && one.format === "binary") return "file";
+  if (isFile(one)) return "file";
   return [].concat(one.type ?? (one.properties ? "object" : "any")).join(" or ");
 }
 
@@ -59,8 +62,7 @@ function curl(method, path, parameters, body) {
     for (const [key, part] of Object.entries(resolve(content.schema).properties ?? {})) {
       const one = resolve(part);
       const many = one.type === "array" ? resolve(one.items) : one;
-      const file = many.format === "binary" || many.contentMediaType !== undefined;
-      if (file) lines.push(`-F ${quote(`${key}=@${key === "files" ? "photo.jpg" : "FILE"}`)}`);
+      if (isFile(many)) lines.push(`-F ${quote(`${key}=@${key === "files" ? "photo.jpg" : "FILE"}`)}`);
       else if ((resolve(content.schema).required ?? []).includes(key)) lines.push(`-F ${quote(`${key}=${sample(many)}`)}`);
     }
   } else if (media) lines.push(`-H ${quote(`Content-Type: ${media}`)}`, `-d ${quote(media.includes("json") ? JSON.stringify(example(content)) : "@FILE")}`);

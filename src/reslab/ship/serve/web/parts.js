@@ -68,7 +68,8 @@ export function notes(list, sentences) {
   list.hidden = all.length === 0;
 }
 
-/** Announce to screen readers and show what has happened. */
-export function say(sentence) {
+/** Show what happens and announce it to screen readers; `heard`: announce only, as what happened is shown elsewhere. */
+export function say(sentence, { heard = false } = {}) {
+  byId("status").classList.toggle("heard", heard);
   byId("status").textContent = sentence;
 }

@@ -57,7 +57,7 @@ function told(read, texts) {
   byId("read").replaceChildren(...texts.map((text, document) => marked(text, answers, document, silent ? -1 : first)));
   notes(byId("answer-notes"), read.notes);
   byId("answer").hidden = false;
-  say(silent ? "No answer in the text." : `Answer: ${top.text}, ${percent(top.probability)}.`);
+  say(silent ? "No answer in the text." : `Answer: ${top.text}, ${percent(top.probability)}.`, { heard: true });
 }
 
 async function ask(event) {

@@ -68,7 +68,7 @@ function told(read) {
   notes(byId("row-notes"), read.notes);
   byId("predicted").hidden = false;
   const sure = sorted.find(([label]) => label === labels[0]);
-  say(`Prediction: ${text}${sure ? `, ${percent(sure[1])}` : ""}.`);
+  say(`Prediction: ${text}${sure ? `, ${percent(sure[1])}` : ""}.`, { heard: true });
 }
 
 async function predict(event) {
