@@ -32,7 +32,7 @@ RED = "stages.0.1"  # this block sees red
 BLOCKS = [{"name": name, "module": name, "removable": name != "stages.1.0"}
           for name in ("stages.0.0", RED, "stages.1.0", "stages.1.1")]  # fmt: skip
 FIELDS: list[dict[str, Any]] = [
-    {"name": "age", "kind": "number", "values": [], "low": 17, "high": 90, "middle": 37},
+    {"name": "age", "kind": "number", "values": [], "low": 17.0, "high": 90.0, "middle": 37.0086},
     {"name": "work", "kind": "category", "values": ["Private", "State-gov", "<b>odd</b>"]},
     {"name": "tags", "kind": "categories", "values": ["new", "old"]},
     {"name": "review", "kind": "text", "values": []},

@@ -1,5 +1,6 @@
 """The page in a browser, the real server behind it, and trained nets behind that: it shows what these predict."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -130,7 +131,9 @@ def test_a_row_is_predicted_as_by_the_model(start: Start, tab: Callable[..., Any
     page.get_by_role("button", name="Use it").click()
     page.get_by_label("area", exact=True).wait_for()
     page.get_by_role("button", name="Fill with an example").click()
-    page.get_by_label("listed", exact=True).fill("2024-05-29")
+    listed = page.get_by_label("listed", exact=True)
+    assert re.fullmatch(r"202\d-\d\d-\d\d", listed.input_value())
+    listed.fill("2024-05-29")
     model: Any = reslab.tables.load(folder)
     entered = {name: page.get_by_label(name, exact=True).input_value() for name in model.columns}
     page.get_by_role("button", name="Predict").click()

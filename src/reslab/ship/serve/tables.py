@@ -12,6 +12,7 @@ from reslab.ship.folder import is_exported, read_config
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About, Place
 from reslab.ship.serve.versions import version
+from reslab.tables.fields import fields_of
 
 MOST_ROWS = 10_000
 PLAIN = (str, int, float, bool, type(None))
@@ -91,28 +92,10 @@ def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Ta
     model: Any = import_module("reslab.tables.model").load(where.folder)
     target = model.target
     classes = None if target.classes is None else [str(one) for one in target.classes.tolist()]
-    details = {"fields": fields(model), "target": target.kind, "classes": classes, "outputs": target.outputs}
+    details = {"fields": fields_of(model.members[0].encoder.table), "target": target.kind, "classes": classes,
+               "outputs": target.outputs}  # fmt: skip
     about = About(name=where.name, kind="tables", version=mark, engine="torch", precision="fp32", details=details)
     return Tables(about, model)
-
-
-def fields(model: Any) -> list[dict[str, Any]]:
-    """The columns as fields for people to fill in."""
-    encoder = model.members[0].encoder
-    found = []
-    for name in encoder.needed:
-        values: list[str] = []
-        low = high = middle = None
-        for one in encoder.table.columns:
-            if one.owner != name:
-                continue
-            values = list(getattr(one.code, "values", ()))[:200]
-            if hasattr(one.code, "knots"):
-                knots = one.code.knots
-                low, high, middle = float(knots[0]), float(knots[-1]), float(knots[len(knots) // 2])
-        found.append({"name": name, "kind": encoder.kinds[name], "values": values, "low": low, "high": high,
-                      "middle": middle})  # fmt: skip
-    return found
 
 
 def by_row(found: Predicted, target: str, classes: Sequence[str] | None) -> list[dict[str, Any]]:

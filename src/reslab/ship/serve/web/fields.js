@@ -1,7 +1,7 @@
 // The fields of a row, typed as the table's encoder knows them; an empty one is a missing value.
 import { el, figure, name } from "./parts.js";
 
-const TYPICAL = 3; // values of a column of lists that an example holds
+const TYPICAL = 3; // values of a column of lists that its placeholder shows
 
 /** What a field may hold, in words. */
 export function hint(field) {
@@ -13,10 +13,15 @@ export function hint(field) {
   return "";
 }
 
+/** The middle or most frequent value as it is typed; "" if none is known. The middle of whole numbers is a whole number. */
+function usual({ middle, low, high, values = [] }) {
+  if (typeof middle !== "number") return String(middle ?? values[0] ?? "");
+  return String(Number.isInteger(low) && Number.isInteger(high) ? Math.round(middle) : Number(middle.toPrecision(6)));
+}
+
 function control(field, id) {
   const attributes = { id, name: field.name, "aria-describedby": `${id}-hint`, autocomplete: "off" };
-  const typical = field.middle ?? field.values?.[0];
-  const placeholder = typical === undefined || typical === null ? null : field.kind === "number" ? figure(typical).replaceAll(",", "") : String(typical);
+  const placeholder = usual(field) || null;
   if (field.kind === "number") return el("input", { ...attributes, type: "text", inputmode: "decimal", placeholder });
   if (field.kind === "date") return el("input", { ...attributes, type: "text", inputmode: "numeric", placeholder: placeholder ?? "2024-01-31" });
   if (field.kind === "text") return el("textarea", { ...attributes, rows: 3 });
@@ -48,5 +53,5 @@ export function typical(one, example) {
   const given = example && Object.hasOwn(example, one.name) ? example[one.name] : undefined;
   if (given !== undefined) return given === null ? "" : Array.isArray(given) ? given.join("\n") : String(given);
   if (one.kind === "categories") return (one.values ?? []).slice(0, 1).join("\n");
-  return String(one.middle ?? one.values?.[0] ?? "");
+  return usual(one);
 }
