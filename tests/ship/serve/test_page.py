@@ -89,6 +89,22 @@ def test_images_are_dropped_and_pasted(serve: Serve, tab: Tab) -> None:
     assert one.noise == []
 
 
+FOLDER = """async () => {
+    const file = name => ({ isFile: true, name, file: done => done(name) });
+    const folder = (name, ...inside) => ({ isFile: false, name, createReader: () => {
+        const parts = [inside.slice(0, 2), inside.slice(2), []]; // as a browser lists a folder
+        return { readEntries: done => done(parts.shift()) };
+    } });
+    const { within } = await import("./drop.js");
+    return within(folder("a", file("1"), folder("b", file("2"), file(".hidden")), file("3"), folder("c"), file("4")));
+}"""
+
+
+def test_a_dropped_folder_gives_all_its_files(serve: Serve, tab: Tab) -> None:
+    page = tab().visit(serve("fixed").home)
+    assert page.evaluate(FOLDER) == ["1", "2", "3", "4"]
+
+
 def test_a_block_is_disabled_live(serve: Serve, tab: Tab, pictures: list[Path]) -> None:
     """Without nine tenths of red, 200 : 40 : 16 is 20 : 40 : 16: red falls from 78.1 to 26.3 %, green has 52.6 %."""
     server, one = serve("colors"), tab()
@@ -139,6 +155,7 @@ def test_many_files_are_sent_a_few_at_a_time_and_a_busy_server_is_waited_for(
     assert (page.locator("#problem").is_visible(), quiet(one)) == (False, [])
 
 
+@pytest.mark.slow
 def test_stop_sends_no_more(serve: Serve, tab: Tab, pictures: list[Path]) -> None:
     server = serve("fixed", wait=0.5)
     page = tab().visit(server.home)
@@ -159,6 +176,7 @@ def test_one_file_that_is_too_large_does_not_spoil_the_others(serve: Serve, tab:
     assert page.locator(".reason").all_inner_texts() == ["the request is larger than allowed"]
 
 
+@pytest.mark.slow
 def test_another_model_answers_for_the_same_images(serve: Serve, tab: Tab, pictures: list[Path]) -> None:
     server = serve(*MODELS)
     page = tab().visit(server.home, "#tags")
@@ -174,6 +192,7 @@ def test_another_model_answers_for_the_same_images(serve: Serve, tab: Tab, pictu
     assert [len(post["files"]) for post in server.posts] == [1, 1]
 
 
+@pytest.mark.slow
 def test_answers_of_a_new_version_replace_all_of_the_old(serve: Serve, tab: Tab, pictures: list[Path]) -> None:
     server = serve("colors")
     page = tab().visit(server.home)
@@ -206,6 +225,7 @@ def test_a_token_is_asked_for(serve: Serve, tab: Tab, pictures: list[Path]) -> N
     assert quiet(one) == []
 
 
+@pytest.mark.slow
 def test_the_page_outlives_its_server(tab: Tab, pictures: list[Path]) -> None:
     with serving(StandIn(["fixed"])) as server:
         page = tab().visit(server.home)
@@ -218,7 +238,7 @@ def test_the_page_outlives_its_server(tab: Tab, pictures: list[Path]) -> None:
         assert not page.locator("#problem").is_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_nothing_is_wider_than_the_window(serve: Serve, tab: Tab, width: int, tmp_path: Path) -> None:
     long = io.BytesIO()
     Image.new("RGB", (8, 8), (1, 2, 3)).save(long, "PNG")

@@ -125,7 +125,7 @@ def test_a_number_is_predicted_of_the_servers_example(serve: Serve, tab: Tab) ->
 
 
 @browser
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_forms_stay_within_the_window_and_everything_has_a_name(serve: Serve, tab: Tab, width: int) -> None:
     one = tab(viewport={"width": width, "height": 800})
     page = one.visit(serve("reader", "income").home)

@@ -76,6 +76,7 @@ def bars(where: Any) -> list[list[str]]:
     return [text.replace("\u00a0", " ").split("\n") for text in where.locator(".bars li").all_inner_texts()]
 
 
+@pytest.mark.slow
 def test_digits_are_predicted_and_a_block_disabled(start: Start, tab: Callable[..., Any], digits: list[Path]) -> None:
     """A block whose last norm has weight and bias 0 adds nothing: it is disabled."""
     folder = GOLDEN / "images-finished"
@@ -103,6 +104,7 @@ def test_digits_are_predicted_and_a_block_disabled(start: Start, tab: Callable[.
     assert quiet(one) == one.noise == []
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_where_the_reader_finds_it(
     start: Start, tab: Callable[..., Any], tmp_path: Path, facts: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_row_is_predicted_as_by_the_model(start: Start, tab: Callable[..., Any
     assert quiet(one) == []
 
 
+@pytest.mark.slow
 def test_the_real_api_is_described(start: Start, tab: Callable[..., Any]) -> None:
     one = tab(viewport={"width": 390, "height": 800})
     page = one.visit(start(GOLDEN / "images-finished"), "docs")

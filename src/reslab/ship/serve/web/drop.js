@@ -1,8 +1,8 @@
 // Files come in by the button, by dropping files or folders anywhere on the page, and by pasting.
 import { byId } from "./parts.js";
 
-/** All files of a dropped entry, those in folders included. */
-async function within(entry) {
+/** All files of a dropped entry, those in folders included; hidden ones are left out. */
+export async function within(entry) {
   if (entry.isFile) return [await new Promise((done, fail) => entry.file(done, fail))];
   const reader = entry.createReader();
   const files = [];

@@ -1,6 +1,7 @@
 // The fields of a row, typed as the table's encoder knows them; an empty one is a missing value.
-import { el, figure, name } from "./parts.js";
+import { el, figure, name, plural } from "./parts.js";
 
+const MANY = 200; // values that the server lists at most
 const TYPICAL = 3; // values of a column of lists that its placeholder shows
 
 /** What a field may hold, in words. */
@@ -8,7 +9,8 @@ export function hint(field) {
   const { kind, low, high, values = [] } = field;
   if (kind === "number" && typeof low === "number" && typeof high === "number") return `${figure(low)} to ${figure(high)}`;
   if (kind === "date" && low && high) return `${low} to ${high}`;
-  if (kind === "category") return values.length ? `${values.length.toLocaleString("en")} known ${values.length === 1 ? "value" : "values"}; another is treated as unknown` : "";
+  if (kind === "category" && values.length >= MANY) return `the ${values.length} most frequent values are listed; one that training did not have is treated as unknown`;
+  if (kind === "category" && values.length) return `${plural(values.length, "known value")}; another is treated as unknown`;
   if (kind === "categories") return "several values, one on each line";
   return "";
 }
