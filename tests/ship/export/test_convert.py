@@ -109,3 +109,28 @@ def test_a_net_that_fixes_its_batch_is_refused(tmp_path: Path) -> None:
                  dynamic={"images": {0: "batch"}}, outputs=("scores",))  # fmt: skip
     with pytest.raises(ReslabError, match="cannot be exported with any length of batch"):
         convert(made, "openvino", tmp_path, "model")
+
+
+def test_an_engine_that_knows_the_size_leaves_out_what_fits_images_to_it(
+    exported: tuple[Path, Graph, Engine], tmp_path: Path
+) -> None:
+    folder, _, whole = exported
+    which = "onnx" if (folder / "model.onnx").exists() else "openvino"
+    file = "model.onnx" if which == "onnx" else "model.xml"
+    config = Config(kind="images", engine=which, precision="fp32", name="toy", word="toy", files=(file,), inputs=(),
+                    outputs=(), license="unknown")  # type: ignore[arg-type]  # fmt: skip
+    known = engine(folder, config, shapes={"images": (H, W, 3)})
+    images = {"images": noise(3, H, W)}
+    assert all(np.array_equal(known.run(images)[name], value) for name, value in whole.run(images).items())
+
+
+def test_the_file_itself_takes_images_of_any_size(tmp_path: Path) -> None:
+    """As others load it: not taken apart by our engine."""
+    openvino = pytest.importorskip("openvino")
+    convert(graph("bilinear"), "openvino", tmp_path, "model")
+    compiled = openvino.Core().compile_model(tmp_path / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = noise(2, 30, 20)
+    wanted = np.stack([np.asarray(fit(Image.fromarray(one), height=H, width=W)) for one in images])
+    assert np.abs(compiled({"images": images})["pixels"].transpose(0, 2, 3, 1) - wanted).max() <= 1
+    same = noise(2, H, W)
+    assert np.array_equal(compiled({"images": same})["pixels"].transpose(0, 2, 3, 1), same)

@@ -24,6 +24,7 @@ from reslab.qa.reader import load, trained_net
 from reslab.qa.rules import RULES, score
 from reslab.qa.settings import TOKENIZER
 from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
+from reslab.ship.record import Kind
 
 LENGTH = 24  # tokens of the graph's example and of random inputs, where the net takes so many
 QUESTION = 6  # of them of the question
@@ -74,7 +75,8 @@ def sliced(head: nn.Module) -> None:
 class QuestionExport:
     """See `exportable.Exportable`. An example is a window; how right an answer is, is counted by question."""
 
-    kind, unit = "questions", "exact match"
+    kind: Kind = "questions"
+    unit = "exact match"
 
     def __init__(self, run: Path | str) -> None:
         """`run`: of a finished training, or a folder that a reader was saved to. Raises as `qa.load` does."""

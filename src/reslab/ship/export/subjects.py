@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from reslab.errors import UsageError
 from reslab.images.model import other_use
@@ -19,21 +18,33 @@ def subject(
 ) -> Exportable:  # fmt: skip
     """The model that `word` names, ready to be exported.
 
-    `data`: as for `reslab train`; a run has its own. The other arguments, except `license` of the weights and `seed`,
-    are for images: see `images_word.images`. Raises UsageError for a model or data that cannot be exported.
+    `data`: images as for `reslab train`; a run has its own data. `license`: of the weights of a model of images; where
+    none is given, it is looked up. The other arguments are for images, too: see `images_word.images`. Raises UsageError
+    for a model or data that cannot be exported.
     """
     path = Path(os.path.expanduser(word))
     use = other_use(path) if path.is_dir() else None
     if use is not None:
-        given = {"options": options, "net": net, "key": key, "net options": net_options, "normalize": normalize,
-                 "mean_std": mean_std}  # fmt: skip
+        given = {"data": data, "options": options, "net": net, "key": key, "net_options": net_options,
+                 "weights": weights is not None, "normalize": normalize, "mean_std": mean_std}  # fmt: skip
         if wrong := [name for name, value in given.items() if value]:
-            raise UsageError(f"{word} is a run of {use}: leave out {', '.join(wrong)}, which are for images")
-        made = import_module(f"reslab.ship.export.{use}").subject(path, data=data, license=license, seed=seed)
-        return cast(Exportable, made)
+            raise UsageError(f"{word} is a run of {use}, which has its own data and weights: leave out "
+                             f"{', '.join(wrong)}")  # fmt: skip
+        return of_run(path, use)
     if kind_of(word) == "texts":
         raise UsageError(f"{word} is a language model: only models of images, questions and tables can be exported")
     from reslab.ship.export.images_word import images
 
     return images(word, data=data, options=options, net=net, key=key, net_options=net_options, weights=weights,
                   normalize=normalize, mean_std=mean_std, license=license, seed=seed)  # fmt: skip
+
+
+def of_run(path: Path, use: str) -> Exportable:
+    """A run for questions or tables."""
+    if use == "questions":
+        from reslab.ship.export.questions import QuestionExport
+
+        return QuestionExport(path)
+    from reslab.ship.export.tables import TableExport
+
+    return TableExport(path)

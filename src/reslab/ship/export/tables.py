@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reslab.errors import ReslabError, UsageError, one_line
 from reslab.run import Run
 from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
+from reslab.ship.record import Kind
 from reslab.tables.calibrate import write_calibration
 from reslab.tables.coded import write_encoder
 from reslab.tables.data.frame import Frame, Report
@@ -71,7 +72,7 @@ class PaddedNet(nn.Module):
 class TableExport:
     """See `exportable.Exportable`."""
 
-    kind = "tables"
+    kind: Kind = "tables"
 
     def __init__(self, run: Path | str) -> None:
         """`run`: of a finished training, or a folder that a model was saved to. Raises as `tables.model.load` does.

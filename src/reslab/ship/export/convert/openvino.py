@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, first_line
+from reslab.ship.engines.openvino import FITTED
 from reslab.ship.export.convert import ports
 from reslab.ship.export.convert.fitting import fitting
 from reslab.ship.export.convert.program import exported, unreported
@@ -69,7 +70,7 @@ def behind(fit: Fit, found: Any, names: Sequence[str]) -> Any:
     ov: Any = openvino(WHY)
     front = ov.Core().read_model(fitting(fit, unless=False).SerializeToString())
     ready = front.outputs[0].get_node().input_value(0)
-    ready.get_node().set_friendly_name("fitted")  # where an engine may take the two apart
+    ready.get_node().set_friendly_name(FITTED)  # where an engine takes the two apart
     own = next(port for port in found.inputs if fit.input in port.get_names())
     for target in own.get_target_inputs():
         target.replace_source_output(ready)
