@@ -16,6 +16,7 @@ from reslab.cli import (
     data,
     doctor,
     evaluate,
+    export,
     guesses,
     look,
     nets,
@@ -60,6 +61,7 @@ app.command(push.push)
 app.command(qa.app)
 app.command(tables.app)
 app.command(slim.slim)
+app.command(export.export)
 app.command(serve.serve)
 app.command(study.app)
 app.command(data.data)

@@ -10,7 +10,6 @@ from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, Unuse
 
 CUTOFF = 0.8  # of difflib: below it a guess misleads more often than it helps
 
-MODULE = "`reslab.load(RUN)` in Python gives an nn.Module"
 FROM_WEIGHTS = (
     "to start from a pretrained encoder, name it with --encoder",
     "the weights to start from are named with --weights: a run, a checkpoint file or default, the library's own",
@@ -91,8 +90,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose f
 PREDICT = "predict new images, rows or questions with a finished run: `reslab predict RUN FILE`"
 VERBS: dict[str, str] = {
     **dict.fromkeys(("predict", "infer", "inference", "classify", "run"), PREDICT),
-    **dict.fromkeys(("export", "onnx", "convert", "ship", "deploy"), (
-        f"there is no `export` yet; {MODULE} for torch.export or torch.onnx")),
+    **dict.fromkeys(("onnx", "openvino", "convert", "ship", "deploy"), (
+        "export a model to OpenVINO or ONNX: `reslab export MODEL`")),
     **dict.fromkeys(("host", "api", "server", "rest"), "serve models over HTTP: `reslab serve FOLDER`"),
     **dict.fromkeys(("test", "evaluate", "validate", "val", "score", "benchmark"), (
         "measure a trained net: `reslab eval`")),
@@ -101,7 +100,7 @@ VERBS: dict[str, str] = {
         "`reslab qa train --encoder NAME` from a pretrained encoder")),
     **dict.fromkeys(("prune", "cut", "compress", "shrink", "distill", "thin"), (
         "remove the blocks that matter least: `reslab slim MODEL`")),
-    "quantize": f"there is no `quantize` yet; `reslab slim MODEL` removes blocks, and {MODULE}",
+    "quantize": "models are quantized where they are exported: `reslab export MODEL --precision int8`",
     "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
     **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
     "resume": "resume a stopped training: `reslab train --resume`",

@@ -11,6 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reslab.ship.export.job import export
+    from reslab.ship.export.proof import NotEqual
+    from reslab.ship.export.results import Exported
     from reslab.ship.folder import is_exported, read_config
     from reslab.ship.hub.publish import publish
     from reslab.ship.hub.upload import push
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 HOME = {  # public name: its module here
     "Config": "record",
+    "Exported": "export.results",
+    "NotEqual": "export.proof",
     "Port": "record",
     "is_exported": "folder",
     "publish": "hub.publish",
@@ -25,12 +30,16 @@ HOME = {  # public name: its module here
     "read_config": "folder",
 }
 
-__all__ = ["Config", "Port", "is_exported", "publish", "push", "read_config"]
+__all__ = [
+    "Config", "Exported", "NotEqual", "Port", "export", "is_exported", "publish", "push", "read_config",
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
 
     def __getattr__(name: str) -> object:
+        if name == "export":  # a package that is also a function
+            return import_module("reslab.ship.export")
         if name not in HOME:
             raise AttributeError(f"module 'reslab.ship' has no attribute {name!r}")
         return getattr(import_module(f"reslab.ship.{HOME[name]}"), name)

@@ -60,3 +60,67 @@ class TablesConfig(TypedDict):
     """config.json of a net for tables."""
 
     about: TablesAbout
+
+
+class Agreement(TypedDict):
+    """Decisions of the exported model that are the original's, in batches of one size."""
+
+    batch: Count
+    n: Count
+    same: Count
+    ties: Count
+    share: float
+    differences: dict[str, float | None]  # of each output, the largest; null: infinite
+
+
+class Score(TypedDict):
+    """Percent, of the original and of the exported model over the same examples; the drop in percentage points."""
+
+    unit: str
+    n: Count
+    before: float
+    before_low: float
+    before_high: float
+    after: float
+    after_low: float
+    after_high: float
+    drop: float
+    drop_low: float | None
+    drop_high: float | None
+
+
+class OneProof(TypedDict):
+    """What was compared for one precision."""
+
+    precision: Literal["fp32", "bf16", "int8"]
+    where: str
+    random: bool
+    agreements: list[Agreement]
+    other_lengths: str
+    score: Score | None
+    int8_layers: Count
+    put_back: Count
+
+
+class Speed(TypedDict):
+    """Examples a second: the median of n timings and its interval."""
+
+    precision: Literal["fp32", "bf16", "int8"]
+    batch: Count
+    per_second: float
+    low: float
+    high: float
+    n: Count
+
+
+class Proof(TypedDict, total=False):
+    """proof.json of an exported folder; the first of the proofs is of the precision in the folder."""
+
+    precision: Required[Literal["fp32", "bf16", "int8"]]
+    proofs: Required[list[OneProof]]
+    speeds: Required[list[Speed]]
+    refused: Required[dict[str, str]]
+    max_drop: Required[float]
+    machine: str
+    threads: Count
+    notes: list[str]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import ReslabError, first_line
+from reslab.ship.packages import core as the_core
 from reslab.ship.packages import openvino
 from reslab.ship.record import Config
 
@@ -54,8 +55,7 @@ class BehindFit:
 def load(
     path: Path, config: Config, *, threads: int = 0, shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> OpenVINO | BehindFit:
-    ov = openvino(why=f"{path}")
-    core = ov.Core()
+    ov, core = openvino(why=f"{path}"), the_core(why=f"{path}")
     options = {"INFERENCE_PRECISION_HINT": HINT[config.precision], "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = str(threads)
