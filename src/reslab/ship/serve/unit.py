@@ -13,10 +13,9 @@ from reslab.ship.serve.workers import SPARE
 from reslab.version import __version__
 
 # What serving exported folders imports, less torch, which pip would install with reslab itself.
-PACKAGES = ("numpy", "pillow", "scipy", "msgspec", "narwhals", "cyclopts", "rich", "starlette", "uvicorn",
-            "python-multipart", "prometheus-client")  # fmt: skip
-ENGINES = {"openvino": ("openvino",), "onnx": ("onnxruntime",), "torch": ("torch", "safetensors")}
-KINDS = {"images": (), "questions": ("tokenizers", "transformers"), "tables": ("safetensors",)}
+PACKAGES = ("numpy", "msgspec", "cyclopts", "rich", "starlette", "uvicorn", "python-multipart", "prometheus-client")
+ENGINES = {"openvino": ("openvino",), "onnx": ("onnxruntime",), "torch": ("safetensors",)}
+KINDS = {"images": ("pillow",), "questions": ("tokenizers",), "tables": ("safetensors", "scipy")}
 FLAGS = {"workers": 1, "threads": 0, "hosts": (), "max_batch": 8, "max_delay_ms": 5.0, "queue": 64,
          "max_bytes": 32 * 2**20, "max_pixels": 2**26, "max_files": 64, "timeout": 30.0, "reload": 0.0}  # fmt: skip
 NAMES = {"hosts": "allow-host"}
