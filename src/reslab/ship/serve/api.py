@@ -4,10 +4,10 @@ import time
 from collections import Counter
 from typing import Any
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reslab.ship.serve.forms import read_form
 from reslab.ship.serve.house import Hosted
 from reslab.ship.serve.images import labels, top
 from reslab.ship.serve.refused import Refused
@@ -95,12 +95,10 @@ async def uploaded(request: Request, most: int) -> tuple[list[tuple[str, bytes]]
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     files: list[tuple[str, bytes]] = []
     if kind == "multipart/form-data":
-        async with request.form(max_files=most, max_fields=1000, max_part_size=2**16) as form:
-            for key, part in form.multi_items():
-                if isinstance(part, UploadFile):
-                    files.append(((part.filename or f"number {len(files)}")[:255], await part.read()))
-                else:
-                    fields.setdefault(key, []).append(part)
+        form = await read_form(request, most)
+        files = form.files
+        for key, texts in form.fields.items():
+            fields.setdefault(key, []).extend(texts)
     elif kind.startswith("image/") or kind == "application/octet-stream":
         files.append(("image", await request.body()))
     else:

@@ -91,11 +91,12 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Any, settings: Settings, *, signals: bool = True) -> None:
         config = uvicorn.Config(
-            app, http=Patient, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-            h11_max_incomplete_event_size=HEADER_BYTES, timeout_keep_alive=KEEP_ALIVE, limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=int(settings.stop_seconds), proxy_headers=False,
+            app, http=Patient, ws="none", lifespan="on", log_config=None, log_level="error", access_log=False,
+            server_header=False, h11_max_incomplete_event_size=HEADER_BYTES, timeout_keep_alive=KEEP_ALIVE,
+            limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=int(settings.stop_seconds), proxy_headers=False,
         )  # fmt: skip
         super().__init__(config)
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # strangers' bytes would fill the log
         self.house: House = app.state.house
         self.signals = signals
 
