@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi import Item, Lengths
+from asgi import Item, Lengths, finished
 
 from reslab.ship.serve.batching import Batcher
 from reslab.ship.serve.house import House
@@ -29,7 +29,7 @@ def using(batcher: Callable[[], Batcher], use: Use) -> Lengths:
             model.gate.set()
             await made.close()
 
-    asyncio.run(whole())
+    finished(whole())
     return model
 
 
@@ -137,7 +137,7 @@ def test_time_limits_tell_waiting_from_running() -> None:
         model.gate.set()
         await house.close()
 
-    asyncio.run(whole())
+    finished(whole())
 
 
 def test_a_new_version_takes_over_between_batches_and_the_old_one_is_closed_after_its_last() -> None:
@@ -164,5 +164,5 @@ def test_a_new_version_takes_over_between_batches_and_the_old_one_is_closed_afte
         assert (old.closed, new.closed) == (True, False)
         await house.close()
 
-    asyncio.run(whole())
+    finished(whole())
     assert (old.batches, new.batches) == ([[1]], [[1]])
