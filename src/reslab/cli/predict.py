@@ -136,8 +136,8 @@ def predict_questions(
     file = only(words, run, "questions (questions of your own need --context)")
     if out is not None and out.suffix != ".json":
         raise UsageError(f"answers are written as .json, got {out.name!r}")
-    found = evaluate.of_run(run, file, None, device, None)
-    if out is not None:
+    found = evaluate.of_run(run, file, None, device, None, out=out)
+    if out is not None and found["predictions"] != str(out):  # of a run they are stored in its folder
         if not found["predictions"]:
             raise ReslabError(f"{out} is not written, as the answers could not be stored in {run}")
         from reslab.stored.write import write_aside

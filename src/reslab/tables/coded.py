@@ -15,6 +15,7 @@ from reslab.stored.write import write_aside
 from reslab.tables.data.target import Target
 
 ENCODER, ARRAYS, TARGET = "encoder.json", "encoder.safetensors", "target.json"
+VECTORS = "vectors.safetensors"  # of an exported folder: the net's vectors of the values in bags
 Made = TypeVar("Made")
 
 

@@ -13,7 +13,8 @@ from reslab.qa.judge import weigh
 from reslab.qa.net.net import build_qa, to_dict
 from reslab.qa.reader import load as load_run
 from reslab.run import Run
-from reslab.ship.export.questions import QuestionExport, SlicedAcrossTokens
+from reslab.ship.export.questions import QuestionExport
+from reslab.ship.export.reading import SlicedAcrossTokens
 from reslab.ship.exportable import RANDOM
 from reslab.ship.folder import read_config
 from reslab.ship.predict.questions import load

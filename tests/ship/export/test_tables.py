@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from shipping import SIZES, flats
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
+from reslab.ship.export.summed import vectors_of
 from reslab.ship.export.tables import TableExport, evenly
 from reslab.ship.exportable import RANDOM
 from reslab.tables import ResidualRegressor
@@ -15,6 +17,7 @@ from reslab.tables import load as load_run
 from reslab.tables.data.frame import read_frame
 from reslab.tables.data.rows import Rows
 from reslab.tables.data.table import Table
+from reslab.tables.net.net import TableNet
 from reslab.tables.vectors import Texts
 
 
@@ -40,12 +43,22 @@ def test_the_proof_is_the_validation_part_and_its_accuracy(subject: TableExport,
 
 
 def test_the_graph_gives_the_outputs_of_the_net(subject: TableExport) -> None:
-    """Padded bags in the graph, concatenated ones in the net."""
-    for which, (graph, one) in enumerate(zip(subject.graphs(), subject.proof(9), strict=True)):
-        import torch
+    """From the sums of bags, made without torch; the net sums them itself."""
+    rows = read_frame(flats())
+    for member, graph in zip(subject.model.members, subject.graphs(), strict=True):
+        assert isinstance(member.net, TableNet)
+        assert member.net.direct is not None
+        table, vectors = member.encoder.table.rows(rows), vectors_of(member.net)
+        inputs = table.inputs(np.arange(60), vectors)
+        assert inputs["bags"].shape == (60, 2, 4 + 2)  # two columns; vectors of 4 and the direct weights of 2 classes
+        (found,) = graph.module(*map(torch.from_numpy, inputs.values()))
+        np.testing.assert_allclose(found.numpy(), member.net(**Table.of(table).batch(np.arange(60))).numpy(), atol=1e-5)
 
-        (found,) = graph.module(*(torch.from_numpy(one.inputs[name]) for name in graph.example))
-        np.testing.assert_allclose(found.numpy(), subject.reference(which, one.inputs)["scores"], atol=1e-5)
+
+def test_sums_that_differ_are_refused(subject: TableExport, monkeypatch: Any) -> None:
+    monkeypatch.setattr("reslab.ship.export.tables.vectors_of", lambda net: vectors_of(net) * 1.01)
+    with pytest.raises(ReslabError, match="gives other scores for the sums of its bags than for the bags"):
+        subject.proof(9)
 
 
 def test_the_fields_of_a_form(subject: TableExport) -> None:
@@ -97,20 +110,18 @@ def test_a_text_encoder_is_no_part_of_the_run(subject: TableExport, monkeypatch:
         TableExport(subject.word)
 
 
-def test_padded_rows_are_those_of_the_table(subject: TableExport) -> None:
-    """Bit for bit: every bag of `padded`, cut to its length, is that of `Table.batch`."""
-    encoder = subject.model.members[0].encoder.table
-    rows: Rows = encoder.rows(read_frame(flats()))
+def test_flat_rows_are_those_of_the_table(subject: TableExport) -> None:
+    """Bit for bit those of `Table.batch`, on tensors."""
+    rows: Rows = subject.model.members[0].encoder.table.rows(read_frame(flats()))
     chosen = np.random.default_rng(3).integers(0, 60, 23)
-    padded, batch = rows.padded(chosen), {name: one.numpy() for name, one in Table.of(rows).batch(chosen).items()}
-    assert np.array_equal(padded["numbers"], batch["numbers"], equal_nan=True)
-    assert np.array_equal(padded["codes"], batch["codes"])
-    ends = [*batch["bag_offsets"][1:], len(batch["bag_ids"])]
-    for k, (start, end) in enumerate(zip(batch["bag_offsets"], ends, strict=True)):
-        row, column = divmod(k, 2)
-        for name in ("bag_ids", "bag_weights"):
-            assert np.array_equal(padded[name][row, column][: end - start], batch[name][start:end])
-        assert not padded["bag_weights"][row, column][end - start :].any()
+    found, batch = rows.inputs(chosen), {name: one.numpy() for name, one in Table.of(rows).batch(chosen).items()}
+    ids, weights, starts = rows.flat(chosen)
+    found |= {"bag_ids": ids, "bag_weights": weights, "bag_offsets": starts[:-1]}
+    assert found.keys() == batch.keys()
+    for name, array in found.items():
+        assert array.dtype == batch[name].dtype
+        assert np.array_equal(array, batch[name], equal_nan=name == "numbers")
+    assert starts[-1] == len(ids)
 
 
 def test_evenly_spaced_rows() -> None:

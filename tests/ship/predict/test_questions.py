@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shipping import PLACES, ship
+from shipping import PLACES
 
 from reslab.errors import ReslabError, ReslabWarning, UsageError
 from reslab.qa.reader import Reader
 from reslab.qa.reader import load as load_run
-from reslab.ship.export.questions import QuestionExport
 from reslab.ship.folder import read_config
 from reslab.ship.predict.questions import QuestionPredictor, load
 
@@ -28,8 +27,8 @@ def run(tiny_reader: Path) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_reader: Path, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ship(QuestionExport(tiny_reader), engine, tmp_path_factory.mktemp("shipped") / engine)
+def folder(shipped_reader: Path) -> Path:
+    return shipped_reader
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +89,7 @@ def test_another_tokenizer_is_refused(folder: Path) -> None:
         model.ask("Where was Ada born?", TEXTS["a.txt"])
 
 
+@pytest.mark.slow  # test_commands.py does the same on the command line
 def test_it_answers_without_torch(folder: Path, shipped: QuestionPredictor) -> None:
     code = """if True:
         import json, sys

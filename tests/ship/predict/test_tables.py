@@ -14,11 +14,10 @@ from shipping import SIZES, flats, ship
 from reslab.errors import ReslabError, UsageError
 from reslab.ship.export.tables import TableExport
 from reslab.ship.folder import read_config
-from reslab.ship.predict.tables import ROWS, VALUES, TablePredictor, batches, load
+from reslab.ship.predict.tables import TablePredictor, load
 from reslab.tables import ResidualClassifier, ResidualRegressor, TableModel
 from reslab.tables import load as load_run
 from reslab.tables.data.frame import Report, read_frame
-from reslab.tables.data.rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,8 @@ def run(tiny_table: Path) -> TableModel:
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_table: Path, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ship(TableExport(tiny_table), engine, tmp_path_factory.mktemp("shipped") / engine)
+def folder(shipped_table: Path) -> Path:
+    return shipped_table
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +84,7 @@ def test_members_that_read_the_table_alike_read_it_once(shipped: TablePredictor)
     assert one.engine is not two.engine
 
 
+@pytest.mark.slow  # test_commands.py does the same on the command line
 def test_it_predicts_without_torch(folder: Path, shipped: TablePredictor) -> None:
     code = """if True:
         import json, sys
@@ -112,18 +112,6 @@ def test_a_config_of_another_table_is_damaged(folder: Path) -> None:
         load(folder, replace(config, inputs=config.inputs[:-1]))
     with pytest.raises(ReslabError, match=r"its graphs and target\.json are of different targets"):
         load(folder, replace(config, outputs=()))
-
-
-def test_batches_hold_every_row_once_and_little_padding() -> None:
-    """Bags of 1 to 500,000 values: a row that is too long for a batch is one alone."""
-    lengths = np.array([3, 500_000, 1, 40_000, 40_000, 2, 40_000, 40_000] + [1] * 3000)
-    table = Rows(rows=len(lengths), numbers=None, codes=None, bags=np.arange(len(lengths), dtype=np.int32)[:, None],
-                 ids=np.zeros(lengths.sum(), np.int32), weights=np.ones(lengths.sum(), np.float32),
-                 starts=np.concatenate([[0], np.cumsum(lengths)]), sizes={}, owners=("says",))  # fmt: skip
-    found = list(batches(table))
-    assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-    assert [len(rows) for rows in found[:4]] == [1, 3, 3, ROWS]
-    assert all(len(rows) == 1 or len(rows) * lengths[rows].max() <= VALUES for rows in found)
 
 
 KINDS: dict[str, Any] = {

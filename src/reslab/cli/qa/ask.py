@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from reslab.cli import say
+from reslab.cli.models import opened
 from reslab.cli.options import Json, whole
 from reslab.errors import ReslabError, UsageError
 from reslab.progress import shown
@@ -26,7 +27,9 @@ MANY = 300_000  # characters in all texts together, above which progress is show
 
 
 def ask(
-    run: Annotated[Path, Parameter(help="Run folder of a finished `reslab qa train`, or a saved reader.")],
+    run: Annotated[
+        Path, Parameter(help="Run folder of a finished `reslab qa train`, a saved reader, or an exported one.")
+    ],
     /,
     *questions: Annotated[str, Parameter(help="One or more questions, each in quotes.")],
     context: Annotated[
@@ -57,9 +60,7 @@ def ask(
     if not questions:
         raise UsageError(f'there is no question: reslab qa ask {run} "Who wrote it?" --context FILE')
     texts = read([*context, *([STDIN] if stdin else [])])
-    from reslab.qa.reader import load
-
-    reader = load(run, device=device, precision=precision)
+    reader = opened(run, "questions", device=device, precision=precision)
     if sum(map(len, texts.values())) > MANY:
         with shown("reading", unit="windows") as progress:
             found = reader.ask(questions, texts, top=top, no_answer=no_answer, max_answer=max_answer, progress=progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.models import opened
 from reslab.cli.options import Json, whole
 from reslab.cli.qa.train import DATA, Rule, scores
 from reslab.cli.stored import ending
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[Path | None, Parameter(help="A run folder; omit it to score --predictions on --data.")] = None,
+    model: Annotated[
+        Path | None, Parameter(help="A run folder, or an exported model; omit it to score --predictions on --data.")
+    ] = None,
     /,
     *,
     data: Annotated[str | None, Parameter(help=f"{DATA} Default: the test part of the run's own questions.")] = None,
@@ -93,20 +96,29 @@ CERTAIN = 1.0  # SQuAD 2's script takes this threshold by default: only scores t
 FILES = {"predictions": "predictions", "no_answer_file": "probabilities of no answer"}
 
 
-def of_run(model: Path, data: str | None, rule: str | None, device: str, max_answer: int | None) -> dict[str, Any]:
-    """Answer the questions with a run's net and score the answers; stored in the run folder."""
+def of_run(
+    model: Path, data: str | None, rule: str | None, device: str, max_answer: int | None, *, out: Path | None = None
+) -> dict[str, Any]:
+    """Answer the questions with a model and score the answers; stored in its run folder.
+
+    Of an exported model, which stays as it was sealed, the predictions are written to `out` alone.
+    """
     from reslab.qa.account import line_of
-    from reslab.qa.folder import stored_data
     from reslab.qa.judge import weigh
     from reslab.qa.no_answer import curves
-    from reslab.qa.reader import load as load_reader
     from reslab.qa.rules import RULES, judged
     from reslab.qa.scores import write_predictions
+    from reslab.ship.folder import is_exported
 
     run = Run(model)
-    reader = load_reader(model, device=device, precision=precision_of(run))
+    exported = is_exported(model)
+    reader = opened(model, "questions", device=device, precision="auto" if exported else precision_of(run))
     own = data is None
+    if own and exported:
+        raise UsageError(f"{model} is an exported folder, which holds no questions: name some with --data")
     if own:
+        from reslab.qa.folder import stored_data
+
         found = stored_data(run)
         about, part, questions, why = found.describe(), "test", found.test, None
         chosen = rule or reader.settings.rule
@@ -130,12 +142,17 @@ def of_run(model: Path, data: str | None, rule: str | None, device: str, max_ans
         "ece": weighed.reliability.ece if weighed.reliability else None,
         "reliability": asdict(weighed.reliability) if weighed.reliability else None,
         "hidden": sum(one.hidden for one in questions), "max_answer": max_answer or reader.settings.max_answer,
-        "precision": reader.choice.precision, "part": part, "data": about, "predictions": None,
+        "precision": reader.config.precision if exported else reader.choice.precision, "part": part,
+        "data": about, "predictions": None,
         "command": command_line(),
     }  # fmt: skip
     if weighed.evaluation and RULES[chosen].empty:
         known_ones = [one for one in questions if not one.hidden]
         result["curves"] = asdict(curves(known_ones, weighed.texts, weighed.no_answer, rule=chosen))
+    if exported:
+        if out is not None:
+            result["predictions"] = str(write_predictions(out, weighed.predictions))
+        return result
     of = result["of"] = "" if own else str(Path(data or "").resolve())
     try:
         suffix += ending(run, f"qa-eval{suffix}", of)

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.models import config_of, opened
 from reslab.cli.options import Json, given
 from reslab.cli.stored import store
 from reslab.cli.tables.flags import FILE, FileFlags
 from reslab.errors import ReslabError, UsageError, one_line, tell
 from reslab.run import Run, command_line, slug
 
-RUN = "Run folder of a finished `reslab tables train`, or a saved model."
+RUN = "Run folder of a finished `reslab tables train`, a saved model, or an exported one."
 
 
 def evaluate(
@@ -38,11 +39,12 @@ def evaluate(
     from reslab.tables.account import line_of
     from reslab.tables.data.frame import Report, read_frame
     from reslab.tables.metrics import MAIN, confusion, judged, true_values
-    from reslab.tables.model import load
     from reslab.tables.split import split_target
 
-    model, report = load(run, device=device), Report()
-    names = tuple(target or target_of(run))
+    model, report = opened(run, "tables", device=device), Report()
+    names = tuple(target or target_of(run, model))
+    if not names:
+        raise UsageError(f"{run} does not store which column it predicts: name it with --target")
     how = file_format(model, flags, names)
     frame, known = split_target(read_frame(file, report=report, how=how), names, file, model.target.kind)
     truth = named(file, lambda: true_values(model.target, known, report))
@@ -56,7 +58,8 @@ def evaluate(
     if kind == "classes":
         result["confusion"] = confusion(truth, scores)
     try:
-        store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
+        if config_of(model) is None:  # an exported folder stays as it was sealed
+            store(Run(run), f"eval-{slug(Path(file).name.partition('.')[0])}", result, of=str(Path(file).resolve()))
     except ReslabError as error:  # e.g. a read-only folder: the scores are printed anyway
         print(f"warning: the result is not stored: {one_line(say.words(error))}", file=sys.stderr)
     say.problems(report)
@@ -65,7 +68,8 @@ def evaluate(
         return
     print(f"{run} on {Path(file).name}\n{main_line(result['test'], result['main'])}")
     tell_scores(result)
-    print(f"next:   reslab report {quote(str(run))}")
+    if config_of(model) is None:
+        print(f"next:   reslab report {quote(str(run))}")
 
 
 def predict(
@@ -91,7 +95,6 @@ def predict(
     """Predict rows: classes, labels or numbers, with the probability of each class or label."""
     from reslab.tables.data.files import read_file
     from reslab.tables.data.frame import Report, read_frame
-    from reslab.tables.model import load
     from reslab.tables.predictions import replaces, write_predictions
 
     if out.suffix not in (".csv", ".parquet"):
@@ -99,11 +102,11 @@ def predict(
     if out.resolve() == Path(file).resolve():
         raise UsageError(f"--out {out} is the table itself: name another file")
     replaced = replaces(out)
-    model, report = load(run, device=device), Report()
+    model, report = opened(run, "tables", device=device), Report()
     table = read_file(Path(file), file_format(model, flags), report=report)
     frame = read_frame(table, report=report, how=file_format(model, flags))
     kept = {name: raw(table.source, frame.name_of(name)) for name in keep or []}
-    target = target_of(run) if has_data(run) else ()
+    target = target_of(run, model)
     unread = {*kept, *target}.intersection(frame.names) - set(model.columns)
     scores = named(file, lambda: model.scores(frame.without(*unread), report=report))
     names = () if model.target.kind == "classes" else target
@@ -134,20 +137,15 @@ def named(file: str, work: Callable[[], Any]) -> Any:
         raise UsageError(f"{file}: ", error) from error
 
 
-def target_of(run: Path) -> tuple[str, ...]:
-    """The columns that a run predicts. Raises UsageError for a model that was saved without its run."""
+def target_of(run: Path, model: Any) -> tuple[str, ...]:
+    """The columns that a model predicts; () for one that was saved without its run."""
+    if (config := config_of(model)) is not None:
+        return tuple(config.about["target"])
     from reslab.tables.model import members_of
     from reslab.tables.reading import read_reading
 
-    if not has_data(run):
-        raise UsageError(f"{run} does not store which column it predicts: name it with --target")
-    return read_reading(members_of(Run(run))[0])[1].target
-
-
-def has_data(run: Path) -> bool:
-    from reslab.tables.model import members_of
-
-    return members_of(Run(run))[0].has("data.json")
+    first = members_of(Run(run))[0]
+    return read_reading(first)[1].target if first.has("data.json") else ()
 
 
 def raw(source: Any, name: str) -> list[Any]:

@@ -1,72 +1,36 @@
 """A run of a table as something to export: one graph a member, the table's encoder beside it."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from safetensors.numpy import save
 
 from reslab.errors import ReslabError, UsageError, one_line
 from reslab.run import Run
+from reslab.ship.export.summed import SummedNet, random_rows, vectors_of
 from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
 from reslab.ship.record import Kind
+from reslab.stored.digest import sealed_tensors
+from reslab.stored.write import write_aside
 from reslab.tables.calibrate import write_calibration
-from reslab.tables.coded import write_encoder
+from reslab.tables.coded import VECTORS, write_encoder
 from reslab.tables.data.frame import Frame, Report
+from reslab.tables.data.table import Table
 from reslab.tables.fields import fields_of
 from reslab.tables.metrics import true_values
 from reslab.tables.model import Member, load, members_of
 from reslab.tables.net.net import TableNet
-from reslab.tables.net.values import Bags
 from reslab.tables.predicting import activated
 from reslab.tables.reading import read_reading
+from reslab.tables.task import outputs as outputs_of
 from reslab.tables.train import TableData, stored_data
+from reslab.train.tune import Choice
 
 UNIT = {"classes": "accuracy", "labels": "accuracy", "numbers": "R squared"}
-AXES = {"numbers": {0: "batch"}, "codes": {0: "batch"}, "bag_ids": {0: "batch", 2: "values"},
-        "bag_weights": {0: "batch", 2: "values"}}  # fmt: skip
-VALUES = 5  # in a bag of random inputs, at most
-
-
-class PaddedBags(nn.Module):
-    """`Bags` for bags padded with weight 0: ids and weights (N, Fb, M) to (N, Fb, E)."""
-
-    starts: Tensor
-
-    def __init__(self, bags: Bags) -> None:
-        super().__init__()
-        self.register_buffer("table", bags.table.detach().clone())
-        self.register_buffer("starts", bags.starts.clone())
-
-    def forward(self, ids: Tensor, weights: Tensor, _: Tensor) -> Tensor:
-        e = nn.functional.embedding(ids + self.starts[:, None], self.table)  # type: ignore[arg-type]  # (N, Fb, M, E)
-        return (weights[..., None, :] @ e)[..., 0, :]
-
-
-class PaddedNet(nn.Module):
-    """A net for tables with the inputs of `Rows.padded`, in the order of `names`; its outputs as a tuple of one."""
-
-    def __init__(self, net: TableNet, names: Sequence[str]) -> None:
-        super().__init__()
-        self.net, self.names = copy.deepcopy(net), tuple(names)
-        for module in list(self.net.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, Bags):
-                    setattr(module, name, PaddedBags(child)) if not isinstance(module, nn.ModuleDict) else (
-                        module.update({name: PaddedBags(child)})
-                    )
-        self.eval().requires_grad_(False)
-
-    def forward(
-        self, first: Tensor, second: Tensor | None = None, third: Tensor | None = None, fourth: Tensor | None = None
-    ) -> tuple[Tensor]:
-        batch = dict(zip(self.names, (first, second, third, fourth), strict=False))
-        if "bag_weights" in batch:
-            batch["bag_offsets"] = batch["bag_weights"]  # of which padded bags have none
-        return (self.net(**batch),)
+EQUAL = 1e-4  # of scores: sums in another order differ by less
 
 
 class TableExport:
@@ -96,21 +60,15 @@ class TableExport:
         return [self.graph(member) for member in self.model.members]
 
     def graph(self, member: Member) -> Graph:
-        example = {name: torch.from_numpy(array) for name, array in random_rows(member, 2, seed=0).items()}
-        assert isinstance(member.net, TableNet)
-        return Graph(module=PaddedNet(member.net, list(example)), example=example,
-                     dynamic={name: AXES[name] for name in example}, outputs=("scores",))  # fmt: skip
+        example = {name: torch.from_numpy(array) for name, array in self.random_rows(member, 2, seed=0).items()}
+        return Graph(module=summed(member, list(example)), example=example, outputs=("scores",),
+                     dynamic={name: {0: "batch"} for name in example})  # fmt: skip
 
     @torch.inference_mode()
     def reference(self, which: int, inputs: Arrays) -> dict[str, np.ndarray]:
-        """By the net's own embedding bag, whose bags are concatenated: another way than the graph's."""
-        batch = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
-        if "bag_ids" in batch:
-            many = batch["bag_ids"].shape[2]
-            rows = batch["bag_ids"].shape[0] * batch["bag_ids"].shape[1]
-            batch |= {name: batch[name].flatten() for name in ("bag_ids", "bag_weights")}
-            batch["bag_offsets"] = many * torch.arange(rows)
-        return {"scores": self.model.members[which].net.eval()(**batch).numpy()}
+        """From the sums of bags, which `made` compares with those of the net itself."""
+        given = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
+        return {"scores": summed(self.model.members[which], list(inputs))(*given)[0].numpy()}
 
     def proof(self, n: int) -> list[Examples]:
         data = self.data()
@@ -126,16 +84,31 @@ class TableExport:
     def examples(self, data: TableData, part: str, n: int) -> list[Examples]:
         """At most n rows of a part, evenly spaced, for each member."""
         rows = evenly(len(data.frames[part]), n)
-        frame, truth = data.frames[part].take(rows), true_values(self.model.target, data.values[part][rows], Report())
         where = f"{len(rows):,} of the {len(data.frames[part]):,} {part} rows of {read_reading(self.runs[0])[0]}"
-        return [Examples(inputs=inputs, targets=truth, where=where) for inputs in self.encoded(frame)]
+        return self.made(data.frames[part].take(rows), data.values[part][rows], where)
 
-    def encoded(self, frame: Frame) -> list[dict[str, np.ndarray]]:
-        tables = [member.encoder.table.rows(frame) for member in self.model.members]
-        return [table.padded(np.arange(len(table))) for table in tables]
+    def made(self, frame: Frame, values: Any, where: str) -> list[Examples]:
+        """Examples of these rows. Raises ReslabError if the sums of their bags lead to other scores than the bags."""
+        truth, found = true_values(self.model.target, values, Report()), []
+        for which, member in enumerate(self.model.members):
+            assert isinstance(member.net, TableNet)
+            table = member.encoder.table.rows(frame)
+            inputs = table.inputs(np.arange(len(table)), vectors_of(member.net))
+            whole = outputs_of(member.net, Table.of(table), device=torch.device("cpu"), choice=Choice()).numpy()
+            gap = np.abs(whole - self.reference(which, inputs)["scores"]).max(initial=0)
+            if not gap <= EQUAL * max(1.0, np.abs(whole).max(initial=0)):
+                raise ReslabError(f"{self.folder} gives other scores for the sums of its bags than for the bags: they "
+                                  f"differ by up to {gap:.2g}")  # fmt: skip
+            found.append(Examples(inputs=inputs, targets=truth, where=where))
+        return found
 
     def random(self, n: int) -> list[Examples]:
-        return [Examples(inputs=random_rows(member, n, seed=1), where=RANDOM) for member in self.model.members]
+        return [Examples(inputs=self.random_rows(one, n, seed=1), where=RANDOM) for one in self.model.members]
+
+    def random_rows(self, member: Member, n: int, *, seed: int) -> dict[str, np.ndarray]:
+        assert isinstance(member.net, TableNet)
+        vectors = vectors_of(member.net)
+        return random_rows(member.encoder.table.sizes, 0 if vectors is None else vectors.shape[1], n, seed=seed)
 
     def data(self) -> TableData | None:
         """The run's table, split as in its training; None, with a note, if it has none or it has changed."""
@@ -192,27 +165,17 @@ class TableExport:
     def beside(self, folder: Path) -> None:
         for where, member in zip(self.folders(), self.model.members, strict=True):
             write_encoder(Run(folder / where), member.encoder.table, self.model.target)
+            assert isinstance(member.net, TableNet)
+            if (vectors := vectors_of(member.net)) is not None:
+                write_aside(folder / where / VECTORS, sealed_tensors(save({"vectors": vectors})))
         write_calibration(Run(folder), self.model.calibration)
+
+
+def summed(member: Member, names: Sequence[str]) -> SummedNet:
+    assert isinstance(member.net, TableNet)
+    return SummedNet(member.net, names)
 
 
 def evenly(count: int, n: int) -> np.ndarray:
     """At most n of `count` rows, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(np.int64))
-
-
-def random_rows(member: Member, n: int, *, seed: int) -> dict[str, np.ndarray]:
-    """n rows that the member's encoder could have made; a tenth of the numbers are missing."""
-    sizes, draws = member.encoder.table.sizes, np.random.default_rng(seed)
-    found: dict[str, np.ndarray] = {}
-    if sizes["numbers"]:
-        numbers = draws.normal(size=(n, sizes["numbers"], 2)).astype(np.float32)
-        numbers[draws.random(numbers.shape[:2]) < 0.1] = np.nan
-        found["numbers"] = numbers
-    if sizes["categories"]:
-        found["codes"] = np.stack([draws.integers(0, size, n) for size in sizes["categories"]], axis=1)
-    if sizes["bags"]:
-        shape = (n, len(sizes["bags"]), VALUES)
-        ids = [draws.integers(0, size, (n, VALUES)) for size in sizes["bags"]]
-        weights = draws.random(shape) * (draws.random(shape) < 0.7)
-        found |= {"bag_ids": np.stack(ids, axis=1), "bag_weights": weights.astype(np.float32)}
-    return found

@@ -3,7 +3,7 @@
 No torch for OpenVINO and ONNX.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from reslab.ship.record import Config
 from reslab.stored import ships
 from reslab.stored.files import named, read_bytes
 from reslab.stored.read import held
+from reslab.stored.tensors import read_arrays
 from reslab.tables.calibrate import Calibration, read_calibration
-from reslab.tables.coded import ARRAYS, ENCODER, TARGET, read_coded
+from reslab.tables.coded import ARRAYS, ENCODER, TARGET, VECTORS, read_coded
 from reslab.tables.data.encoder import TableEncoder
 from reslab.tables.data.frame import Frame, Report
 from reslab.tables.data.rows import Rows
@@ -27,7 +28,6 @@ from reslab.tables.data.target import Target
 from reslab.tables.predicting import RowPredictor, activated
 
 ROWS = 1024  # in a batch: as in torch, they fit in the cache
-VALUES = 2**17  # in the padded bags of a batch: 24 numbers of each are 12 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,11 @@ class Coder:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One graph and its table encoder."""
+    """One graph, its table encoder, and the vectors that it is given the sums of."""
 
     encoder: Coder
     engine: Engine
+    vectors: np.ndarray | None  # float32 (V, E): of the values in bags
 
 
 class TablePredictor(RowPredictor):
@@ -73,8 +74,9 @@ class TablePredictor(RowPredictor):
 
     def of_table(self, member: Member, table: Rows) -> np.ndarray:
         out = np.empty((len(table), self.target.outputs), np.float32)
-        for rows in batches(table):
-            out[rows] = member.engine.run(table.padded(rows))["scores"]
+        for start in range(0, len(table), ROWS):
+            rows = np.arange(start, min(start + ROWS, len(table)))
+            out[rows] = member.engine.run(table.inputs(rows, member.vectors))["scores"]
         return activated(out, self.target)
 
     def __repr__(self) -> str:
@@ -82,17 +84,6 @@ class TablePredictor(RowPredictor):
         nets = f"{many} nets" if many > 1 else "a net"
         return f"<{one.name}: {nets} for {one.engine} in {one.precision}, {len(self.columns)} columns to " \
                f"{self.target.kind}>"  # fmt: skip
-
-
-def batches(table: Rows) -> Iterator[np.ndarray]:
-    """The rows in batches; those with long bags come first and together, since a batch is padded to its longest bag."""
-    longest = table.longest()
-    order = np.argsort(-longest, kind="stable")
-    columns = 1 if table.bags is None else table.bags.shape[1]
-    while len(order):
-        many = max(1, min(ROWS, VALUES // max(1, int(longest[order[0]]) * columns)))
-        yield order[:many]
-        order = order[many:]
 
 
 def load(folder: Path, config: Config, *, threads: int = 0) -> TablePredictor:
@@ -110,7 +101,8 @@ def load(folder: Path, config: Config, *, threads: int = 0) -> TablePredictor:
         if key not in known:
             known[key] = read_coded(run, lambda about, arrays: Coder(TableEncoder.from_dict(about, arrays)))
         coder, target = known[key]
-        members.append(Member(coder, engine(folder, config, which, threads=threads)))
+        vectors = vectors_of(folder / name / VECTORS) if coder.table.sizes["bags"] else None
+        members.append(Member(coder, engine(folder, config, which, threads=threads), vectors))
         targets.append(target)
     kinds = {(target.kind, target.outputs) for target in targets}
     ports = {one.name: one for one in (*config.inputs, *config.outputs)}
@@ -118,20 +110,29 @@ def load(folder: Path, config: Config, *, threads: int = 0) -> TablePredictor:
         raise ReslabError(f"{where} is damaged: its graphs and {TARGET} are of different targets; export the model "
                           "again")  # fmt: skip
     for member in members:
-        refuse_other(member.encoder.table, config, where)
+        refuse_other(member, config, where)
     return TablePredictor(members, targets[0], read_calibration(Run(folder), targets[0]), config=config)
 
 
-def refuse_other(table: TableEncoder, config: Config, where: str) -> None:
-    """Raise ReslabError if the graph does not take the columns that the encoder makes."""
-    sizes = table.sizes
+def vectors_of(path: Path) -> np.ndarray:
+    """Raises ReslabError for another file than a member's vectors."""
+    found = read_arrays(path, what="is damaged")
+    if list(found) != ["vectors"] or found["vectors"].ndim != 2 or found["vectors"].dtype != np.float32:
+        raise ReslabError(f"{named(path)} is damaged: it holds no vectors; export the model again")
+    return found["vectors"]
+
+
+def refuse_other(member: Member, config: Config, where: str) -> None:
+    """Raise ReslabError if the graph does not take the columns that the encoder makes, with vectors of their values."""
+    sizes, vectors = member.encoder.table.sizes, member.vectors
     wanted: dict[str, tuple[int | None, ...]] = {}
     if sizes["numbers"]:
         wanted["numbers"] = (None, sizes["numbers"], 2)
     if sizes["categories"]:
         wanted["codes"] = (None, len(sizes["categories"]))
-    if sizes["bags"]:
-        wanted |= dict.fromkeys(("bag_ids", "bag_weights"), (None, len(sizes["bags"]), None))
-    if wanted != {one.name: one.shape for one in config.inputs}:
+    if vectors is not None:
+        wanted["bags"] = (None, len(sizes["bags"]), vectors.shape[1])
+    fits = vectors is None or len(vectors) == sum(sizes["bags"])
+    if not fits or wanted != {one.name: one.shape for one in config.inputs}:
         raise ReslabError(f"{where} is damaged: its graph and {ENCODER} are of different columns; export the model "
                           "again")  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from reslab.tables.data.bags import Bags
 
@@ -26,35 +27,37 @@ class Rows:
     def __len__(self) -> int:
         return self.rows
 
-    def longest(self) -> np.ndarray:
-        """The number of values in each row's longest bag, int64 (N,); 0 without bags."""
-        if self.bags is None or self.starts is None:
-            return np.zeros(self.rows, np.int64)
-        found: np.ndarray = np.diff(self.starts)[self.bags].max(axis=1)
-        return found
-
-    def padded(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def inputs(self, rows: np.ndarray, vectors: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The rows with these indices (B,), in order, as an exported net's inputs: the first axis of each is the batch.
 
-        numbers (B, Fn, 2), codes int64 (B, Fc), bag_ids int64 and bag_weights float32 (B, Fb, M): every bag is padded
-        to the M values of the longest one, at least 1, with index 0 of weight 0; only those that the table has.
+        numbers (B, Fn, 2), codes int64 (B, Fc), bags float32 (B, Fb, E); only those that the table has. `vectors`
+        (V, E): of the values of all bags' columns, one column after the other; `bags` are their weighted sums.
         """
         found: dict[str, np.ndarray] = {}
         if self.numbers is not None:
             found["numbers"] = self.numbers[rows]
         if self.codes is not None:
             found["codes"] = self.codes[rows].astype(np.int64)
-        if self.bags is not None and self.ids is not None and self.weights is not None and self.starts is not None:
-            place = self.bags[rows]  # (B, Fb)
-            start = self.starts[place]
-            lengths = self.starts[place + 1] - start
-            within = np.arange(max(1, int(lengths.max(initial=0))))
-            real = within < lengths[..., None]  # (B, Fb, M)
-            taken = (start[..., None] + within)[real]
-            ids, weights = np.zeros(real.shape, np.int64), np.zeros(real.shape, np.float32)
-            ids[real], weights[real] = self.ids[taken], self.weights[taken]
-            found |= {"bag_ids": ids, "bag_weights": weights}
+        if vectors is not None:
+            ids, weights, starts = self.flat(rows)
+            first = np.cumsum([0, *self.sizes["bags"][:-1]], dtype=np.int64)
+            ids += np.repeat(np.tile(first, len(rows)), np.diff(starts))
+            sums = csr_array((weights, ids, starts), shape=(len(starts) - 1, len(vectors))) @ vectors
+            found["bags"] = sums.reshape(len(rows), -1, vectors.shape[1])
         return found
+
+    def flat(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(ids int64 (T,), weights (T,), starts int64 (B * Fb + 1,)) of the rows' bags, row by row."""
+        assert self.bags is not None
+        assert self.ids is not None
+        assert self.weights is not None
+        assert self.starts is not None
+        place = self.bags[rows].ravel()
+        first = self.starts[place]
+        lengths = self.starts[place + 1] - first
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        taken = np.repeat(first - starts[:-1], lengths) + np.arange(starts[-1])
+        return self.ids[taken].astype(np.int64), self.weights[taken], starts
 
 
 def pooled(columns: list[tuple[np.ndarray, Bags]]) -> dict[str, np.ndarray | None]:
