@@ -44,7 +44,7 @@ def push(
             return
         tell(found, "")
         print(f"written to {out}; nothing was uploaded: hf upload {name} {out}")
-        print(f"load it with reslab.load({str(out)!r}), or reslab.predict for an exported folder")
+        print(f"predict with it: reslab predict {out}")
         return
 
     def shown(found: Published) -> None:

@@ -48,7 +48,8 @@ def metadata(facts: Facts) -> dict[str, Any]:
         found["base_model"] = facts.base
     if facts.metrics:
         found["metrics"] = list(dict.fromkeys(one.kind for one in facts.metrics))
-        data = {"name": facts.data, "type": facts.hub_data or slug(facts.data), "split": facts.part}
+        data = {"name": facts.data, "type": facts.hub_data or slug(facts.data)}
+        data |= {"split": facts.part} if facts.part else {}
         found["model-index"] = [{"name": facts.name, "results": [
             {"task": {"type": facts.task}, "dataset": data,
              "metrics": [{"type": one.kind, "name": one.name, "value": one.value} for one in facts.metrics]},

@@ -5,13 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from reslab.ship.folder import CARD, CONFIG, PROOF, SUMS, read_config, seal, verify
-from reslab.ship.hub.card import front
+from reslab.ship.folder import CARD, CONFIG, LICENSE, PROOF, SUMS, read_config, seal, verify
+from reslab.ship.hub.card import front, slug
 from reslab.ship.hub.private import cleaned, without_paths
-from reslab.ship.hub.record import TASKS, Facts
+from reslab.ship.hub.record import TASKS, Facts, Metric
 from reslab.ship.record import Config
+from reslab.stored import ships
 from reslab.stored.read import read_json
 
+SEEN = "has seen them"  # in the words of an export that was proved on images of the training
+METRICS = {"accuracy": "accuracy", "exact match": "exact_match", "R squared": "r2"}  # unit of a score: the Hub's name
 CLEANED = (CONFIG, PROOF)  # files of ours that may name places of this machine
 
 
@@ -29,24 +32,42 @@ def write_export(source: Path, folder: Path, *, name: str, license: str) -> list
             data["license"] = license
         (folder / one).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = (folder / CARD).read_text(encoding="utf-8") if CARD in listed else f"# {name}\n"
-    (folder / CARD).write_text(with_metadata(without_paths(text), config, name, license), encoding="utf-8")
+    facts = facts_of(config, name, license, source / PROOF)
+    (folder / CARD).write_text(with_metadata(without_paths(text), facts), encoding="utf-8")
+    if license and LICENSE in listed:
+        (folder / LICENSE).write_text(f"License of the weights: {license}\n", encoding="utf-8")
     seal(folder)
     extra = sorted(path.relative_to(source).as_posix() for path in source.rglob("*")
                    if path.is_file() and path.relative_to(source).as_posix() not in (*listed, SUMS))  # fmt: skip
     return [f"left out, as {SUMS} does not list them: {', '.join(extra)}"] if extra else []
 
 
-def with_metadata(text: str, config: Config, name: str, license: str) -> str:
+def with_metadata(text: str, facts: Facts) -> str:
     """The card with the Hub's metadata before it, in the place of those that it may have had."""
     if text.startswith("---\n") and (end := text.find("\n---\n", 3)) > 0:
         text = text[end + 5 :].lstrip("\n")
-    return f"{front(facts_of(config, name, license))}\n{text}"
+    return f"{front(facts)}\n{text}"
 
 
-def facts_of(config: Config, name: str, license: str) -> Facts:
+def measured(proof: Path) -> tuple[list[Metric], int, str]:
+    """(the exported model's score, on how many examples, on which); none if unknown, or of data it was trained on."""
+    if not proof.is_file():
+        return [], 0, ""
+    found = read_json(proof, ships.Proof)["proofs"][0]
+    score, where = found["score"], without_paths(found["where"])
+    if score is None or found["random"] or SEEN in where:
+        return [], 0, ""
+    unit = score["unit"]
+    one = Metric(kind=METRICS.get(unit, slug(unit)), name=f"{unit} (%)", value=score["after"],
+                 low=score["after_low"], high=score["after_high"])  # fmt: skip
+    return [one], score["n"], where
+
+
+def facts_of(config: Config, name: str, license: str, proof: Path) -> Facts:
     about: dict[str, Any] = config.about
     regression = config.kind == "tables" and about.get("target", {}).get("kind") == "numbers"
     task = TASKS.get(config.kind) or ("tabular-regression" if regression else "tabular-classification")
     granted = license or (config.license if " " not in config.license.strip() else "")
-    return Facts(kind=config.kind, name=name, task=task, title=config.name, data="",
+    metrics, n, where = measured(proof)
+    return Facts(kind=config.kind, name=name, task=task, title=config.name, data=where, metrics=metrics, n=n, part="",
                  license=granted, tags=[config.engine, config.precision])  # fmt: skip
