@@ -8,6 +8,7 @@
     reslab.look.find(net, torch.randn(2, 3, 32, 32))
     reslab.qa.load("runs/squad").ask("Who wrote it?", text)
     reslab.tables.ResidualClassifier().fit(table, target)
+    reslab.predict("shipped")("a.jpg")        # what `reslab export` wrote; without torch
 
 Nothing heavy is imported until a name is used.
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reslab.images.model import load
     from reslab.nets import build, net, spec
     from reslab.nets.words import model
+    from reslab.ship.predict import predict
     from reslab.subject.train import train
 
 HOME = {  # public name: the module that has it
@@ -32,6 +34,7 @@ HOME = {  # public name: the module that has it
     "load": "reslab.images.model",
     "model": "reslab.nets.words",
     "net": "reslab.nets",
+    "predict": "reslab.ship.predict",
     "spec": "reslab.nets",
 }
 
@@ -46,6 +49,7 @@ __all__ = [
     "look",
     "model",
     "net",
+    "predict",
     "qa",
     "slim",
     "spec",

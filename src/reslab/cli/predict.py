@@ -1,10 +1,10 @@
-"""reslab predict: classes of images, answers to questions, rows of a table, by the net of a finished run."""
+"""reslab predict: classes of images, answers to questions, rows of a table, by a finished run or an exported model."""
 
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -15,17 +15,23 @@ from reslab.errors import ReslabError, UsageError
 from reslab.nets.published import local
 from reslab.run import MEMBERS, Run
 
+if TYPE_CHECKING:
+    from reslab.ship.record import Config
+
 STDIN = "-"
 
 
 def predict(
-    run: Annotated[Path, Parameter(help="Run folder of a finished training, or hf:OWNER/NAME.")],
+    run: Annotated[
+        Path,
+        Parameter(help="Run folder of a finished training, the folder of an exported model, or hf:OWNER/NAME."),
+    ],
     /,
     *files: Annotated[
         str,
         Parameter(
             help="Images: files, folders with images at any depth, and - for a list of paths on standard input. "
-            "For a run of tables: one file of rows. For a run of questions: a file of questions, or questions in "
+            "For a net for tables: one file of rows. For a net for questions: a file of questions, or questions in "
             "quotes with --context."
         ),
     ],
@@ -46,13 +52,18 @@ def predict(
     tta: Annotated[
         Literal["none", "flip"], Parameter(help="flip: average the probabilities of each image and its mirror image.")
     ] = "none",
-    batch: Annotated[int | None, Parameter(help="Images per batch (default: 64).", converter=whole)] = None,
+    batch: Annotated[
+        int | None, Parameter(help="Images per batch (default: 64; exported model: 16).", converter=whole)
+    ] = None,
     workers: Annotated[
-        int | None, Parameter(help="Number of processes that decode images (default: by their size).", converter=whole)
+        int | None,
+        Parameter(help="Number of processes (exported model: threads) that decode images (default: by their size).",
+                  converter=whole),
     ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
-        Parameter(help="Numeric precision (default: fp32 for images); auto: bf16 where the processor has it."),
+        Parameter(help="Numeric precision (default: fp32 for images); auto: bf16 where the processor has it. An "
+                  "exported model has its own."),
     ] = None,
     context: Annotated[
         list[str] | None,
@@ -65,15 +76,18 @@ def predict(
     from reslab.cli.predict_images import Asked, predict_images
 
     run = local(run)
-    use = kind_of(run)
+    shipped = config_of(run)
+    use = shipped.kind if shipped else kind_of(run)
+    if shipped:
+        refuse_of_shipped(run, shipped, {"--precision": precision, "--device": None if device == "auto" else device})
     images = {"--tta": None if tta == "none" else tta, "--batch": batch, "--workers": workers}
     if use == "images":
         refuse(run, "images", {"--context": context})
         words = [*files, *(paths_from_stdin() if stdin else [])]
         if not words:
             raise UsageError(f"name what to predict: reslab predict {run} FILE, a folder, or - for a list of paths")
-        asked = Asked(out=out, top=top, tta=tta, batch=64 if batch is None else batch, workers=workers, device=device,
-                      precision=precision or "fp32", json=json)  # fmt: skip
+        asked = Asked(out=out, top=top, tta=tta, batch=batch, workers=workers, device=device,
+                      precision=precision or ("auto" if shipped else "fp32"), json=json)  # fmt: skip
         predict_images(run, words, asked)
         return
     refuse(run, use, images)
@@ -84,6 +98,28 @@ def predict(
         predict_rows(run, only(files, run, "rows"), device=device, json=json, out=out or Path("predictions.csv"))
         return
     predict_questions(run, files, context, stdin, out, top, precision, device, json)
+
+
+def config_of(folder: Path) -> "Config | None":
+    """The config of an exported folder; None for any other. Raises ReslabError for a damaged one."""
+    from reslab.ship.folder import is_exported, read_config, verify
+
+    if not is_exported(folder):
+        return None
+    try:
+        return read_config(folder)
+    except UsageError:  # config.json is missing, which the checksums know
+        verify(folder)
+        raise
+
+
+def refuse_of_shipped(folder: Path, config: "Config", given: dict[str, Any]) -> None:
+    """Raise UsageError if an option was given that an exported folder has decided: its precision, its device."""
+    if given["--precision"] is not None:
+        raise UsageError(f"{folder} was exported in {config.precision}: leave out --precision, or export the model "
+                         "again in another")  # fmt: skip
+    if given["--device"] is not None and config.engine != "torch":
+        raise UsageError(f"{folder} was exported for {config.engine}, which runs on the CPU: leave out --device")
 
 
 def kind_of(run: Path) -> str:

@@ -25,7 +25,7 @@ class Asked:
     out: Path | None
     top: int | None
     tta: Any
-    batch: int
+    batch: int | None  # None: the predictor's own
     workers: int | None
     device: str
     precision: Any
@@ -57,8 +57,9 @@ class Job:
         from reslab.images.gather import Named
 
         asked, sources = self.asked, Named(self.files)
-        for part in self.predictor.stream(sources, tta=asked.tta, batch=asked.batch, workers=asked.workers,
-                                          precision=self.precision):  # fmt: skip
+        batch = {} if asked.batch is None else {"batch": asked.batch}
+        for part in self.predictor.stream(sources, tta=asked.tta, workers=asked.workers, precision=self.precision,
+                                          **batch):  # fmt: skip
             for i, reason in part.broken:
                 self.report(self.files[i], reason)
             made = self.predictor.predictions(part, self.files)
@@ -120,16 +121,11 @@ def predict_images(folder: Path, words: Sequence[str], asked: Asked) -> None:
 
 
 def loaded(folder: Path, asked: Asked) -> tuple[Any, str]:
-    """The run's predictor on the device, and the precision. Raises what `reslab.load` raises."""
-    from reslab.images.model import choice_for, predictor
-    from reslab.nets import load
-    from reslab.nets.weights import refuse_nan
-    from reslab.train.folder import pick_device
+    """The predictor of the run, on the device, or of the exported folder; the precision. Raises what it raises."""
+    from reslab.ship.predict import predict
 
-    device = pick_device(asked.device)
-    net = load(folder)
-    refuse_nan(net, str(folder))
-    return predictor(net.to(device), run_of(folder)), choice_for(asked.precision, device).precision
+    predictor = predict(folder, device=asked.device)
+    return predictor, predictor.chosen(asked.precision)
 
 
 def run_of(folder: Path) -> Run:
@@ -145,17 +141,26 @@ def how(job: Job) -> str:
 
 def notes(job: Job, ignored: Counter[str]) -> Iterator[str]:
     """What the user should know before the predictions."""
-    from reslab.images.origin import trained_on
-
     if total := ignored.total():
         which = ", ".join(f"{reason} ({n:,})" for reason, n in ignored.most_common(10))
         yield f"{total:,} file{'s' * (total != 1)} ignored: {which}"
-    if said := trained_on(run_of(job.run), job.files):
+    if said := seen(job):
         yield said
     shape, classes = job.predictor.preprocess.shape, job.predictor.classes
     if job.asked.tta == "flip" and shape[0] == 1 and classes == tuple("0123456789"):
         warnings.warn(ReslabWarning("--tta flip mirrors images, and a mirrored digit is not a digit: leave it out"),
                       stacklevel=2)  # fmt: skip
+
+
+def seen(job: Job) -> str | None:
+    """Whether the run was trained on images of this call; an exported folder does not know."""
+    from reslab.ship.folder import is_exported
+
+    if is_exported(job.run):
+        return None
+    from reslab.images.origin import trained_on
+
+    return trained_on(run_of(job.run), job.files)
 
 
 def display(job: Job, *, lines: bool) -> AbstractContextManager[Progress]:

@@ -2,7 +2,6 @@
 
 import functools
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,15 +11,15 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from reslab.errors import BrokenImage, ReslabError, ReslabWarning, Sentence, UsageError
+from reslab.errors import ReslabError, ReslabWarning, Sentence, UsageError
 from reslab.images.calibrate import described
+from reslab.images.calling import answer, check, line_of, predictions
 from reslab.images.decoding import Part, workers_for
-from reslab.images.inputs import Source, listed, source_of
-from reslab.images.pixels import remarked
+from reslab.images.inputs import Source
 from reslab.images.predict import stream
 from reslab.images.preprocess import Preprocess, of_run
 from reslab.nets import weights
-from reslab.nets.predictions import Mirror, Precision, Prediction, Predictions
+from reslab.nets.predictions import Mirror, Precision, Prediction
 from reslab.nets.published import PREFIX, local
 from reslab.nets.specs import FAMILIES, MODULES
 from reslab.run import MEMBERS, Run
@@ -57,28 +56,18 @@ class Predictor:
         precision "auto": bf16 if the device computes it natively. Raises UsageError for what is no image,
         BrokenImage for a file that cannot be read.
         """
-        given, alone = listed(images)
-        sources = [source_of(one) for one in given]
-        found, remarks, names = list[Prediction](), Counter[str](), [name_of(source) for source in sources]
-        for part in self.stream(sources, tta=tta, batch=batch, workers=workers, precision=precision):
-            if part.broken:
-                i, why = part.broken[0]
-                raise BrokenImage(names[i] or f"number {i}", why)
-            found += self.predictions(part, names)
-            remarks += part.remarks
-        return found[0] if alone else Predictions(found, calibration=self.calibration, notes=remarked(remarks))
+
+        def probabilities(sources: list[Source]) -> Iterator[Part]:
+            return self.stream(sources, tta=tta, batch=batch, workers=workers, precision=precision)
+
+        return answer(self, images, probabilities)
 
     def stream(
         self, sources: Sequence[Source], *, tta: Mirror = "none", batch: int = BATCH, workers: int | None = None,
         precision: Precision = "fp32",
     ) -> Iterator[Part]:  # fmt: skip
         """The probabilities of many images, a batch at a time; of broken ones, the reason. Memory stays bounded."""
-        if tta not in ("none", "flip"):
-            raise UsageError(f"tta must be none or flip, got {tta!r}")
-        if type(batch) is not int or batch < 1:
-            raise UsageError(f"batch must be positive, got {batch!r}")
-        if workers is not None and workers < 0:
-            raise UsageError(f"workers must be zero or more, got {workers}")
+        check(tta=tta, batch=batch, workers=workers)
         device = place_of(self.net)
         return stream(
             self.net, sources, self.preprocess, device=device, batch=batch,
@@ -88,14 +77,14 @@ class Predictor:
 
     def predictions(self, part: Part, names: Sequence[str]) -> list[Prediction]:
         """The predictions of one part of `stream`, whose images have these names."""
-        return [
-            Prediction(classes=self.classes, values=values, file=names[i], calibration=self.calibration,
-                       several=self.several) for i, values in zip(part.index, part.values, strict=True)
-        ]  # fmt: skip
+        return predictions(self, part, names)
+
+    def chosen(self, precision: str) -> str:
+        """The precision that "auto" stands for here, or that was asked. Raises UsageError for an unknown one."""
+        return choice_for(precision, place_of(self.net)).precision
 
     def __repr__(self) -> str:
-        C, H, W = self.preprocess.shape
-        return f"<predicts {len(self.classes)} classes of {'RGB' if C == 3 else 'gray'} {H}x{W}; {self.calibration}>"
+        return line_of(self, self.preprocess.shape)
 
 
 def choice_for(precision: str, device: torch.device) -> Choice:
@@ -113,10 +102,6 @@ def place_of(net: nn.Module) -> torch.device:
     """The device of the net's weights."""
     first = next((tensor for tensor in (*net.parameters(), *net.buffers())), None)
     return torch.device("cpu") if first is None else first.device
-
-
-def name_of(source: Source) -> str:
-    return str(source) if isinstance(source, Path) else ""
 
 
 def predictor(net: nn.Module, run: Run) -> Predictor:

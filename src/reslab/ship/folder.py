@@ -18,7 +18,9 @@ MARK = "reslab_export"
 
 
 def is_exported(folder: Path | str) -> bool:
-    """Whether the folder says that it is an exported one; nothing is checked yet."""
+    """Whether the folder says that it is an exported one, or has our checksums; nothing is checked yet."""
+    if present(Path(folder) / SUMS):  # then a config.json that is missing or damaged is reported as such
+        return True
     path = Path(folder) / CONFIG
     try:
         return isinstance(json.loads(path.read_text(encoding="utf-8")), dict) and MARK in json.loads(path.read_bytes())

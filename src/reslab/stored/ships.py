@@ -1,9 +1,14 @@
 """Keys and types of an exported folder's files, as in folders.py."""
 
-from typing import Literal, Required, TypedDict
+from typing import Annotated, Literal, Required, TypedDict
 
-from reslab.stored.folders import Object
-from reslab.stored.numbers import Count
+from msgspec import Meta
+
+from reslab.stored.bounds import LARGEST
+from reslab.stored.folders import Object, Options
+from reslab.stored.numbers import Count, Real
+
+Size = Annotated[int, Meta(ge=1, le=2**16)]  # pixels of a side
 
 
 class Port(TypedDict):
@@ -124,3 +129,29 @@ class Proof(TypedDict, total=False):
     machine: str
     threads: Count
     notes: list[str]
+
+
+class ImageReading(TypedDict, total=False):
+    """How the images of the training were decoded: the keys of data.json that say so."""
+
+    options: Required[Options]
+    gray: dict[str, list[Real]]
+
+
+class ImagesAbout(TypedDict, total=False):
+    """`about` in config.json of a net for images."""
+
+    classes: Required[Annotated[list[str], Meta(min_length=1)]]
+    shape: Required[tuple[Literal[1, 3], Size, Size]]  # C, H, W
+    reading: Required[ImageReading]
+    temperature: Required[Annotated[float, Meta(gt=0, le=LARGEST)]]
+    calibration: Required[str]
+    several: Required[bool]
+    any_size: bool
+    flip: bool  # whether mirroring and normalization may change places: false for most means of each pixel
+
+
+class ImagesConfig(TypedDict):
+    """config.json of a net for images."""
+
+    about: ImagesAbout

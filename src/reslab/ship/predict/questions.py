@@ -54,7 +54,7 @@ class QuestionPredictor(Asker):
         return f"<{one.name}: a reader for {one.engine} in {one.precision}, windows of {self.settings.length} tokens>"
 
 
-def load(folder: Path, config: Config, *, threads: int = 0) -> QuestionPredictor:
+def load(folder: Path, config: Config, *, threads: int = 0, device: str = "auto") -> QuestionPredictor:
     """The predictor of an exported folder. Raises ReslabError for a damaged one, and as `engines.engine` does."""
     about = held(ships.QuestionsConfig, {"about": config.about}, folder / CONFIG)["about"]
     try:
@@ -68,7 +68,7 @@ def load(folder: Path, config: Config, *, threads: int = 0) -> QuestionPredictor
                           f"gives span, not {', '.join(sorted(ports[0]))} and {', '.join(sorted(ports[1]))}; export "
                           "the model again")  # fmt: skip
     tokenizer = read_tokenizer(Run(folder))
-    made = engine(folder, config, threads=threads)
+    made = engine(folder, config, threads=threads, device=device)
     return QuestionPredictor(made, config, tokenizer=tokenizer, settings=settings)
 
 

@@ -86,7 +86,7 @@ class TablePredictor(RowPredictor):
                f"{self.target.kind}>"  # fmt: skip
 
 
-def load(folder: Path, config: Config, *, threads: int = 0) -> TablePredictor:
+def load(folder: Path, config: Config, *, threads: int = 0, device: str = "auto") -> TablePredictor:
     """The predictor of an exported folder. Raises ReslabError for a damaged one, and as `engines.engine` does."""
     where = named(folder / CONFIG)
     names: list[str] = held(ships.TablesConfig, {"about": config.about}, folder / CONFIG)["about"]["members"]
@@ -102,7 +102,7 @@ def load(folder: Path, config: Config, *, threads: int = 0) -> TablePredictor:
             known[key] = read_coded(run, lambda about, arrays: Coder(TableEncoder.from_dict(about, arrays)))
         coder, target = known[key]
         vectors = vectors_of(folder / name / VECTORS) if coder.table.sizes["bags"] else None
-        members.append(Member(coder, engine(folder, config, which, threads=threads), vectors))
+        members.append(Member(coder, engine(folder, config, which, threads=threads, device=device), vectors))
         targets.append(target)
     kinds = {(target.kind, target.outputs) for target in targets}
     ports = {one.name: one for one in (*config.inputs, *config.outputs)}
