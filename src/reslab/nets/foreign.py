@@ -79,9 +79,7 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
     what = name if Path(name).is_dir() else f"hf:{name}"
     with loading(name, what), quiet(transformers), contextlib.redirect_stderr(io.StringIO()):  # its reports, too
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-        ending = next((end for arch in config.architectures or [] for end in HEADS if arch.endswith(end)), "")
-        sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
-        auto, kind = HEADS.get(ending, ("AutoModel", "images" if sees else "encoder"))
+        auto, kind = loaded_by(config)
         loader = getattr(transformers, auto)
         notes: tuple[str, ...] = () if weights else ("random weights, not trained",)
         if weights:
@@ -99,6 +97,20 @@ def transformers_model(name: str, *, weights: bool, shape_only: bool) -> dict[st
         if kind == "images":
             return {**found, **pictures(transformers, name, config)}
         return {**found, "tokenizer": tokenizer(transformers, name)}
+
+
+def loaded_by(config: Any) -> tuple[str, str]:
+    """(the transformers class that loads a model of this config, the kind of its inputs)."""
+    ending = next((end for arch in config.architectures or [] for end in HEADS if arch.endswith(end)), "")
+    sees = not hasattr(config, "vocab_size") and (hasattr(config, "num_channels") or hasattr(config, "image_size"))
+    return HEADS.get(ending, ("AutoModel", "images" if sees else "encoder"))
+
+
+def kind_of(name: str) -> str:
+    """The kind of inputs of a model of transformers, from its config alone. Raises as `transformers_model` does."""
+    transformers = need("transformers", extra="text", why=f"{name} is a Hugging Face model and")
+    with loading(name, name if Path(name).is_dir() else f"hf:{name}"), quiet(transformers):
+        return loaded_by(transformers.AutoConfig.from_pretrained(name, trust_remote_code=False))[1]
 
 
 def model_of_run(run: Run) -> str:

@@ -54,5 +54,5 @@ def fitted(images: np.ndarray, size: tuple[int, int], interpolation: Interpolati
 def run(graph: ImagesGraph, images: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs by name, in eval mode, without gradients."""
     with torch.no_grad(), evaluating(graph):
-        found = graph(torch.from_numpy(np.ascontiguousarray(images)))
+        found = graph(torch.from_numpy(np.require(images, requirements=["C", "W"])))  # torch shares no read-only memory
     return {name: value.numpy() for name, value in zip(OUTPUTS, found, strict=True)}

@@ -1,7 +1,7 @@
 """A MODEL word -> what a net for images brings to an export: the net, its classes, its normalization, its images."""
 
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ def images(
     that is no run, as for `reslab look`. `license`: of the weights. Raises UsageError for a model that is none for
     images, or data whose images or labels are not the model's.
     """
-    path, notes = Path(os.path.expanduser(word)), list[str]()
-    run = Run(path) if (path / "spec.json").is_file() else None
+    notes = list[str]()
     pictures: ImageData | None = None
     if data is not None:
         found, pictures, _ = opened(word, data=data, options=dict(options or {}), net=net, key=key,
@@ -49,8 +48,11 @@ def images(
         found = load_word(word, net=net, key=key, options=dict(net_options or {}), weights=weights, seed=seed)
         if found.kind not in ("images", "own"):
             raise UsageError(f"{word} takes texts, not images")
-        if run is not None:
-            pictures = own_data(run, notes)
+        if found.run is not None and not found.run.has("data.json"):  # a net of ours that others published
+            found = replace(found, run=None)
+        if found.run is not None:
+            pictures = own_data(found.run, notes)
+    run = found.run
     shape = shape_of(found, pictures)
     if shape[0] not in (1, 3):
         raise UsageError(

@@ -6,11 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from reslab.errors import Sentence, arg
 from reslab.nets.words import Loaded
 from reslab.train.start import START
-
-LICENSE = "license"  # the argument
 
 
 def names(loaded: Loaded, many: int) -> tuple[str, ...] | None:
@@ -49,21 +46,18 @@ def of_timm(model: Any, _: str) -> list[str] | None:
 
 
 def license_of(loaded: Loaded) -> str:
-    """The license of the weights, in words or as its SPDX name."""
-    ask = Sentence("; set it with ", arg(LICENSE))
+    """The license of the weights: its SPDX name where one is stated, otherwise a sentence that says why none is."""
     if loaded.initial:
-        return str(Sentence("random weights: yours to license", ask))
+        return "none: the weights are random"
     if loaded.run is not None:
         if loaded.run.has(START):
             first = Path(str(loaded.run.read_json("start.json").get("word", "other weights"))).name
-            return f"not stated: trained by its owner from {first}, whose license applies, too{ask}"
-        return f"not stated: trained by its owner{ask}"
+            return f"not stated: trained by its owner from {first}, whose license applies, too"
+        return "not stated: trained by its owner"
     about = getattr(loaded.model, "pretrained_cfg", None) if loaded.word.startswith("timm:") else None
     if about and about.get("license"):
         return str(about["license"])
-    if (stated := card_license(loaded)) is not None:
-        return stated
-    return f"unknown: the model does not state it{ask}"
+    return card_license(loaded) or "unknown: the model does not state it"
 
 
 def card_license(loaded: Loaded) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.images.model import other_use
+from reslab.nets.published import published
 from reslab.ship.exportable import Exportable
 from reslab.slim.families.named import kind_of
 
@@ -22,7 +23,7 @@ def subject(
     none is given, it is looked up. The other arguments are for images, too: see `images_word.images`. Raises UsageError
     for a model or data that cannot be exported.
     """
-    path = Path(os.path.expanduser(word))
+    path = published(word) or Path(os.path.expanduser(word))
     use = other_use(path) if path.is_dir() else None
     if use is not None:
         given = {"data": data, "options": options, "net": net, "key": key, "net_options": net_options,

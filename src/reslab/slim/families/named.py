@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UsageError, arg
+from reslab.nets.hub import hub_name
+from reslab.nets.published import published
 from reslab.run import Run
 from reslab.slim.family import Family
 from reslab.slim.healing.distilled import Distillation
@@ -68,15 +70,16 @@ def chosen(wanted: Wanted, default: Distillation) -> dict[str, Any]:
 
 def kind_of(word: str) -> str:
     """questions, texts, table or images, by the run folder or the model's config, without its weights."""
-    path = Path(os.path.expanduser(word))
+    path = published(word) or Path(os.path.expanduser(word))
     run = Run(path)
     if run.has("spec.json"):
         known = {"qa": "questions", "language": "texts", "table": "table"}
         return known.get(str(run.read_json("spec.json").get("family")), "images")
     if word.startswith("hf:") or run.has("config.json"):
-        from reslab.nets.words import load
+        from reslab.nets.foreign import kind_of as kind_of_config
 
-        return "images" if load(word, shape_only=True, weights=False).kind == "images" else "texts"
+        name = hub_name(word.removeprefix("hf:")) if word.startswith("hf:") else str(path)
+        return "images" if kind_of_config(name) == "images" else "texts"
     return "images"
 
 
