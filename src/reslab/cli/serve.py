@@ -12,7 +12,8 @@ from reslab.errors import UsageError
 def serve(
     *folders: Annotated[
         str,
-        Parameter(help="Folders of exported models or of runs, each served under its name, or as NAME=FOLDER."),
+        Parameter(help="Folders of exported models or of runs, or hf:OWNER/NAME; each is served under its own name, or "
+                  "as NAME=FOLDER."),
     ],
     host: Annotated[
         str, Parameter(help="Address to listen on; 0.0.0.0: every address of this machine, for other machines.")
@@ -29,8 +30,8 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        Parameter(help="Further names under which a proxy passes requests on to this server.", negative=(),
-                  consume_multiple=True),
+        Parameter(help="Names under which this server may be called, such as a proxy's (default: on 127.0.0.1 only "
+                  "this machine's own, otherwise any).", negative=(), consume_multiple=True),
     ] = None,
     max_batch: Annotated[int, Parameter(help="Maximum size of a batch.", converter=whole)] = 8,
     max_delay_ms: Annotated[

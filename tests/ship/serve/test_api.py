@@ -77,7 +77,7 @@ def test_blocks_are_disabled_by_name_and_never_share_a_batch() -> None:
         ("POST", "/api/models/lengths/images", b"1", {"content_type": "image/png", "origin": "http://evil.example"},
          403, "pages of other sites may not use this server"),
         ("GET", "/api/models", b"", {"host": "evil.example"}, 403,
-         "this server answers only to the names of its own machine, such as 127.0.0.1"),
+         "this server does not answer to that name, only to its own, such as 127.0.0.1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_gets_one_sentence(
@@ -96,6 +96,21 @@ def test_the_token_is_needed_but_for_health() -> None:
     assert asked("GET", "/api/models").status == 401
     assert asked("GET", "/api/models", authorization="Bearer open-sesamE").status == 401
     assert asked("GET", "/api/models", authorization="Bearer open-sesame").status == 200
+    asked.close()
+
+
+def test_the_names_of_a_server_for_other_machines() -> None:
+    """Any, until it is told some; and pages of those may post."""
+    asked = client(host="0.0.0.0")
+    assert asked("GET", "/api/models", host="models.example").status == 200
+    asked.close()
+    asked = client(host="0.0.0.0", hosts=("models.example",))
+    assert asked("GET", "/api/models", host="models.example:80").status == 200
+    assert asked("GET", "/api/models", host="[::1]:8080").status == 200
+    assert asked("GET", "/api/models", host="evil.example").status == 403
+    posted = asked("POST", "/api/models/lengths/images", b"12", host="127.0.0.1:8080", content_type="image/png",
+                   origin="https://models.example")  # fmt: skip
+    assert posted.status == 200
     asked.close()
 
 

@@ -226,3 +226,25 @@ def test_workers_share_a_socket_are_replaced_and_stop_together() -> None:
         assert server.returncode == 0, log
         assert list(load.join()) == ["200"]
         assert "died with exit code 7: another one is started" in log
+
+
+def flood(one: socket.socket) -> None:
+    """Ask until there is no room to ask in, wait, then read what came."""
+    with contextlib.suppress(TimeoutError):
+        for _ in range(20_000):
+            one.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+    time.sleep(1.5)
+    for _ in range(10_000):
+        if not one.recv(65536):
+            break
+
+
+def test_who_does_not_read_the_answers_is_disconnected(port: int) -> None:
+    """An idle connection would be closed in order; this one is reset."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(0.5)
+        one.connect(("127.0.0.1", port))
+        with pytest.raises(ConnectionError):
+            flood(one)
+    assert alive(port)

@@ -68,12 +68,12 @@ class Limits:
 
     def check_host(self, headers: dict[bytes, bytes]) -> None:
         """A server for this machine alone answers only to this machine's names: not to a stranger's name whose DNS
-        entry was changed to 127.0.0.1 (DNS rebinding)."""
-        if not self.settings.local:
+        entry was changed to 127.0.0.1 (DNS rebinding). A server for others does so if it was told its names."""
+        if not self.settings.local and not self.settings.hosts:
             return
         name = host_of(headers.get(b"host", b"").decode("latin-1"))
         if name not in (*LOOPBACK, self.settings.host, *self.settings.hosts):
-            raise Refused(403, "this server answers only to the names of its own machine, such as 127.0.0.1")
+            raise Refused(403, "this server does not answer to that name, only to its own, such as 127.0.0.1")
 
     def check_origin(self, method: str, headers: dict[bytes, bytes]) -> None:
         """A page of another site must not post here in the name of its visitor."""

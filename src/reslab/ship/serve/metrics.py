@@ -32,7 +32,8 @@ class Metrics:
         self.busy = Counter("reslab_batch_seconds", "Time that the model ran.", ["model"], **common)
         self.queue = Gauge("reslab_queue_length", "Items admitted and not answered yet.", ["model"],
                            multiprocess_mode="livesum", **common)  # fmt: skip
-        self.info = Gauge("reslab_model_info", "The version that is served: 1.",
+        self.known: dict[str, tuple[str, ...]] = {}  # the labels of each model's version
+        self.info = Gauge("reslab_model_info", "1: the version that is served; 0: one that was.",
                           ["model", "kind", "version", "engine", "precision"], multiprocess_mode="livemax",
                           **common)  # fmt: skip
 
@@ -47,13 +48,15 @@ class Metrics:
         self.seconds.labels(model, route).observe(seconds)
 
     def refresh(self, house: House) -> None:
-        """Take the present lengths and versions of a house."""
-        if SHARED not in os.environ:
-            self.info.clear()
+        """Take the present lengths and versions of a house. (Labels cannot be removed where several workers count.)"""
         for name, hosted in house.models.items():
             self.queue.labels(name).set(hosted.batcher.held)
             about = hosted.current.about
-            self.info.labels(name, about.kind, about.version, about.engine, about.precision).set(1)
+            now = (name, about.kind, about.version, about.engine, about.precision)
+            if self.known.get(name, now) != now:
+                self.info.labels(*self.known[name]).set(0)
+            self.known[name] = now
+            self.info.labels(*now).set(1)
 
     def text(self) -> bytes:
         if SHARED not in os.environ:
@@ -95,3 +98,5 @@ class Measured:
             named = scope.get("path_params", {}).get("name", "")
             model, route = named if named in self.house.models else "", scope.get("reslab.route", "other")
             self.metrics.request(model, route, status, time.perf_counter() - start)
+            if model:
+                self.metrics.refresh(self.house)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from reslab.errors import ReslabError, UsageError
+from reslab.nets.published import local
 from reslab.run import MEMBERS, Run
 from reslab.ship.folder import is_exported, read_config
 from reslab.ship.record import Kind
@@ -59,10 +60,13 @@ class Place:
 
 
 def place(word: str) -> Place:
-    """FOLDER or NAME=FOLDER. Raises UsageError for no folder, or a name that is no part of a URL."""
+    """FOLDER, hf:OWNER/NAME or NAME=one of these. Raises UsageError for no folder, or a name that is no part of a URL.
+
+    A model of the Hugging Face Hub is downloaded, as it is now.
+    """
     name, equals, rest = word.partition("=")
-    folder = Path(word) if not equals or Path(word).exists() else Path(rest)
-    given = name if equals and folder == Path(rest) else ""
+    named = bool(equals) and not Path(word).exists()
+    folder, given = local(rest if named else word), name if named else ""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; `reslab serve` needs folders of exported models or of runs")
     if not given:

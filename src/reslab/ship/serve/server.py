@@ -27,9 +27,10 @@ TICK = 0.05
 
 class Patient(H11Protocol):
     """A connection. One that does not send its request's headers in time is closed; so is one that, refused early,
-    goes on sending. (How long a body may take is limited in limits.py.)"""
+    goes on sending, and one that does not read its answer. (How long a body may take is limited in limits.py.)"""
 
     timer: asyncio.TimerHandle | None = None
+    stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -64,8 +65,23 @@ class Patient(H11Protocol):
             self._unset_keepalive_if_required()
             self.arm(LINGER)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.stuck is None:
+            self.stuck = self.loop.call_later(self.patience, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.read_on()
+
+    def read_on(self) -> None:
+        if self.stuck is not None:
+            self.stuck.cancel()
+            self.stuck = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.disarm()
+        self.read_on()
         super().connection_lost(exc)
 
     def arm(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ class Settings:
     workers: int = 1
     threads: int = 0  # CPU threads of the models in each worker; 0: the cores divided by the workers
     token: str | None = None
-    hosts: tuple[str, ...] = ()  # further names under which a server on this machine alone may be called
+    hosts: tuple[str, ...] = ()  # further names under which it may be called; (): any, unless for this machine alone
     max_batch: int = 8
     max_delay_ms: float = 5.0
     queue: int = 64  # images, questions or requests of rows that may wait, for each model
