@@ -1,5 +1,6 @@
 """A model of images that is served; blocks of a run's net can be disabled request by request."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError, nearest
-from reslab.ship.folder import is_exported, read_config
+from reslab.errors import nearest
+from reslab.ship.folder import is_exported
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About, Place
-from reslab.ship.serve.versions import version
+from reslab.ship.serve.versions import SHORT, version
 
 YES = 0.5  # probability from which an image has a label, where it may have several
 
@@ -66,8 +67,9 @@ class Images:
             values = self.values([item.pixels for item in items])
         return [Scored(one, item.remarks) for one, item in zip(values, items, strict=True)]
 
-    def warm(self) -> None:
-        self.run([self.prepare(self.blank, {})])
+    def warm(self, batch: int) -> None:
+        for size in {1, 2, batch}:
+            self.run([self.prepare(self.blank, {})] * size)
 
     def close(self) -> None:
         self.read = self.values = self.net = None
@@ -99,8 +101,27 @@ def of_run(where: Place, threads: int, max_pixels: int) -> Images:
 
 
 def exported(where: Place, threads: int, max_pixels: int) -> Images:
-    """An exported folder."""
-    raise UsageError(f"{where.folder}: exported models cannot be served yet {read_config(where.folder).name}{threads}")
+    """An exported folder, in its engine."""
+    predictor: Any = import_module("reslab.ship.predict").predict(where.folder, threads=threads)
+    config, reader = predictor.config, predictor.preprocess
+    limit = min(max_pixels, reader.reading.limit or max_pixels)
+    reader = replace(reader, reading=replace(reader.reading, limit=limit))
+    C, H, W = reader.shape
+    details = {
+        "classes": list(predictor.classes), "shape": [C, H, W], "several": predictor.several,
+        "any_size": bool(config.about.get("any_size")), "calibration": str(predictor.calibration), "blocks": [],
+    }  # fmt: skip
+    about = About(name=where.name, kind="images", version=predictor.version[:SHORT], engine=config.engine,
+                  precision=config.precision, details=details)  # fmt: skip
+    return Images(about, read=reader.read, values=lambda pixels: predictor.probabilities(np.stack(pixels)),
+                  max_pixels=limit, blank=np.zeros((H, W, C), np.uint8), net=Fixed())  # fmt: skip
+
+
+class Fixed:
+    """The net of an exported folder: none of its blocks can be disabled."""
+
+    def without(self, names: Sequence[str]) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 def labels(values: np.ndarray, classes: Sequence[str], several: bool) -> list[str]:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
-from reslab.errors import ReslabWarning, UsageError
-from reslab.ship.folder import is_exported, read_config
+from reslab.errors import ReslabWarning
+from reslab.ship.folder import is_exported
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About, Place
-from reslab.ship.serve.versions import version
+from reslab.ship.serve.versions import SHORT, version
 
 MOST_CONTEXTS = 1000
 
@@ -50,7 +50,7 @@ class Questions:
                 found.append(self.reader.ask(item.question, list(item.contexts), top=item.top))
         return found
 
-    def warm(self) -> None:
+    def warm(self, batch: int) -> None:
         self.run([Item("what is warm?", ("the first pass is warm.",), 1)])
 
     def close(self) -> None:
@@ -59,12 +59,13 @@ class Questions:
 
 def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Questions:
     """The reader of a folder. Raises UsageError or ReslabError."""
-    mark = version(where.folder)
-    if is_exported(where.folder):
-        raise UsageError(f"{where.folder}: cannot be served yet {read_config(where.folder).name}")
-    if threads:
-        import_module("torch").set_num_threads(threads)
-    reader: Any = import_module("reslab.qa.reader").load(where.folder)
-    about = About(name=where.name, kind="questions", version=mark, engine="torch", precision=reader.choice.precision,
-                  details={"settings": asdict(reader.settings)})  # fmt: skip
+    exported = is_exported(where.folder)
+    mark = "" if exported else version(where.folder)
+    reader: Any = import_module("reslab.ship.predict").predict(where.folder, threads=threads)
+    config = reader.config if exported else None
+    about = About(
+        name=where.name, kind="questions", version=reader.version[:SHORT] if config else mark,
+        engine=config.engine if config else "torch", precision=(config or reader.choice).precision,
+        details={"settings": asdict(reader.settings)},
+    )  # fmt: skip
     return Questions(about, reader)

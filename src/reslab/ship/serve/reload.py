@@ -69,5 +69,5 @@ class Reloader:
         new = load(hosted.where, threads=self.threads, max_pixels=self.house.settings.max_pixels)
         if new.about.kind != hosted.current.about.kind:
             raise ReslabError(f"it is a model for {new.about.kind}, not for {hosted.current.about.kind}")
-        new.warm()
+        new.warm(self.house.settings.max_batch)
         return new

@@ -44,8 +44,8 @@ class Servable(Protocol):
     def run(self, items: Sequence[Any]) -> Sequence[Any]:
         """A result for each item: see images.Scored, tables.Predicted; for questions a list of Answers."""
 
-    def warm(self) -> None:
-        """Run one made-up item, so that the first request does not wait."""
+    def warm(self, batch: int) -> None:
+        """Run made-up items, one and `batch` at a time, so that the first requests do not wait."""
 
     def close(self) -> None:
         """Free what it holds."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError, nearest
-from reslab.ship.folder import is_exported, read_config
+from reslab.errors import nearest
+from reslab.ship.folder import is_exported
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About, Place
-from reslab.ship.serve.versions import version
+from reslab.ship.serve.versions import SHORT, version
 from reslab.tables.fields import fields_of
 
 MOST_ROWS = 10_000
@@ -56,7 +56,7 @@ class Tables:
             found.append(Predicted(self.model.target.decode(scores), scores, item.notes))
         return found
 
-    def warm(self) -> None:
+    def warm(self, batch: int) -> None:
         self.run([self.prepare([dict.fromkeys(self.model.columns)], {})])
 
     def close(self) -> None:
@@ -84,17 +84,17 @@ def checked(payload: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Tables:
     """The model of a folder. Raises UsageError or ReslabError."""
-    mark = version(where.folder)
-    if is_exported(where.folder):
-        raise UsageError(f"{where.folder}: cannot be served yet {read_config(where.folder).name}")
-    if threads:
-        import_module("torch").set_num_threads(threads)
-    model: Any = import_module("reslab.tables.model").load(where.folder)
-    target = model.target
+    exported = is_exported(where.folder)
+    mark = "" if exported else version(where.folder)
+    model: Any = import_module("reslab.ship.predict").predict(where.folder, threads=threads)
+    config, target = model.config if exported else None, model.target
     classes = None if target.classes is None else [str(one) for one in target.classes.tolist()]
-    details = {"fields": fields_of(model.members[0].encoder.table), "target": target.kind, "classes": classes,
-               "outputs": target.outputs}  # fmt: skip
-    about = About(name=where.name, kind="tables", version=mark, engine="torch", precision="fp32", details=details)
+    fields = fields_of(model.members[0].encoder.table)
+    about = About(
+        name=where.name, kind="tables", version=model.version[:SHORT] if config else mark,
+        engine=config.engine if config else "torch", precision=config.precision if config else "fp32",
+        details={"fields": fields, "target": target.kind, "classes": classes, "outputs": target.outputs},
+    )  # fmt: skip
     return Tables(about, model)
 
 

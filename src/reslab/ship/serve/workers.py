@@ -42,7 +42,7 @@ def build(found: Sequence[Place], settings: Settings) -> tuple[Any, Reloader]:
     threads, models = threads_of(settings), {}
     for where in found:
         one = load(where, threads=threads, max_pixels=settings.max_pixels)
-        one.warm()
+        one.warm(settings.max_batch)
         models[where.name] = (where, one)
     house = House(settings, models)
     return make_app(house), Reloader(house, threads=threads)
