@@ -179,6 +179,17 @@ def sigterm() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def test_sigterm_is_not_taken_for_a_precision_that_failed(
+    net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` goes on without a precision that cannot be made, but not after it was asked to stop."""
+    monkeypatch.setattr("reslab.ship.export.precision.Maker.made", lambda *rest: sigterm())
+    with pytest.raises(Terminated) as caught:
+        export(Digits(net=net), out=tmp_path / "out")
+    assert caught.value.exit_code == 143
+    assert list(tmp_path.iterdir()) == []
+
+
 def broken() -> None:
     raise RuntimeError("a family's mistake")
 

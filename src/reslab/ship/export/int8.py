@@ -24,6 +24,8 @@ from reslab.ship.packages import nncf as load_nncf
 from reslab.ship.record import EngineName, Kind
 
 CALIBRATION = 300  # examples: NNCF's own default
+RANKED = 100  # examples on which each layer's cost is measured; NNCF's own 300 take minutes for 50 layers
+MOST = 20  # groups of layers that are put back, each followed by a run over all examples
 HEAVY = (
     "Convolution",
     "GroupConvolution",
@@ -84,6 +86,9 @@ def restored(work: Work, *, right: Right, items: int, max_drop: float) -> None:
         made = nncf.quantize_with_accuracy_control(
             plain(work), nncf.Dataset(Watched(work.rows, work.progress)), nncf.Dataset(list(range(items))), validate,
             max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, **work.options(nncf),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=RANKED, max_num_iterations=MOST, num_ranking_workers=1
+            ),
         )  # fmt: skip
     save(made, work)
 

@@ -19,9 +19,10 @@ def announced(
     n, one = len(examples[0]), examples[0]
     what = f"{n:,} random inputs" if one.random else f"{n:,} examples, {one.where},"
     more = f", then makes {' and '.join(tried)}, compares and times each" if tried else ", and times it"
+    longer = ", or longer if layers must be put back from int8" if "int8" in tried else ""
     took = seconds(n, each(subject, examples), tried)
     return (f"{subject.name}: converts it for {ENGINE[to]}, compares the file with the model on {what} in batches of "
-            f"1, 2 and 7{more}; about {duration(took)}")  # fmt: skip
+            f"1, 2 and 7{more}; about {duration(took)}{longer}")  # fmt: skip
 
 
 def each(subject: Exportable, examples: Sequence[Examples]) -> float:

@@ -39,8 +39,10 @@ def staged(out: Path, *, kind: str, name: str) -> Iterator[Path]:
             yield folder
             with explained(out):
                 replace(folder, out)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, Stopped):
+            raise Terminated("stopped by SIGTERM; nothing was written") from error
         raise
 
 
@@ -91,22 +93,23 @@ def swapped(one: Path, other: Path) -> bool:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Inside, SIGTERM raises as Ctrl-C does, so that what was begun is removed. Elsewhere than in the main thread: no.
-
-    Raises ReslabError after SIGTERM.
-    """
+    """Inside, SIGTERM raises Stopped, as Ctrl-C does KeyboardInterrupt; but not in another thread than the main one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated("stopped by SIGTERM; nothing was written")
+        raise Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Stopped(BaseException):
+    """SIGTERM arrived. It is no Exception: code that catches those must not go on."""
 
 
 class Terminated(ReslabError):  # noqa: N818 - what it says
