@@ -31,7 +31,7 @@ COMMANDS = {  # of each room: the commands that print its sentences
     "report": (["report", "RUN"],),
     "run": (["train"],),
     "stored": (["train"],),
-    "ship": (["serve", "FOLDER"], ["push", "MODEL", "OWNER/NAME"], ["export", "MODEL"]),
+    "ship": (["serve", "FOLDER"], ["push", "MODEL", "OWNER/NAME"], ["export", "MODEL"], ["predict", "RUN", "FILE"]),
     "slim": (["slim", "MODEL"],),
     "study": (["study", "degradation"],),
     "subject": LOOK,

@@ -3,14 +3,16 @@
 import platform
 import subprocess
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-from reslab.cli import say
+from cyclopts import Parameter
+
+from reslab.cli import doctor_ship, say
 from reslab.cli.options import Json
 from reslab.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
-            "datasets", "pyarrow", "tensorboard", "openvino", "onnxruntime")  # fmt: skip
+            "datasets", "pyarrow", "tensorboard", *doctor_ship.PACKAGES)  # fmt: skip
 CURE = (
     "torchvision cannot be imported with this torch, which breaks timm, torchmetrics and transformers too: they are "
     "different builds. Install both from one index (README, Install) or `pip uninstall torchvision`; reslab itself "
@@ -18,14 +20,35 @@ CURE = (
 )
 
 
-def doctor(*, json: Json = False) -> None:
+def doctor(
+    *,
+    export: Annotated[
+        bool,
+        Parameter(help="Also import what exports models and export a tiny net in every way; takes about a minute.",
+                  negative=()),
+    ] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
     """Show versions, device, precision and threads; report known problems and how to fix them."""
     facts, faults = look()
+    pairs, notes, unmet = doctor_ship.table()
+    faults += unmet
+    tried = list(doctor_ship.tried()) if export else []
+    faults += [f"{what} fails: {why}" for what, why in tried if why]
     if json:
-        say.as_json({"facts": facts, "faults": faults})
+        told = [dict(zip(doctor_ship.COLUMNS, row, strict=True)) for row in pairs]
+        trials = {what: why or "works" for what, why in tried}
+        say.as_json({"facts": facts, "export": told, "tried": trials, "notes": notes, "faults": faults})
         return
     for key, value in facts.items():
         print(f"{key:<14} {value}")
+    if pairs:
+        print()
+        say.table(doctor_ship.COLUMNS, pairs, left=4)
+    for what, why in tried:
+        print(f"{what}: {'fails' if why else 'works'}")
+    for note in notes:
+        print(f"note: {note}")
     for fault in faults:
         print(f"\nproblem: {fault}")
     if not faults:

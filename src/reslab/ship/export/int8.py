@@ -73,12 +73,10 @@ def restored(work: Work, *, right: Right, items: int, max_drop: float) -> None:
     `right(model, items)` is how right the compiled model's answers to these items are, from 0 to 1; there are `items`
     of them. `max_drop` is in the same unit. Raises ReslabError.
     """
-    nncf, trials = load_nncf(why="int8"), 0
+    nncf = load_nncf(why="int8")
 
     def validate(model: Any, given: Any) -> tuple[float, list[float]]:
-        nonlocal trials
-        trials += 1
-        work.progress(trials, 0, Phase(f"which layers int8 hurts: trial {trials}"))
+        work.progress(0, 0, Phase("finding the layers that int8 hurts"))
         found = right(model, [int(one) for one in given])
         return float(found.mean()), [float(one) for one in found]
 
