@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -248,3 +249,21 @@ def test_who_does_not_read_the_answers_is_disconnected(port: int) -> None:
         with pytest.raises(ConnectionError):
             flood(one)
     assert alive(port)
+
+
+@pytest.mark.slow
+def test_metrics_are_those_of_all_workers() -> None:
+    """Requests on new connections reach both workers; /metrics adds up what each counted."""
+    with process(2, "0.02") as (server, port):
+        load = Load(port, clients=4)
+        time.sleep(1.5)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=25)
+        done = load.join()["200"]
+    counts = re.findall(r'reslab_requests_total\{model="lengths",route="\S+/images",status="200"\} (\S+)', text)
+    assert len(counts) == 1
+    assert 0 < float(counts[0]) <= done
+    assert 'version="v1"} 1.0' in text
+    assert "pid=" not in text
