@@ -7,7 +7,8 @@ FOLDER: an exported model or a run, served here by a process of its own with its
 thread with one kept connection that sends one request after another: an image file as the body, a question about a
 text, or a row. Without --photos, images are JPEG files of random pixels. Then the same inputs are predicted in this
 process, without HTTP, in lists of as many as there were clients (--no-compare leaves it out); the ratio of the rates is
-the cost of HTTP. The clients run on the same machine and take their share of it.
+the cost of HTTP. The clients run on the same machine and take their share of it; on Linux, CPU time per answer is
+printed, too, which other work on the machine changes less.
 """
 
 import argparse
@@ -49,22 +50,26 @@ def main() -> None:
     parser.add_argument("--no-compare", action="store_true")
     asked = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        url = asked.url or stack.enter_context(served(asked.folder, asked.workers))
+        url, pid = (asked.url, 0) if asked.url else stack.enter_context(served(asked.folder, asked.workers))
         about = get(url, f"/api/models/{asked.model or get(url, '/api/models')[0]['name']}")
         requests, inputs = made(about, asked.photos)
         model = f"{about['name']}: {about['kind']}, {about['engine']} {about['precision']}"
         load = f"{asked.clients} clients, {asked.seconds:g} s, {asked.workers} worker(s)"
         print(f"{platform.machine()}, {os.cpu_count()} cores; {model}; {load}")
         run(url, requests, clients=asked.clients, seconds=2)  # warm
-        rate = shown(*run(url, requests, clients=asked.clients, seconds=asked.seconds))
+        used = cpu(pid)
+        found = run(url, requests, clients=asked.clients, seconds=asked.seconds)
+        rate = shown(*found)
+        print(f"CPU of the server: {1000 * (cpu(pid) - used) / max(1, len(found[0])):.2f} ms per answer")
     if asked.folder and not asked.no_compare:
-        alone = in_process(asked.folder, about["kind"], inputs, many=asked.clients, seconds=min(asked.seconds, 20))
-        print(f"in this process: {alone:.1f} per second; over HTTP {rate / alone:.2f}x")
+        seconds = min(asked.seconds, 20)
+        alone, used = in_process(asked.folder, about["kind"], inputs, many=asked.clients, seconds=seconds)
+        print(f"in this process: {alone:.1f} per second, CPU {1000 * used:.2f} ms each; over HTTP {rate / alone:.2f}x")
 
 
 @contextlib.contextmanager
 def served(folder: Path, workers: int) -> Any:
-    """The address of a server of this folder."""
+    """The address of a server of this folder, and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,12 +83,25 @@ def served(folder: Path, workers: int) -> Any:
             if process.poll() is not None:
                 sys.exit(f"the server ended with code {process.returncode}")
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
         start = time.perf_counter()
         process.send_signal(signal.SIGTERM)
         print(f"stopped with code {process.wait(60)} in {time.perf_counter() - start:.1f} s")
     finally:
         process.kill()
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of a process and those it started, so far; NaN if the system does not tell."""
+    total = 0.0
+    try:
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            about = path.read_text().rpartition(")")[2].split()
+            if pid and pid in (int(path.parent.name), int(about[1])):
+                total += (int(about[11]) + int(about[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return float("nan")
+    return total if pid and total else float("nan")
 
 
 def get(url: str, path: str) -> Any:
@@ -170,8 +188,8 @@ def shown(times: list[float], errors: Counter[str], seconds: float) -> float:
     return rate
 
 
-def in_process(folder: Path, kind: str, inputs: list[Any], *, many: int, seconds: float) -> float:
-    """Inputs per second through `reslab.predict`, in lists of `many`."""
+def in_process(folder: Path, kind: str, inputs: list[Any], *, many: int, seconds: float) -> tuple[float, float]:
+    """Inputs per second through `reslab.predict`, in lists of `many`, and CPU seconds for each."""
     import reslab
 
     model = reslab.predict(folder)
@@ -188,11 +206,11 @@ def in_process(folder: Path, kind: str, inputs: list[Any], *, many: int, seconds
 
     lists = [[inputs[(k + i) % len(inputs)] for i in range(many)] for k in range(0, 8 * many, many)]
     answer(lists[0])
-    done, begin = 0, time.perf_counter()
+    done, begin, used = 0, time.perf_counter(), time.process_time()
     while (passed := time.perf_counter() - begin) < seconds:
         answer(lists[done // many % len(lists)])
         done += many
-    return done / passed
+    return done / passed, (time.process_time() - used) / done
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from asgi import Client, Lengths, client
+from asgi import BOUNDARY, Client, Lengths, client, multipart
 
 pytest.importorskip("starlette")
 
@@ -30,6 +30,16 @@ def test_several_images_and_a_broken_one(asked: Client) -> None:
     assert found.json["predictions"][0]["classes"][0] == {"name": "c3", "probability": 1.0}
     assert len(found.json["predictions"][0]["classes"]) == 2
     assert found.json["broken"] == [{"file": "b", "reason": "it is too long"}]
+
+
+def test_too_many_files_and_a_form_that_is_cut_off() -> None:
+    asked = client(max_files=2)
+    three = asked.files("/api/models/lengths/images", [("a", b"1")] * 3)
+    assert (three.status, three.json["error"]) == (413, "a request may hold at most 2 files")
+    cut = asked("POST", "/api/models/lengths/images", multipart([("a", b"123")])[:-8],
+                content_type=f"multipart/form-data; boundary={BOUNDARY}")  # fmt: skip
+    assert (cut.status, cut.json["error"]) == (400, "the form ends before its last boundary")
+    asked.close()
 
 
 def test_an_image_as_the_body(asked: Client) -> None:

@@ -23,15 +23,15 @@ log = logging.getLogger("reslab.serve")
 Routes = Sequence[tuple[str, str, Handler]]  # method, path, handler
 
 ROUTES: Routes = (
+    ("POST", "/api/models/{name}/images", api.images),  # first: they are found fastest
+    ("POST", "/api/models/{name}/ask", api.ask),
+    ("POST", "/api/models/{name}/rows", api.rows),
     ("GET", "/", pages.home),
     ("GET", "/docs", pages.docs),
     ("GET", "/openapi.json", openapi.openapi),
     ("GET", "/metrics", metrics),
     ("GET", "/api/models", api.models),
     ("GET", "/api/models/{name}", api.model),
-    ("POST", "/api/models/{name}/images", api.images),
-    ("POST", "/api/models/{name}/ask", api.ask),
-    ("POST", "/api/models/{name}/rows", api.rows),
     ("GET", "/v2", oip.server),
     ("GET", "/v2/health/live", oip.live),
     ("GET", "/v2/health/ready", oip.ready),
