@@ -1,5 +1,6 @@
 """A converted graph gives what torch gives, for any batch; images of any size are fitted as Pillow fits them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from reslab.errors import ReslabError
 from reslab.images.data.decode import fit
 from reslab.ship.engines import Engine, engine
 from reslab.ship.export.convert import convert
+from reslab.ship.export.convert import onnx as to_onnx
 from reslab.ship.exportable import Fit, Graph
 from reslab.ship.record import Config
 
@@ -104,11 +106,47 @@ class Halves(nn.Module):
         return (images.view(2, -1).float(),)
 
 
-def test_a_net_that_fixes_its_batch_is_refused(tmp_path: Path) -> None:
-    made = Graph(module=Halves(), example={"images": torch.zeros(2, 3, dtype=torch.uint8)},
+class Choosing(nn.Module):
+    """Chooses by the values of its input."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        x = images.float()
+        return (x if x.sum() > 0 else -x,)
+
+
+class Fourier(nn.Module):
+    """OpenVINO has no complex numbers."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (torch.fft.fft(images.float()).real,)
+
+
+@pytest.mark.parametrize(("module", "why"), [
+    (Halves(), "any length of batch: its code fixes batch to 2, which is that of the example"),
+    (Choosing(), "any length of batch: what it computes depends on the values of its input"),
+    (Fourier(), "OpenVINO cannot convert the model: no form is known for its operation aten._fft_r2c.default"),
+])  # fmt: skip
+def test_a_net_that_cannot_be_converted_is_refused(
+    module: nn.Module, why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = Graph(module=module, example={"images": torch.zeros(2, 3, dtype=torch.uint8)},
                  dynamic={"images": {0: "batch"}}, outputs=("scores",))  # fmt: skip
-    with pytest.raises(ReslabError, match="cannot be exported with any length of batch"):
+    with pytest.raises(ReslabError, match=re.escape(why)):
         convert(made, "openvino", tmp_path, "model")
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_that_one_file_cannot_hold_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_onnx, "MOST", 0)
+    (tmp_path / "model.onnx.data").write_bytes(b"of an earlier export")
+    made = graph("bilinear")
+    made.module.conv = nn.Conv2d(3, 400, 3)  # type: ignore[assignment]  # small tensors stay in the file
+    model = loaded(tmp_path, made, "onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "model.onnx.data"}
+    images = noise(3, H, W)
+    wanted = made.module(torch.from_numpy(images))[0].detach().numpy()
+    assert np.abs(model.run({"images": images})["scores"] - wanted).max() < 1e-5
 
 
 def test_an_engine_that_knows_the_size_leaves_out_what_fits_images_to_it(

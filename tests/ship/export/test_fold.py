@@ -100,6 +100,14 @@ def test_layers_that_do_more(layer: Any, norm: Any, folded: int) -> None:
         assert torch.allclose(made.module(x), net(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_weights_that_are_computed_stay(norm: Any) -> None:
+    net = unsettled(nn.Sequential(norm(nn.Conv2d(3, 4, 1)), nn.BatchNorm2d(4), nn.Flatten()))
+    made = fold(net, example(2, 3, 3, 3))
+    assert (made.norms, made.folded) == (1, 0)
+    assert made.note == "1 BatchNorm layer kept: none follows a layer whose output nothing else reads"
+
+
 def test_a_model_without_batchnorm() -> None:
     made = fold(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), example(2, 3, 2, 2))
     assert (made.norms, made.folded, made.note) == (0, 0, "")

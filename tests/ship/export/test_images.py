@@ -9,7 +9,7 @@ import torch
 from quick import QUICK
 from torch import nn
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.images.data import ImageData, Normalize, load
 from reslab.images.data.images import Pixels
 from reslab.images.model import load as load_run
@@ -161,6 +161,18 @@ def gray():
 def bare():
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
 
+def viewed():
+    class Viewed(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.view(len(x), -1))
+    return Viewed(75, 2), torch.zeros(2, 3, 5, 5)
+
+def pairs():
+    class Pairs(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.reshape(2, -1)[:, :75])
+    return Pairs(75, 2), torch.zeros(2, 3, 5, 5)
+
 def maps():
     return nn.Conv2d(3, 2, 1), torch.zeros(2, 3, 5, 5)
 """
@@ -176,6 +188,15 @@ def test_a_function_of_a_file(tmp_path: Path) -> None:
         subject(f"{tmp_path}/own.py:bare")
     with pytest.raises(UsageError, match="not one score for each class"):
         subject(f"{tmp_path}/own.py:maps")
+
+
+def test_a_net_sees_images_as_in_training(tmp_path: Path) -> None:
+    """In memory, too: one that calls view() takes no others. It is said for which batch a net fails."""
+    (tmp_path / "own.py").write_text(OWN)
+    images = {"images": np.zeros((3, 5, 5, 3), np.uint8)}
+    assert subject(f"{tmp_path}/own.py:viewed").reference(0, images)["scores"].shape == (3, 2)
+    with pytest.raises(ReslabError, match="the model fails for a batch of 1: "):
+        subject(f"{tmp_path}/own.py:pairs").reference(0, {"images": images["images"][:1]})
 
 
 def test_a_net_of_ours_with_data() -> None:

@@ -40,8 +40,11 @@ class Folded:
         """What was done, in one sentence; "" for a model without BatchNorm."""
         if not self.norms:
             return ""
+        if not self.folded:
+            return (f"{self.norms} BatchNorm layer{'s' * (self.norms > 1)} kept: none follows a layer whose output "
+                    "nothing else reads")  # fmt: skip
         kept = self.norms - self.folded
-        rest = f", {kept} kept: the layer before feeds others, too, or is not the only one" if kept else ""
+        rest = ", the others do not follow a layer whose output nothing else reads" if kept else ""
         bits = 64 if self.double else 32
         return (f"{self.folded} of {self.norms} BatchNorm layers folded into the layers before them{rest}; largest "
                 f"difference {self.difference:.1g} of the largest output, in float{bits}")  # fmt: skip
@@ -86,6 +89,8 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.layers, self.norms = dict[int, str](), dict[int, str]()  # by the storage of the weight
         for name, one in model.named_modules(remove_duplicate=False):
+            if one._parameters.get("weight") is None and not isinstance(one, _BatchNorm):
+                continue  # none, or one that is computed from others (weight_norm, parametrizations)
             if isinstance(one, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear) or (
                 isinstance(one, _ConvTransposeNd) and one.groups == 1
             ):

@@ -81,13 +81,14 @@ class ImagesExport(Exportable):
     def proof(self, n: int) -> list[Examples]:
         if self.parts is None:
             return [noise(n, self.shape, seed=self.seed)]
-        return [examples(self.parts.proof, n, where=self.parts.where, seed=self.seed)]
+        return [examples(self.parts.proof, n, size=self.shape[1:], where=self.parts.where, seed=self.seed)]
 
     def calibration(self, n: int) -> list[Examples]:
         if self.parts is None:
             return [noise(n, self.shape, seed=self.seed + 1)]
         assert self.data is not None
-        return [examples(self.parts.calibration, n, where=f"training images of {self.data.name}", seed=self.seed)]
+        return [examples(self.parts.calibration, n, size=self.shape[1:], seed=self.seed,
+                         where=f"training images of {self.data.name}")]  # fmt: skip
 
     def decisions(self, outputs: Sequence[Arrays]) -> np.ndarray:
         z = outputs[0]["scores"]

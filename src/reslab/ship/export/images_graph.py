@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from reslab.errors import ReslabError, first_line
 from reslab.images.data.decode import Interpolation, fit
 from reslab.images.data.normalize import Normalize
 from reslab.look.graph.example import scores
@@ -36,7 +37,8 @@ class ImagesGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if tuple(images.shape[1:3]) != self.size:
             images = torch.from_numpy(fitted(images.cpu().numpy(), self.size, self.interpolation)).to(images.device)
-        z = scores(self.net(Normalize(self.mean, self.std)(images.permute(0, 3, 1, 2)))).float()
+        planes = images.permute(0, 3, 1, 2).contiguous()  # as in training: a net may call view()
+        z = scores(self.net(Normalize(self.mean, self.std)(planes))).float()
         cold = z / self.temperature
         return z, cold.sigmoid() if self.several else cold.softmax(dim=-1)
 
@@ -52,7 +54,11 @@ def fitted(images: np.ndarray, size: tuple[int, int], interpolation: Interpolati
 
 
 def run(graph: ImagesGraph, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs by name, in eval mode, without gradients."""
-    with torch.no_grad(), evaluating(graph):
-        found = graph(torch.from_numpy(np.require(images, requirements=["C", "W"])))  # torch shares no read-only memory
+    """The outputs by name, in eval mode, without gradients. Raises ReslabError if the net fails."""
+    given = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch shares no read-only memory
+    try:
+        with torch.no_grad(), evaluating(graph):
+            found = graph(given)
+    except Exception as error:  # of any net
+        raise ReslabError(f"the model fails for a batch of {len(images)}: {first_line(error)}") from error
     return {name: value.numpy() for name, value in zip(OUTPUTS, found, strict=True)}

@@ -21,8 +21,6 @@ from reslab.ship.export.labels import license_of, names
 from reslab.slim.families.image_subject import opened, outputs
 from reslab.train.folder import DONE
 
-DATA, NORMALIZE, MEAN_STD = "data", "normalize", "mean_std"  # arguments that sentences name
-
 
 def images(
     word: str, *, data: str | Path | ImageData | None = None, options: Mapping[str, Any] | None = None,
@@ -44,7 +42,7 @@ def images(
                                     net_options=net_options, weights=weights, seed=seed)  # fmt: skip
     else:
         if options:
-            raise UsageError(f"{', '.join(options)} belong to data: name them with ", arg(DATA))
+            raise UsageError(f"{', '.join(options)} belong to data: name them with ", arg("data"))
         found = load_word(word, net=net, key=key, options=dict(net_options or {}), weights=weights, seed=seed)
         if found.kind not in ("images", "own"):
             raise UsageError(f"{word} takes texts, not images")
@@ -96,7 +94,7 @@ def shape_of(found: Loaded, data: ImageData | None) -> Shape:
         return found.example.shape[1], found.example.shape[2], found.example.shape[3]
     raise UsageError(f"{found.word} does not say which images it takes: let the function return (model, example), an "
                      "example of shape (N, C, H, W) with 1 or 3 channels, or name images with ",
-                     arg(DATA))  # fmt: skip
+                     arg("data"))  # fmt: skip
 
 
 def normalized(
@@ -108,16 +106,16 @@ def normalized(
     C = shape[0]
     if mean_std:
         if asked:
-            raise UsageError(arg(NORMALIZE), " and ", arg(MEAN_STD), " exclude each other: remove one")
+            raise UsageError(arg("normalize"), " and ", arg("mean_std"), " exclude each other: remove one")
         return given(mean_std, channels=C), f"mean and std {' '.join(f'{v:g}' for v in mean_std)}"
     if found.mean_std and not asked and len(found.mean_std[0]) in (1, C):
         mean, std = (torch.tensor(values).view(-1, 1, 1).expand(C, 1, 1).clone() for values in found.mean_std)
         return Normalize(mean, std), "the model's own"
     if asked in ("pixel", "channel"):
-        raise UsageError(arg(NORMALIZE, asked), " is measured on images: name them with ", arg(DATA))
+        raise UsageError(arg("normalize", asked), " is measured on images: name them with ", arg("data"))
     if asked == "imagenet" or (asked is None and C == 3):
         if C != 3:
-            raise UsageError(f"ImageNet's mean is for 3 channels, and {found.word} takes {C}; use ", arg(MEAN_STD))
+            raise UsageError(f"ImageNet's mean is for 3 channels, and {found.word} takes {C}; use ", arg("mean_std"))
         return Normalize(torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)), (
             "ImageNet's" if asked else "ImageNet's, assumed, as nothing else is known of the model"
         )

@@ -10,6 +10,7 @@ from reslab.extras import need
 from reslab.ship.export.convert import ports
 from reslab.ship.export.convert.fitting import fitting
 from reslab.ship.export.convert.program import exported, unreported
+from reslab.ship.export.convert.reasons import reason
 from reslab.ship.exportable import Fit, Graph
 from reslab.ship.record import Port
 
@@ -28,8 +29,10 @@ def write(graph: Graph, folder: Path, name: str) -> tuple[str, tuple[Port, ...],
     if graph.fit is not None:
         behind(graph.fit, found)
     path = folder / f"{name}.onnx"
+    beside = path.with_name(f"{path.name}.data")
+    beside.unlink(missing_ok=True)  # onnx would write behind what is there
     large = size_of(graph.module) > MOST
-    onnx.save(found, path, **({"save_as_external_data": True, "location": f"{path.name}.data"} if large else {}))
+    onnx.save(found, path, **({"save_as_external_data": True, "location": beside.name} if large else {}))
     try:
         onnx.checker.check_model(path, full_check=True)
     except Exception as error:  # ValidationError and InferenceError have no common base
@@ -46,7 +49,7 @@ def proto(graph: Graph, program: torch.export.ExportedProgram) -> Any:
             assert made is not None
             found: Any = made.model_proto
     except Exception as error:  # ConversionError and others of onnxscript
-        raise ReslabError(f"the model cannot be converted to ONNX: {first_line(error)}") from error
+        raise ReslabError(f"the model cannot be converted to ONNX: {reason(error)}") from error
     return found
 
 

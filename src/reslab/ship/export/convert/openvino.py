@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, first_line
+from reslab.errors import ReslabError
 from reslab.ship.engines.openvino import FITTED
 from reslab.ship.export.convert import ports
 from reslab.ship.export.convert.fitting import fitting
 from reslab.ship.export.convert.program import exported, unreported
+from reslab.ship.export.convert.reasons import reason
 from reslab.ship.exportable import Fit, Graph
 from reslab.ship.packages import openvino
 from reslab.ship.record import Port
@@ -34,7 +35,7 @@ def model(graph: Graph) -> tuple[Any, tuple[Port, ...]]:
         with unreported():
             found = ov.convert_model(program)
     except Exception as error:  # RuntimeError, or OpConversionFailure of the front end
-        raise ReslabError(f"OpenVINO cannot convert the model: {first_line(error)}") from error
+        raise ReslabError(f"OpenVINO cannot convert the model: {reason(error)}") from error
     for port, (key, example) in zip(found.inputs, graph.example.items(), strict=True):
         port.get_tensor().set_names({key})
         port.get_node().set_friendly_name(key)

@@ -1,6 +1,7 @@
 """torch.export of a graph, with the axes that may have any length."""
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch.export import Dim, ExportedProgram
 
-from reslab.errors import ReslabError, first_line
+from reslab.errors import ReslabError
+from reslab.ship.export.convert.reasons import reason
 from reslab.ship.exportable import Graph
 
 LIBRARIES = ("torch", "onnxscript", "onnx_ir")  # their loggers report each pass
@@ -37,18 +39,12 @@ def axes_of(graph: Graph) -> dict[str, dict[int, str]]:
     return whole
 
 
-def reason(error: Exception) -> str:
-    """The first line of torch's message that is no heading."""
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -=")]
-    said = [line for line in lines if not line.endswith((":", "!"))]
-    return (said or lines or [first_line(error)])[0].rstrip(".")
-
-
 @contextlib.contextmanager
 def unreported() -> Iterator[None]:
-    """Inside, neither warnings nor log lines of the libraries that convert: they are about their own changes."""
+    """Inside, libraries that convert neither warn nor log, nor print the graph that they fail on."""
     levels = {name: logging.getLogger(name).level for name in LIBRARIES}
-    with warnings.catch_warnings():
+    hidden = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(hidden), contextlib.redirect_stderr(hidden):
         warnings.simplefilter("ignore")
         try:
             for name in LIBRARIES:
