@@ -1,6 +1,6 @@
 """From rows to predictions: what a model in torch and an exported one have in common. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy.special import expit, softmax
 from reslab.errors import UsageError
 from reslab.progress import Progress, silent
 from reslab.tables.calibrate import Calibration, mean_of
+from reslab.tables.data.alone import read_alone
 from reslab.tables.data.format import Format
 from reslab.tables.data.frame import Frame, Report, read_frame
 from reslab.tables.data.target import Target
@@ -69,6 +70,16 @@ class RowPredictor:
             if id(member.encoder) not in made:
                 table = member.encoder.transform(frame, report=None if made else report, progress=progress)
                 made[id(member.encoder)] = table
+        return [made[id(member.encoder)] for member in self.members]
+
+    def tables_alone(self, rows: Sequence[Mapping[str, Any]], report: Report) -> list[Any]:
+        """Rows of plain values encoded for each member, each row as if it were sent alone (see alone.py)."""
+        made: dict[int, Any] = {}
+        for member in self.members:
+            if id(member.encoder) not in made:
+                own = report if not made else Report()
+                frame = read_alone(rows, member.encoder.table, own)
+                made[id(member.encoder)] = member.encoder.transform(frame, report=own)
         return [made[id(member.encoder)] for member in self.members]
 
     def of_tables(self, tables: Sequence[Any]) -> np.ndarray:

@@ -1,9 +1,12 @@
 """A request that is refused: an HTTP status and one sentence, which names nothing of the server's disk or code."""
 
 import logging
+from collections.abc import Iterable
 
-from reslab.errors import BrokenImage, UsageError, one_line
+from reslab.errors import BrokenImage, UsageError, nearest, one_line
 
+SHOWN = 100  # characters of a stranger's word that a sentence repeats
+LONGEST = 1000  # characters of a sentence
 log = logging.getLogger("reslab.serve")
 
 
@@ -13,6 +16,8 @@ class Refused(Exception):  # noqa: N818 - what it says
     def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.retry_after = status, one_line(sentence), retry_after
+        if len(self.sentence) > LONGEST:
+            self.sentence = f"{self.sentence[:LONGEST]} ..."
 
     @property
     def headers(self) -> dict[str, str]:
@@ -22,6 +27,16 @@ class Refused(Exception):  # noqa: N818 - what it says
         if self.status == 408:
             found["connection"] = "close"
         return found
+
+
+def shown(word: str) -> str:
+    """A stranger's word in quotation marks, cut."""
+    return repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
+
+
+def no_such(word: str, known: Iterable[str]) -> str:
+    """An unknown word, and the known one that may be meant."""
+    return f"{shown(word)}{nearest(word, known) if len(word) <= SHOWN else ''}"
 
 
 def refusal(error: BaseException) -> Refused:

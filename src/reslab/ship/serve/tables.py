@@ -1,5 +1,6 @@
 """A model of a table's rows that is served."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import nearest
 from reslab.ship.folder import is_exported
-from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.refused import Refused, no_such, shown
 from reslab.ship.serve.servable import About, Place
 from reslab.ship.serve.versions import SHORT, version
 from reslab.tables.fields import fields_of
 
 MOST_ROWS = 10_000
+MOST_NAMED = 10  # columns in a sentence
 PLAIN = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """The rows of one request, encoded: what stands in them must not depend on other requests' rows."""
+    """The rows of one request, encoded: each row alone, so that no row's answer depends on its neighbors."""
 
     tables: Any
     notes: tuple[str, ...]
@@ -40,13 +41,14 @@ class Tables:
 
     def __init__(self, about: About, model: Any) -> None:
         self.about, self.model = about, model
-        self.frame: Any = import_module("reslab.tables.data.frame")
+        self.report: Any = import_module("reslab.tables.data.report").Report
 
     def prepare(self, payload: Any, options: Mapping[str, Any]) -> Item:
         rows = checked(payload, self.model.columns)
-        report = self.frame.Report()
-        frame = self.frame.read_frame(rows, report=report, how=self.model.format)
-        tables = self.model.tables(frame, report)
+        report = self.report()
+        for sentence in absent(payload, self.model.columns):
+            report.say("absent", sentence)
+        tables = self.model.tables_alone(rows, report)
         return Item(tables, tuple(dict.fromkeys(map(str, report.lines()))))
 
     def run(self, items: Sequence[Item]) -> list[Predicted]:
@@ -64,7 +66,7 @@ class Tables:
 
 
 def checked(payload: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows with the model's columns alone; what a row does not name is missing. Raises Refused."""
+    """The rows of a request. Raises Refused for what is no table, a column that is not the model's, or no value."""
     if not isinstance(payload, list) or not payload or not all(isinstance(row, dict) and row for row in payload):
         raise Refused(422, 'rows must be a list of objects, such as [{"column": value}]')
     if len(payload) > MOST_ROWS:
@@ -73,13 +75,27 @@ def checked(payload: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
     for row in payload:
         for name, value in row.items():
             if name not in known:
-                raise Refused(422, f"the model has no column {name!r}{nearest(name, columns)}")
+                raise Refused(422, f"the model has no column {no_such(name, columns)}")
             plain = isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(v, PLAIN) for v in value))
             if not plain:
-                raise Refused(422, f"column {name!r} must hold a text, a number, true, false, null or a list of these")
+                raise Refused(
+                    422, f"column {shown(name)} must hold a text, a number, true, false, null or a list of these"
+                )
             if isinstance(value, int) and abs(value) > 10**300:
-                raise Refused(422, f"column {name!r} holds a number that is too large")
-    return [{name: row.get(name) for name in columns} for row in payload]
+                raise Refused(422, f"column {shown(name)} holds a number that is too large")
+    return payload
+
+
+def absent(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Sentences about columns that rows do not name, by how many rows."""
+    counts = Counter({name: sum(name not in row for row in rows) for name in columns})
+    found: dict[int, list[str]] = {}
+    for name in columns:
+        if counts[name]:
+            found.setdefault(counts[name], []).append(name)
+    return [f"{n:,} of {len(rows):,} rows {'has' if n == 1 else 'have'} no {', '.join(map(shown, names[:MOST_NAMED]))}"
+            f"{f' and {len(names) - MOST_NAMED} other columns' if names[MOST_NAMED:] else ''}: read as missing"
+            for n, names in found.items()]  # fmt: skip
 
 
 def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Tables:
