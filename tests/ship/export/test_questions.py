@@ -13,6 +13,7 @@ from reslab.qa.judge import weigh
 from reslab.qa.net.net import build_qa, to_dict
 from reslab.qa.reader import load as load_run
 from reslab.run import Run
+from reslab.ship.export.compared import tied
 from reslab.ship.export.questions import QuestionExport
 from reslab.ship.export.reading import SlicedAcrossTokens
 from reslab.ship.exportable import RANDOM
@@ -36,6 +37,9 @@ def test_the_graph_is_folded_and_the_reference_is_not(subject: QuestionExport) -
     assert graph.outputs == tuple(wanted) == ("span", "answerable")
     for one, other in zip(found, wanted.values(), strict=True):
         np.testing.assert_allclose(one.numpy(), other, atol=1e-5)
+    allowed = graph.example["context"].numpy()
+    assert np.isneginf(wanted["span"][~allowed]).all()
+    assert np.abs(wanted["span"][allowed]).max() < 100
 
 
 def test_the_proof_scores_as_the_evaluation_does(subject: QuestionExport) -> None:
@@ -60,6 +64,14 @@ def test_the_proof_scores_as_the_evaluation_does(subject: QuestionExport) -> Non
     assert [tuple(row) for row in said[:, :2]] == [(one[:, 0].argmax(), one[:, 1].argmax()) for one in span]
 
 
+def test_scores_that_differ_are_no_ties(subject: QuestionExport) -> None:
+    """Where no answer is allowed, a huge number would hide every difference from the proof."""
+    (examples,) = subject.proof(4)
+    one = subject.reference(0, examples.inputs)
+    assert tied([one], [one]).all()
+    assert not tied([one], [{**one, "span": one["span"] + 0.01}]).any()
+
+
 def test_few_examples_are_whole_questions(subject: QuestionExport) -> None:
     (examples,) = subject.proof(2)
     questions, arrays = examples.targets
@@ -74,7 +86,7 @@ def test_a_reader_without_its_questions_is_compared_on_random_windows(subject: Q
     assert (examples.where, len(examples)) == (RANDOM, 5)
     outputs = [saved.reference(0, examples.inputs)]
     assert saved.right(outputs, [examples]) is None
-    assert np.isfinite(outputs[0]["span"]).all()
+    assert (np.isfinite(outputs[0]["span"]).all(axis=2) == examples.inputs["context"]).all()
     assert saved.notes == [f"compared on random inputs: {tmp_path / 'saved'} holds a reader without its questions"]
 
 

@@ -3,12 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from reslab.nets.heads import FoldedAcrossTokens
+from reslab.nets.heads import OUTSIDE, FoldedAcrossTokens
 from reslab.qa.net.net import QANet
 
 
 class Reading(nn.Module):
-    """A net for questions with the inputs of `inputs_of` in their order; its scores as a tuple."""
+    """A net for questions with the inputs of `inputs_of` in their order; its scores as a tuple.
+
+    Where no answer is allowed they are -inf instead of OUTSIDE: beside -1e30 any two scores would count as equal.
+    """
 
     def __init__(self, net: QANet) -> None:
         super().__init__()
@@ -16,7 +19,8 @@ class Reading(nn.Module):
 
     def forward(self, mask: Tensor, context: Tensor, ids: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
         found = self.net(ids, mask, types, context)
-        return (found.span,) if found.answerable is None else (found.span, found.answerable)
+        span = found.span.masked_fill(found.span < OUTSIDE / 2, -torch.inf)  # NaN stays NaN
+        return (span,) if found.answerable is None else (span, found.answerable)
 
 
 class SlicedAcrossTokens(nn.Module):
