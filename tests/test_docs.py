@@ -1,10 +1,15 @@
 """What the documents say must work: every command parses, the README's verbs and its Python run as written."""
 
+import contextlib
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +50,11 @@ def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.Mo
         extra = {"train": [*QUICK, *USUAL], "study": study, "look": few, "slim": few}.get(verb, [])
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
-        if verb in ("qa", "tables", "predict", "runs") or {"photos", "runs/photos"} & set(words):
+        if verb in ("qa", "tables", "predict", "runs", "serve") or {"photos", "runs/photos"} & set(words):
             continue  # of the reader's own files; the guides' examples run below
         assert main([*words, *extra]) == 0, words
         ran.add(verb)
-    assert ran == {"nets", "train", "eval", "look", "slim", "study", "report", "doctor"}
+    assert ran == {"nets", "train", "eval", "look", "slim", "export", "push", "study", "report", "doctor"}
     python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(python) == 1
     done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True, check=False)
@@ -96,6 +101,44 @@ def test_the_guide_of_slimming_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "remove 3 of 9 blocks of ResNet" in done.stdout
     assert 'spec reslab.load("FOLDER' in done.stdout
     assert "resnet20-slim14" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_guide_of_shipping_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written, but for the length of the training; a server is asked once and stopped; and its Python."""
+    text = (ROOT / "docs" / "shipping.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.png", "a.png", "b.png"):
+        Image.fromarray(np.full((20, 30), 90, np.uint8)).save(name)
+    ran = []
+    for words in commands(text):
+        ran.append(words[0])
+        if words[0] == "serve" and len(words) == 2:
+            assert served_and_stopped(words) == 0
+        elif "answers=runs/squad" not in words:  # a reader of the user's own
+            assert main([*words, *(QUICK if words[0] == "train" else [])]) == 0, words
+    assert ran.count("export") == 3
+    (python,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def served_and_stopped(words: list[str]) -> int:
+    """Serve on a free port until it is ready, then send SIGTERM; the exit code."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "reslab", *words, "--port", str(port)], stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready") as answer:
+            if answer.status == 200:
+                break
+        time.sleep(0.1)
+    else:
+        server.kill()
+        raise AssertionError("the server was not ready within a minute")
+    server.send_signal(signal.SIGTERM)
+    return server.wait(timeout=60)
 
 
 def guide_of_questions(*, iterations: str) -> str:
