@@ -7,6 +7,10 @@ an engine that computes in bf16 keeps. Both axes are products with a matrix; as 
 rounded to 8 bits. Pillow 13 begins with the columns of an image that is more than twice as high as wide: a fifth of its
 pixels then differ by 1 of 255. OpenVINO's own operation takes a second for a photograph (2026.4), and ONNX's makes the
 whole image before the crop: 1.2 GB for one of 8000 x 1.
+
+Measured against Pillow 13 on 150 photographs of about 500 x 375, fitted to 224 x 224: bilinear, 0.13 % of the values
+differ, by 1 of 255; bicubic (75 photographs), 0.012 %, by at most 2; in both engines. Where OpenVINO is told to compute
+in bf16, a quarter of the values differ, by at most 3 (bicubic: 7); engines/openvino.py computes this part in fp32.
 """
 
 from typing import Any
