@@ -47,6 +47,9 @@ def serve(
         int, Parameter(help="Maximum number of pixels of an image, checked before it is decoded.", converter=whole)
     ] = 2**26,
     max_files: Annotated[int, Parameter(help="Maximum number of images in a request.", converter=whole)] = 64,
+    max_text: Annotated[
+        int, Parameter(help="Maximum number of characters of a question and its texts together.", converter=whole)
+    ] = 200_000,
     timeout: Annotated[
         float, Parameter(help="Seconds within which a request must arrive, and within which it is answered.")
     ] = 30.0,
@@ -70,7 +73,8 @@ def serve(
     settings = Settings(
         host=host, port=port, workers=workers, threads=threads, token=token or os.environ.get("RESLAB_TOKEN") or None,
         hosts=tuple(one.lower() for one in allow_host or ()), max_batch=max_batch, max_delay_ms=max_delay_ms,
-        queue=queue, max_bytes=max_bytes, max_pixels=max_pixels, max_files=max_files, timeout=timeout, reload=reload,
+        queue=queue, max_bytes=max_bytes, max_pixels=max_pixels, max_files=max_files, max_text=max_text,
+        timeout=timeout, reload=reload,
     )  # fmt: skip
     if unit or dockerfile:
         from reslab.ship.serve import unit as units

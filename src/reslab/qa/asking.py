@@ -40,31 +40,33 @@ class Asker:
     @overload
     def ask(
         self, question: str, contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        max_answer: int | None = ..., progress: Steps | None = ...,
+        max_answer: int | None = ..., progress: Steps | None = ..., report: Report | None = ...,
     ) -> list[Answer]: ...  # fmt: skip
 
     @overload
     def ask(
         self, question: list[str] | tuple[str, ...], contexts: Texts, *, top: int = ..., no_answer: bool | None = ...,
-        max_answer: int | None = ..., progress: Steps | None = ...,
+        max_answer: int | None = ..., progress: Steps | None = ..., report: Report | None = ...,
     ) -> list[list[Answer]]: ...  # fmt: skip
 
     def ask(
         self, question: str | list[str] | tuple[str, ...], contexts: Texts, *, top: int = 3,
         no_answer: bool | None = None, max_answer: int | None = None, progress: Steps | None = None,
+        report: Report | None = None,
     ) -> list[Answer] | list[list[Answer]]:  # fmt: skip
         """The `top` best answers in all contexts together, best first; for several questions, a list of such lists.
 
         Contexts may have any length; empty ones are left out with a warning. `no_answer`: whether "no answer" is
         allowed (default: if the net was trained with unanswerable questions); if it is predicted, an Answer "" comes
         first, followed by the best answers of the texts. `max_answer`: most tokens in an answer (default: as in
-        training). The probabilities are over all candidates, not only the `top`. Raises UsageError if there is no
-        question or context, or an empty question.
+        training). The probabilities are over all candidates, not only the `top`. Truncated questions and empty contexts
+        go to `report`, or are warned about without it. Raises UsageError if there is no question or context, or an
+        empty question.
         """
         asked = listed(question, "question")
         documents = contexts if isinstance(contexts, Mapping) else dict(enumerate(listed(contexts, "contexts")))
         refuse(asked, documents, top)
-        documents = with_text(documents)
+        documents = with_text(documents, report)
         allowed = RULES[self.settings.rule].empty if no_answer is None else no_answer
         pairs = [
             Question(id=f"{number}", question=readable(one), context=readable(text))
@@ -72,7 +74,7 @@ class Asker:
             for text in documents.values()
         ]
         found = rank(
-            self.spans(pairs, most=max_answer, progress=progress), len(asked), no_answer=allowed,
+            self.spans(pairs, most=max_answer, progress=progress, report=report), len(asked), no_answer=allowed,
             temperature=self.settings.temperature, group=[row // len(documents) for row in range(len(pairs))],
         )  # fmt: skip
         answers = [self.answers(one, documents, top, allowed) for one in found]
@@ -89,16 +91,22 @@ class Asker:
             answers.append(Answer(text, one.score, one.probability, name, one.start, one.end))
         return answers
 
-    def spans(self, questions: Sequence[Question], *, most: int | None = None, progress: Steps | None = None) -> Spans:
+    def spans(
+        self, questions: Sequence[Question], *, most: int | None = None, progress: Steps | None = None,
+        report: Report | None = None,
+    ) -> Spans:  # fmt: skip
         """The best spans of all windows of the questions' contexts, of at most `most` tokens (default: as in training).
 
-        Warns about questions that are truncated.
+        Questions that are truncated go to `report`, or are warned about without it.
         """
         limit = self.settings.max_answer if most is None else most
         if type(limit) is not int or not 1 <= limit <= LONGEST:
             raise UsageError(arg("max_answer"), f" must be from 1 to {LONGEST}, got {limit!r}")
-        cut, report = self.cut(questions)
-        for problem in {one.id: one for one in report.problems if one.kind == "long question"}.values():
+        cut, found = self.cut(questions)
+        for problem in {one.id: one for one in found.problems if one.kind == "long question"}.values():
+            if report is not None:
+                report.add(*problem)
+                continue
             warnings.warn(f"question {problem.id}: {problem.sentence}", stacklevel=3)
         return self.read(cut, limit, progress)
 
@@ -137,17 +145,19 @@ def refuse(asked: Sequence[str], documents: Mapping[Any, str], top: int) -> None
                 raise UsageError(f"{what} {name} is empty" if len(texts) > 1 else f"the {what} is empty")
 
 
-def with_text(documents: Mapping[Any, str]) -> dict[Any, str]:
-    """The documents that are not empty, under their own names. Raises UsageError if all are; warns about some."""
+def with_text(documents: Mapping[Any, str], report: Report | None = None) -> dict[Any, str]:
+    """The documents that are not empty, under their own names. Raises UsageError if all are; reports some, or warns."""
     found = {name: text for name, text in documents.items() if text.strip()}
     empty = [str(name) for name in documents if name not in found]
     if not found:
         raise UsageError("the context is empty" if len(documents) == 1 else f"all {len(documents)} contexts are empty")
     if empty:
         more = ", ..." if empty[3:] else ""
-        warnings.warn(
-            f"empty contexts left out: {len(empty)} ({', '.join(empty[:3])}{more})", ReslabWarning, stacklevel=3
-        )
+        sentence = f"empty contexts left out: {len(empty)} ({', '.join(empty[:3])}{more})"
+        if report is None:
+            warnings.warn(sentence, ReslabWarning, stacklevel=3)
+        else:
+            report.add("empty context", empty[0], sentence)
     return found
 
 

@@ -57,8 +57,10 @@ def decide(kind: str, extents: Iterable[Range]) -> Range:
 def to_eight_bits(image: Image.Image, kind: str | None, ranges: Ranges) -> Image.Image:
     """The image of `kind` as mode L: black..white becomes 0..255, values outside are clipped, NaN is black.
 
-    A kind that `ranges` lacks is decided by this image alone.
+    A kind that `ranges` lacks is decided by this image alone. Raises ValueError if no value is a number.
     """
+    if kind == "float" and not np.isfinite(np.asarray(image)).any():
+        raise ValueError("none of its values is a number")
     black, white = (0.0, 65535.0) if kind is None else ranges.get(kind) or decide(kind, [extent(image)])
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=black, posinf=white, neginf=black)
     return Image.fromarray(np.rint((values.clip(black, white) - black) * (255 / (white - black))).astype(np.uint8))

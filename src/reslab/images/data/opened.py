@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from reslab.images.data.png import lacks_rows
+
 # What the extensions of sources/folder.py stand for. Pillow chooses a reader by content, and others than these start
 # programs (Ghostscript for PostScript) or are rarely tested. JPEG includes MPO: a second picture, as phones write it.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -39,6 +41,8 @@ def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.
             if most is not None and image.width * image.height > most:
                 raise Image.DecompressionBombError
             yield image
+            if image.format == "PNG" and lacks_rows(source, image):
+                raise ValueError("it is truncated: its data ends before its last row")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(
             f"it has more than {most or 0:,} pixels (max_pixels): refused as a decompression bomb"

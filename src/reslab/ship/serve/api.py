@@ -1,7 +1,7 @@
 """The JSON API: models, images, questions, rows."""
 
+import asyncio
 import time
-from collections import Counter
 from typing import Any
 
 from starlette.requests import Request
@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from reslab.ship.serve.forms import read_form
 from reslab.ship.serve.house import Hosted
-from reslab.ship.serve.images import labels, top
-from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.images import labels, remarked, top
+from reslab.ship.serve.refused import Refused, no_such, shown
 from reslab.ship.serve.replies import house_of, read_json, reply, while_connected, whole
 from reslab.ship.serve.servable import About, Servable
 from reslab.ship.serve.tables import by_row
 
+FIELDS = ("top", "disable")  # of a form of images, beside its files
 HEAVY = ("classes", "fields", "settings", "blocks")  # details of one model, not in the list of all
 NAMES = {"images": "images", "questions": "ask", "tables": "rows"}  # kind: the path that predicts
 
@@ -57,6 +58,11 @@ async def images(request: Request) -> Response:
     """Classes of images: multipart with `files`, or one image as the body."""
     hosted, house = wanted(request, "images"), house_of(request)
     files, fields = await uploaded(request, house.settings.max_files)
+    for name, values in fields.items():
+        if name not in FIELDS:
+            raise Refused(422, f"unknown field {no_such(name, FIELDS)}; this takes files, {', '.join(FIELDS)}")
+        if name == "top" and len(values) > 1:
+            raise Refused(422, f"top is given {len(values)} times; give it once")
     start = time.perf_counter()
     with hosted.using() as one:
         details = one.about.details
@@ -76,15 +82,6 @@ async def images(request: Request) -> Response:
                         "classes": top(each.values, details["classes"], count)} for name, each in good]  # fmt: skip
         notes = remarked([key for _, each in good for key in each.remarks])
         return answer(one, start, predictions=predictions, notes=notes, broken=broken, disabled=options["disable"])
-
-
-def remarked(keys: list[str]) -> list[str]:
-    """What was changed of the images, in sentences."""
-    if not keys:
-        return []
-    from reslab.images.pixels import remarked as sentences
-
-    return list(sentences(Counter(keys)))
 
 
 async def uploaded(request: Request, most: int) -> tuple[list[tuple[str, bytes]], dict[str, list[str]]]:
@@ -123,8 +120,9 @@ async def ask(request: Request) -> Response:
         if isinstance(found, Refused):
             raise found
         answers = [{"text": each.text, "score": each.score, "probability": each.probability,
-                    "document": each.document, "start": each.start, "end": each.end} for each in found]  # fmt: skip
-        return answer(one, start, answers=answers)
+                    "document": each.document, "start": each.start, "end": each.end}
+                   for each in found.answers]  # fmt: skip
+        return answer(one, start, answers=answers, notes=list(found.notes))
 
 
 async def rows(request: Request) -> Response:
@@ -138,11 +136,11 @@ async def rows(request: Request) -> Response:
         if isinstance(found, Refused):
             raise found
         details = one.about.details
-        predictions = by_row(found, details["target"], details["classes"])
+        predictions = await asyncio.to_thread(by_row, found, details["target"], details["classes"])
         return answer(one, start, predictions=predictions, notes=list(found.notes))
 
 
 def only(body: dict[str, Any], *known: str) -> None:
     """Raise Refused for a key that nothing reads: a misspelled one would be ignored."""
     if unknown := [key for key in body if key not in known]:
-        raise Refused(400, f"unknown key {unknown[0][:100]!r}; this takes {', '.join(known)}")
+        raise Refused(400, f"unknown key {shown(unknown[0])}; this takes {', '.join(known)}")

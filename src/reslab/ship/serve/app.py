@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -48,7 +49,9 @@ ROUTES: Routes = (
 def make_app(house: House) -> Starlette:
     """The app of these models."""
     counted = Metrics()
-    house.count(counted.batch)
+    house.count(counted.batch, counted.length)
+    house.changed = partial(counted.refresh, house)
+    house.changed()
 
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -82,7 +85,7 @@ async def refused(request: Request, error: Any) -> Response:
     if isinstance(error, Refused):
         return refuse(error)
     sentences = {404: f"there is nothing at {request.url.path[:200]}",
-                 405: f"{request.method} is not allowed here"}  # fmt: skip
+                 405: f"{request.method[:20]} is not allowed here"}  # fmt: skip
     made = refuse(Refused(error.status_code, sentences.get(error.status_code, str(error.detail))))
     for name, value in (error.headers or {}).items():
         made.headers[name] = value

@@ -55,16 +55,19 @@ class Asked:
         finally:
             for job in self.jobs:
                 job.answer.cancel()  # does nothing to those that are done
+                if (given_up := getattr(job.item, "given_up", None)) is not None:
+                    given_up.set()  # a long pass ends before it is complete
 
 
 class Batcher:
-    """Lives in one event loop. `seen(size, seconds)` is called after every batch."""
+    """Lives in one event loop. `seen(size, seconds)` is called after every batch, `told(held)` when `held` changes."""
 
     def __init__(
         self, *, batch: int = 8, delay: float = 0.005, queue: int = 64,
         seen: Callable[[int, float], object] | None = None,
     ) -> None:  # fmt: skip
         self.batch, self.delay, self.queue, self.seen = batch, delay, queue, seen
+        self.told: Callable[[int], object] | None = None
         self.waiting: deque[Job] = deque()
         self.held = 0  # items that were admitted and are not answered yet: being prepared, waiting or running
         self.pace = 0.0  # seconds per item, a moving mean
@@ -79,12 +82,17 @@ class Batcher:
             raise Refused(413, f"a request may hold at most {self.queue} items here, got {n}")
         if self.held + n > self.queue + self.batch:
             raise Refused(503, "the server is busy: its queue is full; try again later", retry_after=self.wait())
-        self.held += n
+        self.hold(n)
         try:
             yield
         finally:
-            self.held -= n
+            self.hold(-n)
             self.news.set()
+
+    def hold(self, n: int) -> None:
+        self.held += n
+        if self.told:
+            self.told(self.held)
 
     def wait(self) -> int:
         """After how many seconds those that wait now should be answered, by the measured pace."""

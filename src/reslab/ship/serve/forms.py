@@ -7,8 +7,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.refused import Refused, shown
 
+FILES = "files"
 MOST_FIELDS = 1000  # parts that are no files
 MOST_TEXT = 2**16  # bytes of such a part
 NAME = 255  # characters of a file's name that are kept
@@ -56,8 +57,13 @@ class Form:
     def end(self) -> None:
         """Keep a part. Raises Refused for too many, or one without a name."""
         kind, options = parse_options_header(self.disposition)
+        field_name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or b"name" not in options:
             raise Refused(400, "a part of the form has no name")
+        if field_name == FILES and b"filename" not in options:
+            raise Refused(422, f"a part named {FILES} has no filename: send it as a file")
+        if field_name != FILES and b"filename" in options:
+            raise Refused(422, f"a file is named {shown(field_name)}: send each file as a part named {FILES}")
         if b"filename" in options:
             if len(self.files) == self.most_files:
                 raise Refused(413, f"a request may hold at most {self.most_files} files")
@@ -68,7 +74,7 @@ class Form:
             if self.count > MOST_FIELDS or len(self.data) > MOST_TEXT:
                 raise Refused(413, f"a form may hold at most {MOST_FIELDS} fields of at most {MOST_TEXT:,} bytes")
             text = self.data.decode("utf-8", "replace")
-            self.fields.setdefault(options[b"name"].decode("utf-8", "replace"), []).append(text)
+            self.fields.setdefault(field_name, []).append(text)
         self.data = bytearray()
 
     def finish(self) -> None:

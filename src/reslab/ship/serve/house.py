@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from reslab.errors import nearest
 from reslab.ship.serve.batching import Batcher
-from reslab.ship.serve.refused import Refused, refusal
+from reslab.ship.serve.decoding import Budget
+from reslab.ship.serve.refused import Refused, no_such, refusal
 from reslab.ship.serve.servable import Place, Servable
 from reslab.ship.serve.settings import Settings
 
@@ -60,16 +60,27 @@ class House:
         self.pool = ThreadPoolExecutor(min(DECODERS, (os.cpu_count() or 1) + 1), thread_name_prefix="reslab-decode")
         self.ready = True
         self.draining = False  # the server stops: clients are asked to close their connections
+        self.crowded: Callable[[], bool] = lambda: False  # whether there are too many connections
+        self.changed: Callable[[], object] = lambda: None  # called when a version was replaced
+        self.pixels = Budget(settings.max_pixels)
+        self.limits: set[asyncio.Timeout] = set()  # of the requests in work
+        self.over = False  # the time for stopping is over
 
-    def count(self, seen: Callable[[str, int, float], object]) -> None:
-        """Call `seen(model, size, seconds)` after every batch."""
+    def count(self, seen: Callable[[str, int, float], object], told: Callable[[str, int], object]) -> None:
+        """Call `seen(model, size, seconds)` after every batch, `told(model, held)` when a queue's length changes."""
         for name, hosted in self.models.items():
-            hosted.batcher.seen = partial(seen, name)
+            hosted.batcher.seen, hosted.batcher.told = partial(seen, name), partial(told, name)
+
+    def give_up(self) -> None:
+        """Answer what is not answered yet with 503: the server's time for stopping is over."""
+        self.over = True
+        for limit in self.limits:
+            limit.reschedule(asyncio.get_running_loop().time())
 
     def find(self, name: str) -> Hosted:
         """The model of this name. Raises Refused (404)."""
         if name not in self.models:
-            raise Refused(404, f"there is no model {name!r} here{nearest(name, self.models)}")
+            raise Refused(404, f"there is no model {no_such(name, self.models, after=' here')}")
         return self.models[name]
 
     async def ask(
@@ -80,20 +91,29 @@ class House:
         Raises Refused if there is no place in the queue, or no answer within the time limit.
         """
         loop, limit = asyncio.get_running_loop(), self.settings.timeout
+        options = {"max_text": self.settings.max_text, "pixels": self.pixels, **options}
+        timer = asyncio.timeout(0 if self.over else limit)
         asked = None
         with hosted.batcher.places(len(payloads)):
             try:
-                async with asyncio.timeout(limit):
+                async with timer:
+                    self.limits.add(timer)
                     making = [loop.run_in_executor(self.pool, made, one, payload, options) for payload in payloads]
                     prepared = await asyncio.gather(*making)
                     good = [item for item in prepared if not isinstance(item, Refused)]
                     asked = hosted.batcher.put(one, good)
                     found = iter(await asked.results())
             except TimeoutError:
+                if self.over:
+                    raise Refused(
+                        503, "the server stops: the request was not answered in time", retry_after=1
+                    ) from None
                 if asked is not None and asked.begun:
                     raise Refused(504, f"the model did not answer within {limit:g} s") from None
                 raise Refused(503, f"the server is busy: the request waited {limit:g} s; try again later",
                               retry_after=hosted.batcher.wait()) from None  # fmt: skip
+            finally:
+                self.limits.discard(timer)
         return [item if isinstance(item, Refused) else next(found) for item in prepared]
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """A model of images that is served; blocks of a run's net can be disabled request by request."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import nearest
 from reslab.ship.folder import is_exported
-from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.decoding import Budget, check_side, size_of
+from reslab.ship.serve.refused import Refused, no_such
 from reslab.ship.serve.servable import About, Place
 from reslab.ship.serve.versions import SHORT, version
 
@@ -47,10 +48,16 @@ class Images:
         if disabled:
             self.check(disabled)
         if isinstance(payload, np.ndarray):
-            if payload.shape[0] * payload.shape[1] > self.max_pixels:
+            size = payload.shape[1], payload.shape[0]
+            if size[0] * size[1] > self.max_pixels:
                 raise Refused(422, f"an image may have at most {self.max_pixels:,} pixels")
             payload = import_module("reslab.images.inputs").source_of(payload)
-        pixels, remarks = self.read(payload)
+        else:
+            size = size_of(payload, self.max_pixels) or (1, 1)
+        check_side(*size)
+        budget: Budget | None = options.get("pixels")
+        with contextlib.nullcontext() if budget is None else budget.taking(size[0] * size[1]):
+            pixels, remarks = self.read(payload)
         return Item(pixels, tuple(remarks), disabled)
 
     def check(self, disabled: Sequence[str]) -> None:
@@ -60,7 +67,7 @@ class Images:
                                "nets have residual connections and run in torch")  # fmt: skip
         for name in disabled:
             if name not in known:
-                raise Refused(422, f"{self.about.name} has no block {name!r}{nearest(name, known)}")
+                raise Refused(422, f"{self.about.name} has no block {no_such(name, known)}")
 
     def run(self, items: Sequence[Item]) -> list[Scored]:
         with self.net.without(items[0].key):
@@ -122,6 +129,15 @@ class Fixed:
 
     def without(self, names: Sequence[str]) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+
+def remarked(keys: list[str]) -> list[str]:
+    """What was changed of the images, in sentences."""
+    if not keys:
+        return []
+    from reslab.images.pixels import remarked as sentences
+
+    return list(sentences(Counter(keys)))
 
 
 def labels(values: np.ndarray, classes: Sequence[str], several: bool) -> list[str]:

@@ -12,6 +12,7 @@ from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.settings import LOOPBACK
 
 OPEN = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")  # without a token
+CLOSED = ("/v2", "/metrics")  # need it, as do all below /api/ and /v2/
 HELD = 8  # requests of the largest size whose bodies may be held at the same time
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -30,7 +31,7 @@ class Limits:
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house, self.settings = app, house, house.settings
         self.held = 0  # bytes of bodies that are in memory
-        self.expected = f"Bearer {house.settings.token}".encode() if house.settings.token else None
+        self.expected = house.settings.token.encode() if house.settings.token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -54,6 +55,10 @@ class Limits:
         body = Body(self, receive)
         try:
             headers = dict(scope["headers"])
+            self.check_framing(scope["headers"])
+            if self.house.crowded() and scope["path"] != OPEN[0]:
+                raise Refused(503, "the server is busy: it has too many connections; try again later", retry_after=1,
+                              close=True)  # fmt: skip
             self.check_host(headers)
             self.check_origin(scope["method"], headers)
             self.check_token(scope["path"], headers)
@@ -65,6 +70,14 @@ class Limits:
             await refuse(error, answering)
         finally:
             self.held -= body.size
+
+    def check_framing(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """What two readers of one request could read in two ways is refused (RFC 9112, 6.3)."""
+        names = [name for name, _ in headers]
+        if b"content-length" in names and b"transfer-encoding" in names:
+            raise Refused(400, "a request has either Content-Length or Transfer-Encoding, not both", close=True)
+        if names.count(b"authorization") > 1:
+            raise Refused(400, "the header Authorization is given twice")
 
     def check_host(self, headers: dict[bytes, bytes]) -> None:
         """A server for this machine alone answers only to this machine's names: not to a stranger's name whose DNS
@@ -80,15 +93,19 @@ class Limits:
         if method in ("GET", "HEAD", "OPTIONS"):
             return
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
-        own = not origin or urlsplit(origin).netloc.lower() == host.lower() or host_of(urlsplit(origin).netloc) in (
-            self.settings.hosts)  # fmt: skip
+        try:
+            place = urlsplit(origin).netloc.lower()
+        except ValueError:  # such as http://[::1
+            raise Refused(400, "the header Origin is no address") from None
+        own = not origin or place == host.lower() or host_of(place) in self.settings.hosts
         if not own or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
             raise Refused(403, "pages of other sites may not use this server")
 
     def check_token(self, path: str, headers: dict[bytes, bytes]) -> None:
-        if self.expected is None or path in OPEN or not path.startswith(("/api", "/v2", "/metrics")):
+        if self.expected is None or path in OPEN or not (path.startswith(("/api/", "/v2/")) or path in CLOSED):
             return
-        if not hmac.compare_digest(headers.get(b"authorization", b"").strip(), self.expected):
+        scheme, _, token = headers.get(b"authorization", b"").strip().partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self.expected):
             raise Refused(401, "this server needs a token: send the header Authorization: Bearer TOKEN")
 
     def check_length(self, headers: dict[bytes, bytes]) -> None:

@@ -42,6 +42,10 @@ class Metrics:
         self.batches.labels(model).observe(size)
         self.busy.labels(model).inc(seconds)
 
+    def length(self, model: str, held: int) -> None:
+        """Note how many items are admitted and not answered yet: at every change, as other workers show it, too."""
+        self.queue.labels(model).set(held)
+
     def request(self, model: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self.requests.labels(model, route, str(status)).inc()
@@ -98,5 +102,3 @@ class Measured:
             named = scope.get("path_params", {}).get("name", "")
             model, route = named if named in self.house.models else "", scope.get("reslab.route", "other")
             self.metrics.request(model, route, status, time.perf_counter() - start)
-            if model:
-                self.metrics.refresh(self.house)

@@ -1,17 +1,17 @@
 """The Open Inference Protocol, version 2, over HTTP (KServe, Triton): health, metadata, inference; model control."""
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reslab.errors import nearest
 from reslab.ship.serve import ports
 from reslab.ship.serve.house import Hosted
-from reslab.ship.serve.refused import Refused
-from reslab.ship.serve.replies import house_of, parsed, reply, while_connected
+from reslab.ship.serve.refused import Refused, no_such, shown
+from reslab.ship.serve.replies import LARGE, house_of, parsed, reply, while_connected
 from reslab.ship.serve.servable import About
-from reslab.ship.serve.tensors import Tensor, read, written
+from reslab.ship.serve.tensors import Room, Tensor, read, written
 from reslab.version import __version__
 
 HEADER = "inference-header-content-length"  # of the binary extension: the length of the JSON before the tensors
@@ -42,7 +42,7 @@ def named(request: Request) -> tuple[Hosted, About]:
     hosted = house_of(request).find(request.path_params["name"])
     about = hosted.current.about
     if (asked := request.path_params.get("version", about.version)) != about.version:
-        raise Refused(404, f"{about.name} has no version {asked[:100]!r}: it is served in version {about.version}")
+        raise Refused(404, f"{about.name} has no version {shown(asked)}: it is served in version {about.version}")
     return hosted, about
 
 
@@ -62,23 +62,25 @@ async def model_ready(request: Request) -> Response:
 async def infer(request: Request) -> Response:
     """Inference."""
     hosted, _ = named(request)
-    asked, given = await tensors_of(request)
+    house = house_of(request)
     with hosted.using() as one:
         about = one.about
-        payloads = ports.payloads(about, given)
+        asked, payloads = await inputs_of(request, about, ports.room(about, house.settings.queue))
         wanted, binary = chosen(asked, [port["name"] for port in ports.outputs(about)])
-        found = await while_connected(request, house_of(request).ask(hosted, one, payloads, {"top": 1}))
+        found = await while_connected(request, house.ask(hosted, one, payloads, {"top": 1}))
         for each in found:
             if isinstance(each, Refused):
                 raise each
-        made = ports.results(about, found)
+        made = await asyncio.to_thread(ports.results, about, found)
+        said = ports.notes(about, found)
         return packed({"model_name": about.name, "model_version": about.version,
-                       **({"id": asked["id"]} if "id" in asked else {})},
+                       **({"id": asked["id"]} if "id" in asked else {}),
+                       **({"parameters": {"notes": "; ".join(said)}} if said else {})},
                       [(made[name], binary[name]) for name in wanted])  # fmt: skip
 
 
-async def tensors_of(request: Request) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The JSON of an inference request, and its inputs by name. Raises Refused."""
+async def inputs_of(request: Request, about: About, room: Room) -> tuple[dict[str, Any], list[Any]]:
+    """The JSON of an inference request, and what the model is asked. Raises Refused."""
     body = await request.body()
     length = request.headers.get(HEADER)
     if length is not None and not (length.isascii() and length.isdigit() and int(length[:20]) <= len(body)):
@@ -91,15 +93,22 @@ async def tensors_of(request: Request) -> tuple[dict[str, Any], dict[str, Tensor
     entries = asked.get("inputs")
     if not isinstance(entries, list) or not 0 < len(entries) <= MOST_PORTS:
         raise Refused(400, 'the request has no inputs: send {"inputs": [{"name", "datatype", "shape", "data"}]}')
+    if len(body) > LARGE:
+        return asked, await asyncio.to_thread(payloads_of, entries, tail, about, room)
+    return asked, payloads_of(entries, tail, about, room)
+
+
+def payloads_of(entries: list[Any], tail: memoryview, about: About, room: Room) -> list[Any]:
+    """The inputs of a request as what the model is asked. Raises Refused."""
     given: dict[str, Tensor] = {}
     for entry in entries:
-        tensor, tail = read(entry, tail)
+        tensor, tail = read(entry, tail, room)
         if tensor.name in given:
             raise Refused(400, f"two inputs are named {tensor.name[:100]!r}")
         given[tensor.name] = tensor
     if len(tail):
         raise Refused(400, f"{len(tail)} bytes after the JSON belong to no input")
-    return asked, given
+    return ports.payloads(about, given)
 
 
 def chosen(asked: dict[str, Any], known: list[str]) -> tuple[list[str], dict[str, bool]]:
@@ -112,7 +121,7 @@ def chosen(asked: dict[str, Any], known: list[str]) -> tuple[list[str], dict[str
     names = [one["name"] for one in entries]
     for name in names:
         if name not in known:
-            raise Refused(400, f"the model has no output {name[:100]!r}{nearest(name, known)}; it gives "
+            raise Refused(400, f"the model has no output {no_such(name, known)}; it gives "
                                f"{', '.join(known)}")  # fmt: skip
     return list(dict.fromkeys(names)), {one["name"]: truth(one, "binary_data", common) for one in entries}
 
@@ -145,7 +154,7 @@ async def index(request: Request) -> Response:
 
 
 async def load(request: Request) -> Response:
-    """Serve the newest version of a model's folder, if it is sound."""
+    """Serve the newest version of a model's folder, if it is sound. Answers when all workers serve it."""
     hosted, _ = named(request)
     await request.body()
     reloader = getattr(request.app.state, "reloader", None)
@@ -154,5 +163,8 @@ async def load(request: Request) -> Response:
     if await reloader.check(hosted.name):
         raise Refused(409, f"the new version of {hosted.name} is refused, {hosted.current.about.version} stays; the "
                            "server's log says why")  # fmt: skip
-    reloader.tell_others()
+    late = await reloader.agreed(hosted.name, house_of(request).settings.timeout)
+    if late:
+        raise Refused(503, f"{late} of the other workers do not serve version {hosted.current.about.version} of "
+                           f"{hosted.name} yet; the server's log says why", retry_after=5)  # fmt: skip
     return reply({})

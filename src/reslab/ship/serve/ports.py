@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import nearest
-from reslab.ship.serve.images import labels
+from reslab.ship.serve.images import labels, remarked
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About
-from reslab.ship.serve.tables import by_row
-from reslab.ship.serve.tensors import Tensor
+from reslab.ship.serve.tables import MOST_ROWS, by_row
+from reslab.ship.serve.tensors import Room, Tensor
 
 Port = dict[str, Any]
 COLUMN = {"number": "FP64"}  # kind of a table's column: its datatype; BYTES for others
@@ -43,13 +42,18 @@ def outputs(about: About) -> list[Port]:
             {"name": "predicted", "datatype": "BYTES", "shape": [-1]}]  # fmt: skip
 
 
+def room(about: About, queue: int) -> Room:
+    """What the model's inputs may be."""
+    names = tuple(port["name"] for port in inputs(about))
+    if about.kind == "images":
+        return Room(names=names, rows=queue, what="images here")
+    if about.kind == "questions":
+        return Room(names=names, rows=queue, elements=queue, what="questions here")
+    return Room(names=names, rows=MOST_ROWS, elements=MOST_ROWS, what="rows")
+
+
 def payloads(about: About, given: Mapping[str, Tensor]) -> list[Any]:
     """What the model is asked, from the request's tensors. Raises Refused."""
-    known = [port["name"] for port in inputs(about)]
-    for name in given:
-        if name not in known:
-            raise Refused(400, f"the model has no input {name[:100]!r}{nearest(name, known)}; it takes "
-                               f"{', '.join(known[:20])}")  # fmt: skip
     if about.kind == "images":
         return pictures(about, needed(given, "images"))
     if about.kind == "questions":
@@ -98,6 +102,13 @@ def column(tensor: Tensor) -> list[Any]:
         raise Refused(400, f"input {tensor.name[:100]!r} must hold UTF-8 text") from None
 
 
+def notes(about: About, found: Sequence[Any]) -> list[str]:
+    """What was changed of the inputs, in sentences, without repetitions."""
+    if about.kind == "images":
+        return remarked([key for one in found for key in one.remarks])
+    return list(dict.fromkeys(note for one in found for note in one.notes))
+
+
 def results(about: About, found: Sequence[Any]) -> dict[str, Tensor]:
     """The outputs by name, from the model's results."""
     made: dict[str, tuple[str, Any]]
@@ -106,7 +117,7 @@ def results(about: About, found: Sequence[Any]) -> dict[str, Tensor]:
         made = {"probabilities": ("FP32", np.stack([one.values for one in found]).astype(np.float32)),
                 "label": ("BYTES", ["|".join(labels(one.values, classes, several)) for one in found])}  # fmt: skip
     elif about.kind == "questions":
-        best = [answers[0] for answers in found]
+        best = [one.answers[0] for one in found]
         made = {"text": ("BYTES", [one.text for one in best])}
         for name, kind in (("score", np.float64), ("probability", np.float64), ("start", np.int64), ("end", np.int64)):
             made[name] = ("INT64" if kind is np.int64 else "FP64", np.array([getattr(one, name) for one in best], kind))

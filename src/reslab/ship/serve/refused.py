@@ -11,11 +11,14 @@ log = logging.getLogger("reslab.serve")
 
 
 class Refused(Exception):  # noqa: N818 - what it says
-    """`status`: 4xx if the request is wrong, 5xx if the server cannot answer it now; `retry_after` in seconds."""
+    """`status`: 4xx if the request is wrong, 5xx if the server cannot answer it now; `retry_after` in seconds.
 
-    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
+    `close`: the connection is closed after the answer."""
+
+    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None, close: bool = False) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.retry_after = status, one_line(sentence), retry_after
+        self.close = close
         if len(self.sentence) > LONGEST:
             self.sentence = f"{self.sentence[:LONGEST]} ..."
 
@@ -24,7 +27,7 @@ class Refused(Exception):  # noqa: N818 - what it says
         found = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
         if self.status == 401:
             found["www-authenticate"] = 'Bearer realm="reslab"'
-        if self.status == 408:
+        if self.status == 408 or self.close:
             found["connection"] = "close"
         return found
 
@@ -34,9 +37,9 @@ def shown(word: str) -> str:
     return repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
 
 
-def no_such(word: str, known: Iterable[str]) -> str:
-    """An unknown word, and the known one that may be meant."""
-    return f"{shown(word)}{nearest(word, known) if len(word) <= SHOWN else ''}"
+def no_such(word: str, known: Iterable[str], *, after: str = "") -> str:
+    """An unknown word, the words `after` it, and the known one that may be meant."""
+    return f"{shown(word)}{after}{nearest(word, known) if len(word) <= SHOWN else ''}"
 
 
 def refusal(error: BaseException) -> Refused:

@@ -8,19 +8,22 @@ import signal
 from collections.abc import Callable
 
 from reslab.errors import ReslabError, first_line, one_line
+from reslab.ship.serve.board import Board
 from reslab.ship.serve.house import Hosted, House
 from reslab.ship.serve.servable import Place, Servable, load
 from reslab.ship.serve.versions import trace, version
 
 log = logging.getLogger("reslab.serve")
+TICK, AGAIN = 0.05, 2.0  # seconds between looks at what other workers serve, and between asking them to look
 Load = Callable[[Place], Servable]
 
 
 class Reloader:
     """Looks for new versions of a house's models."""
 
-    def __init__(self, house: House, *, threads: int = 0) -> None:
-        self.house, self.threads = house, threads
+    def __init__(self, house: House, *, threads: int = 0, board: Board | None = None) -> None:
+        self.house, self.threads, self.board = house, threads, board
+        self.tell()
         self.traces = {name: trace(hosted.where.folder) for name, hosted in house.models.items()}
         self.locks = {name: asyncio.Lock() for name in house.models}
 
@@ -55,7 +58,32 @@ class Reloader:
                 log.info("%s: version %s is served now, after %s", name, new.about.version,
                          hosted.current.about.version)  # fmt: skip
                 hosted.swap(new)
+                self.house.changed()
+                self.tell()
             return ""
+
+    def tell(self) -> None:
+        """Tell the other workers what this one serves."""
+        if self.board is not None:
+            self.board.tell({name: hosted.current.about.version for name, hosted in self.house.models.items()})
+
+    async def agreed(self, name: str, seconds: float) -> int:
+        """Have all workers look for a new version; how many others do not serve this worker's after so many seconds.
+
+        A folder that changes meanwhile is looked at again: in the end all serve its last version.
+        """
+        loop, hosted = asyncio.get_running_loop(), self.house.models[name]
+        end, next_look = loop.time() + seconds, loop.time()
+        while True:
+            served = {} if self.board is None else self.board.others()
+            late = sum(one.get(name) != hosted.current.about.version for one in served.values())
+            if not late or loop.time() >= end:
+                return late
+            if loop.time() >= next_look:
+                await self.check(name)
+                self.tell_others()
+                next_look = loop.time() + AGAIN
+            await asyncio.sleep(TICK)
 
     def tell_others(self) -> None:
         """Have the other workers look, too: the supervisor passes SIGHUP on to all."""

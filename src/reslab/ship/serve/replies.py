@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from reslab.ship.serve.house import House
 from reslab.ship.serve.refused import Refused
 
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 LARGE = 2**18  # bytes of JSON from which it is parsed in a thread
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -64,11 +66,24 @@ def decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
+        if HALF.search(body) and loads(body):
+            raise Refused(
+                400, "the body's JSON holds half a character (\\ud800 to \\udfff without its other half)"
+            ) from None
         raise Refused(400, f"the body is not valid JSON: {error}") from None
     except RecursionError:
         raise Refused(400, "the body's JSON is nested too deeply") from None
     except ValueError as error:  # a number of too many digits
         raise Refused(400, f"the body is not valid JSON: {error}") from None
+
+
+def loads(body: bytes) -> bool:
+    """Whether Python reads the JSON, which lets half characters pass."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def whole(value: Any, name: str, *, low: int, high: int) -> int:

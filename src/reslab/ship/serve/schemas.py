@@ -43,6 +43,7 @@ SCHEMAS: dict[str, Any] = {
         **ANSWERED, answers=many(of(
             text={**TEXT, "description": "Empty: no answer."}, score=NUMBER, probability=NUMBER,
             document={"type": ["integer", "null"]}, start=WHOLE, end=WHOLE)),
+        notes={**TEXTS, "description": "What was changed of the request, such as a question that was truncated."},
     ),
     "Rows": of(**ANSWERED, predictions=many(of(predicted={}, probabilities={"type": "object"})), notes=TEXTS),
     "Inference": of("inputs", id=TEXT, inputs=many(TENSOR), parameters={"type": "object"},

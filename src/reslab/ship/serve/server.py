@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import math
+import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -21,7 +24,10 @@ log = logging.getLogger("reslab.serve")
 HEADER_BYTES = 32 * 2**10  # of a request's first line and headers
 KEEP_ALIVE = 15  # seconds that an idle connection stays open
 LINGER = 5.0  # seconds in which the rest of a request that was refused early is read and thrown away
-CONNECTIONS = 900  # at most, for each worker
+CONNECTIONS = 900  # at most, for each worker; for more, idle ones are closed
+HALF = 2.0  # seconds within which a client is answered that closed its half of the connection
+LATE = 0.5  # seconds before the last moment at which a process that does not stop is ended
+THREADS = ("reslab-model", "reslab-decode", "asyncio_")  # names of threads that work for requests
 TICK = 0.05
 
 
@@ -31,10 +37,30 @@ class Patient(H11Protocol):
 
     timer: asyncio.TimerHandle | None = None
     stuck: asyncio.TimerHandle | None = None
+    since = 0.0  # when it was opened, by the loop's clock
+    half = False  # the client sends nothing more
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.since = self.loop.time()
         self.arm(self.patience)
+        if len(self.connections) > CONNECTIONS:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Close the oldest connection that no request is being answered on. If there is none, see limits.py."""
+        idle = [one for one in self.connections if isinstance(one, Patient) and one is not self and not one.working]
+        if idle:
+            min(idle, key=lambda one: one.since).transport.abort()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that sent a whole request and then closed its half is answered, if that takes no longer than
+        HALF: nothing tells it from one that left, whose request should not be worked on."""
+        if not self.working or self.conn.their_state is h11.SEND_BODY:
+            return False
+        self.half = True
+        self.timer = self.loop.call_later(HALF, self.transport.close)
+        return True
 
     @property
     def patience(self) -> float:
@@ -61,6 +87,8 @@ class Patient(H11Protocol):
     def on_response_complete(self) -> None:
         unread = self.conn.their_state is h11.SEND_BODY
         super().on_response_complete()
+        if self.half and not self.working:
+            self.transport.close()
         if unread and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self.arm(LINGER)
@@ -109,11 +137,13 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app, http=Patient, ws="none", lifespan="on", log_config=None, log_level="error", access_log=False,
             server_header=False, h11_max_incomplete_event_size=HEADER_BYTES, timeout_keep_alive=KEEP_ALIVE,
-            limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=int(settings.stop_seconds), proxy_headers=False,
+            timeout_graceful_shutdown=math.ceil(settings.timeout) + 2, proxy_headers=False,
         )  # fmt: skip
         super().__init__(config)
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # strangers' bytes would fill the log
         self.house: House = app.state.house
+        self.house.crowded = lambda: len(self.server_state.connections) > CONNECTIONS
+        self.last: threading.Timer | None = None
         self.signals = signals
 
     @contextlib.contextmanager
@@ -138,10 +168,31 @@ class Server(uvicorn.Server):
         """Not ready any more; clients are asked to close their connections; then no new ones; then all is answered."""
         self.house.ready, self.house.draining = False, True
         log.info("stopping: accepted requests are answered first, within %.0f s", self.house.settings.stop_seconds)
+        if self.signals:
+            self.last = threading.Timer(self.house.settings.stop_seconds - LATE, self.give_up)
+            self.last.daemon = True
+            self.last.start()
         await self.pause(DRAIN)
         await self.take_the_last(sockets or [])
         await self.pause(DRAIN, until_quiet=True)
+        loop = asyncio.get_running_loop()
+        over = loop.call_later(self.config.timeout_graceful_shutdown - 1, self.house.give_up)  # type: ignore[operator]
         await super().shutdown(sockets)
+        over.cancel()
+
+    def give_up(self) -> None:
+        """End the process: what still runs, such as a pass that nothing can end, would keep it alive."""
+        log.error("stopped; what had not ended within %.0f s was given up", self.house.settings.stop_seconds)
+        logging.shutdown()
+        os._exit(0)
+
+    def let_go(self) -> None:
+        """After the server has stopped: nothing more is ended by force, if all its threads end by themselves."""
+        ours = [one for one in threading.enumerate() if one.name.startswith(THREADS)]
+        for one in ours:
+            one.join()  # no longer than until `give_up`
+        if self.last is not None:
+            self.last.cancel()
 
     async def pause(self, seconds: float, *, until_quiet: bool = False) -> None:
         """Serve on for some seconds, or until no connection is about to send its first request."""

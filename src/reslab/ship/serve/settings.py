@@ -25,12 +25,14 @@ class Settings:
     max_bytes: int = 32 * 2**20  # of a request
     max_pixels: int = 2**26  # of an image: 64 megapixels
     max_files: int = 64  # of a request
+    max_text: int = 200_000  # characters of a question and its texts
     timeout: float = 30.0  # seconds for receiving a request, and for answering it
     reload: float = 0.0  # seconds between looks for a new version; 0: only on SIGHUP or when asked
 
     def __post_init__(self) -> None:
         for name, least in (("workers", 1), ("threads", 0), ("max_batch", 1), ("queue", 1), ("max_bytes", 1024),
-                            ("max_pixels", 1), ("max_files", 1), ("max_delay_ms", 0), ("reload", 0)):  # fmt: skip
+                            ("max_pixels", 1), ("max_files", 1), ("max_text", 1), ("max_delay_ms", 0),
+                            ("reload", 0)):  # fmt: skip
             if not getattr(self, name) >= least:
                 raise UsageError(arg(name), f" must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.timeout <= 3600:

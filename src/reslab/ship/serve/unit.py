@@ -17,7 +17,8 @@ PACKAGES = ("numpy", "msgspec", "cyclopts", "rich", "starlette", "uvicorn", "pyt
 ENGINES = {"openvino": ("openvino",), "onnx": ("onnxruntime",), "torch": ("safetensors",)}
 KINDS = {"images": ("pillow",), "questions": ("tokenizers",), "tables": ("safetensors", "scipy")}
 FLAGS = {"workers": 1, "threads": 0, "hosts": (), "max_batch": 8, "max_delay_ms": 5.0, "queue": 64,
-         "max_bytes": 32 * 2**20, "max_pixels": 2**26, "max_files": 64, "timeout": 30.0, "reload": 0.0}  # fmt: skip
+         "max_bytes": 32 * 2**20, "max_pixels": 2**26, "max_files": 64, "max_text": 200_000,
+         "timeout": 30.0, "reload": 0.0}  # fmt: skip
 NAMES = {"hosts": "allow-host"}
 
 

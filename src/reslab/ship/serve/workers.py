@@ -18,7 +18,9 @@ from typing import Any
 
 from reslab.errors import ReslabError, one_line
 from reslab.ship.serve.app import make_app
+from reslab.ship.serve.board import Board
 from reslab.ship.serve.house import House
+from reslab.ship.serve.metrics import SHARED
 from reslab.ship.serve.reload import Reloader
 from reslab.ship.serve.servable import Place, load
 from reslab.ship.serve.server import Server
@@ -45,7 +47,8 @@ def build(found: Sequence[Place], settings: Settings) -> tuple[Any, Reloader]:
         one.warm(settings.max_batch)
         models[where.name] = (where, one)
     house = House(settings, models)
-    return make_app(house), Reloader(house, threads=threads)
+    board = Board(Path(os.environ[SHARED])) if SHARED in os.environ else None
+    return make_app(house), Reloader(house, threads=threads, board=board)
 
 
 def run(found: Sequence[Place], settings: Settings, listening: socket.socket) -> None:
@@ -72,6 +75,7 @@ def run(found: Sequence[Place], settings: Settings, listening: socket.socket) ->
     app.router.lifespan_context = life
     log.info("%s ready", f"worker {os.getpid()}" if settings.workers > 1 else ", ".join(one.name for one in found))
     server.run(sockets=[listening])
+    server.let_go()
 
 
 async def orphaned(server: Server) -> None:
@@ -120,14 +124,14 @@ class Supervisor:
             before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self.pass_on)
         try:
             with tempfile.TemporaryDirectory(prefix="reslab-metrics-") as folder:
-                os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # the workers write their counts there
+                os.environ[SHARED] = folder  # the workers write their counts there
                 for _ in range(self.settings.workers):
                     self.start()
                 try:
                     self.watch(Path(folder))
                 finally:
                     self.finish()
-                    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+                    os.environ.pop(SHARED, None)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -173,6 +177,6 @@ class Supervisor:
 
 
 def forget(folder: Path, pid: int) -> None:
-    """Drop what a dead worker measured of the present: its counters stay."""
-    for path in folder.glob(f"gauge_live*_{pid}.db"):
+    """Drop what a dead worker measured of the present, and what it served: its counters stay."""
+    for path in [*folder.glob(f"gauge_live*_{pid}.db"), Board(folder).path(pid)]:
         path.unlink(missing_ok=True)
