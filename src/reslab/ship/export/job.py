@@ -178,7 +178,7 @@ class Job:
             if made.config.precision == "fp32":
                 layers = differing(graph, made.folder / name, self.to, inputs)
             else:
-                layers = roughest(graph, self.folder / name, made.folder / name, self.to, made.config.precision, inputs)
+                layers = roughest(graph, made.folder / name, self.to, made.config.precision, inputs)
             if layers:
                 break
         exact = made.config.precision == "fp32"

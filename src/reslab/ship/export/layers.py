@@ -56,20 +56,12 @@ def differing(graph: Graph, path: Path, engine: EngineName, inputs: Arrays) -> t
 
 
 def roughest(
-    graph: Graph, exact: Path, path: Path, engine: EngineName, precision: Precision, inputs: Arrays
-) -> tuple[Layer, ...]:
-    """The layers of a bf16 or int8 file that differ most, for their size, from the fp32 file `exact`."""
-    given = gathered(graph, inputs)
-    nodes = {one.node: one.layer for one in matched(given, exact, engine, inputs, "fp32") if not one.differs}
-    whole = {layer.name: value for layer, value in
-             ((nodes[node], value) for node, value in VALUES[engine](exact, inputs, shapes(given), "fp32")
-              if node in nodes)}  # fmt: skip
-    found = []
-    for node, value in VALUES[engine](path, inputs, shapes(given), precision):
-        if (layer := nodes.get(node)) is not None:
-            was = whole[layer.name]
-            found.append(Layer(name=layer.name, kind=layer.kind, difference=float(apart(was, value).max()),
-                               size=layer.size))  # fmt: skip
+    graph: Graph, path: Path, engine: EngineName, precision: Precision, inputs: Arrays
+) -> tuple[Layer, ...]:  # fmt: skip
+    """The layers of a bf16 or int8 file that differ most, for their size; of modules that hold no others."""
+    whole = {name for name, module in graph.module.named_modules() if next(module.children(), None) is not None}
+    given = [one for one in gathered(graph, inputs) if one.name not in whole]
+    found = [one.layer for one in matched(given, path, engine, inputs, precision)]
     return tuple(sorted(found, key=lambda one: -one.relative)[:SHOWN])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import UsageError, arg
+from reslab.extras import need
 from reslab.progress import Progress
 from reslab.ship.engines import Engine
 from reslab.ship.engines.onnx import OnnxRuntime
@@ -117,8 +118,11 @@ class Maker:
 
 
 def running(model: Any, engine: EngineName) -> Engine:
-    """A compiled model or session that NNCF gives, as an engine."""
-    return OnnxRuntime(model) if engine == "onnx" else OpenVINO(model)
+    """What NNCF gives to be tried, OpenVINO's compiled model or an onnx.ModelProto, as an engine."""
+    if engine == "openvino":
+        return OpenVINO(model)
+    ort = need("onnxruntime", extra="ship", why="int8")
+    return OnnxRuntime(ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]))
 
 
 def check(engine: EngineName, precision: str) -> None:

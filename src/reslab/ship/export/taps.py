@@ -60,8 +60,8 @@ def onnx_values(path: Path, inputs: Arrays, shapes: Shapes, precision: Precision
     """Of every node whose output has one of the shapes, in the order of the graph."""
     onnx, ort = (need(name, extra="ship", why=f"{path}") for name in ("onnx", "onnxruntime"))
     plain = onnx.load(str(path), load_external_data=False)
-    outputs = {one.name for one in plain.graph.output}
-    names = [name for node in plain.graph.node for name in node.output if name and name not in outputs]
+    own = {one.name for one in plain.graph.output}
+    names = [name for node in plain.graph.node for name in node.output if name]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -69,7 +69,7 @@ def onnx_values(path: Path, inputs: Arrays, shapes: Shapes, precision: Precision
         some = names[start : start + 64]
         model = onnx.ModelProto()
         model.CopyFrom(plain)
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in some)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in some if name not in own)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".taps-", suffix=".onnx") as file:
             file.write(model.SerializeToString())
             file.flush()
