@@ -19,7 +19,7 @@ COMMAND = {
 }
 PYTHON = {
     "images": 'model("photo.jpg")',
-    "questions": 'model.ask("Who wrote it?", open("text.txt").read())',
+    "questions": 'model.ask("Who built the harbor?", "The harbor was built by Ada.")',
     "tables": 'model.predict("rows.csv")',
 }
 LABELS = 30  # that the card names
