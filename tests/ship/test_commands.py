@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import reslab
 from reslab.cli import main
 from reslab.ship.folder import verify
 
@@ -58,13 +59,13 @@ def test_rows_are_scored_alike_and_nothing_is_stored(here: Path, capsys: pytest.
     assert sorted(path.name for path in (here / "table-shipped").rglob("*")) == before
 
 
-def test_questions_are_answered_alike(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_questions_are_answered_alike(here: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("Where was Ada born?", "When was Bob born?", "--context", "text.txt")
     run, shipped = (said(capsys, "qa", "ask", name, *asked) for name in ("reader", "reader-shipped"))
     assert run == shipped
     with_device = main(["qa", "ask", "reader-shipped", *asked, "--device", "cuda"])
     assert (with_device, capsys.readouterr().err) == (
-        2, "reslab: reader-shipped was exported for openvino, which runs on the CPU: leave out --device\n"
+        2, f"reslab: reader-shipped was exported for {engine}, which runs on the CPU: leave out --device\n"
     )  # fmt: skip
 
 
@@ -78,6 +79,30 @@ def test_questions_of_a_file_are_scored_alike(here: Path, capsys: pytest.Capture
     assert sorted(path.name for path in (here / "reader-shipped").rglob("*")) == before
     assert main(["qa", "eval", "reader-shipped"]) == 2
     assert "is an exported folder, which holds no questions: name some with --data" in capsys.readouterr().err
+
+
+def test_one_verb_for_every_kind(here: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`reslab predict` and `reslab.predict` find out what the folder is for."""
+    assert "predicted 60 rows" in said(capsys, "predict", "table-shipped", "flats.csv", "--out", "p.csv")
+    asked = ("Where was Ada born?", "--context", "text.txt", "--top", "2")
+    assert said(capsys, "predict", "reader-shipped", *asked) == said(capsys, "predict", "reader", *asked)
+    mark = verify(here / "reader-shipped")
+    found = json.loads(said(capsys, "predict", "reader-shipped", "facts.json", "--out", "a.json", "--json"))
+    assert found["predictions"] == "a.json"
+    assert json.loads(Path("a.json").read_text()).keys() == set(
+        json.loads(Path(said_by_the_run(capsys)).read_text())
+    )  # fmt: skip
+    model = reslab.predict("reader-shipped", threads=1)
+    assert model.version == verify(here / "reader-shipped") == mark
+    assert [one.text for one in model.ask(asked[0], Path("text.txt").read_text(), top=2)] != []
+    assert main(["predict", "table-shipped", "flats.csv", "--device", "cuda"]) == 2
+    assert f"exported for {engine}, which runs on the CPU: leave out --device" in capsys.readouterr().err
+
+
+def said_by_the_run(capsys: pytest.CaptureFixture[str]) -> str:
+    """The file of predictions that the run itself writes."""
+    found: str = json.loads(said(capsys, "predict", "reader", "facts.json", "--json"))["predictions"]
+    return found
 
 
 def test_a_net_for_something_else_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """The model of a folder, whatever it came from: a run's net in torch, or an exported one without torch."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ def opened(folder: Path, use: Use, *, device: str = "auto", precision: str = "au
 
     Raises UsageError for an exported folder of another kind, or if its precision is not the one asked for.
     """
-    from reslab.ship.folder import is_exported, read_config, verify
+    from reslab.ship.folder import is_exported, read_config
 
     if not is_exported(folder):
         if use == "tables":
@@ -32,10 +31,9 @@ def opened(folder: Path, use: Use, *, device: str = "auto", precision: str = "au
         raise UsageError(f"{folder} was exported in {config.precision}: leave out --precision")
     if device not in ("auto", "cpu") and config.engine != "torch":
         raise UsageError(f"{folder} was exported for {config.engine}, which runs on the CPU: leave out --device")
-    version = verify(folder)
-    model: Any = import_module(f"reslab.ship.predict.{use}").load(folder, config)
-    model.version = version
-    return model
+    from reslab.ship.predict import predict
+
+    return predict(folder, device=device)
 
 
 def config_of(model: Any) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from shipping import reader, ship
 
+from reslab.errors import UsageError
 from reslab.nets.heads import AcrossTokens, ConvSDSHead
 from reslab.qa.folder import stored_data
 from reslab.qa.judge import weigh
@@ -91,7 +92,7 @@ def test_a_reader_without_its_questions_is_compared_on_random_windows(subject: Q
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["linear", "tokens", "bilstm"])
+@pytest.mark.parametrize("head", ["linear", "tokens"])
 @pytest.mark.parametrize("engine", ["openvino", "onnx"])
 def test_every_head(head: str, engine: str, tmp_path: Path) -> None:
     subject = QuestionExport(reader(tmp_path, head=head, answerable=False, iterations=4))
@@ -101,6 +102,13 @@ def test_every_head(head: str, engine: str, tmp_path: Path) -> None:
     found, wanted = (model.ask("Where was Ada born?", texts, top=9) for model in (shipped, run))
     assert [(a.text, a.document, a.start) for a in found] == [(a.text, a.document, a.start) for a in wanted]
     assert [a.score for a in found] == pytest.approx([a.score for a in wanted], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_an_lstm_is_refused(tmp_path: Path) -> None:
+    folder = reader(tmp_path, head="bilstm", answerable=False, iterations=2)
+    with pytest.raises(UsageError, match="has a BiLSTM head, which can be exported for one number of tokens only"):
+        QuestionExport(folder)
 
 
 @pytest.mark.slow

@@ -38,9 +38,15 @@ class QuestionExport:
     unit = "exact match"
 
     def __init__(self, run: Path | str) -> None:
-        """`run`: of a finished training, or a folder that a reader was saved to. Raises as `qa.load` does."""
+        """`run`: of a finished training, or a folder that a reader was saved to. Raises as `qa.load` does.
+
+        Raises UsageError for a BiLSTM head: torch.export unrolls an LSTM to one number of tokens.
+        """
         self.reader = load(run, device="cpu", precision="fp32")
         self.run, self.spec = self.reader.run, read_qa_spec(self.reader.run)
+        if self.spec.head == "bilstm":
+            raise UsageError(f"{run} has a BiLSTM head, which can be exported for one number of tokens only: train "
+                             "another head")  # fmt: skip
         self.original = trained_net(self.run, self.spec).eval().requires_grad_(False)
         self.name, self.word, self.notes = self.run.folder.resolve().name, str(run), list[str]()
         encoder = self.reader.net.encoder
