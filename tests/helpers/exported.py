@@ -63,9 +63,10 @@ def onnx_colors(file: Path) -> None:
 
 
 def finish(
-    folder: Path, engine: EngineName, *, classes: list[str], shape: tuple[int, int, int], **about: Any
+    folder: Path, engine: EngineName, *, classes: list[str], shape: tuple[int, int, int],
+    ports: tuple[int | None, ...] | None = None, **about: Any,
 ) -> Path:  # fmt: skip
-    """Write config.json and checksums.json beside the graph."""
+    """Write config.json and checksums.json beside the graph; `ports`: the shape that it says its input has."""
     C, H, W = shape
     whole: dict[str, Any] = {
         "classes": classes, "shape": [C, H, W], "reading": {"options": {}}, "temperature": 1.0,
@@ -73,7 +74,7 @@ def finish(
     }  # fmt: skip
     write_config(folder, Config(
         kind="images", engine=engine, precision="fp32", name="small", word="small", license="none", about=whole,
-        files=(FILES[engine],), inputs=(Port(name="images", dtype="uint8", shape=(None, H, W, C)),),
+        files=(FILES[engine],), inputs=(Port(name="images", dtype="uint8", shape=ports or (None, H, W, C)),),
         outputs=tuple(Port(name=name, dtype="float32", shape=(None, len(classes)))
                       for name in ("scores", "probabilities")),
     ))  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.errors import BrokenImage, ReslabError
-from reslab.images.data.decode import FILTERS, Reading, eight_bits, fit
+from reslab.images.data.decode import FILTERS, Interpolation, Reading, eight_bits, fit
 from reslab.images.data.gray import GRAY_MODES, KINDS, checked, kind_of
 from reslab.images.data.opened import opened, reason
 from reslab.images.inputs import Source
@@ -62,6 +62,16 @@ class PixelReader:
         fitted = fit(eight_bits(image, channels=C, reading=self.reading), height=H, width=W,
                      interpolation=self.reading.interpolation)  # fmt: skip
         return np.asarray(fitted).reshape(H, W, C), [key for key, applies in said.items() if applies]
+
+
+def fitted(images: np.ndarray, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> np.ndarray:
+    """uint8 (N, h, w, C) -> (N, H, W, C), each image as images are decoded: resized to cover, center-cropped."""
+    H, W = size
+    if images.shape[1:3] == size or not len(images):
+        return images if images.shape[1:3] == size else np.empty((0, H, W, images.shape[3]), np.uint8)
+    flat = images[..., 0] if images.shape[3] == 1 else images
+    made = [np.asarray(fit(Image.fromarray(one), height=H, width=W, interpolation=interpolation)) for one in flat]
+    return np.stack(made).reshape(len(images), H, W, images.shape[3])
 
 
 def reading_of(about: Mapping[str, Any]) -> Reading:

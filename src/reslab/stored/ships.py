@@ -1,6 +1,6 @@
 """Keys and types of an exported folder's files, as in folders.py."""
 
-from typing import Annotated, Literal, Required, TypedDict
+from typing import Annotated, Any, Literal, Required, TypedDict
 
 from msgspec import Meta
 
@@ -155,3 +155,29 @@ class ImagesConfig(TypedDict):
     """config.json of a net for images."""
 
     about: ImagesAbout
+
+
+class ProgramNode(TypedDict, total=False):
+    """One operator of a stored program, or whether what follows may be computed in bf16."""
+
+    op: str
+    args: list[Any]
+    kwargs: Object
+    autocast: bool
+
+
+class ProgramFit(TypedDict):
+    """How images of another size are fitted to the one that the program takes."""
+
+    input: str
+    size: tuple[Size, Size]
+    interpolation: Literal["bilinear", "bicubic"]
+
+
+class Program(TypedDict):
+    """The main file of an export for torch."""
+
+    reslab_program: Count
+    nodes: list[ProgramNode]
+    results: Object
+    fit: ProgramFit | None

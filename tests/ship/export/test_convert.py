@@ -18,7 +18,7 @@ from reslab.ship.exportable import Fit, Graph
 from reslab.ship.record import Config
 
 H, W = 12, 9
-ENGINES = ["openvino", "onnx"]
+ENGINES = ["openvino", "onnx", "torch"]
 
 
 class Pooled(nn.Module):
@@ -96,7 +96,7 @@ def test_bicubic(tmp_path: Path) -> None:
 
 def test_weights_lie_in_one_file(exported: tuple[Path, Graph, Engine]) -> None:
     names = {path.name for path in exported[0].iterdir()}
-    assert names in ({"model.onnx"}, {"model.xml", "model.bin"})
+    assert names in ({"model.onnx"}, {"model.xml", "model.bin"}, {"model.json", "model.safetensors"})
 
 
 class Halves(nn.Module):
@@ -153,11 +153,7 @@ def test_an_engine_that_knows_the_size_leaves_out_what_fits_images_to_it(
     exported: tuple[Path, Graph, Engine], tmp_path: Path
 ) -> None:
     folder, _, whole = exported
-    which = "onnx" if (folder / "model.onnx").exists() else "openvino"
-    file = "model.onnx" if which == "onnx" else "model.xml"
-    config = Config(kind="images", engine=which, precision="fp32", name="toy", word="toy", files=(file,), inputs=(),
-                    outputs=(), license="unknown")  # type: ignore[arg-type]  # fmt: skip
-    known = engine(folder, config, shapes={"images": (H, W, 3)})
+    known = engine(folder, whole.config, shapes={"images": (H, W, 3)})
     images = {"images": noise(3, H, W)}
     assert all(np.array_equal(known.run(images)[name], value) for name, value in whole.run(images).items())
 

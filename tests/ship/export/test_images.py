@@ -13,6 +13,7 @@ from reslab.errors import ReslabError, UsageError
 from reslab.images.data import ImageData, Normalize, load
 from reslab.images.data.images import Pixels
 from reslab.images.model import load as load_run
+from reslab.images.pixels import fitted
 from reslab.images.task import training_parts
 from reslab.images.train import prepare, train
 from reslab.nets import spec
@@ -20,7 +21,6 @@ from reslab.run import Run
 from reslab.ship.engines import engine
 from reslab.ship.export.convert import convert
 from reslab.ship.export.images import ImagesExport
-from reslab.ship.export.images_graph import fitted
 from reslab.ship.export.subjects import subject
 from reslab.ship.record import Config
 from reslab.train.folder import read_recipe

@@ -18,9 +18,14 @@ class Engine(Protocol):
     """One graph, loaded. Several threads may call `run` at once."""
 
     device: str
+    config: Config
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs by name; the first axis of all inputs and outputs is the batch, of any length."""
+        """The outputs by name; the first axis of all inputs and outputs is the batch, of any length.
+
+        Raises UsageError for inputs that are not those of the config: other names, types or shapes; ReslabError if the
+        engine fails.
+        """
 
 
 def engine(

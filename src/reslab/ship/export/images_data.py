@@ -8,9 +8,9 @@ import torch
 
 from reslab.errors import BrokenImage
 from reslab.images.data.images import Encoded, ImageData, Part, Pixels
+from reslab.images.pixels import fitted
 from reslab.images.task import split
 from reslab.run import Run
-from reslab.ship.export.images_graph import fitted
 from reslab.ship.exportable import RANDOM, Examples
 from reslab.train.folder import read_recipe
 from reslab.train.order import shuffled

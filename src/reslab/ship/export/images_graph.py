@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, first_line
-from reslab.images.data.decode import Interpolation, fit
+from reslab.images.data.decode import Interpolation
 from reslab.images.data.normalize import Normalize
+from reslab.images.pixels import fitted
 from reslab.look.graph.example import scores
 from reslab.nets.modes import evaluating
 
@@ -41,16 +41,6 @@ class ImagesGraph(nn.Module):
         z = scores(self.net(Normalize(self.mean, self.std)(planes))).float()
         cold = z / self.temperature
         return z, cold.sigmoid() if self.several else cold.softmax(dim=-1)
-
-
-def fitted(images: np.ndarray, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> np.ndarray:
-    """uint8 (N, h, w, C) -> (N, H, W, C), each image as images are decoded: resized to cover, center-cropped."""
-    H, W = size
-    if images.shape[1:3] == size or not len(images):
-        return images if images.shape[1:3] == size else np.empty((0, H, W, images.shape[3]), np.uint8)
-    flat = images[..., 0] if images.shape[3] == 1 else images
-    made = [np.asarray(fit(Image.fromarray(one), height=H, width=W, interpolation=interpolation)) for one in flat]
-    return np.stack(made).reshape(len(images), H, W, images.shape[3])
 
 
 def run(graph: ImagesGraph, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,9 +10,8 @@ import numpy as np
 from reslab.errors import UsageError, arg
 from reslab.extras import need
 from reslab.progress import Progress
-from reslab.ship.engines import Engine
-from reslab.ship.engines.onnx import OnnxRuntime
-from reslab.ship.engines.openvino import OpenVINO
+from reslab.ship.engines.onnx import Session
+from reslab.ship.engines.openvino import Compiled
 from reslab.ship.export.compared import scored
 from reslab.ship.export.int8 import Work, int8_layers, quantized, restored
 from reslab.ship.export.passes import Outputs, engines, run
@@ -108,7 +107,7 @@ class Maker:
             engine = running(model, made.config.engine)
             for start in range(0, len(rows), BATCH):
                 some = np.array(rows[start : start + BATCH])
-                given = engine.run({name: value[some] for name, value in self.examples[which].inputs.items()})
+                given = engine.infer({name: value[some] for name, value in self.examples[which].inputs.items()})
                 for name, value in given.items():
                     outputs[which][name][some] = value
             found = np.asarray(self.subject.right(outputs, self.examples), np.float64)
@@ -117,12 +116,12 @@ class Maker:
         restored(work, right=right, items=n if aligned else 1, max_drop=self.max_drop / 100)
 
 
-def running(model: Any, engine: EngineName) -> Engine:
-    """What NNCF gives to be tried, OpenVINO's compiled model or an onnx.ModelProto, as an engine."""
+def running(model: Any, engine: EngineName) -> Session | Compiled:
+    """What NNCF gives to be tried, OpenVINO's compiled model or an onnx.ModelProto, ready to infer."""
     if engine == "openvino":
-        return OpenVINO(model)
+        return Compiled(model)
     ort = need("onnxruntime", extra="ship", why="int8")
-    return OnnxRuntime(ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]))
+    return Session(ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]))
 
 
 def check(engine: EngineName, precision: str) -> None:
