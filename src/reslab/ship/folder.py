@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError
+from reslab.ship.listed import check_links, foreign, graph_files, is_read
 from reslab.ship.record import FORMAT, Config, Port
 from reslab.stored import ships
 from reslab.stored.files import named, present
 from reslab.stored.read import read_json
-from reslab.stored.write import write_aside
+from reslab.stored.write import once, write_aside
 
 CONFIG, SUMS, CARD, LICENSE, PROOF = "config.json", "checksums.json", "README.md", "LICENSE", "proof.json"
 MARK = "reslab_export"
@@ -61,25 +62,45 @@ def seal(folder: Path) -> None:
 def verify(folder: Path | str) -> str:
     """Compare every file with its checksum; a digest of them all, which changes with any of them.
 
-    Raises ReslabError naming the first file that is missing, changed, or not listed although the config names it.
+    Raises ReslabError naming the first file that is missing, changed, a link out of the folder, or not listed although
+    predicting would read it; another file that is not listed is never read, and a warning names it.
     """
     folder = Path(folder)
     if not present(folder / SUMS):
         raise ReslabError(f"{named(folder / SUMS)} is missing: the export was not finished, or files were removed; "
                           "export the model again")  # fmt: skip
-    sums: dict[str, str] = read_json(folder / SUMS, ships.Sums)["sha256"]
+    check_links(folder)
+    sums = listed(folder)
     for name, wanted in sums.items():
-        if not inside(name):
-            raise ReslabError(f"{named(folder / SUMS)} is damaged: {name!r} does not lie in the folder")
         path = folder / name
         if not present(path):
             raise ReslabError(f"{named(path)} is missing; restore a copy of it, or export the model again")
         if sum_of(path) != wanted:
             raise ReslabError(f"{named(path)} was changed or damaged after the export: it does not match its checksum; "
                               "restore a copy of it, or export the model again")  # fmt: skip
-    if bare := [name for name in (CONFIG, *read_config(folder).files) if name not in sums]:
-        raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {bare[0]}; export the model again")
+    check_unlisted(folder, sums)
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """The checksums of checksums.json by the file's name. Raises ReslabError for a damaged one."""
+    sums: dict[str, str] = read_json(folder / SUMS, ships.Sums)["sha256"]
+    if away := [name for name in sums if not inside(name)]:
+        raise ReslabError(f"{named(folder / SUMS)} is damaged: {away[0]!r} does not lie in the folder")
+    return sums
+
+
+def check_unlisted(folder: Path, sums: dict[str, str]) -> None:
+    """Raise ReslabError for a file that would be read but is not listed; warn about any other but hidden ones."""
+    config = read_config(folder)
+    lacking = [name for name in (CONFIG, *sorted(graph_files(folder, config))) if name not in sums]
+    others = [name for name in foreign(folder, sums) if name != SUMS and (folder / name).is_file()]
+    if bare := lacking + [name for name in others if is_read(name, folder, config)]:
+        raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {named(bare[0])}, which is read; "
+                          "export the model again")  # fmt: skip
+    if seen := [name for name in others if not any(part.startswith(".") for part in Path(name).parts)]:
+        more = f" and {len(seen) - 1:,} more" if len(seen) > 1 else ""
+        once(f"{named(folder)} holds {named(seen[0])}{more}, which {SUMS} does not list: it is not read")
 
 
 def sum_of(path: Path) -> str:

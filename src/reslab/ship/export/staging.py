@@ -14,8 +14,10 @@ from types import FrameType
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError, arg
-from reslab.ship.folder import is_exported, read_config
-from reslab.stored.files import named
+from reslab.run import MEMBERS
+from reslab.ship.folder import CONFIG, SUMS, is_exported, listed, read_config
+from reslab.ship.listed import foreign
+from reslab.stored.files import named, present
 from reslab.stored.write import UMASK, explained
 
 AT_FDCWD, EXCHANGE = -100, 2  # of Linux's renameat2
@@ -27,7 +29,7 @@ def staged(out: Path, *, kind: str, name: str) -> Iterator[Path]:
     """with staged(out, ...) as folder: `folder`, a new one beside `out`, becomes `out` at the end.
 
     After an error, Ctrl-C or SIGTERM it is removed, and `out` is as it was. Raises UsageError if `out` is there and
-    neither empty nor an exported folder of this model.
+    neither empty nor an exported folder of this model and nothing else, or lies in a run or in another exported folder.
     """
     check_place(out, kind=kind, name=name)
     with explained(out):
@@ -37,6 +39,7 @@ def staged(out: Path, *, kind: str, name: str) -> Iterator[Path]:
         with stoppable():
             folder.chmod(0o777 & ~UMASK)  # mkdtemp's is private
             yield folder
+            check_place(out, kind=kind, name=name)  # minutes have passed
             with explained(out):
                 replace(folder, out)
     except BaseException as error:
@@ -48,6 +51,9 @@ def staged(out: Path, *, kind: str, name: str) -> Iterator[Path]:
 
 def check_place(out: Path, *, kind: str, name: str) -> None:
     """Raise UsageError if an export of this model must not take the place of what lies at `out`."""
+    for parent in out.resolve().parents:
+        if what := what_is(parent):
+            raise UsageError(f"{named(out)} lies in {named(parent)}, which is {what}; choose another ", arg("folder"))
     if os.path.lexists(out) and not out.is_dir():
         raise UsageError(f"{named(out)} is a file; choose another ", arg("folder"))
     if not out.is_dir() or not any(out.iterdir()):
@@ -58,6 +64,18 @@ def check_place(out: Path, *, kind: str, name: str) -> None:
     if (there.kind, there.name) != (kind, name):
         raise UsageError(f"{named(out)} holds another model, {there.name} ({there.kind}); choose another ",
                          arg("folder"))  # fmt: skip
+    sums = {CONFIG, SUMS, *(listed(out) if present(out / SUMS) else ())}
+    if other := next(foreign(out, sums), None):
+        raise UsageError(f"{named(out)} holds {named(other)}, which is no part of the export that would be replaced: "
+                         "move it away, or choose another ", arg("folder"))  # fmt: skip
+
+
+def what_is(folder: Path) -> str:
+    """What may be replaced or removed as a whole, so that nothing else belongs in it; "" for any other folder."""
+    if present(folder / CONFIG) and present(folder / SUMS):
+        return "an exported folder"
+    beside = any(present(folder / name) for name in ("recipe.toml", "weights.safetensors", "data.json"))
+    return "a run" if present(folder / MEMBERS) or (present(folder / "spec.json") and beside) else ""
 
 
 def replace(new: Path, out: Path) -> None:
