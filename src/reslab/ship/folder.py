@@ -59,11 +59,11 @@ def seal(folder: Path) -> None:
     write_aside(folder / SUMS, lambda file: file.write(text.encode()))
 
 
-def verify(folder: Path | str) -> str:
+def verify(folder: Path | str, *, warn: bool = True) -> str:
     """Compare every file with its checksum; a digest of them all, which changes with any of them.
 
     Raises ReslabError naming the first file that is missing, changed, a link out of the folder, or not listed although
-    predicting would read it; another file that is not listed is never read, and a warning names it.
+    predicting would read it. Other files that are not listed are never read; `warn` about them.
     """
     folder = Path(folder)
     if not present(folder / SUMS):
@@ -78,7 +78,7 @@ def verify(folder: Path | str) -> str:
         if sum_of(path) != wanted:
             raise ReslabError(f"{named(path)} was changed or damaged after the export: it does not match its checksum; "
                               "restore a copy of it, or export the model again")  # fmt: skip
-    check_unlisted(folder, sums)
+    check_unlisted(folder, sums, warn=warn)
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
 
@@ -90,15 +90,16 @@ def listed(folder: Path) -> dict[str, str]:
     return sums
 
 
-def check_unlisted(folder: Path, sums: dict[str, str]) -> None:
-    """Raise ReslabError for a file that would be read but is not listed; warn about any other but hidden ones."""
+def check_unlisted(folder: Path, sums: dict[str, str], *, warn: bool) -> None:
+    """Raise ReslabError for a file that would be read but is not listed; maybe warn about others, except hidden ones."""
     config = read_config(folder)
     lacking = [name for name in (CONFIG, *sorted(graph_files(folder, config))) if name not in sums]
     others = [name for name in foreign(folder, sums) if name != SUMS and (folder / name).is_file()]
     if bare := lacking + [name for name in others if is_read(name, folder, config)]:
         raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {named(bare[0])}, which is read; "
                           "export the model again")  # fmt: skip
-    if seen := [name for name in others if not any(part.startswith(".") for part in Path(name).parts)]:
+    seen = [name for name in others if not any(part.startswith(".") for part in Path(name).parts)]
+    if warn and seen:
         more = f" and {len(seen) - 1:,} more" if len(seen) > 1 else ""
         once(f"{named(folder)} holds {named(seen[0])}{more}, which {SUMS} does not list: it is not read")
 
