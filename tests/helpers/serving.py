@@ -1,4 +1,4 @@
-"""A server of the made-up model of asgi.py in a process of its own: python serving.py PORT WORKERS SECONDS."""
+"""A server of the made-up model of asgi.py in a process: python serving.py PORT WORKERS SECONDS [TIMEOUT]."""
 
 import logging
 import multiprocessing
@@ -36,16 +36,18 @@ class Slow(Lengths):
 def serve(found: Sequence[Place], settings: Settings, listening: Any) -> None:
     """One process. `found` carries the seconds as a name."""
     house = House(settings, {"lengths": (Place(name="lengths", folder=Path("none")), Slow(float(found[0].name)))})
-    Server(make_app(house), settings).run(sockets=[listening])
+    server = Server(make_app(house), settings)
+    server.run(sockets=[listening])
+    server.let_go()
 
 
 class Workers(Supervisor):
     target = staticmethod(serve)
 
 
-def main(port: int, workers: int, seconds: str) -> None:
+def main(port: int, workers: int, seconds: str, timeout: str = "10") -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = Settings(port=port, workers=workers, timeout=10, queue=200)
+    settings = Settings(port=port, workers=workers, timeout=float(timeout), queue=200)
     found, listening = [Place(name=seconds, folder=Path("none"))], listen(settings)
     if workers == 1:
         serve(found, settings, listening)
@@ -55,4 +57,4 @@ def main(port: int, workers: int, seconds: str) -> None:
 
 if __name__ == "__main__":
     assert multiprocessing.parent_process() is None
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

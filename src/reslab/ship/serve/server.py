@@ -51,7 +51,9 @@ class Patient(H11Protocol):
         """Close the oldest connection that no request is being answered on. If there is none, see limits.py."""
         idle = [one for one in self.connections if isinstance(one, Patient) and one is not self and not one.working]
         if idle:
-            min(idle, key=lambda one: one.since).transport.abort()
+            oldest = min(idle, key=lambda one: one.since)
+            self.connections.discard(oldest)  # at once: others may come before it is told
+            oldest.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that sent a whole request and then closed its half is answered, if that takes no longer than
