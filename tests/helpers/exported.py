@@ -14,7 +14,7 @@ from reslab.ship.folder import seal, write_config
 from reslab.ship.record import Config, EngineName, Port
 
 COLORS = ["red", "green", "blue"]
-FILES = {"openvino": "model.xml", "onnx": "model.onnx"}
+FILES = {"openvino": "model.xml", "onnx": "model.onnx", "torch": "model.json"}
 TENTH = 0.1
 
 

@@ -100,6 +100,18 @@ def test_the_weights_beside_an_onnx_file_must_be_listed(tmp_path: Path) -> None:
         verify(out)
 
 
+def test_the_weights_of_a_program_of_torch_must_be_listed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (out / name).write_text("{}")
+    finish(out, "torch", classes=["a", "b"], shape=(3, 8, 8))
+    assert len(verify(out)) == 64
+    unlist(out, "model.safetensors")
+    with pytest.raises(ReslabError, match=r"it does not list model\.safetensors, which is read"):
+        verify(out)
+
+
 def test_a_long_name_beside_an_onnx_file_is_found(tmp_path: Path) -> None:
     """The length of a name of 128 bytes or more takes two bytes."""
     name = "w" * 300

@@ -91,7 +91,7 @@ def listed(folder: Path) -> dict[str, str]:
 
 
 def check_unlisted(folder: Path, sums: dict[str, str], *, warn: bool) -> None:
-    """Raise ReslabError for a file that would be read but is not listed; maybe warn about others, except hidden ones."""
+    """Raise ReslabError for a file that would be read but is not listed; warn about others that are not hidden."""
     config = read_config(folder)
     lacking = [name for name in (CONFIG, *sorted(graph_files(folder, config))) if name not in sums]
     others = [name for name in foreign(folder, sums) if name != SUMS and (folder / name).is_file()]

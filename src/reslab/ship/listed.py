@@ -14,6 +14,7 @@ OWN = frozenset({"checksums.json", "config.json", "README.md", "LICENSE", "proof
                  "encoder.safetensors", "target.json", "calibration.json", "vectors.safetensors",
                  "weights.safetensors", "tokenizer.json"})  # fmt: skip
 INSIDE = frozenset({"tokenizer", "encoder"})  # folders that are read
+BESIDE = {"openvino": ".bin", "torch": ".safetensors"}  # engine: ending of the weights of a graph
 LOCATION = b"\x0a\x08location\x12"  # in an ONNX file: where a weight lies that is not in the file; its length follows
 
 
@@ -49,8 +50,8 @@ def graph_files(folder: Path, config: Config) -> set[str]:
     found = set(config.files)
     for name in config.files:
         path = PurePosixPath(name)
-        if config.engine == "openvino":
-            found.add(path.with_suffix(".bin").as_posix())
+        if config.engine in BESIDE:
+            found.add(path.with_suffix(BESIDE[config.engine]).as_posix())
         if config.engine == "onnx":
             found |= {os.path.normpath(path.parent / one) for one in beside(folder / name)}
     return found
