@@ -16,6 +16,7 @@ from reslab.ship.engines import engine
 from reslab.ship.engines.operators import operator_of
 from reslab.ship.export.convert import convert
 from reslab.ship.exportable import Graph
+from reslab.ship.listed import graph_files
 from reslab.ship.record import Config
 
 
@@ -106,6 +107,10 @@ def test_the_files_are_json_and_safetensors(exported: tuple[Path, Config], small
     assert sizes == sorted(one.numel() for one in small.state_dict().values() if one.dim())  # not the count of batches
     program = json.loads((folder / "model.json").read_text())
     assert all(node.get("op", "aten.").startswith(("aten.", "operator.")) for node in program["nodes"])
+
+
+def test_its_weights_must_be_listed(exported: tuple[Path, Config]) -> None:
+    assert graph_files(*exported) == {"model.json", "model.safetensors"}
 
 
 @pytest.mark.parametrize("name", [

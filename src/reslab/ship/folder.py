@@ -25,7 +25,7 @@ def is_exported(folder: Path | str) -> bool:
     path = Path(folder) / CONFIG
     try:
         return isinstance(json.loads(path.read_text(encoding="utf-8")), dict) and MARK in json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 
