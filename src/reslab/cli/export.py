@@ -13,7 +13,7 @@ from reslab.cli.options import DataFlags, Json, NetFlags, data_options, flags_of
 from reslab.cli.slim.flags import some
 from reslab.errors import one_line
 from reslab.progress import shown
-from reslab.run import slug
+from reslab.run import finite, slug
 from reslab.subject.inputs import Wanted
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def export(
         layers(error)
         raise
     if json:
-        say.as_json({"folder": str(made.folder), "config": made.config.to_dict(), "proof": made.as_dict()})
+        say.as_json(finite({"folder": str(made.folder), "config": made.config.to_dict(), "proof": made.as_dict()}))
         return
     told(made)
 

@@ -84,11 +84,11 @@ class Score(TypedDict):
     unit: str
     n: Count
     before: float
-    before_low: float
-    before_high: float
+    before_low: float | None
+    before_high: float | None
     after: float
-    after_low: float
-    after_high: float
+    after_low: float | None
+    after_high: float | None
     drop: float
     drop_low: float | None
     drop_high: float | None

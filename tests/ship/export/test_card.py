@@ -57,7 +57,7 @@ def ran(card: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def exported(run: Path, out: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The card of the run's export to `out`."""
-    assert main(["export", str(run), "--out", str(out), "--precision", "fp32", *words]) == 0
+    assert main(["export", str(run), "--out", str(out), *words]) == 0
     capsys.readouterr()
     verify(out)
     return (out / "README.md").read_text()
@@ -66,7 +66,9 @@ def exported(run: Path, out: Path, capsys: pytest.CaptureFixture[str], *words: s
 def test_images(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = exported(images / "run", tmp_path / "out", capsys, "--samples", "100", "--license", "MIT")
+    card = exported(
+        images / "run", tmp_path / "out", capsys, "--precision", "fp32", "--samples", "100", "--license", "MIT"
+    )
     proof = json.loads((tmp_path / "out" / "proof.json").read_text())["proofs"][0]
     shutil.copy(images / "photo.jpg", tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
@@ -83,7 +85,7 @@ def test_images(
 def test_images_of_other_sizes_are_part_of_the_proof(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = exported(images / "run", tmp_path / "out", capsys, "--samples", "20")
+    card = exported(images / "run", tmp_path / "out", capsys, "--precision", "fp32", "--samples", "20")
     proof = json.loads((tmp_path / "out" / "proof.json").read_text())["proofs"][0]
     sizes = re.findall(r"images \[(\d+), (\d+), 1\]", proof["other_lengths"])
     size = json.loads((tmp_path / "out" / "config.json").read_text())["about"]["shape"][1]
@@ -93,20 +95,24 @@ def test_images_of_other_sizes_are_part_of_the_proof(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_reader(
-    tiny_reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    card = exported(tiny_reader, tmp_path / "out", capsys)
+    precision: str, tiny_reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    card = exported(tiny_reader, tmp_path / "out", capsys, "--precision", precision, "--max-drop", "100")
     shutil.copy(tiny_reader.parent / "facts.json", tmp_path / "out" / "questions.json")
     monkeypatch.chdir(tmp_path / "out")
     ran(card, capsys)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_table(
-    tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    card = exported(tiny_table, tmp_path / "out", capsys)
+    precision: str, tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    card = exported(tiny_table, tmp_path / "out", capsys, "--precision", precision, "--max-drop", "100")
     rows = list(csv.DictReader((tiny_table.parent / "flats.csv").read_text().splitlines()))
     with (tmp_path / "out" / "rows.csv").open("w") as file:
         made = csv.DictWriter(file, [name for name in rows[0] if name != "large"], extrasaction="ignore")

@@ -128,7 +128,7 @@ def scored(one: Proof) -> str:
 
 
 def speeds(made: Exported) -> list[str]:
-    threads = f"{made.threads} threads" if made.threads else "as many threads as the engine takes"
+    threads = f"{made.threads} thread{'s' * (made.threads > 1)}" if made.threads else "as many threads as it takes"
     text = [f"Examples a second on {plain(made.machine)}, {threads}; the precisions were timed in turn. Reading files "
             "is not counted.", ""]  # fmt: skip
     text += ["| precision | batch | examples/s | 95 % interval of the median | timings |", "|---|---:|---:|---|---:|"]

@@ -27,6 +27,7 @@ from reslab.ship.record import ENGINES, Config, EngineName, Port, Precision
 
 MAX_DROP = 0.5  # percentage points
 SAMPLES = 1000  # of the validation part: one decision in 1000 is the tenth of a percent that fp32 may differ by
+NO_BF16 = "this processor does not compute in bf16 itself"
 UNKNOWN = "not stated: ask whoever made the weights before you pass them on"
 Asked = Literal["auto", "fp32", "bf16", "int8"]
 
@@ -137,6 +138,8 @@ class Job:
         if self.precision != "auto":
             if self.precision != "fp32" and not known:
                 self.notes.append(f"what {self.precision} costs was not checked: there are no labeled data")
+            if self.precision == "bf16" and not native_bf16(self.to):
+                self.notes.append(f"{NO_BF16}, so bf16 gains nothing here")
             return [] if self.precision == "fp32" else [self.precision]
         if not known:
             self.notes.append("fp32 was chosen without trying others: there are no labeled data to check them on")
@@ -144,7 +147,7 @@ class Job:
         found = [one for one in HAS[self.to] if one != "fp32"]
         if "bf16" in found and not native_bf16(self.to):
             found.remove("bf16")
-            self.refused["bf16"] = "this processor does not compute in bf16 itself, so it cannot be faster"
+            self.refused["bf16"] = f"{NO_BF16}, so it cannot be faster"
         return found
 
     def tried(self, precision: Precision, proofs: dict[Precision, tuple[Made, Proof]]) -> None:
