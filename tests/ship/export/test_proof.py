@@ -42,6 +42,7 @@ def planted(net: Net, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     ("to", "layer", "kind"),
     [
         ("openvino", "second", "Conv2d"),
+        ("torch", "second", "Conv2d"),
         pytest.param("openvino", "last", "Linear", marks=pytest.mark.slow),
         pytest.param("onnx", "second", "Conv2d", marks=pytest.mark.slow),
         pytest.param("onnx", "last", "Linear", marks=pytest.mark.slow),

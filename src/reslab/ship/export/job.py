@@ -105,8 +105,8 @@ class Job:
         proofs: dict[Precision, tuple[Made, Proof]] = {"fp32": (exact, self.proved(exact))}
         for one in others:
             self.tried(one, proofs)
-        speeds = measured({name: engines(made.folder, made.config, threads=self.threads)
-                           for name, (made, _) in proofs.items()}, self.examples, self.progress)  # fmt: skip
+        loaded = {name: engines(made.folder, made.config, threads=self.threads) for name, (made, _) in proofs.items()}
+        speeds = measured(loaded, self.examples, self.progress)
         chosen = fastest(speeds, list(proofs)) if self.precision == "auto" else self.precision
         made, proof = proofs[chosen]
         self.keep(made)
@@ -114,7 +114,8 @@ class Job:
         notes = (*self.subject.notes, *self.notes, *self.maker.notes)
         return Exported(
             folder=self.folder, config=made.config, proof=proof, tried=tried, speeds=speeds, refused=self.refused,
-            max_drop=self.max_drop, machine=processor(), threads=self.threads, notes=tuple(dict.fromkeys(notes)),
+            max_drop=self.max_drop, machine=machine(loaded["fp32"][0].device), threads=self.threads,
+            notes=tuple(dict.fromkeys(notes)),
         )  # fmt: skip
 
     def converted(self) -> Config:
@@ -176,19 +177,15 @@ class Job:
         for which, (graph, name) in enumerate(zip(self.graphs, made.config.files, strict=True)):
             start = error.first // error.batch * error.batch
             inputs = taken(self.examples[which].inputs, start, error.batch)
-            if self.to == "torch":
-                break
-            if made.config.precision == "fp32":
-                layers = differing(graph, made.folder / name, self.to, inputs)
-            else:
-                layers = roughest(graph, made.folder / name, self.to, made.config.precision, inputs)
+            find = differing if made.config.precision == "fp32" else roughest
+            layers = find(graph, made.folder / name, made.config, inputs)
             if layers:
                 break
         exact = made.config.precision == "fp32"
         if layers:
             first, what = layers[0], "the first layer that differs" if exact else "the layer that differs most"
             why = f"; {what} is {first.name} ({first.kind}): by {first.difference:.3g} of {first.size:.3g}"
-        elif exact and self.to != "torch":
+        elif exact:
             why = "; no layer of the file differs from the folded model, so the folding or the preprocessing does"
         else:
             why = ""
@@ -206,6 +203,15 @@ class Job:
                     path.replace(place)
         shutil.rmtree(self.folder / ".int8", ignore_errors=True)
         self.subject.beside(self.folder)
+
+
+def machine(device: str) -> str:
+    """The processor's or the GPU's name."""
+    if not device.startswith("cuda"):
+        return processor() if device.lower() == "cpu" else f"{device} ({processor()})"
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def clear(path: Path) -> None:

@@ -13,7 +13,7 @@ from reslab.ship.export.compared import apart, finite
 from reslab.ship.export.results import Layer
 from reslab.ship.export.taps import VALUES
 from reslab.ship.exportable import Arrays, Graph
-from reslab.ship.record import EngineName, Precision
+from reslab.ship.record import Config
 
 EQUAL = 1e-4  # of the layer's largest value: sums in another order differ by less
 SHOWN = 8  # layers of a report
@@ -40,14 +40,14 @@ class Match:
         return self.layer.difference > EQUAL * max(self.layer.size, 1e-6)
 
 
-def differing(graph: Graph, path: Path, engine: EngineName, inputs: Arrays) -> tuple[Layer, ...]:
+def differing(graph: Graph, path: Path, config: Config, inputs: Arrays) -> tuple[Layer, ...]:
     """The layers whose outputs in the file differ from the module's, from the first one on; () if there are none.
 
     A layer is the node of the same shape with the nearest values: names are lost in conversion, values are not. A
     layer that a converter has merged into another one has no node; so the first that counts is one after which most
     layers differ, too.
     """
-    found = matched(gathered(graph, inputs), path, engine, inputs, "fp32")
+    found = matched(gathered(graph, inputs), path, config, inputs)
     differ = [one.differs for one in found]
     for k, one in enumerate(found):
         if one.differs and 2 * sum(differ[k:]) >= len(differ[k:]):
@@ -55,13 +55,11 @@ def differing(graph: Graph, path: Path, engine: EngineName, inputs: Arrays) -> t
     return ()
 
 
-def roughest(
-    graph: Graph, path: Path, engine: EngineName, precision: Precision, inputs: Arrays
-) -> tuple[Layer, ...]:  # fmt: skip
+def roughest(graph: Graph, path: Path, config: Config, inputs: Arrays) -> tuple[Layer, ...]:
     """The layers of a bf16 or int8 file that differ most, for their size; of modules that hold no others."""
     whole = {name for name, module in graph.module.named_modules() if next(module.children(), None) is not None}
     given = [one for one in gathered(graph, inputs) if one.name not in whole]
-    found = [one.layer for one in matched(given, path, engine, inputs, precision)]
+    found = [one.layer for one in matched(given, path, config, inputs)]
     return tuple(sorted(found, key=lambda one: -one.relative)[:SHOWN])
 
 
@@ -93,12 +91,10 @@ def shapes(given: Sequence[Given]) -> set[tuple[int, ...]]:
     return {one.value.shape for one in given}
 
 
-def matched(
-    given: Sequence[Given], path: Path, engine: EngineName, inputs: Arrays, precision: Precision
-) -> list[Match]:  # fmt: skip
+def matched(given: Sequence[Given], path: Path, config: Config, inputs: Arrays) -> list[Match]:
     """For each module the nearest node; a node that is one module is no candidate for others that equal none."""
     gaps: list[dict[str, float]] = [{} for _ in given]
-    for node, value in VALUES[engine](path, inputs, shapes(given), precision):
+    for node, value in VALUES[config.engine](path, config, inputs, shapes(given)):
         for k, one in enumerate(given):
             if one.value.shape == value.shape:
                 gaps[k][node] = float(apart(one.value, value).max())

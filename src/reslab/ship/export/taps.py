@@ -2,25 +2,29 @@
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from reslab.extras import need
+from reslab.ship.engines import eager
+from reslab.ship.engines.openvino import HINT
 from reslab.ship.exportable import Arrays
 from reslab.ship.packages import core
-from reslab.ship.record import Precision
+from reslab.ship.record import Config, EngineName
 
 Shapes = Collection[tuple[int, ...]]
 Values = Iterator[tuple[str, np.ndarray]]  # a node's name, what it gives
 MOST = 2**28  # bytes of outputs that are kept at a time
 
 
-def openvino_values(path: Path, inputs: Arrays, shapes: Shapes, precision: Precision) -> Values:
+def openvino_values(path: Path, config: Config, inputs: Arrays, shapes: Shapes) -> Values:
     """Of every floating-point node whose output has one of the shapes, in the order of the graph."""
     ov = core(why=f"{path}")
-    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    hint = {"INFERENCE_PRECISION_HINT": HINT[config.precision]}
 
     def fresh() -> Any:
         model = ov.read_model(path)
@@ -56,7 +60,7 @@ def unbiased(op: Any) -> bool:
     return any(one.get_source_output().get_node().get_type_name() == "Constant" for one in users[0].inputs())
 
 
-def onnx_values(path: Path, inputs: Arrays, shapes: Shapes, precision: Precision) -> Values:
+def onnx_values(path: Path, config: Config, inputs: Arrays, shapes: Shapes) -> Values:
     """Of every node whose output has one of the shapes, in the order of the graph."""
     onnx, ort = (need(name, extra="ship", why=f"{path}") for name in ("onnx", "onnxruntime"))
     plain = onnx.load(str(path), load_external_data=False)
@@ -93,7 +97,27 @@ def groups(found: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
         yield names
 
 
-VALUES: dict[str, Callable[[Path, Arrays, Shapes, Precision], Values]] = {
+def torch_values(path: Path, config: Config, inputs: Arrays, shapes: Shapes) -> Values:
+    """Of every operator of a stored program whose result has one of the shapes, in their order."""
+    program, found = eager.load(path, config, device="cpu"), list[tuple[str, np.ndarray]]()
+
+    def watched(number: int, run: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*args: Any, **options: Any) -> Any:
+            result = run(*args, **options)
+            if isinstance(result, Tensor) and result.is_floating_point() and tuple(result.shape) in shapes:
+                found.append((f"{number}", result.float().numpy().copy()))
+            return result
+
+        return watching
+
+    program.steps = [one if one.run is None else replace(one, run=watched(k, one.run))
+                     for k, one in enumerate(program.steps)]  # fmt: skip
+    program.run(inputs)
+    yield from found
+
+
+VALUES: dict[EngineName, Callable[[Path, Config, Arrays, Shapes], Values]] = {
     "openvino": openvino_values,
     "onnx": onnx_values,
+    "torch": torch_values,
 }
