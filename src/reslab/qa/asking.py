@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, overload
 
 import numpy as np
@@ -36,6 +37,7 @@ class Asker:
 
     def __init__(self, tokenizer: Any, settings: Settings) -> None:
         self.tokenizer, self.settings = tokenizer, settings
+        self.one_at_a_time = Lock()  # of the tokenizer: while it cuts a text, its own truncation is off
 
     @overload
     def ask(
@@ -116,8 +118,9 @@ class Asker:
         # Leave room for one token of the question and two of the context.
         stride = max(0, min(self.settings.stride, length - SPECIAL - 3))
         room = max(1, min(MAX_QUESTION, length - stride - SPECIAL - 2))
-        return windows(questions, self.tokenizer, length=length, stride=stride, max_question=room,
-                       report=report), report  # fmt: skip
+        with self.one_at_a_time:
+            return windows(questions, self.tokenizer, length=length, stride=stride, max_question=room,
+                           report=report), report  # fmt: skip
 
     def read(self, cut: Windows, most: int, progress: Steps | None) -> Spans:
         """The best spans of at most `most` tokens of every window."""

@@ -1,8 +1,10 @@
 """An exported reader gives the answers of its run: same texts, positions, scores, probabilities, warnings."""
 
 import json
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,23 @@ def test_warnings_and_errors_of_the_run(run: Reader, shipped: QuestionPredictor)
             model.ask("Where?", ["Ada was born in Paris.", ""])
         with pytest.warns(UserWarning, match=r"question 1: it has \d+ tokens; truncated to the first"):
             model.ask("Where was Ada born? " * 50, "Ada was born in Paris.")
+
+
+def test_several_threads_may_ask_at_once(folder: Path, tmp_path: Path) -> None:
+    """Of a tokenizer that truncates to three tokens, as those of sentence encoders do: the reader turns that off."""
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "tokenizer" / "tokenizer.json"
+    whole = json.loads(path.read_text())
+    whole["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps(whole))
+    (path.parent / "digests.json").unlink()
+    model = load(tmp_path / "copy", read_config(folder), threads=1)
+    texts = [f"{'very ' * k}old {name} was born in {place}." for k, (name, place) in enumerate(PLACES.items())]
+    alone = [model.ask(f"Where was {name} born?", texts, top=3) for name in PLACES]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: model.ask(f"Where was {name} born?", texts, top=3), list(PLACES) * 8))
+    for k, one in enumerate(found):
+        alike(one, alone[k % len(PLACES)])
 
 
 def test_a_config_of_another_graph_is_damaged(folder: Path) -> None:
