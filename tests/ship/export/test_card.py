@@ -70,8 +70,8 @@ def test_images(
         images / "run", tmp_path / "out", capsys, "--precision", "fp32", "--samples", "100", "--license", "MIT"
     )
     proof = json.loads((tmp_path / "out" / "proof.json").read_text())["proofs"][0]
-    shutil.copy(images / "photo.jpg", tmp_path / "out")
-    monkeypatch.chdir(tmp_path / "out")
+    shutil.copy(images / "photo.jpg", tmp_path)
+    monkeypatch.chdir(tmp_path)
     said = ran(card, capsys)
     assert "photo.jpg" in said[0]
     score = proof["score"]
@@ -101,8 +101,8 @@ def test_a_reader(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     card = exported(tiny_reader, tmp_path / "out", capsys, "--precision", precision, "--max-drop", "100")
-    shutil.copy(tiny_reader.parent / "facts.json", tmp_path / "out" / "questions.json")
-    monkeypatch.chdir(tmp_path / "out")
+    shutil.copy(tiny_reader.parent / "facts.json", tmp_path / "questions.json")
+    monkeypatch.chdir(tmp_path)
     ran(card, capsys)
 
 
@@ -114,9 +114,9 @@ def test_a_table(
 ) -> None:  # fmt: skip
     card = exported(tiny_table, tmp_path / "out", capsys, "--precision", precision, "--max-drop", "100")
     rows = list(csv.DictReader((tiny_table.parent / "flats.csv").read_text().splitlines()))
-    with (tmp_path / "out" / "rows.csv").open("w") as file:
+    with (tmp_path / "rows.csv").open("w") as file:
         made = csv.DictWriter(file, [name for name in rows[0] if name != "large"], extrasaction="ignore")
         made.writeheader()
         made.writerows(rows)
-    monkeypatch.chdir(tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
     ran(card, capsys)

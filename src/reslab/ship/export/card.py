@@ -1,6 +1,7 @@
 """The card of an exported folder, README.md: what it is, how to predict, what was measured, what was assumed."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from reslab.stored.write import write_aside
 TAKES = {"images": "images", "questions": "questions about texts", "tables": "rows of a table"}
 TASK = {"images": "image-classification", "questions": "question-answering", "tables": "tabular-classification"}
 COMMAND = {
-    "images": "reslab predict . photo.jpg",
-    "questions": "reslab predict . questions.json",
-    "tables": "reslab predict . rows.csv",
+    "images": "reslab predict {} photo.jpg",
+    "questions": "reslab predict {} questions.json",
+    "tables": "reslab predict {} rows.csv",
 }
 PYTHON = {
     "images": 'model("photo.jpg")',
@@ -69,10 +70,11 @@ def front(made: Exported) -> list[str]:
 
 
 def predict(made: Exported) -> list[str]:
-    kind = made.config.kind
-    shell = ["```sh", "pip install 'reslab[ship]'", COMMAND[kind], "reslab serve .", "```"]
-    python = ["```python", "import reslab", "", 'model = reslab.predict(".")', f"print({PYTHON[kind]})", "```"]
-    return ["In this folder:", "", *shell, "", *python]
+    kind, name = made.config.kind, one_line(made.folder.resolve().name)
+    at = shlex.quote(name)
+    shell = ["```sh", "pip install 'reslab[ship]'", COMMAND[kind].format(at), f"reslab serve {at}", "```"]
+    python = ["```python", "import reslab", "", f"model = reslab.predict({name!r})", f"print({PYTHON[kind]})", "```"]
+    return [f"Where the folder `{code(name)}` lies:", "", *shell, "", *python]
 
 
 def proved(proof: Proof) -> list[str]:
