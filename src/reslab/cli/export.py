@@ -122,6 +122,10 @@ def told(made: "Exported") -> None:
     if config.precision == "int8":
         print(f"{proof.int8_layers} layers are in int8, {proof.put_back} that cost too much were put back")
     say.table(["precision", *(f"batch {batch}, examples/s" for batch in (1, 8)), *scores(made)[0]], rows(made))
+    lost = proof.score
+    if lost is not None and config.precision != "fp32" and lost.drop_high > made.max_drop:
+        print(f"the points lost that were measured decide; their interval reaches {lost.drop_high:.2f}, above the "
+              f"{made.max_drop:g} of --max-drop: more --samples narrow it")  # fmt: skip
     for name, why in made.refused.items():
         print(one_line(f"{name} was not taken: {why}"))
     for note in made.notes:

@@ -113,8 +113,8 @@ def scores(made: Exported) -> list[str]:
         first = known[0].score
         assert first is not None
         text += ["", f"The original model: {first.before:.2f} % (95 % interval {first.before_low:.2f} to "
-                     f"{first.before_high:.2f}). A precision is taken if it loses at most {made.max_drop:g} points on "
-                     "these examples."]  # fmt: skip
+                     f"{first.before_high:.2f}). A precision may be taken if it loses at most {made.max_drop:g} "
+                     "points on these examples: the measured loss decides, not its interval."]  # fmt: skip
     if made.proof.put_back:
         text += ["", "The layers that were put back were chosen on these examples too, so other data may lose more."]
     text += [""] * bool(made.refused)
