@@ -75,6 +75,7 @@ bench: .venv/dev
 	$(BIN)/python bench/tables.py
 	$(BIN)/python bench/digests.py
 	$(BIN)/python bench/slim.py
+	$(BIN)/python bench/ship.py
 
 clean:
 	rm -rf .venv runs/demo .mypy_cache .ruff_cache .pytest_cache build dist

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
@@ -74,6 +75,17 @@ def test_it_is_found_by_its_word_and_has_no_net(exported: Path, tmp_path: Path) 
     for word in (f"hf:{tmp_path / 'out'}", str(tmp_path / "out")):
         with pytest.raises(UsageError, match="is an exported folder, which only predicts: `reslab predict "):
             reslab.model(word)
+
+
+def test_it_predicts_as_before(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from exported import export_colors
+
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    before = reslab.predict(export_colors(tmp_path / "here"))
+    publish(tmp_path / "here", out=tmp_path / "out")
+    after = reslab.predict(f"hf:{tmp_path / 'out'}")
+    assert before(image).values.tolist() == after(image).values.tolist()
 
 
 def test_a_score_on_training_images_is_no_result(exported: Path, tmp_path: Path) -> None:
