@@ -4,6 +4,7 @@ Each side takes the bytes of JPEG files and gives a class of each. Decoding and 
 for several images; OpenVINO normalizes inside its graph (PrePostProcessor), whose shape is fixed to the batch.
 """
 
+import contextlib
 import io
 import tempfile
 from collections.abc import Callable, Sequence
@@ -91,7 +92,8 @@ def in_openvino(
         import nncf
 
         data = nncf.Dataset([one[None] for one in examples[:CALIBRATED]])
-        model = nncf.quantize(model, data, subset_size=len(examples[:CALIBRATED]))
+        with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+            model = nncf.quantize(model, data, subset_size=len(examples[:CALIBRATED]))
     model.reshape([batch, size, size, 3])
     hint = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}  # fmt: skip

@@ -3,6 +3,8 @@
 All windows of a text in one batch; the 20 best starts with the 20 best ends of each, as in transformers' example.
 """
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +92,8 @@ def in_openvino(peer: Any, threads: int, precision: str, examples: Sequence[Mapp
         import nncf
 
         data = nncf.Dataset([dict(one) for one in examples])
-        model = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(examples))
+        with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+            model = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(examples))
     hint = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}  # fmt: skip
     request = ov.Core().compile_model(model, "CPU", hint).create_infer_request()
