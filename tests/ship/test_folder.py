@@ -47,8 +47,8 @@ def test_a_file_that_predicting_reads_is_refused_unless_listed(folder: Path, nam
 def test_another_file_is_named_once_and_not_read(folder: Path) -> None:
     before = verify(folder)
     (folder / "numpy.py").write_text("raise SystemExit")
-    (folder / ".gitattributes").touch()
-    with pytest.warns(ReslabWarning, match=r"out holds numpy\.py, which checksums\.json does not list: it is not read"):
+    (folder / "photo.jpg").touch()  # to be predicted
+    with pytest.warns(ReslabWarning, match=r"out holds numpy\.py, which checksums\.json does not list: it is no part"):
         assert verify(folder) == before
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -63,8 +63,8 @@ def test_no_link_leads_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
         verify(folder)
     (folder / "model.bin").unlink()
     (tmp_path / "elsewhere.bin").rename(folder / "model.bin")
-    (folder / "inner").symlink_to("model.bin")
-    with pytest.warns(ReslabWarning, match="inner"):
+    (folder / "inner.bin").symlink_to("model.bin")
+    with pytest.warns(ReslabWarning, match=r"inner\.bin"):
         verify(folder)
 
 

@@ -111,12 +111,11 @@ def layers(error: "NotEqual") -> None:
 def told(made: "Exported") -> None:
     """The numbers of the proof, what each precision costs and how fast it is, and what to do next."""
     config, proof = made.config, made.proof
-    few = min(proof.agreements, key=lambda one: one.share)
     where = "random inputs, as there are no data" if proof.random else proof.where
     print(f"{one_line(config.name)}: {config.engine} {config.precision}")
     print(one_line(f"compared with the model on {where}"))
-    print(f"decisions that agree: {100 * few.share:.2f} % of {few.n:,} or more, in batches of 1, 2 and 7; largest "
-          f"difference: {gaps(made)}")  # fmt: skip
+    shares = ", ".join(f"{100 * one.share:.2f} % of {one.n:,} in batches of {one.batch}" for one in proof.agreements)
+    print(f"decisions that agree: {shares}; largest difference: {gaps(made)}")
     if proof.score is None:
         print("what it scores is not known: there are no labeled data")
     if config.precision == "int8":

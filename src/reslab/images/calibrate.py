@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.errors import Sentence, arg
+from reslab.errors import Sentence
+from reslab.images.calling import NO_VALIDATION
 from reslab.statistics import Reliability, Temperature, best_temperature, reliability
 
 SPREAD = 1.0  # of log T around 0, in the prior: a few images, all of them right, must not ask for certainty
@@ -90,4 +91,4 @@ def described(result: dict[str, Any]) -> Sentence:
                         f"image{'s' * (found['n'] != 1)}")  # fmt: skip
     if result.get("validation_error") is not None:
         return Sentence("not calibrated: the run was trained before reslab fitted temperatures")
-    return Sentence("not calibrated: no validation part (set ", arg("validation", 0.1), ")")
+    return NO_VALIDATION

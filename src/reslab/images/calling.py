@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from reslab.errors import BrokenImage, UsageError
+from reslab.errors import BrokenImage, Sentence, UsageError, arg
 from reslab.images.decoding import Part
 from reslab.images.inputs import Source, listed, source_of
 from reslab.images.pixels import remarked
 from reslab.nets.predictions import Prediction, Predictions
+
+NO_VALIDATION = Sentence("not calibrated: no validation part (set ", arg("validation", 0.1), ")")
 
 
 class Naming(Protocol):

@@ -15,6 +15,8 @@ from reslab.stored.read import read_json
 from reslab.stored.write import once, write_aside
 
 CONFIG, SUMS, CARD, LICENSE, PROOF = "config.json", "checksums.json", "README.md", "LICENSE", "proof.json"
+# Endings of weights and code.
+SUSPECT = frozenset(".xml .bin .onnx .data .safetensors .pt .pth .pkl .pickle .npy .npz .py .so".split())
 MARK = "reslab_export"
 
 
@@ -63,7 +65,7 @@ def verify(folder: Path | str, *, warn: bool = True) -> str:
     """Compare every file with its checksum; a digest of them all, which changes with any of them.
 
     Raises ReslabError naming the first file that is missing, changed, a link out of the folder, or not listed although
-    predicting would read it. Other files that are not listed are never read; `warn` about them.
+    predicting would read it. Others that are not listed are never read; `warn` about those that look like a model's.
     """
     folder = Path(folder)
     if not present(folder / SUMS):
@@ -91,17 +93,18 @@ def listed(folder: Path) -> dict[str, str]:
 
 
 def check_unlisted(folder: Path, sums: dict[str, str], *, warn: bool) -> None:
-    """Raise ReslabError for a file that would be read but is not listed; warn about others that are not hidden."""
+    """Raise ReslabError for a file that would be read but is not listed; warn about others like it."""
     config = read_config(folder)
     lacking = [name for name in (CONFIG, *sorted(graph_files(folder, config))) if name not in sums]
     others = [name for name in foreign(folder, sums) if name != SUMS and (folder / name).is_file()]
     if bare := lacking + [name for name in others if is_read(name, folder, config)]:
         raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {named(bare[0])}, which is read; "
                           "export the model again")  # fmt: skip
-    seen = [name for name in others if not any(part.startswith(".") for part in Path(name).parts)]
+    seen = [name for name in others if Path(name).suffix.lower() in SUSPECT]
     if warn and seen:
         more = f" and {len(seen) - 1:,} more" if len(seen) > 1 else ""
-        once(f"{named(folder)} holds {named(seen[0])}{more}, which {SUMS} does not list: it is not read")
+        once(f"{named(folder)} holds {named(seen[0])}{more}, which {SUMS} does not list: it is no part of the model "
+             "and is not read")  # fmt: skip
 
 
 def sum_of(path: Path) -> str:

@@ -128,6 +128,7 @@ class Proof(TypedDict, total=False):
     max_drop: Required[float]
     machine: str
     threads: Count
+    cores: Count  # that the export could use
     notes: list[str]
 
 

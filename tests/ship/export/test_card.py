@@ -6,7 +6,9 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from quick import QUICK
@@ -16,6 +18,8 @@ from reslab.cli import main
 from reslab.images.data import load as load_images
 from reslab.images.train import prepare, train
 from reslab.ship.folder import verify
+from reslab.ship.predict import predict
+from reslab.train.cores import usable_cores
 from reslab.train.recipe import change
 
 pytest.importorskip("openvino")
@@ -120,3 +124,19 @@ def test_a_table(
         made.writerows(rows)
     monkeypatch.chdir(tmp_path)
     ran(card, capsys)
+
+
+def test_openvino_alone_gives_the_outputs_of_the_proof_as_the_card_loads_it(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In fp32, also where the processor has bf16."""
+    card = exported(images / "run", tmp_path / "out", capsys, "--samples", "20")
+    code = next(one for one in re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL) if "import openvino" in one)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    C, H, W = json.loads((tmp_path / "out" / "config.json").read_text())["about"]["shape"]
+    pixels = np.random.default_rng(0).integers(0, 256, (5, H, W, C)).astype(np.uint8)
+    said = predict(tmp_path / "out").engine.run({"images": pixels})["scores"]
+    assert np.abs(names["model"]({"images": pixels})["scores"] - said).max() < 1e-4
+    assert f"of {usable_cores()} cores" in card

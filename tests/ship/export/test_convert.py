@@ -14,6 +14,7 @@ from reslab.images.data.decode import fit
 from reslab.ship.engines import Engine, engine
 from reslab.ship.export.convert import convert
 from reslab.ship.export.convert import onnx as to_onnx
+from reslab.ship.export.convert import openvino as to_openvino
 from reslab.ship.exportable import Fit, Graph
 from reslab.ship.record import Config
 
@@ -168,3 +169,17 @@ def test_the_file_itself_takes_images_of_any_size(tmp_path: Path) -> None:
     assert np.abs(compiled({"images": images})["pixels"].transpose(0, 2, 3, 1) - wanted).max() <= 1
     same = noise(2, H, W)
     assert np.array_equal(compiled({"images": same})["pixels"].transpose(0, 2, 3, 1), same)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """OpenVINO gives an error that does not say why; a limit on the size of files is to it what a full disk is."""
+    resource = pytest.importorskip("resource")
+    given = graph("bilinear")
+    model = to_openvino.model(given)[0]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(ReslabError, match=r"OpenVINO cannot write model\.xml and model\.bin: .* MB free"):
+            to_openvino.save(model, given, tmp_path, "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -14,7 +14,9 @@ from PIL import Image
 from quick import QUICK
 
 import reslab
+from reslab.cli import say
 from reslab.errors import BrokenImage, ReslabError, UsageError
+from reslab.images.calibrate import described
 from reslab.images.data import load
 from reslab.images.model import Predictor
 from reslab.images.train import prepare, train
@@ -200,3 +202,13 @@ print([name for name in slow if name in sys.modules])
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     assert (tmp_path / "p.csv").read_text().count("\n") == 4
+
+
+def test_the_command_line_words_how_to_calibrate_as_for_a_run(tmp_path: Path) -> None:
+    """The folder stores the sentence as Python words it."""
+    stored = "not calibrated: no validation part (set validation=0.1)"
+    assert described({}) == stored
+    folder = export_colors(tmp_path / "out", calibration=stored)
+    found = reslab.predict(folder).calibration
+    assert found == stored
+    assert say.words(found) == "not calibrated: no validation part (set --validation 0.1)"

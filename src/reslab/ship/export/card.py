@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reslab.errors import one_line
+from reslab.ship.engines.openvino import HINT
 from reslab.ship.export.plan import ENGINE
 from reslab.ship.export.results import Agreement, Exported, Proof, Speed
 from reslab.ship.folder import CARD, LICENSE
@@ -74,7 +75,20 @@ def predict(made: Exported) -> list[str]:
     at = shlex.quote(name)
     shell = ["```sh", "pip install 'reslab[ship]'", COMMAND[kind].format(at), f"reslab serve {at}", "```"]
     python = ["```python", "import reslab", "", f"model = reslab.predict({name!r})", f"print({PYTHON[kind]})", "```"]
-    return [f"Where the folder `{code(name)}` lies:", "", *shell, "", *python]
+    return [f"Where the folder `{code(name)}` lies:", "", *shell, "", *python, *alone(made, name)]
+
+
+def alone(made: Exported, name: str) -> list[str]:
+    """How OpenVINO by itself computes in the precision that was proved: a file cannot say it (2026.4)."""
+    config = made.config
+    if config.engine != "openvino":
+        return []
+    hint = HINT[config.precision]
+    why = ("it takes bf16 where the processor has it, and the outputs are not those that were compared here"
+           if hint == "f32" else "processors without bf16 take fp32")  # fmt: skip
+    loaded = ["import openvino", "", "core = openvino.Core()", f'options = {{"INFERENCE_PRECISION_HINT": "{hint}"}}',
+              f"model = core.compile_model({f'{name}/{config.files[0]}'!r}, 'CPU', options)"]  # fmt: skip
+    return ["", f"With OpenVINO alone, name the precision: without it, {why}.", "", "```python", *loaded, "```"]
 
 
 def proved(proof: Proof) -> list[str]:
@@ -130,7 +144,8 @@ def scored(one: Proof) -> str:
 
 
 def speeds(made: Exported) -> list[str]:
-    threads = f"{made.threads} thread{'s' * (made.threads > 1)}" if made.threads else "as many threads as it takes"
+    threads = f"{made.threads} thread{'s' * (made.threads > 1)}" if made.threads else (
+        f"as many threads as it takes of {made.cores} cores")  # fmt: skip
     text = [f"Examples a second on {plain(made.machine)}, {threads}; the precisions were timed in turn. Reading files "
             "is not counted.", ""]  # fmt: skip
     text += ["| precision | batch | examples/s | 95 % interval of the median | timings |", "|---|---:|---:|---|---:|"]

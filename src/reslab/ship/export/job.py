@@ -24,6 +24,7 @@ from reslab.ship.export.versions import versions
 from reslab.ship.exportable import Exportable
 from reslab.ship.folder import PROOF, seal, write_config
 from reslab.ship.record import ENGINES, Config, EngineName, Port, Precision
+from reslab.train.cores import usable_cores
 
 MAX_DROP = 0.5  # percentage points
 SAMPLES = 1000  # of the validation part: one decision in 1000 is the tenth of a percent that fp32 may differ by
@@ -115,7 +116,7 @@ class Job:
         return Exported(
             folder=self.folder, config=made.config, proof=proof, tried=tried, speeds=speeds, refused=self.refused,
             max_drop=self.max_drop, machine=machine(loaded["fp32"][0].device), threads=self.threads,
-            notes=tuple(dict.fromkeys(notes)),
+            cores=usable_cores(), notes=tuple(dict.fromkeys(notes)),
         )  # fmt: skip
 
     def converted(self) -> Config:

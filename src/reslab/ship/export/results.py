@@ -94,6 +94,7 @@ class Exported:
     max_drop: float  # percentage points
     machine: str
     threads: int  # 0: as many as the engine takes
+    cores: int  # that this process could use
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,4 +103,4 @@ class Exported:
                   for one in (self.proof, *self.tried)]  # fmt: skip
         return {"precision": self.config.precision, "proofs": proofs, "speeds": [asdict(one) for one in self.speeds],
                 "refused": dict(self.refused), "max_drop": self.max_drop, "machine": self.machine,
-                "threads": self.threads, "notes": list(self.notes)}  # fmt: skip
+                "threads": self.threads, "cores": self.cores, "notes": list(self.notes)}  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import ReslabError, UsageError, arg
-from reslab.images.calling import answer, check, line_of, predictions
+from reslab.images.calling import NO_VALIDATION, answer, check, line_of, predictions
 from reslab.images.decoding import Decoded, Part, in_batches
 from reslab.images.inputs import Source
 from reslab.images.pixels import PixelReader, reading_of
@@ -139,5 +139,10 @@ def load(folder: Path, config: Config, *, threads: int = 0, device: str = "auto"
     reader = PixelReader(shape=(C, H, W), reading=reading_of(about["reading"]))
     made = engine(folder, config, threads=threads, shapes={INPUT: (H, W, C)}, device=device)
     return ImagePredictor(engine=made, config=config, classes=classes, preprocess=reader,
-                          temperature=about["temperature"], calibration=about["calibration"],
+                          temperature=about["temperature"], calibration=worded(about["calibration"]),
                           several=about["several"], flip=about.get("flip", True))  # fmt: skip
+
+
+def worded(calibration: str) -> str:
+    """The stored sentence with its arguments, which the command line words as flags."""
+    return NO_VALIDATION if calibration == NO_VALIDATION else calibration

@@ -1,10 +1,11 @@
 """Convert a graph to OpenVINO's IR: NAME.xml and NAME.bin."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, first_line
 from reslab.ship.engines.openvino import FITTED
 from reslab.ship.export.convert import ports
 from reslab.ship.export.convert.fitting import fitting
@@ -62,7 +63,12 @@ def save(found: Any, graph: Graph, folder: Path, name: str) -> str:
     """Write the model (quantized or not) with `graph.fit` in front; the name of its main file."""
     ov: Any = openvino(WHY)
     whole = found if graph.fit is None else behind(graph.fit, found, graph.outputs)
-    ov.save_model(whole, folder / f"{name}.xml", compress_to_fp16=False)
+    try:
+        ov.save_model(whole, folder / f"{name}.xml", compress_to_fp16=False)
+    except RuntimeError as error:  # it does not say why: "iostream error"
+        free = shutil.disk_usage(folder).free / 1e6
+        raise ReslabError(f"OpenVINO cannot write {name}.xml and {name}.bin: {first_line(error)}; the disk has "
+                          f"{free:,.1f} MB free") from error  # fmt: skip
     return f"{name}.xml"
 
 
