@@ -126,7 +126,7 @@ def told(made: "Exported") -> None:
         print(f"the points lost that were measured decide; their interval reaches {lost.drop_high:.2f}, above the "
               f"{made.max_drop:g} of --max-drop: more --samples narrow it")  # fmt: skip
     for name, why in made.refused.items():
-        print(one_line(f"{name} was not taken: {why}"))
+        print(one_line(f"{name} was not taken: {say.words(why)}"))
     for note in made.notes:
         print(one_line(f"note: {note}"))
     folder = shlex.quote(str(made.folder))

@@ -9,6 +9,7 @@ import torch
 from shipping import SIZES, flats
 
 from reslab.errors import ReslabError, UsageError
+from reslab.ship.export.job import export
 from reslab.ship.export.summed import vectors_of
 from reslab.ship.export.tables import TableExport, evenly
 from reslab.ship.exportable import RANDOM
@@ -127,3 +128,10 @@ def test_flat_rows_are_those_of_the_table(subject: TableExport) -> None:
 def test_evenly_spaced_rows() -> None:
     assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
     assert evenly(101, 3).tolist() == [0, 50, 100]
+
+
+def test_openvino_has_no_int8_for_tables(tiny_table: Path, tmp_path: Path) -> None:
+    """Its answers depend on how many rows it is given at a time (2026.4)."""
+    with pytest.raises(ReslabError, match="the scores of a row depend on how many rows it is given at a time"):
+        export(tiny_table, out=tmp_path / "out", precision="int8")
+    assert list(tmp_path.iterdir()) == []

@@ -160,7 +160,7 @@ class Job:
         except ReslabError as error:
             if self.precision != "auto":
                 raise
-            self.refused[precision] = str(error)
+            self.refused[precision] = error.sentence
 
     def proved(self, made: Made) -> Proof:
         """The proof. Raises NotEqual with the layers that differ."""

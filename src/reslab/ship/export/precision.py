@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.errors import UsageError, arg
+from reslab.errors import ReslabError, UsageError, arg
 from reslab.extras import need
 from reslab.progress import Progress
 from reslab.ship.engines.onnx import Session
@@ -24,6 +24,10 @@ HAS: dict[EngineName, tuple[Precision, ...]] = {  # the most exact one first
     "onnx": ("fp32", "int8"),
     "torch": ("fp32", "bf16"),
 }
+# Of five nets for one table (adult, 1,300 rows), three gave other scores in batches of 2 than of 7, some 1e34, as
+# if memory was read that nothing had written to. A comparison may miss that, so no such file is made.
+UNSTEADY = ("OpenVINO 2026.4 computes nets for tables wrongly in int8: the scores of a row depend on how many rows it "
+            "is given at a time")  # fmt: skip
 BATCH = 32  # examples at a time while layers are put back
 
 
@@ -61,6 +65,8 @@ class Maker:
 
     def int8(self, config: Config) -> Made:
         """Every layer that can be in int8 is; if the score drops too far, those that cost most are put back."""
+        if (self.subject.kind, config.engine) == ("tables", "openvino"):
+            raise ReslabError(UNSTEADY)
         folder, taught = self.folder / ".int8", self.subject.calibration(min(self.samples, 300))
         if taught[0].random:
             self.notes.append("int8 was calibrated on random inputs, as there are no training data")
