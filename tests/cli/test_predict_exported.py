@@ -64,7 +64,7 @@ def test_broken_files_and_damaged_folders(here: Path, capsys: pytest.CaptureFixt
     Path("new/c.png").write_bytes(b"nothing")
     assert main(["predict", "model", "new"]) == 0
     assert capsys.readouterr().err.endswith("1 of 3 files could not be predicted\n")
-    Path("model/README.md").write_text("added: no harm")
+    Path("model/.DS_Store").write_text("added, and not read")
     assert main(["predict", "model", "new/a.png"]) == 0
     capsys.readouterr()
     binary = Path("model/model.bin")

@@ -45,7 +45,7 @@ class Compiled:
 class OpenVINO:
     """See `engines.Engine`. Batches of one run in a model compiled for them, once there have been some.
 
-    It is 5 to 15 % faster there than the one for any batch (bench/ship.py); for larger batches there is no difference.
+    There it is 5 to 8 % faster than the one for any batch (ResNet-50 and ResNet-56); with 8 images, no faster.
     """
 
     device = "CPU"
