@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import reslab
+from reslab.ship.packages import core
 
 Rows = Mapping[str, list[Any]]
 Side = Callable[[Rows], np.ndarray]  # (N, K) probabilities
@@ -37,7 +38,6 @@ def trained(folder: Path, n: int = 2000) -> Path:
 
 def in_openvino(model: Any, threads: int, given: Rows) -> Side:
     """The only member's net, converted by hand for as many rows as are given; encoder and softmax are the model's."""
-    import openvino as ov
 
     (member,) = model.members
     (table,) = model.tables(reslab.tables.data.frame.read_frame(dict(given), how=model.format))
@@ -46,9 +46,9 @@ def in_openvino(model: Any, threads: int, given: Rows) -> Side:
         file = Path(folder, "net.onnx")
         torch.onnx.export(member.net, (), file, kwargs=dict(inputs), input_names=list(inputs),
                           dynamo=True, verbose=False, external_data=False)  # fmt: skip
-        net = ov.Core().read_model(file.read_bytes())
+        net = core("the benchmark").read_model(file.read_bytes())
     hint = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = ov.Core().compile_model(net, "CPU", hint).create_infer_request()
+    request = core("the benchmark").compile_model(net, "CPU", hint).create_infer_request()
     names = [port.get_any_name() for port in net.inputs]
 
     def side(some: Rows) -> np.ndarray:

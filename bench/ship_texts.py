@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from qa import BEST, MAX_TOKENS, cut
+from reslab.ship.packages import core
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 Infer = Callable[[Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]  # tokens to the scores of starts and ends
@@ -96,7 +97,7 @@ def in_openvino(peer: Any, threads: int, precision: str, examples: Sequence[Mapp
             model = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(examples))
     hint = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}  # fmt: skip
-    request = ov.Core().compile_model(model, "CPU", hint).create_infer_request()
+    request = core("the benchmark").compile_model(model, "CPU", hint).create_infer_request()
 
     def infer(given: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         found = request.infer(dict(given), share_inputs=True)

@@ -23,6 +23,8 @@ from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
 from reslab.ship.folder import seal
+from reslab.ship.predict.images import MOST_THREADS, SMALL, threads_for
+from reslab.train.cores import usable_cores
 from reslab.train.recipe import change
 
 pytest.importorskip("openvino")
@@ -212,3 +214,11 @@ def test_the_command_line_words_how_to_calibrate_as_for_a_run(tmp_path: Path) ->
     found = reslab.predict(folder).calibration
     assert found == stored
     assert say.words(found) == "not calibrated: no validation part (set --validation 0.1)"
+
+
+def test_small_images_are_decoded_without_threads(tmp_path: Path) -> None:
+    """Handing a small image to a thread takes longer than decoding it; several large ones are decoded side by side."""
+    (tmp_path / "large.jpg").write_bytes(bytes(SMALL))
+    large, small = tmp_path / "large.jpg", bytes(SMALL - 1)
+    assert threads_for([large, large]) == min(usable_cores(), MOST_THREADS)
+    assert threads_for([large]) == threads_for([small] * 100) == 0

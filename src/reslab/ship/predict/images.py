@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.images.calling import NO_VALIDATION, answer, check, line_of, predictions
-from reslab.images.decoding import Decoded, Part, in_batches
+from reslab.images.decoding import Decoded, Part, in_batches, length
 from reslab.images.inputs import Source
 from reslab.images.pixels import PixelReader, reading_of
 from reslab.nets.predictions import Mirror, Prediction
@@ -25,6 +25,7 @@ from reslab.train.cores import usable_cores
 
 BATCH = 16  # images at a time: an engine on a CPU gains nothing from more, and they take memory
 MOST_THREADS = 8  # that decode
+SMALL = 8 * 2**10  # bytes of an encoded image: a smaller one is decoded sooner than it is handed to a thread
 NO_FLIP = ("this net subtracts a mean of each pixel, so that its exported graph cannot mirror images as training did; "
            "set ")  # fmt: skip
 INPUT, OUTPUT = "images", "scores"  # of the graph
@@ -74,7 +75,7 @@ class ImagePredictor:
         self.chosen(precision)
         if tta == "flip" and not self.flip:
             raise UsageError(NO_FLIP, arg("tta", "none"), " or predict with the run")
-        threads = threads_for(len(sources)) if workers is None else workers
+        threads = threads_for(sources) if workers is None else workers
         found = in_batches(sources, self.preprocess, batch=batch, threads=threads)
         return (self.part(one, flip=tta == "flip", done=min(len(sources), (k + 1) * batch))
                 for k, one in enumerate(found))  # fmt: skip
@@ -119,9 +120,13 @@ def calibrated(scores: np.ndarray, temperature: float, *, several: bool) -> np.n
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def threads_for(images: int) -> int:
-    """Number of decoding threads: one per usable core up to 8; 0 for one image, which is decoded at once."""
-    return min(usable_cores(), MOST_THREADS) if images > 1 else 0
+def threads_for(sources: Sequence[Source]) -> int:
+    """Number of decoding threads: one per usable core up to 8; 0 for one image, or for small ones: decoded at once."""
+    some = [sources[i] for i in range(0, len(sources), max(1, len(sources) // 20))]
+    total = sum(len(one) if isinstance(one, bytes) else length(one) if isinstance(one, Path) else 0 for one in some)
+    if len(sources) < 2 or total < SMALL * len(some):
+        return 0
+    return min(usable_cores(), MOST_THREADS)
 
 
 def load(folder: Path, config: Config, *, threads: int = 0, device: str = "auto") -> ImagePredictor:

@@ -12,7 +12,7 @@ from reslab.ship.export.convert.fitting import fitting
 from reslab.ship.export.convert.program import exported, unreported
 from reslab.ship.export.convert.reasons import reason
 from reslab.ship.exportable import Fit, Graph
-from reslab.ship.packages import openvino
+from reslab.ship.packages import core, openvino
 from reslab.ship.record import Port
 
 WHY = "exporting to OpenVINO"
@@ -75,7 +75,7 @@ def save(found: Any, graph: Graph, folder: Path, name: str) -> str:
 def behind(fit: Fit, found: Any, names: Sequence[str]) -> Any:
     """The model behind a front that fits images of any size; the model itself is taken apart for it."""
     ov: Any = openvino(WHY)
-    front = ov.Core().read_model(fitting(fit, unless=False).SerializeToString())
+    front = core(WHY).read_model(fitting(fit, unless=False).SerializeToString())
     ready = front.outputs[0].get_node().input_value(0)
     ready.get_node().set_friendly_name(FITTED)  # where an engine takes the two apart
     own = next(port for port in found.inputs if fit.input in port.get_names())
