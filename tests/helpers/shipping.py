@@ -5,13 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from rows import flats
 
 from reslab.ship.folder import seal, write_config
 from reslab.ship.record import Config
 
 PLACES = {"Ada": "Paris", "Bob": "London", "Cleo": "Rome", "Dan": "Oslo", "Eve": "Lima", "Finn": "Cairo"}
-WORDS = "red green blue dull bright dark round flat big small new old".split()
 SIZES = {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4}
 
 
@@ -70,20 +69,6 @@ def reader(folder: Path, *, head: Any = "sds", answerable: bool = True, iteratio
     prepare(folder / "reader", spec=spec, tokenizer=tokenizer, data=data, word=word, reading=how, recipe=recipe)
     train(folder / "reader", device="cpu")
     return folder / "reader"
-
-
-def flats(n: int = 60) -> dict[str, list[Any]]:
-    """Numbers, a category with gaps, booleans, few whole numbers, dates, lists and texts of four words."""
-    draws = np.random.default_rng(0)
-    return {
-        "size": draws.normal(50, 20, n).round(1).tolist(),
-        "city": [("Rome", "Oslo", None)[k] for k in draws.integers(0, 3, n)],
-        "lift": [bool(k) for k in draws.integers(0, 2, n)],
-        "rooms": draws.integers(1, 6, n).tolist(),
-        "since": [f"20{k:02d}-03-1{k % 9}" for k in draws.integers(0, 24, n)],
-        "near": ["|".join(draws.choice(["sea", "park", "bus"], 2, replace=False)) for _ in range(n)],
-        "says": [None if k == 7 else " ".join(draws.choice(WORDS, 4)) for k in range(n)],
-    }
 
 
 def table(folder: Path, *, members: int = 2) -> Path:

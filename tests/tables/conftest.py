@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clocks import leap
+from rows import flats as sixty
 
 from reslab.run import Run
 from reslab.tables.reading import Reading
@@ -19,23 +20,12 @@ QUICK = Recipe(
     iterations=12, batch=16, optimizer="adamw", lr=1e-2, schedule="cosine", decay_all=False, validation=0.2,
     evaluate_every=0.5, early_stop=50, precision="fp32", compile="off", threads=1, checkpoint_seconds=1e9,
 )  # fmt: skip
-WORDS = "red green blue dull bright dark round flat big small new old".split()
 
 
 @pytest.fixture(scope="session")
 def flats() -> dict[str, list[Any]]:
     """60 flats: numbers, a category with gaps, booleans, few whole numbers, dates, lists and texts of four words."""
-    draws = np.random.default_rng(0)
-    n = 60
-    return {
-        "size": draws.normal(50, 20, n).round(1).tolist(),
-        "city": [("Rome", "Oslo", None)[k] for k in draws.integers(0, 3, n)],
-        "lift": [bool(k) for k in draws.integers(0, 2, n)],
-        "rooms": draws.integers(1, 6, n).tolist(),
-        "since": [f"20{k:02d}-03-1{k % 9}" for k in draws.integers(0, 24, n)],
-        "near": ["|".join(draws.choice(["sea", "park", "bus"], 2, replace=False)) for _ in range(n)],
-        "says": [None if k == 7 else " ".join(draws.choice(WORDS, 4)) for k in range(n)],
-    }
+    return sixty()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from shipping import SIZES, flats
+from rows import flats
+from shipping import SIZES
 
 from reslab.errors import ReslabError, UsageError
 from reslab.ship.export.job import export

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shipping import SIZES, flats, ship
+from rows import flats
+from shipping import SIZES, ship
 
 from reslab.errors import ReslabError, UsageError
 from reslab.ship.export.tables import TableExport
