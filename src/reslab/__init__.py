@@ -13,9 +13,9 @@
 Nothing heavy is imported until a name is used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from reslab.lazy import lazy
 from reslab.version import __version__
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reslab.ship.predict import predict
     from reslab.subject.train import train
 
-HOME = {  # public name: the module that has it
+HOME = {  # public name: the module that has it; the others are modules, and `train` is a function, too
     "ReslabError": "reslab.errors",
     "UsageError": "reslab.errors",
     "build": "reslab.nets",
@@ -37,8 +37,6 @@ HOME = {  # public name: the module that has it
     "predict": "reslab.ship.predict",
     "spec": "reslab.nets",
 }
-
-ROOMS = ("look", "qa", "slim", "tables", "train")  # public modules; `train` is a function, too
 
 __all__ = [
     "ReslabError",
@@ -57,16 +55,5 @@ __all__ = [
     "train",
 ]
 
-
-if not TYPE_CHECKING:  # a checker would take every name for known
-
-    def __getattr__(name: str) -> object:
-        if name in HOME:
-            return getattr(import_module(HOME[name]), name)
-        if name in ROOMS:
-            return import_module(f"reslab.{name}")
-        raise AttributeError(f"module 'reslab' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:  # otherwise a type checker accepts any name
+    __getattr__, __dir__ = lazy(__name__, HOME, __all__)

@@ -1,7 +1,8 @@
 """Build the papers' residual networks exactly, and nets of other libraries. Modules are imported on first use."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from reslab.lazy import lazy
 
 if TYPE_CHECKING:
     from reslab.nets.catalog import Net, Spec, build, from_dict, names, net, spec, to_dict
@@ -17,32 +18,32 @@ if TYPE_CHECKING:
     from reslab.nets.weights import insert, load, read_spec
 
 HOME = {  # public name: its module here
-    "Counts": "counts",
-    "Layer": "counts",
-    "Match": "matched",
-    "Model": "model",
-    "ModelSpec": "model",
-    "Net": "catalog",
-    "NetOptions": "options",
-    "ResNet": "resnet",
-    "ResNetSpec": "resnet",
-    "Spec": "catalog",
-    "VGG": "vgg",
-    "VGGSpec": "vgg",
-    "build": "catalog",
-    "count": "counts",
-    "from_dict": "catalog",
-    "insert": "weights",
-    "layers": "counts",
-    "load": "weights",
-    "match": "matching",
-    "names": "catalog",
-    "net": "catalog",
-    "read_spec": "weights",
-    "read_state": "checkpoints",
-    "spec": "catalog",
-    "suited": "suiting",
-    "to_dict": "catalog",
+    "Counts": ".counts",
+    "Layer": ".counts",
+    "Match": ".matched",
+    "Model": ".model",
+    "ModelSpec": ".model",
+    "Net": ".catalog",
+    "NetOptions": ".options",
+    "ResNet": ".resnet",
+    "ResNetSpec": ".resnet",
+    "Spec": ".catalog",
+    "VGG": ".vgg",
+    "VGGSpec": ".vgg",
+    "build": ".catalog",
+    "count": ".counts",
+    "from_dict": ".catalog",
+    "insert": ".weights",
+    "layers": ".counts",
+    "load": ".weights",
+    "match": ".matching",
+    "names": ".catalog",
+    "net": ".catalog",
+    "read_spec": ".weights",
+    "read_state": ".checkpoints",
+    "spec": ".catalog",
+    "suited": ".suiting",
+    "to_dict": ".catalog",
 }
 
 __all__ = [
@@ -74,14 +75,5 @@ __all__ = [
     "to_dict",
 ]
 
-
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
-
-    def __getattr__(name: str) -> object:
-        if name not in HOME:
-            raise AttributeError(f"module 'reslab.nets' has no attribute {name!r}")
-        return getattr(import_module(f"reslab.nets.{HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = lazy(__name__, HOME, __all__)

@@ -7,8 +7,9 @@
 `reslab export`, `reslab predict` and `reslab serve` do the same on the command line. Modules are imported on first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from reslab.lazy import lazy
 
 if TYPE_CHECKING:
     from reslab.ship.export.job import export
@@ -19,31 +20,20 @@ if TYPE_CHECKING:
     from reslab.ship.hub.upload import push
     from reslab.ship.record import Config, Port
 
-HOME = {  # public name: its module here
-    "Config": "record",
-    "Exported": "export.results",
-    "NotEqual": "export.proof",
-    "Port": "record",
-    "is_exported": "folder",
-    "publish": "hub.publish",
-    "push": "hub.upload",
-    "read_config": "folder",
+HOME = {  # public name: its module here; `export` is a package that is also a function
+    "Config": ".record",
+    "Exported": ".export.results",
+    "NotEqual": ".export.proof",
+    "Port": ".record",
+    "is_exported": ".folder",
+    "publish": ".hub.publish",
+    "push": ".hub.upload",
+    "read_config": ".folder",
 }
 
 __all__ = [
     "Config", "Exported", "NotEqual", "Port", "export", "is_exported", "publish", "push", "read_config",
 ]  # fmt: skip
 
-
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
-
-    def __getattr__(name: str) -> object:
-        if name == "export":  # a package that is also a function
-            return import_module("reslab.ship.export")
-        if name not in HOME:
-            raise AttributeError(f"module 'reslab.ship' has no attribute {name!r}")
-        return getattr(import_module(f"reslab.ship.{HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = lazy(__name__, HOME, __all__)

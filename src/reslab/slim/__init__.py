@@ -11,8 +11,9 @@
 same final shape trained from nothing. Modules are imported on first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from reslab.lazy import lazy
 
 if TYPE_CHECKING:
     from reslab.slim.block import Block, Blocks
@@ -30,27 +31,27 @@ if TYPE_CHECKING:
     from reslab.slim.record import Plan, Slimmed, Step
 
 HOME = {  # public name: its module here
-    "Block": "block",
-    "Blocks": "block",
-    "Cut": "cutting.removal",
-    "Distillation": "healing.distilled",
-    "Generation": "generating",
-    "Merged": "cutting.merging",
-    "Plan": "record",
-    "Slimmed": "record",
-    "Step": "record",
-    "Wanted": "families.named",
-    "cut": "cutting.removal",
-    "family": "families.named",
-    "find_blocks": "finding",
-    "generation": "generating",
-    "heal": "healing.healed",
-    "language_model": "families.small_language",
-    "merge": "cutting.merging",
-    "plan": "planning.planner",
-    "planned": "job",
-    "slim": "job",
-    "speedup": "planning.timing",
+    "Block": ".block",
+    "Blocks": ".block",
+    "Cut": ".cutting.removal",
+    "Distillation": ".healing.distilled",
+    "Generation": ".generating",
+    "Merged": ".cutting.merging",
+    "Plan": ".record",
+    "Slimmed": ".record",
+    "Step": ".record",
+    "Wanted": ".families.named",
+    "cut": ".cutting.removal",
+    "family": ".families.named",
+    "find_blocks": ".finding",
+    "generation": ".generating",
+    "heal": ".healing.healed",
+    "language_model": ".families.small_language",
+    "merge": ".cutting.merging",
+    "plan": ".planning.planner",
+    "planned": ".job",
+    "slim": ".job",
+    "speedup": ".planning.timing",
 }
 
 __all__ = [
@@ -77,14 +78,5 @@ __all__ = [
     "speedup",
 ]
 
-
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
-
-    def __getattr__(name: str) -> object:
-        if name not in HOME:
-            raise AttributeError(f"module 'reslab.slim' has no attribute {name!r}")
-        return getattr(import_module(f"reslab.slim.{HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = lazy(__name__, HOME, __all__)

@@ -3,11 +3,11 @@
 Decoding, which needs no torch, must not import it: predicting with an exported folder starts in a moment.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from reslab.errors import BrokenImage
 from reslab.images.data.decode import Reading, decode  # not lazily: the function has its module's name
+from reslab.lazy import lazy
 
 if TYPE_CHECKING:
     from reslab.images.data.augment import Augment
@@ -58,14 +58,5 @@ __all__ = [
     "view_batches",
 ]
 
-
 if not TYPE_CHECKING:  # otherwise a type checker accepts any name
-
-    def __getattr__(name: str) -> object:
-        if name not in HOME:
-            raise AttributeError(f"module 'reslab.images.data' has no attribute {name!r}")
-        return getattr(import_module(HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = lazy(__name__, HOME, __all__)
