@@ -1,4 +1,4 @@
-"""reslab export: a folder that predicts without the model's code, proved equal to the model."""
+"""reslab export: a folder that predicts without the model's code, compared with the model before it is written."""
 
 import shlex
 import sys
@@ -25,7 +25,7 @@ else:
     ModelFlags = Annotated[
         some(_ModelFlags, "net", "key", "weights", made="ExportModelFlags"), Parameter(name="*", group="Model")
     ]
-    HELP = {"data": "Images to prove the model on, as for `reslab train` (default: the run's own)."}
+    HELP = {"data": "Images to compare on, as for `reslab train` (default: the run's own)."}
     InputFlags = Annotated[
         flags_of(Wanted, {key: HELP.get(key, INPUT_HELP[key]) for key in ("data", "normalize", "mean_std", "seed")}),
         Parameter(name="*", group="Inputs"),
@@ -38,15 +38,16 @@ NEXT = {
 
 
 def export(
-    model: Annotated[str, Parameter(help="A model of images as for `reslab look`, or a run for questions or tables.")],
+    model: Annotated[str, Parameter(help="A model of images, as for `reslab look`, or a run for questions or tables.")],
     /,
     *,
     to: Annotated[
-        Literal["openvino", "onnx", "torch"], Parameter(help="What runs the exported model.")
+        Literal["openvino", "onnx", "torch"], Parameter(help="Engine that runs the exported model.")
     ] = "openvino",
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
-        Parameter(help="auto: time all that the engine has here, and take the fastest within --max-drop."),
+        Parameter(help="auto: time every precision that the engine has on this machine, and take the fastest within "
+                  "--max-drop."),
     ] = "auto",
     out: Annotated[
         Path | None,
@@ -57,7 +58,7 @@ def export(
         float, Parameter(help="Percentage points of the score that bf16 or int8 may cost, measured on the samples.")
     ] = 0.5,
     samples: Annotated[
-        int, Parameter(help="Examples of the validation part that the export is proved on.", converter=whole)
+        int, Parameter(help="Maximum number of validation examples to compare on.", converter=whole)
     ] = 1000,
     license: Annotated[
         str | None, Parameter(help="License of the weights: an SPDX name, such as MIT, or a sentence.")
@@ -71,10 +72,10 @@ def export(
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Convert a model, compare the file with the model, choose a precision, and write a folder that predicts.
+    """Convert a model, compare the result with the original, choose a precision, and write a folder that predicts.
 
-    The exported model is run in batches of 1, 2 and 7. If it is not the original one, nothing is written, and the
-    layers that differ are named.
+    The exported model is run in batches of 1, 2 and 7. If its decisions are not those of the
+    original, nothing is written, and the layers that differ are named.
     """
     import torch
 
@@ -117,14 +118,14 @@ def told(made: "Exported") -> None:
     shares = ", ".join(f"{100 * one.share:.2f} % of {one.n:,} in batches of {one.batch}" for one in proof.agreements)
     print(f"decisions that agree: {shares}; largest difference: {gaps(made)}")
     if proof.score is None:
-        print("what it scores is not known: there are no labeled data")
+        print("its score is not known: there are no labeled data")
     if config.precision == "int8":
-        print(f"{proof.int8_layers} layers are in int8, {proof.put_back} that cost too much were put back")
+        print(f"{proof.int8_layers} layers are in int8, {proof.put_back} that cost too much were put back to fp32")
     say.table(["precision", *(f"batch {batch}, examples/s" for batch in (1, 8)), *scores(made)[0]], rows(made))
     lost = proof.score
     if lost is not None and config.precision != "fp32" and lost.drop_high > made.max_drop:
-        print(f"the points lost that were measured decide; their interval reaches {lost.drop_high:.2f}, above the "
-              f"{made.max_drop:g} of --max-drop: more --samples narrow it")  # fmt: skip
+        print(f"the measured loss decides; its interval reaches {lost.drop_high:.2f} points, above the "
+              f"{made.max_drop:g} of --max-drop: more validation examples (--samples) would narrow it")  # fmt: skip
     for name, why in made.refused.items():
         print(one_line(f"{name} was not taken: {say.words(why)}"))
     for note in made.notes:

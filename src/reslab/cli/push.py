@@ -44,7 +44,7 @@ def push(
             return
         tell(found, "")
         print(f"written to {out}; nothing was uploaded: hf upload {name} {out}")
-        print(f"predict with it: reslab predict {out}")
+        print(f"next:   reslab predict {out} FILE")
         return
 
     def shown(found: Published) -> None:

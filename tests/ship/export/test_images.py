@@ -188,6 +188,8 @@ def test_a_function_of_a_file(tmp_path: Path) -> None:
         subject(f"{tmp_path}/own.py:bare")
     with pytest.raises(UsageError, match="not one score for each class"):
         subject(f"{tmp_path}/own.py:maps")
+    with pytest.raises(UsageError, match=r"^white, level: only for images that are named with data$"):
+        subject(f"{tmp_path}/own.py:gray", options={"white": 3.0, "level": 1})
 
 
 def test_a_net_sees_images_as_in_training(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_proof_is_stored_with_its_type(made: Exported) -> None:
 def test_without_data_it_stays_fp32_and_the_card_says_why(made: Exported) -> None:
     card = (made.folder / "README.md").read_text()
     assert "fp32 was chosen without trying others: there are no labeled data to check them on" in made.notes
-    assert "on random inputs, as there were no data: what it scores is not known" in card
+    assert "on random inputs, as there were no data: its score is not known" in card
     assert "Not known: there were no labeled data to measure it on." in card
     assert "- pixels are 0 to 16" in card
     assert "License of the weights: MIT" in card

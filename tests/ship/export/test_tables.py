@@ -11,6 +11,7 @@ from shipping import SIZES
 
 from reslab.errors import ReslabError, UsageError
 from reslab.ship.export.job import export
+from reslab.ship.export.subjects import subject as named_by
 from reslab.ship.export.summed import vectors_of
 from reslab.ship.export.tables import TableExport, evenly
 from reslab.ship.exportable import RANDOM
@@ -136,3 +137,11 @@ def test_openvino_has_no_int8_for_tables(tiny_table: Path, tmp_path: Path) -> No
     with pytest.raises(ReslabError, match="the scores of a row depend on how many rows it is given at a time"):
         export(tiny_table, out=tmp_path / "out", precision="int8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_for_images_are_named_as_they_were_given(tiny_table: Path) -> None:
+    given: dict[str, Any] = {"options": {"white": 3.0}, "net_options": {"shortcut": "B"}, "weights": False}
+    with pytest.raises(UsageError, match=r"leave out white, shortcut, weights$") as refused:
+        named_by(str(tiny_table), **given)
+    flags = refused.value.sentence.worded(lambda one: f"--{one.name}")
+    assert flags.endswith("leave out --white, --shortcut, --weights")

@@ -52,10 +52,10 @@ def lines(made: Exported) -> Iterator[str]:
         named = ", ".join(f"`{code(one)}`" for one in labels[:LABELS])
         yield from section(f"The {len(labels):,} labels", [named + more])
     yield from section("Is it the original model?", proved(proof))
-    yield from section("What it scores", scores(made))
+    yield from section("Its score", scores(made))
     yield from section("How fast it is", speeds(made))
     if notes := [f"- {plain(one)}" for one in made.notes]:
-        yield from section("What was assumed", notes)
+        yield from section("Notes", notes)
     yield from section("License", [f"License of the weights: {plain(config.license)}"])
 
 
@@ -75,7 +75,7 @@ def predict(made: Exported) -> list[str]:
     at = shlex.quote(name)
     shell = ["```sh", "pip install 'reslab[ship]'", COMMAND[kind].format(at), f"reslab serve {at}", "```"]
     python = ["```python", "import reslab", "", f"model = reslab.predict({name!r})", f"print({PYTHON[kind]})", "```"]
-    return [f"Where the folder `{code(name)}` lies:", "", *shell, "", *python, *alone(made, name)]
+    return [f"Run this where the folder `{code(name)}` is:", "", *shell, "", *python, *alone(made, name)]
 
 
 def alone(made: Exported, name: str) -> list[str]:
@@ -84,16 +84,16 @@ def alone(made: Exported, name: str) -> list[str]:
     if config.engine != "openvino":
         return []
     hint = HINT[config.precision]
-    why = ("it takes bf16 where the processor has it, and the outputs are not those that were compared here"
-           if hint == "f32" else "processors without bf16 take fp32")  # fmt: skip
+    why = ("OpenVINO computes in bf16 on processors that have it, and its outputs are not those that were compared here"
+           if hint == "f32" else "OpenVINO computes in fp32 on processors without bf16")  # fmt: skip
     loaded = ["import openvino", "", "core = openvino.Core()", f'options = {{"INFERENCE_PRECISION_HINT": "{hint}"}}',
               f"model = core.compile_model({f'{name}/{config.files[0]}'!r}, 'CPU', options)"]  # fmt: skip
-    return ["", f"With OpenVINO alone, name the precision: without it, {why}.", "", "```python", *loaded, "```"]
+    return ["", f"With OpenVINO alone, set the precision; otherwise {why}.", "", "```python", *loaded, "```"]
 
 
 def proved(proof: Proof) -> list[str]:
     """The comparison with the original model, which is fp32 in PyTorch."""
-    where = "random inputs, as there were no data: what it scores is not known" if proof.random else plain(proof.where)
+    where = "random inputs, as there were no data: its score is not known" if proof.random else plain(proof.where)
     text = [f"The exported model was compared with the original one, fp32 in PyTorch, on {where}.", ""]
     text += ["| batch | decisions | the same | ties | largest difference |", "|---:|---:|---:|---:|---|"]
     text += [row(one) for one in proof.agreements]
@@ -102,10 +102,8 @@ def proved(proof: Proof) -> list[str]:
     if proof.other_lengths:
         text += ["", f"Inputs of other sizes: {plain(proof.other_lengths)}."]
     if proof.precision == "int8":
-        text += [
-            "",
-            f"{proof.int8_layers:,} layers compute in int8; {proof.put_back:,} were put back: they cost too much.",
-        ]
+        text += ["", f"{proof.int8_layers:,} layers compute in int8; {proof.put_back:,} that cost too much were put "
+                     "back to fp32."]  # fmt: skip
     return text
 
 
@@ -146,8 +144,8 @@ def scored(one: Proof) -> str:
 def speeds(made: Exported) -> list[str]:
     threads = f"{made.threads} thread{'s' * (made.threads > 1)}" if made.threads else (
         f"as many threads as it takes of {made.cores} cores")  # fmt: skip
-    text = [f"Examples a second on {plain(made.machine)}, {threads}; the precisions were timed in turn. Reading files "
-            "is not counted.", ""]  # fmt: skip
+    text = [f"Examples per second on {plain(made.machine)}, {threads}; the precisions were timed in turn. Reading "
+            "files is not counted.", ""]  # fmt: skip
     text += ["| precision | batch | examples/s | 95 % interval of the median | timings |", "|---|---:|---:|---|---:|"]
     return text + [timed(one) for one in made.speeds]
 

@@ -42,7 +42,8 @@ def images(
                                     net_options=net_options, weights=weights, seed=seed)  # fmt: skip
     else:
         if options:
-            raise UsageError(f"{', '.join(options)}: only for images that are named with ", arg("data"))
+            raise UsageError(*[part for key in options for part in (arg(key), ", ")][:-1],
+                             ": only for images that are named with ", arg("data"))  # fmt: skip
         found = load_word(word, net=net, key=key, options=dict(net_options or {}), weights=weights, seed=seed)
         if found.kind not in ("images", "own"):
             raise UsageError(f"{word} takes texts, not images")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg
 from reslab.images.model import other_use
 from reslab.nets.published import published
 from reslab.ship.exportable import Exportable
@@ -26,11 +26,10 @@ def subject(
     path = published(word) or Path(os.path.expanduser(word))
     use = other_use(path) if path.is_dir() else None
     if use is not None:
-        given = {"data": data, "options": options, "net": net, "key": key, "net_options": net_options,
-                 "weights": weights is not None, "normalize": normalize, "mean_std": mean_std}  # fmt: skip
-        if wrong := [name for name, value in given.items() if value]:
-            raise UsageError(f"{word} is a run of {use}, which has its own data and weights: leave out "
-                             f"{', '.join(wrong)}")  # fmt: skip
+        given = {"data": data, **(options or {}), "net": net, "key": key, **(net_options or {}), "weights": weights,
+                 "normalize": normalize, "mean_std": mean_std}  # fmt: skip
+        if wrong := [part for name, value in given.items() if value is not None for part in (arg(name), ", ")][:-1]:
+            raise UsageError(f"{word} is a run of {use}, which has its own data and weights: leave out ", *wrong)
         return of_run(path, use)
     if kind_of(word) == "texts":
         raise UsageError(f"{word} is a language model: only models of images, questions and tables can be exported")

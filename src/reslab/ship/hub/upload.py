@@ -66,10 +66,10 @@ def check_name(name: str) -> None:
 def may_ask() -> None:
     """Raise ReslabError if the Hub is switched off or does not answer."""
     if part("constants").HF_HUB_OFFLINE:
-        raise ReslabError("HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it, or write only the files, with ",
+        raise ReslabError("HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it, or write only the files with ",
                           arg("out"), " and upload that folder later: hf upload OWNER/NAME FOLDER")  # fmt: skip
     if why := unreachable(endpoint()):
-        raise ReslabError(f"the Hugging Face Hub cannot be reached ({why}); write only the files, with ", arg("out"),
+        raise ReslabError(f"the Hugging Face Hub cannot be reached ({why}); write only the files with ", arg("out"),
                           " and upload that folder later: hf upload OWNER/NAME FOLDER")  # fmt: skip
 
 
