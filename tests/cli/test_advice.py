@@ -109,7 +109,8 @@ def test_python_takes_it(room: str, name: str, value: str) -> None:
 def modules(room: str) -> Iterator[Any]:
     files = sorted((SOURCE / room).rglob("*.py")) or [SOURCE / f"{room}.py"]
     for path in files:
-        yield importlib.import_module(".".join(["reslab", *path.relative_to(SOURCE).with_suffix("").parts]))
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        yield importlib.import_module(".".join(["reslab", *(part for part in parts if part != "__init__")]))
     yield from map(importlib.import_module, PLACES.get(room, ()))
 
 
