@@ -28,6 +28,16 @@ def need(module: str, *, why: str, extra: str = "") -> ModuleType:
         ) from error
 
 
+def installed(name: str) -> str | None:
+    """The version of a package; None if it is not installed. Nothing of it is imported."""
+    from importlib import metadata  # slow to import, and not needed for `reslab --help`
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Rows as a pandas.DataFrame. Raises UsageError if pandas is not installed."""
     try:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from reslab.cli import doctor_ship, say
 from reslab.cli.options import Json
+from reslab.extras import installed
 from reslab.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
@@ -82,15 +83,6 @@ def look() -> tuple[dict[str, Any], list[str]]:
     if device.type == "cpu" and torch.get_num_threads() > cores:
         faults.append(f"more threads than the {cores} cores this process may use: set OMP_NUM_THREADS={cores}")
     return facts, faults
-
-
-def installed(name: str) -> str | None:
-    import importlib.metadata  # slow to import, and not needed for `reslab --help`
-
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def imports(name: str) -> bool:

@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
+
+from reslab.extras import installed
 
 COLUMNS = ("pair", "versions", "verdict", "why")
 Version = tuple[int, ...]
@@ -90,6 +91,8 @@ def unmet(names: Iterator[str]) -> Iterator[str]:
         from packaging.requirements import InvalidRequirement, Requirement
     except ImportError:  # nncf and onnxruntime bring it
         return
+    from importlib import metadata
+
     for name in names:
         for line in metadata.requires(name) or ():
             try:
@@ -144,13 +147,6 @@ def in_process(*words: str) -> subprocess.CompletedProcess[str]:
 
 def last_line(said: str) -> str:
     return (said.strip().splitlines() or ["it ended without a word"])[-1]
-
-
-def installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def numbers(version: str) -> Version:

@@ -1,7 +1,6 @@
 """The versions of what made an export, for config.json."""
 
-import importlib.metadata
-
+from reslab.extras import installed
 from reslab.ship.record import EngineName
 from reslab.version import __version__
 
@@ -14,10 +13,5 @@ PACKAGES: dict[EngineName, tuple[str, ...]] = {
 
 def versions(engine: EngineName) -> dict[str, str]:
     """Of reslab and of the packages that export for the engine, as far as they are installed."""
-    found = {"reslab": __version__}
-    for name in PACKAGES[engine]:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: version for name in PACKAGES[engine] if (version := installed(name)) is not None}
+    return {"reslab": __version__, **found}
