@@ -24,11 +24,11 @@ def is_exported(folder: Path | str) -> bool:
     """Whether the folder says that it is an exported one, or has our checksums; nothing is checked yet."""
     if present(Path(folder) / SUMS):  # then a config.json that is missing or damaged is reported as such
         return True
-    path = Path(folder) / CONFIG
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict) and MARK in json.loads(path.read_bytes())
+        found = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(found, dict) and MARK in found
 
 
 def read_config(folder: Path | str) -> Config:
@@ -94,10 +94,10 @@ def listed(folder: Path) -> dict[str, str]:
 
 def check_unlisted(folder: Path, sums: dict[str, str], *, warn: bool) -> None:
     """Raise ReslabError for a file that would be read but is not listed; warn about others like it."""
-    config = read_config(folder)
-    lacking = [name for name in (CONFIG, *sorted(graph_files(folder, config))) if name not in sums]
+    graphs = graph_files(folder, read_config(folder))
+    lacking = [name for name in (CONFIG, *sorted(graphs)) if name not in sums]
     others = [name for name in foreign(folder, sums) if name != SUMS and (folder / name).is_file()]
-    if bare := lacking + [name for name in others if is_read(name, folder, config)]:
+    if bare := lacking + [name for name in others if name in graphs or is_read(name)]:
         raise ReslabError(f"{named(folder / SUMS)} is damaged: it does not list {named(bare[0])}, which is read; "
                           "export the model again")  # fmt: skip
     seen = [name for name in others if Path(name).suffix.lower() in SUSPECT]

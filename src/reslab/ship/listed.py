@@ -39,10 +39,10 @@ def check_links(folder: Path) -> None:
                               "which may change: put the file itself there")  # fmt: skip
 
 
-def is_read(name: str, folder: Path, config: Config) -> bool:
-    """Whether predicting with the folder would read this file, listed or not."""
+def is_read(name: str) -> bool:
+    """Whether predicting would read this file beside the graphs' own, listed or not."""
     path = PurePosixPath(name)
-    return path.name in OWN or bool(INSIDE & set(path.parts[:-1])) or name in graph_files(folder, config)
+    return path.name in OWN or bool(INSIDE & set(path.parts[:-1]))
 
 
 def graph_files(folder: Path, config: Config) -> set[str]:
