@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from reslab.extras import need
 
 TELEMETRY = "openvino_telemetry"  # both send events through it, from their first import on, unless it is missing
+ONE = threading.Lock()  # functools.cache alone would let two threads make a Core each
 
 
 def openvino(why: str) -> Any:
@@ -25,13 +27,13 @@ def core(why: str) -> Any:
     which they began, the later one puts back the stack of the earlier one, which is gone, and the next signal, such as
     Ctrl-C, ends the process (OpenVINO 2026.4 on Linux).
     """
-    openvino(why)
-    return the_core()
+    with ONE:
+        return core_of(openvino(why))
 
 
 @functools.cache
-def the_core() -> Any:
-    return openvino("").Core()
+def core_of(ov: Any) -> Any:
+    return ov.Core()
 
 
 class Stack(ctypes.Structure):
