@@ -1,7 +1,7 @@
 """Which operators a stored torch program may name: PyTorch's own functions of tensors, and arithmetic of sizes.
 
-PyTorch's .pt2 files are no safe form for a stranger's model: reading one evaluates its expressions of sizes as Python
-(sympy), looks its functions up by name anywhere in torch, and unpickles example inputs (torch 2.14).
+PyTorch's .pt2 files are no safe form for a stranger's model: torch.export.load ran code that we put into one, once as
+an expression of a size (sympy evaluates it as Python), once in the pickled example inputs (torch 2.13).
 """
 
 import math
