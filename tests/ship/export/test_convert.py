@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,15 +172,33 @@ def test_the_file_itself_takes_images_of_any_size(tmp_path: Path) -> None:
     assert np.array_equal(compiled({"images": same})["pixels"].transpose(0, 2, 3, 1), same)
 
 
+def read_names(graph: Any) -> set[str]:
+    """What nodes read, those of the graphs inside of them too, and what the graph gives."""
+    inner = [one.g for node in graph.node for one in node.attribute if one.HasField("g")]
+    own = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+    return own.union(*map(read_names, inner))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_an_onnx_file_holds_no_number_that_nothing_reads(tmp_path: Path, interpolation: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    convert(graph(interpolation), "onnx", tmp_path, "model")
+    found = onnx.load(tmp_path / "model.onnx").graph
+    assert {one.name for one in found.initializer} <= read_names(found)
+
+
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     """OpenVINO gives an error that does not say why; a limit on the size of files is to it what a full disk is."""
-    resource = pytest.importorskip("resource")
+    resource, onnx = pytest.importorskip("resource"), pytest.importorskip("onnx")
     given = graph("bilinear")
     model = to_openvino.model(given)[0]
+    other = onnx.ModelProto(doc_string="x" * 200)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
         with pytest.raises(ReslabError, match=r"OpenVINO cannot write model\.xml and model\.bin: .* MB free"):
             to_openvino.save(model, given, tmp_path, "model")
+        with pytest.raises(ReslabError, match=r"^cannot write .*model\.onnx: File too large$"):
+            to_onnx.save(other, tmp_path / "model.onnx")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -106,7 +106,7 @@ def save(model: Any, work: Work) -> None:
         return
     if work.graph.fit is not None:
         to_onnx.behind(work.graph.fit, model)
-    need("onnx", extra="ship", why="int8").save(model, str(work.folder / f"{work.name}.onnx"))
+    to_onnx.save(model, work.folder / f"{work.name}.onnx")
 
 
 def read(path: Path, engine: EngineName) -> Any:

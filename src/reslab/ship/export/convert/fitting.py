@@ -113,14 +113,17 @@ ALWAYS = """
   {resized}
   fitted = Reshape(made, out)
 """
+CONSTANTS = {  # that only this kernel reads: ONNX Runtime warns about those that nothing does
+    "bilinear": "",
+    "bicubic": ", float c15 = {1.5}, float f2 = {2.0}, float c25 = {2.5}, float f4 = {4.0}",
+}
 WHOLE = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
 fit (uint8[N,h,w,{C}] images) => (uint8[N,{H},{W},{C}] fitted)
 <int64 zero = {{0}}, int64 one = {{1}}, int64 two = {{2}}, int64 big = {{1073741824}}, int64[1] last = {{-1}},
  int64 y_size = {{{H}}}, int64 x_size = {{{W}}}, int64[4] out = {{-1, {H}, {W}, {C}}},
  int64[{H}] y_twice = {{{rows}}}, int64[{W}] x_twice = {{{columns}}},
- float f0 = {{0.0}}, float half = {{0.5}}, float f1 = {{1.0}}, float c15 = {{1.5}}, float f2 = {{2.0}},
- float c25 = {{2.5}}, float f4 = {{4.0}}, float high = {{255.0}}>
+ float f0 = {{0.0}}, float half = {{0.5}}, float f1 = {{1.0}}, float high = {{255.0}}{constants}>
 {{
   shape = Shape(images)
   y_n = Gather<axis = 0>(shape, one)
@@ -143,4 +146,5 @@ def fitting(fit: Fit, *, opset: int = 18, ir: int = 8, unless: bool = True) -> A
     sides = SIDE.replace("P_", "x_").replace("O_", "y_") + SIDE.replace("P_", "y_").replace("O_", "x_")
     resized = RESIZED.format(sides=sides, axes=axis.replace("P_", "x_") + axis.replace("P_", "y_"))
     body = (UNLESS_FITTING if unless else ALWAYS).format(C=C, resized=resized)
-    return parser.parse_model(WHOLE.format(ir=ir, opset=opset, C=C, H=H, W=W, rows=rows, columns=columns, body=body))
+    return parser.parse_model(WHOLE.format(ir=ir, opset=opset, C=C, H=H, W=W, rows=rows, columns=columns, body=body,
+                                           constants=CONSTANTS[fit.interpolation]))  # fmt: skip

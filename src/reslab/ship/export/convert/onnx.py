@@ -13,6 +13,7 @@ from reslab.ship.export.convert.program import exported, unreported
 from reslab.ship.export.convert.reasons import reason
 from reslab.ship.exportable import Fit, Graph
 from reslab.ship.record import Port
+from reslab.stored.write import explained
 
 WHY = "exporting to ONNX"
 MOST = 2**31 - 2**20  # bytes of a protocol buffer, less some room for the graph
@@ -29,15 +30,21 @@ def write(graph: Graph, folder: Path, name: str) -> tuple[str, tuple[Port, ...],
     if graph.fit is not None:
         behind(graph.fit, found)
     path = folder / f"{name}.onnx"
-    beside = path.with_name(f"{path.name}.data")
-    beside.unlink(missing_ok=True)  # onnx would write behind what is there
-    large = size_of(graph.module) > MOST
-    onnx.save(found, path, **({"save_as_external_data": True, "location": beside.name} if large else {}))
+    save(found, path, large=size_of(graph.module) > MOST)
     try:
         onnx.checker.check_model(path, full_check=True)
     except Exception as error:  # ValidationError and InferenceError have no common base
         raise ReslabError(f"the converted model is no valid ONNX: {first_line(error)}") from error
     return path.name, ports.inputs(graph), outputs
+
+
+def save(found: Any, path: Path, *, large: bool = False) -> None:
+    """Write an onnx.ModelProto; the weights of a `large` one to a file beside it. Raises ReslabError."""
+    onnx: Any = need("onnx", extra="ship", why=WHY)
+    beside = path.with_name(f"{path.name}.data")
+    beside.unlink(missing_ok=True)  # onnx would write behind what is there
+    with explained(path):
+        onnx.save(found, path, **({"save_as_external_data": True, "location": beside.name} if large else {}))
 
 
 def proto(graph: Graph, program: torch.export.ExportedProgram) -> Any:
