@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from reslab.progress.row import duration
-from reslab.ship.export.passes import CHUNK, SECONDS, taken
+from reslab.ship.export.passes import SECONDS, taken
 from reslab.ship.exportable import Examples, Exportable
 from reslab.ship.record import EngineName, Precision
 
@@ -29,11 +29,12 @@ def each(subject: Exportable, examples: Sequence[Examples]) -> float:
     """Seconds that the original model takes for an example, of all graphs."""
     took = 0.0
     for which, one in enumerate(examples):
-        few = taken(one.inputs, 0, min(8, len(one), CHUNK))
+        n = min(8, len(one))
+        few = taken(one.inputs, 0, n)
         subject.reference(which, few)  # the first pass is slow
         began = time.perf_counter()
         subject.reference(which, few)
-        took += (time.perf_counter() - began) / min(8, len(one), CHUNK)
+        took += (time.perf_counter() - began) / n
     return took
 
 

@@ -3,11 +3,11 @@
 from importlib import import_module
 from pathlib import Path
 
+from reslab.ship.engines import HOME
 from reslab.ship.exportable import Graph
 from reslab.ship.record import EngineName, Port
 
 Ports = tuple[Port, ...]
-HOME = {"openvino": "openvino", "onnx": "onnx", "torch": "eager"}  # engine: its module here
 
 
 def convert(graph: Graph, engine: EngineName, folder: Path, name: str) -> tuple[str, Ports, Ports]:

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from torch.export.graph_signature import InputKind
 
 from reslab.errors import ReslabError
+from reslab.ship.engines.eager import CONSTANTS, FORMAT
 from reslab.ship.engines.operators import name_of
 from reslab.ship.export.convert import ports
 from reslab.ship.export.convert.program import exported
@@ -24,7 +25,6 @@ from reslab.stored.digest import sealed_tensors
 from reslab.stored.write import write_aside
 
 CHECKS = ("_assert", "sym_constrain_range")  # begin the names of nodes that compute nothing
-FORMAT = 1
 
 
 def write(graph: Graph, folder: Path, name: str) -> tuple[str, tuple[Port, ...], tuple[Port, ...]]:
@@ -121,7 +121,7 @@ def coded(value: Any, values: Mapping[str, Any]) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    for kind, key in ((torch.dtype, "dtype"), (torch.memory_format, "memory_format"), (torch.layout, "layout")):
+    for key, kind in CONSTANTS.items():
         if isinstance(value, kind):
             return {key: str(value).removeprefix("torch.")}
     if isinstance(value, torch.device):
