@@ -9,6 +9,7 @@ from typing import Any, Literal
 from reslab.errors import ReslabError, UsageError, tell
 from reslab.progress import Phase, Progress, silent
 from reslab.run import Run, processor
+from reslab.ship.engines import Engine
 from reslab.ship.export.card import write_card, write_license
 from reslab.ship.export.convert import convert
 from reslab.ship.export.layers import differing, roughest
@@ -86,6 +87,7 @@ class Job:
         self.max_drop, self.samples, self.threads, self.license = max_drop, samples, threads, license
         self.progress, self.notes = progress, list[str]()
         self.refused: dict[str, str] = {}
+        self.loaded: dict[Precision, list[Engine]] = {}  # what was proved, which is also what is timed
 
     def result(self) -> Exported:
         """Convert, prove, choose; the files of the chosen precision are in the folder."""
@@ -106,8 +108,7 @@ class Job:
         proofs: dict[Precision, tuple[Made, Proof]] = {"fp32": (exact, self.proved(exact))}
         for one in others:
             self.tried(one, proofs)
-        loaded = {name: engines(made.folder, made.config, threads=self.threads) for name, (made, _) in proofs.items()}
-        speeds = measured(loaded, self.examples, self.progress)
+        speeds = measured(self.loaded, self.examples, self.progress)
         chosen = fastest(speeds, list(proofs)) if self.precision == "auto" else self.precision
         made, proof = proofs[chosen]
         self.keep(made)
@@ -115,7 +116,7 @@ class Job:
         notes = (*self.subject.notes, *self.notes, *self.maker.notes)
         return Exported(
             folder=self.folder, config=made.config, proof=proof, tried=tried, speeds=speeds, refused=self.refused,
-            max_drop=self.max_drop, machine=machine(loaded["fp32"][0].device), threads=self.threads,
+            max_drop=self.max_drop, machine=machine(self.loaded["fp32"][0].device), threads=self.threads,
             cores=usable_cores(), notes=tuple(dict.fromkeys(notes)),
         )  # fmt: skip
 
@@ -164,12 +165,14 @@ class Job:
 
     def proved(self, made: Made) -> Proof:
         """The proof. Raises NotEqual with the layers that differ."""
+        loaded = engines(made.folder, made.config, threads=self.threads)
         try:
-            return prove(self.subject, self.graphs, made.folder, made.config, examples=self.examples,
-                         before=self.before, max_drop=self.max_drop, threads=self.threads, progress=self.progress,
-                         int8=made.int8)  # fmt: skip
+            proof = prove(self.subject, self.graphs, loaded, made.config, examples=self.examples, before=self.before,
+                          max_drop=self.max_drop, progress=self.progress, int8=made.int8)  # fmt: skip
         except NotEqual as error:
             raise self.explained(error, made) from error
+        self.loaded[made.config.precision] = loaded
+        return proof
 
     def explained(self, error: NotEqual, made: Made) -> NotEqual:
         """The error with the layers that differ, on the batch of the example that differs most."""

@@ -10,6 +10,7 @@ import numpy as np
 from reslab.errors import ReslabError, UsageError, arg
 from reslab.extras import need
 from reslab.progress import Progress
+from reslab.ship.engines import engine
 from reslab.ship.engines.onnx import Session
 from reslab.ship.engines.openvino import Compiled
 from reslab.ship.export.compared import scored
@@ -99,8 +100,7 @@ class Maker:
 
     def put_back(self, made: Made, which: int, work: Work) -> None:
         """Write graph `which` again, without int8 where it costs most; the other graphs stay as they are."""
-        loaded = engines(made.folder, made.config, threads=self.threads)
-        others = run(loaded, self.examples, BATCH, progress=self.progress, note="int8")
+        others = self.beside(made, which)
         known = self.subject.right(self.before, self.examples)
         assert known is not None
         n = len(self.examples[which])
@@ -108,12 +108,12 @@ class Maker:
 
         def right(model: Any, items: Sequence[int]) -> np.ndarray:
             rows = list(items) if aligned else list(range(n))
-            outputs = [dict(one) for one in others]
+            outputs = list(others)
             outputs[which] = {name: value.copy() for name, value in self.before[which].items()}
-            engine = running(model, made.config.engine)
+            tried = running(model, made.config.engine)
             for start in range(0, len(rows), BATCH):
                 some = np.array(rows[start : start + BATCH])
-                given = engine.infer({name: value[some] for name, value in self.examples[which].inputs.items()})
+                given = tried.infer({name: value[some] for name, value in self.examples[which].inputs.items()})
                 for name, value in given.items():
                     outputs[which][name][some] = value
             found = np.asarray(self.subject.right(outputs, self.examples), np.float64)
@@ -121,25 +121,34 @@ class Maker:
 
         restored(work, right=right, items=n if aligned else 1, max_drop=self.max_drop / 100)
 
+    def beside(self, made: Made, which: int) -> Outputs:
+        """What the other graphs give as they are now; in the place of `which`, what the original model gave."""
+        found = list(self.before)
+        for k, one in enumerate(self.examples):
+            if k != which:
+                model = engine(made.folder, made.config, k, threads=self.threads)
+                found[k] = run([model], [one], BATCH, progress=self.progress, note="int8")[0]
+        return found
 
-def running(model: Any, engine: EngineName) -> Session | Compiled:
+
+def running(model: Any, to: EngineName) -> Session | Compiled:
     """What NNCF gives to be tried, OpenVINO's compiled model or an onnx.ModelProto, ready to infer."""
-    if engine == "openvino":
+    if to == "openvino":
         return Compiled(model)
     ort = need("onnxruntime", extra="ship", why="int8")
     return Session(ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]))
 
 
-def check(engine: EngineName, precision: str) -> None:
-    """Raise UsageError for a precision that the engine has not."""
-    if precision not in ("auto", *HAS[engine]):
-        raise UsageError(f"{engine} has no {precision} here: ", arg("precision"),
-                         f" is auto, {' or '.join(HAS[engine])}")  # fmt: skip
+def check(to: EngineName, precision: str) -> None:
+    """Raise UsageError for a precision that the engine does not have."""
+    if precision not in ("auto", *HAS[to]):
+        raise UsageError(f"{to} has no {precision} here: ", arg("precision"),
+                         f" is auto, {' or '.join(HAS[to])}")  # fmt: skip
 
 
-def native_bf16(engine: EngineName) -> bool:
+def native_bf16(to: EngineName) -> bool:
     """Whether the processor computes in bf16 itself, so that it can be faster than fp32."""
-    if engine == "openvino":
+    if to == "openvino":
         return "BF16" in core(why="bf16").get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     import torch
 

@@ -1,15 +1,15 @@
 """Proof or no file: an exported model against the original one, on data, in batches of 1, 2 and 7."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from reslab.errors import ReslabError, arg
 from reslab.progress import Progress, silent
+from reslab.ship.engines import Engine
 from reslab.ship.export.compared import agreement, apart, scored
 from reslab.ship.export.lengths import other_lengths
-from reslab.ship.export.passes import SECONDS, Outputs, engines, run
+from reslab.ship.export.passes import SECONDS, Outputs, run
 from reslab.ship.export.results import Agreement, Layer, Proof, Score
 from reslab.ship.exportable import Examples, Exportable, Graph
 from reslab.ship.record import Config
@@ -28,16 +28,17 @@ class NotEqual(ReslabError):  # noqa: N818 - what it says
 
 
 def prove(
-    subject: Exportable, graphs: Sequence[Graph], folder: Path, config: Config, *, examples: Sequence[Examples],
-    before: Outputs, max_drop: float, threads: int = 0, progress: Progress = silent, int8: tuple[int, int] = (0, 0),
+    subject: Exportable, graphs: Sequence[Graph], loaded: Sequence[Engine], config: Config, *,
+    examples: Sequence[Examples], before: Outputs, max_drop: float, progress: Progress = silent,
+    int8: tuple[int, int] = (0, 0),
 ) -> Proof:  # fmt: skip
-    """Compare the exported model in `folder` with what the original gave `before` for the examples.
+    """Compare the exported model, `loaded`, with what the original gave `before` for the examples.
 
     fp32: at least AGREE of the decisions must be the same in batches of 1, 2 and 7, ties apart. bf16 and int8: the
     score may drop by at most `max_drop` points, and decisions must hardly depend on the batch. `int8`: (layers that
     compute in int8, layers put back). Raises NotEqual, or ReslabError if the file fails.
     """
-    loaded, found = engines(folder, config, threads=threads), []
+    found = []
     whole = len(np.asarray(subject.decisions(before))) != len(examples[0])  # one decision over several examples
     all_of_them: Outputs = []
     for batch in BATCHES:
