@@ -11,9 +11,10 @@ from shipping import SIZES
 
 from reslab.errors import ReslabError, UsageError
 from reslab.ship.export.job import export
+from reslab.ship.export.passes import evenly
 from reslab.ship.export.subjects import subject as named_by
 from reslab.ship.export.summed import vectors_of
-from reslab.ship.export.tables import TableExport, evenly
+from reslab.ship.export.tables import TableExport
 from reslab.ship.exportable import RANDOM
 from reslab.tables import ResidualRegressor
 from reslab.tables import load as load_run
@@ -32,7 +33,7 @@ def subject(tiny_table: Path) -> TableExport:
 def test_the_proof_is_the_validation_part_and_its_accuracy(subject: TableExport, tiny_table: Path) -> None:
     examples = subject.proof(1000)
     n = len(examples[0])
-    data = subject.data()
+    data = subject.data
     assert data is not None
     assert n == len(data.frames["validation"])
     assert examples[0].where == f"{n} of the {n} validation rows of {tiny_table.parent / 'flats.csv'}"

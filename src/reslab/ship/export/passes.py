@@ -78,6 +78,11 @@ def passed(model: Engine, inputs: Arrays, what: str) -> dict[str, np.ndarray]:
     return found
 
 
+def evenly(count: int, n: int) -> np.ndarray:
+    """At most n of `count` rows, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(np.int64))
+
+
 def chunks(inputs: Arrays, size: int) -> Iterator[dict[str, np.ndarray]]:
     """The inputs in batches of `size`, the last one smaller."""
     for start in range(0, length(inputs), size):

@@ -4,6 +4,7 @@ import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from reslab.qa.net.pretrained import Pretrained
 from reslab.qa.reader import load, trained_net
 from reslab.qa.rules import RULES, score
 from reslab.qa.settings import TOKENIZER
+from reslab.ship.export.passes import evenly
 from reslab.ship.export.reading import Reading, sliced
 from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
 from reslab.ship.record import Kind
@@ -53,8 +55,6 @@ class QuestionExport:
         self.typed = not isinstance(encoder, Pretrained) or encoder.takes_types
         table = encoder.model.get_input_embeddings() if isinstance(encoder, Pretrained) else encoder.tokens
         self.vocabulary = int(table.num_embeddings)
-        self.read: QuestionData | None = None
-        self.known = True
 
     def graphs(self) -> list[Graph]:
         example = {name: torch.from_numpy(array) for name, array in self.random_windows(2, seed=0).items()}
@@ -89,12 +89,11 @@ class QuestionExport:
 
     def part(self, part: str, n: int) -> list[Examples]:
         """At most n windows of evenly spaced questions of a part; random ones if the run has no questions."""
-        data = self.data()
+        data = self.data
         if data is None:
             return [Examples(inputs=self.random_windows(n, seed=1), where=RANDOM)]
         whole: tuple[Question, ...] = getattr(data, part)
-        rows = np.unique(np.linspace(0, len(whole) - 1, min(n, len(whole))).round().astype(int))
-        questions = [whole[row] for row in rows]
+        questions = [whole[row] for row in evenly(len(whole), n)]
         cut, _ = self.reader.cut(questions)
         kept = len(cut)
         if kept > n:  # whole questions alone, unless the first has more windows than n
@@ -104,17 +103,16 @@ class QuestionExport:
         where = f"{len(questions):,} of the {len(whole):,} {part} questions of {stored_word(self.run)}"
         return [Examples(inputs=inputs_of(arrays, types=self.typed), targets=(questions, arrays), where=where)]
 
+    @cached_property
     def data(self) -> QuestionData | None:
         """The run's questions; None, with a note, if it has none or they have changed."""
-        if self.read is None and self.known:
-            try:
-                if not self.run.has("data.json"):
-                    raise UsageError(f"{self.run.folder} holds a reader without its questions")
-                self.read = stored_data(self.run)
-            except ReslabError as error:
-                self.known = False
-                self.notes.append(f"compared on random inputs: {one_line(str(error))}")
-        return self.read
+        try:
+            if not self.run.has("data.json"):
+                raise UsageError(f"{self.run.folder} holds a reader without its questions")
+            return stored_data(self.run)
+        except ReslabError as error:
+            self.notes.append(f"compared on random inputs: {one_line(str(error))}")
+            return None
 
     def random_windows(self, n: int, *, seed: int) -> dict[str, np.ndarray]:
         """n windows of random tokens, the second half of them shorter, as they come from `inputs_of`."""

@@ -1,6 +1,7 @@
 """A run of a table as something to export: one graph a member, the table's encoder beside it."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.numpy import save
 
 from reslab.errors import ReslabError, UsageError, one_line
 from reslab.run import Run
+from reslab.ship.export.passes import evenly
 from reslab.ship.export.summed import SummedNet, random_rows, vectors_of
 from reslab.ship.exportable import RANDOM, Arrays, Examples, Graph
 from reslab.ship.record import Kind
@@ -53,8 +55,7 @@ class TableExport:
         self.name, self.word, self.notes = self.folder.resolve().name, str(run), list[str]()
         self.unit = UNIT[self.model.target.kind]
         self.runs = members_of(Run(run))
-        self.read: TableData | None = None
-        self.known = True
+        self.nets: dict[int, SummedNet] = {}  # of each member, made once for `reference`
 
     def graphs(self) -> list[Graph]:
         return [self.graph(member) for member in self.model.members]
@@ -67,18 +68,21 @@ class TableExport:
     @torch.inference_mode()
     def reference(self, which: int, inputs: Arrays) -> dict[str, np.ndarray]:
         """From the sums of bags, which `made` compares with those of the net itself."""
-        given = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
-        return {"scores": summed(self.model.members[which], list(inputs))(*given)[0].numpy()}
+        if which not in self.nets:
+            self.nets[which] = summed(self.model.members[which], list(inputs))
+        net = self.nets[which]
+        given = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in net.names]
+        return {"scores": net(*given)[0].numpy()}
 
     def proof(self, n: int) -> list[Examples]:
-        data = self.data()
+        data = self.data
         if data is None:
             return self.random(n)
         part = "validation" if "validation" in data.frames else "test"
         return self.examples(data, part, n)
 
     def calibration(self, n: int) -> list[Examples]:
-        data = self.data()
+        data = self.data
         return self.random(n) if data is None else self.examples(data, "train", n)
 
     def examples(self, data: TableData, part: str, n: int) -> list[Examples]:
@@ -110,17 +114,16 @@ class TableExport:
         vectors = vectors_of(member.net)
         return random_rows(member.encoder.table.sizes, 0 if vectors is None else vectors.shape[1], n, seed=seed)
 
+    @cached_property
     def data(self) -> TableData | None:
         """The run's table, split as in its training; None, with a note, if it has none or it has changed."""
-        if self.read is None and self.known:
-            try:
-                if not self.runs[0].has("data.json"):
-                    raise UsageError(f"{self.folder} holds a model without its table")
-                self.read = stored_data(self.runs[0])
-            except ReslabError as error:
-                self.known = False
-                self.notes.append(f"compared on random inputs: {one_line(str(error))}")
-        return self.read
+        try:
+            if not self.runs[0].has("data.json"):
+                raise UsageError(f"{self.folder} holds a model without its table")
+            return stored_data(self.runs[0])
+        except ReslabError as error:
+            self.notes.append(f"compared on random inputs: {one_line(str(error))}")
+            return None
 
     def decisions(self, outputs: Sequence[Arrays]) -> np.ndarray:
         """The class of each row as its number, its labels as 0 and 1, or its numbers."""
@@ -174,8 +177,3 @@ class TableExport:
 def summed(member: Member, names: Sequence[str]) -> SummedNet:
     assert isinstance(member.net, TableNet)
     return SummedNet(member.net, names)
-
-
-def evenly(count: int, n: int) -> np.ndarray:
-    """At most n of `count` rows, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(np.int64))
