@@ -44,6 +44,23 @@ def made(run: Run) -> ImagesExport:
     return found
 
 
+def test_images_of_another_size_are_resized_as_in_training(made: ImagesExport) -> None:
+    """Given in Python they come in the size that they have."""
+    data = load("digits")
+    assert isinstance(data.train, Pixels)
+    pixels = data.train.pixels[:20].repeat_interleave(3, 2).repeat_interleave(3, 3)
+    large = replace(data, train=replace(data.train, pixels=pixels, labels=data.train.labels[:20]))
+    found = {}
+    for how in ("bilinear", "bicubic"):
+        given = replace(made, data=large, source=None, reading={"options": {"interpolation": how}, "gray": {}})
+        part = given.parts.proof  # type: ignore[union-attr]
+        (proof,), (other,) = given.proof(20), given.calibration(20)
+        whole = part.pixels.permute(0, 2, 3, 1).numpy()  # type: ignore[union-attr]
+        assert np.array_equal(proof.inputs["images"], fitted(whole, made.shape[1:], how))  # type: ignore[arg-type]
+        found[how] = np.concatenate([proof.inputs["images"], other.inputs["images"]])
+    assert not np.array_equal(found["bilinear"], found["bicubic"])
+
+
 def test_it_is_proved_on_the_images_that_were_set_aside(run: Run, made: ImagesExport) -> None:
     trained, held = training_parts(load("digits"), read_recipe(run))
     assert held is not None

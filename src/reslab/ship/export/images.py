@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from reslab.images.data.decode import Interpolation
 from reslab.images.data.images import ImageData, Shape
 from reslab.images.data.normalize import Normalize
 from reslab.images.pixels import reading_of
@@ -61,7 +62,7 @@ class ImagesExport(Exportable):
         return found
 
     def graphs(self) -> list[Graph]:
-        fit = Fit(input="images", shape=self.shape, interpolation=reading_of(self.reading).interpolation)
+        fit = Fit(input="images", shape=self.shape, interpolation=self.interpolation)
         example = torch.from_numpy(noise(2, self.shape, seed=0).inputs["images"])
         return [Graph(module=self.around(self.folded.module).eval(), example={"images": example}, outputs=OUTPUTS,
                       dynamic={"images": {0: "batch", 1: "height", 2: "width"}}, fit=fit)]  # fmt: skip
@@ -69,7 +70,12 @@ class ImagesExport(Exportable):
     def around(self, net: nn.Module) -> ImagesGraph:
         _, H, W = self.shape
         return ImagesGraph(net, self.normalize, size=(H, W), temperature=self.temperature, several=self.several,
-                           interpolation=reading_of(self.reading).interpolation)  # fmt: skip
+                           interpolation=self.interpolation)  # fmt: skip
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """How images of another size are resized: as in training."""
+        return reading_of(self.reading).interpolation
 
     @cached_property
     def original(self) -> ImagesGraph:
@@ -81,14 +87,15 @@ class ImagesExport(Exportable):
     def proof(self, n: int) -> list[Examples]:
         if self.parts is None:
             return [noise(n, self.shape, seed=self.seed)]
-        return [examples(self.parts.proof, n, size=self.shape[1:], where=self.parts.where, seed=self.seed)]
+        return [examples(self.parts.proof, n, size=self.shape[1:], where=self.parts.where, seed=self.seed,
+                         interpolation=self.interpolation)]  # fmt: skip
 
     def calibration(self, n: int) -> list[Examples]:
         if self.parts is None:
             return [noise(n, self.shape, seed=self.seed + 1)]
         assert self.data is not None
         return [examples(self.parts.calibration, n, size=self.shape[1:], seed=self.seed,
-                         where=f"training images of {self.data.name}")]  # fmt: skip
+                         where=f"training images of {self.data.name}", interpolation=self.interpolation)]  # fmt: skip
 
     def decisions(self, outputs: Sequence[Arrays]) -> np.ndarray:
         z = outputs[0]["scores"]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from reslab.errors import BrokenImage
+from reslab.images.data.decode import Interpolation
 from reslab.images.data.images import Encoded, ImageData, Part, Pixels
 from reslab.images.pixels import fitted
 from reslab.images.task import split
@@ -46,10 +47,13 @@ def parts_of(data: ImageData, run: Run | None) -> Parts:
                  where=f"training images of {data.name}, {seen}")  # fmt: skip
 
 
-def examples(part: Part, n: int, *, size: tuple[int, int], where: str, seed: int = 0) -> Examples:
+def examples(
+    part: Part, n: int, *, size: tuple[int, int], where: str, seed: int = 0, interpolation: Interpolation = "bilinear"
+) -> Examples:
     """At most n images of a part, sampled by the seed, as uint8 (N, H, W, C), with their labels; broken ones left out.
 
-    `size`: (H, W) of the net, to which images of another size are fitted. Raises BrokenImage if all of them are broken.
+    `size`: (H, W) of the net, to which images of another size are fitted, by its `interpolation`. Raises BrokenImage if
+    all of them are broken.
     """
     rows = shuffled(len(part), seed)[:n].sort().values
     some = part.subset(rows)
@@ -58,9 +62,8 @@ def examples(part: Part, n: int, *, size: tuple[int, int], where: str, seed: int
         raise BrokenImage(broken[0].name, broken[0].reason, others=len(broken) - 1)
     said = f" ({len(rows):,} of {len(part):,}, sampled at random)" if len(rows) < len(part) else f" ({len(part):,})"
     left = f"; {len(broken)} that cannot be read left out" if broken else ""
-    return Examples(
-        inputs={"images": fitted(pixels, size)}, targets=some.labels[kept].numpy(), where=where + said + left
-    )
+    return Examples(inputs={"images": fitted(pixels, size, interpolation)}, targets=some.labels[kept].numpy(),
+                    where=where + said + left)  # fmt: skip
 
 
 def read(part: Part) -> tuple[np.ndarray, torch.Tensor, list[BrokenImage]]:
