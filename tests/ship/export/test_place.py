@@ -67,6 +67,21 @@ def test_what_is_put_into_the_old_export_meanwhile_is_kept(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "checksums.json"])
+@pytest.mark.parametrize("text", ["{", None])
+def test_a_damaged_export_says_what_to_do(tmp_path: Path, name: str, text: str | None) -> None:
+    """What reading it says, to export the model again, is just what is being done."""
+    out = tmp_path / "out"
+    mark(out, "MIT")
+    seal(out)
+    (out / name).unlink() if text is None else (out / name).write_text(text)
+    if (name, text) == ("checksums.json", None):  # an export that was not finished may be replaced
+        check_place(out, kind="images", name="digits")
+        return
+    with pytest.raises(UsageError, match=r"out holds a damaged export: remove it, or choose another folder$"):
+        check_place(out, kind="images", name="digits")
+
+
 def test_an_export_lies_neither_in_another_nor_in_a_run(tmp_path: Path) -> None:
     """Whoever replaces or removes the outer one would lose it."""
     mark(tmp_path / "out", "MIT")

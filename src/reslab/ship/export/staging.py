@@ -60,11 +60,15 @@ def check_place(out: Path, *, kind: str, name: str) -> None:
         return
     if not is_exported(out):
         raise UsageError(f"{named(out)} is not empty and no exported folder; choose another ", arg("folder"))
-    there = read_config(out)
+    try:
+        there, sums = read_config(out), {CONFIG, SUMS, *(listed(out) if present(out / SUMS) else ())}
+    except ReslabError as error:  # its advice is to export the model again
+        raise UsageError(
+            f"{named(out)} holds a damaged export: remove it, or choose another ", arg("folder")
+        ) from error
     if (there.kind, there.name) != (kind, name):
         raise UsageError(f"{named(out)} holds another model, {there.name} ({there.kind}); choose another ",
                          arg("folder"))  # fmt: skip
-    sums = {CONFIG, SUMS, *(listed(out) if present(out / SUMS) else ())}
     if other := next(foreign(out, sums), None):
         raise UsageError(f"{named(out)} holds {named(other)}, which is no part of the export that would be replaced: "
                          "move it away, or choose another ", arg("folder"))  # fmt: skip
