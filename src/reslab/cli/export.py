@@ -51,8 +51,8 @@ def export(
     ] = "auto",
     out: Annotated[
         Path | None,
-        Parameter(help="Folder of the export (default: exported/NAME-ENGINE). An export of the same model that is "
-                  "there is replaced."),
+        Parameter(help="Folder of the export (default: exported/NAME-ENGINE). An existing export of the same model is "
+                  "replaced."),
     ] = None,
     max_drop: Annotated[
         float, Parameter(help="Percentage points of the score that bf16 or int8 may cost, measured on the samples.")
@@ -124,8 +124,8 @@ def told(made: "Exported") -> None:
     say.table(["precision", *(f"batch {batch}, examples/s" for batch in (1, 8)), *scores(made)[0]], rows(made))
     lost = proof.score
     if lost is not None and config.precision != "fp32" and lost.drop_high > made.max_drop:
-        print(f"the measured loss decides; its interval reaches {lost.drop_high:.2f} points, above the "
-              f"{made.max_drop:g} of --max-drop: more validation examples (--samples) would narrow it")  # fmt: skip
+        print(f"the measured loss is within the {made.max_drop:g} points of --max-drop, but its interval reaches "
+              f"{lost.drop_high:.2f}: more validation examples (--samples) would narrow it")  # fmt: skip
     for name, why in made.refused.items():
         print(one_line(f"{name} was not taken: {say.words(why)}"))
     for note in made.notes:

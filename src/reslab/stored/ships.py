@@ -108,7 +108,7 @@ class OneProof(TypedDict):
 
 
 class Speed(TypedDict):
-    """Examples a second: the median of n timings and its interval."""
+    """Examples per second: the median of n timings and its interval."""
 
     precision: Literal["fp32", "bf16", "int8"]
     batch: Count

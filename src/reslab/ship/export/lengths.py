@@ -46,7 +46,7 @@ def other_lengths(
 
 
 def variants(graph: Graph) -> list[dict[str, float]]:
-    """By the name of an axis: a factor of its length. None if only the batch may have any length."""
+    """By the name of an axis: a factor of its length. Empty if only the batch may have any length."""
     batch = {axes[0] for axes in graph.dynamic.values() if 0 in axes}
     names = sorted({name for axes in graph.dynamic.values() for name in axes.values()} - batch)
     if not names:

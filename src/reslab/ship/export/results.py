@@ -57,7 +57,7 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Examples a second of one precision in batches of one size: the median of `n` timings, and its interval."""
+    """Examples per second of one precision in batches of one size: the median of `n` timings, and its interval."""
 
     precision: Precision
     batch: int

@@ -25,7 +25,7 @@ CLEARLY = 1.05  # a lower precision must be this many times as fast, or it is no
 def measured(loaded: Mapping[Precision, Sequence[Engine]], examples: Sequence[Examples], progress: Progress) -> tuple[
     Speed, ...
 ]:  # fmt: skip
-    """Examples a second of every precision, in batches of 1 and 8. A pass runs all graphs once."""
+    """Examples per second of every precision, in batches of 1 and 8. A pass runs all graphs once."""
     found = []
     for number, batch in enumerate(BATCHES):
         progress(number, len(BATCHES), Phase(f"timing {', '.join(loaded)} in batches of {batch}"))
