@@ -1,11 +1,15 @@
 """A server of the made-up model of asgi.py in a process: python serving.py PORT WORKERS SECONDS [TIMEOUT]."""
 
+import contextlib
 import logging
 import multiprocessing
 import os
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,33 @@ from reslab.ship.serve.servable import Place
 from reslab.ship.serve.server import Server, listen
 from reslab.ship.serve.settings import Settings
 from reslab.ship.serve.workers import Supervisor
+
+
+@contextlib.contextmanager
+def process(workers: int, seconds: str, timeout: str = "10") -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A server in a process of its own, and its port; it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    command = [sys.executable, __file__, str(port), str(workers), seconds, timeout]
+    one = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                if alive(port):
+                    break
+            time.sleep(0.05)
+        yield one, port
+    finally:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()
+
+
+def alive(port: int) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5) as answer:
+        return bool(answer.status == 200)
 
 
 class Slow(Lengths):

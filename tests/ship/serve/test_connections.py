@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 from asgi import Lengths, client, finished
+from serving import process
 
 from reslab.ship.serve import server as module
 from reslab.ship.serve.app import make_app
@@ -27,7 +26,6 @@ from reslab.ship.serve.servable import Place
 from reslab.ship.serve.server import Server, listen
 from reslab.ship.serve.settings import Settings
 
-HELPERS = Path(__file__).parents[2] / "helpers"
 POST = (
     b"POST /api/models/lengths/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 3\r\n"
 )
@@ -109,28 +107,47 @@ def test_where_all_connections_are_busy_a_new_one_is_told_to_come_again(served: 
 
 def test_a_pass_that_nothing_ends_does_not_outlast_the_stop() -> None:
     """The pass takes 60 s. Answers within 0.5 s, stopping within 6: 0.5 for the request and 5.5 on top."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, str(HELPERS / "serving.py"), str(port), "1", "60", "0.5"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), *filter(None, sys.path)])}
-    one = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), connected(port) as asking:
-                asking.sendall(POST + b"Connection: close\r\n\r\n123")
-                assert read(asking).startswith(b"HTTP/1.1 504")
-                break
-            time.sleep(0.05)
+    with process(1, "60", "0.5") as (one, port):
+        with connected(port) as asking:
+            asking.sendall(POST + b"Connection: close\r\n\r\n123")
+            assert read(asking).startswith(b"HTTP/1.1 504")
         start = time.monotonic()
         one.send_signal(signal.SIGTERM)
         log = one.communicate(timeout=20)[1]
         assert time.monotonic() - start < 7
         assert one.returncode == 0
         assert "given up" in log
-    finally:
-        one.kill()
-        one.communicate()
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_second_ctrl_c_stops_at_once(workers: int) -> None:
+    """The pass takes 60 s, and without a second signal its request would be waited for."""
+    with process(workers, "60") as (one, port), connected(port) as asking:
+        asking.sendall(POST + b"\r\n123")
+        time.sleep(0.3)
+        start = time.monotonic()
+        one.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        one.send_signal(signal.SIGINT)
+        log = one.communicate(timeout=20)[1]
+        assert time.monotonic() - start < 3
+        assert one.returncode == 0
+        assert "stopped at once: requests that were not answered yet are lost" in log
+        assert "Traceback" not in log
+        assert read(asking) == b""
+
+
+def test_a_thread_of_an_engine_is_waited_for_as_long_as_the_stop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's compiles a model, for example; it would keep the process alive after its time."""
+    settings = Settings(port=0)
+    house = House(settings, {"lengths": (Place(name="lengths", folder=Path("none")), Lengths())})
+    server = Server(make_app(house), settings, signals=False)
+    compiling = threading.Thread(target=time.sleep, args=(0.2,), name="an engine's")
+    compiling.start()
+    both = threading.main_thread(), compiling  # not those of other tests
+    monkeypatch.setattr(threading, "enumerate", lambda: [one for one in both if one.is_alive()])
+    server.let_go()
+    assert not compiling.is_alive()
 
 
 def test_a_queue_s_length_is_told_when_it_changes_and_a_version_when_it_is_replaced() -> None:

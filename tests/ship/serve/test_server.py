@@ -2,12 +2,9 @@
 
 import contextlib
 import http.client
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -17,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from asgi import Lengths
+from serving import alive, process
 
 from reslab.ship.serve.app import make_app
 from reslab.ship.serve.house import House
@@ -28,7 +26,6 @@ PATH = "/api/models/lengths/images"
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
 CHUNKED = HEAD.encode() + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 CHUNK = b"2000\r\n" + b"x" * 8192 + b"\r\n"  # 0x2000 bytes
-HELPERS = Path(__file__).parents[2] / "helpers"
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +58,6 @@ def sent(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
 
 def status(answer: bytes) -> int:
     return int(answer.split()[1]) if answer else 0
-
-
-def alive(port: int) -> bool:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5) as answer:
-        return bool(answer.status == 200)
 
 
 @pytest.mark.parametrize(
@@ -172,28 +164,6 @@ class Load:
         for thread in self.threads:
             thread.join(30)
         return self.found
-
-
-@contextlib.contextmanager
-def process(workers: int, seconds: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server in a process of its own, and its port; it is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = os.pathsep.join([str(HELPERS), *filter(None, sys.path)])
-    command = [sys.executable, str(HELPERS / "serving.py"), str(port), str(workers), seconds]
-    one = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                if alive(port):
-                    break
-            time.sleep(0.05)
-        yield one, port
-    finally:
-        if one.poll() is None:
-            one.kill()
-        one.communicate()
 
 
 def test_stopping_under_load_loses_no_request() -> None:

@@ -27,8 +27,8 @@ LINGER = 5.0  # seconds in which the rest of a request that was refused early is
 CONNECTIONS = 900  # at most, for each worker; for more, idle ones are closed
 HALF = 2.0  # seconds within which a client is answered that closed its half of the connection
 LATE = 0.5  # seconds before the last moment at which a process that does not stop is ended
-THREADS = ("reslab-model", "reslab-decode", "asyncio_")  # names of threads that work for requests
 TICK = 0.05
+AT_ONCE = "stopped at once: requests that were not answered yet are lost"
 
 
 class Patient(H11Protocol):
@@ -162,8 +162,9 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal stops gracefully; a second Ctrl-C at once."""
-        self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
+        """The first signal stops gracefully; a second Ctrl-C ends the process at once."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.end(AT_ONCE)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -184,15 +185,23 @@ class Server(uvicorn.Server):
 
     def give_up(self) -> None:
         """End the process: what still runs, such as a pass that nothing can end, would keep it alive."""
-        log.error("stopped; what had not ended within %.0f s was given up", self.house.settings.stop_seconds)
-        logging.shutdown()
-        os._exit(0)
+        self.end(f"stopped; what had not ended within {self.house.settings.stop_seconds:.0f} s was given up")
+
+    def end(self, sentence: str) -> None:
+        """End the process, whatever its threads do."""
+        try:
+            log.error(sentence)
+            logging.shutdown()
+        finally:  # also if the signal came while something was being printed
+            os._exit(0)
 
     def let_go(self) -> None:
-        """After the server has stopped: nothing more is ended by force, if all its threads end by themselves."""
-        ours = [one for one in threading.enumerate() if one.name.startswith(THREADS)]
-        for one in ours:
-            one.join()  # no longer than until `give_up`
+        """After the server has stopped: wait for every thread that would keep the process alive, then disarm `give_up`.
+
+        Until then it bounds the wait. Engines have threads of their own, such as one that compiles a model.
+        """
+        while still := [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]:
+            still[0].join()
         if self.last is not None:
             self.last.cancel()
 

@@ -23,7 +23,7 @@ from reslab.ship.serve.house import House
 from reslab.ship.serve.metrics import SHARED
 from reslab.ship.serve.reload import Reloader
 from reslab.ship.serve.servable import Place, load
-from reslab.ship.serve.server import Server
+from reslab.ship.serve.server import AT_ONCE, Server
 from reslab.ship.serve.settings import Settings
 
 log = logging.getLogger("reslab.serve")
@@ -137,6 +137,11 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def stop(self, number: int, frame: Any) -> None:
+        """The first signal stops gracefully; a second Ctrl-C ends the workers at once."""
+        if self.stopping and number == signal.SIGINT:
+            log.error(AT_ONCE)
+            for worker in self.workers:
+                worker.kill()
         self.stopping = True
 
     def pass_on(self, number: int, frame: Any) -> None:
