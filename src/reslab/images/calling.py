@@ -12,6 +12,7 @@ from reslab.images.pixels import remarked
 from reslab.nets.predictions import Prediction, Predictions
 
 NO_VALIDATION = Sentence("not calibrated: no validation part (set ", arg("validation", 0.1), ")")
+TO_CLIENTS = "not calibrated: the model was trained without a validation part"  # the same, for who cannot set it
 
 
 class Naming(Protocol):

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import reslab
 from reslab import look
 from reslab.errors import UsageError
+from reslab.ship.serve.reload import Reloader
 from reslab.ship.serve.servable import place, places
 from reslab.ship.serve.settings import Settings
 from reslab.ship.serve.versions import version
@@ -29,8 +30,6 @@ FOLDERS = Path(__file__).parents[2] / "golden" / "folders"
 def served(*folders: Path | str, **settings: Any) -> Iterator[tuple[Client, Any]]:
     app, _ = build(places(list(map(str, folders))), Settings(threads=1, **settings))
     made = Client(app)
-    from reslab.ship.serve.reload import Reloader
-
     app.state.reloader = Reloader(app.state.house, threads=1)
     yield made, app.state.reloader
     made.close()
@@ -75,6 +74,13 @@ def test_a_disabled_block_gives_what_an_intervention_gives(images: Client) -> No
     assert intact != one
     wrong = images.files("/api/models/digits/images", [("a", data)], disable="stages.0.9")
     assert (wrong.status, "no block 'stages.0.9'" in wrong.json["error"]) == (422, True)
+
+
+def test_clients_are_not_told_of_options_that_they_cannot_set(images: Client) -> None:
+    """`reslab predict` says of this run: not calibrated: no validation part (set --validation 0.1)."""
+    assert str(reslab.load(FOLDERS / "images-finished").predict.calibration).endswith("(set validation=0.1)")
+    found = images("GET", "/api/models/digits").json["calibration"]
+    assert found == "not calibrated: the model was trained without a validation part"
 
 
 def test_an_image_of_too_many_pixels_is_refused_by_its_header() -> None:
@@ -192,6 +198,25 @@ def test_a_moved_symlink_is_a_new_version_and_is_found_by_looking(copied: Path, 
 
         client.loop.run_until_complete(watched())
         assert client("GET", "/api/models/m").json["version"] == version(other)
+
+
+def test_a_folder_that_changed_while_the_server_started_is_found_by_looking(copied: Path) -> None:
+    import asyncio
+
+    with served(f"m={copied}") as (client, _):
+        (copied / "data.json").write_text((copied / "data.json").read_text() + "\n")
+        reloader = Reloader(client.app.state.house, threads=1)
+
+        async def watched() -> None:
+            task = asyncio.ensure_future(reloader.watch(0.02))
+            for _ in range(200):
+                if client.app.state.house.models["m"].current.about.version == version(copied):
+                    break
+                await asyncio.sleep(0.05)
+            task.cancel()
+
+        client.loop.run_until_complete(watched())
+        assert client("GET", "/api/models/m").json["version"] == version(copied)
 
 
 def test_names(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from reslab.images.calling import NO_VALIDATION, TO_CLIENTS
 from reslab.ship.folder import is_exported
 from reslab.ship.serve.decoding import Budget, check_side, size_of
 from reslab.ship.serve.refused import Refused, no_such
 from reslab.ship.serve.servable import About, Place
+from reslab.ship.serve.settings import Settings
 from reslab.ship.serve.versions import SHORT, version
 
 YES = 0.5  # probability from which an image has a label, where it may have several
@@ -82,10 +84,10 @@ class Images:
         self.read = self.values = self.net = None
 
 
-def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Images:
+def load(where: Place, *, threads: int = 0, max_pixels: int = Settings.max_pixels) -> Images:
     """The images model of a folder. Raises UsageError or ReslabError."""
     made = exported if is_exported(where.folder) else of_run
-    return made(where, threads, max_pixels or 2**26)
+    return made(where, threads, max_pixels)
 
 
 def of_run(where: Place, threads: int, max_pixels: int) -> Images:
@@ -93,35 +95,42 @@ def of_run(where: Place, threads: int, max_pixels: int) -> Images:
     live: Any = import_module("reslab.ship.serve.live")
     mark = version(where.folder)
     net, predictor = live.load(where.folder, threads)
-    preprocess = predictor.preprocess
-    limit = min(max_pixels, preprocess.reading.limit or max_pixels)
-    preprocess = replace(preprocess, reading=replace(preprocess.reading, limit=limit))
-    switched = live.Switched(net, preprocess.shape)
-    C, H, W = preprocess.shape
-    details = {
-        "classes": list(predictor.classes), "shape": [C, H, W], "several": predictor.several, "any_size": True,
-        "calibration": str(predictor.calibration), "blocks": switched.blocks,
-    }  # fmt: skip
-    about = About(name=where.name, kind="images", version=mark, engine="torch", precision="fp32", details=details)
-    return Images(about, read=preprocess.pixels, values=partial(live.values, predictor), max_pixels=limit,
-                  blank=np.zeros((H, W, C), np.uint8), net=switched)  # fmt: skip
+    reader = limited(predictor.preprocess, max_pixels)
+    switched = live.Switched(net, reader.shape)
+    about = About(name=where.name, kind="images", version=mark, engine="torch", precision="fp32",
+                  details=details(predictor, any_size=True, blocks=switched.blocks))  # fmt: skip
+    return Images(about, read=reader.pixels, values=partial(live.values, predictor),
+                  max_pixels=reader.reading.limit, blank=blank(reader.shape), net=switched)  # fmt: skip
 
 
 def exported(where: Place, threads: int, max_pixels: int) -> Images:
     """An exported folder, in its engine."""
     predictor: Any = import_module("reslab.ship.predict").predict(where.folder, threads=threads)
-    config, reader = predictor.config, predictor.preprocess
-    limit = min(max_pixels, reader.reading.limit or max_pixels)
-    reader = replace(reader, reading=replace(reader.reading, limit=limit))
-    C, H, W = reader.shape
-    details = {
-        "classes": list(predictor.classes), "shape": [C, H, W], "several": predictor.several,
-        "any_size": bool(config.about.get("any_size")), "calibration": str(predictor.calibration), "blocks": [],
-    }  # fmt: skip
+    config, reader = predictor.config, limited(predictor.preprocess, max_pixels)
     about = About(name=where.name, kind="images", version=predictor.version[:SHORT], engine=config.engine,
-                  precision=config.precision, details=details)  # fmt: skip
+                  precision=config.precision,
+                  details=details(predictor, any_size=bool(config.about.get("any_size")), blocks=[]))  # fmt: skip
     return Images(about, read=reader.read, values=lambda pixels: predictor.probabilities(np.stack(pixels)),
-                  max_pixels=limit, blank=np.zeros((H, W, C), np.uint8), net=Fixed())  # fmt: skip
+                  max_pixels=reader.reading.limit, blank=blank(reader.shape), net=Fixed())  # fmt: skip
+
+
+def limited(reader: Any, max_pixels: int) -> Any:
+    """What reads images for a model, with at most so many pixels each."""
+    limit = min(max_pixels, reader.reading.limit or max_pixels)
+    return replace(reader, reading=replace(reader.reading, limit=limit))
+
+
+def details(predictor: Any, *, any_size: bool, blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What clients are told of a model of images."""
+    calibration = TO_CLIENTS if predictor.calibration == NO_VALIDATION else str(predictor.calibration)
+    return {"classes": list(predictor.classes), "shape": list(predictor.preprocess.shape), "several": predictor.several,
+            "any_size": any_size, "calibration": calibration, "blocks": blocks}  # fmt: skip
+
+
+def blank(shape: Sequence[int]) -> np.ndarray:
+    """A black image, to warm a model with."""
+    C, H, W = shape
+    return np.zeros((H, W, C), np.uint8)
 
 
 class Fixed:

@@ -5,17 +5,15 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
 
 from reslab.errors import ReslabError, first_line, one_line
 from reslab.ship.serve.board import Board
 from reslab.ship.serve.house import Hosted, House
-from reslab.ship.serve.servable import Place, Servable, load
+from reslab.ship.serve.servable import Servable, load
 from reslab.ship.serve.versions import trace, version
 
 log = logging.getLogger("reslab.serve")
 TICK, AGAIN = 0.05, 2.0  # seconds between looks at what other workers serve, and between asking them to look
-Load = Callable[[Place], Servable]
 
 
 class Reloader:
@@ -24,7 +22,8 @@ class Reloader:
     def __init__(self, house: House, *, threads: int = 0, board: Board | None = None) -> None:
         self.house, self.threads, self.board = house, threads, board
         self.tell()
-        self.traces = {name: trace(hosted.where.folder) for name, hosted in house.models.items()}
+        # () as if nothing had been seen: the folders may have changed since they were loaded.
+        self.traces: dict[str, tuple[object, ...]] = dict.fromkeys(house.models, ())
         self.locks = {name: asyncio.Lock() for name in house.models}
 
     async def watch(self, seconds: float) -> None:

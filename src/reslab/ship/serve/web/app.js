@@ -46,7 +46,7 @@ function facts(model) {
     ["input size", width && `${height} × ${width}`], ["engine", model.engine], ["precision", model.precision], ["version", model.version]];
   byId("facts").replaceChildren(...rows.filter(([, value]) => value).map(([key, value]) => el("div", {}, el("dt", {}, key),
     el("dd", { title: key === "version" ? value : null }, key === "version" ? value.slice(0, 12) : figure(value)))));
-  byId("calibration").textContent = model.calibration ? `Probabilities: ${model.calibration}.` : "";
+  byId("calibration").textContent = model.calibration ? `The probabilities are ${model.calibration}.` : "";
   byId("calibration").hidden = !model.calibration;
 }
 
