@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from reslab.cli.options import whole
 from reslab.errors import UsageError
+from reslab.ship.serve.settings import Settings
 
 
 def serve(
@@ -17,46 +18,52 @@ def serve(
     ],
     host: Annotated[
         str, Parameter(help="Address to listen on; 0.0.0.0: every address of this machine, for other machines.")
-    ] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.", converter=whole)] = 8080,
-    workers: Annotated[int, Parameter(help="Number of processes; each loads every model.", converter=whole)] = 1,
+    ] = Settings.host,
+    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.", converter=whole)] = Settings.port,
+    workers: Annotated[
+        int, Parameter(help="Number of processes; each loads every model.", converter=whole)
+    ] = Settings.workers,
     threads: Annotated[
         int, Parameter(help="CPU threads per worker (default: the cores divided by the workers).", converter=whole)
-    ] = 0,
+    ] = Settings.threads,
     token: Annotated[
         str | None,
-        Parameter(help="Require `Authorization: Bearer TOKEN`. Other users can see a command's words: the environment "
-                  "variable RESLAB_TOKEN sets it, too."),
+        Parameter(help="Require `Authorization: Bearer TOKEN`. Other users of this machine can see the options of a "
+                  "command; the environment variable RESLAB_TOKEN hides the token from them."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
         Parameter(help="Names under which this server may be called, such as a proxy's (default: on 127.0.0.1 only "
                   "this machine's own, otherwise any).", negative=(), consume_multiple=True),
     ] = None,
-    max_batch: Annotated[int, Parameter(help="Maximum size of a batch.", converter=whole)] = 8,
+    max_batch: Annotated[int, Parameter(help="Maximum size of a batch.", converter=whole)] = Settings.max_batch,
     max_delay_ms: Annotated[
         float, Parameter(help="How long a request may wait for others to share a batch, in milliseconds.")
-    ] = 5.0,
+    ] = Settings.max_delay_ms,
     queue: Annotated[
         int,
         Parameter(help="How many images, questions or requests of rows may wait for each model; when full, the answer "
                   "is 503 with Retry-After.", converter=whole),
-    ] = 64,
-    max_bytes: Annotated[int, Parameter(help="Maximum size of a request in bytes.", converter=whole)] = 32 * 2**20,
+    ] = Settings.queue,
+    max_bytes: Annotated[
+        int, Parameter(help="Maximum size of a request in bytes.", converter=whole)
+    ] = Settings.max_bytes,
     max_pixels: Annotated[
         int, Parameter(help="Maximum number of pixels of an image, checked before it is decoded.", converter=whole)
-    ] = 2**26,
-    max_files: Annotated[int, Parameter(help="Maximum number of images in a request.", converter=whole)] = 64,
+    ] = Settings.max_pixels,
+    max_files: Annotated[
+        int, Parameter(help="Maximum number of images in a request.", converter=whole)
+    ] = Settings.max_files,
     max_text: Annotated[
         int, Parameter(help="Maximum number of characters of a question and its texts together.", converter=whole)
-    ] = 200_000,
+    ] = Settings.max_text,
     timeout: Annotated[
         float, Parameter(help="Seconds within which a request must arrive, and within which it is answered.")
-    ] = 30.0,
+    ] = Settings.timeout,
     reload: Annotated[
         float,
         Parameter(help="Look for a new version of each folder every N seconds; 0: only on SIGHUP or when asked."),
-    ] = 0.0,
+    ] = Settings.reload,
     unit: Annotated[
         bool, Parameter(help="Print a systemd unit for this command, and do not serve.", negative=())
     ] = False,
@@ -65,7 +72,6 @@ def serve(
     ] = False,
 ) -> None:  # fmt: skip
     """Serve models: a page, a JSON API (/docs), the Open Inference Protocol (/v2) and metrics (/metrics)."""
-    from reslab.ship.serve.settings import Settings
     from reslab.ship.serve.start import serve as start
 
     if not folders:

@@ -71,7 +71,7 @@ async def images(request: Request) -> Response:
         found = await while_connected(request, house.ask(hosted, one, [data for _, data in files], options))
         pairs = list(zip([name for name, _ in files], found, strict=True))
         for _, each in pairs:
-            if isinstance(each, Refused) and (each.status >= 500 or each.status == 404):
+            if isinstance(each, Refused) and each.status >= 500:
                 raise each
         broken = [{"file": name, "reason": each.sentence} for name, each in pairs if isinstance(each, Refused)]
         if len(broken) == len(pairs):

@@ -2,13 +2,13 @@
 
 import asyncio
 import hmac
-import json
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reslab.ship.serve.house import House
 from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.replies import refuse
 from reslab.ship.serve.settings import LOOPBACK
 
 OPEN = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")  # without a token
@@ -67,7 +67,7 @@ class Limits:
         except Refused as error:
             if begun:
                 raise
-            await refuse(error, answering)
+            await refuse(error)(scope, receive, answering)  # the rest may still be on its way: see server.Patient
         finally:
             self.held -= body.size
 
@@ -151,12 +151,3 @@ def host_of(host: str) -> str:
     """The name of a Host header, without its port."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
     return name.strip("[]").lower()
-
-
-async def refuse(error: Refused, send: Send) -> None:
-    """Answer with an error, although the request may not have been read to its end: see server.Patient."""
-    data = json.dumps({"error": error.sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode()),
-               *((name.encode(), value.encode()) for name, value in error.headers.items())]  # fmt: skip
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})

@@ -11,6 +11,7 @@ from reslab.qa.data.question import Report
 from reslab.ship.folder import is_exported
 from reslab.ship.serve.refused import Refused
 from reslab.ship.serve.servable import About, Place
+from reslab.ship.serve.settings import Settings
 from reslab.ship.serve.versions import SHORT, version
 
 MOST_CONTEXTS = 1000
@@ -94,7 +95,7 @@ def visible(text: str) -> bool:
     return any(one.isprintable() and not one.isspace() for one in text)
 
 
-def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Questions:
+def load(where: Place, *, threads: int = 0, max_pixels: int = Settings.max_pixels) -> Questions:
     """The reader of a folder. Raises UsageError or ReslabError."""
     exported = is_exported(where.folder)
     mark = "" if exported else version(where.folder)

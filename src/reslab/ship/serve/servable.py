@@ -12,6 +12,7 @@ from reslab.nets.published import local
 from reslab.run import MEMBERS, Run
 from reslab.ship.folder import is_exported, read_config
 from reslab.ship.record import Kind
+from reslab.ship.serve.settings import Settings
 
 HOME: dict[Kind, str] = {"images": "images", "questions": "questions", "tables": "tables"}  # kind: its module here
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a URL that needs no escapes
@@ -102,7 +103,7 @@ def kind_of(folder: Path) -> Kind:
     return cast(Kind, use)
 
 
-def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Servable:
+def load(where: Place, *, threads: int = 0, max_pixels: int = Settings.max_pixels) -> Servable:
     """The model of a folder, verified. Raises UsageError or ReslabError."""
     made = import_module(f"reslab.ship.serve.{HOME[kind_of(where.folder)]}").load
     return cast(Servable, made(where, threads=threads, max_pixels=max_pixels))

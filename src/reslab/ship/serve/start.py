@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from reslab.errors import UsageError
 from reslab.extras import need
 from reslab.ship.serve.servable import places
 from reslab.ship.serve.settings import Settings
@@ -19,8 +18,6 @@ def serve(folders: Sequence[str], settings: Settings) -> None:
     folders: FOLDER or NAME=FOLDER each. Raises UsageError for a folder that cannot be served or an address that is
     taken, ReslabError for a damaged folder.
     """
-    if not folders:
-        raise UsageError("name at least one folder to serve")
     for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         need(package, extra="ship", why="`reslab serve`")
     found = places(folders)

@@ -11,6 +11,7 @@ import numpy as np
 from reslab.ship.folder import is_exported
 from reslab.ship.serve.refused import Refused, no_such, shown
 from reslab.ship.serve.servable import About, Place
+from reslab.ship.serve.settings import Settings
 from reslab.ship.serve.versions import SHORT, version
 from reslab.tables.fields import fields_of
 
@@ -98,7 +99,7 @@ def absent(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[st
             for n, names in found.items()]  # fmt: skip
 
 
-def load(where: Place, *, threads: int = 0, max_pixels: int | None = None) -> Tables:
+def load(where: Place, *, threads: int = 0, max_pixels: int = Settings.max_pixels) -> Tables:
     """The model of a folder. Raises UsageError or ReslabError."""
     exported = is_exported(where.folder)
     mark = "" if exported else version(where.folder)

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
 from reslab.ship.folder import is_exported, read_config
@@ -16,9 +17,7 @@ from reslab.version import __version__
 PACKAGES = ("numpy", "msgspec", "cyclopts", "rich", "starlette", "uvicorn", "python-multipart", "prometheus-client")
 ENGINES = {"openvino": ("openvino",), "onnx": ("onnxruntime",), "torch": ("safetensors",)}
 KINDS = {"images": ("pillow",), "questions": ("tokenizers",), "tables": ("safetensors", "scipy")}
-FLAGS = {"workers": 1, "threads": 0, "hosts": (), "max_batch": 8, "max_delay_ms": 5.0, "queue": 64,
-         "max_bytes": 32 * 2**20, "max_pixels": 2**26, "max_files": 64, "max_text": 200_000,
-         "timeout": 30.0, "reload": 0.0}  # fmt: skip
+FLAGS = {one.name: one.default for one in fields(Settings) if one.name not in ("host", "port", "token")}
 NAMES = {"hosts": "allow-host"}
 
 
