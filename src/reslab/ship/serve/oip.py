@@ -104,7 +104,7 @@ def payloads_of(entries: list[Any], tail: memoryview, about: About, room: Room) 
     for entry in entries:
         tensor, tail = read(entry, tail, room)
         if tensor.name in given:
-            raise Refused(400, f"two inputs are named {tensor.name[:100]!r}")
+            raise Refused(400, f"two inputs are named {shown(tensor.name)}")
         given[tensor.name] = tensor
     if len(tail):
         raise Refused(400, f"{len(tail)} bytes after the JSON belong to no input")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from reslab.ship.serve.images import labels, remarked
-from reslab.ship.serve.refused import Refused
+from reslab.ship.serve.refused import Refused, shown
 from reslab.ship.serve.servable import About
 from reslab.ship.serve.tables import MOST_ROWS, by_row
-from reslab.ship.serve.tensors import Room, Tensor
+from reslab.ship.serve.tensors import DTYPES, Room, Tensor
 
 Port = dict[str, Any]
 COLUMN = {"number": "FP64"}  # kind of a table's column: its datatype; BYTES for others
@@ -93,13 +93,13 @@ def pictures(about: About, tensor: Tensor) -> list[Any]:
 def column(tensor: Tensor) -> list[Any]:
     """A tensor (N,) or (N, 1) as plain values: texts, numbers or truth values; NaN is missing."""
     if len(tensor.shape) != 1 and tensor.shape[1:] != (1,):
-        raise Refused(400, f"input {tensor.name[:100]!r} must have the shape [N], got {list(tensor.shape)}")
+        raise Refused(400, f"input {shown(tensor.name)} must have the shape [N], got {list(tensor.shape)}")
     if tensor.datatype != "BYTES":
         return [None if one != one else one for one in tensor.values.ravel().tolist()]
     try:
         return [one.decode() if isinstance(one, bytes) else one for one in tensor.values]
     except UnicodeDecodeError:
-        raise Refused(400, f"input {tensor.name[:100]!r} must hold UTF-8 text") from None
+        raise Refused(400, f"input {shown(tensor.name)} must hold UTF-8 text") from None
 
 
 def notes(about: About, found: Sequence[Any]) -> list[str]:
@@ -111,21 +111,28 @@ def notes(about: About, found: Sequence[Any]) -> list[str]:
 
 def results(about: About, found: Sequence[Any]) -> dict[str, Tensor]:
     """The outputs by name, from the model's results."""
-    made: dict[str, tuple[str, Any]]
+    values, made = values_of(about, found), {}
+    for port in outputs(about):
+        name, datatype = port["name"], port["datatype"]
+        if datatype == "BYTES":
+            made[name] = Tensor(name, datatype, (len(values[name]),), values[name])
+        else:
+            array = np.asarray(values[name], DTYPES[datatype])
+            made[name] = Tensor(name, datatype, array.shape, array)
+    return made
+
+
+def values_of(about: About, found: Sequence[Any]) -> dict[str, Any]:
+    """What each output holds, by name: see `outputs`."""
     if about.kind == "images":
         classes, several = about.details["classes"], about.details["several"]
-        made = {"probabilities": ("FP32", np.stack([one.values for one in found]).astype(np.float32)),
-                "label": ("BYTES", ["|".join(labels(one.values, classes, several)) for one in found])}  # fmt: skip
-    elif about.kind == "questions":
-        best = [one.answers[0] for one in found]
-        made = {"text": ("BYTES", [one.text for one in best])}
-        for name, kind in (("score", np.float64), ("probability", np.float64), ("start", np.int64), ("end", np.int64)):
-            made[name] = ("INT64" if kind is np.int64 else "FP64", np.array([getattr(one, name) for one in best], kind))
-    elif about.details["classes"] is None:
-        made = {"predicted": ("FP64", np.asarray(found[0].scores, np.float64))}
-    else:
-        rows = by_row(found[0], about.details["target"], about.details["classes"])
-        said = ["|".join(one) if isinstance(one := row["predicted"], list) else str(one) for row in rows]
-        made = {"probabilities": ("FP64", np.asarray(found[0].scores, np.float64)), "predicted": ("BYTES", said)}
-    return {name: Tensor(name, kind, (len(values),) if kind == "BYTES" else values.shape, values)
-            for name, (kind, values) in made.items()}  # fmt: skip
+        return {"probabilities": np.stack([one.values for one in found]),
+                "label": ["|".join(labels(one.values, classes, several)) for one in found]}  # fmt: skip
+    if about.kind == "questions":
+        return {port["name"]: [getattr(one.answers[0], port["name"]) for one in found] for port in outputs(about)}
+    [predicted] = found
+    if about.details["classes"] is None:
+        return {"predicted": predicted.scores}
+    rows = by_row(predicted, about.details["target"], about.details["classes"])
+    said = ["|".join(one) if isinstance(one := row["predicted"], list) else str(one) for row in rows]
+    return {"probabilities": predicted.scores, "predicted": said}

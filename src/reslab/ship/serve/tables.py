@@ -1,6 +1,5 @@
 """A model of a table's rows that is served."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -89,11 +88,10 @@ def checked(payload: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 def absent(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
     """Sentences about columns that rows do not name, by how many rows."""
-    counts = Counter({name: sum(name not in row for row in rows) for name in columns})
     found: dict[int, list[str]] = {}
     for name in columns:
-        if counts[name]:
-            found.setdefault(counts[name], []).append(name)
+        if n := sum(name not in row for row in rows):
+            found.setdefault(n, []).append(name)
     return [f"{n:,} of {len(rows):,} rows {'has' if n == 1 else 'have'} no {', '.join(map(shown, names[:MOST_NAMED]))}"
             f"{f' and {len(names) - MOST_NAMED} other columns' if names[MOST_NAMED:] else ''}: read as missing"
             for n, names in found.items()]  # fmt: skip

@@ -66,7 +66,7 @@ function curl(method, path, parameters, body) {
       else if ((resolve(content.schema).required ?? []).includes(key)) lines.push(`-F ${quote(`${key}=${sample(many)}`)}`);
     }
   } else if (media) lines.push(`-H ${quote(`Content-Type: ${media}`)}`, `-d ${quote(media.includes("json") ? JSON.stringify(example(content)) : "@FILE")}`);
-  const verb = media ? method === "post" ? "" : `-X ${method.toUpperCase()} ` : method === "get" ? "" : `-X ${method.toUpperCase()} `;
+  const verb = method === (media ? "post" : "get") ? "" : `-X ${method.toUpperCase()} `; // which is curl's own choice
   return [`curl ${verb}${quote(url)}`, ...lines].join(" \\\n  ");
 }
 

@@ -2,7 +2,7 @@
 import { at, call } from "./calls.js";
 import * as blocks from "./blocks.js";
 import { accept } from "./drop.js";
-import { byId, notes, plural, say } from "./parts.js";
+import { busy, byId, notes, plural, say } from "./parts.js";
 import { card, draw, kept } from "./pictures.js";
 
 const FILES = 8; // in one request, so that a bounded queue does not refuse them
@@ -162,8 +162,7 @@ async function send({ key, batch }) {
   form.append("top", String(whole ? Math.min(ALL, model.classes?.length ?? 5) : 5));
   for (const name of key ? key.split("\n") : []) form.append("disable", name);
   const mine = model;
-  const waiting = (seconds) => say(`The server is busy; trying again in ${seconds.toFixed(seconds < 1 ? 1 : 0)} s.`);
-  const read = await call(at(mine.name, "images"), { form, signal: sending.abort.signal, waiting });
+  const read = await call(at(mine.name, "images"), { form, signal: sending.abort.signal, waiting: busy });
   if (model !== mine) return;
   if (mine.version && read.version && read.version !== mine.version) {
     page.renew(); // other weights: answers of both must not stand side by side

@@ -68,6 +68,9 @@ export function notes(list, sentences) {
   list.hidden = all.length === 0;
 }
 
+/** Show that a request waits for a busy server. */
+export const busy = (seconds) => say(`The server is busy; trying again in ${seconds < 1 ? seconds.toFixed(1) : Math.ceil(seconds)} s.`);
+
 /** Show what happens and announce it to screen readers; `heard`: announce only, as what happened is shown elsewhere. */
 export function say(sentence, { heard = false } = {}) {
   byId("status").classList.toggle("heard", heard);

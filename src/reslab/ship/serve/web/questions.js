@@ -1,6 +1,6 @@
 // A question over pasted text: the answers are listed by probability and marked where they stand.
 import { at, call } from "./calls.js";
-import { bar, byId, el, name, notes, percent, say } from "./parts.js";
+import { bar, busy, byId, el, name, notes, percent, say } from "./parts.js";
 
 const TOP = 5;
 const LONG = 60; // characters from which an answer is set smaller
@@ -74,9 +74,8 @@ async function ask(event) {
   const mine = asking = new AbortController();
   byId("answer").classList.add("old");
   say("Reading …");
-  const waiting = (seconds) => say(`The server is busy; trying again in ${Math.ceil(seconds)} s.`);
   try {
-    const read = await call(at(model.name, "ask"), { json: { question, contexts: texts, top: TOP }, signal: mine.signal, waiting });
+    const read = await call(at(model.name, "ask"), { json: { question, contexts: texts, top: TOP }, signal: mine.signal, waiting: busy });
     page.works();
     told(read, texts);
     byId("answer").focus({ preventScroll: true });

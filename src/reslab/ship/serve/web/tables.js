@@ -1,7 +1,7 @@
 // A row of a table: filled field by field, predicted with probabilities or as a number.
 import { at, call } from "./calls.js";
 import { field, hint, typical, value } from "./fields.js";
-import { bar, byId, figure, name, notes, percent, say } from "./parts.js";
+import { bar, busy, byId, figure, name, notes, percent, say } from "./parts.js";
 
 const BARS = 10;
 
@@ -79,9 +79,8 @@ async function predict(event) {
   const mine = asking = new AbortController();
   byId("predicted").classList.add("old");
   say("Predicting …");
-  const waiting = (seconds) => say(`The server is busy; trying again in ${Math.ceil(seconds)} s.`);
   try {
-    const read = await call(at(model.name, "rows"), { json: { rows: [entered] }, signal: mine.signal, waiting });
+    const read = await call(at(model.name, "rows"), { json: { rows: [entered] }, signal: mine.signal, waiting: busy });
     page.works();
     told(read);
     byId("predicted").scrollIntoView({ block: "nearest" });
