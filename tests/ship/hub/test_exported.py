@@ -69,6 +69,25 @@ def test_its_files_are_published_and_sealed_again(exported: Path, tmp_path: Path
     assert card.text.strip() == "# birds\n\nExported from birds."
 
 
+@pytest.mark.parametrize(("target", "task"), [("numbers", "tabular-regression"), ("labels", "tabular-classification")])
+def test_a_net_for_tables_is_for_the_task_of_its_target(tmp_path: Path, target: str, task: str) -> None:
+    folder = tmp_path / "shipped"
+    (folder / "s0").mkdir(parents=True)
+    write_config(folder, Config(
+        kind="tables", engine="openvino", precision="fp32", name="flats", word="flats", files=("s0/model.xml",),
+        inputs=(Port(name="numbers", dtype="float32", shape=(None, 3, 2)),), license="unknown",
+        outputs=(Port(name="scores", dtype="float32", shape=(None, 1)),),
+        about={"members": ["s0"], "target": ["rent"], "fields": []},
+    ))  # fmt: skip
+    for name in ("s0/model.xml", "s0/model.bin"):
+        (folder / name).write_text("")
+    (folder / "s0" / "target.json").write_text(json.dumps({"kind": target, "outputs": 1}))
+    seal(folder)
+    publish(folder, out=tmp_path / "out")
+    assert ModelCard.load(tmp_path / "out" / "README.md").data.pipeline_tag == task
+    assert read_config(tmp_path / "out").about["target"] == ["rent"]
+
+
 def test_it_is_found_by_its_word_and_has_no_net(exported: Path, tmp_path: Path) -> None:
     publish(exported, out=tmp_path / "out")
     assert local(f"hf:{tmp_path / 'out'}") == tmp_path / "out"

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reslab.run import MEMBERS, Run
+from reslab.run import Run
 from reslab.ship.hub.private import name_only, without_paths
-from reslab.ship.hub.record import TASKS, Facts, Metric
+from reslab.ship.hub.record import Facts, Metric, task_of
 from reslab.ship.record import Kind
 from reslab.statistics import wilson
+from reslab.tables.model import members_of
 
 DONE, SLIM = "results/train.json", "results/slim.json"
 OF_TABLES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1": "F1", "auc": "area under the ROC "
@@ -21,25 +22,25 @@ OF_LABELS = {"test_f1_micro": ("f1", "F1 of all decisions (%)"), "test_f1_macro"
 def facts_of(run: Run, kind: Kind, spec: Mapping[str, Any], *, name: str, license: str) -> Facts:
     """The facts of a run; without a result, no number."""
     result = run.read_json(DONE) if run.has(DONE) else {}
-    about = first(run).read_json("data.json") if first(run).has("data.json") else {}
+    about = about_of(run)
     word = str(about.get("word") or about.get("name") or result.get("data") or "unknown data")
     data = without_paths(name_only(str(about.get("name") or word)))
     numbers, n = measured(result, kind)
     lines = [*made_of(about, result), *slimmed(run)]
-    task = TASKS.get(kind) or ("tabular-regression" if result.get("kind") == "numbers" else "tabular-classification")
     encoder = spec.get("encoder")
     on_hub = isinstance(encoder, str) and "/" in encoder and not Path(encoder).exists() and encoder[0] not in "/~."
     return Facts(
-        kind=kind, name=name, task=task, title=title(spec, result, data), data=data,
+        kind=kind, name=name, task=task_of(kind, result.get("kind")), title=title(spec, result, data), data=data,
         hub_data=word.removeprefix("hf:") if word.startswith("hf:") and not Path(word[3:]).exists() else "",
         base=str(encoder) if on_hub else "", metrics=numbers, n=n, lines=lines, license=license,
         tags=["slimmed"] if slim_of(run) else [],
     )  # fmt: skip
 
 
-def first(run: Run) -> Run:
-    """The run itself, or the first net of several."""
-    return Run(run.path(run.read_json(MEMBERS, "members")["members"][0])) if run.has(MEMBERS) else run
+def about_of(run: Run) -> dict[str, Any]:
+    """The data.json of the run, or of the first net of several; {} if there is none."""
+    first = members_of(run)[0]
+    return first.read_json("data.json") if first.has("data.json") else {}
 
 
 def title(spec: Mapping[str, Any], result: Mapping[str, Any], data: str) -> str:

@@ -19,6 +19,7 @@ from reslab.stored.digest import sealed_tensors
 from reslab.stored.published import CONFIG, FORMAT, MARK
 from reslab.stored.read import COMMENT
 from reslab.stored.write import write_aside
+from reslab.tables.model import members_of
 from reslab.train.checkpoint import as_file
 from reslab.version import __version__
 
@@ -64,14 +65,14 @@ def write_run(run: Run, kind: Kind, folder: Path) -> None:
     if not run.has(MEMBERS):
         write_one(run, kind, Run(folder), folder)
         return
-    names = run.read_json(MEMBERS, "members")["members"]
-    for k, name in enumerate(names):
-        write_one(Run(run.path(name)), kind, Run(folder / f"s{k}"), folder)
+    members = members_of(run)
+    for k, member in enumerate(members):
+        write_one(member, kind, Run(folder / f"s{k}"), folder)
     out = Run(folder)
     for name in ("calibration.json", DONE):
         copy_json(run, name, out)
-    out.write_json(MEMBERS, {"members": [f"s{k}" for k in range(len(names))]})
-    out.write_json(CONFIG, {MARK: FORMAT, "reslab": __version__, "kind": kind, "members": len(names)})
+    out.write_json(MEMBERS, {"members": [f"s{k}" for k in range(len(members))]})
+    out.write_json(CONFIG, {MARK: FORMAT, "reslab": __version__, "kind": kind, "members": len(members)})
 
 
 def write_one(run: Run, kind: Kind, out: Run, root: Path) -> None:
@@ -92,8 +93,8 @@ def write_one(run: Run, kind: Kind, out: Run, root: Path) -> None:
     write_aside(out.folder / "model.safetensors", sealed_tensors(as_file(state, {"format": "pt", "reslab": inside})))
     config = {MARK: FORMAT, "reslab": __version__, "kind": kind, "family": spec.pop("family", None), "spec": spec}
     out.write_json(CONFIG, config)
-    if not (results := out.folder / "results").exists() or not any(results.iterdir()):
-        shutil.rmtree(results, ignore_errors=True)
+    if not any((results := out.folder / "results").iterdir()):
+        results.rmdir()
 
 
 def public_spec(spec: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +129,6 @@ def copy_json(run: Run, name: str, out: Run) -> None:
         for member in kept.get("members") or ():
             if isinstance(member, dict):
                 member.pop("folder", None)
-    out.path(name).parent.mkdir(parents=True, exist_ok=True)
     out.write_json(name, kept)
 
 
@@ -165,13 +165,17 @@ def copy_library(run: Run, part: str, out: Run) -> None:
     check_seal(run, part)
     out.path(part).mkdir(parents=True, exist_ok=True)
     for path in sorted(source.glob("*.json")):
-        if path.name == DIGESTS:
-            continue
-        text = path.read_bytes()
-        if path.name != "tokenizer.json":  # its vocabulary is meant
-            text = (json.dumps(cleaned(json.loads(text)), indent=2, ensure_ascii=False) + "\n").encode()
-        (out.path(part) / path.name).write_bytes(text)
+        if path.name != DIGESTS:
+            copy_file(path, out.path(part))
     seal(out, part)
+
+
+def copy_file(path: Path, folder: Path) -> None:
+    """A file that another library wrote; JSON without paths."""
+    text = path.read_bytes()
+    if path.suffix == ".json" and path.name != "tokenizer.json":  # whose vocabulary is meant
+        text = (json.dumps(cleaned(json.loads(text)), indent=2, ensure_ascii=False) + "\n").encode()
+    (folder / path.name).write_bytes(text)
 
 
 def bring_texts(run: Run, out: Run, root: Path) -> None:
@@ -187,10 +191,7 @@ def bring_texts(run: Run, out: Run, root: Path) -> None:
         reader(str(source), texts["fingerprint"], "cpu")  # refuses a missing one and another one
         there.mkdir(parents=True)
         for path in sorted({path for pattern in PATTERNS for path in source.glob(pattern)}):
-            text = path.read_bytes()
-            if path.suffix == ".json" and path.name != "tokenizer.json":
-                text = (json.dumps(cleaned(json.loads(text)), indent=2, ensure_ascii=False) + "\n").encode()
-            (there / path.name).write_bytes(text)
+            copy_file(path, there)
     about = out.read_json("encoder.json")
     name = TEXTS if out.folder == root else f"../{TEXTS}"
     about["texts"] = {**texts, "folder": name, "fingerprint": fingerprint_of(str(there))}

@@ -11,7 +11,7 @@ from reslab.nets.published import local
 from reslab.run import MEMBERS, Run, slug
 from reslab.ship.folder import is_exported, read_config
 from reslab.ship.hub.card import card
-from reslab.ship.hub.facts import facts_of, first
+from reslab.ship.hub.facts import about_of, facts_of
 from reslab.ship.hub.of_export import write_export
 from reslab.ship.hub.of_run import WEIGHTS, kind_of, run_named, write_run
 from reslab.ship.hub.private import left_over
@@ -59,20 +59,19 @@ def publish(model: Path | str, *, out: Path | str, name: str = "", license: str 
 
 def written(folder: Path, out: Path, name: str, license: str) -> tuple[Kind, list[str]]:
     """Write the files; (what the model is for, notes)."""
-    if is_exported(folder):
-        kind, places = read_config(folder).kind, [folder]
+    places = [folder]
+    if exported := is_exported(folder):
+        kind = read_config(folder).kind
         notes = write_export(folder, out, name=name or slug(folder.resolve().name), license=license)
     else:
         run = run_named(folder)
-        kind, places = kind_of(run), [folder, run.folder]
+        kind, notes = kind_of(run), []
         if run.folder != folder:
-            places.append(folder)
-        notes = (
-            [] if run.folder == folder else [f"{folder} holds several nets: {run.folder}, the slimmed one, is taken"]
-        )
+            places.append(run.folder)
+            notes.append(f"{folder} holds several nets: {run.folder}, the slimmed one, is taken")
         notes += of_run(run, kind, out, name=name or slug(folder.resolve().name), license=license)
     notes.append(VALUES[kind])
-    if not license and kind and not is_exported(folder):
+    if not license and not exported:
         notes.append("no license is named, so others may not use the weights")
     places = [Path.home(), Path.cwd(), *(place.resolve() for place in places)]
     notes += [
@@ -88,9 +87,8 @@ def of_run(run: Run, kind: Kind, out: Path, *, name: str, license: str) -> list[
     spec = {} if run.has(MEMBERS) else run.read_json("spec.json")
     (out / "README.md").write_text(card(facts_of(run, kind, spec, name=name, license=license)), encoding="utf-8")
     compare(before, weights_of(Run(out), kind), run.folder)
-    about = first(run).read_json("data.json") if first(run).has("data.json") else {}
     notes = ["paths of this machine are left out, or shortened to their last part"]
-    if kind == "images" and not about.get("classes"):
+    if kind == "images" and not about_of(run).get("classes"):
         notes.append("it names no classes: others can load the net, and cannot predict images with it")
     return notes
 

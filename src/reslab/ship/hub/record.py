@@ -6,7 +6,12 @@ from pathlib import Path
 
 from reslab.ship.record import Kind
 
-TASKS = {"images": "image-classification", "questions": "question-answering"}  # the Hub's names; of tables by target
+TASKS = {"images": "image-classification", "questions": "question-answering"}  # the Hub's names
+
+
+def task_of(kind: Kind, target: str | None) -> str:
+    """The Hub's name of what a model does; of tables, by the kind of the target."""
+    return TASKS.get(kind) or ("tabular-regression" if target == "numbers" else "tabular-classification")
 
 
 @dataclass(frozen=True, kw_only=True)
