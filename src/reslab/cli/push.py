@@ -1,13 +1,16 @@
 """reslab push: a model to the Hugging Face Hub, or the files that would be there, to a folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import Json
 from reslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from reslab.ship.hub.record import Published
 
 MB = 1_000_000
 
@@ -29,7 +32,6 @@ def push(
 ) -> None:  # fmt: skip
     """Publish a model on the Hugging Face Hub: safetensors, config and a card with its numbers; no private path."""
     from reslab.ship.hub.publish import publish
-    from reslab.ship.hub.record import Published
     from reslab.ship.hub.upload import check_name, push
 
     check_name(name)
@@ -47,7 +49,7 @@ def push(
         print(f"next:   reslab predict {out} FILE")
         return
 
-    def shown(found: Published) -> None:
+    def shown(found: "Published") -> None:
         if not json:
             tell(found, f" to {name}")
 
@@ -61,11 +63,8 @@ def push(
     print(f"uploaded: {done.url} ({seen})")
 
 
-def tell(found: object, where: str) -> None:
+def tell(found: "Published", where: str) -> None:
     """Say what is uploaded, and how large it is, before it is."""
-    from reslab.ship.hub.record import Published
-
-    assert isinstance(found, Published)
     print(f"{len(found.files)} files of {size(found.size)}{where}:")
     for name, many in found.files.items():
         print(f"  {name}  {size(many)}")

@@ -11,11 +11,20 @@ from typing import Any
 from reslab.errors import ReslabError, UsageError, first_line, tell
 from reslab.extras import need
 from reslab.nets.hub import announce, endpoint, hub_name, on_hub, unreachable
-from reslab.stored.published import CONFIG, MARK, WEIGHTS, is_published, read_config, spec_in
+from reslab.stored.published import (
+    CONFIG,
+    EXPORTED,
+    MARK,
+    WEIGHTS,
+    is_marked_export,
+    is_published,
+    read_config,
+    spec_in,
+)
 from reslab.stored.read import read_json
 
 PREFIX = "hf:"
-EXPORTED, SUMS = "reslab_export", "checksums.json"  # of a folder that `reslab export` wrote
+SUMS = "checksums.json"  # of a folder that `reslab export` wrote
 # What a run has on the Hub. Nothing else is downloaded: no pickled weights, no code.
 OURS = (CONFIG, WEIGHTS, "*.json", "*.toml", "LICENSE", "README.md", "tokenizer/*.json", "encoder/*.json",
         "encoder.safetensors", "text-encoder/*", "s*/*.json", "s*/*.toml", f"s*/{WEIGHTS}", "s*/encoder.safetensors",
@@ -67,7 +76,7 @@ def published(word: str) -> Path | None:
     """
     path = Path(os.path.expanduser(word))
     folder = folder_of(word) if word.startswith(PREFIX) else path if path.is_dir() and ours(path) else None
-    if folder is not None and EXPORTED in (read_config(folder) or {}):
+    if folder is not None and is_marked_export(folder):
         raise UsageError(f"{word} is an exported folder, which only predicts: `reslab predict {word}` and "
                          f"reslab.predict({word!r}) use it")  # fmt: skip
     return folder
@@ -75,7 +84,7 @@ def published(word: str) -> Path | None:
 
 def ours(folder: Path) -> bool:
     """Whether a folder under the Hub's names holds a model of reslab, exported or not."""
-    return is_published(folder) or EXPORTED in (read_config(folder) or {})
+    return is_published(folder) or is_marked_export(folder)
 
 
 @lru_cache(maxsize=64)

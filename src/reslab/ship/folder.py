@@ -11,24 +11,20 @@ from reslab.ship.listed import check_links, foreign, graph_files, is_read
 from reslab.ship.record import FORMAT, Config, Port
 from reslab.stored import ships
 from reslab.stored.files import named, present
+from reslab.stored.published import EXPORTED, is_marked_export
 from reslab.stored.read import read_json
 from reslab.stored.write import once, write_aside
 
 CONFIG, SUMS, CARD, LICENSE, PROOF = "config.json", "checksums.json", "README.md", "LICENSE", "proof.json"
 # Endings of weights and code.
 SUSPECT = frozenset(".xml .bin .onnx .data .safetensors .pt .pth .pkl .pickle .npy .npz .py .so".split())
-MARK = "reslab_export"
 
 
 def is_exported(folder: Path | str) -> bool:
     """Whether the folder says that it is an exported one, or has our checksums; nothing is checked yet."""
     if present(Path(folder) / SUMS):  # then a config.json that is missing or damaged is reported as such
         return True
-    try:
-        found = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and MARK in found
+    return is_marked_export(Path(folder))
 
 
 def read_config(folder: Path | str) -> Config:
@@ -36,9 +32,11 @@ def read_config(folder: Path | str) -> Config:
     path = Path(folder) / CONFIG
     if not present(path):
         raise UsageError(f"{named(folder)} is no exported folder: it has no {CONFIG}")
-    found: dict[str, Any] = read_json(path, ships.Config, needs=(MARK,))
-    if found[MARK] != FORMAT:
-        raise ReslabError(f"{named(path)} has format {found[MARK]}: this reslab reads {FORMAT}; export the model again")
+    found: dict[str, Any] = read_json(path, ships.Config, needs=(EXPORTED,))
+    if found[EXPORTED] != FORMAT:
+        raise ReslabError(
+            f"{named(path)} has format {found[EXPORTED]}: this reslab reads {FORMAT}; export the model again"
+        )
     kept = {one.name: found[one.name] for one in fields(Config) if one.name in found}
     for key in ("inputs", "outputs"):
         kept[key] = tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in kept[key])

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from reslab.stored.published import EXPORTED
+
 Kind = Literal["images", "questions", "tables"]
 EngineName = Literal["openvino", "onnx", "torch"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -43,4 +45,4 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """As config.json holds it; its first key marks the folder as ours."""
-        return {"reslab_export": self.format, **{key: one for key, one in asdict(self).items() if key != "format"}}
+        return {EXPORTED: self.format, **{key: one for key, one in asdict(self).items() if key != "format"}}

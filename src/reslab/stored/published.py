@@ -11,13 +11,10 @@ from typing import Any
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MARK = "reslab_model"  # in a config.json that `reslab push` wrote: its format
+EXPORTED = "reslab_export"  # in one that `reslab export` wrote
 FORMAT = 1
 NAMES = {"spec.json": CONFIG, "weights.safetensors": WEIGHTS}  # what a run folder calls it: what the Hub does
-OTHERS = (
-    "model_type",
-    "architecture",
-    "reslab_export",
-)  # in the config of transformers, of timm, of an exported folder
+OTHERS = ("model_type", "architecture", EXPORTED)  # in the config of transformers, of timm, of an exported folder
 FIELDS = {  # by which a spec without its family is told apart, in this order
     "resnet": {"stages", "widths", "block"},
     "vgg": {"stages", "widths", "head"},
@@ -67,3 +64,8 @@ def is_published(folder: Path) -> bool:
     """Whether the folder holds a net of reslab under the Hub's names. Nothing is checked yet."""
     config = read_config(folder)
     return config is not None and (MARK in config or (spec_in(config) is not None and (folder / WEIGHTS).exists()))
+
+
+def is_marked_export(folder: Path) -> bool:
+    """Whether the folder's config.json says that `reslab export` wrote it. Nothing is checked yet."""
+    return EXPORTED in (read_config(folder) or {})

@@ -127,4 +127,5 @@ def test_what_is_another_model() -> None:
     assert difference(net, {**net, "reslab": "9"}) == ""
     assert difference(net, {**net, "spec": {"name": "a", "classes": 3}}) == "its classes is 2, not 3"
     assert difference(shipped, {**shipped, "precision": "int8"}) == "its precision is fp32, not int8"
-    assert difference(net, shipped).startswith("there it is")
+    assert difference(net, shipped) == "it is not an exported folder, and this one is"
+    assert difference(shipped, net) == "it is an exported folder, and this one is not"

@@ -13,9 +13,7 @@ from reslab.nets.hub import LONGEST, endpoint, on_hub, unreachable
 from reslab.nets.published import part
 from reslab.ship.hub.publish import publish
 from reslab.ship.hub.record import Published
-from reslab.stored.published import CONFIG, MARK, read_config
-
-EXPORTED = "reslab_export"
+from reslab.stored.published import CONFIG, EXPORTED, MARK, read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """How two configs are of different models, in words; "" for versions of one: the same net, with other weights."""
     for key, what in ((EXPORTED, "an exported folder"), (MARK, "a trained net")):
         if (key in theirs) != (key in ours):
-            return f"there it is {what if key in theirs else 'none of the kind: ' + what + ' would be new'}"
+            return f"it is {what}, and this one is not" if key in theirs else f"it is not {what}, and this one is"
     for key in ("kind", "family", "engine", "precision", "members"):
         if theirs.get(key) != ours.get(key):
             return f"its {key} is {theirs.get(key)}, not {ours.get(key)}"
