@@ -164,6 +164,7 @@ class OnImages:
         result = {
             "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
             "train_error": training.epoch_error, "train_error_eval": trained.get("error"),
+            "train_loss_eval": trained.get("loss"),
             "test_error": test.get("error"), "test_top5": test.get("top5"), "test_loss": test.get("loss"),
             "test_n": test.get("n"), "test_balanced": test.get("balanced"), "test_majority": test.get("majority"),
             "validation_error": held["error"] if held else None, "kept_iteration": training.best.get("iteration"),

@@ -127,6 +127,7 @@ class Result(TypedDict, total=False):
     train_error_eval: Number
     test_error: Number
     test_top5: Number
+    train_loss_eval: Number
     test_loss: Number
     test_loss_low: Number  # its 95 % interval, of language models
     test_loss_high: Number

@@ -1,4 +1,4 @@
-"""reslab study: whole experiments."""
+"""reslab study degradation: plain and residual nets of several depths."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from reslab.cli import say
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
@@ -16,10 +16,7 @@ from reslab.statistics import plus_minus
 from reslab.train.naming import changed, of_several
 from reslab.train.recipe import read
 
-app = App(name="study", help="Run a whole experiment and write a page with its results.", help_format="plaintext")
 
-
-@app.command
 def degradation(
     *,
     data: Annotated[str, Parameter(help="Data, as for `reslab train`.")] = "digits",

@@ -1,0 +1,8 @@
+"""reslab study: whole experiments."""
+
+from cyclopts import App
+
+from reslab.cli.study import degradation
+
+app = App(name="study", help="Run a whole experiment and write a page with its results.", help_format="plaintext")
+app.command(degradation.degradation)

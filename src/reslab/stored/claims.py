@@ -1,0 +1,97 @@
+"""Keys and types of results/claims.json, as in folders.py."""
+
+from typing import Literal, TypedDict
+
+from reslab.stored.folders import Data, Env
+from reslab.stored.numbers import Count, Number, Real
+
+
+class Paper(TypedDict):
+    key: str
+    authors: str
+    year: int
+    title: str
+    link: str
+
+
+class Series(TypedDict, total=False):
+    name: str
+    x: list[Real | str]
+    y: list[Number]
+    low: list[Number] | None
+    high: list[Number] | None
+
+
+class Figure(TypedDict, total=False):
+    kind: Literal["lines", "bars", "pairs"]
+    x: str
+    y: str
+    series: list[Series]
+    log_x: bool
+    log_y: bool
+
+
+class Prediction(TypedDict, total=False):
+    quantity: str
+    unit: str
+    direction: Literal["above", "below", "same", "exact"]
+    threshold: Real
+    margin: Real
+    why: str
+
+
+class Judged(TypedDict, total=False):
+    """How the measured effects compare with the prediction; intervals of level 95 %, p after Holm's correction."""
+
+    n: Count
+    mean: Number
+    low: Number
+    high: Number
+    test: str  # in words: "t test of the mean over seeds against 0"
+    p: Number
+    p_holm: Number
+    p_equivalent: Number  # of the two one-sided tests
+    effects: list[Number]
+    cases: list[str]
+    sees: Number  # the smallest effect that n would show with power 80 %
+    power: str  # a sentence
+
+
+class Claim(TypedDict, total=False):
+    name: str
+    group: str
+    title: str
+    paper: str
+    where: str
+    sentence: str
+    formula: str
+    meaning: list[str]
+    prediction: Prediction
+    fixed: str
+    hash: str
+    experiment: str
+    verdict: Literal["holds", "contradicted", "not shown", "equivalent", "not run"]
+    answer: str  # one sentence: effect, interval, what follows
+    why_not: str  # of "not run": "needs texts: ..."
+    judged: Judged | None
+    figure: Figure | None
+    numbers: dict[str, str]
+    deviations: list[str]
+    turns: str
+    command: str  # that runs this claim alone
+    seconds: Number  # of CPU
+
+
+class Claims(TypedDict, total=False):
+    """results/claims.json."""
+
+    claims: list[Claim]
+    papers: list[Paper]
+    data: Data
+    edition: str
+    seeds: list[int]
+    env: Env
+    command: str
+    created: str
+    seconds: Number  # of CPU, all cells
+    wall_seconds: Number

@@ -1,0 +1,14 @@
+"""The experiments that claims name: each a module with the functions `cells` and `measure` (record.Experiment)."""
+
+from importlib import import_module
+from typing import cast
+
+from reslab.study.claims.record import Experiment
+
+EXPERIMENTS = {  # name in a claim's file: module here
+    "compare": "compare",
+}
+
+
+def experiment(name: str) -> Experiment:
+    return cast(Experiment, import_module(f"{__name__}.{EXPERIMENTS[name]}"))

@@ -1,0 +1,1 @@
+"""What cells do: one file a work, with its functions `work` and `cost`."""
