@@ -14,8 +14,6 @@ from reslab.train.recipe import Recipe, read
 
 RUN = "run"  # the run folder, in the cell's folder
 KEPT = (  # of results/train.json
-    "train_error", "train_error_eval", "train_loss_eval", "test_error", "test_loss", "iterations", "parameters", "test_n",
-)  # fmt: skip
     "train_error",
     "train_error_eval",
     "train_loss_eval",

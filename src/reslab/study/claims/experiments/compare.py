@@ -52,11 +52,12 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
     names = [name_of(settings, arm) for arm in values]
     figure = Figure(
         kind="pairs", x="", y=settings.get("axis", settings["metric"]), log_y=settings.get("scale") == "decades",
-        series=[Series(name=f"seed {seed}", x=names, y=list(ys)) for seed, *ys in zip(seeds, *values.values(), strict=True)],
+        series=[Series(name=f"seed {seed}", x=names, y=list(ys))
+                for seed, *ys in zip(seeds, *values.values(), strict=True)],
     )  # fmt: skip
     effects = a if b is None else [effect(*pair, scale=settings["scale"]) for pair in zip(a, b, strict=True)]
-    return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure,
-                    numbers={name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)})  # fmt: skip
+    numbers = {name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)}
+    return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers)
 
 
 def effect(a: float, b: float, *, scale: str) -> float:
