@@ -16,9 +16,9 @@ import torch
 from reslab.errors import Argument, ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet, to_parent
 from reslab.progress.parent import pass_on
+from reslab.study.pool import Failed, Outcome, work_off
 from reslab.train.cores import usable_cores
 from reslab.train.folder import finished
-from reslab.train.signals import Interrupted, Stop
 
 
 def fair_jobs(runs: int) -> int:
@@ -38,47 +38,41 @@ def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows:
     if jobs < 1:
         raise UsageError(f"jobs must be positive, got {jobs}")
     waiting = [folder for folder in folders if not finished(folder)]
-    running: dict[Path, subprocess.Popen[str]] = {}
-    failed: list[tuple[Path, str, int]] = []
-    ended = threading.Condition()
+    failed = work_off(dict.fromkeys(waiting, ()), [Trainer(device, rows) for _ in waiting[:jobs]])
+    for folder, failure in failed.items():
+        raise ReslabError(f"{folder.name}: ", failure.why or f"the process ended with code {failure.code}")
 
-    def watch(folder: Path, child: subprocess.Popen[str]) -> None:
+
+class Trainer:
+    """A hand that trains each run folder in a process of its own."""
+
+    def __init__(self, device: str, rows: Rows) -> None:
+        self.device, self.rows = device, rows
+        self.child: subprocess.Popen[str] | None = None
+        self.stopped, self.guard = False, threading.Lock()
+
+    def do(self, folder: Path) -> Outcome:
+        with self.guard:
+            if self.stopped:
+                return Failed(why="", code=128 + signal.SIGTERM)
+            child = self.child = start(folder, self.device)
         last = ""
         try:
-            last = follow(child, rows(folder.name))
+            last = follow(child, self.rows(folder.name))
         finally:
             assert child.stdout is not None
             child.stdout.close()
             code = child.wait()
-            with ended:
-                del running[folder]
-                if code:
-                    failed.append((folder, last, code))
-                ended.notify()
+        return Failed(why=last, code=code) if code else None
 
-    with Stop() as asked:
-        try:
-            stopping = False
-            while running or (waiting and not stopping):
-                with ended:
-                    while waiting and not stopping and len(running) < jobs:
-                        folder = waiting.pop(0)
-                        running[folder] = start(folder, device)
-                        threading.Thread(target=watch, args=(folder, running[folder]), daemon=True).start()
-                    ended.wait(timeout=0.5)
-                if (failed or asked.asked) and not stopping:
-                    stopping = True
-                    stop(running)  # once: a second signal would not let them save
-        except BaseException:
-            stop(running)
-            for child in list(running.values()):
-                child.wait()
-            raise
-        if asked.asked:
-            raise Interrupted("stopped; run the same command again to resume", asked.asked)
-    if failed:
-        folder, last, code = failed[0]
-        raise ReslabError(f"{folder.name}: ", last or f"the process ended with code {code}")
+    def stop(self) -> None:
+        with self.guard:
+            self.stopped = True
+            if self.child is not None and self.child.poll() is None:
+                self.child.terminate()
+
+    def close(self) -> None:
+        """Nothing is left: every process has ended."""
 
 
 def follow(child: "subprocess.Popen[str]", progress: Progress) -> str:
@@ -124,13 +118,6 @@ def start(folder: Path, device: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,  # otherwise Ctrl-C would reach it twice: the second stops it before it has saved
     )  # fmt: skip
-
-
-def stop(running: dict[Path, "subprocess.Popen[str]"]) -> None:
-    """Ask every child to save and exit."""
-    for child in list(running.values()):
-        if child.poll() is None:
-            child.terminate()
 
 
 def leave_with(parent: int) -> None:

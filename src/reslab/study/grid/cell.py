@@ -25,6 +25,14 @@ class Cell:
         found: dict[str, Any] = json.loads(self.text)
         return found
 
+    @property
+    def name(self) -> str:
+        """What it is called in sentences and in progress: "train resnet20 seed 0 (3f2a…)"; unique by its key."""
+        chain = [self.settings, *(needed.settings for needed in self.needs[:1])]
+        net = next((one["net"] for one in chain if isinstance(one.get("net"), str)), "")
+        seed = f"seed {self.settings['seed']}" if "seed" in self.settings else ""
+        return " ".join(filter(None, (self.work, net, seed, f"({self.key})")))
+
     @cached_property
     def key(self) -> str:
         """The name of its folder: 16 hexadecimal digits of a digest of all that decides the result."""
@@ -45,6 +53,16 @@ def cell(work: str, settings: Mapping[str, Any], *needs: Cell) -> Cell:
     """The cell of some work with these settings, JSON-ready. Raises KeyError for work that WORKS does not name."""
     assert work in WORKS, work
     return Cell(work=work, text=json.dumps(settings, sort_keys=True), needs=needs)
+
+
+def plain(one: Cell) -> dict[str, Any]:
+    """The cell as JSON-ready data, for another process or machine."""
+    return {"work": one.work, "settings": one.settings, "needs": [plain(needed) for needed in one.needs]}
+
+
+def from_plain(data: Mapping[str, Any]) -> Cell:
+    """The cell of `plain`."""
+    return cell(data["work"], data["settings"], *map(from_plain, data["needs"]))
 
 
 def in_order(cells: Sequence[Cell]) -> Iterator[Cell]:
