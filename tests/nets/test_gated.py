@@ -160,3 +160,25 @@ def test_depth_18_learns_from_the_first_steps() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) / 5 < losses[0] / 2
+
+
+@pytest.mark.parametrize("reread", [True, False])
+def test_the_plain_twin_has_the_same_weights_and_no_residual_connection(reread: bool) -> None:
+    torch.manual_seed(0)
+    shape = {"width": 8, "inner": 6, "depth": 3, "outputs": 2, "attention": reread, "reread": reread}
+    net, twin = GatedNet(3, 4, **shape), GatedNet(3, 4, **shape, skip=False)
+    twin.load_state_dict(net.state_dict())
+    x = torch.randn(2, 3, 4)
+    assert len(look.find(twin, x)) == 0
+
+    def alone(h: torch.Tensor, block: GatedResidual) -> torch.Tensor:
+        return published(h, block) - h
+
+    h = alone(net.start.linear(x.flatten(1)), net.start.gated)
+    for layer in net.layers:
+        if reread:
+            m = layer.branch.mask.linear(alone(h, layer.branch.mask.gated)).sigmoid()
+            h = alone(layer.branch.linear((x * m[..., None]).flatten(1)), layer.branch.gated)
+        else:
+            h = alone(h, layer)
+    torch.testing.assert_close(twin(x), net.head(net.norm(h)))

@@ -261,3 +261,19 @@ def test_at_the_published_size_folding_keeps_the_scores_to_1e5() -> None:
 def test_other_heads_have_nothing_to_fold(name: str) -> None:
     head = make(name)
     assert head.fold() is head
+
+
+def test_the_plain_sds_head_adds_no_input_and_folds_as_well() -> None:
+    """One layer, whose branch gives zeros: with the shortcut its norm sees x, without it zeros."""
+    x = torch.tensor([[[1.0, 2.0, 3.0], [4.0, 0.0, 5.0]]])
+    kept, plain = (ConvSDSLayer(2, 3, skip=skip) for skip in (True, False))
+    for layer in (kept, plain):
+        nn.init.zeros_(layer.branch.conv2.weight)
+        nn.init.constant_(layer.branch.conv2.bias, -1)
+    torch.testing.assert_close(kept(x), F.layer_norm(x, (3,)))
+    assert plain(x).abs().max() == 0
+    torch.manual_seed(0)
+    head = ConvSDSHead(3, 12, 8, skip=False).double().eval()
+    rows = torch.randn(2, 12, 8).double()
+    assert len(look.find(head, rows)) == 0
+    torch.testing.assert_close(head.fold()(rows), head(rows), rtol=0, atol=1e-5)

@@ -85,11 +85,11 @@ class ConvSDSLayer(Residual):
     """LayerNorm(x + ReLU(conv2(conv1(x)))), the tokens as channels: conv1, kernel 3, slides along the hidden axis.
 
     (B, L, hidden) to the same shape, for L up to `length`; fewer tokens are treated as padded with zeros. It has
-    8 length² weights. Raises UsageError for more tokens.
+    8 length² weights. With skip=False its plain twin, without the x. Raises UsageError for more tokens.
     """
 
-    def __init__(self, length: int, hidden: int) -> None:
-        super().__init__(AcrossTokens(length), nn.Identity(), nn.LayerNorm(hidden))
+    def __init__(self, length: int, hidden: int, *, skip: bool = True) -> None:
+        super().__init__(AcrossTokens(length), nn.Identity() if skip else None, nn.LayerNorm(hidden))
 
     @torch.no_grad()
     def fold(self) -> Residual:
@@ -107,7 +107,7 @@ class ConvSDSLayer(Residual):
         assert conv.bias is not None
         conv.weight.copy_(torch.einsum("oc,cik->oik", outer, one.weight.cpu().double()))
         conv.bias.copy_(outer @ one.bias.cpu().double() + two.bias.cpu().double())
-        folded = Residual(FoldedAcrossTokens(conv), nn.Identity(), copy.deepcopy(self.after))
+        folded = Residual(FoldedAcrossTokens(conv), copy.deepcopy(self.shortcut), copy.deepcopy(self.after))
         return folded.requires_grad_(False).train(self.training)
 
 
@@ -152,14 +152,15 @@ class FoldedAcrossTokens(nn.Module):
 class ConvSDSHead(Head):
     """`n_layers` of ConvSDSLayer, then a linear layer. (B, L, hidden_size) to (B, L, num_labels), L up to input_size.
 
-    Raises UsageError for longer windows; cutting contexts into windows is left to the data.
+    With skip=False its plain twin: the layers without their shortcuts. Raises UsageError for longer windows; cutting
+    contexts into windows is left to the data.
     """
 
     def __init__(
         self, n_layers: int = 5, input_size: int = 512, hidden_size: int = 768, num_labels: int = 2, *,
-        answerable: bool = False,
+        answerable: bool = False, skip: bool = True,
     ) -> None:  # fmt: skip
-        layers = [ConvSDSLayer(input_size, hidden_size) for _ in range(n_layers)]
+        layers = [ConvSDSLayer(input_size, hidden_size, skip=skip) for _ in range(n_layers)]
         super().__init__(layers, hidden_size, num_labels=num_labels, answerable=answerable)
 
     def fold(self) -> Head:

@@ -238,6 +238,8 @@ def test_a_net_of_transformers_is_built_again_from_its_shape_and_its_own_weights
         ({"length": None}, "length must be a whole number of at least 1, got None"),
         ({"train_last": 1.5}, "train_last must be a whole number of at least 0, got 1.5"),
         ({"head": "linear", "layers": 3}, "the linear head has no layers, got 3"),
+        ({"shortcut": "some"}, "shortcut must be identity or none, got 'some'"),
+        ({"head": "tokens", "shortcut": "none"}, "shortcut 'none' is the plain twin of the head 'sds', but this head"),
         ({"answerable": 1}, "answerable must be true or false, got 1"),
         ({"encoder": ""}, "encoder must be an EncoderSpec"),
         ({"length": 17}, "length must be at most 16, the encoder's limit, got 17"),

@@ -14,6 +14,7 @@ from reslab.qa.net.pretrained import Pretrained, pretrained
 from reslab.run import Run
 
 HeadName = Literal["linear", "sds", "tokens", "bilstm"]
+SHORTCUTS = ("identity", "none")
 LAYERS = {"linear": 0, "sds": 5, "tokens": 5, "bilstm": 1}  # sds: as published
 
 
@@ -28,6 +29,7 @@ class QASpec:
     length: int = 512  # tokens of a window, question and context together
     train_last: int | None = None  # number of the encoder's last layers to train; None: whole encoder; 0: frozen
     answerable: bool = False  # whether the head predicts if there is an answer at all, as in SQuAD 2
+    shortcut: Literal["identity", "none"] = "identity"  # "none": the plain twin of the SDS head
 
     family: ClassVar[str] = "qa"
 
@@ -50,6 +52,10 @@ class QASpec:
                 raise UsageError(f"{key} must be a whole number of at least {least}, got {value!r}")
         if self.head == "linear" and self.layers:
             raise UsageError(f"the linear head has no layers, got {self.layers}; choose another head or omit layers")
+        if self.shortcut not in SHORTCUTS:
+            raise UsageError(f"shortcut must be {' or '.join(SHORTCUTS)}, got {self.shortcut!r}")
+        if self.shortcut == "none" and self.head != "sds":
+            raise UsageError(f"shortcut 'none' is the plain twin of the head 'sds', but this head is {self.head!r}")
         if not isinstance(self.answerable, bool):
             raise UsageError(f"answerable must be true or false, got {self.answerable!r}")
         if isinstance(self.encoder, EncoderSpec):
@@ -64,7 +70,8 @@ def build_head(spec: QASpec, hidden: int) -> Head:
     if spec.head == "linear":
         return LinearHead(hidden, answerable=spec.answerable)
     if spec.head == "sds":
-        return ConvSDSHead(spec.depth, spec.length, hidden, answerable=spec.answerable)
+        return ConvSDSHead(spec.depth, spec.length, hidden, answerable=spec.answerable,
+                           skip=spec.shortcut == "identity")  # fmt: skip
     if spec.head == "tokens":
         return TokenConvHead(spec.depth, hidden, answerable=spec.answerable)
     return BiLSTMHead(spec.depth, hidden, answerable=spec.answerable)

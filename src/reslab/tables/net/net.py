@@ -107,6 +107,7 @@ def build_table(spec: TableSpec) -> TableNet:
         body: nn.Module = GatedNet(
             n, spec.embedding, width=spec.width, inner=spec.inner, depth=spec.depth, outputs=spec.outputs,
             dropout=spec.dropout, drop_path=spec.drop_path, attention=spec.attention, reread=spec.reread,
+            skip=spec.shortcut == "identity",
         )  # fmt: skip
     else:
         inputs, sizes = n * spec.embedding, {"width": spec.width, "depth": spec.depth, "outputs": spec.outputs}

@@ -10,6 +10,7 @@ NetName = Literal["gated", "mlp", "resnet"]
 NETS = ("gated", "mlp", "resnet")
 DEEPEST = 1000
 NUMBER_EMBEDDINGS = ("linear", "piecewise")
+SHORTCUTS = ("identity", "none")
 SHARED = {
     "embedding": 24,
     "embedding_std": 0.3,
@@ -65,12 +66,13 @@ class TableSpec:
     bag_decay: float = 0.0  # L2 regularization of the vectors of bags, for one value per training row
     direct: bool = False  # whether values in bags also have a direct path to the outputs
     linear: bool = False  # whether the net starts from, and adds to, a regression of numbers and categories
+    shortcut: Literal["identity", "none"] = "identity"  # "none": the plain twin of the gated net
 
     family: ClassVar[str] = "table"
 
     def check(self) -> None:
         """Raise UsageError if it cannot be built."""
-        for key, known in (("net", NETS), ("number_embedding", NUMBER_EMBEDDINGS)):
+        for key, known in (("net", NETS), ("number_embedding", NUMBER_EMBEDDINGS), ("shortcut", SHORTCUTS)):
             value = getattr(self, key)
             if value not in known:
                 raise UsageError(f"{key} must be {' or '.join(known)}, got {value!r}{nearest(str(value), known)}")
@@ -97,6 +99,7 @@ class TableSpec:
                 raise UsageError(f"{key} must be true or false, got {getattr(self, key)!r}")
         self.check_columns()
         self.check_rereading()
+        self.check_shortcut()
 
     def check_columns(self) -> None:
         n = self.numbers + len(self.categories) + len(self.bags) + len(self.vectors)
@@ -115,6 +118,13 @@ class TableSpec:
             raise UsageError("attention masks what is reread, so it needs reread")
         if not self.reread and self.drop_path:
             raise UsageError(f"drop_path drops rereading branches; without reread it must be 0, got {self.drop_path}")
+
+    def check_shortcut(self) -> None:
+        if self.shortcut == "none" and self.net != "gated":
+            raise UsageError(f"shortcut 'none' is the plain twin of the gated net, but this net is {self.net!r}")
+        if self.shortcut == "none" and self.drop_path:
+            raise UsageError(f"drop_path drops branches; with shortcut 'none' nothing would be left, so it must be 0, "
+                             f"got {self.drop_path}")  # fmt: skip
 
 
 def is_number(value: object) -> bool:
