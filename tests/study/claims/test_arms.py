@@ -41,3 +41,10 @@ def test_compare_of_two_numbers_of_one_work():
     found = compare.measure(settings, [0, 1], {"a": done, "b": done})
     assert found.effects == [3.0, 2.0]
     assert found.numbers == {"cut net": "4.75", "whole net": "2.25"}
+
+
+def test_the_difference_of_two_numbers_is_a_metric():
+    settings = {"train": TRAIN, "scale": "difference", "metric": "test_error - train_error_eval", "a": {}, "b": {}}
+    a = Found(folder=Path(), values={"test_error": 7.0, "train_error_eval": 4.0}, seconds=0)
+    b = Found(folder=Path(), values={"test_error": 3.0, "train_error_eval": 1.0}, seconds=0)
+    assert compare.measure(settings, [0], {"a": [a], "b": [b]}).effects == [1.0]

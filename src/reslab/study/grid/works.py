@@ -28,5 +28,6 @@ class Work:
 
 
 WORKS: dict[str, Work] = {
+    "count": Work(module="count"),
     "train": Work(module="train"),
 }

@@ -4,7 +4,8 @@ Settings, beside those of arms.py (`train` or `model`, `look`):
 
     a, b     an arm: what it changes of the settings' `train` (net, options, recipe, changes) or `model`; its `label` on
              the page and its own `metric`, if it has one. b may be missing: then the effect is a's number itself
-    metric   the name of the number in the values of the last work; without a look, one of the training's own
+    metric   the name of the number in the values of the last work; without a look, one of the training's own.
+             "test_error - train_error_eval" is the difference of two
     scale    "difference" (a - b), or "decades" (log10(a / b))
 """
 
@@ -25,7 +26,7 @@ def cells(settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[C
 
 
 def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[str, Sequence[Found]]) -> Measured:
-    values = {arm: [float(one.values[metric_of(settings, arm)]) for one in of_arm] for arm, of_arm in found.items()}
+    values = {arm: [number(one, metric_of(settings, arm)) for one in of_arm] for arm, of_arm in found.items()}
     a, b = values["a"], values.get("b")
     names = [name_of(settings, arm) for arm in values]
     figure = Figure(
@@ -40,6 +41,12 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
 
 def effect(a: float, b: float, *, scale: str) -> float:
     return a - b if scale == "difference" else math.log10(a / b)
+
+
+def number(one: Found, metric: str) -> float:
+    """A number of a work's values, or the difference of two: "test_error - train_error_eval"."""
+    first, *rest = (float(one.values[name]) for name in metric.split(" - "))
+    return first - sum(rest)
 
 
 def metric_of(settings: Mapping[str, Any], arm: str) -> str:
