@@ -19,8 +19,15 @@ def test_labels_and_metrics_make_no_other_cell():
 
 def test_a_look_needs_its_training():
     found = arms.arm_cell({"train": TRAIN, "look": {"work": "train", "k": 2}}, {}, 0)
-    assert found.settings == {"k": 2, "data": DATA, "seed": 0}
+    assert found.settings == {"k": 2, "net": "resnet20", "data": DATA, "seed": 0}
     assert found.needs == (arms.trained({"train": TRAIN}, {}, 0),)
+
+
+def test_a_look_at_a_new_net_needs_no_training():
+    settings = {"train": TRAIN, "look": {"work": "train", "k": 2}}
+    found = arms.arm_cell(settings, {"net": "plain20", "look": {"new": True, "k": 3}}, 0)
+    assert found.settings == {"k": 3, "net": "plain20", "data": DATA, "seed": 0}
+    assert found.needs == ()
 
 
 def test_the_users_data_only_where_a_claim_asks_for_them():

@@ -5,7 +5,8 @@ Of an experiment's settings these are read:
     train    the settings of work "train" (nets on images), with `data` and without the seed; or
     model    {"work": NAME, ...}: of another work that trains a model, on data that its settings name. The text "given"
              for its `data` stands for the user's, which the planner puts into settings.data
-    look     {"work": NAME, ...}: a work that measures the trained model
+    look     {"work": NAME, ...}: a work that measures the trained model. With "new" = true, for nets on images, it
+             measures the net as the training would begin with it, and nothing is trained
 """
 
 from collections.abc import Mapping
@@ -14,22 +15,25 @@ from typing import Any
 from reslab.study.grid import Cell
 from reslab.study.grid.cell import cell
 
-OF_THE_PAGE = ("label", "metric")  # keys of an arm that change nothing of its cells
+OTHERS = ("label", "metric", "look")  # keys of an arm that change nothing of its training
+OF_NET = ("net", "options")
 GIVEN = "given"
 
 
 def arm_cell(settings: Mapping[str, Any], arm: Mapping[str, Any], seed: int) -> Cell:
-    """The last work of an arm, which is what it changes of the settings' `train` (or `model`), with one seed."""
+    """The last work of an arm with one seed. It is what the arm changes of `train` (or `model`) and of `look`."""
     first = trained(settings, arm, seed)
-    if "look" not in settings:
+    look = merged(settings.get("look", {}), arm.get("look", {}))
+    if not look:
         return first
-    look = dict(settings["look"])
-    return cell(look.pop("work"), {**look, "data": data_of(settings), "seed": seed}, first)
+    work, new = look.pop("work"), look.pop("new", False)
+    net = {key: value for key, value in first.settings.items() if "model" not in settings and key in OF_NET}
+    return cell(work, {**net, **look, "data": data_of(settings), "seed": seed}, *([] if new else [first]))
 
 
 def trained(settings: Mapping[str, Any], arm: Mapping[str, Any], seed: int) -> Cell:
     """The training of an arm. Equal trainings of several claims are one cell, whatever the page calls them."""
-    changes = {key: value for key, value in arm.items() if key not in OF_THE_PAGE}
+    changes = {key: value for key, value in arm.items() if key not in OTHERS}
     if "model" not in settings:
         return cell("train", {**merged(settings["train"], changes), "seed": seed})
     model = merged(settings["model"], changes)

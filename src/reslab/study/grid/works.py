@@ -30,4 +30,12 @@ class Work:
 WORKS: dict[str, Work] = {
     "count": Work(module="count"),
     "train": Work(module="train"),
+    "responses": Work(module="responses"),
+    "gradients": Work(module="gradients"),
+    "norms": Work(module="norms"),
+    "lesions": Work(module="lesions"),
+    "paths": Work(module="paths"),
+    "lengths": Work(module="lengths"),
+    "influence": Work(module="influence"),
+    "readout": Work(module="readout"),
 }

@@ -8,6 +8,7 @@ from reslab.study.claims.record import Experiment
 EXPERIMENTS = {  # name in a claim's file: module here
     "compare": "compare",
     "counted": "counted",
+    "spread": "spread",
 }
 
 

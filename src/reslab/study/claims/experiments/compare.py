@@ -3,9 +3,12 @@
 Settings, beside those of arms.py (`train` or `model`, `look`):
 
     a, b     an arm: what it changes of the settings' `train` (net, options, recipe, changes) or `model`; its `label` on
-             the page and its own `metric`, if it has one. b may be missing: then the effect is a's number itself
+             the page and its own `metric` and `look`, if it has them. b may be missing: then the effect is a's number
+             itself
     metric   the name of the number in the values of the last work; without a look, one of the training's own.
-             "test_error - train_error_eval" is the difference of two
+             "test_error - train_error_eval" is the difference of two. Or, instead of it,
+    statistic  a number that says the form of the `curve`: "rank", "slope", "largest_step" (curve.py)
+    curve    what the figure shows (curve.py); without it, it shows the number of each arm by seed
     scale    "difference" (a - b), or "decades" (log10(a / b))
 """
 
@@ -15,6 +18,7 @@ from typing import Any
 
 from reslab.statistics import mean
 from reslab.study.claims.arms import arm_cell, merged
+from reslab.study.claims.experiments import curve
 from reslab.study.claims.record import Figure, Measured, Series
 from reslab.study.grid import Cell, Found
 
@@ -26,31 +30,25 @@ def cells(settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[C
 
 
 def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[str, Sequence[Found]]) -> Measured:
-    values = {arm: [number(one, metric_of(settings, arm)) for one in of_arm] for arm, of_arm in found.items()}
+    values = {arm: [curve.number({**settings, **settings[arm]}, one.values) for one in of_arm]
+              for arm, of_arm in found.items()}  # fmt: skip
     a, b = values["a"], values.get("b")
     names = [name_of(settings, arm) for arm in values]
+    scale = settings.get("scale", "difference")
     figure = Figure(
-        kind="pairs", x="", y=settings.get("axis", settings["metric"]), log_y=settings.get("scale") == "decades",
+        kind="pairs", x="", y=settings.get("axis", settings.get("metric", "")), log_y=scale == "decades",
         series=[Series(name=f"seed {seed}", x=names, y=list(ys))
                 for seed, *ys in zip(seeds, *values.values(), strict=True)],
     )  # fmt: skip
-    effects = a if b is None else [effect(*pair, scale=settings["scale"]) for pair in zip(a, b, strict=True)]
+    if "curve" in settings:
+        figure = curve.figure(settings, seeds, dict(zip(names, found.values(), strict=True)))
+    effects = a if b is None else [effect(*pair, scale=scale) for pair in zip(a, b, strict=True)]
     numbers = {name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)}
     return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers)
 
 
 def effect(a: float, b: float, *, scale: str) -> float:
     return a - b if scale == "difference" else math.log10(a / b)
-
-
-def number(one: Found, metric: str) -> float:
-    """A number of a work's values, or the difference of two: "test_error - train_error_eval"."""
-    first, *rest = (float(one.values[name]) for name in metric.split(" - "))
-    return first - sum(rest)
-
-
-def metric_of(settings: Mapping[str, Any], arm: str) -> str:
-    return str(settings[arm].get("metric", settings["metric"]))
 
 
 def name_of(settings: Mapping[str, Any], arm: str) -> str:

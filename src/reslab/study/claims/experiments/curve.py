@@ -1,0 +1,79 @@
+"""A curve that a work found, such as the error by the number of disabled blocks: numbers that say its form; its figure.
+
+Settings `curve`: `x` and `y`, names of two lists in the work's values; `x_axis` and `y_axis`, their titles with units;
+`kind` "lines" (default) or "bars"; `log_y`.
+"""
+
+import itertools
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reslab.report.look.words import rank_correlation
+from reslab.statistics import mean, mean_interval
+from reslab.study.claims.record import Figure, Series
+from reslab.study.grid import Found
+
+Numbers = Sequence[float]
+
+
+def rank(x: Numbers, y: Numbers) -> float:
+    """Spearman's rank correlation: 1 if y only rises with x, -1 if it only falls; 0 for a y that never changes."""
+    return rank_correlation(list(zip(x, y, strict=True))) or 0.0
+
+
+def slope(x: Numbers, y: Numbers) -> float:
+    """Of the least-squares line."""
+    return statistics.linear_regression(x, y).slope
+
+
+def largest_step(x: Numbers, y: Numbers) -> float:
+    """The largest rise between neighbors as a share of the whole rise, from the first y to the highest.
+
+    1 for a y that never exceeds its first: there is no rise to be smooth.
+    """
+    whole = max(y) - y[0]
+    return max(b - a for a, b in itertools.pairwise(y)) / whole if whole > 0 else 1.0
+
+
+STATISTICS: dict[str, Callable[[Numbers, Numbers], float]] = {
+    "rank": rank,
+    "slope": slope,
+    "largest_step": largest_step,
+}
+
+
+def number(settings: Mapping[str, Any], values: Mapping[str, Any]) -> float:
+    """What one cell says: its `metric`, which may be "one - another", or the `statistic` of its curve."""
+    if "statistic" in settings:
+        curve = settings["curve"]
+        return STATISTICS[settings["statistic"]](values[curve["x"]], values[curve["y"]])
+    first, *rest = (float(values[name]) for name in settings["metric"].split(" - "))
+    return first - sum(rest)
+
+
+def figure(settings: Mapping[str, Any], seeds: Sequence[int], arms: Mapping[str, Sequence[Found]]) -> Figure:
+    """The curves of the arms, by name: the mean over seeds with its interval, or a line a seed if their x differ."""
+    curve = settings["curve"]
+    series: list[Series] = []
+    for name, found in arms.items():
+        xs = [one.values[curve["x"]] for one in found]
+        ys = [one.values[curve["y"]] for one in found]
+        if all(x == xs[0] for x in xs):
+            series.append(averaged(name, xs[0], ys))
+        else:
+            series += [one_seed(f"{name}, seed {seed}", x, y) for seed, x, y in zip(seeds, xs, ys, strict=True)]
+    return Figure(kind=curve.get("kind", "lines"), x=curve["x_axis"], y=curve["y_axis"], series=series,
+                  log_y=curve.get("log_y", False))  # fmt: skip
+
+
+def averaged(name: str, x: Sequence[float], ys: Sequence[Numbers]) -> Series:
+    columns = list(zip(*ys, strict=True))
+    spans = [span for column in columns if (span := mean_interval(column))]  # none of a single seed
+    return Series(name=name, x=x, y=[mean(column) for column in columns], low=[span.low for span in spans] or None,
+                  high=[span.high for span in spans] or None)  # fmt: skip
+
+
+def one_seed(name: str, x: Numbers, y: Numbers) -> Series:
+    pairs = sorted(zip(x, y, strict=True))
+    return Series(name=name, x=[a for a, _ in pairs], y=[b for _, b in pairs])
