@@ -1,6 +1,8 @@
 """What a grid has to do: which cells, in what CPU time, and in how much time with several workers."""
 
+import contextlib
 import heapq
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +38,9 @@ class Plan:
         counted = f"{total:,} cell{'s' * (total != 1)}: {len(self.found):,} cached, {len(self.todo):,} to do"
         if not self.todo:
             return counted
-        at_once = f"{self.jobs} at a time" if self.jobs > 1 else "one at a time"
-        return (f"{counted}, about {duration(self.seconds)} of CPU time; about {duration(self.wall)} if {at_once} on "
-                "cores like those of docs/claims.md")  # fmt: skip
+        workers = f"{self.jobs} worker{'s' * (self.jobs != 1)}"
+        return (f"{counted}: about {duration(self.seconds)} of CPU time, {duration(self.wall)} with {workers} "
+                "(estimated for the machine of docs/claims.md)")  # fmt: skip
 
 
 def plan(
@@ -73,13 +75,16 @@ def plan(
 
 
 def cost(one: Cell, known: dict[tuple[str, str], float]) -> float:
-    """CPU seconds of a cell; every seed costs the same, so it is computed once for all."""
-    import json
+    """CPU seconds of a cell; every seed costs the same, so it is computed once for all.
 
+    0 for settings that cannot be: the work itself will say why.
+    """
     settings: dict[str, Any] = one.settings
     key = one.work, json.dumps({name: value for name, value in settings.items() if name != "seed"}, sort_keys=True)
     if key not in known:
-        known[key] = max(0.0, float(WORKS[one.work].load().cost(settings)))
+        known[key] = 0.0
+        with contextlib.suppress(ReslabError):
+            known[key] = max(0.0, float(WORKS[one.work].load().cost(settings)))
     return known[key]
 
 

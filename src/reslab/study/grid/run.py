@@ -10,7 +10,7 @@ from reslab.study.grid.cell import Cell, Found
 from reslab.study.grid.one import read
 from reslab.study.grid.plan import Plan, chains, plan
 from reslab.study.grid.worker import Worker
-from reslab.study.pool import TRIES, Busy, Failed, Outcome, work_off
+from reslab.study.pool import Busy, Failed, Outcome, work_off
 
 
 def run(
@@ -107,7 +107,7 @@ class Board:
                 return
             if isinstance(outcome, Failed) and outcome.died and one not in self.died:
                 self.died.add(one)
-                self.say(f"{one.name}: {outcome.why}; it is started again in a new one ({TRIES - 1} more try)")
+                self.say(f"{one.name}: {outcome.why}; it is started again in a new worker")
                 return
             self.done.add(one)
             self.show()
