@@ -13,6 +13,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab.cli import (
+    claims,
     data,
     doctor,
     evaluate,
@@ -64,6 +65,7 @@ app.command(slim.slim)
 app.command(export.export)
 app.command(serve.serve)
 app.command(study.app)
+app.command(claims.app)
 app.command(data.data)
 app.command(report.report)
 app.command(runs.runs)

@@ -101,7 +101,8 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("prune", "cut", "compress", "shrink", "distill", "thin"), (
         "remove the blocks that matter least: `reslab slim MODEL`")),
     "quantize": "models are quantized where they are exported: `reslab export MODEL --precision int8`",
-    "claims": "there is no `claims` yet; `reslab study degradation` tests one claim of the papers",
+    **dict.fromkeys(("claim", "verdict", "verdicts", "hypothesis", "hypotheses", "reproduce", "replicate", "papers"), (
+        "test the claims of papers: `reslab claims`")),
     **dict.fromkeys(("fit", "learn"), "train a net: `reslab train`, `reslab tables train` or `reslab qa train`"),
     "resume": "resume a stopped training: `reslab train --resume`",
     **dict.fromkeys(("ls", "history", "experiments", "compare"), "list and compare runs: `reslab runs`"),

@@ -17,6 +17,7 @@ NAMES = {  # arguments with another name on the command line than in Python
     "folder": "folder with --out",
     "start": "--weights",
     "test_word": "--test",
+    "own": "--claims",
 }
 
 

@@ -19,6 +19,7 @@ from reslab.statistics.comparisons import (
     std,
     welch,
 )
+from reslab.statistics.one_sample import Sample, differs, outside, sample, smallest_effect, smallest_margin, within
 from reslab.statistics.shares import (
     LEVEL,
     Interval,
@@ -38,9 +39,10 @@ from reslab.statistics.shares import (
 from reslab.statistics.temperature import LIMITS, Temperature, best_temperature
 
 __all__ = [
-    "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Temperature",
+    "LEVEL", "LIMITS", "Bin", "Difference", "Equivalence", "Interval", "Reliability", "Sample", "Temperature",
     "best_temperature", "bootstrap", "clustered", "compare_counts", "compare_known", "compare_rates",
-    "counting_variance", "equivalence", "f1", "f1_interval", "holm", "interval_variance", "mean", "mean_interval",
-    "median_interval", "newcombe", "p_text", "paired", "plus_minus", "rank_interval", "ratio_interval",
-    "reaching_zero", "reliability", "sign_test", "std", "student", "welch", "wilson",
+    "counting_variance", "differs", "equivalence", "f1", "f1_interval", "holm", "interval_variance", "mean",
+    "mean_interval", "median_interval", "newcombe", "outside", "p_text", "paired", "plus_minus", "rank_interval",
+    "ratio_interval", "reaching_zero", "reliability", "sample", "sign_test", "smallest_effect", "smallest_margin",
+    "std", "student", "welch", "wilson", "within",
 ]  # fmt: skip

@@ -2,14 +2,14 @@
 
 from typing import Literal, TypedDict
 
-from reslab.stored.folders import Data, Env
+from reslab.stored.folders import Data, Env, Object
 from reslab.stored.numbers import Count, Number, Real
 
 
-class Paper(TypedDict):
+class Paper(TypedDict, total=False):
     key: str
     authors: str
-    year: int
+    year: int  # absent: not published
     title: str
     link: str
 
@@ -38,19 +38,23 @@ class Prediction(TypedDict, total=False):
     threshold: Real
     margin: Real
     why: str
+    spread: Number
 
 
 class Judged(TypedDict, total=False):
-    """How the measured effects compare with the prediction; intervals of level 95 %, p after Holm's correction."""
+    """How the measured effects compare with the prediction; intervals of level 95 %. No p where chance has no part."""
 
     n: Count
     mean: Number
     low: Number
     high: Number
     test: str  # in words: "t test of the mean over seeds against 0"
-    p: Number
-    p_holm: Number
+    p: Number  # of the prediction's question; of "same": of the two one-sided tests
+    p_holm: Number  # after Holm's correction over the `family` of tested claims
     p_equivalent: Number  # of the two one-sided tests
+    p_opposite: Number  # of the opposite question: equivalent; of "same": outside the margin
+    p_opposite_holm: Number
+    family: Count
     effects: list[Number]
     cases: list[str]
     sees: Number  # the smallest effect that n would show with power 80 %
@@ -70,6 +74,7 @@ class Claim(TypedDict, total=False):
     fixed: str
     hash: str
     experiment: str
+    settings: Object  # with these data
     verdict: Literal["holds", "contradicted", "not shown", "equivalent", "not run"]
     answer: str  # one sentence: effect, interval, what follows
     why_not: str  # of "not run": "needs texts: ..."
@@ -88,8 +93,10 @@ class Claims(TypedDict, total=False):
     claims: list[Claim]
     papers: list[Paper]
     data: Data
-    edition: str
+    edition: str  # "quick" (digits) or "full"
     seeds: list[int]
+    families: str  # alpha and families of tests, in sentences
+    notes: list[str]  # what a budget lowered
     env: Env
     command: str
     created: str

@@ -8,6 +8,11 @@ from reslab.study.grid import Cell, Found
 
 Direction = Literal["above", "below", "same", "exact"]
 Answer = Literal["holds", "contradicted", "not shown", "equivalent"]
+DATA_KEYS = {  # of a claim's data table, beside the changes of its settings
+    "needs": str,  # why these data cannot speak to the claim: "needs color images"; then it is not run
+    "deviations": tuple[str, ...],  # from the paper, with these data
+    "seeds": int,  # instead of the claim's
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +46,17 @@ class Claim:
     meaning: tuple[str, ...]  # three sentences in plain words for whoever learns
     experiment: str  # a name in experiments.EXPERIMENTS
     settings: Mapping[str, Any]  # for the experiment, on any data
-    data: Mapping[str, Mapping[str, Any]]  # "digits", "mnist", "cifar10", "any": changes of `settings`, a "why not"
+    data: Mapping[
+        str, Mapping[str, Any]
+    ]  # "digits", "mnist", "cifar10", "any": changes of `settings`; and of DATA_KEYS
     prediction: Prediction
     deviations: tuple[str, ...]  # from the paper, on any data
     turns: str  # what would change the verdict, in a sentence
     false: Mapping[str, Any]  # changes of `settings` for which the claim is false: a test sees the verdict turn
     fixed: str  # the day on which the prediction was fixed: "2026-11-30"
-    hash: str  # of all of the above that decides the verdict
+    hash: str  # of all of the above that decides the verdict; "" until it is sealed
     seeds: int = 5
+    extra: str = ""  # of reslab, that the experiment needs: "text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +91,7 @@ class Measured:
     figure: Figure
     numbers: Mapping[str, str] = field(default_factory=dict)  # for the page, in words and with units
     deviations: Sequence[str] = ()  # found while measuring
+    floor: float = 0.0  # known noise variance of one effect, such as that of a counted rate; 0: unknown
 
 
 class Experiment(Protocol):

@@ -1,0 +1,149 @@
+"""Which cells a run of claims needs, what they cost, and what a budget leaves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ReslabError, UsageError, first_line
+from reslab.extras import installed
+from reslab.images.data import ImageData
+from reslab.run import absolute
+from reslab.study.claims.arms import merged
+from reslab.study.claims.experiments import experiment
+from reslab.study.claims.record import DATA_KEYS, Claim
+from reslab.study.grid import Cell
+from reslab.study.grid.cell import in_order
+from reslab.study.grid.plan import schedule
+
+LEAST = 3  # seeds that a budget leaves
+LIKE = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}  # of ten classes: their data table
+EXTRAS = {"text": "transformers", "ship": "openvino", "data": "datasets"}  # a package of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A claim on these data: its cells, or why it is not run."""
+
+    claim: Claim
+    seeds: tuple[int, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    cells: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+    why_not: str = ""
+
+    @property
+    def all_cells(self) -> list[Cell]:
+        """With those that they need, each once."""
+        return list(in_order([cell for arm in self.cells.values() for cell in arm]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How claims are to be run."""
+
+    data: ImageData
+    word: str  # of the data
+    options: Mapping[str, Any]
+    seed: int = 0
+    seeds: int | None = None  # instead of each claim's own number
+
+
+def plan(claims: Sequence[Claim], asked: Asked) -> list[Planned]:
+    return [planned(claim, asked) for claim in claims]
+
+
+def planned(claim: Claim, asked: Asked) -> Planned:
+    """The cells of one claim. Raises UsageError for settings that do not suit its experiment."""
+    kind = table_of(claim, asked)
+    if kind is None:
+        stated = ", ".join(name for name, table in claim.data.items() if "needs" not in table)
+        return Planned(claim=claim, why_not=f"it is stated for {stated}, not for {asked.data.name}")
+    table = claim.data[kind]
+    if "needs" in table:
+        return Planned(claim=claim, why_not=table["needs"])
+    if claim.extra and not installed(EXTRAS.get(claim.extra, claim.extra)):
+        return Planned(claim=claim, why_not=f"needs the extra {claim.extra}: pip install 'reslab[{claim.extra}]'")
+    changes = {key: value for key, value in table.items() if key not in DATA_KEYS}
+    settings = with_data(merged(claim.settings, changes), asked)
+    seeds = seeds_from(asked.seed, asked.seeds or table.get("seeds", claim.seeds))
+    more = tuple(table.get("deviations", ()))
+    return with_seeds(Planned(claim=claim, settings=settings, deviations=(*claim.deviations, *more)), seeds)
+
+
+def table_of(claim: Claim, asked: Asked) -> str | None:
+    """The name of the claim's data table: that of the word, of what the data look like, or "any"."""
+    like = LIKE.get(asked.data.shape) if len(asked.data.classes) == 10 else None
+    return next((kind for kind in (asked.word, like, "any") if kind in claim.data), None)
+
+
+def with_data(settings: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+    """The data of the run, in the settings of the training, or beside the others where there is none."""
+    options = {key: str(one) if isinstance(one, Path) else one for key, one in asked.options.items()}
+    word = absolute(asked.word)
+    data = {"word": word, "options": options, "fingerprint": asked.data.fingerprint}
+    if "train" in settings:
+        return {**settings, "train": {**settings["train"], "data": data}}
+    return {**settings, "data": data}
+
+
+def with_seeds(one: Planned, seeds: tuple[int, ...]) -> Planned:
+    """The same with other seeds."""
+    try:
+        cells = experiment(one.claim.experiment).cells(one.settings, seeds)
+        return replace(one, seeds=seeds, cells=cells)
+    except ReslabError as error:
+        raise UsageError(f"claim {one.claim.name}: ", error) from error
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise UsageError(f"claim {one.claim.name}: its settings do not suit the experiment {one.claim.experiment}: "
+                         f"{type(error).__name__}: {first_line(error)}") from error  # fmt: skip
+
+
+def seeds_from(first: int, n: int) -> tuple[int, ...]:
+    return tuple(range(first, first + n))
+
+
+class Costs:
+    """What is not done yet of cells, in CPU seconds of this machine and in minutes."""
+
+    def __init__(self, todo: Mapping[Cell, float], *, speed: float = 1.0, jobs: int = 1) -> None:
+        """todo: cells to their CPU seconds on the machine of docs/claims.md; speed: a core's here against those."""
+        self.todo, self.speed, self.jobs = todo, speed, jobs
+
+    def of(self, several: Sequence[Planned]) -> dict[Cell, float]:
+        """CPU seconds of all cells that these claims need and that are not done, each once."""
+        every = in_order([cell for one in several for cell in one.all_cells])
+        return {cell: self.todo[cell] / self.speed for cell in every if cell in self.todo}
+
+    def seconds(self, several: Sequence[Planned]) -> float:
+        return sum(self.of(several).values())
+
+    def minutes(self, several: Sequence[Planned]) -> float:
+        """Of wall time, as the pool hands the cells out."""
+        return schedule(self.of(several), self.jobs) / 60
+
+
+def within_budget(several: Sequence[Planned], costs: Costs, *, minutes: float) -> tuple[list[Planned], list[str]]:
+    """What fits into these minutes: first fewer seeds, down to LEAST; then the dearest claims are not run.
+
+    Returns the plan, and sentences that say what was lowered.
+    """
+    runs, notes = list(several), []
+    most = max((len(one.seeds) for one in runs), default=0)
+    for n in range(most - 1, LEAST - 1, -1):
+        if costs.minutes(runs) <= minutes:
+            break
+        runs = [with_seeds(one, one.seeds[:n]) if len(one.seeds) > n else one for one in runs]
+        notes = [f"a budget of {minutes:g} minutes leaves at most {n} seeds per claim"]
+    while costs.minutes(runs) > minutes and any(one.cells for one in runs):
+        dearest = max((one for one in runs if one.cells), key=lambda one: alone(one, runs, costs))
+        more = alone(dearest, runs, costs) / costs.jobs / 60
+        why = f"over the budget: would take {more:.1f} more minutes"
+        runs[runs.index(dearest)] = replace(dearest, cells={}, why_not=why)
+    return runs, notes
+
+
+def alone(one: Planned, several: Sequence[Planned], costs: Costs) -> float:
+    """CPU seconds of the cells that no other of the claims needs."""
+    others = costs.of([other for other in several if other is not one])
+    return sum(seconds for cell, seconds in costs.of([one]).items() if cell not in others)

@@ -1,0 +1,189 @@
+"""Read the table of claims: TOML files, ours or a user's own; each fault is a sentence with the file."""
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError, arg, nearest
+from reslab.stored.bounds import LARGEST
+from reslab.stored.claims import Paper
+from reslab.stored.files import named, parse_toml, read_bytes
+from reslab.stored.typed import Mistyped, typed
+from reslab.study.claims.experiments import EXPERIMENTS
+from reslab.study.claims.fixed import checked
+from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
+
+HERE = files("reslab.study.claims")
+UNPUBLISHED = 9999  # a year: they come last
+KINDS = ("digits", "mnist", "cifar10", "any")  # of data tables
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+OPTIONAL = {"seeds", "extra", "deviations"}
+TEXTS = ("title", "paper", "where", "sentence", "formula", "experiment", "turns", "fixed")
+
+
+def claims(own: Path | None = None) -> dict[str, Claim]:
+    """Every claim of reslab by name, with those of the folder `own`; in the order of papers, then of names."""
+    found = dict(_ours())
+    if own is not None:
+        for path in of_folder(own):
+            if path.stem in found:
+                raise UsageError(f"{named(path)}: reslab has a claim of this name; give the file another")
+            found[path.stem] = read(path, strangers=True)
+    return found
+
+
+@cache
+def _ours() -> dict[str, Claim]:
+    table = sorted(Path(str(HERE)).joinpath("table").glob("*.toml"))
+    order = list(papers())
+    return {one.name: one for one in sorted(map(read, table), key=lambda one: (order.index(one.paper), one.name))}
+
+
+@cache
+def papers() -> dict[str, Paper]:
+    """The papers by key, oldest first."""
+    content = parse_toml(HERE.joinpath("papers.toml").read_bytes(), "papers.toml")
+    found: dict[str, Paper] = typed(dict[str, Paper], {key: {**one, "key": key} for key, one in content.items()})
+    return dict(sorted(found.items(), key=lambda item: item[1].get("year", UNPUBLISHED)))
+
+
+def of_folder(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{named(folder)} is not a folder; ", arg("own"), " names one with claims as TOML files")
+    found = sorted(folder.glob("*.toml"))
+    if not found:
+        raise UsageError(f"{named(folder)} has no claims: no .toml file in it")
+    return found
+
+
+def read(path: Path, *, strangers: bool = False) -> Claim:
+    """The claim in a file, whose name is the claim's. `strangers`: the file may name no code, and not be ours.
+
+    Raises UsageError for anything that is unknown, missing or of a wrong type, and for a prediction that was changed.
+    """
+    content = parse_toml(read_bytes(path), named(path))
+    try:
+        claim = made(path.stem, content)
+        check(claim)
+        if strangers:
+            no_code([content.get("settings"), content.get("data"), content.get("false")])
+        checked(claim)
+    except (Mistyped, UsageError) as error:
+        raise UsageError(f"{named(path)}: ", error) from error
+    return claim
+
+
+def made(name: str, content: dict[str, Any]) -> Claim:
+    """The claim of a file's content, whose keys are all known, and its types right."""
+    known(content, Claim, "", given={"name"})
+    prediction = content["prediction"]
+    if not isinstance(prediction, dict):
+        raise UsageError("prediction must be a table: [prediction]")
+    known(prediction, Prediction, "prediction.")
+    found: Claim = typed(Claim, {"deviations": [], **content, "name": name})
+    return found
+
+
+def known(content: Mapping[str, Any], kind: type, where: str, given: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """Raise UsageError for a key that `kind` does not have, and for one that is missing."""
+    keys = [one.name for one in fields(kind) if one.name not in given]
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.name not in {*given, *OPTIONAL}]
+    for key in content:
+        if key not in keys:
+            raise UsageError(f"unknown key {where}{key}{nearest(key, keys)}")
+    if missing := [key for key in needed if key not in content]:
+        raise UsageError(f"{where}{missing[0]} is missing")
+
+
+def check(claim: Claim) -> None:
+    """Raise UsageError for a claim that cannot be judged."""
+    if not NAME.fullmatch(claim.name):
+        raise UsageError(f"a claim's name is small letters, digits and hyphens, got {claim.name!r}")
+    if empty := [key for key in TEXTS if not getattr(claim, key).strip()]:
+        raise UsageError(f"{empty[0]} is empty")
+    if len(claim.meaning) != 3 or not all(text.strip() for text in claim.meaning):
+        raise UsageError(f"meaning must be three sentences, got {len(claim.meaning)}")
+    if claim.paper not in papers():
+        raise UsageError(f"no paper {claim.paper!r} in papers.toml{nearest(claim.paper, papers())}")
+    if claim.experiment not in EXPERIMENTS:
+        raise UsageError(f"no experiment {claim.experiment!r}{nearest(claim.experiment, EXPERIMENTS)} "
+                         f"(available: {', '.join(EXPERIMENTS)})")  # fmt: skip
+    try:
+        datetime.date.fromisoformat(claim.fixed)
+    except ValueError:
+        raise UsageError(f"fixed must be a day such as 2026-11-30, got {claim.fixed!r}") from None
+    check_prediction(claim.prediction)
+    check_data(claim)
+    if not 1 <= claim.seeds <= 1000:
+        raise UsageError(f"seeds must be 1 to 1000, got {claim.seeds}")
+    if not claim.false:
+        raise UsageError("false is empty: name changes of the settings for which the claim is false")
+    if not (json_ready(claim.settings) and json_ready(claim.data) and json_ready(claim.false)):
+        raise UsageError("settings, data and false hold texts, finite numbers, lists and tables: no dates, no nan")
+
+
+def check_prediction(one: Prediction) -> None:
+    for key in ("threshold", "margin", *(["spread"] if one.spread is not None else [])):
+        if not abs(getattr(one, key)) <= LARGEST:
+            raise UsageError(f"prediction.{key} must be a finite number, got {getattr(one, key)}")
+    if not (one.margin > 0 or (one.margin == 0 and one.direction == "exact")):
+        raise UsageError(f"prediction.margin must be positive, got {one.margin:g}")
+    if one.spread is not None and not one.spread > 0:
+        raise UsageError(f"prediction.spread must be positive, got {one.spread:g}")
+    if empty := [key for key in ("quantity", "why") if not getattr(one, key).strip()]:
+        raise UsageError(f"prediction.{empty[0]} is empty")
+
+
+def check_data(claim: Claim) -> None:
+    if not claim.data:
+        raise UsageError(f"no data: add one of {', '.join(f'[data.{kind}]' for kind in KINDS)}")
+    for kind, table in claim.data.items():
+        if kind not in KINDS:
+            raise UsageError(f"unknown data {kind!r}{nearest(kind, KINDS)} (available: {', '.join(KINDS)})")
+        for key, hint in DATA_KEYS.items():
+            if key in table:
+                try:
+                    typed(hint, table[key])
+                except Mistyped as error:
+                    raise UsageError(f"data.{kind}.{key}: {error}") from error
+        if not 1 <= table.get("seeds", 1) <= 1000:
+            raise UsageError(f"data.{kind}.seeds must be 1 to 1000, got {table['seeds']}")
+
+
+def json_ready(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def no_code(value: Any) -> None:
+    """Raise UsageError for settings of a stranger's file that name code, weights or files: nets are reslab's own."""
+    if isinstance(value, Mapping):
+        for one in value.values():
+            no_code(one)
+    elif isinstance(value, list):
+        for one in value:
+            no_code(one)
+    elif isinstance(value, str) and re.search(r"[:/\\]|\.py\b|\.toml\b", value):
+        raise UsageError(f"a claim's settings name no files and no code of others, got {value!r}")
+
+
+def chosen(only: str, table: Mapping[str, Claim]) -> list[Claim]:
+    """The claims named in a list with commas, in the table's order; all for an empty one.
+
+    Raises UsageError for an unknown name, with the nearest one.
+    """
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    for name in names:
+        if name not in table:
+            guess = nearest(name, table) or "; `reslab claims list` lists them"
+            raise UsageError(f"no claim named {name!r}{guess}")
+    return [claim for name, claim in table.items() if not names or name in names]
