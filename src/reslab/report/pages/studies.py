@@ -4,13 +4,17 @@ The keys are those of the degradation study. A section whose keys are missing is
 still gets a page.
 """
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures import charts, grid
 from reslab.report.folder import Facts, dicts, facts, items, read_json
 from reslab.report.look.study import look_inside
+from reslab.stored.files import present
 
 RAMPS = {"plain": "plain", "residual": "residual"}  # any other kind is drawn green
 FOUND = {
@@ -44,7 +48,15 @@ def page(folder: Path) -> Facts:
         "runs": grid.of(runs),
         "seeds": len({r["seed"] for r in runs if "seed" in r}),
         "commands": [study["command"]] if study.get("command") else [],
+        "claims": claims_beside(folder),
     }
+
+
+def claims_beside(folder: Path) -> list[Facts]:
+    """The drawn pages of `reslab claims` in folders beside this one, each with its address from the study's page."""
+    found = sorted(folder.resolve().parent.glob("claims*/results/claims.json"))
+    homes = [path.parents[1] for path in found if present(path.parents[1] / "report.html")]
+    return [{"name": one_line(home.name), "href": f"../{quote(os.fsencode(home.name))}/report.html"} for home in homes]
 
 
 def _curves(curves: list[Facts], drops: list[Any]) -> Facts | None:

@@ -60,20 +60,40 @@
     return { template: { layout: base }, hovermode: "closest", dragmode: narrow ? false : "zoom" };
   }
 
+  // A page of dozens of figures draws each as it comes near; a printer, all that are shown.
+  const lazy = "lazy" in document.getElementById("figures").dataset, near = new Set();
+
   function draw() {
+    const paper = root.classList.contains("printing");
+    for (const [id, plots] of Object.entries(figures)) if (!lazy || paper || near.has(id)) drawOne(id, plots, paper);
+  }
+
+  function drawOne(id, plots, paper) {
     const narrow = matchMedia("(max-width: 46rem)").matches; // a finger scrolls the page, it does not zoom a figure
-    for (const [id, plots] of Object.entries(figures)) {
-      const places = document.querySelectorAll(`#figure-${id} .plot`);
-      plots.forEach((plot, i) => {
-        const layout = dress(plot.layout, "layout");
-        layout.margin = { l: 34, r: 10, t: 36, b: 40, ...layout.margin };
-        layout.title = { text: escape(plot.title) };
-        const paper = root.classList.contains("printing"); // plotly notices a new width too late for a printer
-        Object.assign(layout, paper ? { width: places[i].clientWidth, autosize: false } : { autosize: true });
-        const data = plot.data.map((trace) => matrix(dress(trace, "trace")));
-        Plotly.react(places[i], data, { ...look(plot, narrow), ...layout }, config);
-      });
-    }
+    const places = document.querySelectorAll(`#figure-${id} .plot`);
+    if (lazy && !places[0].clientWidth) return; // hidden by a filter
+    near.add(id);
+    plots.forEach((plot, i) => {
+      const layout = dress(plot.layout, "layout");
+      layout.margin = { l: 34, r: 10, t: 36, b: 40, ...layout.margin };
+      layout.title = { text: escape(plot.title) };
+      // plotly notices a new width too late for a printer
+      Object.assign(layout, paper ? { width: places[i].clientWidth, autosize: false } : { autosize: true });
+      const data = plot.data.map((trace) => matrix(dress(trace, "trace")));
+      Plotly.react(places[i], data, { ...look(plot, narrow), ...layout }, config);
+    });
+  }
+
+  function drawNear() {
+    const seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const id = target.id.replace("figure-", "");
+        if (!isIntersecting || near.has(id)) continue;
+        drawOne(id, figures[id], false);
+        seen.unobserve(target);
+      }
+    }, { rootMargin: "600px 0px" });
+    for (const id of Object.keys(figures)) seen.observe(document.getElementById("figure-" + id));
   }
 
   // The same numbers as the figure draws, joined on the iteration (or the class).
@@ -176,7 +196,7 @@
     const printing = (on) => () => { root.classList.toggle("printing", on); draw(); };
     addEventListener("beforeprint", printing(true));
     addEventListener("afterprint", printing(false));
-    draw();
+    lazy ? drawNear() : draw();
   }
 
   // The heads of a sortable table are buttons: the first click sorts upward, the next downward.

@@ -1,0 +1,76 @@
+"""The points of a claim's figure: each series with its color, shape and dash."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reslab.errors import one_line
+from reslab.report import words
+from reslab.report.figures import charts
+from reslab.report.folder import Facts, items
+
+SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "circle-open", "square-open", "diamond-open")
+DASHES = ("solid", "dash", "dot", "dashdot")
+FAMILIES = {"plain": "plain", "resnet": "residual", "residual": "residual"}  # a name's beginning: a ramp of style.css
+OTHER = (2, 3, 4, 6, 5)  # hues of style.css that are unlike those ramps
+HEIGHT = 300
+HOVER = "<b>%{fullData.name}</b><br>%{x}: %{y:.4~r}<extra></extra>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """One series, as long as the shortest of its x and y; a value that the axis cannot show is None."""
+
+    name: str
+    x: list[Any]  # numbers, or names
+    y: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    color: str
+    shape: str
+    dash: str
+
+    @property
+    def ends(self) -> bool:
+        """Whether any point has an interval."""
+        return any(low is not None and high is not None for low, high in zip(self.low, self.high, strict=True))
+
+
+def series(stored: Sequence[Facts], *, log_x: bool, log_y: bool) -> list[Points]:
+    """The series that hold a number, each with its color, shape and dash."""
+    families = [FAMILIES.get(family(one.get("name")), "") for one in stored]
+    found = []
+    for k, one in enumerate(stored):
+        ramp, rank = families[k], families[:k].count(families[k])
+        x, y = items(one.get("x")), [shown(value, log_y) for value in items(one.get("y"))]
+        names = any(isinstance(value, str) for value in x)
+        kept = [(one_line(a) if names else shown(a, log_x), b,
+                 *(shown(at(one.get(key), j), log_y) for key in ("low", "high")))
+                for j, (a, b) in enumerate(zip(x, y, strict=False))]  # fmt: skip
+        kept = charts.thin([point for point in kept if point[0] is not None])
+        if any(point[1] is not None for point in kept):
+            columns = [list(column) for column in zip(*kept, strict=True)]
+            color = charts.shade(ramp, rank, families.count(ramp)) if ramp else f"@hue{OTHER[rank % len(OTHER)]}"
+            found.append(Points(name=one_line(one.get("name") or f"series {k + 1}"), x=columns[0], y=columns[1],
+                                low=columns[2], high=columns[3], color=color, shape=SHAPES[k % len(SHAPES)],
+                                dash=DASHES[k % len(DASHES)]))  # fmt: skip
+    return found
+
+
+def family(name: object) -> str:
+    """The letters that a name begins with: `plain-56, seed 0` -> `plain`."""
+    found = re.match(r"[a-z]+", str(name or "").lower())
+    return found[0] if found else ""
+
+
+def at(values: Any, place: int) -> Any:
+    return values[place] if isinstance(values, list) and place < len(values) else None
+
+
+def shown(value: Any, log: bool) -> float | None:
+    return None if log and not (words.is_number(value) and value > 0) else charts.finite(value)
+
+
+def yaxis(stored: Facts) -> Facts:
+    return {"type": "log", "nticks": 6} if stored.get("log_y") else {}
