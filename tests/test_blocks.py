@@ -184,7 +184,7 @@ def test_blocks_agree_with_a_second_implementation(activation: str, block: str, 
                       norm=norm)  # fmt: skip
     out = 16 if block == "bottleneck" else 4
     for channels, stride, first in ((out, 1, False), (2, 2, False), (out, 1, True)):
-        module = make_block(spec, channels, 4, stride=stride, first=first).double()
+        module = make_block(spec, channels, 4, stride=stride, number=0 if first else 1).double()
         for parameter in module.parameters():
             nn.init.normal_(parameter, std=0.5)
         x = torch.randn(3, channels, 5, 6, dtype=torch.double)

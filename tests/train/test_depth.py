@@ -65,7 +65,13 @@ class Zero(torch.nn.Module):
         return torch.zeros_like(x)
 
 
-@pytest.mark.parametrize("options", [{}, {"activation": "pre"}, {"norm": False}, {"block": "bottleneck"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"activation": "pre"}, {"norm": False}, {"block": "bottleneck"}, {"scale": "layer:0.5"},
+        {"scale": "fixup", "norm": False}, {"scale": "depth", "gate": "exclusive:-1"}, {"gate": "half"},
+    ],
+)  # fmt: skip
 def test_settled_weights_are_what_was_tested(options: dict[str, Any]) -> None:
     depth = 164 if "block" in options else 20
     net = reslab.net(f"cifar_resnet{depth}", shortcut="B", **options).double().eval()
@@ -208,3 +214,9 @@ def test_another_librarys_net_trains_and_resumes(few: ImageData, tmp_path: Path,
             else:
                 ends.append(fit(task, SmallViT(), recipe=recipe, run=run, progress=silent).kept.state_dict())
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+
+
+def test_streams_have_no_skip_that_a_block_could_be_reduced_to() -> None:
+    net = reslab.net("resnet8", streams="free:2")
+    with pytest.raises(UsageError, match="but this net's blocks mix streams"):
+        RandomDepth(net, Recipe(epochs=1, stochastic_depth=0.5))

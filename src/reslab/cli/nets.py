@@ -93,6 +93,9 @@ def draw(one: Any, counts: Any, found: list[Any]) -> None:
     if shortcut:
         print(f"shortcuts {shortcut}, {one.activation}-activation, stride on the {one.stride_on}" if shortcut != "none"
               else f"no shortcuts: the plain twin, {one.activation}-activation")  # fmt: skip
+        options = [f"{key} {getattr(one, key)}" for key in ("scale", "gate", "streams") if getattr(one, key) != "none"]
+        if options:
+            print(", ".join(options))
 
 
 def folded(found: list[Any]) -> list[tuple[str, str, int, tuple[int, ...], int, int, int | None]]:

@@ -162,6 +162,26 @@ class _NetFlags:
     zero_last_norm: Annotated[bool | None, Parameter(help="Initialize the last BatchNorm of each branch to zero.")] = (
         None
     )
+    scale: Annotated[
+        str | None,
+        Parameter(
+            help="Scale each branch: `zero` (one learned factor that starts at 0: ReZero, SkipInit), `layer:1e-4` (one "
+            "per channel: LayerScale), `depth` (1/sqrt(number of blocks)), `fixed:0.5`, or `fixup` (with --no-norm)."
+        ),
+    ] = None
+    gate: Annotated[
+        str | None,
+        Parameter(
+            help="Gate the skips: `half`, `exclusive:-6` or `shortcut:-6` (with this initial bias), or `dropout:0.5`."
+        ),
+    ] = None
+    streams: Annotated[
+        str | None,
+        Parameter(
+            help="Streams in the place of one skip: `free:4` (hyper-connections) or `stochastic:4` (doubly stochastic "
+            "mixing: mHC); `free-dynamic:4` and `stochastic-dynamic:4` depend on the image."
+        ),
+    ] = None
 
 
 NetFlags = Annotated[_NetFlags, Parameter(name="*", group="Net (an option replaces the named net's value)")]

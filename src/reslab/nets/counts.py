@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from reslab.blocks import PadShortcut, Residual
+from reslab.blocks import Dependence, PadShortcut, Read, Residual, Streams, Write
 from reslab.nets.catalog import Spec, build
 from reslab.nets.head import answer
 from reslab.nets.meta import meta_net
@@ -99,7 +99,7 @@ def output_shapes(net: nn.Module, spec: Spec) -> dict[str, tuple[int, ...]]:
     def keeper(path: str) -> Any:
         return lambda module, inputs, output: shapes.update({path: tuple(output.shape[1:])})
 
-    kinds = nn.Conv2d | nn.MaxPool2d | nn.Linear
+    kinds = nn.Conv2d | nn.MaxPool2d | nn.Linear | Read | Write | Dependence
     hooks = [m.register_forward_hook(keeper(path)) for path, m in net.named_modules() if isinstance(m, kinds)]
     device = next(net.parameters()).device
     answer(net, torch.zeros(1, spec.channels, spec.size, spec.size, device=device))
@@ -109,15 +109,22 @@ def output_shapes(net: nn.Module, spec: Spec) -> dict[str, tuple[int, ...]]:
 
 
 def macs(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one layer for one image, as the papers count them (without biases, norms and pools)."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
+    """Multiply-adds of one layer for one image, as the papers count them (without biases, norms, scales and pools).
+
+    The mixing of streams counts: n for each number that a branch reads, n + 1 for each that a stream receives.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear | Dependence):
         return math.prod(shape) * module.weight[0].numel()
+    if isinstance(module, Read | Write):
+        return math.prod(shape) * (module.n + isinstance(module, Write))
     return 0
 
 
 def describe(module: nn.Module) -> str:
     if isinstance(module, nn.Conv2d):
         return f"{module.kernel_size[0]}x{module.kernel_size[1]} conv"
+    if isinstance(module, Read | Write):
+        return f"{'read' if isinstance(module, Read) else 'mix'} {module.n} streams"
     return "max-pool" if isinstance(module, nn.MaxPool2d) else "linear"
 
 
@@ -140,8 +147,10 @@ def main_path(net: nn.Module) -> Iterator[tuple[str, Any]]:
     """The convolutions and pools outside the shortcuts, in order; of a block without a branch, its shortcut."""
     skips: set[str] = set()
     for path, module in net.named_modules():
-        if isinstance(module, Residual) and module.shortcut is not None:
+        if isinstance(module, Residual | Streams) and module.shortcut is not None:
             skips.update(p for p, _ in module.shortcut.named_modules(prefix=f"{path}.shortcut"))
+        if isinstance(module, Residual) and module.gate is not None:
+            skips.update(p for p, _ in module.gate.named_modules(prefix=f"{path}.gate"))
     for path, module in net.named_modules():
         if isinstance(module, nn.Conv2d | nn.MaxPool2d | PadShortcut) and path not in skips:
             yield path, module

@@ -16,8 +16,8 @@ from reslab.run import slug
 
 Origin = Literal["timm", "torchvision", "hf", "file"]
 LIBRARIES: dict[Origin, str] = {"timm": "timm", "torchvision": "torchvision", "hf": "transformers", "file": ""}
-OURS = ("shortcut", "block", "activation", "stride_on", "stem", "init", "norm", "zero_last_norm", "bare", "stages",
-        "widths", "head")  # fmt: skip
+OURS = ("shortcut", "block", "activation", "stride_on", "stem", "init", "norm", "zero_last_norm", "scale",
+        "gate", "streams", "bare", "stages", "widths", "head")  # fmt: skip
 # Set by reslab, or ways to weights and files: weights come from `start`, so that a stored spec never fetches anything.
 RESERVED = re.compile(r"pretrained|checkpoint|weights|cache|file|url|num_classes|^classes$|in_chans|features_only")
 

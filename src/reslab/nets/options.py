@@ -43,6 +43,9 @@ class ResNetOptions(SharedOptions, total=False):
     stride_on: Stride
     stem: Literal["imagenet", "cifar"]
     zero_last_norm: bool
+    scale: str  # none, zero, depth, fixup, layer:START or fixed:FACTOR
+    gate: str  # none, half, exclusive:BIAS, shortcut:BIAS or dropout:P
+    streams: str  # none, free:N, free-dynamic:N, stochastic:N or stochastic-dynamic:N
     bare: Sequence[int]  # blocks whose branch slimming has removed
 
 

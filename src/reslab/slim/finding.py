@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reslab.blocks import Residual, Streams
 from reslab.errors import ReslabError, UsageError, first_line
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import acting
@@ -31,10 +32,11 @@ def find_blocks(model: nn.Module, example: Example, *, parts: bool = False) -> B
 
     `example` is a small input, as for `look.find`; `parts` adds the branches of blocks with several, such as attention
     or MLP alone. The model is left unchanged. Raises UsageError if it does not accept the example, or holds numbers
-    that are not in single or double precision.
+    that are not in single or double precision, or blocks that gate or mix their skips.
     """
     model = plain(model)
     refuse_numbers(model)
+    refuse_blocks(model)
     merges = find(model, example)
     found = candidates(model, merges)
     seen, macs = watch(model, example, merges, found)
@@ -67,6 +69,15 @@ def refuse_numbers(model: nn.Module) -> None:
         if tensor.dtype in (torch.float16, torch.bfloat16) or tensor.element_size() < 2:
             raise UsageError(f"{name} is in {kind_of(tensor)} ({path}), in which a cut cannot be checked: slim "
                              "model.float(), then convert the result")  # fmt: skip
+
+
+def refuse_blocks(model: nn.Module) -> None:
+    """Raise UsageError for reslab's own blocks that are no plain sum: what they do would remain without the branch."""
+    for path, module in model.named_modules():
+        done = "mixes streams" if isinstance(module, Streams) else "gates its skip"
+        if isinstance(module, Streams) or (isinstance(module, Residual) and module.gate is not None):
+            raise UsageError(f"{type(model).__name__} cannot be slimmed: its block {path} {done}, which would remain "
+                             "without the branch")  # fmt: skip
 
 
 def kind_of(tensor: Tensor) -> str:

@@ -38,6 +38,9 @@ NET = (
     "init",
     "norm",
     "zero_last_norm",
+    "scale",
+    "gate",
+    "streams",
 )  # as in a folder's name
 Data = str | Path | ImageData | tuple[Any, ...]
 

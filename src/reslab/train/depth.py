@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from reslab.blocks import Residual
+from reslab.blocks import Residual, Streams
 from reslab.errors import ReslabWarning, UsageError, arg, tell
 from reslab.look.edit.edits import Change, Edit, silence
 from reslab.look.edit.intervene import acting
@@ -75,6 +75,9 @@ class RandomDepth:
         if self.random and example and not residual_blocks(net):
             self.merges = merges_of(net, example())
         self.n = n = len(self.blocks) or len(self.merges)
+        if self.random and any(isinstance(module, Streams) for module in net.modules()):
+            raise UsageError("stochastic_depth and active_blocks reduce blocks to their skip, but this net's blocks "
+                             "mix streams; leave them out, or the streams")  # fmt: skip
         if self.random and not n:
             raise UsageError("stochastic_depth and active_blocks need residual blocks that are trained, but this net "
                              "has none")  # fmt: skip
@@ -130,17 +133,18 @@ class RandomDepth:
     def fold_in_chances(self, net: nn.Module) -> None:
         """Multiply each branch's last weights by its probability of being kept, at the end of training."""
         for block, chance in zip(trained_blocks(net), self.chances() if self.blocks else (), strict=True):
-            last = [m for m in block.branch.modules() if list(m.parameters(recurse=False))][-1]
+            side = block.scale if block.scale is not None and list(block.scale.parameters()) else block.branch
+            last = [m for m in side.modules() if list(m.parameters(recurse=False))][-1]
             with torch.no_grad():
                 for p in last.parameters(
                     recurse=False
-                ):  # of a convolution or BatchNorm, whose output is linear in them
+                ):  # of a convolution, BatchNorm or scale, whose output is linear in them
                     p.mul_(chance)
 
 
 @contextlib.contextmanager
 def weighed(blocks: Sequence[Residual], factors: Sequence[float]) -> Iterator[None]:
-    """Inside, each block is after(shortcut(x) + factor * branch(x)); with factor 0, the branch is not computed."""
+    """Inside, each block adds factor * f in the place of f, its scaled branch; with factor 0, it is not computed."""
     try:
         for block, factor in zip(blocks, factors, strict=True):
             if factor != 1:
@@ -153,8 +157,13 @@ def weighed(blocks: Sequence[Residual], factors: Sequence[float]) -> Iterator[No
 
 def changed(block: Residual, factor: float) -> Callable[..., Tensor]:
     assert block.shortcut is not None
-    shortcut = block.shortcut
-    if factor == 0:
-        # Cloned: an in-place ReLU must not overwrite x, which autograd may have saved.
-        return lambda x, *beside: block.after(shortcut(x).clone())
-    return lambda x, *beside: block.after(shortcut(x) + factor * block.branch(x, *beside))
+    shortcut, scale, gate = block.shortcut, block.scale or nn.Identity(), block.gate
+
+    def forward(x: Tensor, *beside: Tensor | None) -> Tensor:
+        skip = shortcut(x)
+        if factor == 0 and gate is None:
+            return block.after(skip.clone())  # an in-place ReLU must not overwrite x, which autograd may have saved
+        f = torch.zeros_like(skip) if factor == 0 else factor * scale(block.branch(x, *beside))
+        return block.after(skip + f if gate is None else gate(skip, f))
+
+    return forward

@@ -200,7 +200,8 @@ class Recorder(TorchDispatchMode):
         values = self.graph.values
         path = self.modules.stack[-1] if self.modules.stack else ""
         data = any(values[i].data for i in inputs)
-        weights = tuple(name for i in inputs if not values[i].data for name in values[i].weights)
+        # Each once: a weight divided by its own sums, again and again, would be named 2^n times.
+        weights = tuple(dict.fromkeys(name for i in inputs if not values[i].data for name in values[i].weights))
         op = name = func.overloadpacket.__name__
         packed = any(
             isinstance(item, torch.ScriptObject) for arg in args for item in (arg if isinstance(arg, list) else [arg])

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import warnings
 from dataclasses import replace
@@ -75,6 +76,8 @@ def smaller(spec: ResNetSpec, gone: dict[int, bool]) -> tuple[ResNetSpec, Moved]
                 place, new = place + 1, new + 1
             old += 1
         counts.append(place)
+    if spec.scale == "depth":  # the factor that the net was trained with, not that of fewer blocks
+        spec = replace(spec, scale=f"fixed:{1 / math.sqrt(spec.branches)}")
     changed = replace(spec, stages=tuple(counts), bare=tuple(bare))
     name = f"{re.sub(r'-slim[0-9]+$', '', spec.name)}-slim{changed.depth}"
     return replace(changed, name=name), moved
