@@ -74,7 +74,9 @@ def test_each_option_of_the_data_changes_the_name(key: str, digits: ImageData) -
 @pytest.mark.parametrize("key", [one.name for one in fields(_NetFlags)])
 def test_each_option_of_the_net_changes_the_name(key: str, digits: ImageData) -> None:
     value = other(get_type_hints(_NetFlags)[key], getattr(spec("cifar_resnet164"), key, None), key)
-    value = {"norm": False, "zero_last_norm": True}.get(key, value)
+    value = {"norm": False, "zero_last_norm": True, "scale": "zero", "gate": "half", "streams": "free:2"}.get(
+        key, value
+    )
     assert plan(digits, net_options={key: value}).names()[0] != plan(digits).names()[0]
 
 

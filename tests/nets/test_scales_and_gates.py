@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_weights_with_and_without_a_scale() -> None
 def test_fixup_scales_the_weights_of_branches_and_starts_their_last_layer_and_the_head_at_zero(
     block: str, power: float
 ) -> None:
-    """L^(-1 / (2m - 2)) with L = 3 branches of m = 2 or 3 layers; a number before each layer and ReLU, none elsewhere."""
+    """L^(-1 / (2m - 2)) of 3 branches of 2 or 3 layers; a number before each layer and ReLU, no other biases."""
     name = "resnet11" if block == "bottleneck" else "resnet8"
     fixup = built(name=name, scale="fixup", norm=False, block=block)
     plain = built(name=name, block=block)  # without biases, so that the same random numbers go to the same weights

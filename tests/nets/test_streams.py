@@ -1,4 +1,4 @@
-"""Streams: against sums in plain loops, which a transposed and an unused mixing matrix must fail; start, counts, cost."""
+"""Streams: against sums in plain loops, which a transposed and an unused mixing matrix must fail; start and cost."""
 
 import json
 import math

@@ -37,9 +37,9 @@ from reslab.blocks.streams import (
 )
 
 __all__ = [
-    "INITS", "Dependence", "DropShortcut", "EachStream", "Exclusive", "Fixed", "Fixup", "Gated", "Gather", "Half", "Learned",
-    "Mixing", "PadShortcut", "Read", "Residual", "Shift", "Shortcut", "ShortcutOnly", "Spread", "Streams", "Stride",
-    "Write", "bare", "check_gate", "check_init", "check_scale", "check_streams", "conv", "doubly_stochastic",
+    "INITS", "Dependence", "DropShortcut", "EachStream", "Exclusive", "Fixed", "Fixup", "Gated", "Gather", "Half",
+    "Learned", "Mixing", "PadShortcut", "Read", "Residual", "Shift", "Shortcut", "ShortcutOnly", "Spread", "Streams",
+    "Stride", "Write", "bare", "check_gate", "check_init", "check_scale", "check_streams", "conv", "doubly_stochastic",
     "initialize", "layer_sizes", "make_gate", "make_scale", "make_shortcut", "normalizer", "post_branch", "pre_branch",
     "read_streams", "start_options", "strided", "zero_last_norms",
 ]  # fmt: skip

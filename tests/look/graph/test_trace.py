@@ -141,3 +141,23 @@ def test_shapes_alone_change_nothing_of_the_model() -> None:
     assert find(net, x).found_on == "shapes"
     assert torch.equal(net.f.weight, before)
     assert (net.calls.item(), x.sum().item()) == (0, 21)
+
+
+class Balanced(nn.Module):
+    """A residual block whose weight is divided by its own sums, forty times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(7, 7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        for i in range(40):
+            weight = weight / weight.sum(i % 2, keepdim=True)
+        return x + (x @ weight).tanh()
+
+
+def test_a_weight_that_is_read_again_and_again_is_named_once() -> None:
+    graph, *_ = graph_of(Balanced(), X, values=False)
+    assert {value.weights for value in graph.values} == {(), ("weight",)}  # not 2^40 times
+    assert find(Balanced(), X)[0].params == 49
