@@ -51,11 +51,11 @@ def test_a_single_value_shows_nothing() -> None:
     assert within(sample([0.0]), 0.0, 1.0) == 0.5
 
 
-def test_a_known_noise_is_the_least_variance() -> None:
-    """Floor 4: error sqrt(4 / 5), t = 0.3 / sqrt(0.8)."""
-    one = sample([0.3] * 5, floor=4.0)
+def test_a_known_noise_stands_in_for_a_spread_that_is_not_there() -> None:
+    """Noise 4: error sqrt(4 / 5), t = 0.3 / sqrt(0.8)."""
+    one = sample([0.3] * 5, noise=4.0)
     assert differs(one, 0.0) == pytest.approx(2 * stats.t.sf(0.3 / 0.8**0.5, 4))
-    assert sample(VALUES, floor=1.0).error == pytest.approx(0.5**0.5)  # their own is larger
+    assert sample(VALUES, noise=9.0).error == pytest.approx(0.5**0.5)  # values that differ have their own
 
 
 @pytest.mark.parametrize(("n", "tabled"), [(10, 0.9960), (20, 0.6604), (100, 0.2829)])

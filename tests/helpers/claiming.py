@@ -20,6 +20,6 @@ def claim(direction: str = "above", *, threshold: float = 0.0, margin: float = 1
     return Claim(**{**given, **changes})
 
 
-def measured(*effects: float, floor: float = 0.0) -> Measured:
-    return Measured(effects=effects, cases=[f"seed {k}" for k in range(len(effects))], floor=floor,
+def measured(*effects: float, noise: float = 0.0) -> Measured:
+    return Measured(effects=effects, cases=[f"seed {k}" for k in range(len(effects))], noise=noise,
                     figure=Figure(kind="pairs", x="", y="", series=[]))  # fmt: skip

@@ -16,8 +16,8 @@ STEPS = 2_000  # of a numerical integral
 class Sample:
     """The mean of independent values, such as one per seed, and its standard error.
 
-    `error` is None for a single value, and for values that are all the same while no floor of their variance is known:
-    then there is no interval, and the tests below count signs.
+    `error` is None for a single value, and for values that are all the same while no noise is known: then there is no
+    interval, and the tests below count signs.
     """
 
     values: tuple[float, ...]
@@ -38,16 +38,15 @@ class Sample:
         return None if self.error is None else self.mean + student(self.n - 1) * self.error
 
 
-def sample(values: Sequence[float], *, floor: float = 0.0) -> Sample:
+def sample(values: Sequence[float], *, noise: float = 0.0) -> Sample:
     """The values' mean and its error.
 
-    floor: the known noise variance of a single value, such as that of a counted rate: five equal values do not show
-    that there is no noise. 0: unknown.
+    noise: the variance to assume of values that are all the same, such as that of a counted rate: five equal values do
+    not show that there is no noise. 0: unknown. Values that differ have their own variance.
     """
     n, variance = len(values), statistics.variance(values) if len(values) > 1 else 0.0
     if math.sqrt(variance) <= SAME * max(map(abs, values)):
-        variance = 0.0
-    variance = max(variance, floor)
+        variance = noise
     error = math.sqrt(variance / n) if n > 1 and variance > 0 else None
     return Sample(values=tuple(values), mean=statistics.fmean(values), error=error)
 

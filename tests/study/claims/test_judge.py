@@ -18,8 +18,8 @@ def around(middle: float) -> tuple[float, ...]:
     return tuple(middle + one for one in SPREAD)
 
 
-def one(direction: str, *effects: float, threshold: float = 0.0, margin: float = 0.1, floor: float = 0.0) -> str:
-    (found,) = judge([claim(direction, threshold=threshold, margin=margin)], [measured(*effects, floor=floor)])
+def one(direction: str, *effects: float, threshold: float = 0.0, margin: float = 0.1, noise: float = 0.0) -> str:
+    (found,) = judge([claim(direction, threshold=threshold, margin=margin)], [measured(*effects, noise=noise)])
     return found.verdict
 
 
@@ -66,7 +66,7 @@ def test_effects_without_spread_are_no_proof() -> None:
     """The sign test of five: 2 / 32 = 0.0625. With eight seeds it is 2 / 256."""
     assert one("above", *[30.0] * 5) == "not shown"
     assert one("above", *[30.0] * 8) == "holds"
-    assert one("above", *[30.0] * 5, floor=1.0) == "holds"  # the noise of a counted rate is known
+    assert one("above", *[30.0] * 5, noise=1.0) == "holds"  # the noise of a counted rate is known
     (found,) = judge([claim()], [measured(*[30.0] * 5)])
     assert "the effects are all the same, so a t test has no spread to go by" in found.judged["test"]
     assert (found.judged["low"], found.judged["p"]) == (None, 0.0625)

@@ -40,13 +40,15 @@ def claims(
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Test claims of papers: run their experiments and write the verdicts to results/claims.json.
+    """Test claims of papers: run their experiments and write a page with the verdicts.
 
     The plan and its cost are printed first. Run the same command again to resume; nothing that is finished runs twice.
     """
+    from reslab.report import write as write_report
     from reslab.study.claims.prepare import prepare
     from reslab.study.claims.run import claims as run
     from reslab.study.claims.words import told
+    from reslab.train.signals import Interrupted
 
     folder = out or Path("runs") / default_name(only, data, seed)
     chosen: dict[str, Any] = {"only": only, "data": data, "options": data_options(data_flags), "budget": budget,
@@ -65,15 +67,21 @@ def claims(
 
     for line in told(ready):
         note(line)
-    with board() as row:
-        result = run(folder, ready, cache=cache, device=device, command=command_line(), commands=alone, rows=row,
-                     say=note)  # fmt: skip
+    try:
+        with board() as row:
+            result = run(folder, ready, cache=cache, device=device, command=command_line(), commands=alone, rows=row,
+                         say=note)  # fmt: skip
+    except Interrupted:
+        note(f"report of the claims that are done: {write_report(folder)}")
+        raise
+    page = write_report(folder)
     if json:
-        say.as_json({"folder": str(folder), **result})
+        say.as_json({"folder": str(folder), "report": str(page), **result})
         return
     show(result)
-    print(f"{time.perf_counter() - began:.0f} s. results: {folder / 'results' / 'claims.json'}\n"
-          f"next:   reslab claims table {shlex.quote(str(folder))}")  # fmt: skip
+    print(
+        f"{time.perf_counter() - began:.0f} s. report: {page}\nnext:   reslab claims table {shlex.quote(str(folder))}"
+    )
 
 
 def command_of(name: str, data: str, options: dict[str, Any], seed: int, seeds: int | None, own: Path | None) -> str:

@@ -102,8 +102,8 @@ def claim(one: Facts, *, id: str, paper: Facts | None, strip: Facts | None) -> F
 
 
 def cited(paper: Facts) -> str:
-    """`He, Zhang, Ren and Sun (2015)`."""
-    return one_line(f"{paper['authors']} ({paper['year']})")
+    """`He, Zhang, Ren and Sun (2015)`; without the year if it has none."""
+    return one_line(f"{paper['authors']} ({paper['year']})" if paper.get("year") else paper["authors"])
 
 
 def address(link: Any) -> str | None:

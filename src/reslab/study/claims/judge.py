@@ -44,7 +44,7 @@ def judge(claims: Sequence[Claim], measured: Sequence[Measured]) -> list[Judgmen
     """The verdict of each claim; Holm's correction over all of them."""
     pairs = list(zip(claims, measured, strict=True))
     tested = [(claim, one) for claim, one in pairs if by_chance(claim, one)]
-    samples = [sample(one.effects, floor=one.floor) for _, one in tested]
+    samples = [sample(one.effects, noise=one.noise) for _, one in tested]
     asked = [p_values(claim.prediction, one) for (claim, _), one in zip(tested, samples, strict=True)]
     corrected = list(zip(holm([p for p, _ in asked]), holm([p for _, p in asked]), strict=True))
     every = zip(tested, samples, asked, corrected, strict=True)

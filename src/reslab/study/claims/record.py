@@ -91,7 +91,7 @@ class Measured:
     figure: Figure
     numbers: Mapping[str, str] = field(default_factory=dict)  # for the page, in words and with units
     deviations: Sequence[str] = ()  # found while measuring
-    floor: float = 0.0  # known noise variance of one effect, such as that of a counted rate; 0: unknown
+    noise: float = 0.0  # variance to assume where all effects are the same, such as that of counted rates; 0: unknown
 
 
 class Experiment(Protocol):

@@ -15,9 +15,8 @@ UNSEALED = "not fixed beforehand"
 
 def group(paper: Paper) -> str:
     """`He et al. 2015`: under which a claim is listed."""
-    names = paper["authors"].split(", ")
-    short = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
-    return " ".join(str(part) for part in (short or paper["title"], paper.get("year", "")) if part)
+    first, more, _ = paper["authors"].partition(", ")
+    return " ".join(str(part) for part in (f"{first} et al." if more else first, paper.get("year", "")) if part)
 
 
 def predicted(one: Prediction) -> str:

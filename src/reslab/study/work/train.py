@@ -7,6 +7,7 @@ from typing import Any
 
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
+from reslab.images.task import train_size
 from reslab.images.train import prepare, train
 from reslab.nets import count, spec, suited
 from reslab.progress import Progress
@@ -38,7 +39,7 @@ def work(
     run = prepare(folder / RUN, net=net_of(settings), data=data, word=settings["data"]["word"],
                   recipe=recipe_of(settings), options=settings["data"]["options"])  # fmt: skip
     found = train(run.folder, data=data, device=device, progress=progress)
-    return {key: found[key] for key in KEPT if key in found}
+    return {**{key: found[key] for key in KEPT if key in found}, "train_n": train_size(data, recipe_of(settings))}
 
 
 def cost(settings: dict[str, Any]) -> float:

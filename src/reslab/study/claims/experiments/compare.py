@@ -16,13 +16,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reslab.statistics import mean
+from reslab.statistics import counting_variance, mean
 from reslab.study.claims.arms import arm_cell, merged
 from reslab.study.claims.experiments import curve
 from reslab.study.claims.record import Figure, Measured, Series
 from reslab.study.grid import Cell, Found
 
 ARMS = ("a", "b")
+COUNTED = {"train_error": "train_n", "train_error_eval": "train_n", "test_error": "test_n"}  # over how many images
 
 
 def cells(settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[Cell]]:
@@ -44,7 +45,18 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
         figure = curve.figure(settings, seeds, dict(zip(names, found.values(), strict=True)))
     effects = a if b is None else [effect(*pair, scale=scale) for pair in zip(a, b, strict=True)]
     numbers = {name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)}
-    return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers)
+    noise = sum(counting(settings, arm, of_arm) for arm, of_arm in found.items()) if scale == "difference" else 0.0
+    return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers,
+                    noise=noise)  # fmt: skip
+
+
+def counting(settings: Mapping[str, Any], arm: str, found: Sequence[Found]) -> float:
+    """The variance of an arm's number if it is an error counted over images; 0 for any other number."""
+    metric = {**settings, **settings[arm]}.get("metric", "")
+    sizes = [one.values.get(COUNTED.get(metric, ""), 0) for one in found]
+    if "look" in settings or not all(sizes):
+        return 0.0
+    return counting_variance(mean([one.values[metric] for one in found]), min(sizes))
 
 
 def effect(a: float, b: float, *, scale: str) -> float:
