@@ -91,6 +91,7 @@ def test_a_claim_has_all_that_was_fixed_and_measured(whole: Path) -> None:
     assert {key: shown[key] for key in ("n", "p", "p after Holm’s correction", "p of equivalence", "margin")} == {
         "n": "5", "p": "0.0004", "p after Holm’s correction": "0.0048", "p of equivalence": "0.7",
         "margin": "1 point"}  # fmt: skip
+    assert [shown["p of equivalence, after Holm’s correction"], shown["train.changes.epochs"]] == ["1", "20"]
     assert shown["power"] == "n = 5 would show an effect of 1.8 points with power 80 %."
     assert [shown["CPU time"], shown["plain56"]] == ["41.5 s", "24.3 %"]
     for text in ("The mean effect is above 0 points.", "Fixed on 2026-11-30.", one["hash"], *one["deviations"],
@@ -98,6 +99,28 @@ def test_a_claim_has_all_that_was_fixed_and_measured(whole: Path) -> None:
         assert text in page.text, text
     bare = re.sub(r"<[^>]*>", "", page.body)  # links to the glossary stand within sentences
     assert all(text in bare for text in (one["sentence"], *one["meaning"]))
+
+
+def test_a_prediction_without_a_hash_was_not_fixed_beforehand(tmp_path: Path) -> None:
+    page = Page(write(claims.write(tmp_path / "c", claims.claims() | {"claims": [claims.claim(0) | {"hash": ""}]})))
+    assert "Not fixed beforehand: its file holds no hash." in page.text
+    assert "fixed before the run The" not in page.text
+
+
+def test_the_names_of_p_follow_the_question() -> None:
+    judged = {"p": 0.01, "p_holm": 0.02, "p_equivalent": 0.01, "p_opposite": 0.5, "p_opposite_holm": 0.00001}
+    assert numbers.p_values(judged, same=True) == [
+        ("p of lying within the margin", "0.01"), ("the same, after Holm’s correction", "0.02"),
+        ("p of lying outside the margin", "0.5"),
+        ("p of lying outside the margin, after Holm’s correction", "< 0.0001")]  # fmt: skip
+
+
+def test_a_paper_may_lack_authors_and_year(tmp_path: Path) -> None:
+    papers = [{"key": "notes", "title": "Notes on residual learning"}, {"key": "b", "authors": "B", "year": 2020}]
+    listed = [{"name": "x", "paper": "notes"}, {"name": "y", "paper": "b"}]
+    page = Page(write(claims.write(tmp_path / "c", {"claims": listed, "papers": papers})))
+    assert page.body.count("<h2><bdi>Notes on residual learning</bdi></h2>") == 1
+    assert "<h2><bdi>B (2020)</bdi></h2>" in page.body
 
 
 def test_what_was_not_run_says_why(whole: Path) -> None:
@@ -108,7 +131,7 @@ def test_what_was_not_run_says_why(whole: Path) -> None:
     ("above", 1.0, 0.5, (2.0, 1.5, 2.5), (2.0, 1.0, 3.0, False)),
     ("below", 1.0, 0.5, (2.0, 1.5, 2.5), (-2.0, -3.0, -1.0, False)),
     ("same", 1.0, 0.1, (1.02, 0.95, 1.09), (0.2, -0.5, 0.9, True)),
-    ("exact", 0.0, 0.1, (0.0, None, None), (0.0, -0.5, 0.5, True)),  # the range of the single cases
+    ("exact", 0.01, 0.1, (None, None, None), (-0.6, -0.6, 0.4, True)),  # the furthest case, the range of all
 ])  # fmt: skip
 def test_an_effect_in_margins(direction: str, threshold: float, margin: float, judged: Any, expected: Any) -> None:
     told = {"direction": direction, "threshold": threshold, "margin": margin}
@@ -122,6 +145,9 @@ def test_without_a_margin_there_is_no_place_on_the_axis() -> None:
     assert strips.effect({"threshold": 0.0, "margin": 0.0, "direction": "above"}, {"mean": 1.0}) is None
     assert strips.effect({"threshold": 0.0, "direction": "above"}, {"mean": 1.0}) is None
     assert strips.effect({"threshold": 0.0, "margin": 1.0}, {"mean": None}) is None
+    exact = {"threshold": 2.0, "margin": 0.0, "direction": "exact"}
+    assert strips.effect(exact, {"effects": [2.0, 3.0]}) is None
+    assert strips.effect(exact, {"effects": [2, 2.0]}) == strips.Effect(mean=0.0, low=0.0, high=0.0, within=True)
 
 
 def test_places_on_the_axis() -> None:
@@ -249,7 +275,7 @@ def hostile(folder: Path) -> Path:
 
     def bad(value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
-            return {HOSTILE if name == "numbers" else key: bad(one, key) for key, one in value.items()}
+            return {HOSTILE if name in ("numbers", "settings") else key: bad(one, key) for key, one in value.items()}
         if isinstance(value, list):
             return [bad(one) for one in value]
         return (

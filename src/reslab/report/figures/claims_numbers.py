@@ -66,9 +66,7 @@ def table(claim: Facts) -> list[tuple[str, str]]:
         rows.append(("n", words.count(judged["n"])))
     if judged.get("test"):
         rows.append(("test", one_line(judged["test"])))
-    for key, name in (("p", "p"), ("p_holm", "p after Holm’s correction"), ("p_equivalent", "p of equivalence")):
-        if words.is_number(judged.get(key)):
-            rows.append((name, p_text(judged[key]).removeprefix("= ")))
+    rows += p_values(judged, same=stored.get("direction") == "same")
     if words.is_number(stored.get("margin")):
         rows.append(("margin", amount(stored["margin"], unit)))
     if told := power(stored, judged):
@@ -77,6 +75,29 @@ def table(claim: Facts) -> list[tuple[str, str]]:
     if words.is_number(claim.get("seconds")):
         rows.append(("CPU time", words.duration(claim["seconds"])))
     return rows
+
+
+def p_values(judged: Facts, *, same: bool) -> list[tuple[str, str]]:
+    """Those of the prediction's question and of the opposite one, as they are and corrected."""
+    opposite = "p of lying outside the margin" if same else "p of equivalence"
+    names = {"p": "p of lying within the margin" if same else "p",
+             "p_holm": "the same, after Holm’s correction" if same else "p after Holm’s correction",
+             "p_opposite" if "p_opposite" in judged else "p_equivalent": opposite,
+             "p_opposite_holm": f"{opposite}, after Holm’s correction"}  # fmt: skip
+    return [(name, p_text(judged[key]).removeprefix("= ")) for key, name in names.items()
+            if words.is_number(judged.get(key))]  # fmt: skip
+
+
+def settings(claim: Facts) -> list[tuple[str, str]]:
+    """The experiment and its settings, one a row: `train.changes.epochs` and `20`."""
+
+    def flat(value: Any, path: str) -> list[tuple[str, str]]:
+        if isinstance(value, dict) and value:
+            return [row for key, one in value.items() for row in flat(one, f"{path}.{key}" if path else str(key))]
+        return [(one_line(path), one_line(words.plain(value)))]
+
+    named = [("experiment", one_line(claim["experiment"]))] if claim.get("experiment") else []
+    return [*named, *(flat(claim["settings"], "") if facts(claim.get("settings")) else [])]
 
 
 def power(stored: Facts, judged: Facts) -> str:

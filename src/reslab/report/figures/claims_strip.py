@@ -54,16 +54,21 @@ def label(k: int) -> str:
 
 
 def effect(prediction: Facts, judged: Facts) -> Effect | None:
-    """The measured effect in margins; None without a mean, a threshold or a margin. Single cases have their range."""
+    """The measured effect in margins; None without a mean, a threshold or a margin.
+
+    An exact prediction has no mean: the mark is the case furthest from the threshold, the line the range of all. Its
+    margin may be 0; then only cases that are all on the threshold have a place.
+    """
     mean, threshold, margin = judged.get("mean"), prediction.get("threshold"), prediction.get("margin")
-    if not (words.is_number(mean) and words.is_number(threshold) and words.is_number(margin) and margin > 0):
-        return None
     direction = prediction.get("direction")
     sign = -1.0 if direction == "below" else 1.0
     low, high = judged.get("low"), judged.get("high")
     each = [value for value in items(judged.get("effects")) if words.is_number(value)]
-    if direction == "exact" and len(each) > 1:
-        low, high = min(each), max(each)
+    if direction == "exact" and each and words.is_number(threshold):
+        mean, low, high = max(each, key=lambda value: abs(value - threshold)), min(each), max(each)
+        margin = 1.0 if margin == 0 and low == high == threshold else margin
+    if not (words.is_number(mean) and words.is_number(threshold) and words.is_number(margin) and margin > 0):
+        return None
 
     def scaled(value: object) -> float | None:
         return sign * (value - threshold) / margin if words.is_number(value) else None

@@ -36,7 +36,7 @@ TAKEN = re.compile(r"(figure|paper|term|mark|filter)(-|$)|(figures|plotly|conten
 def page(folder: Path) -> Facts:
     """What claims.html.j2 shows."""
     stored = read_json(folder / "results" / "claims.json")
-    claims, papers = dicts(stored.get("claims")), {str(one["key"]): one for one in dicts(stored.get("papers"))}
+    claims, papers = dicts(stored.get("claims")), {str(one.get("key")): one for one in dicts(stored.get("papers"))}
     names = addresses([str(one.get("name") or one.get("title") or "claim") for one in claims])
     effects = [strips.of_claim(one) for one in claims]
     on = strips.axis([one for one in effects if one])
@@ -50,6 +50,8 @@ def page(folder: Path) -> Facts:
         "tally": tally(shown),
         "sentence": sentence(shown),
         "meta": meta(stored),
+        "notes": [one_line(note) for note in items(stored.get("notes"))],
+        "families": one_line(stored.get("families") or ""),
         "groups": groups(shown, papers),
         "verdicts": [verdict(name, on) for name in VERDICTS],
         "axis": on,
@@ -94,7 +96,7 @@ def claim(one: Facts, *, id: str, paper: Facts | None, strip: Facts | None) -> F
         "figure": drawn, "effect": numbers.effect(prediction, judged),
         "numbers": numbers.table(one), "prediction": numbers.prediction(prediction),
         "why": one_line(prediction.get("why") or ""), "fixed": one_line(one.get("fixed") or ""),
-        "hash": one_line(one.get("hash") or ""),
+        "hash": one_line(one.get("hash") or ""), "settings": numbers.settings(one),
         "deviations": [one_line(text) for text in items(one.get("deviations"))],
         "turns": one_line(one.get("turns") or ""), "command": one_line(one.get("command") or ""),
         "search": " ".join(" ".join(str(word or "") for word in words_).lower().split()),
@@ -102,8 +104,9 @@ def claim(one: Facts, *, id: str, paper: Facts | None, strip: Facts | None) -> F
 
 
 def cited(paper: Facts) -> str:
-    """`He, Zhang, Ren and Sun (2015)`; without the year if it has none."""
-    return one_line(f"{paper['authors']} ({paper['year']})" if paper.get("year") else paper["authors"])
+    """`He, Zhang, Ren and Sun (2015)`; without the year if it has none; the title of what names no authors."""
+    authors = paper.get("authors") or paper.get("title") or paper.get("key") or "Other claims"
+    return one_line(f"{authors} ({paper['year']})" if paper.get("year") else authors)
 
 
 def address(link: Any) -> str | None:
@@ -121,7 +124,8 @@ def groups(shown: list[Facts], papers: dict[str, Facts]) -> list[Facts]:
             found.append({
                 "id": f"paper-{k + 1}", "claims": own,
                 "name": cited(paper) if paper else one_line(key) or "Other claims",
-                "title": one_line(paper["title"]) if paper else "", "link": address(paper["link"]) if paper else None,
+                "title": one_line((paper or {}).get("title") or "") if (paper or {}).get("authors") else "",
+                "link": address((paper or {}).get("link")),
             })  # fmt: skip
     return found
 

@@ -71,7 +71,7 @@
   // On paper everything is open.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("main > details:not([open])")];
+    closed = [...document.querySelectorAll("details:not([open], .numbers)")];
     closed.forEach((one) => { one.open = true; });
   });
   addEventListener("afterprint", () => closed.forEach((one) => { one.open = false; }));
