@@ -39,7 +39,7 @@ def rows(page: Page, name: str) -> dict[str, str]:
     """The numbers of one claim as the page shows them."""
     own = page.body.partition(f'id="{name}"')[2].partition("</article>")[0]
     found = re.findall(r"<dt><bdi>(.*?)</bdi></dt><dd><bdi>(.*?)</bdi>", own)
-    return {name: value.replace("\u00a0", " ") for name, value in found}
+    return {re.sub("<[^>]*>", "", name): value.replace("\u00a0", " ") for name, value in found}
 
 
 def test_the_top_counts_the_verdicts_and_says_what_ran(whole: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_paper_may_lack_authors_and_year(tmp_path: Path) -> None:
 
 
 def test_what_was_not_run_says_why(whole: Path) -> None:
-    assert "Not run. needs a trained language model: give texts with --data FOLDER" in Page(whole).text
+    assert "Not run . needs a trained language model: give texts with --data FOLDER" in Page(whole).text
 
 
 @pytest.mark.parametrize(("direction", "threshold", "margin", "judged", "expected"), [
@@ -236,6 +236,14 @@ def test_colors_are_those_of_the_kinds_of_nets() -> None:
     names = ("plain-20", "resnet20", "plain-56", "warm-up")
     found = series([{"name": name, "x": [1], "y": [1.0]} for name in names], log_x=False, log_y=False)
     assert [one.color for one in found] == ["@plain0", "@residual3", "@plain5", "@hue2"]
+
+
+def test_a_long_title_is_whole_in_the_caption() -> None:
+    long = "training error of the last epoch, with the weights as they ended, %"
+    made = figures.figure("x", {"kind": "bars", "y": long, "series": [{"name": "a", "x": ["b"], "y": [1.0]}]})
+    assert made is not None
+    assert made["caption"] == f"Values: {long}."
+    assert len(made["plots"][0]["title"]) == 46
 
 
 @pytest.mark.parametrize("broken", [

@@ -7,11 +7,22 @@ from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures import charts
 from reslab.report.figures.claims_pairs import pairs
-from reslab.report.figures.claims_points import FAMILIES, HEIGHT, HOVER, Points, family, series, yaxis
+from reslab.report.figures.claims_points import (
+    FAMILIES,
+    HEIGHT,
+    HOVER,
+    LONGEST,
+    WIDE,
+    Points,
+    family,
+    heading,
+    named_axis,
+    series,
+    yaxis,
+)
 from reslab.report.folder import Facts, dicts, items
 
 BARS = 12  # points up to which an interval is a bar, beyond a band
-WIDE = 36  # characters of all names under an axis: more do not fit a phone
 HOVER_FLAT = "<b>%{fullData.name}</b><br>%{y}: %{x:.4~r}<extra></extra>"
 
 
@@ -28,6 +39,8 @@ def figure(name: str, stored: Facts) -> Facts | None:
                for _, y in zip(items(one.get("x")), items(one.get("y")), strict=False))  # fmt: skip
     if lost:
         caption += f" {lost} value{'s' * (lost > 1)} cannot be drawn ({'not above 0' if log else 'not a number'})."
+    if len(title) > LONGEST:
+        caption = f"Values: {title}. {caption}"
     said = "; ".join(f"{one.name}: {spoken(one.y)}" for one in found[:6])
     return charts.figure(name, [made], alt=f"{title} by {one_line(stored.get('x') or 'case')}. {said}.",
                          caption=caption.strip(), key=key)  # fmt: skip
@@ -44,9 +57,9 @@ def lines(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fa
     """y over x: intervals are bars at a few points and a band over many."""
     data = [trace for one in found for trace in (*band(one), line(one))]
     names = any(isinstance(x, str) for one in found for x in one.x)
-    xaxis: Facts = {"title": {"text": one_line(stored.get("x") or "")}}
+    xaxis = named_axis(stored)
     xaxis |= {"type": "category"} if names else {"type": "log" if stored.get("log_x") else "linear"}
-    made = charts.plot(one_line(stored.get("y") or ""), data, height=HEIGHT, xaxis=xaxis, yaxis=yaxis(stored))
+    made = charts.plot(heading(stored), data, height=HEIGHT, xaxis=xaxis, yaxis=yaxis(stored))
     made["rows"] = table(stored, found)
     caption = intervals(found) + (f" {logarithmic(stored)}" if logarithmic(stored) else "")
     return made, caption, legend(found) if len(found) > 1 else []
@@ -98,14 +111,15 @@ def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fac
         data.append({"type": "bar", "name": one.name, **sides, "marker": {"color": colors}, "cliponaxis": False,
                      "hovertemplate": HOVER_FLAT if flat else HOVER,
                      **(reach(one, "x" if flat else "y") if one.ends else {})})  # fmt: skip
-    ticks = {"type": "category", "tickvals": names, "ticktext": [charts.clipped(name, 24) for name in names],
-             "title": {"text": one_line(stored.get("x") or "")}}  # fmt: skip
+    ticks = {"type": "category", "tickvals": names, "ticktext": [charts.clipped(name, 28) for name in names],
+             **named_axis(stored)}  # fmt: skip
     height = HEIGHT if not flat else 80 + 26 * len(names) * (1 if len(found) == 1 else len(found) * 0.7)
     axes: Facts = {"xaxis": yaxis(stored), "yaxis": ticks | {"autorange": "reversed"}} if flat else {
         "xaxis": ticks | {"tickangle": 0}, "yaxis": yaxis(stored)}  # fmt: skip
-    made = charts.plot(one_line(stored.get("y") or ""), data, height=round(height), bargap=0.35, **axes)
+    made = charts.plot(heading(stored), data, height=round(height), bargap=0.35, **axes)
     made["rows"] = table(stored, found)
-    caption = intervals(found) + (f" {logarithmic(stored)}" if logarithmic(stored) else "")
+    caption = "Thin lines are intervals." if any(one.ends for one in found) else ""
+    caption += f" {logarithmic(stored)}" if logarithmic(stored) else ""
     return made, caption, [one | {"shape": "square", "dash": ""} for one in legend(found)] if len(found) > 1 else []
 
 

@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 
 from reslab import statistics
-from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures import charts
-from reslab.report.figures.claims_points import HEIGHT, HOVER, Points, yaxis
+from reslab.report.figures.claims_points import HEIGHT, HOVER, WIDE, Points, heading, named_axis, yaxis
 from reslab.report.folder import Facts
 
 
@@ -28,10 +27,11 @@ def pairs(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fa
         "hovertemplate": HOVER, "cliponaxis": False,
     }  # fmt: skip
     xaxis = {"type": "category", "tickvals": arms, "ticktext": [charts.clipped(arm, 20) for arm in arms],
-             "range": [-0.4, len(arms) - 0.6], "tickangle": 0,
-             "title": {"text": one_line(stored.get("x") or "")}}  # fmt: skip
+             "range": [-0.4, len(arms) - 0.6], **named_axis(stored)}  # fmt: skip
+    if sum(min(len(arm), 20) for arm in arms) <= WIDE:
+        xaxis["tickangle"] = 0
     several = [bold] if len(found) > 1 else []
-    made = charts.plot(one_line(stored.get("y") or ""), [*thin, *several], height=HEIGHT, xaxis=xaxis,
+    made = charts.plot(heading(stored), [*thin, *several], height=HEIGHT, xaxis=xaxis,
                        yaxis=yaxis(stored) | {"rangemode": "normal"})  # fmt: skip
     rows = [[one.name, *(values(one, arm) for arm in arms)] for one in found]
     made["rows"] = [["", *arms], *rows, *([["mean", *middle]] if several else [])]

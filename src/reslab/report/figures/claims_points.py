@@ -15,6 +15,8 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 FAMILIES = {"plain": "plain", "resnet": "residual", "residual": "residual"}  # a name's beginning: a ramp of style.css
 OTHER = (2, 3, 4, 6, 5)  # hues of style.css that are unlike those ramps
 HEIGHT = 300
+WIDE = 36  # characters of all names under an axis: more do not fit a phone
+LONGEST = 46  # characters of a title: more do not fit a phone
 HOVER = "<b>%{fullData.name}</b><br>%{x}: %{y:.4~r}<extra></extra>"
 
 
@@ -70,6 +72,16 @@ def at(values: Any, place: int) -> Any:
 
 def shown(value: Any, log: bool) -> float | None:
     return None if log and not (words.is_number(value) and value > 0) else charts.finite(value)
+
+
+def heading(stored: Facts) -> str:
+    """The panel's title, which is that of its values; a long one ends in `...` and stands in the caption in full."""
+    return charts.clipped(one_line(stored.get("y") or ""), LONGEST)
+
+
+def named_axis(stored: Facts) -> Facts:
+    """The title of the other axis."""
+    return {"title": {"text": charts.clipped(one_line(stored.get("x") or ""), LONGEST)}}
 
 
 def yaxis(stored: Facts) -> Facts:

@@ -82,7 +82,9 @@ def claim(one: Facts, *, id: str, paper: Facts | None, strip: Facts | None) -> F
     verdict = str(one.get("verdict") or "not run")
     told = [one_line(text) for text in items(one.get("meaning"))]
     source = cited(paper) if paper else one_line(one.get("paper") or "")
-    sentence, *meaning = linked([one_line(one.get("sentence") or ""), *told])
+    table = numbers.table(one)
+    sentence, *rest = linked([one_line(one.get("sentence") or ""), *told, *(name for name, _ in table)])
+    meaning, names = rest[: len(told)], rest[len(told) :]
     prediction, judged = facts(one.get("prediction")), facts(one.get("judged"))
     drawn = figures.figure(id, facts(one.get("figure")))
     words_ = [one.get("name"), one.get("title"), one.get("sentence"), one.get("formula"), *told, source,
@@ -94,7 +96,8 @@ def claim(one: Facts, *, id: str, paper: Facts | None, strip: Facts | None) -> F
         "sentence": sentence, "meaning": meaning, "formula": formula(one.get("formula")),
         "answer": one_line(one.get("answer") or ""), "why_not": one_line(one.get("why_not") or ""),
         "figure": drawn, "effect": numbers.effect(prediction, judged),
-        "numbers": numbers.table(one), "prediction": numbers.prediction(prediction),
+        "numbers": [(name, value) for name, (_, value) in zip(names, table, strict=True)],
+        "prediction": numbers.prediction(prediction),
         "why": one_line(prediction.get("why") or ""), "fixed": one_line(one.get("fixed") or ""),
         "hash": one_line(one.get("hash") or ""), "settings": numbers.settings(one),
         "deviations": [one_line(text) for text in items(one.get("deviations"))],
