@@ -4,7 +4,7 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from reslab.errors import UsageError
 from reslab.stored.files import parse_toml
@@ -15,13 +15,13 @@ DECIDES = ("sentence", "experiment", "settings", "data", "false", "seeds")
 PREDICTED = ("quantity", "unit", "direction", "threshold", "margin")  # not `why` and `spread`, which decide nothing
 
 
-class Entry(TypedDict, total=False):
+class Entry(TypedDict):
     """A claim as it was fixed. Entries are only ever added."""
 
     name: str
     date: str
     hash: str
-    superseded: str  # the name of the claim that took its place; its file is gone
+    superseded: NotRequired[str]  # the name of the claim that took its place; its own file is gone
 
 
 def digest(claim: Claim) -> str:
@@ -45,5 +45,10 @@ def checked(claim: Claim) -> None:
 def ledger() -> list[Entry]:
     """Every claim that was ever fixed, in that order."""
     file = files("reslab.study.claims").joinpath("ledger.toml")
-    found: dict[str, list[Entry]] = typed(dict[str, list[Entry]], parse_toml(file.read_bytes(), "ledger.toml"))
+    return entries(parse_toml(file.read_bytes(), "ledger.toml"))
+
+
+def entries(content: dict[str, Any]) -> list[Entry]:
+    """Those of a ledger's content."""
+    found: dict[str, list[Entry]] = typed(dict[str, list[Entry]], content)
     return found.get("claim", [])

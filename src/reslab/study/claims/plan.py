@@ -99,6 +99,11 @@ def with_seeds(one: Planned, seeds: tuple[int, ...]) -> Planned:
                          f"{type(error).__name__}: {first_line(error)}") from error  # fmt: skip
 
 
+def falsified(one: Planned) -> Planned:
+    """The same with the changes for which the claim is false, to see the verdict turn."""
+    return with_seeds(replace(one, settings=merged(one.settings, one.claim.false)), one.seeds)
+
+
 def seeds_from(first: int, n: int) -> tuple[int, ...]:
     return tuple(range(first, first + n))
 
