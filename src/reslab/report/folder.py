@@ -42,10 +42,11 @@ class Run:
 
 
 def kind(folder: Path) -> str:
-    """run, questions, table, study, heads, nets, slim, claims or look. Raises UsageError for any other folder."""
+    """run, questions, table, study, grid, heads, nets, slim, claims or look. Raises UsageError for any other folder."""
     for name, found in (("study.json", "study"), ("results/compare.json", "heads"),
-                        ("results/compare-tables.json", "nets"), ("results/slim.json", "slim"),
-                        ("results/slim-plan.json", "slim"), ("results/claims.json", "claims")):  # fmt: skip
+                        ("results/compare-tables.json", "nets"), ("results/grid.json", "grid"),
+                        ("results/slim.json", "slim"), ("results/slim-plan.json", "slim"),
+                        ("results/claims.json", "claims")):  # fmt: skip
         if present(folder / name):
             return found
     if present(folder / "spec.json") and os.path.isdir(folder / "results"):
@@ -63,7 +64,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Everything that the page of a run can show."""
     if (found := kind(folder)) not in ("run", "questions", "table"):
         what = {"study": "a study folder", "heads": "a comparison", "nets": "a comparison",
-                "slim": "a folder of `reslab slim`",
+                "grid": "a folder of `reslab study grid`", "slim": "a folder of `reslab slim`",
                 "claims": "a folder of `reslab claims`"}.get(found, "no run of ours")  # fmt: skip
         raise UsageError(f"{str(folder)!r} is {what}; a run folder was asked for")
     data = read_json(folder / "data.json")

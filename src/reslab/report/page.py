@@ -7,7 +7,7 @@ from reslab.errors import UsageError
 from reslab.report import folder as folders_
 from reslab.report import look
 from reslab.report.look.folder import has_results
-from reslab.report.pages import claims, heads, images, many, nets, questions, slim, studies, tables
+from reslab.report.pages import claims, combinations, heads, images, many, nets, questions, slim, studies, tables
 from reslab.report.render import draw, target
 
 
@@ -27,6 +27,7 @@ def write(folder: Path, *, out: Path | None = None, single_file: bool | None = N
     place = target(out, folder / "report.html")
     pages = {"study": studies.page, "run": images.page, "questions": questions.page, "heads": heads.page}
     pages |= {"table": tables.page, "nets": nets.page, "slim": slim.page, "claims": claims.page}
+    pages |= {"grid": combinations.page}
     page = pages[kind](folder)
     page["beside"] = place.resolve().parent == folder.resolve()  # if not, links would break
     return draw(page, place, home=folder, single_file=single_file)

@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import claims, folders, healing, looks, pictures, results, ships, slims, studies
+from reslab.stored import claims, folders, grids, healing, looks, pictures, results, ships, slims, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
@@ -32,6 +32,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "results/slim-plan.json": slims.Plan,
     "results/slim.json": slims.Slimmed,
     "results/claims.json": claims.Claims,
+    "results/grid.json": grids.Grid,
     "slim-asked.json": slims.Asked,
     "slim-arms.json": slims.Arms,
     "results/eval*.json": results.Evaluation,

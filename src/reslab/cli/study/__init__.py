@@ -2,7 +2,8 @@
 
 from cyclopts import App
 
-from reslab.cli.study import degradation
+from reslab.cli.study import degradation, grid
 
 app = App(name="study", help="Run a whole experiment and write a page with its results.", help_format="plaintext")
 app.command(degradation.degradation)
+app.command(grid.grid)

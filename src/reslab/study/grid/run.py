@@ -15,7 +15,7 @@ from reslab.study.pool import Busy, Failed, Outcome, work_off
 
 def run(
     cells: Sequence[Cell], cache: Path, *, jobs: int = 0, device: str = "auto", rows: Rows = quiet,
-    say: Callable[[str], None] = lambda text: None, failures: dict[Cell, Sentence] | None = None,
+    say: Callable[[str], None] = lambda text: None, on: str = "local", failures: dict[Cell, Sentence] | None = None,
 ) -> dict[Cell, Found]:  # fmt: skip
     """What every cell found; those that are done in `cache` are read, the others are done, with what they need.
 

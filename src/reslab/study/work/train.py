@@ -5,13 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from reslab.errors import ReslabError
 from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
 from reslab.images.task import train_size
 from reslab.images.train import prepare, train
 from reslab.nets import count, spec, suited
 from reslab.progress import Progress
-from reslab.train.recipe import Recipe, read
+from reslab.train.recipe import Recipe, change, read
 
 RUN = "run"  # the run folder, in the cell's folder
 KEPT = (  # of results/train.json
@@ -36,6 +37,9 @@ def work(
     train_error is that of the last epoch, counted while training; train_error_eval that of the final weights.
     """
     data = loaded(settings["data"])
+    if settings["data"].get("fingerprint") not in (None, "", data.fingerprint):  # the cell's key would be wrong
+        raise ReslabError(f"the data {settings['data']['word']!r} are not those that this training was planned for; if "
+                          "they changed, run the command again")  # fmt: skip
     run = prepare(folder / RUN, net=net_of(settings), data=data, word=settings["data"]["word"],
                   recipe=recipe_of(settings), options=settings["data"]["options"])  # fmt: skip
     found = train(run.folder, data=data, device=device, progress=progress)
@@ -57,7 +61,9 @@ def net_of(settings: dict[str, Any]) -> Any:
 def recipe_of(settings: dict[str, Any]) -> Recipe:
     """One thread and fp32: the cells of a study share the cores, and every net is trained in the same way."""
     same = {"threads": 1, "precision": "fp32", "memory_format": "NCHW", "compile": "off"}
-    return read(settings["recipe"], **{**same, **settings.get("changes", {}), "seed": settings["seed"]})
+    changes = {**same, **settings.get("changes", {}), "seed": settings["seed"]}
+    name = settings["recipe"]  # None: a file's, whose every key is among the changes
+    return change(Recipe(), **changes) if name is None else read(name, **changes)
 
 
 def loaded(data: dict[str, Any]) -> ImageData:

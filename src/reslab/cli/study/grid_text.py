@@ -1,0 +1,61 @@
+"""What `reslab study grid` prints: the plan before, the table after."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from reslab.cli import say
+from reslab.errors import one_line
+from reslab.statistics import plus_minus
+
+COLUMNS = {"train": "training error", "train_eval": "with final weights", "test": "test error"}
+
+
+def plan(made: Any, *, dry_run: bool) -> None:
+    """The combinations with what is in the cache, and those that cannot be trained."""
+    seeds, done = made.asked.seeds, made.plan.found
+    trained = made.trained
+    print(f"{len(trained)} combination{'s' * (len(trained) != 1)} x {len(seeds)} seed{'s' * (len(seeds) != 1)}, on "
+          f"{one_line(made.data.name)} with recipe {one_line(made.asked.recipe)}")  # fmt: skip
+    left: dict[tuple[str, str], list[str]] = {}
+    for row in made.rows:
+        if row.why_not:
+            left.setdefault((row.family, row.why_not), []).append(row.label)
+    for (_, why), labels in left.items():
+        what = labels[0] if len(labels) == 1 else f"{len(labels)} combinations such as {labels[0]}"
+        print(one_line(f"not trained: {what}: {why}"))
+    if dry_run:
+        keys = [key.name for key in made.asked.keys]
+        cells = [[row.net, *(text(row.values.get(key)) for key in keys),
+                  f"{sum(one in done for one in row.cells(seeds))} of {len(seeds)}"] for row in trained]  # fmt: skip
+        say.table(("net", *keys, "cached"), cells, left=1 + len(keys), whole=True)
+        print(made.plan)
+
+
+def results(result: Mapping[str, Any]) -> None:
+    """The table: mean ± standard deviation over seeds, in the order given."""
+    keys = [one["key"] for one in result["varied"]]
+    cells = [[row["net"], *(text(row.get(key)) for key in keys), row["n"],
+              *(plus_minus(row[f"{key}_mean"], row[f"{key}_std"], unit="%") for key in COLUMNS)]
+             for row in result["table"]]  # fmt: skip
+    say.table(("net", *keys, "n", *COLUMNS.values()), cells, left=1 + len(keys), whole=True)
+
+
+def best(result: Mapping[str, Any]) -> str:
+    """The run folder of the combination with the lowest mean test error, first seed."""
+    rows = [(row["test_mean"], k) for k, row in enumerate(result["table"]) if row["test_mean"] is not None]
+    k = min(rows)[1]
+    return str(next(run["folder"] for run in result["runs"] if run["row"] == k))
+
+
+def text(value: Any) -> str:
+    """A varied value as it was given: 0.1, A, 8+16+32, true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "+".join(map(text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def to_stderr(sentence: object) -> None:
+    print(one_line(say.words(sentence)), file=sys.stderr, flush=True)
