@@ -76,6 +76,9 @@ def test_path_lengths_are_binomial():
     found = look("lengths", options={"stages": [3, 3, 3]})
     assert found["off"] == 0
     assert found["share"][:3] == [1 / 512, 9 / 512, 36 / 512]
+    plain = look("lengths", net="plain20", options={"stages": [1, 1, 1]})
+    assert plain["share"] == [0, 0, 0, 1]
+    assert plain["off"] == 1 - 1 / 8
 
 
 def test_batch_norm_hides_the_scale_of_the_weights():
@@ -113,6 +116,16 @@ def test_a_look_at_a_trained_net_sees_what_was_trained(tmp_path):
     seen = cell("lesions", {**made, "data": data, "seed": 900, "samples": 1000}, trained)
     found = run([seen], tmp_path, device="cpu")
     assert found[seen].values["intact"] == pytest.approx(found[trained].values["test_error"])
+
+
+def test_a_training_that_diverges_counts_as_guessing(tmp_path):
+    data = {**DATA, "fingerprint": load("digits").fingerprint}
+    settings = {"net": "plain20", "options": {**SMALL, "norm": False}, "recipe": "digits",
+                "changes": {"iterations": 4, "lr": 1e30}, "data": data, "seed": 900}  # fmt: skip
+    found = WORKS["train"].load().work(tmp_path, settings, [], device="cpu", progress=silent)
+    assert found["diverged"]
+    assert found["train_error"] == found["test_error"] == 90  # ten classes
+    assert found["test_loss"] == pytest.approx(math.log(10))
 
 
 @pytest.mark.parametrize("name", LOOKS)

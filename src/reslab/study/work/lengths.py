@@ -14,11 +14,12 @@ def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
 ) -> dict[str, Any]:
     """`lengths` in blocks; the `share` of all paths with each, that of a `binomial` of as many blocks; `off`: the
-    largest difference between the two.
+    largest difference between the two. A net without residual connections has one path, through all its blocks.
     """
     subject = opened.opened({**settings, "samples": 2}, needs, device=device)
-    counts = Lengths([merge for merge in subject.merges if merge.reachable]).counts()
-    n = sum(merge.reachable for merge in subject.merges)
+    usable = [merge for merge in subject.merges if merge.reachable]
+    n = len(usable) or sum(subject.model.spec.stages)
+    counts = Lengths(usable).counts() if usable else [0] * n + [1]
     expected = [math.comb(n, k) for k in range(n + 1)]
     counts += [0] * (len(expected) - len(counts))
     share, binomial = ([one / sum(many) for one in many] for many in (counts, expected))

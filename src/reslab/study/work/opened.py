@@ -34,8 +34,8 @@ from reslab.train.folder import pick_device
 
 SAMPLES = 200
 START = 0.5  # CPU seconds to load a net and to find its residual connections, on the machine of docs/claims.md
-PER_SECOND = 6e9  # multiply-adds of a forward pass that is looked into
-PER_LAYER = 1e-3  # seconds of a pass beside them
+PER_SECOND = 3e10  # multiply-adds of a forward pass that is looked into
+PER_LAYER = 2e-3  # seconds of a pass beside them
 
 
 def opened(settings: dict[str, Any], needs: Sequence[Path], *, device: str) -> Subject:

@@ -41,4 +41,4 @@ def paths(settings: dict[str, Any]) -> int:
 
 
 def cost(settings: dict[str, Any]) -> float:
-    return opened.passes({**settings, "samples": paths(settings) * opened.samples(settings)}, 100)  # of 28 lengths
+    return opened.passes({**settings, "samples": paths(settings) * opened.samples(settings)}, 50)  # of 28 lengths

@@ -1,5 +1,6 @@
 """Train one net on images, in a run folder of its own."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,8 @@ def work(
 ) -> dict[str, Any]:
     """Train `net` with `options` by `recipe` with `changes` on `data` from `seed`; what it ended with.
 
-    train_error is that of the last epoch, counted while training; train_error_eval that of the final weights.
+    train_error is that of the last epoch, counted while training; train_error_eval that of the final weights. A
+    training whose loss is no number any more has `diverged`: it counts as guessing, with the error and loss of that.
     """
     data = loaded(settings["data"])
     if settings["data"].get("fingerprint") not in (None, "", data.fingerprint):  # the cell's key would be wrong
@@ -42,8 +44,21 @@ def work(
                           "they changed, run the command again")  # fmt: skip
     run = prepare(folder / RUN, net=net_of(settings), data=data, word=settings["data"]["word"],
                   recipe=recipe_of(settings), options=settings["data"]["options"])  # fmt: skip
-    found = train(run.folder, data=data, device=device, progress=progress)
-    return {**{key: found[key] for key in KEPT if key in found}, "train_n": train_size(data, recipe_of(settings))}
+    counted = {"train_n": train_size(data, recipe_of(settings)), "test_n": len(data.test)}
+    try:
+        found = train(run.folder, data=data, device=device, progress=progress)
+    except ReslabError:
+        if not run.has("nan.json"):
+            raise
+        return {**guessing(len(data.classes)), **counted}
+    return {**counted, **{key: found[key] for key in KEPT if key in found}}
+
+
+def guessing(classes: int) -> dict[str, Any]:
+    """What a training that has diverged ends with."""
+    error, loss = 100 - 100 / classes, math.log(classes)
+    return {"train_error": error, "train_error_eval": error, "train_loss_eval": loss, "test_error": error,
+            "test_loss": loss, "diverged": True}  # fmt: skip
 
 
 def cost(settings: dict[str, Any]) -> float:

@@ -1,7 +1,8 @@
 """A curve that a work found, such as the error by the number of disabled blocks: numbers that say its form; its figure.
 
 Settings `curve`: `x` and `y`, names of two lists in the work's values; `x_axis` and `y_axis`, their titles with units;
-`kind` "lines" (default) or "bars"; `log_y`.
+`kind` "lines" (default) or "bars"; `log_y`; `beside`: the name of a second list, which is drawn beside the first, and
+its name on the page.
 """
 
 import itertools
@@ -63,6 +64,10 @@ def figure(settings: Mapping[str, Any], seeds: Sequence[int], arms: Mapping[str,
             series.append(averaged(name, xs[0], ys))
         else:
             series += [one_seed(f"{name}, seed {seed}", x, y) for seed, x, y in zip(seeds, xs, ys, strict=True)]
+    if "beside" in curve:
+        key, title = curve["beside"]
+        seen = [one for found in arms.values() for one in found]
+        series.append(averaged(title, seen[0].values[curve["x"]], [seen[0].values[key]]))
     return Figure(kind=curve.get("kind", "lines"), x=curve["x_axis"], y=curve["y_axis"], series=series,
                   log_y=curve.get("log_y", False))  # fmt: skip
 
