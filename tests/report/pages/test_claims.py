@@ -238,6 +238,22 @@ def test_colors_are_those_of_the_kinds_of_nets() -> None:
     assert [one.color for one in found] == ["@plain0", "@residual3", "@plain5", "@hue2"]
 
 
+def test_bars_are_dots_where_the_axis_has_no_zero_and_side_by_side_only_where_they_share_a_place() -> None:
+    series_ = [{"name": "a", "x": ["p", "q"], "y": [1.0, None]}, {"name": "b", "x": ["q"], "y": [20.0]}]
+    made, log = (figures.figure("x", {"kind": "bars", "series": series_, "log_y": log}) for log in (False, True))
+    both = figures.figure("x", {"kind": "bars", "series": [series_[0], series_[1] | {"x": ["p"]}]})
+    assert made is not None
+    assert log is not None
+    assert both is not None
+    assert [one["plots"][0]["data"][0]["type"] for one in (made, log)] == ["bar", "scatter"]
+    assert [one["plots"][0]["layout"]["barmode"] for one in (made, both)] == ["overlay", "group"]
+
+
+def test_empty_settings_are_left_out() -> None:
+    found = numbers.settings({"experiment": "compare", "settings": {"a": {"net": "plain20"}, "b": {}, "c": [8, 16]}})
+    assert found == [("experiment", "compare"), ("a.net", "plain20"), ("c", "8, 16")]
+
+
 def test_a_long_title_is_whole_in_the_caption() -> None:
     long = "training error of the last epoch, with the weights as they ended, %"
     made = figures.figure("x", {"kind": "bars", "y": long, "series": [{"name": "a", "x": ["b"], "y": [1.0]}]})

@@ -100,7 +100,10 @@ def reach(one: Points, axis: str = "y") -> Facts:
 
 
 def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Facts]]:
-    """A bar per x, in a group where there are several series; flat bars where the names are long."""
+    """A bar per x, in a group where there are several series; flat bars where the names are long.
+
+    A logarithmic axis has no zero for a bar to start from: there, each value is a dot.
+    """
     names = list(dict.fromkeys(words.plain(x) for one in found for x in one.x))
     flat = sum(map(len, names)) > WIDE or len(names) > 8
     data = []
@@ -108,7 +111,9 @@ def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fac
         places = [words.plain(x) for x in one.x]
         colors = [tint(name, one.color) for name in places] if len(found) == 1 else one.color
         sides = {"x": one.y, "y": places, "orientation": "h"} if flat else {"x": places, "y": one.y}
-        data.append({"type": "bar", "name": one.name, **sides, "marker": {"color": colors}, "cliponaxis": False,
+        kind = {"type": "scatter", "mode": "markers"} if stored.get("log_y") else {"type": "bar"}
+        data.append({**kind, "name": one.name, **sides, "cliponaxis": False,
+                     "marker": {"color": colors, **({"size": 12, "symbol": one.shape} if stored.get("log_y") else {})},
                      "hovertemplate": HOVER_FLAT if flat else HOVER,
                      **(reach(one, "x" if flat else "y") if one.ends else {})})  # fmt: skip
     ticks = {"type": "category", "tickvals": names, "ticktext": [charts.clipped(name, 28) for name in names],
@@ -116,11 +121,19 @@ def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fac
     height = HEIGHT if not flat else 80 + 26 * len(names) * (1 if len(found) == 1 else len(found) * 0.7)
     axes: Facts = {"xaxis": yaxis(stored), "yaxis": ticks | {"autorange": "reversed"}} if flat else {
         "xaxis": ticks | {"tickangle": 0}, "yaxis": yaxis(stored)}  # fmt: skip
-    made = charts.plot(heading(stored), data, height=round(height), bargap=0.35, **axes)
+    made = charts.plot(heading(stored), data, height=round(height), bargap=0.35,
+                       barmode="group" if shared(found) else "overlay", **axes)  # fmt: skip
     made["rows"] = table(stored, found)
     caption = "Thin lines are intervals." if any(one.ends for one in found) else ""
     caption += f" {logarithmic(stored)}" if logarithmic(stored) else ""
-    return made, caption, [one | {"shape": "square", "dash": ""} for one in legend(found)] if len(found) > 1 else []
+    shape = {} if stored.get("log_y") else {"shape": "square"}
+    return made, caption, [one | shape | {"dash": ""} for one in legend(found)] if len(found) > 1 else []
+
+
+def shared(found: Sequence[Points]) -> bool:
+    """Whether any x has values of two series."""
+    every = [x for one in found for x, y in zip(one.x, one.y, strict=True) if y is not None]
+    return len(set(every)) < len(every)
 
 
 def tint(name: str, other: str) -> str:

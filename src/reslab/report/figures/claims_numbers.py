@@ -94,7 +94,7 @@ def settings(claim: Facts) -> list[tuple[str, str]]:
     def flat(value: Any, path: str) -> list[tuple[str, str]]:
         if isinstance(value, dict) and value:
             return [row for key, one in value.items() for row in flat(one, f"{path}.{key}" if path else str(key))]
-        return [(one_line(path), one_line(words.plain(value)))]
+        return [] if value in ({}, [], "", None) else [(one_line(path), one_line(words.plain(value)))]
 
     named = [("experiment", one_line(claim["experiment"]))] if claim.get("experiment") else []
     return [*named, *(flat(claim["settings"], "") if facts(claim.get("settings")) else [])]
