@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reslab.statistics.shares import LEVEL, student
 
@@ -89,6 +90,7 @@ def outside(one: Sample, threshold: float, margin: float) -> float:
     return min(1.0, 2 * min(above(one, threshold + margin), below(one, threshold - margin)))
 
 
+@lru_cache
 def smallest_effect(n: int, *, alpha: float = 1 - LEVEL, power: float = POWER) -> float:
     """The smallest distance of the mean, in standard deviations, that a two-sided t test of n values shows at `alpha`
     with this power: by the noncentral t distribution. Infinite below two values."""
@@ -116,6 +118,7 @@ def noncentral(critical: float, df: int, shift: float) -> float:
     return float(np.mean(norm.sf(critical * spread - shift) + norm.cdf(-critical * spread - shift)))
 
 
+@lru_cache
 def smallest_margin(n: int, *, alpha: float = 1 - LEVEL, power: float = POWER) -> float:
     """The smallest margin, in standard deviations, within which two one-sided t tests of n values show at `alpha` and
     with this power a mean that is exactly on the threshold. Infinite below two values."""
