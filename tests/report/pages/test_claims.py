@@ -177,7 +177,10 @@ def test_numbers_in_words() -> None:
         "The mean effect is 1, give or take the margin of 0.2.")  # fmt: skip
     assert numbers.prediction({"direction": "sideways"}) == ""
     assert numbers.power({"unit": "points"}, {"n": 5, "sees": 1.2, "power": "n = 5 sees a lot."}) == "n = 5 sees a lot."
-    assert numbers.single({"effects": [0.5] * 30, "cases": ["a"]}, plus=False).endswith(", 0.5, and 6 more")
+    assert numbers.single({"effects": [0.1 * k for k in range(30)], "cases": ["a"]}, plus=False).endswith(
+        "1, 1.1, and 18 more"
+    )
+    assert numbers.single({"effects": [0.5] * 30, "cases": ["a"]}, plus=True) == "+0.5 in each of 30 cases"
 
 
 def test_formulas_are_set_and_harmless() -> None:
@@ -187,6 +190,7 @@ def test_formulas_are_set_and_harmless() -> None:
     ]  # fmt: skip
     assert formula("log_10 r, dy/dx = 1 + F'(x)") == [
         "log<sub>10</sub> <i>r</i>, d<i>y</i>/d<i>x</i> = 1 + <i>F</i>′(<i>x</i>)"]  # fmt: skip
+    assert formula("a x, 3 pixels a layer") == ["<i>a</i> <i>x</i>, 3 pixels a layer"]
     assert formula("<script>x^{-1}</script>")[0].startswith("&lt;script&gt;<i>x</i><sup>-1</sup>")
 
 
@@ -247,6 +251,14 @@ def test_bars_are_dots_where_the_axis_has_no_zero_and_side_by_side_only_where_th
     assert both is not None
     assert [one["plots"][0]["data"][0]["type"] for one in (made, log)] == ["bar", "scatter"]
     assert [one["plots"][0]["layout"]["barmode"] for one in (made, both)] == ["overlay", "group"]
+
+
+@pytest.mark.parametrize(("values", "form"), [([0.05, 20.0], "~g"), ([2.0, 3e6], "~s"), ([1e-7, 2.0], "~e")])
+def test_ticks_of_a_logarithmic_axis(values: list[float], form: str) -> None:
+    one = {"kind": "bars", "series": [{"name": "a", "x": ["p", "q"], "y": values}], "log_y": True}
+    made = figures.figure("x", one)
+    assert made is not None
+    assert made["plots"][0]["layout"]["yaxis"]["tickformat"] == form
 
 
 def test_empty_settings_are_left_out() -> None:

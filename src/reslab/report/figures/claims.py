@@ -125,7 +125,7 @@ def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fac
                        barmode="group" if shared(found) else "overlay", **axes)  # fmt: skip
     made["rows"] = table(stored, found)
     caption = "Thin lines are intervals." if any(one.ends for one in found) else ""
-    caption += f" {logarithmic(stored)}" if logarithmic(stored) else ""
+    caption += " The axis is logarithmic." if stored.get("log_y") else ""
     shape = {} if stored.get("log_y") else {"shape": "square"}
     return made, caption, [one | shape | {"dash": ""} for one in legend(found)] if len(found) > 1 else []
 

@@ -6,6 +6,7 @@ from html import escape
 from reslab.errors import one_line
 
 ATOM = r"\{[^{}]*\}|[^\W_]+|[−+*]"  # what an index or a power may be: {...}, a word, a sign
+ARTICLE = re.compile(" [a-z]{2,}")  # of `pixels a layer`
 SHORT = 3  # characters of an index with its sign: `log_10`, `median_i`; `train_error` is one word
 PIECE = re.compile(
     rf"(?P<name>[^\W\d_]+\d*)(?P<index>_(?:{ATOM}))?(?P<more>(?:_[^\W_]+)*)|(?P<power>\^(?:{ATOM}))|(?P<low>_(?:{ATOM}))"
@@ -31,6 +32,8 @@ def piece(found: re.Match[str]) -> str:
     if found["low"]:
         return f"<sub>{inner(found['low'])}</sub>"
     name, index, more = found["name"], found["index"], found["more"]
+    if name == "a" and not index and ARTICLE.match(found.string, found.end()):
+        return name
     if is_symbol(name) or (index and not more and len(index) <= SHORT):
         low = f"<sub>{inner(index)}{escape(more.replace('_', ','))}</sub>" if index else ""
         return f"<i>{escape(name)}</i>{low}" if is_symbol(name) else f"{escape(name)}{low}"

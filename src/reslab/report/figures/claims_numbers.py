@@ -7,6 +7,7 @@ from reslab.report import words
 from reslab.report.folder import Facts, facts, items
 from reslab.statistics import p_text
 
+MOST = 12  # single effects that are listed
 SIGNED = ("points", "decades")  # units of differences
 
 
@@ -112,9 +113,11 @@ def power(stored: Facts, judged: Facts) -> str:
 
 
 def single(judged: Facts, *, plus: bool) -> str:
-    """`seed 0: +12.1, seed 1: +13.0`; at most 24 of them."""
+    """`seed 0: +12.1, seed 1: +13.0`; at most MOST of them, and those that are all the same once."""
     effects, cases = items(judged.get("effects")), items(judged.get("cases"))
+    if len(effects) > 2 and len(set(effects)) == 1:
+        return f"{amount(effects[0], plus=plus)} in each of {len(effects)} cases"
     shown = [f"{one_line(cases[k])}: {amount(value, plus=plus)}" if k < len(cases) else amount(value, plus=plus)
-             for k, value in enumerate(effects[:24])]  # fmt: skip
-    more = f", and {len(effects) - 24} more" if len(effects) > 24 else ""
+             for k, value in enumerate(effects[:MOST])]  # fmt: skip
+    more = f", and {len(effects) - MOST} more" if len(effects) > MOST else ""
     return ", ".join(shown) + more

@@ -8,7 +8,7 @@ from typing import Any
 from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.figures import charts
-from reslab.report.folder import Facts, items
+from reslab.report.folder import Facts, dicts, items
 
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "circle-open", "square-open", "diamond-open")
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -85,4 +85,10 @@ def named_axis(stored: Facts) -> Facts:
 
 
 def yaxis(stored: Facts) -> Facts:
-    return {"type": "log", "nticks": 6} if stored.get("log_y") else {}
+    """The axis of the values; on a logarithmic one every tick is a whole number, not a lone digit."""
+    if not stored.get("log_y"):
+        return {}
+    every = [y for one in dicts(stored.get("series")) for y in items(one.get("y")) if words.is_number(y) and y > 0]
+    least, most = min(every, default=1.0), max(every, default=1.0)
+    form = "~g" if least >= 1e-3 and most < 1e4 else "~s" if least >= 1 else "~e"  # 0.05, 20 M, 3e-7
+    return {"type": "log", "nticks": 6, "tickformat": form}
