@@ -32,9 +32,9 @@ def test_a_look_at_a_new_net_needs_no_training():
 
 def test_the_users_data_only_where_a_claim_asks_for_them():
     model = {"work": "train", "data": "python", "depth": 2}
-    of_its_own = arms.trained({"model": model, "data": DATA}, {"depth": 6}, 0)
+    of_its_own = arms.trained({"model": {**model, "data": {"word": "python"}}, "data": DATA}, {"depth": 6}, 0)
     given = arms.trained({"model": {**model, "data": "given"}, "data": DATA}, {"depth": 6}, 0)
-    assert of_its_own.settings == {"data": "python", "depth": 6, "seed": 0}
+    assert of_its_own.settings == {"data": {"word": "python"}, "depth": 6, "seed": 0}
     assert given.settings == {"data": DATA, "depth": 6, "seed": 0}
 
 

@@ -61,8 +61,16 @@ def load_text_data(word: str, *, column: str | None = None, share: float = SHARE
             train, held = split(train, share=share, seed=seed, word=word, name=name)
             test, validation = (held, validation) if name == "test" else (test, held)
             about.append(f"{name} part split off ({share:.0%} of the texts, seed {seed})")
-    marks = hashlib.sha256("\1".join("\0".join(part) for part in (train, validation, test)).encode(errors="replace"))
-    return TextData(name=word, train=train, validation=validation, test=test, about="; ".join(about),
+    return of_parts(word, train, validation, test, about="; ".join(about))
+
+
+def of_parts(
+    name: str, train: Sequence[str], validation: Sequence[str], test: Sequence[str], *, about: str
+) -> TextData:
+    """Texts whose parts are known, distinct and not empty, with their fingerprint."""
+    parts = tuple(map(tuple, (train, validation, test)))
+    marks = hashlib.sha256("\1".join("\0".join(part) for part in parts).encode(errors="replace"))
+    return TextData(name=name, train=parts[0], validation=parts[1], test=parts[2], about=about,
                     fingerprint=marks.hexdigest())  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 Of an experiment's settings these are read:
 
     train    the settings of work "train" (nets on images), with `data` and without the seed; or
-    model    {"work": NAME, ...}: of another work that trains a model, on data that its settings name. The text "given"
-             for its `data` stands for the user's, which the planner puts into settings.data
+    model    {"work": NAME, ...}: of another work that trains a model. Its `data` are a word of study/own, or the word
+             "given": the user's, which the planner puts into settings.data
     look     {"work": NAME, ...}: a work that measures the trained model. With "new" = true, for nets on images, it
              measures the net as the training would begin with it, and nothing is trained
 """
@@ -12,6 +12,7 @@ Of an experiment's settings these are read:
 from collections.abc import Mapping
 from typing import Any
 
+from reslab.study import own
 from reslab.study.grid import Cell
 from reslab.study.grid.cell import cell
 
@@ -45,7 +46,9 @@ def data_of(settings: Mapping[str, Any]) -> Any:
     if "model" not in settings:
         return settings["train"]["data"]
     data = settings["model"]["data"]
-    return settings["data"] if data == GIVEN else data
+    if data == GIVEN:
+        return settings["data"]
+    return own.described(data) if isinstance(data, str) else data
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

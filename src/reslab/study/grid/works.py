@@ -38,4 +38,9 @@ WORKS: dict[str, Work] = {
     "lengths": Work(module="lengths"),
     "influence": Work(module="influence"),
     "readout": Work(module="readout"),
+    "texts": Work(module="texts"),
+    "layers": Work(module="layers"),
+    "slim": Work(module="slim"),
+    "table": Work(module="table"),
+    "answers": Work(module="answers"),
 }

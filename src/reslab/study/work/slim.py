@@ -1,0 +1,82 @@
+"""Remove blocks of a trained net of images, heal it, and train beside it what it is compared with: reslab.slim's parts.
+
+The trainings' seed is the cell's own: `reslab slim` itself counts its seeds from 0, on one intact model.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab.look.edit.edits import silence
+from reslab.look.edit.intervene import intervene
+from reslab.progress import Progress
+from reslab.run import Run
+from reslab.slim import Cut, cut, find_blocks, planned
+from reslab.slim.budget import budget
+from reslab.slim.families.images import Images
+from reslab.slim.families.named import Wanted, family
+from reslab.slim.healing.norms import averaged
+from reslab.slim.record import What
+from reslab.study.work.train import RUN
+from reslab.train.folder import DONE
+
+SAMPLES = 300  # images that the plan is measured on
+EXAMPLES = 100  # test images on which the cut net is compared with the disabled blocks
+FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact_longer", "scratch": "scratch"}
+SECONDS = (
+    45.0  # of a resnet56 of widths 8, 16, 32 on the digits, with 5 epochs of healing; mostly its 27 * 13 candidates
+)
+
+
+def work(
+    folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
+) -> dict[str, Any]:
+    """Slim the net of the run that it needs, of work "train": `remove` blocks, planned by the loss without each.
+
+    With `epochs` it is healed (BatchNorm statistics averaged, then distilled from the intact net), and beside it the
+    intact net is trained as long, and a net of the cut's shape from nothing, for the epochs of both trainings together.
+    Errors in percent on the test images, and the loss there, of every net: "healed_error", "healed_loss", ...
+    """
+    one = family(str(needs[0] / RUN), Wanted(samples=SAMPLES, device=device))
+    assert isinstance(one, Images)
+    plan = planned(one, out=folder / "plan", remove=settings["remove"], progress=lambda name: progress)
+    small = cut(one.model, plan, example=one.example, word=one.word)
+    one.know(small, folder)
+    net = averaged(one, small, folder) or small.model
+    nets: dict[str, nn.Module] = {"intact": one.model, "cut": small.model, "norms": net}
+    values: dict[str, Any] = {"removed": [block.index for block in small.removed], "blocks": len(plan.blocks)}
+    for name, model in nets.items():
+        score = one.evaluate(model)
+        values |= {f"{name}_error": score.value, f"{name}_loss": score.more["loss"]}
+    whom = net if settings.get("against") == "norms" else small.model
+    values["disabled_apart"] = apart(one, small, whom)
+    for what, epochs in budget(one, plan, epochs=settings.get("epochs", 0), compare="all").epochs.items():
+        arm = one.train(
+            folder / FOLDERS[what], what=what, net=one.model if what == "intact-longer" else net,
+            teacher=one.model if what == "healed" else None, epochs=epochs, seed=settings["seed"], progress=progress,
+        )  # fmt: skip
+        done = Run(folder / FOLDERS[what]).read_json(DONE)
+        values |= {f"{FOLDERS[what]}_error": arm.score.value, f"{FOLDERS[what]}_loss": arm.score.more["loss"],
+                   f"{FOLDERS[what]}_train_loss": done["train_loss_eval"]}  # fmt: skip
+    return values
+
+
+def cost(settings: dict[str, Any]) -> float:
+    """CPU seconds, about: `settings` do not say which net the run holds, so that of the digits' claims is assumed."""
+    return SECONDS if settings.get("epochs") else 0.6 * SECONDS
+
+
+@torch.no_grad()
+def apart(one: Images, small: Cut, net: nn.Module) -> float:
+    """The largest difference of `net`'s scores from the intact net's with the removed blocks disabled, as a share of
+    the largest score, on test images."""
+    part = one.subject.data.test
+    x = torch.cat([views[0] for views, _, _ in one.views(part.subset(torch.arange(min(EXAMPLES, len(part)))))])
+    known = find_blocks(one.model, one.example)
+    edits = {i: silence() for block in small.removed for i in block.merges}
+    with intervene(one.model, known.merges, edits):
+        wanted = one.model.eval()(x)
+    return float((net.eval()(x) - wanted).abs().max() / wanted.abs().max())
