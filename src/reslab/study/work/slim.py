@@ -38,6 +38,7 @@ def work(
 
     With `epochs` it is healed (BatchNorm statistics averaged, then distilled from the intact net), and beside it the
     intact net is trained as long, and a net of the cut's shape from nothing, for the epochs of both trainings together.
+    `heal_iterations` shortens healing alone.
     Errors in percent on the test images, and the loss there, of every net: "healed_error", "healed_loss", ...
     """
     one = family(str(needs[0] / RUN), Wanted(samples=SAMPLES, device=device))
@@ -53,7 +54,10 @@ def work(
         values |= {f"{name}_error": score.value, f"{name}_loss": score.more["loss"]}
     whom = net if settings.get("against") == "norms" else small.model
     values["disabled_apart"] = apart(one, small, whom)
-    for what, epochs in budget(one, plan, epochs=settings.get("epochs", 0), compare="all").epochs.items():
+    lengths = dict(budget(one, plan, epochs=settings.get("epochs", 0), compare="all").epochs)
+    if "heal_iterations" in settings:
+        lengths["healed"] = settings["heal_iterations"] * one.recipe.batch / one.examples
+    for what, epochs in lengths.items():
         arm = one.train(
             folder / FOLDERS[what], what=what, net=one.model if what == "intact-longer" else net,
             teacher=one.model if what == "healed" else None, epochs=epochs, seed=settings["seed"], progress=progress,
