@@ -41,7 +41,7 @@ def test_removed_blocks_equal_disabled_ones_and_new_statistics_do_not(tmp_path: 
     train = {"net": "resnet14", "recipe": "digits", "options": {"widths": [4, 8, 8]}, "changes": {"epochs": 1},
              "data": DIGITS, "seed": 1}  # fmt: skip
     run("train", tmp_path / "train", train)
-    settings = {"remove": 2, "data": DIGITS, "seed": 1}
+    settings = {"net": "resnet14", "remove": 2, "data": DIGITS, "seed": 1}
     found = run("slim", tmp_path / "slim", settings, tmp_path / "train")
     assert found["disabled_apart"] < 1e-6
     assert len(found["removed"]) == 2
@@ -56,7 +56,8 @@ def test_slimmed_and_trained_short(tmp_path: Path) -> None:
     train = {"net": "resnet14", "recipe": "digits", "options": {"widths": [4, 8, 8]}, "changes": {"epochs": 2},
              "data": DIGITS, "seed": 1}  # fmt: skip
     run("train", tmp_path / "train", train)
-    found = run("slim", tmp_path / "slim", {"remove": 2, "epochs": 1.0, "data": DIGITS, "seed": 3}, tmp_path / "train")
+    settings = {"net": "resnet14", "remove": 2, "epochs": 1.0, "data": DIGITS, "seed": 3}
+    found = run("slim", tmp_path / "slim", settings, tmp_path / "train")
     for arm in ("intact", "cut", "norms", "healed", "intact_longer", "scratch"):
         assert 0 <= found[f"{arm}_error"] <= 100
     stored = (tmp_path / "slim" / "scratch" / "recipe.toml").read_text()

@@ -17,7 +17,7 @@ from reslab.study import own
 from reslab.train.recipe import Recipe, read
 
 RUN = "run"
-STEP = 0.016  # seconds of a step on windows of 24 tokens, on one core of the machine of docs/claims.md
+STEP = 0.01  # seconds of a step on windows of 24 tokens, on one core of the machine of docs/claims.md
 BEFORE = 6.0  # seconds: the vocabulary, the features, the evaluation
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from reslab.look.edit.edits import silence
 from reslab.look.edit.intervene import intervene
+from reslab.nets import count, suited
 from reslab.progress import Progress
 from reslab.run import Run
 from reslab.slim import Cut, cut, find_blocks, planned
@@ -20,15 +21,14 @@ from reslab.slim.families.images import Images
 from reslab.slim.families.named import Wanted, family
 from reslab.slim.healing.norms import averaged
 from reslab.slim.record import What
-from reslab.study.work.train import RUN
+from reslab.study.work.train import PER_LAYER, PER_SECOND, RUN, loaded, net_of
 from reslab.train.folder import DONE
 
+BATCH = 128
 SAMPLES = 300  # images that the plan is measured on
 EXAMPLES = 100  # test images on which the cut net is compared with the disabled blocks
+BEFORE = 3.0  # seconds: finding blocks, timing, the evaluations
 FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact_longer", "scratch": "scratch"}
-SECONDS = (
-    45.0  # of a resnet56 of widths 8, 16, 32 on the digits, with 5 epochs of healing; mostly its 27 * 13 candidates
-)
 
 
 def work(
@@ -69,8 +69,16 @@ def work(
 
 
 def cost(settings: dict[str, Any]) -> float:
-    """CPU seconds, about: `settings` do not say which net the run holds, so that of the digits' claims is assumed."""
-    return SECONDS if settings.get("epochs") else 0.6 * SECONDS
+    """CPU seconds, about, on the machine of docs/claims.md; the first training is taken for four times the healing.
+
+    In epochs of forward passes of the intact net, with half of it removed: healing 2.5 (its teacher is run, too), the
+    intact net 3, and the net from nothing 7.5 for each epoch of healing; and a pass of the plan for each candidate.
+    """
+    data = loaded(settings["data"])
+    net = suited(net_of(settings), classes=len(data.classes), shape=data.shape)
+    passes = 13 * settings.get("epochs", 0) * len(data.train) + SAMPLES * settings["remove"] * net.depth / 2
+    each = count(net).macs / PER_SECOND + PER_LAYER * net.depth / 3 / BATCH
+    return BEFORE + passes * each
 
 
 @torch.no_grad()
