@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from reslab.progress import silent
 from reslab.study.claims.experiments import counted
-from reslab.study.grid import run
+from reslab.study.grid import Found
 from reslab.study.work import count
 
 SETTINGS = {
@@ -17,38 +18,37 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cells")
+def counts_of(cell):
+    values = count.work(Path(), cell.settings, [], device="cpu", progress=silent)
+    return Found(folder=Path(), values=values, seconds=0)
 
 
-def measured(settings, cache):
-    cells = counted.cells(settings, [])
-    found = run([one for arm in cells.values() for one in arm], cache)
-    return counted.measure(settings, [], {arm: [found[one] for one in each] for arm, each in cells.items()})
+def measured(settings):
+    found = {arm: [counts_of(one) for one in cells] for arm, cells in counted.cells(settings, []).items()}
+    return counted.measure(settings, [], found)
 
 
 def test_two_ways_of_counting_agree_with_the_papers_table():
-    found = count.work(Path(), {"net": "resnet20"}, [], device="cpu", progress=None)
+    found = count.work(Path(), {"net": "resnet20"}, [], device="cpu", progress=silent)
     assert found["parameters"] == found["parameters_held"] == 269_722
     assert found["macs"] == found["macs_run"] == 40_551_040
 
 
 def test_the_field_that_gradients_reach_is_the_formulas():
     """1 + 2 for the stem, 6 layers a stage of 2, 4 and 8 pixels, of which each stage's first still has finer steps."""
-    found = count.work(Path(), {"net": "resnet20", "field": True}, [], device="cpu", progress=None)
+    found = count.work(Path(), {"net": "resnet20", "field": True}, [], device="cpu", progress=silent)
     assert found["receptive_field_seen"] == found["receptive_field"] == 3 + 6 * 2 + (2 + 5 * 4) + (4 + 5 * 8)
 
 
-def test_identity_shortcuts_add_nothing_and_projections_do(cache):
-    free = measured(SETTINGS, cache)
+def test_identity_shortcuts_add_nothing_and_projections_do():
+    free = measured(SETTINGS)
     assert free.effects == [0] * 8
     assert free.cases[4] == "resnet32 and plain32: parameters"
-    paid = measured({**SETTINGS, "options": {"a": {"shortcut": "B"}}}, cache)
+    paid = measured({**SETTINGS, "options": {"a": {"shortcut": "B"}}})
     assert paid.effects[:2] == [272_474 - 269_722] * 2  # the table of both options
     assert paid.effects[2] == 8 * 8 * 64 * 32 + 16 * 16 * 32 * 16 > 0  # two 1x1 convolutions
 
 
-def test_a_bottleneck_net_in_percent_of_a_basic_one(cache):
+def test_a_bottleneck_net_in_percent_of_a_basic_one():
     settings = {"pairs": [["resnet50", "resnet34"]], "metrics": ["macs", "macs_run"], "scale": "percent", "axis": ""}
-    assert measured(settings, cache).effects == pytest.approx([5.3, 5.3], abs=0.01)  # 3.858 G and 3.664 G
+    assert measured(settings).effects == pytest.approx([5.3, 5.3], abs=0.01)  # 3.858 G and 3.664 G

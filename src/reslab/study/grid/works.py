@@ -29,6 +29,11 @@ class Work:
 
 WORKS: dict[str, Work] = {
     "count": Work(module="count"),
+    "drops": Work(module="drops"),
+    "field": Work(module="field"),
+    "identity": Work(module="identity"),
+    "jacobian": Work(module="jacobian"),
+    "padded": Work(module="padded"),
     "train": Work(module="train"),
     "responses": Work(module="responses"),
     "gradients": Work(module="gradients"),

@@ -48,7 +48,7 @@ def work(
 def cost(settings: dict[str, Any]) -> float:
     """CPU seconds, on the machine of docs/claims.md."""
     depth = spec(settings["net"], **settings.get("options", {})).depth
-    return 0.05 + depth * (0.05 if settings.get("field") else 0.004)
+    return 0.05 + depth * (0.008 if settings.get("field") else 0.004)
 
 
 def field_seen(made: ResNetSpec, *, canvas: int) -> int:
