@@ -91,4 +91,4 @@ def yaxis(stored: Facts) -> Facts:
     every = [y for one in dicts(stored.get("series")) for y in items(one.get("y")) if words.is_number(y) and y > 0]
     least, most = min(every, default=1.0), max(every, default=1.0)
     form = "~g" if least >= 1e-3 and most < 1e4 else "~s" if least >= 1 else "~e"  # 0.05, 20 M, 3e-7
-    return {"type": "log", "nticks": 6, "tickformat": form}
+    return {"type": "log", "nticks": 6, "tickformat": form} | ({"dtick": 1} if most >= 100 * least else {})
