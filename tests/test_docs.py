@@ -206,6 +206,30 @@ def test_the_guide_of_tables_says_what_comes_out(
     assert "column 'town': 1 of 12 rows has a value" in said.err
 
 
+@pytest.mark.slow
+def test_the_guide_of_claims_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As written, but that claims are bottleneck-costs, which trains nothing, in the place of all and of others."""
+    text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("docs").symlink_to(ROOT / "docs")
+    assert main(["claims", "--only", "bottleneck-costs", "--out", "runs/claims-digits"]) == 0
+    ran = []
+    for words in commands(text):
+        quick = ["digits" if word == "mnist" else word for word in words]
+        runs = len(words) == 1 or words[1].startswith("--")
+        if runs and "--claims" not in words:
+            quick = ["bottleneck-costs" if word == "plain-degrades" else word for word in quick]
+            quick += ["--only", "bottleneck-costs"] * ("--only" not in words)
+        assert main(quick) == 0, words
+        ran.append("run" if runs else words[1])
+    assert {*ran} == {"run", "list", "show", "agree", "table"}
+    said = capsys.readouterr().out
+    assert "1 of 1 verdicts agree: 100.0 %" in said
+    assert re.search(r"^(HOLDS|NOT SHOWN) +A wider net fits better \(wider-fits-better\)", said, re.MULTILINE)
+
+
 def test_the_guide_of_predicting_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands and its Python, on three classes of noise."""
     text = (ROOT / "docs" / "predicting.md").read_text(encoding="utf-8")

@@ -80,11 +80,29 @@ def test_a_strangers_file_names_no_code(tmp_path: Path) -> None:
         written(tmp_path, unsealed().replace('"plain56"', f'"{net}"'))
         with pytest.raises(UsageError, match="name no files and no code of others"):
             claims(tmp_path)
-    written(tmp_path, unsealed())
+    written(tmp_path, unsealed().replace('axis = "training error, %"', 'axis = "error, % / epoch: last"'))
     assert "my-claim" in claims(tmp_path)
     written(tmp_path, unsealed(), name="plain-degrades")
     with pytest.raises(UsageError, match="reslab has a claim of this name"):
         claims(tmp_path)
+
+
+def test_a_user_may_cite_papers_of_their_own(tmp_path: Path) -> None:
+    written(tmp_path, unsealed().replace('paper = "he2015"', 'paper = "me2026"'))
+    with pytest.raises(UsageError, match="no paper 'me2026'"):
+        claims(tmp_path)
+    papers_ = tmp_path / "papers.toml"
+    papers_.write_text('[me2026]\nauthors = "Me"\ntitle = "Mine"\n')
+    with pytest.raises(UsageError, match=r"papers\.toml: me2026\.link is missing"):
+        claims(tmp_path)
+    papers_.write_text('[me2026]\nauthors = "Me"\ntitle = "Mine"\nlink = ""\n')
+    assert claims(tmp_path)["my-claim"].paper == "me2026"
+    assert papers(tmp_path)["me2026"]["key"] == "me2026"
+
+
+def test_the_guides_example_is_read() -> None:
+    found = claims(Path(__file__).parents[3] / "docs" / "examples" / "claims")
+    assert found["wider-fits-better"].paper == "zagoruyko2016"
 
 
 def test_a_folder_without_claims(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def list_(*, own: Own = None, json: Json = False) -> None:
     from reslab.study.claims.reading import claims, papers
     from reslab.study.claims.words import group
 
-    found, known = claims(own), papers()
+    found, known = claims(own), papers(own)
     if json:
         say.as_json([asdict(one) for one in found.values()])
         return
@@ -39,7 +39,7 @@ def show(
     """Show one claim: what is predicted and when that was fixed, the experiment, its cost and power."""
     from reslab.study.claims.plan import plan
     from reslab.study.claims.prepare import prepare
-    from reslab.study.claims.reading import claims, papers
+    from reslab.study.claims.reading import claims
     from reslab.study.claims.words import cost_of, group, plan_of, power, predicted, sealed
 
     ready = prepare(
@@ -48,7 +48,7 @@ def show(
     (one,) = ready.runs
     page = plan(list(claims(own).values()), ready.asked)
     family = sum(bool(each.cells) and each.claim.prediction.direction != "exact" for each in page)
-    claim, paper = one.claim, papers()[one.claim.paper]
+    claim, paper = one.claim, ready.papers[one.claim.paper]
     if json:
         say.as_json({**asdict(claim), **plan_of(ready)["claims"][0]})
         return

@@ -15,6 +15,8 @@ from reslab.errors import one_line
 from reslab.progress import board
 from reslab.run import command_line, slug
 
+CACHE = Path("runs/cells")  # as of `reslab study grid`
+
 
 def claims(
     *,
@@ -28,9 +30,8 @@ def claims(
     seeds: Seeds = None,
     out: Annotated[Path | None, Parameter(help="Folder of the results (default: runs/claims-DATA).")] = None,
     cache: Annotated[
-        Path | None, Parameter(help="Folder of finished trainings and measurements, shared by all runs "
-                               "(default: cells, beside the results).")
-    ] = None,
+        Path, Parameter(help="Folder of the trainings and measurements, shared by all runs; none is done twice.")
+    ] = CACHE,
     jobs: Annotated[
         int, Parameter(help="Processes in parallel; 0: one per core, or one on an accelerator.", converter=whole)
     ] = 0,
@@ -54,10 +55,10 @@ def claims(
     chosen: dict[str, Any] = {"only": only, "data": data, "options": data_options(data_flags), "budget": budget,
                               "seed": seed, "seeds": seeds, "jobs": jobs, "own": own}  # fmt: skip
     if dry_run:
-        show_plan(prepare(**chosen, cache=cache or folder.parent / "cells"), json=json)
+        show_plan(prepare(**chosen, cache=cache), json=json)
         return
     began = time.perf_counter()
-    ready = prepare(**chosen, cache=cache or folder.parent / "cells")
+    ready = prepare(**chosen, cache=cache)
 
     def alone(name: str) -> str:
         return command_of(name, data, data_options(data_flags), seed, seeds, own)

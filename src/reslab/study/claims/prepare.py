@@ -7,6 +7,7 @@ from typing import Any
 
 from reslab.errors import UsageError
 from reslab.images.data import load as load_data
+from reslab.stored.claims import Paper
 from reslab.study.claims import reading
 from reslab.study.claims.plan import Asked, Costs, Planned, plan, within_budget
 from reslab.study.claims.speed import speed
@@ -27,6 +28,7 @@ class Prepared:
     asked: Asked
     runs: list[Planned]
     costs: Costs
+    papers: Mapping[str, Paper]
     notes: list[str]  # what a budget lowered
 
     @property
@@ -71,7 +73,7 @@ def prepare(
     notes: list[str] = []
     if minutes is not None and limit:
         runs, notes = within_budget(runs, costs, minutes=minutes)
-    return Prepared(asked=asked, runs=runs, costs=costs, notes=notes)
+    return Prepared(asked=asked, runs=runs, costs=costs, notes=notes, papers=reading.papers(own))
 
 
 def costs_of(cells: Sequence[Cell]) -> dict[Cell, float]:

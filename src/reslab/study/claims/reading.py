@@ -3,7 +3,7 @@
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
@@ -20,9 +20,11 @@ from reslab.study.claims.fixed import checked
 from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
 
 HERE = files("reslab.study.claims")
+PAPERS = "papers.toml"
 UNPUBLISHED = 9999  # a year: they come last
 KINDS = ("digits", "mnist", "cifar10", "any")  # of data tables
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+SHOWN = ("axis", "label", "x_axis", "y_axis", "beside")  # settings that are texts of the page, whatever they hold
 OPTIONAL = {"seeds", "extra", "deviations"}
 TEXTS = ("title", "paper", "where", "sentence", "formula", "experiment", "turns", "fixed")
 
@@ -31,46 +33,62 @@ def claims(own: Path | None = None) -> dict[str, Claim]:
     """Every claim of reslab by name, with those of the folder `own`; in the order of papers, then of names."""
     found = dict(_ours())
     if own is not None:
+        known = papers(own)
         for path in of_folder(own):
             if path.stem in found:
                 raise UsageError(f"{named(path)}: reslab has a claim of this name; give the file another")
-            found[path.stem] = read(path, strangers=True)
+            found[path.stem] = read(path, known=known, strangers=True)
     return found
 
 
 @cache
 def _ours() -> dict[str, Claim]:
     table = sorted(Path(str(HERE)).joinpath("table").glob("*.toml"))
-    order = list(papers())
-    return {one.name: one for one in sorted(map(read, table), key=lambda one: (order.index(one.paper), one.name))}
+    known = papers()
+    order = list(known)
+    found = [read(path, known=known) for path in table]
+    return {one.name: one for one in sorted(found, key=lambda one: (order.index(one.paper), one.name))}
 
 
-@cache
-def papers() -> dict[str, Paper]:
-    """The papers by key, oldest first."""
-    content = parse_toml(HERE.joinpath("papers.toml").read_bytes(), "papers.toml")
-    found: dict[str, Paper] = typed(dict[str, Paper], {key: {**one, "key": key} for key, one in content.items()})
+def papers(own: Path | None = None) -> dict[str, Paper]:
+    """The papers by key, oldest first, with those of the user's papers.toml in the folder `own`, if it has one."""
+    found = papers_in(HERE.joinpath(PAPERS).read_bytes(), PAPERS)
+    if own is not None and (own / PAPERS).is_file():
+        found = {**papers_in(read_bytes(own / PAPERS), named(own / PAPERS)), **found}
     return dict(sorted(found.items(), key=lambda item: item[1].get("year", UNPUBLISHED)))
+
+
+def papers_in(content: bytes, name: str) -> dict[str, Paper]:
+    """Those of one file. Raises UsageError for one without authors, title and link."""
+    try:
+        found: dict[str, Paper] = typed(dict[str, Paper], parse_toml(content, name))
+    except Mistyped as error:
+        raise UsageError(f"{name}: ", error) from error
+    for key, one in found.items():
+        if lacking := [field for field in ("authors", "title", "link") if field not in one]:
+            raise UsageError(f"{name}: {key}.{lacking[0]} is missing")
+        one["key"] = key
+    return found
 
 
 def of_folder(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"{named(folder)} is not a folder; ", arg("own"), " names one with claims as TOML files")
-    found = sorted(folder.glob("*.toml"))
+    found = sorted(path for path in folder.glob("*.toml") if path.name != PAPERS)
     if not found:
         raise UsageError(f"{named(folder)} has no claims: no .toml file in it")
     return found
 
 
-def read(path: Path, *, strangers: bool = False) -> Claim:
-    """The claim in a file, whose name is the claim's. `strangers`: the file may name no code, and not be ours.
+def read(path: Path, *, known: Mapping[str, Paper] | None = None, strangers: bool = False) -> Claim:
+    """The claim in a file, whose name is the claim's. `strangers`: the file is not ours and may name no code.
 
     Raises UsageError for anything that is unknown, missing or of a wrong type, and for a prediction that was changed.
     """
     content = parse_toml(read_bytes(path), named(path))
     try:
         claim = made(path.stem, content)
-        check(claim)
+        check(claim, papers() if known is None else known)
         if strangers:
             no_code([content.get("settings"), content.get("data"), content.get("false")])
         checked(claim)
@@ -81,16 +99,16 @@ def read(path: Path, *, strangers: bool = False) -> Claim:
 
 def made(name: str, content: dict[str, Any]) -> Claim:
     """The claim of a file's content, whose keys are all known, and its types right."""
-    known(content, Claim, "", given={"name"})
+    only_known(content, Claim, "", given={"name"})
     prediction = content["prediction"]
     if not isinstance(prediction, dict):
         raise UsageError("prediction must be a table: [prediction]")
-    known(prediction, Prediction, "prediction.")
+    only_known(prediction, Prediction, "prediction.")
     found: Claim = typed(Claim, {"deviations": [], **content, "name": name})
     return found
 
 
-def known(content: Mapping[str, Any], kind: type, where: str, given: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def only_known(content: Mapping[str, Any], kind: type, where: str, *, given: Collection[str] = ()) -> None:
     """Raise UsageError for a key that `kind` does not have, and for one that is missing."""
     keys = [one.name for one in fields(kind) if one.name not in given]
     needed = [one.name for one in fields(kind) if one.default is MISSING and one.name not in {*given, *OPTIONAL}]
@@ -101,7 +119,7 @@ def known(content: Mapping[str, Any], kind: type, where: str, given: set[str] = 
         raise UsageError(f"{where}{missing[0]} is missing")
 
 
-def check(claim: Claim) -> None:
+def check(claim: Claim, known: Mapping[str, Paper]) -> None:
     """Raise UsageError for a claim that cannot be judged."""
     if not NAME.fullmatch(claim.name):
         raise UsageError(f"a claim's name is small letters, digits and hyphens, got {claim.name!r}")
@@ -109,8 +127,8 @@ def check(claim: Claim) -> None:
         raise UsageError(f"{empty[0]} is empty")
     if len(claim.meaning) != 3 or not all(text.strip() for text in claim.meaning):
         raise UsageError(f"meaning must be three sentences, got {len(claim.meaning)}")
-    if claim.paper not in papers():
-        raise UsageError(f"no paper {claim.paper!r} in papers.toml{nearest(claim.paper, papers())}")
+    if claim.paper not in known:
+        raise UsageError(f"no paper {claim.paper!r} in papers.toml{nearest(claim.paper, known)}")
     if claim.experiment not in EXPERIMENTS:
         raise UsageError(f"no experiment {claim.experiment!r}{nearest(claim.experiment, EXPERIMENTS)} "
                          f"(available: {', '.join(EXPERIMENTS)})")  # fmt: skip
@@ -167,8 +185,9 @@ def json_ready(value: Any) -> bool:
 def no_code(value: Any) -> None:
     """Raise UsageError for settings of a stranger's file that name code, weights or files: nets are reslab's own."""
     if isinstance(value, Mapping):
-        for one in value.values():
-            no_code(one)
+        for key, one in value.items():
+            if key not in SHOWN:
+                no_code(one)
     elif isinstance(value, list):
         for one in value:
             no_code(one)

@@ -11,7 +11,6 @@ from reslab.progress import Rows, quiet
 from reslab.run import Run, environment
 from reslab.stored import claims as stored
 from reslab.stored.write import explained
-from reslab.study.claims import reading
 from reslab.study.claims.experiments import experiment
 from reslab.study.claims.judge import FAMILIES, Judgment, judge
 from reslab.study.claims.plan import Planned
@@ -74,11 +73,7 @@ def refuse_another(folder: Run) -> None:
 
 
 def gathered(
-    ready: Prepared,
-    found: Mapping[Cell, Found],
-    failures: Mapping[Cell, Sentence],
-    *,
-    commands: Callable[[str], str],
+    ready: Prepared, found: Mapping[Cell, Found], failures: Mapping[Cell, Sentence], *, commands: Callable[[str], str]
 ) -> stored.Claims:
     """Measure and judge every claim whose cells are done."""
     runs, measured = [], []
@@ -88,13 +83,15 @@ def gathered(
         measured.append(result if isinstance(result, Measured) else None)
     pairs = [(one.claim, what) for one, what in zip(runs, measured, strict=True) if what is not None]
     judged = iter(judge([claim for claim, _ in pairs], [what for _, what in pairs]))
-    listed = [content_of(one, what, next(judged) if what is not None else None, found, commands(one.claim.name))
+    listed = [content_of(one, what, next(judged) if what is not None else None, found)
               for one, what in zip(runs, measured, strict=True)]  # fmt: skip
-    papers = reading.papers()
+    for stored_one in listed:
+        stored_one["group"] = group(ready.papers[stored_one["paper"]])
+        stored_one["command"] = commands(stored_one["name"])
     seconds = sum({cell.key: result.seconds for cell, result in found.items()}.values())
     return {
         "claims": listed,
-        "papers": [paper for key, paper in papers.items() if key in {one.claim.paper for one in runs}],
+        "papers": [paper for key, paper in ready.papers.items() if key in {one.claim.paper for one in runs}],
         "data": ready.asked.data.describe(),  # type: ignore[typeddict-item]
         "edition": "quick" if ready.asked.word in QUICK else "full",
         "seeds": sorted({seed for one in runs for seed in one.seeds if one.cells}),
@@ -122,12 +119,12 @@ def measured_of(one: Planned, found: Mapping[Cell, Found], failures: Mapping[Cel
 
 
 def content_of(
-    one: Planned, what: Measured | None, judgment: Judgment | None, found: Mapping[Cell, Found], command: str
+    one: Planned, what: Measured | None, judgment: Judgment | None, found: Mapping[Cell, Found]
 ) -> stored.Claim:
     """One claim as results/claims.json holds it."""
-    claim, paper = one.claim, reading.papers()[one.claim.paper]
+    claim = one.claim
     return {
-        "name": claim.name, "group": group(paper), "title": claim.title, "paper": claim.paper, "where": claim.where,
+        "name": claim.name, "title": claim.title, "paper": claim.paper, "where": claim.where,
         "sentence": claim.sentence, "formula": claim.formula, "meaning": list(claim.meaning),
         "prediction": asdict(claim.prediction),  # type: ignore[typeddict-item]
         "fixed": claim.fixed, "hash": claim.hash, "experiment": claim.experiment, "settings": dict(one.settings),
@@ -137,6 +134,6 @@ def content_of(
         "figure": asdict(what.figure) if what else None,  # type: ignore[typeddict-item]
         "numbers": dict(what.numbers) if what else {},
         "deviations": [*(one.deviations or claim.deviations), *(what.deviations if what else ())],
-        "turns": claim.turns, "command": command,
+        "turns": claim.turns,
         "seconds": sum(found[cell].seconds for cell in one.all_cells if cell in found),
     }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from reslab.progress.row import duration
 from reslab.stored.claims import Paper
+from reslab.study.claims.fixed import digest
 from reslab.study.claims.judge import needed, with_unit
 from reslab.study.claims.record import Claim, Prediction
 
@@ -32,7 +34,9 @@ def predicted(one: Prediction) -> str:
 
 def sealed(claim: Claim) -> str:
     """When the prediction was fixed, and the digest that holds it."""
-    return f"on {claim.fixed}, digest {claim.hash}" if claim.hash else f"{UNSEALED}: no digest in its file"
+    if claim.hash:
+        return f"on {claim.fixed}, digest {claim.hash}"
+    return f'{UNSEALED}; the line hash = "{digest(claim)}" in its file fixes it'
 
 
 def unsealed(claim: Any) -> str:
@@ -46,16 +50,16 @@ def told(ready: "Prepared") -> list[str]:
     todo = sum(cell in costs.todo for cell in cells)
     start = f"{len(runs)} of {len(ready.runs)} claims on {ready.asked.data.name}: {len(cells):,} cells"
     start += f", {len(cells) - todo:,} of them done" if todo < len(cells) else ""
-    cost = (f"about {costs.seconds(runs):,.0f} CPU seconds, {costs.minutes(runs):.1f} minutes with {costs.jobs} "
-            f"job{'s' * (costs.jobs > 1)} (a core has {costs.speed:.2f} times the speed of docs/claims.md's)"
-            if todo else "nothing is left to compute")  # fmt: skip
-    lines = [f"{start}; {cost}", *ready.notes]
+    seconds, wall, jobs = costs.seconds(runs), 60 * costs.minutes(runs), f"{costs.jobs} job{'s' * (costs.jobs > 1)}"
+    time = (f"about {duration(seconds)} of CPU time, {duration(wall)} with {jobs} (a core has {costs.speed:.2f} times "
+            "the speed of docs/claims.md's)" if todo else "nothing is left to compute")  # fmt: skip
+    lines = [f"{start}; {time}", *ready.notes]
     return lines + [f"not run: {one.claim.name}: {one.why_not}" for one in ready.runs if not one.cells]
 
 
 def cost_of(one: "Planned", ready: "Prepared") -> str:
     seeds = f"{len(one.seeds)} seed{'s' * (len(one.seeds) > 1)}"
-    return f"{len(one.all_cells):,} cells with {seeds}, about {ready.costs.seconds([one]):,.0f} CPU seconds here"
+    return f"{len(one.all_cells):,} cells with {seeds}, about {duration(ready.costs.seconds([one]))} of CPU time here"
 
 
 def shown(one: "Planned", *, family: int) -> str:
