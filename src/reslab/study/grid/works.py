@@ -48,4 +48,7 @@ WORKS: dict[str, Work] = {
     "slim": Work(module="slim"),
     "table": Work(module="table"),
     "answers": Work(module="answers"),
+    "branches": Work(module="branches"),
+    "depths": Work(module="depths"),
+    "mixers": Work(module="mixers"),
 }

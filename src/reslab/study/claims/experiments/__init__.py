@@ -9,6 +9,7 @@ EXPERIMENTS = {  # name in a claim's file: module here
     "by-depth": "by_depth",
     "compare": "compare",
     "counted": "counted",
+    "rates": "rates",
     "spread": "spread",
 }
 

@@ -1,11 +1,12 @@
 """A curve that a work found, such as the error by the number of disabled blocks: numbers that say its form; its figure.
 
 Settings `curve`: `x` and `y`, names of two lists in the work's values; `x_axis` and `y_axis`, their titles with units;
-`kind` "lines" (default) or "bars"; `log_y`; `beside`: the name of a second list, which is drawn beside the first, and
-its name on the page.
+`kind` "lines" (default) or "bars"; `log_x`, `log_y`; `beside`: the name of a second list, which is drawn beside the
+first, and its name on the page.
 """
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,11 @@ def slope(x: Numbers, y: Numbers) -> float:
     return statistics.linear_regression(x, y).slope
 
 
+def power(x: Numbers, y: Numbers) -> float:
+    """k of y = c x^k: the slope of the least-squares line through the logarithms. x and y must be positive."""
+    return slope([math.log(one) for one in x], [math.log(one) for one in y])
+
+
 def largest_step(x: Numbers, y: Numbers) -> float:
     """The largest rise between neighbors as a share of the whole rise, from the first y to the highest.
 
@@ -40,6 +46,7 @@ def largest_step(x: Numbers, y: Numbers) -> float:
 STATISTICS: dict[str, Callable[[Numbers, Numbers], float]] = {
     "rank": rank,
     "slope": slope,
+    "power": power,
     "largest_step": largest_step,
 }
 
@@ -69,7 +76,7 @@ def figure(settings: Mapping[str, Any], seeds: Sequence[int], arms: Mapping[str,
         seen = [one for found in arms.values() for one in found]
         series.append(averaged(title, seen[0].values[curve["x"]], [seen[0].values[key]]))
     return Figure(kind=curve.get("kind", "lines"), x=curve["x_axis"], y=curve["y_axis"], series=series,
-                  log_y=curve.get("log_y", False))  # fmt: skip
+                  log_x=curve.get("log_x", False), log_y=curve.get("log_y", False))  # fmt: skip
 
 
 def averaged(name: str, x: Sequence[float], ys: Sequence[Numbers]) -> Series:
