@@ -3,8 +3,8 @@
 Of an experiment's settings these are read:
 
     train    the settings of work "train" (nets on images), with `data` and without the seed; or
-    model    {"work": NAME, ...}: of another work that trains a model. Its `data` are a word of study/own, or the word
-             "given": the user's, which the planner puts into settings.data
+    model    {"work": NAME, ...}: of another work that trains a model. Its `data` are a word of study/own; the word
+             "given": the user's, which the planner puts into settings.data; or a word for samples that it draws
     look     {"work": NAME, ...}: a work that measures the trained model. With "new" = true, for nets on images, it
              measures the net as the training would begin with it, and nothing is trained
 """
@@ -48,7 +48,8 @@ def data_of(settings: Mapping[str, Any]) -> Any:
     data = settings["model"]["data"]
     if data == GIVEN:
         return settings["data"]
-    return own.described(data) if isinstance(data, str) else data
+    known = isinstance(data, str) and data in own.OWN  # other words are of works that draw their samples
+    return own.described(data) if known else data
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
