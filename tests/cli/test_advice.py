@@ -33,7 +33,7 @@ COMMANDS = {  # of each room: the commands that print its sentences
     "stored": (["train"],),
     "ship": (["serve", "FOLDER"], ["push", "MODEL", "OWNER/NAME"], ["export", "MODEL"], ["predict", "RUN", "FILE"]),
     "slim": (["slim", "MODEL"],),
-    "study": (["study", "degradation"], ["study", "grid"], ["claims"]),
+    "study": (["study", "degradation"], ["study", "grid"], ["study", "identity"], ["claims"]),
     "subject": LOOK,
     "tables": TABLES,
     "train": (["train"], ["qa", "train"], *TABLES),

@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from reslab.stored.claims import Figure
 from reslab.stored.folders import Data, Env, Object, Reading
 from reslab.stored.numbers import Count, Number, Real, Seed, Whole
 
@@ -75,6 +76,8 @@ class Study(TypedDict, total=False):
     curves: list[Curve]
     table: list[Row]
     verdicts: list[Verdict]
+    figures: list[Figure]  # beside those that the page makes of curves and table
+    seeds: list[Seed]
     skipped: list[str]
     caveats: list[str]
 

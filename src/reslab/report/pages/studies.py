@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reslab.errors import one_line
 from reslab.report import words
-from reslab.report.figures import charts, grid
+from reslab.report.figures import charts, claims, grid
 from reslab.report.folder import Facts, dicts, facts, items, read_json
 from reslab.report.look.study import look_inside
 from reslab.stored.files import present
@@ -23,7 +23,14 @@ FOUND = {
         "of the same depths train better the deeper they are (section 4.2, Figure 6).",
         "source": "He, Zhang, Ren and Sun, “Deep Residual Learning for Image Recognition”, 2015",
         "link": "https://arxiv.org/abs/1512.03385",
-    }
+    },
+    "identity": {
+        "text": "It measured no such fits. It argues from the degradation problem that solvers may find it hard to "
+        "approximate the identity by several nonlinear layers, and that with a shortcut they need only push the "
+        "layers' weights to zero (section 3.1).",
+        "source": "He, Zhang, Ren and Sun, “Deep Residual Learning for Image Recognition”, 2015",
+        "link": "https://arxiv.org/abs/1512.03385",
+    },
 }
 
 
@@ -34,7 +41,8 @@ def page(folder: Path) -> Facts:
     runs = dicts(study.get("runs"))
     look = look_inside(folder, runs, classes=len(items(facts(study.get("data")).get("classes"))))
     inside = [figure for section in look["sections"] for figure in section["figures"]] if look else []
-    figures = [f for f in (_curves(curves, items(study.get("drops"))), _by_depth(rows), *inside) if f]
+    own = [f for k, one in enumerate(dicts(study.get("figures"))) if (f := claims.figure(f"own{k}", one))]
+    figures = [f for f in (_curves(curves, items(study.get("drops"))), _by_depth(rows), *own, *inside) if f]
     return {
         "template": "study.html.j2",
         "title": study.get("title") or study.get("study") or folder.resolve().name,
@@ -44,9 +52,10 @@ def page(folder: Path) -> Facts:
         "verdicts": dicts(study.get("verdicts")),
         "caveats": [c for c in items(study.get("caveats")) if isinstance(c, str)],
         "figures": {f["id"]: f for f in figures},
+        "own": own,
         "table": grid.of(rows),
         "runs": grid.of(runs),
-        "seeds": len({r["seed"] for r in runs if "seed" in r}),
+        "seeds": len({r["seed"] for r in runs if "seed" in r}) or len(items(study.get("seeds"))),
         "commands": [study["command"]] if study.get("command") else [],
         "claims": claims_beside(folder),
     }

@@ -26,7 +26,7 @@ SIDE = 6  # pixels of the map of "conv"
 BATCH = 64
 STEPS = 200
 TEST = 512  # samples that the loss is measured on, never trained on
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def work(
