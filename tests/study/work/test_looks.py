@@ -12,6 +12,7 @@ from reslab.run import Run
 from reslab.study.grid import run
 from reslab.study.grid.cell import cell
 from reslab.study.grid.works import WORKS
+from reslab.study.work import paths
 
 DATA = {"word": "digits", "options": {}, "fingerprint": ""}
 SMALL = {"widths": [4, 4, 4], "stages": [2, 2, 2]}
@@ -69,7 +70,15 @@ def test_paths_of_a_net_that_can_do_nothing():
     found = look("paths", options=STILL, samples=2, paths=1)
     assert found["known"] == [0]  # only the path around all blocks has a gradient
     assert found["exact"][1:] == [0] * 6
-    assert found["longest_estimate"] == found["longest_exact"] == 0
+    assert found["reach_estimate"] == found["reach_exact"] == 0
+
+
+def test_reach_of_lengths():
+    assert paths.reach([0, 1, 0, 0]) == pytest.approx(0.95)  # the whole weight fills the unit up to length 1
+    assert paths.reach([1, 1, 1, 1]) == pytest.approx(
+        3 - 0.2
+    )  # 3.8 of 4 weights: three whole, 0.8 of the unit before 3
+    assert paths.reach([0, 0]) == 0
 
 
 def test_path_lengths_are_binomial():

@@ -39,7 +39,7 @@ WORKS: dict[str, Work] = {
     "gradients": Work(module="gradients"),
     "norms": Work(module="norms"),
     "lesions": Work(module="lesions"),
-    "paths": Work(module="paths"),
+    "paths": Work(module="paths", version=2),
     "lengths": Work(module="lengths"),
     "influence": Work(module="influence"),
     "readout": Work(module="readout"),

@@ -12,6 +12,8 @@ from reslab import look
 from reslab.progress import Progress
 from reslab.study.work import opened
 
+LEVEL = 0.95  # of the gradient: the share by which the paper calls paths effective
+
 
 def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
@@ -21,19 +23,28 @@ def work(
     sampled     mean norm of the gradient at the images along one path; `decades`: its log10, at `known` lengths
                 (where it is not exactly zero)
     estimate    number of paths x sampled, as published; `exact`: norm of the sum over all paths of that length
-    longest_estimate, longest_exact  the upper end of the shortest range of lengths with 95 % of each, as a share of n
+    reach_estimate, reach_exact  the length up to which 95 % of each lie, between lengths interpolated, as a share of n
     """
     subject = opened.opened(settings, needs, device=device)
     found = look.paths(subject.model, subject.batches, merges=subject.merges, sample=paths(settings),
                        seed=settings["seed"])  # fmt: skip
     known = [k for k, norm in enumerate(found.sampled) if norm > 0]
-    assert found.effective
     return {
         "lengths": list(range(found.merges + 1)), "sampled": list(found.sampled), "known": known,
         "decades": [math.log10(found.sampled[k]) for k in known],
         "estimate": list(found.product), "exact": list(found.exact),
-        "longest_estimate": found.effective[1] / found.merges, "longest_exact": found.effective_exact[1] / found.merges,
+        "reach_estimate": reach(found.product) / found.merges, "reach_exact": reach(found.exact) / found.merges,
     }  # fmt: skip
+
+
+def reach(weights: Sequence[float]) -> float:
+    """The length up to which `LEVEL` of the weights of lengths 0, 1, ... lie; each weight fills the unit before it."""
+    wanted, held = LEVEL * sum(weights), 0.0
+    for k, weight in enumerate(weights):
+        if weight and held + weight >= wanted:
+            return max(0.0, k - 1 + (wanted - held) / weight)
+        held += weight
+    return 0.0  # nothing has a gradient
 
 
 def paths(settings: dict[str, Any]) -> int:
