@@ -7,7 +7,13 @@ from cyclopts import Parameter
 
 from reslab.cli.options import whole
 
-Data = Annotated[str, Parameter(help="Data, as for `reslab train`.")]
+Data = Annotated[
+    str,
+    Parameter(
+        help="Data, as for `reslab train`; or a file or folder of texts (.txt, .md) or of questions (.json, as "
+        "SQuAD's), for the claims about language models and readers."
+    ),
+]
 Own = Annotated[
     Path | None,
     Parameter(name="--claims", help="Folder with claims of your own, TOML files, which are added to reslab's."),

@@ -11,6 +11,7 @@ from reslab.images.data import ImageData
 from reslab.run import absolute
 from reslab.study.claims.arms import merged
 from reslab.study.claims.experiments import experiment
+from reslab.study.claims.given import Given
 from reslab.study.claims.record import DATA_KEYS, Claim
 from reslab.study.grid import Cell
 from reslab.study.grid.cell import in_order
@@ -42,7 +43,7 @@ class Planned:
 class Asked:
     """How claims are to be run."""
 
-    data: ImageData
+    data: ImageData | Given
     word: str  # of the data
     options: Mapping[str, Any]
     seed: int = 0
@@ -72,7 +73,9 @@ def planned(claim: Claim, asked: Asked) -> Planned:
 
 
 def table_of(claim: Claim, asked: Asked) -> str | None:
-    """The name of the claim's data table: that of the word, of what the data look like, or "any"."""
+    """The name of the claim's data table: that of the word, of what the data look like, or "any" for images."""
+    if isinstance(asked.data, Given):
+        return asked.data.kind if asked.data.kind in claim.data else None
     like = LIKE.get(asked.data.shape) if len(asked.data.classes) == 10 else None
     return next((kind for kind in (asked.word, like, "any") if kind in claim.data), None)
 

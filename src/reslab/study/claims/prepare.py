@@ -9,6 +9,7 @@ from reslab.errors import UsageError
 from reslab.images.data import load as load_data
 from reslab.stored.claims import Paper
 from reslab.study.claims import reading
+from reslab.study.claims.given import given
 from reslab.study.claims.plan import Asked, Costs, Planned, plan, within_budget
 from reslab.study.claims.speed import speed
 from reslab.study.grid import Cell
@@ -62,7 +63,7 @@ def prepare(
     if jobs < 0:
         raise UsageError(f"jobs must not be negative, got {jobs}")
     chosen = reading.chosen(only, reading.claims(own))
-    loaded = load_data(data, **(options or {}))
+    loaded = given(data) or load_data(data, **(options or {}))
     loaded.announce()
     asked = Asked(data=loaded, word=data, options=dict(options or {}), seed=seed, seeds=seeds)
     runs = plan(chosen, asked)

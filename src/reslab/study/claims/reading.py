@@ -15,6 +15,7 @@ from reslab.stored.bounds import LARGEST
 from reslab.stored.claims import Paper
 from reslab.stored.files import named, parse_toml, read_bytes
 from reslab.stored.typed import Mistyped, typed
+from reslab.study.claims import given
 from reslab.study.claims.experiments import EXPERIMENTS
 from reslab.study.claims.fixed import checked
 from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
@@ -22,7 +23,7 @@ from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
 HERE = files("reslab.study.claims")
 PAPERS = "papers.toml"
 UNPUBLISHED = 9999  # a year: they come last
-KINDS = ("digits", "mnist", "cifar10", "any")  # of data tables
+KINDS = ("digits", "mnist", "cifar10", "any", *given.KINDS)  # of data tables
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SHOWN = ("axis", "label", "x_axis", "y_axis", "beside")  # settings that are texts of the page, whatever they hold
 OPTIONAL = {"seeds", "extra", "deviations"}

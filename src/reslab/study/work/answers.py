@@ -17,14 +17,15 @@ from reslab.study import own
 from reslab.train.recipe import Recipe, read
 
 RUN = "run"
-STEP = 0.01  # seconds of a step on windows of 24 tokens, on one core of the machine of docs/claims.md
+STEP = 0.003  # seconds of a step beside its multiply-adds, on one core of the machine of docs/claims.md
+PER_SECOND = 1.5e10  # multiply-adds there
 BEFORE = 6.0  # seconds: the vocabulary, the features, the evaluation
 
 
 def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
 ) -> dict[str, Any]:
-    """Train the `head` (with `shortcut` "identity" or "none") on `encoder`, of which the `train_last` layers learn.
+    """Train the SDS head, with `shortcut` "identity" or "none", on `encoder`; its `train_last` layers learn, or "all".
 
     The encoder is reslab's small one, with random weights that are the same for both shortcuts, as only `seed` decides
     them. exact: the share of test questions answered exactly, in percent; f1, over tokens.
@@ -33,8 +34,9 @@ def work(
     torch.random.default_generator.manual_seed(settings["seed"])
     encoder, tokenizer = small(data, vocabulary=settings["vocabulary"], length=settings["length"],
                                **settings["encoder"])  # fmt: skip
+    last = None if settings["train_last"] == "all" else settings["train_last"]
     spec = QASpec(name=f"sds-{settings['shortcut']}", encoder=encoder, head="sds", length=settings["length"],
-                  train_last=settings.get("train_last"), shortcut=settings["shortcut"])  # fmt: skip
+                  train_last=last, shortcut=settings["shortcut"])  # fmt: skip
     reading = Reading(rule=rule, stride=settings.get("stride", 8))
     run = prepare(folder / RUN, spec=spec, tokenizer=tokenizer, data=data, word=settings["data"]["word"],
                   reading=reading, recipe=recipe_of(settings))  # fmt: skip
@@ -43,10 +45,14 @@ def work(
 
 
 def cost(settings: dict[str, Any]) -> float:
-    """CPU seconds of the training, on the machine of docs/claims.md; a step of long windows costs their square."""
+    """CPU seconds of the training, on the machine of docs/claims.md; of a user's questions as of 9,000."""
     many = own.load(settings["data"]["word"]).train if settings["data"]["word"] in own.OWN else range(9000)
-    longer = max(1.0, (settings["length"] / 24) ** 2 / 8)
-    return BEFORE + STEP * longer * recipe_of(settings).length(len(many))
+    length, hidden, layers = settings["length"], settings["encoder"]["hidden"], settings["encoder"]["layers"]
+    macs = 5 * 8 * length**2 * hidden  # of the head's five layers
+    if settings["train_last"]:
+        macs += layers * length * hidden * (12 * hidden + 2 * length)
+    recipe = recipe_of(settings)
+    return float(BEFORE + recipe.length(len(many)) * (STEP + 3 * recipe.batch * macs / PER_SECOND))
 
 
 def recipe_of(settings: dict[str, Any]) -> Recipe:
