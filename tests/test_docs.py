@@ -19,6 +19,7 @@ from PIL import Image
 
 import reslab
 from reslab.cli import app, main
+from reslab.extras import installed
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -101,6 +102,28 @@ def test_the_guide_of_slimming_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "remove 3 of 9 blocks of ResNet" in done.stdout
     assert 'spec reslab.load("FOLDER' in done.stdout
     assert "resnet20-slim14" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_guide_of_grids_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written, but for the length of the trainings; on Ray only where it is installed."""
+    text = (ROOT / "docs" / "grids.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = []
+    for words in commands(text):
+        done.append(words)
+        if "ray:head:6379" in words or ("ray" in words and not installed("ray")):
+            continue
+        short = ["--iterations", "2"] if "--plan" not in words else []
+        code = main([*(word for word in words if word not in ("--epochs", "5")), *short])
+        if "--gather" in words:  # after the first of six tasks
+            assert code == 1
+            for k in range(1, 6):
+                assert main([*words[:-1], "--task", str(k)]) == 0
+            code = main(words)
+        assert code == 0, words
+    assert len(done) == 8
+    assert (tmp_path / "runs" / "rates" / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from reslab.cli import say
@@ -46,6 +48,16 @@ def best(result: Mapping[str, Any]) -> str:
     rows = [(row["test_mean"], k) for k, row in enumerate(result["table"]) if row["test_mean"] is not None]
     k = min(rows)[1]
     return str(next(run["folder"] for run in result["runs"] if run["row"] == k))
+
+
+def submitted(script: Path, trainings: int, *, json: bool) -> None:
+    """What to do with the script for Slurm."""
+    plan = script.parent / "grid-plan.json"
+    if json:
+        say.as_json({"script": str(script), "plan": str(plan), "trainings": trainings})
+        return
+    print(f"script: {script} ({trainings} training{'s' * (trainings != 1)})")
+    print(f"next:   sbatch {quote(str(script))}\nthen:   reslab study grid --plan {quote(str(plan))} --gather")
 
 
 def text(value: Any) -> str:

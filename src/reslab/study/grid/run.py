@@ -1,16 +1,20 @@
 """Run cells: each once, in parallel processes that last, resumable."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from reslab.errors import ReslabError, Sentence
+from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet
 from reslab.study.grid.cell import Cell, Found
 from reslab.study.grid.one import read
 from reslab.study.grid.plan import Plan, chains, plan
 from reslab.study.grid.worker import Worker
-from reslab.study.pool import Busy, Failed, Outcome, work_off
+from reslab.study.pool import Busy, Failed, Hand, Outcome, work_off
+
+Crew = Callable[[int, Callable[[Cell], Progress]], Sequence[Hand]]
 
 
 def run(
@@ -22,21 +26,30 @@ def run(
     `jobs`: worker processes, 0: one per usable core, or one on an accelerator. `rows`: for one row of progress, in CPU
     seconds. `say`: is told the plan, and what is out of order.
 
+    `on`: "local", "ray" (started on this machine) or "ray:HOST:PORT": where they are done; on_ray.py says what is
+    assumed of a cluster.
+
     Two commands may share a cache: neither does a cell that the other is doing. SIGINT or SIGTERM lets every worker
     save, then Interrupted is raised; the same call resumes. A cell whose worker dies is done once more. After a
     failure, all cells that do not need the failed one are finished; then ReslabError names it. With `failures`,
     nothing is raised: the reason for each cell that was not done is stored there, and the others are returned.
     """
+    if on != "local" and on.partition(":")[0] != "ray":
+        raise UsageError("cells can be run with ", arg("on", "local"), ", ray or ray:HOST:PORT, got ", repr(on))
     to_do = plan(cells, cache, jobs=jobs, say=say)
-    say(str(to_do))
+    if on == "local" or not to_do.todo:
+        say(str(to_do))
     found = dict(to_do.found)
     if not to_do.todo:
         return found
-    board = Board(to_do, rows, say)
-    hands = [Worker(cache, device, board.progress) for _ in range(min(to_do.jobs, len(to_do.todo)))]
-    chain = chains(to_do.todo)
-    failed = work_off({one: one.needs for one in to_do.todo}, hands, first=chain.__getitem__, go_on=True,
-                      began=board.began, ended=board.ended)  # fmt: skip
+    with crew(on, cache, jobs=jobs, device=device, to_do=to_do) as (at_once, make):
+        to_do = replace(to_do, jobs=at_once)
+        if on != "local":
+            say(str(to_do))
+        board = Board(to_do, rows, say)
+        chain = chains(to_do.todo)
+        failed = work_off({one: one.needs for one in to_do.todo}, make(min(at_once, len(to_do.todo)), board.progress),
+                          first=chain.__getitem__, go_on=True, began=board.began, ended=board.ended)  # fmt: skip
     for one in to_do.todo:
         if one not in failed and not any(needed not in found for needed in one.needs):
             kept = read(one, cache)
@@ -48,6 +61,18 @@ def run(
     elif reasons:
         raise ReslabError(summed_up(reasons, failed))
     return found
+
+
+@contextmanager
+def crew(on: str, cache: Path, *, jobs: int, device: str, to_do: Plan) -> Iterator[tuple[int, Crew]]:
+    """(how many cells at once, what makes the hands that do them) here, or on the Ray cluster that `on` names."""
+    if on == "local":
+        yield to_do.jobs, lambda n, progress: [Worker(cache, device, progress) for _ in range(n)]
+        return
+    from reslab.study.grid.on_ray import cluster
+
+    with cluster(on, cache, jobs=jobs, device=device) as found:
+        yield found
 
 
 def why_not(to_do: Plan, found: Mapping[Cell, Found], failed: Mapping[Cell, Failed]) -> dict[Cell, Sentence]:

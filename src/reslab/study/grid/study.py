@@ -23,6 +23,14 @@ from reslab.train.folder import pick_device
 
 RESULT = "results/grid.json"
 TABLE = "results/grid.csv"
+BEFORE = (
+    "results",
+    "cells",
+    ".grid",
+    "grid-plan.json",
+    "grid.sbatch",
+    "slurm-",
+)  # what a grid's folder holds before its table
 MEASURED = ("train_error", "train_error_eval", "train_loss_eval", "test_error", "test_loss")
 SUMMED_UP = {"train_error": "train", "train_error_eval": "train_eval", "test_error": "test"}  # as in study.json
 
@@ -57,7 +65,7 @@ def planned(
 def refuse_another(out: Run) -> None:
     """Raise UsageError if the folder holds something other than a grid."""
     if out.folder.is_dir() and not out.has(RESULT):
-        others = [path.name for path in out.folder.iterdir() if path.name not in ("results", "cells")]
+        others = [path.name for path in out.folder.iterdir() if not path.name.startswith(BEFORE)]
         if others:
             raise UsageError(f"{out.folder} is not empty and not the folder of a grid (it holds {others[0]}); choose "
                              "another ", arg("folder"))  # fmt: skip
@@ -75,7 +83,8 @@ def grid(
     refuse_another(folder)
     folder.make()
     failures: dict[Cell, Sentence] = {}
-    found = run(made.cells, cache, jobs=jobs, device=device, rows=rows, say=say, on=on, failures=failures)
+    found = run(made.cells, cache, jobs=jobs, device=device, rows=rows, say=say, failures=failures,
+                on="local" if on == "slurm" else on)  # fmt: skip
     result = gathered(made, found, failures, command=command, device=device, on=on)
     folder.write_json(RESULT, result)
     folder.write_text(TABLE, as_csv(result["runs"]))
