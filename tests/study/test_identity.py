@@ -51,6 +51,7 @@ def test_the_page_shows_a_figure_for_each_target(result, tmp_path):
     assert "Is the identity hard to fit?" in page
     assert page.count("<figure") == 2
     assert "All fits" in page
+    assert page.count("<bdi>residual</bdi>") == 2  # in the key of each figure
 
 
 def test_values_that_make_no_study_and_folders_of_others(tmp_path):
