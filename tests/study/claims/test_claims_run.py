@@ -1,6 +1,10 @@
 """A run of claims from cells that are done: measured, judged, stored; failures, Ctrl-C and other folders."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from reslab.study.grid import Cell
 from reslab.train.signals import Interrupted
 
 NAMES = "plain-degrades,residual-cures,shortcuts-free"
+DOCS = Path(__file__).parents[3] / "docs" / "examples" / "claims"
 ERRORS = {"plain20": 10.0, "plain56": 40.0, "resnet20": 5.0, "resnet56": 4.0}  # training, %
 
 
@@ -197,3 +202,30 @@ def test_show_says_all_of_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
     assert keys == ["claim", "paper", "formula", "meaning", "prediction", "why", "fixed", "experiment", "settings",
                     "cost", "power", "deviations", "turns", "false for", "command"]  # fmt: skip
     assert "with probability 80 %" in said
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(tmp_path: Path) -> None:
+    """A process of its own, stopped while it trains: its page has the claims that were done; then the rest follows."""
+    filled(tmp_path / "runs" / "cells", only="plain-degrades")
+    own = tmp_path / "own"
+    own.mkdir()
+    text = (DOCS / "wider-fits-better.toml").read_text(encoding="utf-8").replace("zagoruyko2016", "he2015")
+    (own / "slow-one.toml").write_text(text.replace("epochs = 8", "epochs = 3"), encoding="utf-8")
+    words = [sys.executable, "-m", "reslab", "claims", "--only", "plain-degrades,slow-one", "--claims", "own", "--out",
+             "runs/c", "--jobs", "1"]  # fmt: skip
+    stopped = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(1200):
+        if any((tmp_path / "runs" / "cells").glob("*/run/recipe.toml")):
+            break
+        time.sleep(0.1)
+    stopped.send_signal(signal.SIGINT)
+    _, said = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, said
+    assert "Traceback" not in said
+    assert (tmp_path / "runs" / "c" / "report.html").is_file()
+    assert [one["verdict"] for one in read(tmp_path / "runs" / "c")["claims"]] == ["holds", "not run"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = read(tmp_path / "runs" / "c")["claims"]
+    assert (first["verdict"], second["judged"]["n"]) == ("holds", 5)

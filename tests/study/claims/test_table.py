@@ -56,7 +56,11 @@ def test_cells_can_be_planned_on_every_kind_of_data(name: str, kind: str) -> Non
     assert changed or other.settings != one.settings
 
 
-@pytest.mark.slow
+def test_the_table_is_of_many_papers() -> None:
+    assert len(TABLE) >= 30
+    assert len({claim.paper for claim in TABLE.values()} - {"reslab", "notes"}) >= 6
+
+
 def test_the_quick_edition_fits_twenty_minutes_on_two_cores() -> None:
     runs = [on_digits(claim) for claim in TABLE.values()]
     seconds = costs_of(list(in_order([cell for one in runs for cell in one.all_cells])))
