@@ -4,6 +4,7 @@ RESLAB_CLAIMS_CACHE names a folder that keeps the cells of the slow test between
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from reslab.study.claims.plan import Asked, Planned, falsified, planned
 from reslab.study.claims.prepare import costs_of
 from reslab.study.claims.reading import claims
 from reslab.study.claims.record import Claim, Measured
-from reslab.study.grid import run
+from reslab.study.grid import Cell, Found, run
 from reslab.study.grid.cell import in_order
 from reslab.study.grid.works import WORKS
 
@@ -73,8 +74,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(kept) if kept else tmp_path_factory.mktemp("cells")
 
 
-def judged(one: Planned, cache: Path) -> tuple[Judgment, Measured]:
-    found = run(one.all_cells, cache, jobs=1)
+def judged(one: Planned, found: Mapping[Cell, Found]) -> tuple[Judgment, Measured]:
     results = {arm: [found[cell] for cell in cells] for arm, cells in one.cells.items()}
     measured = experiment(one.claim.experiment).measure(one.settings, one.seeds, results)
     return judge([one.claim], [measured])[0], measured
@@ -87,7 +87,9 @@ def test_the_verdict_turns_where_the_claim_is_false(name: str, cache: Path) -> N
     one = on_digits(TABLE[name], seeds=3)
     if not one.cells:
         pytest.skip(one.why_not)
-    (true, effects), (false, others) = judged(one, cache), judged(falsified(one), cache)
+    other = falsified(one)
+    found = run([*one.all_cells, *other.all_cells], cache, jobs=1)
+    (true, effects), (false, others) = judged(one, found), judged(other, found)
     assert false.verdict != "holds", false.answer
     if true.verdict == "not shown":
         assert favor(one.claim, others) < favor(one.claim, effects), (true.answer, false.answer)
