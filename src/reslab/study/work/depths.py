@@ -63,4 +63,4 @@ def size(x: Tensor) -> float:
 
 
 def cost(settings: dict[str, Any]) -> float:
-    return sum(opened.passes({**settings, "net": name}, 8) for name in settings["nets"])
+    return sum(opened.passes({**settings, "net": name}, 4) for name in settings["nets"])
