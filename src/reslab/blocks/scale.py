@@ -1,10 +1,10 @@
 """How a branch is scaled before it is added: x + scale(F(x)).
 
     none        F
-    zero        a F, with one learned number a, which starts at 0 (ReZero, arXiv 2003.04887, equation 1; SkipInit,
+    zero        a F, with one learned number a, which starts at 0 (ReZero, arXiv 2003.04887; SkipInit,
                 arXiv 2002.10444, section 4)
-    layer:START l F, with one learned number for each channel, all START at first (LayerScale, arXiv 2103.17239,
-                equation 8)
+    layer:START l F, with one learned number for each channel, all START at first (LayerScale, arXiv
+                2103.17239, section 2)
     depth       F / sqrt(L), with the number L of the net's branches (arXiv 2309.16620, 2310.02244)
     fixed:a     a F, with a number that does not change
     fixup       a F + b, with learned numbers a and b that start at 1 and 0, and Fixup's start of the weights

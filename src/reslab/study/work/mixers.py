@@ -1,8 +1,7 @@
 """The product of the mixing matrices of a net's blocks: how much it can amplify what the streams carry.
 
-With streams H' = R H + ..., what is left of the first streams after l blocks is R_l ... R_1 H (mHC, arXiv 2512.24880,
-equation 4). Its gain is the largest sum of absolute values in a row, forward, or in a column, backward (there section
-3.1).
+With streams H' = R H + ..., what is left of the first streams after l blocks is R_l ... R_1 H. Its gain is the largest
+sum of absolute values in a row, forward, or in a column, backward (mHC, arXiv 2512.24880, section 3.1).
 """
 
 import math
