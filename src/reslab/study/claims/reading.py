@@ -15,7 +15,7 @@ from reslab.stored.bounds import LARGEST
 from reslab.stored.claims import Paper
 from reslab.stored.files import named, parse_toml, read_bytes
 from reslab.stored.typed import Mistyped, typed
-from reslab.study.claims import given
+from reslab.study.claims import given, settings
 from reslab.study.claims.experiments import EXPERIMENTS
 from reslab.study.claims.fixed import checked
 from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
@@ -145,6 +145,7 @@ def check(claim: Claim, known: Mapping[str, Paper]) -> None:
         raise UsageError("false is empty: name changes of the settings for which the claim is false")
     if not (json_ready(claim.settings) and json_ready(claim.data) and json_ready(claim.false)):
         raise UsageError("settings, data and false hold texts, finite numbers, lists and tables: no dates, no nan")
+    settings.check(claim)
 
 
 def check_prediction(one: Prediction) -> None:
