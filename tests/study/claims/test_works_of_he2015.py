@@ -35,15 +35,19 @@ def test_a_drop_is_found_where_it_is_and_a_bend_is_none(tmp_path):
     assert (
         found["chance"] == 6 / 35
     )  # of the places with three lines on each side, three are near each drop of the rate
+    assert found["lead"] > 5
+    assert found["first"] == found["down"][0] > 5
+    assert found["down"][1] < 1  # nothing happens at the second place
     missed = drops.work(tmp_path, {"places": [0.3]}, needs, device="cpu", progress=silent)
     assert (missed["share"], missed["found"]) == (0.0, 0.0)
+    assert missed["lead"] < -5
 
 
 def test_a_curve_without_drops_has_none(tmp_path):
     needs = logged(tmp_path, [math.exp(-0.1 * i) * (1 + 0.02 * (-1) ** i) for i in range(40)])
     found = drops.work(tmp_path, {"places": [0.5]}, needs, device="cpu", progress=silent)
     assert found["drops"] == []
-    assert found["share_beyond"] == -found["chance"]
+    assert found["share"] == 0
 
 
 def test_zero_padded_channels_are_those_without_a_skip():

@@ -36,7 +36,9 @@ def work(
     share    of the drops of the loss, those near a drop of the rate; 0 if there are none
     found    of the drops of the rate, those near a drop of the loss
     chance   the share of all places that are near a drop of the rate: what `share` is expected to be by chance
-    share_beyond, found_beyond   minus what chance would give
+    lead     in standard errors: how much larger the largest step down near a drop of the rate is than the largest one
+             elsewhere, farther than half a window from each drop of the rate
+    down     in standard errors: the largest step down near each drop of the rate; `first`, near the first of them
     """
     lines = [line for line in Run(needs[0] / train.RUN).metrics() if line.get("event") == "train"]
     ends, losses = [line["iteration"] for line in lines], [line["loss"] for line in lines]
@@ -51,11 +53,12 @@ def work(
     share, of_rate = len(hit) / len(drops) if drops else 0.0, len(seen) / len(rate)
     places = [p for p in range(len(lines)) if not math.isnan(steps[p])]
     chance = sum(any(abs(p - r) <= near for r in rate) for p in places) / len(places)
-    by_chance = sum(any(abs(p - d) <= near for d in drops) for p in places) / len(places)
+    down = [-min((steps[p] for p in places if abs(p - r) <= near), default=0.0) for r in rate]
+    elsewhere = -min((steps[p] for p in places if all(abs(p - r) > window // 2 for r in rate)), default=0.0)
     return {
         "drops": [ends[d - 1] for d in drops], "rate_drops": [ends[r - 1] for r in rate],
         "errors": [float(steps[d]) for d in drops], "share": share, "found": of_rate, "chance": chance,
-        "share_beyond": share - chance, "found_beyond": of_rate - by_chance,
+        "lead": max(down) - elsewhere, "down": down, "first": down[0],
         "iterations": ends, "losses": losses,
     }  # fmt: skip
 
