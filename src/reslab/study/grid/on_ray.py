@@ -98,7 +98,8 @@ class Remote:
             return self.here(one) if self.shared else self.sent(one)
         except self.ray.exceptions.RayActorError as error:
             self.actor = None
-            return Failed(why=f"its worker on the Ray cluster died ({first_line(error)})", died=True)
+            return Failed(why=f"its worker on the Ray cluster died ({first_line(error)})",
+                          died=not self.stopped)  # fmt: skip
 
     def begin(self) -> None:
         """Start an actor. Raises ReslabError if it has another version of reslab."""

@@ -21,6 +21,7 @@ from reslab.study.jobs import heard, leave_with, spoken
 from reslab.study.pool import Busy, Failed, Outcome
 from reslab.train.signals import Interrupted
 
+MAIN = "import sys; from reslab.study.grid.worker import main; sys.exit(main(int(sys.argv[1])))"  # of a worker
 PATIENCE = 10  # seconds that an idle worker may take to leave
 
 
@@ -66,7 +67,7 @@ class Worker:
         code = child.wait()
         if code < 0:
             last = f"its worker process was killed by signal {-code}" + (" (out of memory?)" * (code == -9))
-        return Failed(why=last or f"its worker process ended with code {code}", code=code, died=True)
+        return Failed(why=last or f"its worker process ended with code {code}", code=code, died=not self.stopped)
 
     def stop(self) -> None:
         with self.guard:
@@ -99,7 +100,7 @@ class Worker:
 def start() -> "subprocess.Popen[str]":
     """A new worker: it reads orders from standard input and writes JSON lines to standard output."""
     return subprocess.Popen(
-        [sys.executable, "-m", "reslab.study.grid.worker", str(os.getpid())],
+        [sys.executable, "-c", MAIN, str(os.getpid())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
         errors="replace", env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         start_new_session=True,  # Ctrl-C reaches the parent alone, which asks each worker once
@@ -150,7 +151,3 @@ def main(parent: int) -> int:
         except Interrupted as stopped:
             return stopped.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1])))
