@@ -55,7 +55,7 @@ def test_a_known_noise_stands_in_for_a_spread_that_is_not_there() -> None:
     """Noise 4: error sqrt(4 / 5), t = 0.3 / sqrt(0.8)."""
     one = sample([0.3] * 5, noise=4.0)
     assert differs(one, 0.0) == pytest.approx(2 * stats.t.sf(0.3 / 0.8**0.5, 4))
-    assert sample(VALUES, noise=9.0).error == pytest.approx(0.5**0.5)  # values that differ have their own
+    assert sample(VALUES, noise=2.0).error == pytest.approx(0.5**0.5)  # their own variance, 2.5, is larger
 
 
 @pytest.mark.parametrize(("n", "tabled"), [(10, 0.9960), (20, 0.6604), (100, 0.2829)])
@@ -78,3 +78,17 @@ def test_smallest_margin_by_simulation() -> None:
 
 def test_one_seed_has_no_power() -> None:
     assert (smallest_effect(1), smallest_margin(1)) == (math.inf, math.inf)
+
+
+def test_a_spread_of_rounding_is_no_spread() -> None:
+    """(a1 - a2) - (b1 - b2) may end as 1e-12: five effects, and five signs, p = 1/32 of each side."""
+    rounded = sample([0, 0, 0, 0, 1e-12], rounding=1e-9)
+    assert rounded.error is None
+    assert within(rounded, 0, 1) == pytest.approx(1 / 32)
+    assert sample([0, 0, 0, 0, 1e-12]).error is not None
+
+
+def test_known_noise_is_the_least_variance() -> None:
+    """Five counted rates that are alike by luck: variance 4 / 5, less than 4 of counting."""
+    assert sample([1, 1, 1, 1, 3], noise=4.0).error == pytest.approx(math.sqrt(4 / 5))
+    assert sample([1, 1, 1, 1, 11], noise=4.0).error == pytest.approx(2)  # its own variance, 20

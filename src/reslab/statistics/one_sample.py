@@ -39,15 +39,17 @@ class Sample:
         return None if self.error is None else self.mean + student(self.n - 1) * self.error
 
 
-def sample(values: Sequence[float], *, noise: float = 0.0) -> Sample:
+def sample(values: Sequence[float], *, noise: float = 0.0, rounding: float = 0.0) -> Sample:
     """The values' mean and its error.
 
-    noise: the variance to assume of values that are all the same, such as that of a counted rate: five equal values do
-    not show that there is no noise. 0: unknown. Values that differ have their own variance.
+    noise: the least variance to assume, such as that of a counted rate: five equal values, or five that are alike by
+    luck, do not show that there is no noise. 0: unknown. rounding: a spread up to it is rounding, and no spread; so is
+    one below 1e-9 of the largest value.
     """
     n, variance = len(values), statistics.variance(values) if len(values) > 1 else 0.0
-    if math.sqrt(variance) <= SAME * max(map(abs, values)):
-        variance = noise
+    if math.sqrt(variance) <= max(rounding, SAME * max(map(abs, values))):
+        variance = 0.0
+    variance = max(variance, noise)
     error = math.sqrt(variance / n) if n > 1 and variance > 0 else None
     return Sample(values=tuple(values), mean=statistics.fmean(values), error=error)
 

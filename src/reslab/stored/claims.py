@@ -61,6 +61,12 @@ class Judged(TypedDict, total=False):
     power: str  # a sentence
 
 
+def decisive(verdict: str | None, direction: str | None) -> Literal["p_holm", "p_opposite_holm"]:
+    """The key of the p on which the verdict rests: that of the prediction's question, or of the opposite one."""
+    opposite = verdict == "equivalent" or (verdict == "contradicted" and direction == "same")
+    return "p_opposite_holm" if opposite else "p_holm"
+
+
 class Claim(TypedDict, total=False):
     name: str
     group: str

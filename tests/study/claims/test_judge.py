@@ -134,3 +134,9 @@ def test_power_is_told_with_holms_factor() -> None:
                                               (0.30000000000000004, "0.3")])  # fmt: skip
 def test_numbers_in_sentences(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+def test_rounding_shows_nothing_with_certainty() -> None:
+    """Effects 0 and 1e-12, margin 1: five signs, p = 1/32; not 5e-51."""
+    one = judge([claim("same", margin=1.0)], [measured(0.0, 0.0, 0.0, 0.0, 1e-12)])[0]
+    assert one.judged["p"] == pytest.approx(1 / 32)

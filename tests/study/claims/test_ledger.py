@@ -1,13 +1,14 @@
 """Predictions are fixed once: the ledger holds every sealed claim, and sealing refuses to fix a name again."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reslab.errors import UsageError
 from reslab.study.claims import reading, seal
-from reslab.study.claims.fixed import digest, ledger
+from reslab.study.claims.fixed import digest, in_ledger, ledger
 from reslab.study.claims.reading import claims, read
 
 TABLE = Path(reading.__file__).parent / "table"
@@ -46,7 +47,7 @@ def sealed(table: Path, *, day: str = "2027-01-02") -> list[str]:
 
 
 def test_sealing_writes_day_and_digest_into_file_and_ledger(table: Path) -> None:
-    before = digest(read(table / "one.toml"))
+    before = digest(replace(read(table / "one.toml"), fixed="2027-01-02"))  # the day is part of it
     assert sealed(table) == ["one"]
     found = read(table / "one.toml")
     assert (found.hash, found.fixed) == (before, "2027-01-02")
@@ -73,3 +74,23 @@ def test_a_changed_claim_is_refused_until_it_has_a_new_name(table: Path) -> None
     ledger_ = table.parent / "ledger.toml"
     ledger_.write_text(f'{ledger_.read_text()}superseded = "two"\n')
     assert sealed(table) == ["two"]
+
+
+def test_the_day_is_part_of_the_digest(table: Path) -> None:
+    sealed(table)
+    path = table / "one.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("2027-01-02", "1999-01-01"), encoding="utf-8")
+    with pytest.raises(UsageError, match="was changed after 1999-01-01"):
+        read(path)
+
+
+def test_a_file_of_ours_that_is_not_as_in_the_ledger_is_left_out(table: Path) -> None:
+    sealed(table)
+    one, file = read(table / "one.toml"), table / "one.toml"
+    mark = digest(one)
+    in_ledger(one, [{"name": "one", "date": "2027-01-02", "hash": mark}], file)
+    for known in ([], [{"name": "one", "date": "2027-01-02", "hash": "0" * 32}],
+                  [{"name": "one", "date": "2027-01-03", "hash": mark}]):  # fmt: skip
+        with pytest.raises(UsageError, match=r"one\.toml: its day and digest are not those of reslab's ledger"):
+            in_ledger(one, known, file)
+    in_ledger(replace(one, hash=""), [], file)  # nothing was fixed yet

@@ -7,7 +7,9 @@ import pytest
 from claiming import claim
 
 from reslab.errors import UsageError
-from reslab.study.claims.plan import Asked, Costs, Planned, falsified, planned, within_budget
+from reslab.study.claims.budget import within_budget
+from reslab.study.claims.plan import Asked, Costs, Planned, falsified, plan, planned
+from reslab.study.claims.prepare import left
 from reslab.study.grid.cell import in_order
 
 
@@ -104,7 +106,7 @@ def test_a_budget_first_takes_seeds_then_the_dearest_claims() -> None:
     assert [len(one.seeds) for one in four] == [4, 4, 4]
     assert notes == ["a budget of 52 minutes leaves at most 4 seeds per claim"]
     fewer, notes = within_budget(runs, of, minutes=30)
-    assert [one.why_not for one in fewer] == ["", "", "over the budget: would take 30.0 more minutes"]
+    assert [one.why_not for one in fewer] == ["", "", "over the budget: it would take 30 min more"]
     assert notes == ["a budget of 30 minutes leaves at most 3 seeds per claim"]
     assert of.minutes(fewer) == 9
     nothing, _ = within_budget(runs, of, minutes=1)
@@ -116,3 +118,39 @@ def test_what_is_done_costs_nothing() -> None:
     todo = {cell: seconds for cell, seconds in costs(runs).todo.items() if cell.settings["net"] != "plain56"}
     assert Costs(todo).seconds(runs) == 900
     assert within_budget(runs, Costs(todo), minutes=15)[0] == runs
+
+
+def test_a_budget_keeps_what_is_free_and_drops_the_dearest() -> None:
+    """Claims 0 and 1 are done: free, with all seeds. Two that share plain110 add 60 minutes for the first alone."""
+    runs = page()
+    settings = {**claim().settings, "a": {"net": "plain110"}}
+    runs += [planned(claim(name=name, settings=settings), asked()) for name in ("shared-1", "shared-2")]
+    price = {"plain56": 60.0, "plain110": 1200.0}
+    cells = in_order([cell for one in runs for cell in one.all_cells])
+    of = Costs({one: price[one.settings["net"]] for one in cells if one.settings["net"] in price})
+    kept, notes = within_budget(runs, of, minutes=10)
+    assert [len(one.seeds) for one in kept[:2]] == [5, 5]
+    assert [one.why_not for one in kept] == ["", "", "", *["over the budget: it would take 60 min more"] * 2]
+    assert notes == ["a budget of 10 minutes leaves at most 3 seeds per claim"]
+    assert all(one.cells for one in within_budget(runs, of, minutes=63)[0])
+
+
+def test_processes_take_time_to_start_and_no_cell_is_free() -> None:
+    """10 cells of at least 2 s with two processes that start in 3 s: 26 CPU seconds, and 13 s of wall time."""
+    one = page()[0]
+    of = Costs(dict.fromkeys(one.all_cells, 0.0), jobs=2, floor=2.0, start=3.0)
+    assert len(one.all_cells) == 10
+    assert of.seconds([one]) == 10 * 2 + 2 * 3
+    assert of.minutes([one]) == pytest.approx((5 * 2 + 3) / 60)
+
+
+def test_one_bad_claim_does_not_stop_the_others() -> None:
+    """The net is missing in one, the depths in another: their errors name file and key."""
+    bare = claim(name="bare", settings={"train": {"recipe": "digits"}, "metric": "train_error", "a": {}})
+    broken = claim(name="broken", experiment="by-depth", settings={"train": {}, "a": {}})
+    runs, todo = left(plan([bare, broken, claim()], asked()), None)
+    assert [one.why_not for one in runs] == [
+        "bare.toml: its settings do not suit the experiment compare: KeyError: 'net' is missing",
+        "broken.toml: its settings do not suit the experiment by-depth: KeyError: 'depths' is missing", ""]  # fmt: skip
+    assert len(todo) == 10
+    assert not any(one.cells for one in runs[:2])

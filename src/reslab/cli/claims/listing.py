@@ -1,6 +1,7 @@
 """reslab claims list, reslab claims show."""
 
 import json as json_
+import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 from reslab.cli import say
 from reslab.cli.claims.flags import Data, Own, Seeds
 from reslab.cli.options import DataFlags, Json, data_options
-from reslab.errors import one_line
+from reslab.errors import UsageError, one_line
 
 
 def list_(*, own: Own = None, json: Json = False) -> None:
@@ -17,7 +18,10 @@ def list_(*, own: Own = None, json: Json = False) -> None:
     from reslab.study.claims.reading import claims, papers
     from reslab.study.claims.words import group
 
-    found, known = claims(own), papers(own)
+    faults: dict[str, UsageError] = {}
+    found, known = claims(own, faults=faults), papers(own)
+    for error in faults.values():
+        print(one_line(str(error)), file=sys.stderr)
     if json:
         say.as_json([asdict(one) for one in found.values()])
         return
@@ -46,7 +50,7 @@ def show(
         only=name, data=data, options=data_options(data_flags), seeds=seeds, own=own, budget=None, limit=False
     )
     (one,) = ready.runs
-    page = plan(list(claims(own).values()), ready.asked)
+    page = plan(list(claims(own, faults={}).values()), ready.asked)
     family = sum(bool(each.cells) and each.claim.prediction.direction != "exact" for each in page)
     claim, paper = one.claim, ready.papers[one.claim.paper]
     if json:

@@ -6,6 +6,7 @@ from reslab.errors import one_line
 from reslab.report import words
 from reslab.report.folder import Facts, facts, items
 from reslab.statistics import p_text
+from reslab.stored.claims import decisive
 
 MOST = 12  # single effects that are listed
 SIGNED = ("points", "decades")  # units of differences
@@ -68,6 +69,8 @@ def table(claim: Facts) -> list[tuple[str, str]]:
     if judged.get("test"):
         rows.append(("test", one_line(judged["test"])))
     rows += p_values(judged, same=stored.get("direction") == "same")
+    if words.is_number(judged.get(key := decisive(claim.get("verdict"), stored.get("direction")))):
+        rows.append(("p of the verdict", p_text(judged[key]).removeprefix("= ")))
     if words.is_number(stored.get("margin")):
         rows.append(("margin", amount(stored["margin"], unit)))
     if told := power(stored, judged):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from reslab.errors import UsageError
@@ -11,7 +12,7 @@ from reslab.stored.files import parse_toml
 from reslab.stored.typed import typed
 from reslab.study.claims.record import Claim
 
-DECIDES = ("sentence", "experiment", "settings", "data", "false", "seeds")
+DECIDES = ("sentence", "experiment", "settings", "data", "false", "seeds", "fixed")
 PREDICTED = ("quantity", "unit", "direction", "threshold", "margin")  # not `why` and `spread`, which decide nothing
 
 
@@ -46,6 +47,14 @@ def ledger() -> list[Entry]:
     """Every claim that was ever fixed, in that order."""
     file = files("reslab.study.claims").joinpath("ledger.toml")
     return entries(parse_toml(file.read_bytes(), "ledger.toml"))
+
+
+def in_ledger(claim: Claim, known: list[Entry], path: Path) -> None:
+    """Raise UsageError for a claim of reslab that is not as it was fixed; before anything was fixed, all are right."""
+    entry = next((one for one in known if one["name"] == claim.name and "superseded" not in one), None)
+    if (claim.fixed, claim.hash) != ((entry["date"], entry["hash"]) if entry else (claim.fixed, "")):
+        raise UsageError(f"{path.name}: its day and digest are not those of reslab's ledger, so the file was changed: "
+                         "a changed prediction is a new claim, with a name of its own")  # fmt: skip
 
 
 def entries(content: dict[str, Any]) -> list[Entry]:

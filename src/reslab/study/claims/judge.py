@@ -26,6 +26,7 @@ from reslab.stored.claims import Judged
 from reslab.study.claims.record import Answer, Claim, Measured, Prediction
 
 ALPHA = round(1 - LEVEL, 12)
+ROUNDING = 1e-9  # of the margin, and of what was subtracted: a spread below it is rounding
 FAMILIES = (
     "The tests of all predictions of this page are one family, those of the opposite findings (equivalent; of a claim "
     "of sameness, contradicted) another. In each, Holm's correction keeps the chance of even one false finding at "
@@ -44,7 +45,8 @@ def judge(claims: Sequence[Claim], measured: Sequence[Measured]) -> list[Judgmen
     """The verdict of each claim; Holm's correction over all of them."""
     pairs = list(zip(claims, measured, strict=True))
     tested = [(claim, one) for claim, one in pairs if by_chance(claim, one)]
-    samples = [sample(one.effects, noise=one.noise) for _, one in tested]
+    samples = [sample(one.effects, noise=one.noise, rounding=ROUNDING * max(one.largest, claim.prediction.margin))
+               for claim, one in tested]  # fmt: skip
     asked = [p_values(claim.prediction, one) for (claim, _), one in zip(tested, samples, strict=True)]
     corrected = list(zip(holm([p for p, _ in asked]), holm([p for _, p in asked]), strict=True))
     every = zip(tested, samples, asked, corrected, strict=True)

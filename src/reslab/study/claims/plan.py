@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ReslabError, UsageError, first_line
+from reslab.errors import ReslabError, Sentence, UsageError, first_line
 from reslab.extras import installed
 from reslab.images.data import ImageData
 from reslab.run import absolute
@@ -17,7 +17,6 @@ from reslab.study.grid import Cell
 from reslab.study.grid.cell import in_order
 from reslab.study.grid.plan import schedule
 
-LEAST = 3  # seeds that a budget leaves
 LIKE = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}  # of ten classes: their data table
 EXTRAS = {"text": "transformers", "ship": "openvino", "data": "datasets"}  # a package of each
 
@@ -51,7 +50,15 @@ class Asked:
 
 
 def plan(claims: Sequence[Claim], asked: Asked) -> list[Planned]:
-    return [planned(claim, asked) for claim in claims]
+    """A claim whose settings do not suit its experiment is not run, and says why."""
+    return [tried(claim, asked) for claim in claims]
+
+
+def tried(claim: Claim, asked: Asked) -> Planned:
+    try:
+        return planned(claim, asked)
+    except UsageError as error:
+        return Planned(claim=claim, why_not=str(error).replace(f"claim {claim.name}:", f"{claim.name}.toml:", 1))
 
 
 def planned(claim: Claim, asked: Asked) -> Planned:
@@ -91,15 +98,20 @@ def with_data(settings: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
 
 
 def with_seeds(one: Planned, seeds: tuple[int, ...]) -> Planned:
-    """The same with other seeds."""
+    """The same with other seeds. Raises UsageError, with the claim's name, for settings that suit no experiment."""
     try:
         cells = experiment(one.claim.experiment).cells(one.settings, seeds)
         return replace(one, seeds=seeds, cells=cells)
-    except ReslabError as error:
-        raise UsageError(f"claim {one.claim.name}: ", error) from error
-    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise UsageError(f"claim {one.claim.name}: its settings do not suit the experiment {one.claim.experiment}: "
-                         f"{type(error).__name__}: {first_line(error)}") from error  # fmt: skip
+    except Exception as error:
+        raise UsageError(f"claim {one.claim.name}: ", unsuited(error, one.claim.experiment)) from error
+
+
+def unsuited(error: Exception, what: str) -> Sentence:
+    """Why settings cannot be used: the sentence of an error of ours, or which key of them another one is about."""
+    if isinstance(error, ReslabError):
+        return error.sentence
+    about = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else first_line(error)
+    return Sentence(f"its settings do not suit the experiment {what}: {type(error).__name__}: {about}")
 
 
 def falsified(one: Planned) -> Planned:
@@ -114,9 +126,15 @@ def seeds_from(first: int, n: int) -> tuple[int, ...]:
 class Costs:
     """What is not done yet of cells, in CPU seconds of this machine and in minutes."""
 
-    def __init__(self, todo: Mapping[Cell, float], *, speed: float = 1.0, jobs: int = 1) -> None:
-        """todo: cells to their CPU seconds on the machine of docs/claims.md; speed: a core's here against those."""
-        self.todo, self.speed, self.jobs = todo, speed, jobs
+    def __init__(
+        self, todo: Mapping[Cell, float], *, speed: float = 1.0, jobs: int = 1, floor: float = 0.0, start: float = 0.0
+    ) -> None:
+        """todo: cells to their CPU seconds on the machine of docs/claims.md; speed: a core's here against those.
+
+        floor: seconds that the least cell takes; start: of a process that does cells, before its first.
+        """
+        self.todo = {cell: max(floor, seconds) for cell, seconds in todo.items()}
+        self.speed, self.jobs, self.start = speed, jobs, start
 
     def of(self, several: Sequence[Planned]) -> dict[Cell, float]:
         """CPU seconds of all cells that these claims need and that are not done, each once."""
@@ -124,34 +142,13 @@ class Costs:
         return {cell: self.todo[cell] / self.speed for cell in every if cell in self.todo}
 
     def seconds(self, several: Sequence[Planned]) -> float:
-        return sum(self.of(several).values())
+        """Of CPU, with the start of the processes."""
+        cells = self.of(several)
+        return sum(cells.values()) + min(self.jobs, len(cells)) * self.start / self.speed
 
     def minutes(self, several: Sequence[Planned]) -> float:
         """Of wall time, as the pool hands the cells out."""
-        return schedule(self.of(several), self.jobs) / 60
+        return self.wall(self.of(several))
 
-
-def within_budget(several: Sequence[Planned], costs: Costs, *, minutes: float) -> tuple[list[Planned], list[str]]:
-    """What fits into these minutes: first fewer seeds, down to LEAST; then the dearest claims are not run.
-
-    Returns the plan, and sentences that say what was lowered.
-    """
-    runs, notes = list(several), []
-    most = max((len(one.seeds) for one in runs), default=0)
-    for n in range(most - 1, LEAST - 1, -1):
-        if costs.minutes(runs) <= minutes:
-            break
-        runs = [with_seeds(one, one.seeds[:n]) if len(one.seeds) > n else one for one in runs]
-        notes = [f"a budget of {minutes:g} minutes leaves at most {n} seeds per claim"]
-    while costs.minutes(runs) > minutes and any(one.cells for one in runs):
-        dearest = max((one for one in runs if one.cells), key=lambda one: alone(one, runs, costs))
-        more = alone(dearest, runs, costs) / costs.jobs / 60
-        why = f"over the budget: would take {more:.1f} more minutes"
-        runs[runs.index(dearest)] = replace(dearest, cells={}, why_not=why)
-    return runs, notes
-
-
-def alone(one: Planned, several: Sequence[Planned], costs: Costs) -> float:
-    """CPU seconds of the cells that no other of the claims needs."""
-    others = costs.of([other for other in several if other is not one])
-    return sum(seconds for cell, seconds in costs.of([one]).items() if cell not in others)
+    def wall(self, cells: Mapping[Cell, float]) -> float:
+        return (schedule(cells, self.jobs) + self.start / self.speed) / 60 if cells else 0.0

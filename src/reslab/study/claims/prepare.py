@@ -1,25 +1,30 @@
 """Plan a run of claims on some data, and what it costs on this machine."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabError, UsageError
 from reslab.images.data import load as load_data
 from reslab.stored.claims import Paper
 from reslab.study.claims import reading
+from reslab.study.claims.budget import within_budget
 from reslab.study.claims.given import given
-from reslab.study.claims.plan import Asked, Costs, Planned, plan, within_budget
+from reslab.study.claims.plan import Asked, Costs, Planned, plan, unsuited
 from reslab.study.claims.speed import speed
 from reslab.study.grid import Cell
-from reslab.study.grid import plan as grid_plan
 from reslab.study.grid.cell import in_order
-from reslab.study.grid.plan import cost
+from reslab.study.grid.one import read
+from reslab.study.grid.works import WORKS
 from reslab.study.jobs import fair_jobs
 
 QUICK = ("digits",)  # data of the quick edition, whose budget is 20 minutes by default
 MINUTES = 20.0
+MOST = 1000  # seeds, as in a claim's file
+FLOOR = 0.2  # CPU seconds of the least cell: its folder, its files; on the machine of docs/claims.md
+START = 3.0  # of a process that does cells: PyTorch, the data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,29 +59,84 @@ def prepare(
     each claim's number). cache: the folder of what is finished. own: a folder of the user's claims. limit: whether a
     budget applies. Raises UsageError for unknown claims and data.
     """
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"seeds must be positive, got {seeds}")
+    if seeds is not None and not 1 <= seeds <= MOST:
+        raise UsageError(
+            f"seeds must be positive, got {seeds}" if seeds < 1 else f"seeds must be 1 to {MOST}, got {seeds}"
+        )
     if seed < 0:
         raise UsageError(f"seed must not be negative, got {seed}")
     if budget is not None and not budget > 0:
         raise UsageError(f"budget must be positive, got {budget:g}")
     if jobs < 0:
         raise UsageError(f"jobs must not be negative, got {jobs}")
-    chosen = reading.chosen(only, reading.claims(own))
+    faults: dict[str, UsageError] = {}
+    chosen = reading.chosen(only, reading.claims(own, faults=faults), faults)
     loaded = given(data) or load_data(data, **(options or {}))
     loaded.announce()
     asked = Asked(data=loaded, word=data, options=dict(options or {}), seed=seed, seeds=seeds)
     runs = plan(chosen, asked)
-    every = list(in_order([cell for one in runs for cell in one.all_cells]))
-    todo = grid_plan(every, cache).todo if cache else costs_of(every)
-    costs = Costs(todo, speed=speed() if todo else 1.0, jobs=jobs or fair_jobs(max(1, len(todo))))
+    runs, todo = left(runs, cache)
+    costs = Costs(todo, speed=speed() if todo else 1.0, jobs=jobs or fair_jobs(max(1, len(todo))), floor=FLOOR,
+                  start=START)  # fmt: skip
     minutes = MINUTES if budget is None and data in QUICK else budget
-    notes: list[str] = []
+    notes = [f"not run: {error}" for error in faults.values()] if not only else []
     if minutes is not None and limit:
-        runs, notes = within_budget(runs, costs, minutes=minutes)
+        runs, lowered = within_budget(runs, costs, minutes=minutes)
+        notes += lowered
     return Prepared(asked=asked, runs=runs, costs=costs, notes=notes, papers=reading.papers(own))
 
 
+def left(runs: list[Planned], cache: Path | None) -> tuple[list[Planned], dict[Cell, float]]:
+    """The claims; of their cells those that are not done, with CPU seconds on the machine of docs/claims.md.
+
+    A claim that names settings with which a work cannot even tell its cost is not run, and says why.
+    """
+    known: dict[str, float] = {}
+    done: dict[Cell, bool] = {}
+    todo: dict[Cell, float] = {}
+
+    def visit(cell: Cell, costs: dict[Cell, float]) -> None:
+        if cell not in done:
+            done[cell] = bool(cache and is_done(cell, cache))
+        if not done[cell] and cell not in costs:
+            for needed in cell.needs:
+                visit(needed, costs)
+            costs[cell] = todo[cell] if cell in todo else cost(cell, known)
+
+    out = []
+    for one in runs:
+        costs: dict[Cell, float] = {}
+        try:
+            for arm in one.cells.values():
+                for cell in arm:
+                    visit(cell, costs)
+            todo |= costs
+            out.append(one)
+        except Exception as error:
+            out.append(
+                replace(one, cells={}, why_not=f"{one.claim.name}.toml: {unsuited(error, one.claim.experiment)}")
+            )
+    return out, todo
+
+
+def is_done(cell: Cell, cache: Path) -> bool:
+    try:
+        return read(cell, cache) is not None
+    except ReslabError:  # damaged: it is done again
+        return False
+
+
 def costs_of(cells: Sequence[Cell]) -> dict[Cell, float]:
-    known: dict[tuple[str, str], float] = {}
+    """CPU seconds of each, on the machine of docs/claims.md. Raises what a work raises that cannot tell its cost."""
+    known: dict[str, float] = {}
     return {one: cost(one, known) for one in cells}
+
+
+def cost(one: Cell, known: dict[str, float]) -> float:
+    """Every seed costs the same."""
+    key = json.dumps(
+        [one.work, {name: value for name, value in one.settings.items() if name != "seed"}], sort_keys=True
+    )
+    if key not in known:
+        known[key] = max(0.0, float(WORKS[one.work].load().cost(one.settings)))
+    return known[key]

@@ -17,7 +17,7 @@ from reslab.stored.files import named, parse_toml, read_bytes
 from reslab.stored.typed import Mistyped, typed
 from reslab.study.claims import given, settings
 from reslab.study.claims.experiments import EXPERIMENTS
-from reslab.study.claims.fixed import checked
+from reslab.study.claims.fixed import checked, in_ledger, ledger
 from reslab.study.claims.record import DATA_KEYS, Claim, Prediction
 
 HERE = files("reslab.study.claims")
@@ -30,25 +30,41 @@ OPTIONAL = {"seeds", "extra", "deviations"}
 TEXTS = ("title", "paper", "where", "sentence", "formula", "experiment", "turns", "fixed")
 
 
-def claims(own: Path | None = None) -> dict[str, Claim]:
-    """Every claim of reslab by name, with those of the folder `own`; in the order of papers, then of names."""
-    found = dict(_ours())
+def claims(own: Path | None = None, *, faults: dict[str, UsageError] | None = None) -> dict[str, Claim]:
+    """Every claim of reslab by name, with those of the folder `own`; in the order of papers, then of names.
+
+    Raises for the first file that cannot be read; with `faults`, each is left out, and its error is stored there.
+    """
+    found, bad = dict(_ours()[0]), dict(_ours()[1])
     if own is not None:
         known = papers(own)
         for path in of_folder(own):
-            if path.stem in found:
-                raise UsageError(f"{named(path)}: reslab has a claim of this name; give the file another")
-            found[path.stem] = read(path, known=known, strangers=True)
+            try:
+                if path.stem in found or path.stem in bad:
+                    raise UsageError(f"{named(path)}: reslab has a claim of this name; give the file another")
+                found[path.stem] = read(path, known=known, strangers=True)
+            except UsageError as error:
+                bad.setdefault(path.stem, error)
+    if faults is not None:
+        faults.update(bad)
+    elif bad:
+        raise next(iter(bad.values()))
     return found
 
 
 @cache
-def _ours() -> dict[str, Claim]:
-    table = sorted(Path(str(HERE)).joinpath("table").glob("*.toml"))
-    known = papers()
+def _ours() -> tuple[dict[str, Claim], dict[str, UsageError]]:
+    """Those that come with reslab, and the errors of files that were changed."""
+    known, found, bad = papers(), [], {}
     order = list(known)
-    found = [read(path, known=known) for path in table]
-    return {one.name: one for one in sorted(found, key=lambda one: (order.index(one.paper), one.name))}
+    for path in sorted(Path(str(HERE)).joinpath("table").glob("*.toml")):
+        try:
+            one = read(path, known=known)
+            in_ledger(one, ledger(), path)
+            found.append(one)
+        except UsageError as error:
+            bad[path.stem] = error
+    return {one.name: one for one in sorted(found, key=lambda one: (order.index(one.paper), one.name))}, bad
 
 
 def papers(own: Path | None = None) -> dict[str, Paper]:
@@ -92,6 +108,7 @@ def read(path: Path, *, known: Mapping[str, Paper] | None = None, strangers: boo
         check(claim, papers() if known is None else known)
         if strangers:
             no_code([content.get("settings"), content.get("data"), content.get("false")])
+            not_later(claim.fixed)
         checked(claim)
     except (Mistyped, UsageError) as error:
         raise UsageError(f"{named(path)}: ", error) from error
@@ -134,9 +151,11 @@ def check(claim: Claim, known: Mapping[str, Paper]) -> None:
         raise UsageError(f"no experiment {claim.experiment!r}{nearest(claim.experiment, EXPERIMENTS)} "
                          f"(available: {', '.join(EXPERIMENTS)})")  # fmt: skip
     try:
-        datetime.date.fromisoformat(claim.fixed)
+        day = datetime.date.fromisoformat(claim.fixed).isoformat()
     except ValueError:
-        raise UsageError(f"fixed must be a day such as 2026-11-30, got {claim.fixed!r}") from None
+        day = ""
+    if day != claim.fixed:  # also of 2026-W48-1
+        raise UsageError(f"fixed must be a day such as 2026-11-30, got {claim.fixed!r}")
     check_prediction(claim.prediction)
     check_data(claim)
     if not 1 <= claim.seeds <= 1000:
@@ -146,6 +165,12 @@ def check(claim: Claim, known: Mapping[str, Paper]) -> None:
     if not (json_ready(claim.settings) and json_ready(claim.data) and json_ready(claim.false)):
         raise UsageError("settings, data and false hold texts, finite numbers, lists and tables: no dates, no nan")
     settings.check(claim)
+
+
+def not_later(day: str) -> None:
+    """Raise UsageError for a day that has not come yet, in any time zone."""
+    if datetime.date.fromisoformat(day) > datetime.date.today() + datetime.timedelta(days=1):
+        raise UsageError(f"fixed is a day in the future, {day}: write the day on which the prediction was fixed")
 
 
 def check_prediction(one: Prediction) -> None:
@@ -197,13 +222,15 @@ def no_code(value: Any) -> None:
         raise UsageError(f"a claim's settings name no files and no code of others, got {value!r}")
 
 
-def chosen(only: str, table: Mapping[str, Claim]) -> list[Claim]:
+def chosen(only: str, table: Mapping[str, Claim], faults: Mapping[str, UsageError] | None = None) -> list[Claim]:
     """The claims named in a list with commas, in the table's order; all for an empty one.
 
-    Raises UsageError for an unknown name, with the nearest one.
+    Raises UsageError for an unknown name, with the nearest one, and the error of one whose file cannot be read.
     """
     names = [name.strip() for name in only.split(",") if name.strip()]
     for name in names:
+        if faults and name in faults:
+            raise faults[name]
         if name not in table:
             guess = nearest(name, table) or "; `reslab claims list` lists them"
             raise UsageError(f"no claim named {name!r}{guess}")

@@ -91,7 +91,8 @@ class Measured:
     figure: Figure
     numbers: Mapping[str, str] = field(default_factory=dict)  # for the page, in words and with units
     deviations: Sequence[str] = ()  # found while measuring
-    noise: float = 0.0  # variance to assume where all effects are the same, such as that of counted rates; 0: unknown
+    noise: float = 0.0  # the least variance of an effect, such as that of counted rates; 0: unknown
+    largest: float = 0.0  # the largest value of those whose differences are the effects: by it a spread is rounding
 
 
 class Experiment(Protocol):

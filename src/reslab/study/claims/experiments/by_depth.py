@@ -61,7 +61,13 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
                for arm in arms for depth, each in zip(depths, values[arm], strict=True)}  # fmt: skip
     by_seed = {arm: list(zip(*values[arm], strict=True)) for arm in arms}
     effects = [effect(settings, {arm: by_seed[arm][i] for arm in arms}) for i in range(len(seeds))]
-    return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers)
+    return Measured(
+        effects=effects,
+        cases=[f"seed {seed}" for seed in seeds],
+        figure=figure,
+        numbers=numbers,
+        largest=max(abs(one) for arm in arms for each in values[arm] for one in each),
+    )
 
 
 def effect(settings: Mapping[str, Any], values: Mapping[str, Sequence[float]]) -> float:

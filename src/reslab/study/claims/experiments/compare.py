@@ -47,7 +47,7 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
     numbers = {name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)}
     noise = sum(counting(settings, arm, of_arm) for arm, of_arm in found.items()) if scale == "difference" else 0.0
     return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers,
-                    noise=noise)  # fmt: skip
+                    noise=noise, largest=max(abs(one) for each in values.values() for one in each))  # fmt: skip
 
 
 def counting(settings: Mapping[str, Any], arm: str, found: Sequence[Found]) -> float:
