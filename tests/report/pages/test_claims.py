@@ -18,7 +18,7 @@ from reslab.report.figures import claims_strip as strips
 from reslab.report.figures.claims_formula import formula
 from reslab.report.figures.claims_glossary import TERMS, key, linked
 from reslab.report.figures.claims_points import series
-from reslab.report.pages.claims import addresses, meta, sentence
+from reslab.report.pages.claims import addresses, lead, meta, sentence
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"\u202egpj\n' + "W" * 90
 
@@ -50,7 +50,8 @@ def test_the_top_counts_the_verdicts_and_says_what_ran(whole: Path) -> None:
     )
     for name, n in (("holds", 24), ("contradicted", 4), ("equivalent", 4), ("not shown", 4), ("not run", 4)):
         assert f"{n} {name}" in page.text
-    assert "on digits · 5 seeds (0 to 4) · quick edition · 18 min 13 s of CPU time · 9 min 31 s in all" in page.text
+    assert ("on digits · 5 seeds (0 to 4) · quick edition · trainings and measurements: 18 min 13 s of CPU time, in "
+            "this run or earlier ones · this run: 9 min 31 s" in page.text)  # fmt: skip
     assert "reslab claims --data digits --out runs/claims" in page.text
 
 
@@ -61,7 +62,7 @@ def test_one_of_each_verdict_is_told_in_the_singular() -> None:
 
 
 def test_seeds_without_an_order_are_listed() -> None:
-    assert meta({"seeds": [0, 2, 7], "seconds": 61}) == "3 seeds (0, 2 and 7) · 1\u00a0min\u00a01\u00a0s of CPU time"
+    assert meta({"seeds": [0, 2, 7], "wall_seconds": 61}) == "3 seeds (0, 2 and 7) · this run: 1\u00a0min\u00a01\u00a0s"
     assert meta({"seeds": [4]}) == "1 seed (4)"
 
 
@@ -92,7 +93,8 @@ def test_a_claim_has_all_that_was_fixed_and_measured(whole: Path) -> None:
         "n": "5", "p": "0.0004", "p after Holm’s correction": "0.0048", "p of equivalence": "0.7",
         "margin": "1 point"}  # fmt: skip
     assert [shown["p of equivalence, after Holm’s correction"], shown["train.changes.epochs"]] == ["1", "20"]
-    assert shown["power"] == "n = 5 would show an effect of 1.8 points with power 80 %."
+    assert shown["power, for the observed spread"] == "n = 5 would show an effect of 1.8 points with power 80 %."
+    assert shown["single effects"].endswith(" (in points)")
     assert [shown["CPU time"], shown["plain56"]] == ["41.5 s", "24.3 %"]
     for text in ("The mean effect is above 0 points.", "Fixed on 2026-11-30.", one["hash"], *one["deviations"],
                  one["turns"], one["command"], one["answer"], one["where"]):  # fmt: skip
@@ -105,6 +107,18 @@ def test_a_prediction_without_a_hash_was_not_fixed_beforehand(tmp_path: Path) ->
     page = Page(write(claims.write(tmp_path / "c", claims.claims() | {"claims": [claims.claim(0) | {"hash": ""}]})))
     assert "Not fixed beforehand: its file holds no hash." in page.text
     assert "fixed before the run The" not in page.text
+    assert "No prediction was fixed before the run" in page.text
+
+
+def test_the_top_says_which_predictions_were_fixed_before_the_run(whole: Path) -> None:
+    assert "one number, fixed before the run with its threshold and margin, and was then tested" in Page(whole).text
+    some = lead([{"hash": "a"}, {"hash": ""}, {"hash": ""}])
+    assert some.endswith("Only 1 of the 3 predictions was fixed before the run; the others hold no hash, and say so.")
+
+
+def test_power_after_the_run_names_the_spread_that_was_planned_with() -> None:
+    told = numbers.power({"unit": "points", "spread": 5.0}, {"n": 3, "power": "3 seeds see 1.2 points."})
+    assert told == "3 seeds see 1.2 points. The plan assumed a standard deviation of 5\u00a0points."
 
 
 def test_the_names_of_p_follow_the_question() -> None:

@@ -37,7 +37,7 @@ TERMS: tuple[tuple[str, str, str], ...] = (  # a word, how it is met in texts (a
     ("lesion", r"lesions?", "Veit’s experiment: disable one block of a trained net and measure the error again."),
     ("logarithm, decades", r"decades?", "An effect in decades is a log10 ratio: 1 decade is a factor of 10, 0.3 a "
      "factor of 2."),
-    ("margin", r"margins?", "The smallest difference that would matter here, fixed before the run."),
+    ("margin", r"margins?", "The smallest difference that would matter here, part of the prediction."),
     ("paired", r"paired", "Both arms of a comparison share a seed, so its part cancels in the difference."),
     ("path length", r"path lengths?|lengths? of (?:a |the )?paths?", "In n blocks a signal can take branch or skip at "
      "each: 2ⁿ paths. The length of a path is the number of branches on it."),
@@ -56,7 +56,7 @@ TERMS: tuple[tuple[str, str, str], ...] = (  # a word, how it is met in texts (a
     ("shortcut, skip", r"shortcuts?|skips?", "The way around a block’s branch."),
     ("stochastic depth", r"stochastic depth", "Training with random blocks left out of each mini-batch."),
     ("test error", r"test errors?", "The share of wrong answers on images that training never saw."),
-    ("threshold", r"thresholds?", "The value that the effect is compared with, fixed before the run; often 0."),
+    ("threshold", r"thresholds?", "The value that the effect is compared with, part of the prediction; often 0."),
     ("training error", r"training errors?", "The share of wrong answers on the training images themselves. If it is "
      "high, the net has not been optimized well; overfitting would make it low."),
     ("two one-sided tests", r"two one-sided tests", "The test of equivalence: the effect is shown to be both above the "

@@ -63,7 +63,7 @@ def table(claim: Facts) -> list[tuple[str, str]]:
     if words.is_number(judged.get("mean")):
         rows.append(("mean effect", effect(stored, judged)))
     if each := single(judged, plus=plus):
-        rows.append(("single effects", each))
+        rows.append(("single effects", f"{each} (in {one_line(unit)})" if unit else each))
     if words.is_number(judged.get("n")):
         rows.append(("n", words.count(judged["n"])))
     if judged.get("test"):
@@ -74,7 +74,7 @@ def table(claim: Facts) -> list[tuple[str, str]]:
     if words.is_number(stored.get("margin")):
         rows.append(("margin", amount(stored["margin"], unit)))
     if told := power(stored, judged):
-        rows.append(("power", told))
+        rows.append(("power, for the observed spread", told))
     rows += [(one_line(key), one_line(value)) for key, value in facts(claim.get("numbers")).items()]
     if words.is_number(claim.get("seconds")):
         rows.append(("CPU time", words.duration(claim["seconds"])))
@@ -105,14 +105,17 @@ def settings(claim: Facts) -> list[tuple[str, str]]:
 
 
 def power(stored: Facts, judged: Facts) -> str:
-    """What n could have shown: the stored sentence, else one from the smallest effect."""
+    """What n could have shown: the stored sentence, else one from the smallest effect; and what the plan assumed."""
+    assumed = stored.get("spread")
+    plan = f" The plan assumed a standard deviation of {amount(assumed, stored.get('unit'))}." if (
+        words.is_number(assumed)) else ""  # fmt: skip
     if judged.get("power"):
-        return one_line(judged["power"])
+        return one_line(judged["power"]) + plan
     n, sees = judged.get("n"), judged.get("sees")
     if not (words.is_number(n) and words.is_number(sees)):
         return ""
     return (f"n = {words.count(n)} would show an effect of {amount(sees, stored.get('unit'))} with power "
-            f"80{words.GAP}%.")  # fmt: skip
+            f"80{words.GAP}%.{plan}")  # fmt: skip
 
 
 def single(judged: Facts, *, plus: bool) -> str:

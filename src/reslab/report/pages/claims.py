@@ -49,6 +49,7 @@ def page(folder: Path) -> Facts:
         "stored": stored,
         "tally": tally(shown),
         "sentence": sentence(shown),
+        "lead": lead(shown),
         "meta": meta(stored),
         "notes": [one_line(note) for note in items(stored.get("notes"))],
         "families": one_line(stored.get("families") or ""),
@@ -147,12 +148,29 @@ def sentence(shown: list[Facts]) -> str:
     return f"Of {many}, {words.listed(parts)}." if parts else "No claim is stored here."
 
 
+def lead(shown: list[Facts]) -> str:
+    """What was done, and how many of the predictions were fixed before the run: those that hold a hash."""
+    fixed = sum(bool(one["hash"]) for one in shown)
+    start = "Each claim of a paper below was turned into a prediction of one number"
+    tested = "was then tested here on nets that reslab built and trained"
+    if shown and fixed == len(shown):
+        return f"{start}, fixed before the run with its threshold and margin, and {tested}."
+    rest = "No prediction was fixed before the run: no hash shows that it was not chosen after it."
+    if fixed:
+        rest = (f"Only {fixed} of the {len(shown)} predictions {'were' if fixed > 1 else 'was'} fixed before the run; "
+                "the others hold no hash, and say so.")  # fmt: skip
+    return f"{start} with a threshold and a margin, and {tested}. {rest}"
+
+
 def singular(verb: str, n: int) -> str:
     return verb if n != 1 else {"hold": "holds"}.get(verb, verb.replace("are ", "is ").replace("were ", "was "))
 
 
 def meta(stored: Facts) -> str:
-    """`digits · 5 seeds (0 to 4) · quick edition · 18 min of CPU time · a CPU`."""
+    """`on digits · 5 seeds (0 to 4) · quick edition · trainings and measurements: 18 min of CPU time, ...`.
+
+    A run that resumes takes less time than its trainings did, so each of the two times says what it is of.
+    """
     seeds, env = items(stored.get("seeds")), facts(stored.get("env"))
     run = [k for k in seeds if isinstance(k, int)]
     whole = run == list(range(run[0], run[0] + len(run))) if run else False
@@ -161,8 +179,9 @@ def meta(stored: Facts) -> str:
         f"on {stored['data']['name']}" if facts(stored.get("data")).get("name") else "",
         f"{len(run)} seed{'s' * (len(run) != 1)} ({which})" if run else "",
         f"{stored['edition']} edition" if stored.get("edition") else "",
-        f"{words.duration(stored['seconds'])} of CPU time" if words.is_number(stored.get("seconds")) else "",
-        f"{words.duration(stored['wall_seconds'])} in all" if words.is_number(stored.get("wall_seconds")) else "",
+        f"trainings and measurements: {words.duration(stored['seconds'])} of CPU time, in this run or earlier ones"
+        if words.is_number(stored.get("seconds")) else "",
+        f"this run: {words.duration(stored['wall_seconds'])}" if words.is_number(stored.get("wall_seconds")) else "",
         env.get("device_name") or env.get("device"), stored.get("created"),
     ]  # fmt: skip
     return " · ".join(one_line(part) for part in parts if part)
