@@ -17,7 +17,9 @@ from reslab.run import Run
 from reslab.study.grid import Cell, plan, run, worker
 from reslab.study.grid.cell import cell
 from reslab.study.grid.plan import schedule
+from reslab.study.grid.run import Board
 from reslab.study.grid.works import WORKS, Work
+from reslab.study.pool import Failed
 
 STUB = """
 import json, os, sys, time
@@ -212,3 +214,17 @@ def test_progress_counts_in_cpu_seconds(toy: Any, tmp_path: Path) -> None:
         (35, 40, "1 of 2 cells done, running: toy seed 2"),
         (40, 40, "2 of 2 cells done"),
     ]
+
+
+def test_progress_tells_failed_from_stopped(toy: Any, tmp_path: Path) -> None:
+    """A failed cell is over, one that was stopped is not."""
+    told: list[tuple[int, int, str]] = []
+    cells = [toy("fail", cost=30), toy(cost=10)]
+    failures: dict[Cell, Sentence] = {}
+    run(cells, tmp_path, jobs=1, failures=failures,
+        rows=lambda name: lambda done, total, note="": told.append((done, total, str(note))))  # fmt: skip
+    assert told[-1] == (40, 40, "1 of 2 cells done, 1 failed")
+    board = Board(plan([toy(cost=7, seed=3)], tmp_path), lambda name: lambda *report: told.append(report), print)
+    board.began(next(iter(board.costs)))
+    board.ended(next(iter(board.costs)), Failed(why="", code=143))
+    assert told[-1] == (0, 7, "0 of 1 cells done")

@@ -104,6 +104,7 @@ class Board:
         self.report = rows("CPU seconds")
         self.share: dict[Cell, float] = {}  # of each running cell, how much of it is done
         self.done: set[Cell] = set()
+        self.failed: set[Cell] = set()
         self.waiting: set[Cell] = set()  # for another command
         self.died: set[Cell] = set()
         self.lock = threading.Lock()
@@ -134,12 +135,21 @@ class Board:
                 self.died.add(one)
                 self.say(f"{one.name}: {outcome.why}; it is started again in a new worker")
                 return
-            self.done.add(one)
+            if isinstance(outcome, Failed):
+                if outcome.died or outcome.code < 128:  # else it was stopped: it is neither done nor failed
+                    self.failed.add(one)
+            else:
+                self.done.add(one)
             self.show()
 
     def show(self) -> None:
-        seconds = sum(self.costs[one] for one in self.done) + sum(self.costs[one] * s for one, s in self.share.items())
+        seconds = sum(self.costs[one] for one in self.done | self.failed) + sum(
+            self.costs[one] * s for one, s in self.share.items()
+        )
         running = ", ".join(one.name.rpartition(" (")[0] for one in self.share)
-        note = f"{len(self.done):,} of {len(self.costs):,} cells done" + (f", running: {running}" if running else "")
+        failed = f", {len(self.failed):,} failed" if self.failed else ""
+        note = f"{len(self.done):,} of {len(self.costs):,} cells done{failed}" + (
+            f", running: {running}" * bool(running)
+        )
         total = max(1, round(sum(self.costs.values())))
         self.report(min(round(seconds), total), total, note)
