@@ -34,6 +34,7 @@ def test_blocks_that_do_nothing_can_be_disabled_and_reordered():
     found = look("lesions", options=STILL, most=3, repeats=2, swaps=[1])
     assert found["rises"] == [0] * 6
     assert found["same"] == found["changing"] == 0
+    assert found["harmless"] == 100
     assert found["ks"] == [0, 1, 2, 3]
     assert found["errors"] == [found["intact"]] * 4
     assert found["swapped"] == [found["intact"]] * 2
@@ -47,6 +48,9 @@ def test_layers_of_a_plain_net_are_skipped_instead():
     # Of 13 layers the stem changes the channels, and the first of two stages the size.
     assert len(found["rises"]) == 10
     assert found["changing"] is None
+    # All keep the shape: the one that is missed least leaves the least error.
+    assert found["chance_gap"] == pytest.approx(90 - found["intact"] - min(found["rises"]))
+    assert found["harmless"] == pytest.approx(10 * sum(rise < 2 for rise in found["rises"]))
     assert found["ks"] == [0, 1, 2]
 
 
@@ -115,7 +119,7 @@ def test_norms_along_a_training(tmp_path):
     found = WORKS["norms"].load().work(tmp_path, {}, [tmp_path], device="cpu", progress=silent)
     assert found["iterations"] == [1, 100, 200]
     assert found["decades"] == pytest.approx([2, 1, -1])  # the first convolution over the last before the head
-    assert found["later"] == pytest.approx(0)
+    assert found["worst"] == pytest.approx(1)  # of those after the first iteration; signs do not cancel
 
 
 def test_a_look_at_a_trained_net_sees_what_was_trained(tmp_path):

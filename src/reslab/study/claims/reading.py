@@ -25,7 +25,7 @@ PAPERS = "papers.toml"
 UNPUBLISHED = 9999  # a year: they come last
 KINDS = ("digits", "mnist", "cifar10", "any", *given.KINDS)  # of data tables
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-SHOWN = ("axis", "label", "x_axis", "y_axis", "beside")  # settings that are texts of the page, whatever they hold
+SHOWN = ("axis", "label", "x_axis", "y_axis", "beside", "deviations", "needs")  # texts of the page, whatever they hold
 OPTIONAL = {"seeds", "extra", "deviations"}
 TEXTS = ("title", "paper", "where", "sentence", "formula", "experiment", "turns", "fixed")
 

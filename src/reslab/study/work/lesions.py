@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any
 
 import torch
@@ -29,6 +28,8 @@ from reslab.statistics import mean
 from reslab.study.work import opened
 from reslab.subject.subject import Subject
 
+HARMLESS = 2.0  # points, within which Figure 3 of the paper shows the error without one block
+
 
 def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
@@ -36,8 +37,9 @@ def work(
     """All errors in percent, all rises in points against the `intact` net:
 
     blocks, rises     each block (or layer) disabled alone, counted from the input
-    same, changing    the median rise of blocks that keep the shape; the mean rise of the others (None: there is none)
-    chance_gap        chance minus the median error with one of them disabled; chance: all classes are equally frequent
+    same, changing    the mean rise of blocks that keep the shape, and that of the others (None: there is none)
+    harmless          of the blocks that keep the shape, the share whose rise is below `HARMLESS` points, in percent
+    chance_gap        chance minus the least error with one of them disabled; chance: a class drawn at random, all alike
     ks, errors        k disabled at random: the mean error of all draws; it begins with k = 0
     shuffles, swapped (1 - Kendall's tau) / 2, the share of pairs of blocks whose order is reversed, and the error
     """
@@ -56,8 +58,9 @@ def work(
     chance = 100 - 100 / len(subject.inputs.data["classes"])
     return {
         "intact": intact, "blocks": list(range(1, len(alone) + 1)), "rises": [error - intact for error in alone],
-        "same": median(kept), "changing": mean(changing) if changing else None,
-        "chance_gap": chance - intact - median(kept),
+        "same": mean(kept), "changing": mean(changing) if changing else None,
+        "harmless": 100 * mean([rise < HARMLESS for rise in kept]),
+        "chance_gap": chance - intact - min(kept),
         "ks": [0, *at_random], "errors": [intact, *at_random.values()],
         "shuffles": [round((1 - one.tau) / 2, 12) for one in found.reorder],
         "swapped": [100 * one.values["error"] for one in found.reorder],

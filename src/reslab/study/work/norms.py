@@ -8,7 +8,6 @@ from typing import Any
 from reslab.errors import ReslabError
 from reslab.progress import Progress
 from reslab.run import Run
-from reslab.statistics import mean
 from reslab.study.work import train
 
 
@@ -16,7 +15,7 @@ def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
 ) -> dict[str, Any]:
     """`iterations`, and at each the `decades` by which the first layer's gradient exceeds that of the last before the
-    head; `later`: their mean after the first iteration.
+    head; `worst`: the largest of them after the first iteration, whatever its sign.
 
     The gradients are those by the weights, of the batch of that iteration. Raises ReslabError if the training has not
     logged any after its first iteration.
@@ -29,7 +28,11 @@ def work(
     layers = [i for i, name in enumerate(lines[0]["layers"]) if ".shortcut." not in name]
     first, last = layers[0], layers[-2]
     decades = [math.log10(line["gradients"][first] / line["gradients"][last]) for line in lines]
-    return {"iterations": [line["iteration"] for line in lines], "decades": decades, "later": mean(decades[1:])}
+    return {
+        "iterations": [line["iteration"] for line in lines],
+        "decades": decades,
+        "worst": max(map(abs, decades[1:])),
+    }
 
 
 def cost(settings: dict[str, Any]) -> float:

@@ -6,6 +6,7 @@ from typing import cast
 from reslab.study.claims.record import Experiment
 
 EXPERIMENTS = {  # name in a claim's file: module here
+    "both": "both",
     "by-depth": "by_depth",
     "compare": "compare",
     "counted": "counted",
