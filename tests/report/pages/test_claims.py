@@ -275,6 +275,33 @@ def test_ticks_of_a_logarithmic_axis(values: list[float], form: str) -> None:
     assert made["plots"][0]["layout"]["yaxis"]["tickformat"] == form
 
 
+def test_a_logarithmic_axis_spans_a_decade_at_least() -> None:
+    """Around sqrt(100 * 121) = 110, whose log10 is 2.041; 1 to 10 needs no more room."""
+    for kind, values, expected in (("lines", [100.0, 121.0], [1.541, 2.541]), ("lines", [1.0, 10.0], None),
+                                   ("pairs", [100.0, 121.0], None)):  # fmt: skip
+        made = figures.figure(
+            "x", {"kind": kind, "series": [{"name": "a", "x": ["p", "q"], "y": values}], "log_y": True}
+        )
+        assert made is not None
+        assert made["plots"][0]["layout"]["yaxis"].get("range") == expected
+
+
+def test_twins_of_one_value_lie_on_one_another_and_both_are_seen() -> None:
+    twins = [{"name": name, "x": ["p", "q"], "y": [1.0, 20.0]} for name in "ab"]
+    made = figures.figure("x", {"kind": "bars", "series": twins, "log_y": True})
+    assert made is not None
+    assert [one["marker"]["symbol"] for one in made["plots"][0]["data"]] == ["circle", "square-open"]
+    assert [one["shape"] for one in made["key"]] == ["circle", "square-open"]
+    assert made["caption"].endswith("Marks of one place that lie on one another have the same value.")
+
+
+def test_intervals_without_a_width_are_not_named() -> None:
+    one = {"name": "a", "x": [1, 2], "y": [1.0, 2.0], "low": [1.0, 2.0], "high": [1.0, 2.0]}
+    made = figures.figure("x", {"kind": "lines", "series": [one]})
+    assert made is not None
+    assert made["caption"] == "All seeds give the same curve."
+
+
 def test_empty_settings_are_left_out() -> None:
     found = numbers.settings({"experiment": "compare", "settings": {"a": {"net": "plain20"}, "b": {}, "c": [8, 16]}})
     assert found == [("experiment", "compare"), ("a.net", "plain20"), ("c", "8, 16")]

@@ -47,7 +47,9 @@ def test_compare_of_two_numbers_of_one_work():
     done = [Found(folder=Path(), values=one, seconds=0) for one in values]
     found = compare.measure(settings, [0, 1], {"a": done, "b": done})
     assert found.effects == [3.0, 2.0]
-    assert found.numbers == {"cut net": "4.75", "whole net": "2.25"}
+    assert found.numbers == {"whole, whole net": "2.25 (mean over 2 seeds)", "cut, cut net": "4.75 (mean over 2 seeds)"}
+    assert found.figure.series[0].x == ["whole net", "cut net"]
+    assert list(found.figure.series[0].y) == [2.0, 5.0]
 
 
 def test_the_difference_of_two_numbers_is_a_metric():

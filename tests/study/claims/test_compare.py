@@ -27,3 +27,13 @@ def test_other_numbers_have_no_known_noise() -> None:
     arms = {"a": found(4.0, 4.0, train_n=96), "b": found(2.0, 2.0, train_n=96)}
     assert compare.measure({**SETTINGS, "scale": "decades"}, [0, 1], arms).noise == 0
     assert compare.measure(SETTINGS, [0, 1], {"a": found(4.0, 4.0), "b": found(2.0, 2.0)}).noise == 0
+
+
+def test_numbers_of_the_arms_have_a_name_and_a_unit() -> None:
+    """The geometric mean of 2 and 8 is 4; the effect, log10(4 / 4), is the ratio of what is shown."""
+    arms = {"a": found(2.0, 8.0), "b": found(4.0, 4.0)}
+    plain = compare.measure({**SETTINGS, "axis": "training error, %"}, [0, 1], arms).numbers
+    assert list(plain.items()) == [("training error, resnet8", "4 % (mean over 2 seeds)"),
+                                   ("training error, plain8", "5 % (mean over 2 seeds)")]  # fmt: skip
+    ratios = compare.measure({**SETTINGS, "axis": "size of the loss, nats", "scale": "decades"}, [0, 1], arms).numbers
+    assert ratios["size of the loss, plain8"] == "4 nats (geometric mean over 2 seeds)"

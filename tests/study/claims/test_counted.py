@@ -52,3 +52,10 @@ def test_identity_shortcuts_add_nothing_and_projections_do():
 def test_a_bottleneck_net_in_percent_of_a_basic_one():
     settings = {"pairs": [["resnet50", "resnet34"]], "metrics": ["macs", "macs_run"], "scale": "percent", "axis": ""}
     assert measured(settings).effects == pytest.approx([5.3, 5.3], abs=0.01)  # 3.858 G and 3.664 G
+
+
+def test_twins_share_a_place_and_a_small_range_is_drawn_from_zero():
+    figure = measured(SETTINGS).figure
+    assert [list(one.x) for one in figure.series] == [["20 layers", "32 layers"]] * 2
+    assert not figure.log_y, "464,154 parameters are less than 5 times 269,722"
+    assert measured({**SETTINGS, "pairs": [["resnet56", "plain20"]]}).figure.series[0].x == ["resnet56"]

@@ -12,6 +12,7 @@ from reslab.report.figures.claims_points import (
     HEIGHT,
     HOVER,
     LONGEST,
+    SHAPES,
     WIDE,
     Points,
     family,
@@ -22,6 +23,7 @@ from reslab.report.figures.claims_points import (
 )
 from reslab.report.folder import Facts, dicts, items
 
+RINGS = {**dict.fromkeys(SHAPES, "circle-open"), "square": "square-open", "diamond": "diamond-open"}
 BARS = 12  # points up to which an interval is a bar, beyond a band
 HOVER_FLAT = "<b>%{fullData.name}</b><br>%{y}: %{x:.4~r}<extra></extra>"
 
@@ -61,7 +63,7 @@ def lines(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fa
     xaxis |= {"type": "category"} if names else {"type": "log" if stored.get("log_x") else "linear"}
     made = charts.plot(heading(stored), data, height=HEIGHT, xaxis=xaxis, yaxis=yaxis(stored))
     made["rows"] = table(stored, found)
-    caption = intervals(found) + (f" {logarithmic(stored)}" if logarithmic(stored) else "")
+    caption = f"{intervals(found)} {logarithmic(stored)}".strip()
     return made, caption, legend(found) if len(found) > 1 else []
 
 
@@ -106,28 +108,35 @@ def bars(stored: Facts, found: list[Points]) -> tuple[charts.Plot, str, list[Fac
     """
     names = list(dict.fromkeys(words.plain(x) for one in found for x in one.x))
     flat = sum(map(len, names)) > WIDE or len(names) > 8
+    dots, twins = bool(stored.get("log_y")), shared(found)
     data = []
-    for one in found:
+    for k, one in enumerate(found):
         places = [words.plain(x) for x in one.x]
         colors = [tint(name, one.color) for name in places] if len(found) == 1 else one.color
         sides = {"x": one.y, "y": places, "orientation": "h"} if flat else {"x": places, "y": one.y}
-        kind = {"type": "scatter", "mode": "markers"} if stored.get("log_y") else {"type": "bar"}
+        kind = {"type": "scatter", "mode": "markers"} if dots else {"type": "bar"}
+        around = twins and k > 0  # a ring around the first series' dot, which shows that both values are the same
+        mark = {"size": 15, "symbol": RINGS[one.shape], "line": {"width": 2}} if around else {
+            "size": 9 if twins else 12, "symbol": one.shape}  # fmt: skip
         data.append({**kind, "name": one.name, **sides, "cliponaxis": False,
-                     "marker": {"color": colors, **({"size": 12, "symbol": one.shape} if stored.get("log_y") else {})},
+                     "marker": {"color": colors, **(mark if dots else {})},
                      "hovertemplate": HOVER_FLAT if flat else HOVER,
                      **(reach(one, "x" if flat else "y") if one.ends else {})})  # fmt: skip
     ticks = {"type": "category", "tickvals": names, "ticktext": [charts.clipped(name, 28) for name in names],
              **named_axis(stored)}  # fmt: skip
-    height = HEIGHT if not flat else 80 + 26 * len(names) * (1 if len(found) == 1 else len(found) * 0.7)
+    height = HEIGHT if not flat else 80 + 26 * len(names) * (1 if len(found) == 1 or dots else len(found) * 0.7)
     axes: Facts = {"xaxis": yaxis(stored), "yaxis": ticks | {"autorange": "reversed"}} if flat else {
         "xaxis": ticks | {"tickangle": 0}, "yaxis": yaxis(stored)}  # fmt: skip
     made = charts.plot(heading(stored), data, height=round(height), bargap=0.35,
-                       barmode="group" if shared(found) else "overlay", **axes)  # fmt: skip
+                       barmode="group" if twins else "overlay", **axes)  # fmt: skip
     made["rows"] = table(stored, found)
     caption = "Thin lines are intervals." if any(one.ends for one in found) else ""
-    caption += " The axis is logarithmic." if stored.get("log_y") else ""
-    shape = {} if stored.get("log_y") else {"shape": "square"}
-    return made, caption, [one | shape | {"dash": ""} for one in legend(found)] if len(found) > 1 else []
+    caption += " The axis is logarithmic." if dots else ""
+    caption += " Marks of one place that lie on one another have the same value." if dots and twins else ""
+    keys = [one | ({} if dots else {"shape": "square"}) | {"dash": ""} for one in legend(found)]
+    if dots and twins:
+        keys = [one | ({"shape": RINGS[one["shape"]]} if k else {}) for k, one in enumerate(keys)]
+    return made, caption, keys if len(found) > 1 else []
 
 
 def shared(found: Sequence[Points]) -> bool:
@@ -145,8 +154,10 @@ def tint(name: str, other: str) -> str:
 def intervals(found: Sequence[Points]) -> str:
     """What the intervals look like."""
     kinds = {len(one.x) <= BARS for one in found if one.ends}
-    return {frozenset({True}): "Bars at the points are intervals.", frozenset({False}): "Bands are intervals.",
-            frozenset({True, False}): "Bars and bands are intervals."}.get(frozenset(kinds), "")  # fmt: skip
+    same = "All seeds give the same curve." if any(one.agree for one in found) else ""
+    return {frozenset({True}): "Bars at the points are intervals.",
+            frozenset({False}): "Bands are intervals.",
+            frozenset({True, False}): "Bars and bands are intervals."}.get(frozenset(kinds), same)  # fmt: skip
 
 
 def logarithmic(stored: Facts) -> str:

@@ -1,5 +1,6 @@
 """The points of a claim's figure: each series with its color, shape and dash."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +36,14 @@ class Points:
 
     @property
     def ends(self) -> bool:
-        """Whether any point has an interval."""
-        return any(low is not None and high is not None for low, high in zip(self.low, self.high, strict=True))
+        """Whether any point has an interval that can be seen: where all seeds agree, it has no width."""
+        return any(low is not None and high is not None and low < high
+                   for low, high in zip(self.low, self.high, strict=True))  # fmt: skip
+
+    @property
+    def agree(self) -> bool:
+        """Whether there are intervals, none of which has a width."""
+        return not self.ends and any(low is not None for low in self.low)
 
 
 def series(stored: Sequence[Facts], *, log_x: bool, log_y: bool) -> list[Points]:
@@ -85,10 +92,18 @@ def named_axis(stored: Facts) -> Facts:
 
 
 def yaxis(stored: Facts) -> Facts:
-    """The axis of the values; on a logarithmic one every tick is a whole number, not a lone digit."""
+    """The axis of the values; on a logarithmic one every tick is a whole number, not a lone digit.
+
+    A logarithmic axis that fits its values makes 5 % fill the figure: of lines and bars, it spans at least a decade.
+    """
     if not stored.get("log_y"):
         return {}
-    every = [y for one in dicts(stored.get("series")) for y in items(one.get("y")) if words.is_number(y) and y > 0]
+    every = [y for one in dicts(stored.get("series")) for key in ("y", "low", "high") for y in items(one.get(key))
+             if words.is_number(y) and y > 0]  # fmt: skip
     least, most = min(every, default=1.0), max(every, default=1.0)
     form = "~g" if least >= 1e-3 and most < 1e4 else "~s" if least >= 1 else "~e"  # 0.05, 20 M, 3e-7
-    return {"type": "log", "nticks": 6, "tickformat": form} | ({"dtick": 1} if most >= 100 * least else {})
+    axis: Facts = {"type": "log", "nticks": 6, "tickformat": form} | ({"dtick": 1} if most >= 100 * least else {})
+    if most < 8 * least and stored.get("kind") != "pairs":
+        middle = (math.log10(least) + math.log10(most)) / 2
+        axis["range"] = [round(middle - 0.5, 3), round(middle + 0.5, 3)]
+    return axis

@@ -23,6 +23,10 @@ from reslab.study.claims.record import Figure, Measured, Series
 from reslab.study.grid import Cell, Found
 
 ARMS = ("a", "b")
+MEASURES = {  # what a metric is, and its unit, where the settings have no `axis`
+    "activation_change": "gradient of the first layer over that of the last, decades",
+    "median": "median over the layers",
+}
 COUNTED = {"train_error": "train_n", "train_error_eval": "train_n", "test_error": "test_n"}  # over how many images
 
 
@@ -34,17 +38,19 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
     values = {arm: [curve.number({**settings, **settings[arm]}, one.values) for one in of_arm]
               for arm, of_arm in found.items()}  # fmt: skip
     a, b = values["a"], values.get("b")
-    names = [name_of(settings, arm) for arm in values]
+    names = {arm: name_of(settings, arm) for arm in values}
+    order = sorted(values, reverse=True)  # b first: from control to treatment, from shallow to deep
     scale = settings.get("scale", "difference")
     figure = Figure(
         kind="pairs", x="", y=settings.get("axis", settings.get("metric", "")), log_y=scale == "decades",
-        series=[Series(name=f"seed {seed}", x=names, y=list(ys))
-                for seed, *ys in zip(seeds, *values.values(), strict=True)],
+        series=[Series(name=f"seed {seed}", x=[names[arm] for arm in order], y=list(ys))
+                for seed, *ys in zip(seeds, *(values[arm] for arm in order), strict=True)],
     )  # fmt: skip
     if "curve" in settings:
-        figure = curve.figure(settings, seeds, dict(zip(names, found.values(), strict=True)))
+        figure = curve.figure(settings, seeds, {names[arm]: found[arm] for arm in order})
     effects = a if b is None else [effect(*pair, scale=scale) for pair in zip(a, b, strict=True)]
-    numbers = {name: f"{mean(each):.4g}" for name, each in zip(names, values.values(), strict=True)}
+    own = {arm: {**settings, **settings[arm]} for arm in order}
+    numbers = {} if b is None else dict(averaged(own[arm], names[arm], values[arm]) for arm in order)
     noise = sum(counting(settings, arm, of_arm) for arm, of_arm in found.items()) if scale == "difference" else 0.0
     return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers,
                     noise=noise, largest=max(abs(one) for each in values.values() for one in each))  # fmt: skip
@@ -61,6 +67,21 @@ def counting(settings: Mapping[str, Any], arm: str, found: Sequence[Found]) -> f
 
 def effect(a: float, b: float, *, scale: str) -> float:
     return a - b if scale == "difference" else math.log10(a / b)
+
+
+def averaged(settings: Mapping[str, Any], name: str, values: Sequence[float]) -> tuple[str, str]:
+    """`training error, plain20` and `3.4 % (mean over 5 seeds)`; geometric where effects are ratios, as the figure's.
+
+    What is measured and its unit are the parts of `axis` before and after its last comma.
+    """
+    metric = str(settings.get("metric", settings.get("statistic", "")))
+    known = str(settings.get("axis") or MEASURES.get(metric) or metric.replace("_", " "))
+    what, _, unit = known.rpartition(", ") if ", " in known else (known, "", "")
+    kind, size = "mean", mean(values)
+    if settings.get("scale") == "decades" and min(values) > 0:
+        kind, size = "geometric mean", 10 ** mean([math.log10(one) for one in values])
+    many = f" ({kind} over {len(values)} seeds)" if len(values) > 1 else ""
+    return f"{what}, {name}", f"{size:.4g}{f' {unit}' if unit else ''}{many}"
 
 
 def name_of(settings: Mapping[str, Any], arm: str) -> str:

@@ -18,6 +18,12 @@ from reslab.study.claims.record import Figure, Measured, Series
 from reslab.study.grid import Cell, Found
 from reslab.study.grid.cell import cell
 
+WIDE = 5  # from this ratio of the largest to the smallest count on, the figure's axis is logarithmic
+WORDS = {
+    "parameters_held": "parameters of all tensors",
+    "macs": "multiply-adds", "macs_run": "multiply-adds counted while the net runs",
+}  # fmt: skip
+
 
 def cells(settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[Cell]]:
     """One cell a net: counts need no seed."""
@@ -38,12 +44,24 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
             f"{in_words(metric)} {a.values[metric]:,} and {b.values[metric]:,}" for metric in metrics[::2] or metrics
         )
     names = settings.get("names", ("first", "second"))  # of the two arms
+    places = places_of(settings["pairs"], found)
+    heights = {arm: [one.values[metrics[0]] for one in found[arm]] for arm in "ab"}
+    every = [*heights["a"], *heights["b"]]
+    wide = min(every) > 0 and max(every) > WIDE * min(every)
     series = [
-        Series(name=name, x=[pair[i] for pair in settings["pairs"]], y=[one.values[metrics[0]] for one in found[arm]])
+        Series(name=name, x=[place[i] for place in places], y=heights[arm])
         for i, (arm, name) in enumerate(zip("ab", names, strict=True))
     ]
-    figure = Figure(kind="bars", x="net", y=settings["axis"], log_y=True, series=series)
+    figure = Figure(kind="bars", x="net", y=settings["axis"], log_y=wide, series=series)
     return Measured(effects=effects, cases=cases, figure=figure, numbers=numbers)
+
+
+def places_of(pairs: Sequence[Sequence[str]], found: Mapping[str, Sequence[Found]]) -> list[tuple[str, str]]:
+    """Where the figure draws the nets of each pair: both at `20 layers`, if that tells all pairs apart."""
+    depths = [(a.values["depth"], b.values["depth"]) for a, b in zip(found["a"], found["b"], strict=True)]
+    if all(a == b for a, b in depths) and len(set(depths)) == len(depths):
+        return [(f"{depth} layers", f"{depth} layers") for depth, _ in depths]
+    return [(first, second) for first, second in pairs]
 
 
 def effect(a: Mapping[str, Any], b: Mapping[str, Any], metric: str, *, scale: str) -> float:
@@ -54,4 +72,4 @@ def effect(a: Mapping[str, Any], b: Mapping[str, Any], metric: str, *, scale: st
 
 
 def in_words(metric: str) -> str:
-    return metric.replace("_", " ").replace("macs", "multiply-adds")
+    return WORDS.get(metric, metric.replace("_", " "))
