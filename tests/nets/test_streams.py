@@ -23,6 +23,9 @@ KINDS = ["free", "free-dynamic", "stochastic", "stochastic-dynamic"]
 SMALL: dict[str, Any] = {"stages": (1, 2), "widths": (2, 4), "channels": 1, "size": 8}
 
 
+BLOCKS = ["stages.0.0", "stages.1.0", "stages.1.1"]
+
+
 def built(seed: int = 0, **options: Any) -> nn.Module:
     torch.manual_seed(seed)
     return net("resnet8", **{**SMALL, **options})
@@ -231,3 +234,5 @@ def test_look_lists_no_block_of_streams_as_removable(kind: str) -> None:
     found = reslab.look.find(moved(built(streams=f"{kind}:3").eval(), 0.1), images())
     assert not any(one.cuttable for one in found)
     assert {one.kind for one in found} <= {"mixed", "projection"}
+    # Each block is listed: as a residual connection, or among the sums that are not counted as such.
+    assert [one.module for one in sorted((*found, *found.sums), key=lambda one: one.module)] == BLOCKS
