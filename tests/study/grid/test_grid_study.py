@@ -54,6 +54,8 @@ def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
     page = write(run.folder).read_text(encoding="utf-8")
     assert "train resnet8 seed 6: out of memory" in page
     assert "test error (%), by lr" in page
+    assert page.count('class=" best"') == 1
+    assert page.index('class=" best"') < page.index(">0.1<") < page.index(">0.01<"), "5 is lower than 8"
 
 
 def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
@@ -82,6 +84,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert before["runs"][0]["seed"] == 900
     assert Path(before["runs"][0]["folder"], "weights.safetensors").exists()
     assert f"next:   reslab look all {Path(before['runs'][0]['folder']).parents[1]}/" in out
+    assert out.count(" lowest ") == 2
+    assert "seed 900: the first seed of the lowest test error)" in out
+    assert "with final weights: on the training images in\nevaluation mode" in out
     assert main([*command, "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["table"] == before["table"]

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -146,7 +145,7 @@ def finish(folder: Path, result: dict[str, Any], *, seconds: float, json: bool) 
         text.results(result)
         print(f"{seconds:.0f} s. table: {folder / 'results' / 'grid.csv'}\nreport: {page}")
         if result["runs"]:
-            print(f"next:   reslab look all {quote(text.best(result))}")
+            print(text.following(result))
     if error := failure(result):
         raise error
 

@@ -35,19 +35,33 @@ def plan(made: Any, *, dry_run: bool) -> None:
 
 
 def results(result: Mapping[str, Any]) -> None:
-    """The table: mean ± standard deviation over seeds, in the order given."""
+    """The table: mean ± standard deviation over seeds, in the order given; the lowest test error is marked."""
     keys = [one["key"] for one in result["varied"]]
     cells = [[row["net"], *(text(row.get(key)) for key in keys), row["n"],
-              *(plus_minus(row[f"{key}_mean"], row[f"{key}_std"], unit="%") for key in COLUMNS)]
-             for row in result["table"]]  # fmt: skip
-    say.table(("net", *keys, "n", *COLUMNS.values()), cells, left=1 + len(keys), whole=True)
+              *(plus_minus(row[f"{key}_mean"], row[f"{key}_std"], unit="%") for key in COLUMNS),
+              "lowest" if k == lowest(result) else ""]
+             for k, row in enumerate(result["table"])]  # fmt: skip
+    say.table(("net", *keys, "n", *COLUMNS.values(), ""), cells, left=1 + len(keys), whole=True)
+    spread = any(row["test_std"] is not None for row in result["table"])
+    print("mean ± standard deviation over n seeds" if spread else "one seed: no spread is known")
+    print("training error: over the last epoch, during training; with final weights: on the training images in\n"
+          "evaluation mode, where BatchNorm takes its running averages, which lag behind after few iterations\n"
+          "(--precise-bn measures them anew)")  # fmt: skip
 
 
-def best(result: Mapping[str, Any]) -> str:
-    """The run folder of the combination with the lowest mean test error, first seed."""
+def lowest(result: Mapping[str, Any]) -> int | None:
+    """The place of the combination with the lowest mean test error."""
     rows = [(row["test_mean"], k) for k, row in enumerate(result["table"]) if row["test_mean"] is not None]
-    k = min(rows)[1]
-    return str(next(run["folder"] for run in result["runs"] if run["row"] == k))
+    return min(rows)[1] if rows else None
+
+
+def following(result: Mapping[str, Any]) -> str:
+    """What to do next: look at the first seed of the combination with the lowest mean test error."""
+    k = lowest(result)
+    run = next((run for run in result["runs"] if run["row"] == k), result["runs"][0])
+    varied = [f"{one['key']} {text(run.get(one['key']))}" for one in result["varied"]]
+    what = one_line(", ".join([run["net"], *varied, f"seed {run['seed']}"]))
+    return f"next:   reslab look all {quote(run['folder'])}\n        ({what}: the first seed of the lowest test error)"
 
 
 def submitted(script: Path, trainings: int, *, json: bool) -> None:

@@ -19,6 +19,10 @@ def page(folder: Path) -> Facts:
     figures = [one for key, title in MEASURES if (one := varied.panels(rows, keys, measure=key, title=title))]
     runs = [{key: value for key, value in run.items() if key not in FEW} for run in dicts(found.get("runs"))]
     seeds = items(found.get("seeds"))
+    table = grid.of([{key: value for key, value in row.items() if key != "family"} for row in rows])
+    means = [(row["test_mean"], k) for k, row in enumerate(rows) if words.is_number(row.get("test_mean"))]
+    if table and len(means) > 1:
+        table["rows"][min(means)[1]]["best"] = True
     return {
         "template": "combinations.html.j2",
         "title": found.get("title") or folder.resolve().name,
@@ -26,7 +30,8 @@ def page(folder: Path) -> Facts:
         "seeds": len(seeds),
         "trained": len(runs),
         "cpu": words.duration(found.get("cpu_seconds")),
-        "table": grid.of([{key: value for key, value in row.items() if key != "family"} for row in rows]),
+        "table": table,
+        "several": len(means) > 1,
         "figures": {one["id"]: one for one in figures},
         "runs": grid.of(runs),
         "skipped": dicts(found.get("skipped")),
