@@ -229,3 +229,46 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     first, second = read(tmp_path / "runs" / "c")["claims"]
     assert (first["verdict"], second["judged"]["n"]) == ("holds", 5)
+
+
+def test_other_claims_into_one_folder_stay_and_are_judged_together(tmp_path: Path) -> None:
+    cache, out = filled(tmp_path / "cells"), tmp_path / "c"
+    running.claims(out, prepare(only="plain-degrades", cache=cache), cache=cache)
+    assert read(out)["claims"][0]["judged"]["family"] == 1
+    second = prepare(only="residual-cures", cache=cache, out=out)
+    assert second.notes[0].endswith("judged anew with these as one family: plain-degrades")
+    found = running.claims(out, second, cache=cache)
+    assert {one["name"]: one["judged"]["family"] for one in found["claims"]} == {
+        "plain-degrades": 2,
+        "residual-cures": 2,
+    }
+    with pytest.raises(UsageError, match="it was run with other seeds; choose another folder"):
+        prepare(only="shortcuts-free", seed=100, cache=cache, out=out)
+    with pytest.raises(UsageError, match="what was computed for them is not in"):
+        prepare(only="shortcuts-free", cache=tmp_path / "none", out=out)
+    with pytest.raises(UsageError, match="which would be lost: they are not in this plan"):
+        running.claims(out, prepare(only="plain-degrades", cache=cache), cache=cache)
+
+
+def test_more_seeds_than_a_file_may_ask_for() -> None:
+    with pytest.raises(UsageError, match="seeds must be 1 to 1000, got 100000000"):
+        prepare(only="plain-degrades", seeds=100_000_000)
+
+
+def test_a_table_shows_the_p_of_the_verdict_and_no_markup_of_titles(tmp_path: Path, ready: Prepared) -> None:
+    found = running.claims(tmp_path / "c", ready)
+    one = found["claims"][0]
+    one["title"], one["verdict"] = "<script>|[a](b)", "equivalent"
+    one["judged"].update(p_holm=0.19, p_opposite_holm=0.0021)
+    row = markdown(found).splitlines()[4]
+    assert row.startswith(r"| &lt;script&gt;\|\[a\](b) (`plain-degrades`) |")
+    assert row.endswith("| 0.0021 |")
+
+
+def test_the_manual_of_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "experiments"]) == 0
+    assert "  lesions      Lesions of a net on images" in capsys.readouterr().out
+    assert main(["claims", "experiments", "counted"]) == 0
+    assert "difference | percent | per layer, needed" in capsys.readouterr().out
+    assert main(["claims", "experiments", "counter"]) == 2
+    assert "did you mean 'counted'?" in capsys.readouterr().err

@@ -126,8 +126,8 @@ def test_power_is_told_with_holms_factor() -> None:
     predicted = Prediction(quantity="q", unit="points", direction="above", threshold=0, margin=1, why="w", spread=10.0)
     size, words = needed(predicted, n=5, spread=10.0, family=40)
     assert size == pytest.approx(45.1, abs=0.01)  # 4.51 deviations, by the noncentral t with 4 degrees of freedom
-    assert words == ("5 seeds show a mean 45 points away from 0 points with probability 80 % if the effect's standard "
-                     "deviation is 10 points (alpha 5 % / 40, Holm's first step).")  # fmt: skip
+    assert words == ("5 seeds show a mean that differs from 0 points by 45 points with probability 80 % if the "
+                     "effect's standard deviation is 10 points (alpha 5 % / 40, Holm's first step).")  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, "0"), (-1.25, "−1.25"), (1e-5, "1e−05"), (12345.6, "12,346"),

@@ -44,7 +44,7 @@ def show(
     from reslab.study.claims.plan import plan
     from reslab.study.claims.prepare import prepare
     from reslab.study.claims.reading import claims
-    from reslab.study.claims.words import cost_of, group, plan_of, power, predicted, sealed
+    from reslab.study.claims.words import cost_of, group, plan_of, powers, predicted, sealed
 
     ready = prepare(
         only=name, data=data, options=data_options(data_flags), seeds=seeds, own=own, budget=None, limit=False
@@ -56,7 +56,7 @@ def show(
     if json:
         say.as_json({**asdict(claim), **plan_of(ready)["claims"][0]})
         return
-    run = [("cost", cost_of(one, ready)), ("power", power(one, family=family))] if one.cells else []
+    run = [("cost", cost_of(one, ready)), ("power", powers(one, family=family))] if one.cells else []
     lines = [
         ("claim", claim.sentence),
         ("paper", f"{group(paper)}, {paper['title']}, {claim.where} {paper.get('link', '')}"),
@@ -73,7 +73,23 @@ def show(
 
 
 def settings_of(settings: Any) -> str:
-    return json_.dumps(settings, ensure_ascii=False)
+    """`train.net = plain56; metric = train_error`."""
+
+    def flat(value: Any, path: str) -> list[str]:
+        if isinstance(value, dict) and value:
+            return [line for key, one in value.items() for line in flat(one, f"{path}.{key}" if path else str(key))]
+        return [f"{path} = {value if isinstance(value, str) else json_.dumps(value, ensure_ascii=False)}"]
+
+    return "; ".join(flat(settings, "")) if settings else "none"
+
+
+def experiments(
+    name: Annotated[str, Parameter(help="One of them, or a look or a model (default: list them).")] = "", /
+) -> None:
+    """What the settings of a claim of your own may say: experiments, looks (measurements) and models."""
+    from reslab.study.claims.manual import described, listed
+
+    print(described(name) if name else listed())
 
 
 def data_of(one: Any) -> list[str]:

@@ -41,9 +41,10 @@ def claims(
     data_flags: DataFlags | None = None,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Test claims of papers: run their experiments and write a page with the verdicts.
+    """Test claims of papers: run all their experiments (--only: some) and write a page with the verdicts.
 
-    The plan and its cost are printed first. Run the same command again to resume; nothing that is finished runs twice.
+    On digits it takes up to 20 minutes; --dry-run tells how long, and runs nothing. The plan and its cost are printed
+    first. Run the same command again to resume; nothing that is finished runs twice.
     """
     from reslab.report import write as write_report
     from reslab.study.claims.prepare import prepare
@@ -53,7 +54,7 @@ def claims(
 
     folder = out or Path("runs") / default_name(only, data, seed)
     chosen: dict[str, Any] = {"only": only, "data": data, "options": data_options(data_flags), "budget": budget,
-                              "seed": seed, "seeds": seeds, "jobs": jobs, "own": own}  # fmt: skip
+                              "seed": seed, "seeds": seeds, "jobs": jobs, "own": own, "out": folder}  # fmt: skip
     if dry_run:
         show_plan(prepare(**chosen, cache=cache), json=json)
         return
@@ -111,8 +112,11 @@ def show_plan(ready: Any, *, json: bool) -> None:
     rows = [(one.claim.name, len(one.seeds), len(one.all_cells), f"{ready.costs.seconds([one]):,.0f} s",
              shown(one, family=ready.family)) for one in runs]  # fmt: skip
     say.fitting(["claim", "seeds", "cells", "CPU", "shows"], rows)
-    print(f"shows: the smallest effect that is shown with probability 80 % (alpha 5 % / {max(1, ready.family)}, Holm's "
-          "first step; std: standard deviations of the effect, where none is known yet)")  # fmt: skip
+    unknown = any(row[-1].endswith(" std") for row in rows)
+    std = "; std: standard deviations of the effect, where none is known yet" * unknown
+    print("cells: trainings and measurements; claims share them, and each is done once. CPU: seconds of CPU time left\n"
+          f"shows: the smallest effect that is shown with probability 80 % (alpha 5 % / {max(1, ready.family)}, Holm's "
+          f"first step{std})")  # fmt: skip
 
 
 def show(result: Any) -> None:

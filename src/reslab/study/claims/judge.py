@@ -153,9 +153,12 @@ def needed(one: Prediction, *, n: int, spread: float | None, family: int) -> tup
     else:
         size = f"{with_unit(deviations * spread, one.unit, digits=2)}"
     shown = (f"show that a mean on {line} is within {size} of it" if one.direction == "same"
-             else f"show a mean {size} away from {line}")  # fmt: skip
+             else f"show a mean that differs from {line} by {size}")  # fmt: skip
+    step = f" / {family}, Holm's first step" if family > 1 else ""
     given = "" if spread is None else f" if the effect's standard deviation is {with_unit(spread, one.unit, digits=2)}"
-    sentence = f"{n} seeds {shown} with probability 80 %{given} (alpha 5 % / {family}, Holm's first step)."
+    sentence = f"{n} seeds {shown} with probability 80 %{given} (alpha 5 %{step})."
+    if one.direction == "same" and spread is not None and deviations * spread > one.margin:
+        sentence += f" The margin is {with_unit(one.margin, one.unit)}, so more seeds are needed."
     return None if spread is None else deviations * spread, sentence
 
 
@@ -176,7 +179,7 @@ def counted(one: Prediction, found: Measured) -> Judgment:
     near = f"exactly {line}" if not one.margin else f"within {with_unit(one.margin, one.unit)} of {line}"
     judged["test"] = f"none: each of {len(off)} cases must be {near}"
     if not bad:
-        furthest = f" (the furthest by {number(max(off.values()))})" if one.margin else ""
+        furthest = f" (the furthest is {with_unit(max(off.values()), one.unit)} away)" if one.margin else ""
         each = f"all of {len(off)} cases are" if len(off) > 1 else "it is"
         return Judgment(verdict="holds", answer=f"{name}: as predicted, {each} {near}{furthest}.", judged=judged)
     worst = max(bad, key=lambda case: bad[case] if math.isfinite(bad[case]) else math.inf)

@@ -12,6 +12,7 @@ from reslab.stored.claims import Paper
 from reslab.study.claims import reading
 from reslab.study.claims.budget import within_budget
 from reslab.study.claims.given import given
+from reslab.study.claims.joined import joined, lost
 from reslab.study.claims.plan import Asked, Costs, Planned, plan, unsuited
 from reslab.study.claims.speed import speed
 from reslab.study.grid import Cell
@@ -51,13 +52,14 @@ class Prepared:
 def prepare(
     *, only: str = "", data: str = "digits", options: Mapping[str, Any] | None = None, budget: float | None = None,
     seed: int = 0, seeds: int | None = None, jobs: int = 0, cache: Path | None = None, own: Path | None = None,
-    limit: bool = True,
+    limit: bool = True, out: Path | None = None,
 ) -> Prepared:  # fmt: skip
     """The plan of the claims named in `only` (all if empty) on `data`, and its cost on this machine.
 
     budget: wall minutes (default: 20 on digits, otherwise none). seeds: of each claim, counted up from `seed` (default:
     each claim's number). cache: the folder of what is finished. own: a folder of the user's claims. limit: whether a
-    budget applies. Raises UsageError for unknown claims and data.
+    budget applies. out: the folder of the results; claims that it holds already stay there and are judged with these.
+    Raises UsageError for unknown claims and data, and if verdicts in `out` would be lost.
     """
     if seeds is not None and not 1 <= seeds <= MOST:
         raise UsageError(
@@ -70,16 +72,24 @@ def prepare(
     if jobs < 0:
         raise UsageError(f"jobs must not be negative, got {jobs}")
     faults: dict[str, UsageError] = {}
-    chosen = reading.chosen(only, reading.claims(own, faults=faults), faults)
+    table = reading.claims(own, faults=faults)
+    chosen = reading.chosen(only, table, faults)
     loaded = given(data) or load_data(data, **(options or {}))
     loaded.announce()
     asked = Asked(data=loaded, word=data, options=dict(options or {}), seed=seed, seeds=seeds)
     runs = plan(chosen, asked)
-    runs, todo = left(runs, cache)
+    kept = joined(out, table, asked, runs) if out else []
+    runs, todo = left([*runs, *kept], cache)
+    if gone := [one.claim.name for one in kept if any(cell in todo for cell in one.all_cells)]:
+        assert out is not None
+        raise lost(out, gone, f"what was computed for them is not in {cache}")
     costs = Costs(todo, speed=speed() if todo else 1.0, jobs=jobs or fair_jobs(max(1, len(todo))), floor=FLOOR,
                   start=START)  # fmt: skip
     minutes = MINUTES if budget is None and data in QUICK else budget
     notes = [f"not run: {error}" for error in faults.values()] if not only else []
+    if kept:
+        names = ", ".join(one.claim.name for one in kept)
+        notes.append(f"kept in {out} from an earlier run, and judged anew with these as one family: {names}")
     if minutes is not None and limit:
         runs, lowered = within_budget(runs, costs, minutes=minutes)
         notes += lowered

@@ -11,7 +11,9 @@ from reslab.progress import Rows, quiet
 from reslab.run import Run, environment
 from reslab.stored import claims as stored
 from reslab.stored.write import explained
+from reslab.study.claims.agree import RESULT, read
 from reslab.study.claims.experiments import experiment
+from reslab.study.claims.joined import lost
 from reslab.study.claims.judge import FAMILIES, Judgment, judge
 from reslab.study.claims.plan import Planned
 from reslab.study.claims.prepare import QUICK, Prepared
@@ -23,7 +25,6 @@ from reslab.study.grid import run as run_cells
 from reslab.train.folder import pick_device
 from reslab.train.signals import Interrupted
 
-RESULT = "results/claims.json"
 CACHE = "cells"  # beside the folders of claims
 
 
@@ -41,6 +42,8 @@ def claims(
     """
     folder = Run(out)
     refuse_another(folder)
+    if folder.has(RESULT) and (gone := left_out(folder.folder, ready)):
+        raise lost(folder.folder, gone, "they are not in this plan")
     place = pick_device(device)
     cache = cache or folder.folder.parent / CACHE
     with explained(folder.folder):
@@ -70,6 +73,12 @@ def refuse_another(folder: Run) -> None:
         left = [path for path in folder.folder.iterdir() if path.name != "results" or any(path.iterdir())]
         if left:
             raise UsageError(f"{folder.folder} is not empty and holds no claims; choose another ", arg("folder"))
+
+
+def left_out(folder: Path, ready: Prepared) -> list[str]:
+    """The claims whose verdicts the folder holds and the plan does not."""
+    now = {one.claim.name for one in ready.runs}
+    return [one["name"] for one in read(folder)["claims"] if one["verdict"] != "not run" and one["name"] not in now]
 
 
 def gathered(

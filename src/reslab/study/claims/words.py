@@ -29,7 +29,8 @@ def predicted(one: Prediction) -> str:
         return f"{start} is {f'within {near} of ' if one.margin else 'exactly '}{line} in every case."
     if one.direction == "same":
         return f"{start} is within {near} of {line}."
-    return f"{start} is {one.direction} {line}; within {near} of it, it counts as equivalent."
+    start += f" is {one.direction} {line}"
+    return f"{start}. If it is shown to lie within {near} of {line}, that is too little to matter: equivalent."
 
 
 def sealed(claim: Claim) -> str:
@@ -51,8 +52,10 @@ def told(ready: "Prepared") -> list[str]:
     start = f"{len(runs)} of {len(ready.runs)} claims on {ready.asked.data.name}: {len(cells):,} cells"
     start += f", {len(cells) - todo:,} of them done" if todo < len(cells) else ""
     seconds, wall, jobs = costs.seconds(runs), 60 * costs.minutes(runs), f"{costs.jobs} job{'s' * (costs.jobs > 1)}"
-    time = (f"about {duration(seconds)} of CPU time, {duration(wall)} with {jobs} (a core has {costs.speed:.2f} times "
-            "the speed of docs/claims.md's)" if todo else "nothing is left to compute")  # fmt: skip
+    time = "nothing is left to compute"
+    if todo:
+        time = (f"about {duration(seconds)} of CPU time, {duration(wall)} with {jobs}, longer on a busy machine (a "
+                f"core has {costs.speed:.2f} times the speed of docs/claims.md's)")  # fmt: skip
     lines = [f"{start}; {time}", *ready.notes]
     return lines + [f"not run: {one.claim.name}: {one.why_not}" for one in ready.runs if not one.cells]
 
@@ -70,7 +73,7 @@ def shown(one: "Planned", *, family: int) -> str:
     if n < 2:
         return "nothing"
     size = needed(asked, n=n, spread=asked.spread or 1.0, family=max(1, family))[0] or 0.0
-    return with_unit(size, asked.unit if asked.spread else "std", digits=2)
+    return with_unit(size, asked.unit or "(no unit)" if asked.spread else "std", digits=2)
 
 
 def power(one: "Planned", *, family: int) -> str:
@@ -79,6 +82,16 @@ def power(one: "Planned", *, family: int) -> str:
     if asked.direction == "exact":
         return "No chance is involved: every case must agree."
     return needed(asked, n=len(one.seeds), spread=asked.spread, family=max(1, family))[1]
+
+
+def powers(one: "Planned", *, family: int) -> str:
+    """What its seeds show if it is run alone, and on a page with all claims."""
+    alone, asked = power(one, family=1), one.claim.prediction
+    if asked.direction == "exact" or len(one.seeds) < 2 or family < 2:
+        return alone
+    return (
+        f"Alone: {alone} On a page of all {family} tested claims: {shown(one, family=family)} (alpha 5 % / {family})."
+    )
 
 
 def plan_of(ready: "Prepared") -> dict[str, Any]:
