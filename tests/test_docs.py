@@ -123,7 +123,7 @@ def test_the_guide_of_grids_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             code = main(words)
         assert code == 0, words
     assert len(done) == 8
-    assert (tmp_path / "runs" / "rates" / "report.html").exists()
+    assert (tmp_path / "runs" / "batches" / "report.html").exists()
 
 
 @pytest.mark.slow
