@@ -1,5 +1,6 @@
 """The plan of a run: data tables, shared cells, power and cost, and what a budget leaves out."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,9 +9,10 @@ from claiming import claim
 
 from reslab.errors import UsageError
 from reslab.study.claims.budget import within_budget
-from reslab.study.claims.plan import Asked, Costs, Planned, falsified, plan, planned
+from reslab.study.claims.plan import Asked, Costs, Planned, falsified, named, plan, planned
 from reslab.study.claims.prepare import left
 from reslab.study.grid.cell import in_order
+from reslab.study.work import train
 
 
 def asked(word: str = "digits", *, shape: tuple[int, ...] = (1, 8, 8), classes: int = 10, **changes: Any) -> Asked:
@@ -154,3 +156,16 @@ def test_one_bad_claim_does_not_stop_the_others() -> None:
         "broken.toml: its settings do not suit the experiment by-depth: KeyError: 'depths' is missing", ""]  # fmt: skip
     assert len(todo) == 10
     assert not any(one.cells for one in runs[:2])
+
+
+def test_the_images_are_loaded_with_the_same_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder given with a relative path, and columns, are the same in every process; a published name stays one."""
+    monkeypatch.chdir(tmp_path)
+    Path("digits").mkdir()
+    assert named("digits", {"root": Path("here"), "download": True}) == {
+        "word": "digits", "options": {"root": str(tmp_path / "here")}
+    }  # fmt: skip
+    seen = {}
+    monkeypatch.setattr(train, "load_data", lambda word, **options: seen.update(word=word, **options))
+    train.loaded(named("digits", {"root": Path("here"), "label_columns": ("a", "b")}))
+    assert seen == {"word": "digits", "root": tmp_path / "here", "label_columns": ("a", "b")}

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, Sentence, UsageError, first_line
 from reslab.extras import installed
 from reslab.images.data import ImageData
+from reslab.images.data.words import WORDS
+from reslab.images.train import storable
 from reslab.run import absolute
 from reslab.study.claims.arms import merged
 from reslab.study.claims.experiments import experiment
@@ -87,11 +88,14 @@ def table_of(claim: Claim, asked: Asked) -> str | None:
     return next((kind for kind in (asked.word, like, "any") if kind in claim.data), None)
 
 
+def named(word: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cell's settings say of the data, but for their fingerprint: the same wherever the command is run."""
+    return {"word": absolute(word, WORDS), "options": storable(dict(options))}
+
+
 def with_data(settings: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     """The data of the run, in the settings of the training, or beside the others where there is none."""
-    options = {key: str(one) if isinstance(one, Path) else one for key, one in asked.options.items()}
-    word = absolute(asked.word)
-    data = {"word": word, "options": options, "fingerprint": asked.data.fingerprint}
+    data = {**named(asked.word, asked.options), "fingerprint": asked.data.fingerprint}
     if "train" in settings:
         return {**settings, "train": {**settings["train"], "data": data}}
     return {**settings, "data": data}

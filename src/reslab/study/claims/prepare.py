@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError
+from reslab.images.data import ImageData
 from reslab.images.data import load as load_data
 from reslab.stored.claims import Paper
 from reslab.study.claims import reading
 from reslab.study.claims.budget import within_budget
 from reslab.study.claims.given import given
 from reslab.study.claims.joined import joined, lost
-from reslab.study.claims.plan import Asked, Costs, Planned, plan, unsuited
+from reslab.study.claims.plan import Asked, Costs, Planned, named, plan, unsuited
 from reslab.study.claims.speed import speed
 from reslab.study.grid import Cell
 from reslab.study.grid.cell import in_order
 from reslab.study.grid.one import read
 from reslab.study.grid.works import WORKS
 from reslab.study.jobs import fair_jobs
+from reslab.study.work.train import loaded as loaded_once
 
 QUICK = ("digits",)  # data of the quick edition, whose budget is 20 minutes by default
 MINUTES = 20.0
@@ -74,7 +76,7 @@ def prepare(
     faults: dict[str, UsageError] = {}
     table = reading.claims(own, faults=faults)
     chosen = reading.chosen(only, table, faults)
-    loaded = given(data) or load_data(data, **(options or {}))
+    loaded = given(data) or images(data, options or {})
     loaded.announce()
     asked = Asked(data=loaded, word=data, options=dict(options or {}), seed=seed, seeds=seeds)
     runs = plan(chosen, asked)
@@ -94,6 +96,13 @@ def prepare(
         runs, lowered = within_budget(runs, costs, minutes=minutes)
         notes += lowered
     return Prepared(asked=asked, runs=runs, costs=costs, notes=notes, papers=reading.papers(own))
+
+
+def images(word: str, options: Mapping[str, Any]) -> ImageData:
+    """The images, loaded once for the plan and for its costs."""
+    if options.get("download"):
+        load_data(word, **options)
+    return loaded_once(named(word, options))
 
 
 def left(runs: list[Planned], cache: Path | None) -> tuple[list[Planned], dict[Cell, float]]:

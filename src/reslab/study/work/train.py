@@ -84,6 +84,8 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
 def loaded(data: dict[str, Any]) -> ImageData:
     """The data of a cell, loaded once by each process."""
     options = {key: tuple(one) if isinstance(one, list) else one for key, one in data["options"].items()}
+    if "root" in options:
+        options["root"] = Path(data["options"]["root"])
     return _loaded(data["word"], tuple(sorted(options.items())))
 
 
