@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from reslab.blocks import Mixing
 from reslab.errors import UsageError
+from reslab.nets import spec
 from reslab.progress import Progress
 from reslab.study.work import opened
+
+PER_LAYER = 0.01  # CPU seconds of a product's matrix, half a block, on the machine of docs/claims.md
 
 
 def work(
@@ -58,4 +61,4 @@ def matrix(mixing: nn.Module, *, spread: float, draw: torch.Generator) -> Tensor
 
 
 def cost(settings: dict[str, Any]) -> float:
-    return opened.START
+    return opened.START + PER_LAYER * spec(settings["net"], **settings.get("options", {})).depth
