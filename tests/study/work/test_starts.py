@@ -102,6 +102,10 @@ def test_gains_of_a_new_net_start_at_one_and_those_of_doubly_stochastic_mixing_s
     free = values("mixers", options={"streams": "free:3"}, spread=1.0)
     assert free["amplified"] == pytest.approx(math.log10(max(free["forward"])))
     assert free["amplified"] > 0.3
+    many = values("mixers", options={"streams": "free:3"}, spread=1.0, draws=3)  # the first draw is that one
+    assert many["beyond"] >= free["beyond"]
+    assert min(many["forward"]) > 0.99
+    assert many["amplified"] != free["amplified"]
     mixed = values("mixers", options={"streams": "stochastic-dynamic:3"}, spread=1.0)
     assert mixed["forward"] == pytest.approx([1] * 4, abs=1e-12)
     assert mixed["backward"] == pytest.approx([1] * 4, abs=0.05)
