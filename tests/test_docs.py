@@ -40,22 +40,27 @@ def test_every_command_parses(doc: Path) -> None:
         app.parse_args(words, exit_on_error=False, print_error=False)
 
 
+@pytest.mark.timeout(900)  # a dozen commands, one after another
 def test_the_readmes_verbs_and_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     ran = set()
     for words in commands(text):
         verb = words[0]
-        study = [*QUICK, "--depths", "8", "14", "--seeds", "1"]
         few = [] if "--samples" in words else ["--samples", "20"]
-        extra = {"train": [*QUICK, *USUAL], "study": study, "look": few, "slim": few}.get(verb, [])
+        extra = {"train": [*QUICK, *USUAL], "look": few, "slim": few}.get(verb, [])
+        if verb == "study":  # the guides' own tests run the others
+            extra = {"degradation": [*QUICK, "--depths", "8", "14", "--seeds", "1"], "grid": ["--dry-run"],
+                     "identity": ["--steps", "2", "--layers", "linear"]}[words[1]]  # fmt: skip
+        if verb == "claims" and words[1].startswith("--"):
+            extra = ["--dry-run"]
         if verb == "nets" and len(words) == 1:
             continue  # builds the 1202-layer nets: tests/cli lists them
         if verb in ("qa", "tables", "predict", "runs", "serve") or {"photos", "runs/photos"} & set(words):
             continue  # of the reader's own files; the guides' examples run below
         assert main([*words, *extra]) == 0, words
         ran.add(verb)
-    assert ran == {"nets", "train", "eval", "look", "slim", "export", "push", "study", "report", "doctor"}
+    assert ran == {"nets", "train", "eval", "look", "slim", "export", "push", "study", "claims", "report", "doctor"}
     python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(python) == 1
     done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True, check=False)

@@ -50,10 +50,15 @@ class Tab:
         self.noise: list[str] = []
         self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
         self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
-        self.page.on("requestfailed", lambda r: self.noise.append(f"failed: {r.url}"))
+        self.page.on("requestfailed", self.failed)
         self.page.on("request", lambda r: self.seen(r.url))
         self.allowed: set[str] = set()
         self.home = ""  # the address of a server from which everything may come
+
+    def failed(self, request: Any) -> None:
+        if request.url.endswith("/icon.svg") and request.failure == "net::ERR_ABORTED":
+            return  # the tab went on to another page before it had its icon
+        self.noise.append(f"failed: {request.url}")
 
     def seen(self, url: str) -> None:
         own = self.home and url.startswith((self.home, f"blob:{self.home}"))
