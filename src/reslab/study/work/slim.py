@@ -27,7 +27,7 @@ from reslab.train.folder import DONE
 BATCH = 128
 SAMPLES = 300  # images that the plan is measured on
 EXAMPLES = 100  # test images on which the cut net is compared with the disabled blocks
-BEFORE = 3.0  # seconds: finding blocks, timing, the evaluations
+BEFORE = 5.0  # seconds: finding blocks, timing, the evaluations
 FOLDERS: dict[What, str] = {"healed": "healed", "intact-longer": "intact_longer", "scratch": "scratch"}
 
 
