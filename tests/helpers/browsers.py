@@ -47,6 +47,7 @@ class Tab:
 
     def __init__(self, browser: Any, **options: Any) -> None:
         self.page = browser.new_page(**options)
+        self.page.set_default_timeout(120_000)  # milliseconds: three browsers on two busy cores take over 30 seconds
         self.noise: list[str] = []
         self.page.on("console", lambda m: self.noise.append(f"console {m.type}: {m.text}"))
         self.page.on("pageerror", lambda e: self.noise.append(f"page error: {e}"))
