@@ -29,7 +29,7 @@ class Work:
 
 WORKS: dict[str, Work] = {
     "count": Work(module="count"),
-    "drops": Work(module="drops", version=2),
+    "drops": Work(module="drops", version=3),
     "field": Work(module="field"),
     "identity": Work(module="identity"),
     "jacobian": Work(module="jacobian"),

@@ -38,7 +38,8 @@ def work(
     chance   the share of all places that are near a drop of the rate: what `share` is expected to be by chance
     lead     in standard errors: how much larger the largest step down near a drop of the rate is than the largest one
              elsewhere, farther than half a window from each drop of the rate
-    down     in standard errors: the largest step down near each drop of the rate; `first`, near the first of them
+    down     in standard errors: the largest step down near each drop of the rate; `first`, near the first of them;
+             `least`, the smallest of these
     """
     lines = [line for line in Run(needs[0] / train.RUN).metrics() if line.get("event") == "train"]
     ends, losses = [line["iteration"] for line in lines], [line["loss"] for line in lines]
@@ -58,7 +59,7 @@ def work(
     return {
         "drops": [ends[d - 1] for d in drops], "rate_drops": [ends[r - 1] for r in rate],
         "errors": [float(steps[d]) for d in drops], "share": share, "found": of_rate, "chance": chance,
-        "lead": max(down) - elsewhere, "down": down, "first": down[0],
+        "lead": max(down) - elsewhere, "down": down, "first": down[0], "least": min(down),
         "iterations": ends, "losses": losses,
     }  # fmt: skip
 
