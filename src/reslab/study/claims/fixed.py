@@ -12,7 +12,7 @@ from reslab.stored.files import parse_toml
 from reslab.stored.typed import typed
 from reslab.study.claims.record import Claim
 
-DECIDES = ("sentence", "experiment", "settings", "data", "false", "seeds", "fixed")
+DECIDES = ("sentence", "experiment", "settings", "data", "seeds", "fixed")  # not `false`: no verdict comes from it
 PREDICTED = ("quantity", "unit", "direction", "threshold", "margin")  # not `why` and `spread`, which decide nothing
 
 
