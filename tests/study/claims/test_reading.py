@@ -65,7 +65,8 @@ def test_every_change_of_what_decides_changes_the_digest(tmp_path: Path) -> None
     more = {"direction": "below", "margin": 2.0, "quantity": "q", "unit": "u"}
     marks |= {fixed.digest(replace(one, prediction=replace(prediction, **{key: new}))) for key, new in more.items()}
     assert len(marks | {fixed.digest(one)}) == 11
-    told = replace(one, false={"k": 1}, title="T", meaning=("a", "b", "c"), prediction=replace(prediction, why="w", spread=3.0))
+    told = replace(one, false={"k": 1}, title="T", meaning=("a", "b", "c"))
+    told = replace(told, prediction=replace(prediction, why="w", spread=3.0))
     assert fixed.digest(told) == fixed.digest(one)
 
 
