@@ -34,7 +34,7 @@ WORKS: dict[str, Work] = {
     "identity": Work(module="identity"),
     "jacobian": Work(module="jacobian"),
     "padded": Work(module="padded"),
-    "train": Work(module="train"),
+    "train": Work(module="train", version=2),
     "responses": Work(module="responses"),
     "gradients": Work(module="gradients"),
     "norms": Work(module="norms", version=2),

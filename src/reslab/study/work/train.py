@@ -75,7 +75,7 @@ def net_of(settings: dict[str, Any]) -> Any:
 
 def recipe_of(settings: dict[str, Any]) -> Recipe:
     """One thread and fp32: the cells of a study share the cores, and every net is trained in the same way."""
-    same = {"threads": 1, "precision": "fp32", "memory_format": "NCHW", "compile": "off"}
+    same = {"threads": 1, "precision": "fp32", "memory_format": "NHWC", "compile": "off"}
     changes = {**same, **settings.get("changes", {}), "seed": settings["seed"]}
     name = settings["recipe"]  # None: a file's, whose every key is among the changes
     return change(Recipe(), **changes) if name is None else read(name, **changes)
