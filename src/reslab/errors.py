@@ -122,7 +122,7 @@ class BrokenImage(ReslabError):  # noqa: N818 - the usual term
             else "; replace or remove it"
         )
         super().__init__(f"broken image {name}: {reason}{too}")
-        self.name, self.reason = name, reason
+        self.name, self.reason, self.others = name, reason, others
 
 
 def one_line(text: object) -> str:

@@ -208,8 +208,16 @@ def command_line() -> str:
 
 
 def absolute(word: str, names: Collection[str] = ()) -> str:
-    """A data word made absolute if it is a path and not one of the `names`, so that it is valid in any folder."""
-    return str(Path(word).resolve()) if word not in names and Path(word).exists() else word
+    """A data word made absolute if it is a path and not one of the `names`, so that it is valid in any folder.
+
+    So is a pattern of paths, such as data/train-{000..146}.tar, whose folder exists.
+    """
+    if word in names:
+        return word
+    folder, _, last = word.rpartition("/")
+    if Path(word).exists() or (any(mark in last for mark in "{*?[") and Path(folder).is_dir()):
+        return str(Path(word).resolve())
+    return word
 
 
 def slug(text: str) -> str:

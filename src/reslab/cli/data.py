@@ -21,7 +21,8 @@ def data(
     word: Annotated[
         str,
         Parameter(
-            help="digits, cifar10, ..., a folder, a CSV list, a parquet file or hf:NAME, as --data of `reslab train`."
+            help="digits, cifar10, ..., a folder, a CSV list, a parquet file, .tar shards or hf:NAME, as --data of "
+            "`reslab train`."
         ),
     ],
     /,

@@ -27,7 +27,7 @@ def train(
         str | None,
         Parameter(
             help="digits (default; with --weights RUN, the run's own data), cifar10, cifar100, mnist, fashion-mnist, a "
-            "folder, a CSV list, a parquet file or hf:NAME (Hugging Face)."
+            "folder, a CSV list, a parquet file, .tar shards or hf:NAME (Hugging Face)."
         ),
     ] = None,
     recipe: Annotated[

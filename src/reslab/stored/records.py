@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import claims, folders, grids, healing, looks, pictures, results, ships, slims, studies
+from reslab.stored import claims, folders, grids, healing, looks, pictures, results, shards, ships, slims, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
@@ -22,6 +22,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "study.json": studies.Study,
     "look.json": looks.Looked,
     "proof.json": ships.Proof,
+    "shards.json": shards.Shards,
     "results/train.json": results.Result,
     "results/pictures.json": pictures.Pictures,
     "results/duplicates.json": pictures.Duplicates,

@@ -3,14 +3,16 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from reslab.errors import BrokenImage, ReslabError, Sentence, UsageError
 from reslab.train.cores import usable_cores
 
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory
@@ -22,11 +24,12 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
     """`steps[t]` for each t of `which`, in order, computed by `workers` processes (0: in this one).
 
     A step must be a function of t alone; then the result is the same for any number of workers. Tensors come from the
-    workers through shared memory, or through pipes where there is little of it.
+    workers through shared memory, or through pipes where there is little of it. A ReslabError of a step is raised here
+    as it was there.
     """
     piped = workers > 0 and little_shared_memory()
     loader: DataLoader[Any] = DataLoader(
-        steps,
+        Careful(steps) if workers else steps,
         batch_size=None,
         sampler=which,
         num_workers=workers,
@@ -37,7 +40,39 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
         generator=torch.Generator(),  # its own, so that the global one, which dropout uses, stays untouched
     )
     for result in loader:
+        if isinstance(result, Failure):
+            result.throw()
         yield _as_tensors(result, pin) if piped else result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error of a step as a value: what a worker raises arrives as another class, with a traceback as its message."""
+
+    sentence: Sentence
+    usage: bool
+    broken: tuple[str, str, int] | None
+
+    def throw(self) -> NoReturn:
+        """Raise the error."""
+        if self.broken:
+            raise BrokenImage(*self.broken)
+        raise UsageError(self.sentence) if self.usage else ReslabError(self.sentence)
+
+
+class Careful(Dataset[Any]):
+    """The same steps; a ReslabError is returned as a Failure."""
+
+    def __init__(self, steps: "Dataset[Any]") -> None:
+        self.steps = steps
+
+    def __getitem__(self, t: int) -> Any:
+        try:
+            return self.steps[t]
+        except BrokenImage as error:
+            return Failure(error.sentence, False, (error.name, error.reason, error.others))
+        except ReslabError as error:
+            return Failure(error.sentence, isinstance(error, UsageError), None)
 
 
 def little_shared_memory() -> bool:

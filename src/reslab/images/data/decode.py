@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from PIL import Image, ImageOps
 
@@ -74,7 +74,7 @@ def eight_bits(image: Image.Image, *, channels: int, reading: Reading) -> Image.
     return _eight_bits(image, mode="L" if channels == 1 else "RGB")
 
 
-def header(source: bytes | Path, *, name: str, limit: int | None = None) -> Header:
+def header(source: bytes | Path | BinaryIO, *, name: str, limit: int | None = None) -> Header:
     """Size and mode of the upright image, read from its header only. Raises BrokenImage."""
     try:
         with opened(source, limit=limit) as image:

@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -20,8 +21,8 @@ _lock = threading.Lock()  # Pillow's limit is global
 
 
 @contextlib.contextmanager
-def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.Image]:
-    """The image, of which only the header is read yet.
+def opened(source: bytes | Path | BinaryIO, *, limit: int | None = None) -> Iterator[Image.Image]:
+    """The image, of which only the header is read yet; of an open file, no more can be read.
 
     `limit`: the most pixels it may have; None: Pillow's. Raises nearly anything for damaged bytes; `reason` words it.
     """
@@ -31,7 +32,7 @@ def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.
             raise ValueError("it is not a regular file")
         if found.st_size == 0:
             raise ValueError("it is empty")
-    elif not source:
+    elif isinstance(source, bytes) and not source:
         raise ValueError("it is empty")
     with _lock:
         most = Image.MAX_IMAGE_PIXELS if limit is None else limit
@@ -41,15 +42,18 @@ def opened(source: bytes | Path, *, limit: int | None = None) -> Iterator[Image.
             if most is not None and image.width * image.height > most:
                 raise Image.DecompressionBombError
             yield image
-            if image.format == "PNG" and lacks_rows(source, image):
+            if image.format == "PNG" and isinstance(source, bytes | Path) and lacks_rows(source, image):
                 raise ValueError("it is truncated: its data ends before its last row")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(
-            f"it has more than {most or 0:,} pixels (max_pixels): refused as a decompression bomb"
-        ) from error
+        raise ValueError(too_many(most)) from error
 
 
-def _begun(file: io.BytesIO | Path, limit: int | None) -> Image.Image:
+def too_many(most: int | None) -> str:
+    """Why an image of more pixels is refused."""
+    return f"it has more than {most or 0:,} pixels (max_pixels): refused as a decompression bomb"
+
+
+def _begun(file: BinaryIO | Path, limit: int | None) -> Image.Image:
     """The opened image. Pillow's limit is another only while the header is read, so that threads decode at once."""
     with _lock:
         before = Image.MAX_IMAGE_PIXELS

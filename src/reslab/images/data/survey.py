@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage
 from reslab.images.data.decode import Header, header
 from reslab.images.data.gray import GRAY_MODES, KINDS, Range, Ranges, checked, decide, extent
-from reslab.images.data.opened import opened
-from reslab.images.sources.encoded import Sources
+from reslab.images.data.opened import opened, too_many
+from reslab.images.sources.encoded import Indexed, Sources
 from reslab.train.workers import decoding_workers, in_order
 
 CHUNK = 1024  # headers per step of a worker
@@ -44,7 +46,7 @@ class Survey:
 class Headers(Dataset[Any]):
     """Step k reads the headers of rows [k * CHUNK, (k+1) * CHUNK): (row, header or (name, reason)) pairs."""
 
-    def __init__(self, sources: Sources, rows: list[int], limit: int | None) -> None:
+    def __init__(self, sources: Sources, rows: torch.Tensor, limit: int | None) -> None:
         self.sources, self.rows, self.limit = sources, rows, limit
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class Headers(Dataset[Any]):
 
     def __getitem__(self, k: int) -> list[tuple[int, Header | tuple[str, str]]]:
         found: list[tuple[int, Header | tuple[str, str]]] = []
-        for row in self.rows[k * CHUNK : (k + 1) * CHUNK]:
+        for row in self.rows[k * CHUNK : (k + 1) * CHUNK].tolist():
             try:
                 found.append((row, header(self.sources[row], name=self.sources.name(row), limit=self.limit)))
             except BrokenImage as error:  # returned as a value: an exception from a worker loses its class
@@ -62,7 +64,9 @@ class Headers(Dataset[Any]):
 
 def survey(sources: Sources, rows: torch.Tensor, *, limit: int | None = None) -> Survey:
     """The headers of `sources[row]` for each of `rows`."""
-    steps = Headers(sources, rows.tolist(), limit)
+    if isinstance(sources, Indexed):
+        return of_index(sources, rows.numpy(), limit)
+    steps = Headers(sources, rows, limit)
     sizes, modes, deep = Counter[tuple[int, int]](), Counter[str](), dict[str, list[int]]()
     deep_color, broken = 0, list[BrokenImage]()
     for chunk in in_order(steps, range(len(steps)), workers=decoding_workers(len(rows) // MANY)):
@@ -76,6 +80,29 @@ def survey(sources: Sources, rows: torch.Tensor, *, limit: int | None = None) ->
             if found.kind:
                 deep.setdefault(found.kind, []).append(row)
     return Survey(sizes=sizes, modes=modes, deep=deep, deep_color=deep_color, broken=tuple(broken))
+
+
+def of_index(sources: Indexed, rows: np.ndarray, limit: int | None) -> Survey:
+    """The same from an index, without reading an image."""
+    table, source = sources.headers, cast(Sources, sources)
+    height, width, mode, kind, reason = (each[rows] for each in (table.height, table.width, table.mode, table.kind,
+                                                                 table.reason))  # fmt: skip
+    most = Image.MAX_IMAGE_PIXELS if limit is None else limit
+    large = height.astype(np.int64) * width > (2**62 if most is None else most)
+    good = (reason < 0) & ~large
+    bad = [
+        (int(rows[i]), table.reasons[reason[i]] if reason[i] >= 0 else too_many(most)) for i in np.flatnonzero(~good)
+    ]
+    sizes, times = np.unique(np.stack([height[good], width[good]]), axis=1, return_counts=True)
+    return Survey(
+        sizes=Counter({(h, w): n for (h, w), n in zip(sizes.T.tolist(), times.tolist(), strict=True)}),
+        modes=Counter({name: n for name, n in zip(table.modes, np.bincount(mode[good], minlength=len(table.modes))
+                                                  .tolist(), strict=True) if n}),
+        deep={name: rows[good & (kind == k)].tolist() for k, name in enumerate(table.kinds)
+              if (good & (kind == k)).any()},
+        deep_color=int(table.deep_color[rows][good].sum()),
+        broken=tuple(BrokenImage(source.name(row), why) for row, why in bad),
+    )  # fmt: skip
 
 
 def ranges(found: Iterable[tuple[Sources, Survey]], *, limit: int | None = None) -> dict[str, Range]:

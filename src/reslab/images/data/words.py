@@ -20,6 +20,8 @@ from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
 from reslab.images.sources.parquet import is_parquet, lists_files, load_parquet, parquet_files
 from reslab.images.sources.scan import is_regular
 from reslab.images.sources.table import SUFFIXES
+from reslab.images.sources.tars import pattern
+from reslab.images.sources.tars.load import load_tars
 from reslab.train.split import fixed_split
 
 CIFARS = {spec.name: spec for spec in (CIFAR10, CIFAR100)}
@@ -34,7 +36,9 @@ def load(
     label_separator: str | None = None, crops: bool = False, interpolation: Interpolation | None = None,
     rgb: bool = False,
 ) -> ImageData:  # fmt: skip
-    """The images that `word` names: one of WORDS, a folder, a parquet file or folder of them, a list, or hf:NAME.
+    """The images that `word` names: one of WORDS, a folder, a parquet file, .tar shards, a list, or hf:NAME.
+
+    Parquet files and shards may be a folder of them; shards also a pattern, such as data/train-{000..146}.tar.
 
     A list is a CSV, TSV or parquet file with a row for each image: its file, its class or labels, maybe its part. The
     last four arguments are for lists: the columns of files, labels and parts, by default found by name, and what
@@ -93,20 +97,28 @@ def _load(
         path = Path(word).expanduser()
     except RuntimeError as error:  # ~ without a home folder
         raise UsageError(f"the home folder is unknown (HOME is not set); write {word} as a full path") from error
+    cache = lambda: data_folder(root)  # noqa: E731 - only where a copy or an index has to be kept there
     if word and path.is_dir():  # an empty word would be the current folder
         if parquet_files(path):
-            return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
+            return load_parquet(path, loading=loading, cache=cache)
+        if shards := pattern.of_folder(path):
+            return load_tars(shards, loading=loading, cache=cache)
         return load_folder(path, loading=loading, level=level)
     if path.is_file():
         if is_list(word):
             return load_list(path, root=root, asked=asked, loading=loading)
         if is_parquet(path):
-            return load_parquet(path, loading=loading, cache=lambda: data_folder(root))
+            return load_parquet(path, loading=loading, cache=cache)
+        if pattern.is_tar(path):
+            return load_tars(pattern.of_file(path), loading=loading, cache=cache)
+        pattern.refuse_packed(path)
         raise UsageError(f"unsupported file type: {path}; give a folder of class folders, a .csv or .tsv "
-                         "file that lists images, or a .parquet file")  # fmt: skip
+                         "file that lists images, a .parquet file, or .tar shards")  # fmt: skip
+    if pattern.is_pattern(word):
+        return load_tars(pattern.of_pattern(str(path)), loading=loading, cache=cache)
     raise UsageError(
         f"no data set, folder or file named {word!r}; available: {', '.join(WORDS)}, "
-        f"a folder of class folders, a CSV or parquet file, hf:NAME{nearest(word, WORDS)}"
+        f"a folder of class folders, a CSV or parquet file, .tar shards, hf:NAME{nearest(word, WORDS)}"
     )
 
 

@@ -1,10 +1,12 @@
-"""Encoded images: files under a folder, rows of an Arrow column, rows of a hub data set."""
+"""Encoded images: files under a folder, rows of a column, rows of a hub data set."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 
 class Sources(Protocol):
@@ -27,6 +29,28 @@ class Sources(Protocol):
     def length(self, row: int) -> int:
         """Size of the encoded image in bytes; -1 if there is none: whoever reads it, reports it."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeaderTable:
+    """What the headers of all images say, as arrays (N,); `mode`, `kind` and `reason` count in the tables, -1: none."""
+
+    height: np.ndarray
+    width: np.ndarray
+    deep_color: np.ndarray  # bool: 16 bits per color
+    mode: np.ndarray
+    kind: np.ndarray  # of gray of more than 8 bits
+    reason: np.ndarray  # why a header cannot be read
+    modes: tuple[str, ...]
+    kinds: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """Sources whose index holds the headers of all images, so that surveying them reads no image."""
+
+    headers: HeaderTable
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""WebDataset shards: tar files whose images are read at their places, through an index, and never unpacked."""

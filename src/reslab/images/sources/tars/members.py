@@ -1,0 +1,126 @@
+"""The images of many shards by row number, read at their places; what stands there is checked at each read."""
+
+import os
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from reslab.errors import ReslabError
+from reslab.images.sources.encoded import HeaderTable
+from reslab.images.sources.tars.headers import BLOCK
+from reslab.images.sources.tars.index import Index
+from reslab.images.sources.texts import Texts
+from reslab.stored.files import named
+
+OPEN = 64  # shards that a process keeps open; a thousand shards would meet the system's limit
+
+
+@dataclass(eq=False)
+class Members:
+    """Row i is an image of shard `shards[bisect(firsts, i)]`, by the arrays (N,) of the shards' indexes."""
+
+    shards: tuple[Path, ...]
+    firsts: tuple[int, ...]  # row of the first image of each shard
+    offsets: np.ndarray
+    sizes: np.ndarray
+    marks: np.ndarray  # CRC-32 of the members' headers
+    names: Texts
+    headers: HeaderTable
+    _files: "OrderedDict[int, int]" = field(default_factory=OrderedDict, repr=False)  # shard: open file
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, shards: Sequence[Path], indexes: Sequence[Index]) -> "Members":
+        """The images of all shards, one shard after another."""
+        arrays = {
+            name: np.concatenate([index.arrays[name] for index in indexes]) for name in ("offset", "size", "mark")
+        }
+        firsts = np.cumsum([0, *map(len, indexes)])[:-1]
+        return cls(tuple(shards), tuple(firsts.tolist()), arrays["offset"], arrays["size"], arrays["mark"],
+                   Texts.joined([index.names for index in indexes]), headers_of(indexes))  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:  # a worker opens the shards itself
+        return {**self.__dict__, "_files": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, row: int) -> bytes:
+        """The encoded image. Raises ReslabError if its shard is not the one that was indexed."""
+        shard, offset, size = self.shard(row), int(self.offsets[row]), int(self.sizes[row])
+        try:
+            data = self.read(shard, offset - BLOCK, BLOCK + size)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ReslabError(f"cannot read {named(self.shards[shard])}, which is in use ({why}); restore it, and run "
+                              "the same command again") from error  # fmt: skip
+        if len(data) != BLOCK + size or crc32(data[:BLOCK]) != int(self.marks[row]):
+            raise ReslabError(f"{named(self.shards[shard])} changed while it was used: {named(self.names[row])} is "
+                              "no longer where it was; run the command again with shards at rest")  # fmt: skip
+        return data[BLOCK:]
+
+    def name(self, row: int) -> str:
+        return f"{self.shards[self.shard(row)].name} member {self.names[row]}"
+
+    def key(self, row: int) -> str:
+        return self.names[row]  # images may be packed into other shards
+
+    def length(self, row: int) -> int:
+        return int(self.sizes[row])
+
+    def shard(self, row: int) -> int:
+        """The number of the shard that holds a row."""
+        return bisect_right(self.firsts, row) - 1
+
+    def read(self, shard: int, offset: int, size: int) -> bytes:
+        """Bytes of a shard at a place; the file's own position, which forked processes share, is not used."""
+        with self._lock:
+            file = self._files.pop(shard, None)
+            if file is None:
+                if len(self._files) >= OPEN:
+                    os.close(self._files.popitem(last=False)[1])
+                file = os.open(self.shards[shard], os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._files[shard] = file  # the last one used is the last one closed
+            if hasattr(os, "pread"):
+                return whole(file, offset, size)
+            os.lseek(file, offset, os.SEEK_SET)  # Windows, which has no fork
+            return os.read(file, size)
+
+    def __del__(self) -> None:
+        for file in self._files.values():
+            os.close(file)
+
+
+def whole(file: int, offset: int, size: int) -> bytes:
+    """`size` bytes, fewer at the end of the file: one pread may give less than is asked for."""
+    data = os.pread(file, size, offset)
+    while 0 < len(data) < size and (more := os.pread(file, size - len(data), offset + len(data))):
+        data += more
+    return data
+
+
+def headers_of(indexes: Sequence[Index]) -> HeaderTable:
+    """What the headers of all images say, with one table of modes, kinds and reasons for all shards."""
+    tables: dict[str, dict[str, int]] = {"mode": {}, "kind": {}, "reason": {}}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in tables}
+    for index in indexes:
+        for name, words in (("mode", index.modes), ("kind", index.kinds), ("reason", index.reasons)):
+            table = tables[name]
+            number = [table.setdefault(word, len(table)) for word in words]
+            columns[name].append(np.array([*number, -1], np.int32)[index.arrays[name]])  # -1 is the last: none
+    joined = {name: np.concatenate(each) for name, each in columns.items()}
+    height, width, deep = (np.concatenate([i.arrays[name] for i in indexes]) for name in ("height", "width", "deep"))
+    return HeaderTable(height=height, width=width, deep_color=deep > 0, mode=joined["mode"], kind=joined["kind"],
+                       reason=joined["reason"], modes=tuple(tables["mode"]), kinds=tuple(tables["kind"]),
+                       reasons=tuple(tables["reason"]))  # fmt: skip

@@ -1,0 +1,234 @@
+"""Shards with a fault: each gives one sentence that names shard and member, in whatever process it is found."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tars import examples, folder, png, shard
+
+from reslab.errors import ReslabError, UsageError
+from reslab.images.data import Augment, Encoded, Normalize, load, training_batches
+from reslab.images.sources.tars.index import places, stored
+
+GRAY = Normalize.from_dict({"mean": [[[0.0]]], "std": [[[1.0]]]})
+GOOD = examples(range(10))
+
+
+def changed(**new: bytes | None) -> list[tuple[str, bytes]]:
+    """The good members with some contents replaced, or left out (None), by names with _ for the dot."""
+    replaced = [(name, new.get(f"_{name.replace('.', '_')}", content)) for name, content in GOOD]
+    return [(name, content) for name, content in replaced if content is not None]
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        (changed(_0003_cls=None), r"s.tar: the image 0003.png has no label beside it: write it as 0003.cls, .json .*"),
+        (changed(_0003_png=None), r"s.tar: the member 0003.cls has no image beside it; write the image, or .*"),
+        ([*GOOD[:4], ("0001.png", png(1)), *GOOD[4:]], r"s.tar has the member 0001.png twice; write it again with one"),
+        ([*GOOD[:4], ("0001.cls", b"1"), *GOOD[4:]], r"s.tar has the member 0001.cls twice; write it again with one"),
+        ([*GOOD[:4], ("0001.jpg", png(1)), *GOOD[4:]],
+         r"s.tar has two images of the key 0001: 0001.png and 0001.jpg; write it again with one"),
+        ([*GOOD, ("0001.jpg", png(1)), ("0001.cls", b"1")],
+         r"s.tar has members of the key 0001 in two places, the second at 0001.jpg; .*"),
+        (changed(_0004_cls=b""), r"s.tar: the member 0004.cls is empty"),
+        (changed(_0004_cls=b"x" * 1001), r"s.tar: the member 0004.cls has 1,001 characters; a class name has .*"),
+        (changed(_0004_cls=b"x" * (2**20 + 1)), r"s.tar: the member 0004.cls has 1,048,577 bytes, and a label .*"),
+        (changed(_0004_cls=b"\xff\xfe"), r"s.tar: the member 0004.cls is no text in UTF-8, so it holds no label"),
+        ([("a.v2.png", png(1)), ("a.cls", b"1")],
+         r"s.tar: the member a.cls has no image beside it, only .v2.png \(a name is split at its first dot\); .*"),
+        ([*GOOD, ("x.png", png(1)), ("x.txt", b"1")],
+         r"s.tar: the image x.png has its label in .txt, and those before it have theirs in .cls; write all .*"),
+        ([("a.png", png(1)), ("a.json", b"{")], r"s.tar: the member a.json is no JSON, so it holds no label"),
+        ([("a.png", png(1)), ("a.json", b'{"b": 1}')], r"s.tar: the member a.json has no key label; its keys are b"),
+        ([("a.png", png(1)), ("a.json", b'{"label": 1.5}')], r"s.tar: the member a.json has the label 1.5; a .*"),
+        ([("a.png", png(1)), ("a.json", b"[" * 10**5)], r"s.tar: the member a.json is no JSON, so it holds no label"),
+        ([], r"s.tar holds no images with labels"),
+        ([("x.npy", b"1")], r"s.tar holds no images with labels"),
+    ],
+)  # fmt: skip
+def test_members_that_do_not_fit(tmp_path: Path, members: list[tuple[str, bytes]], sentence: str) -> None:
+    shard(tmp_path / "s.tar", members)
+    with pytest.raises(ReslabError, match=f"{sentence}$") as found:
+        load(str(tmp_path / "s.tar"))
+    assert len(str(found.value).splitlines()) == 1
+
+
+def test_a_shard_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    """At every boundary of a block, and within blocks: only the whole tar, with its two empty blocks, is read."""
+    whole = shard(tmp_path / "whole.tar", GOOD, format=tarfile.USTAR_FORMAT).read_bytes()
+    end = len(whole.rstrip(b"\0"))
+    end += -end % 512 + 1024
+    path = tmp_path / "s.tar"
+    path.write_bytes(whole[:end])
+    assert len(load(str(path)).train) == 8
+    for size in [*range(512, end, 512), 700, 5000, end - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(ReslabError, match=r"s.tar is cut short"):
+            load(str(path))
+    path.write_bytes(b"")
+    with pytest.raises(ReslabError, match=r"s.tar is cut short"):
+        load(str(path))
+
+
+def test_damaged_headers_and_other_files(tmp_path: Path) -> None:
+    path = shard(tmp_path / "s.tar", GOOD, format=tarfile.USTAR_FORMAT)
+    whole = bytearray(path.read_bytes())
+    whole[1024 + 140] ^= 1  # in the second member's header
+    path.write_bytes(whole)
+    with pytest.raises(
+        ReslabError, match=r"s.tar is damaged after its member 0000.png: no header stands at byte 1,024"
+    ):
+        load(str(path))
+    path.write_text("<html>404</html>" * 100)
+    with pytest.raises(UsageError, match=r"s.tar is not a tar file, or damaged at its start"):
+        load(str(path))
+    one = shard(tmp_path / "one.tar", GOOD).read_bytes()
+    path.write_bytes(one + one)
+    with pytest.raises(ReslabError, match=r"s.tar goes on after its end, as two tars that were joined by cat do"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_shards_are_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """By name and by content; alone, and in a folder."""
+    whole = shard(tmp_path / "whole" / "s.tar", GOOD).read_bytes()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/s.tar").write_bytes(pack(whole))
+    with pytest.raises(UsageError, match=r"s.tar is compressed with \w+, .* unpack it once with `\w+ s.tar`"):
+        load(str(tmp_path / "d"))
+    (tmp_path / "d/s.tar").rename(tmp_path / "d/s.tar.gz")
+    for word in ("d", "d/s.tar.gz"):
+        with pytest.raises(UsageError, match=r"s.tar.gz is a compressed tar, .*; unpack it once"):
+            load(str(tmp_path / word))
+
+
+def test_large_names_cost_no_memory(tmp_path: Path) -> None:
+    """A header that claims a name of 8 GB, in a file that is as long as it says (a sparse one)."""
+    about = tarfile.TarInfo("././@LongLink")
+    about.type, about.size = tarfile.GNUTYPE_LONGNAME, 8 * 10**9
+    path = tmp_path / "s.tar"
+    path.write_bytes(about.tobuf(tarfile.GNU_FORMAT))
+    os.truncate(path, 8 * 10**9 + 4096)
+    with pytest.raises(ReslabError, match=r"s.tar is damaged: a name in it has 8,000,000,000 bytes"):
+        load(str(path))
+
+
+def test_an_unknown_label_names_shard_and_member(tmp_path: Path) -> None:
+    shard(tmp_path / "d/train.tar", GOOD)
+    shard(tmp_path / "d/test.tar", [*examples(range(4)), ("x.png", png(1)), ("x.cls", b"5")])
+    with pytest.raises(UsageError, match=r"test.tar member x.png has label 5, which is not one of the 2 classes"):
+        load(str(tmp_path / "d"))
+    shard(tmp_path / "d/test.tar", [("x.png", png(1)), ("x.cls", b"-1")])
+    with pytest.raises(UsageError, match=r"label -1, .*unlabeled"):
+        load(str(tmp_path / "d"))
+
+
+def test_a_changed_shard_gets_a_new_index(tmp_path: Path) -> None:
+    """Also where size and time stay: then the fingerprint of its ends, or the member's header, tells."""
+    path = folder(tmp_path / "d", shards=1) / "data-000.tar"
+    before, cache = load(str(tmp_path / "d"), memory=0), tmp_path / "cache"
+    was = path.stat()
+    shard(path, [(name, png(99) if name == "0003.png" else content) for name, content in GOOD])
+    assert stored(path, cache) is None
+    assert {int(part.pixels(i)[0, 0, 0]) for part in load(str(tmp_path / "d"), memory=0).parts.values()
+            if isinstance(part, Encoded) for i in range(len(part))} == {*range(10), 99} - {3}  # fmt: skip
+    other = path.read_bytes().replace(b"0009.png", b"000x.png")
+    assert len(other) == was.st_size
+    path.write_bytes(other)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert stored(path, cache) is None
+    assert isinstance(before.train, Encoded)
+
+
+def test_a_damaged_or_foreign_index_is_made_again(tmp_path: Path) -> None:
+    path = folder(tmp_path / "d", shards=2) / "data-000.tar"
+    good = load(str(tmp_path / "d"), memory=0)
+    index, cache = places(path, tmp_path)[0], tmp_path / "cache"
+    content = index.read_bytes()
+    harms = [content[:-9], b"", b"\x80\x04K\x01.", content[:-40] + bytes(8) + content[-32:],
+             places(path.with_name("data-001.tar"), tmp_path)[0].read_bytes()]  # fmt: skip
+    for harm in harms:
+        index.write_bytes(harm)
+        assert stored(path, cache) is None
+        assert load(str(tmp_path / "d"), memory=0).fingerprint == good.fingerprint
+    assert stored(path, cache) is not None
+
+
+def test_numbers_of_an_index_are_checked(tmp_path: Path) -> None:
+    """Whoever can write the index could seal it again: no number in it leads out of the shard or of a table."""
+    import json
+
+    from safetensors.numpy import save
+
+    from reslab.images.sources.tars.index import KEY
+    from reslab.stored.digest import sealed_tensors
+    from reslab.stored.tensors import read_arrays, read_inside
+
+    path = folder(tmp_path / "d", shards=1) / "data-000.tar"
+    load(str(tmp_path / "d"), memory=0)
+    file = places(path, tmp_path)[0]
+    arrays, about = read_arrays(file), read_inside(file, KEY)
+    for name, value in (("offset", 0), ("size", 10**9), ("label", 7), ("label", -1), ("ends", 10**6), ("mode", 9),
+                        ("reason", 0)):  # fmt: skip
+        odd = {key: array.copy() for key, array in arrays.items()}
+        odd[name][3] = value
+        with file.open("wb") as out:
+            sealed_tensors(save(odd, {KEY: json.dumps(about)}))(out)
+        assert stored(path, tmp_path) is None, name
+    with file.open("wb") as out:
+        sealed_tensors(save(arrays, {KEY: json.dumps(about)}))(out)
+    assert stored(path, tmp_path) is not None
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_changes_while_it_is_used(tmp_path: Path, workers: int) -> None:
+    """One sentence, from a worker, too; and no image is skipped as if it were broken."""
+    path = folder(tmp_path / "d", shards=1) / "data-000.tar"
+    data = load(str(tmp_path / "d"), memory=0)
+
+    def read() -> None:
+        for _ in training_batches(data.train, batch=4, start=0, stop=4, seed=0, augment=Augment(kind="none"),
+                                  normalize=GRAY, device="cpu", workers=workers):  # fmt: skip
+            pass
+
+    read()
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    content[:] = np.roll(content, 512)
+    path.write_bytes(content.tobytes())
+    with pytest.raises(
+        ReslabError, match=r"^.*/data-000.tar changed while it was used: .* is no longer where it was"
+    ) as e:
+        read()
+    assert len(str(e.value).splitlines()) == 1
+    path.unlink()
+    fresh = load(str(folder(tmp_path / "e", shards=1)), memory=0)
+    (tmp_path / "e/data-000.tar").unlink()
+    why = r"^cannot read .*/e/data-000.tar, which is in use \(No such file or directory\); restore it"
+    assert isinstance(fresh.train, Encoded)
+    with pytest.raises(ReslabError, match=why):
+        fresh.train.pixels(0)
+
+
+def test_a_shard_that_is_written_while_it_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reslab.images.sources.tars import index
+
+    path = shard(tmp_path / "s.tar", GOOD)
+    real = index.scanned
+
+    def meanwhile(shard: Path, file: io.BufferedReader, size: int) -> object:
+        found = real(shard, file, size)
+        with path.open("ab") as more:
+            more.write(bytes(512))
+        return found
+
+    monkeypatch.setattr(index, "scanned", meanwhile)
+    with pytest.raises(ReslabError, match=r"s.tar changed while it was read; wait until it is written"):
+        load(str(path))
