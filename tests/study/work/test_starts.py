@@ -147,6 +147,21 @@ def test_the_shift_of_the_best_rate() -> None:
     assert measured.numbers["best rate of resnet8"] == f"{2**1.25:.3g}"
 
 
+def test_two_best_rates_at_one_end_say_nothing_of_their_shift() -> None:
+    """Of both nets the lowest loss is at the last rate, or no rate trains at all: 0 would be no measured shift."""
+    settings = {"nets": ["resnet8", "resnet56"], "rates": [0.5, 1, 2], "axis": "loss", "guess": 1.0}
+
+    def shift(shallow: tuple[float, ...], deep: tuple[float, ...]) -> float:
+        both = {"resnet8": shallow, "resnet56": deep}
+        cells = {f"{net} at {rate:g}": [Found(folder=Path(), values={"train_loss_eval": loss}, seconds=0)]
+                 for net, losses in both.items() for rate, loss in zip((0.5, 1, 2), losses, strict=True)}  # fmt: skip
+        return rates.measure(settings, [0], cells).effects[0]
+
+    assert math.isnan(shift((0.3, 0.2, 0.1), (0.5, 0.4, 0.3)))
+    assert math.isnan(shift((9.0, 9.0, 9.0), (9.0, 9.0, 9.0)))
+    assert shift((0.3, 0.2, 0.1), (0.1, 0.2, 0.3)) == -2
+
+
 def test_a_loss_above_that_of_guessing_counts_as_guessing() -> None:
     one = Found(folder=Path(), values={"train_loss_eval": 1e9}, seconds=0)
     assert rates.loss(one, {"guess": math.log(10)}) == pytest.approx(math.log10(math.log(10)))

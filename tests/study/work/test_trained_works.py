@@ -10,7 +10,7 @@ from reslab.images.data import load
 from reslab.progress import silent
 from reslab.study import own
 from reslab.study.grid.works import WORKS
-from reslab.study.work.layers import deleted, entropy
+from reslab.study.work.layers import deleted, differs, entropy
 
 DIGITS = {"word": "digits", "options": {}}
 SIZES = {"width": 8, "inner": 8, "embedding": 2, "depth": 2, "drop_path": 0.0}
@@ -103,6 +103,12 @@ def test_entropy_by_hand() -> None:
     train, held = torch.tensor([[0, 0, 1]]), torch.tensor([[1, 0, 1]])
     expected = -(torch.tensor(0.6).log() + torch.tensor(0.4).log()) / 2
     assert entropy(train, held) == pytest.approx(float(expected))
+
+
+def test_a_cache_that_was_not_checked_neither_differs_nor_agrees() -> None:
+    assert differs("generated 8 tokens for each of 8 prompts: the same with the cache as without") == 0
+    assert differs("!the model cannot generate with its cache") == 1
+    assert differs("generation was not checked: generate fails without a cache, too: a fault") is None
 
 
 def test_deleted_leaves_the_model_and_counts_layers() -> None:

@@ -33,6 +33,8 @@ def work(
     Early layers are the first half; late ones the others but the last, which reads out. `share` of the layers are
     removed together: by `order` "least" (default) the late ones of least influence, by "most" any of most influence.
     `removal`: "cut" (default), for good by reslab.slim; "deleted": from the list of layers alone, as is often done.
+    None: `cut_share` of a model that learned nothing beyond how frequent each token is, and `cache_differs` if
+    generating without a cache failed, too.
     """
     family = Texts(str(needs[0] / RUN), loaded(settings["data"]), samples=WINDOWS, device=device,
                    changes={"precision": "fp32"})  # fmt: skip
@@ -67,9 +69,9 @@ def work(
         "late": mean([rises[i] for i in late]), "early": mean([rises[i] for i in early]),
         "late_minus_early": mean([rises[i] for i in late]) - mean([rises[i] for i in early]),
         "rank": rank_correlation(list(zip(turned, rises, strict=True))) or 0.0, "places": list(range(len(layers))),
-        "cut_rise": rise, "cut_share": rise / (unigram - intact),
+        "cut_rise": rise, "cut_share": rise / (unigram - intact) if unigram > intact else None,
         "agreement": written.agreement, "exact": written.exact, "cut_difference": small.difference,
-        "cached": cached, "cache_differs": float(cached.startswith("!")),
+        "cached": cached, "cache_differs": differs(cached),
     }  # fmt: skip
 
 
@@ -108,3 +110,8 @@ def says(check: Any) -> str:
         return str(check())
     except ReslabError as error:
         return f"!{error}"
+
+
+def differs(said: str) -> float | None:
+    """1 if generating with the cache fails or gives other tokens, 0 if it gives the same, None if neither was seen."""
+    return 1.0 if said.startswith("!") else 0.0 if said.startswith("generated ") else None

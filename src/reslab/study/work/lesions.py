@@ -34,12 +34,13 @@ HARMLESS = 2.0  # points, within which Figure 3 of the paper shows the error wit
 def work(
     folder: Path, settings: dict[str, Any], needs: Sequence[Path], *, device: str, progress: Progress
 ) -> dict[str, Any]:
-    """All errors in percent, all rises in points against the `intact` net:
+    """All errors in percent, of `n` images, all rises in points against the `intact` net:
 
     blocks, rises     each block (or layer) disabled alone, counted from the input
     same, changing    the mean rise of blocks that keep the shape, and that of the others (None: there is none)
     harmless          of the blocks that keep the shape, the share whose rise is below `HARMLESS` points, in percent
-    chance_gap        chance minus the least error with one of them disabled; chance: a class drawn at random, all alike
+    chance_gap        `chance` minus the least error with one of them disabled; chance: a class drawn at random, all
+                      alike
     ks, errors        k disabled at random: the mean error of all draws; it begins with k = 0
     shuffles, swapped (1 - Kendall's tau) / 2, the share of pairs of blocks whose order is reversed, and the error
     """
@@ -57,7 +58,8 @@ def work(
     alone = [100 * one.values["error"] for one in found.single or found.layers]
     chance = 100 - 100 / len(subject.inputs.data["classes"])
     return {
-        "intact": intact, "blocks": list(range(1, len(alone) + 1)), "rises": [error - intact for error in alone],
+        "n": found.n, "chance": chance, "intact": intact,
+        "blocks": list(range(1, len(alone) + 1)), "rises": [error - intact for error in alone],
         "same": mean(kept), "changing": mean(changing) if changing else None,
         "harmless": 100 * mean([rise < HARMLESS for rise in kept]),
         "chance_gap": chance - intact - min(kept),

@@ -37,6 +37,7 @@ def work(
 
     train_error is that of the last epoch, counted while training; train_error_eval that of the final weights. A
     training whose loss is no number any more has `diverged`: it counts as guessing, with the error and loss of that.
+    chance: that error.
     """
     data = loaded(settings["data"])
     if settings["data"].get("fingerprint") not in (None, "", data.fingerprint):  # the cell's key would be wrong
@@ -44,7 +45,8 @@ def work(
                           "they changed, run the command again")  # fmt: skip
     run = prepare(folder / RUN, net=net_of(settings), data=data, word=settings["data"]["word"],
                   recipe=recipe_of(settings), options=settings["data"]["options"])  # fmt: skip
-    counted = {"train_n": train_size(data, recipe_of(settings)), "test_n": len(data.test)}
+    counted = {"train_n": train_size(data, recipe_of(settings)), "test_n": len(data.test),
+               "chance": guessing(len(data.classes))["test_error"]}  # fmt: skip
     try:
         found = train(run.folder, data=data, device=device, progress=progress)
     except ReslabError:

@@ -10,6 +10,8 @@ Settings, beside those of arms.py (`train` or `model`, `look`):
     statistic  a number that says the form of the `curve`: "rank", "slope", "largest_step" (curve.py)
     curve    what the figure shows (curve.py); without it, it shows the number of each arm by seed
     scale    "difference" (a - b), or "decades" (log10(a / b))
+
+A seed with which no net does better than guessing has no effect of errors (guessing.py): then the claim is not shown.
 """
 
 import math
@@ -19,6 +21,7 @@ from typing import Any
 from reslab.statistics import counting_variance, mean
 from reslab.study.claims.arms import arm_cell, merged
 from reslab.study.claims.experiments import curve
+from reslab.study.claims.experiments.guessing import COUNTED, seeds_of_guesses, told
 from reslab.study.claims.record import Figure, Measured, Series
 from reslab.study.grid import Cell, Found
 
@@ -27,7 +30,6 @@ MEASURES = {  # what a metric is, and its unit, where the settings have no `axis
     "activation_change": "gradient of the first layer over that of the last, decades",
     "median": "median over the layers",
 }
-COUNTED = {"train_error": "train_n", "train_error_eval": "train_n", "test_error": "test_n"}  # over how many images
 
 
 def cells(settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[Cell]]:
@@ -50,10 +52,14 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
         figure = curve.figure(settings, seeds, {names[arm]: found[arm] for arm in order})
     effects = a if b is None else [effect(*pair, scale=scale) for pair in zip(a, b, strict=True)]
     own = {arm: {**settings, **settings[arm]} for arm in order}
+    blank = seeds_of_guesses([(own[arm], found[arm]) for arm in order])
+    effects = [math.nan if nothing else one for nothing, one in zip(blank, effects, strict=True)]
+    diverged = {names[arm]: sum(bool(one.values.get("diverged")) for one in found[arm]) for arm in order}
     numbers = {} if b is None else dict(averaged(own[arm], names[arm], values[arm]) for arm in order)
     noise = sum(counting(settings, arm, of_arm) for arm, of_arm in found.items()) if scale == "difference" else 0.0
     return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers,
-                    noise=noise, largest=max(abs(one) for each in values.values() for one in each))  # fmt: skip
+                    deviations=told(seeds, blank, diverged), noise=noise,
+                    largest=max(abs(one) for each in values.values() for one in each))  # fmt: skip
 
 
 def counting(settings: Mapping[str, Any], arm: str, found: Sequence[Found]) -> float:

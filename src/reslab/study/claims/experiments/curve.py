@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from reslab.errors import ReslabError
 from reslab.report.look.words import rank_correlation
 from reslab.statistics import mean, mean_interval
 from reslab.study.claims.record import Figure, Series
@@ -52,11 +53,18 @@ STATISTICS: dict[str, Callable[[Numbers, Numbers], float]] = {
 
 
 def number(settings: Mapping[str, Any], values: Mapping[str, Any]) -> float:
-    """What one cell says: its `metric`, which may be "one - another", or the `statistic` of its curve."""
+    """What one cell says: its `metric`, which may be "one - another", or the `statistic` of its curve.
+
+    Raises ReslabError for a number that the cell could not measure.
+    """
     if "statistic" in settings:
         curve = settings["curve"]
         return STATISTICS[settings["statistic"]](values[curve["x"]], values[curve["y"]])
-    first, *rest = (float(values[name]) for name in settings["metric"].split(" - "))
+    names = settings["metric"].split(" - ")
+    if unknown := [name for name in names if values[name] is None]:
+        raise ReslabError(f"{unknown[0]} could not be measured of one of its nets; what the experiment looks for was "
+                          "not there")  # fmt: skip
+    first, *rest = (float(values[name]) for name in names)
     return first - sum(rest)
 
 
