@@ -34,6 +34,12 @@ def test_two_ways_of_counting_agree_with_the_papers_table():
     assert found["macs"] == found["macs_run"] == 40_551_040
 
 
+@pytest.mark.parametrize("net", ["resnet18", "resnet50", "resnet50_v2"])
+def test_the_field_of_bottlenecks_and_behind_a_pooling_is_seen_whole(net: str):
+    found = count.work(Path(), {"net": net, "field": True}, [], device="cpu", progress=silent)
+    assert found["receptive_field_seen"] == found["receptive_field"] > 400
+
+
 def test_the_field_that_gradients_reach_is_the_formulas():
     """1 + 2 for the stem, 6 layers a stage of 2, 4 and 8 pixels, of which each stage's first still has finer steps."""
     found = count.work(Path(), {"net": "resnet20", "field": True}, [], device="cpu", progress=silent)

@@ -57,9 +57,11 @@ def field_seen(made: ResNetSpec, *, canvas: int) -> int:
     One channel, no BatchNorm and positive weights, in float64: no path is blocked by a ReLU and none cancels another,
     so every pixel that can have an influence has a gradient. `canvas`: side of the image; the square must fit into it.
     """
-    thin = replace(made, channels=1, widths=(1,) * len(made.stages), norm=False, block="basic")
-    net = build(thin).double()
-    for module in net.modules():
+    net = build(replace(made, channels=1, widths=(1,) * len(made.stages), norm=False)).double()
+    for module in list(net.modules()):
+        for name, pool in module.named_children():
+            if isinstance(pool, nn.MaxPool2d):  # of equal pixels it would pass the gradient to one
+                setattr(module, name, nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding))
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())  # a mean, so that nothing overflows
     image = torch.ones(1, 1, canvas, canvas, dtype=torch.float64, requires_grad=True)
