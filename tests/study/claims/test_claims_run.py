@@ -136,6 +136,17 @@ def test_two_runs_agree_or_differ(tmp_path: Path, ready: Prepared) -> None:
     found = agreement(tmp_path / "a", tmp_path / "b")
     assert found["differ"] == [{"name": "plain-degrades", "a": "holds", "b": "not shown"}]
     assert (found["share"], found["not_compared"]) == (0.5, [])
+    assert same["note"] == ("both runs have seeds 0, 1, 2, 3, 4, so they agree more than runs with other seeds would")
+    assert found["note"] == ""
+
+
+def test_runs_on_other_data_are_not_compared(tmp_path: Path, ready: Prepared) -> None:
+    content = running.claims(tmp_path / "a", ready)
+    content["data"]["fingerprint"], content["data"]["name"] = "another", "mine"
+    Run(tmp_path / "b").make()
+    Run(tmp_path / "b").write_json("results/claims.json", content)
+    with pytest.raises(UsageError, match=r"is on other data than .*: digits and mine"):
+        agreement(tmp_path / "a", tmp_path / "b")
 
 
 def test_no_claim_in_both(tmp_path: Path, ready: Prepared) -> None:

@@ -29,6 +29,8 @@ def agree(
     if left := found["not_compared"]:
         print(one_line(f"not compared, since not run in both: {', '.join(left)}"))
     print(found["sentence"])
+    if found["note"]:
+        print(one_line(f"note: {found['note']}"))
 
 
 def table(folder: Annotated[Path, Parameter(help="Folder of a run of `reslab claims`.")], /) -> None:
