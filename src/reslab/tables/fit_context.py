@@ -19,6 +19,7 @@ from reslab.tables.defaults import RULE as DEFAULTS
 from reslab.tables.net.spec import TableSpec
 from reslab.tables.parts import Parts, rows_of
 from reslab.tables.training import RULE, fit_recipe, train_net
+from reslab.train.folder import set_deterministic
 from reslab.train.rate import note_rate
 from reslab.train.recipe import IMAGES_ONLY, Recipe, change, read, refuse_images
 from reslab.train.signals import Interrupted
@@ -138,4 +139,4 @@ def untouched(device: torch.device) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark
-        torch.use_deterministic_algorithms(strict, warn_only=warned)
+        set_deterministic("default" if not strict else "warn" if warned else "error")

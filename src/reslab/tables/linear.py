@@ -14,9 +14,14 @@ from reslab.tables.data.table import Table
 from reslab.tables.net.linear import Linear, views
 from reslab.tables.net.net import TableNet
 from reslab.tables.parts import Parts
+from reslab.train.fused import Light
 
 VARIANCE = 0.3  # of the weights' normal prior, for features of variance 1; with 1, tables of 200 rows are overfitted
 STEPS = 200  # of L-BFGS, at most; some 20 are needed
+
+
+class LightLBFGS(Light, torch.optim.LBFGS):
+    """torch's, without importing the compiler."""
 
 
 def start(net: TableNet, parts: Parts) -> None:
@@ -91,7 +96,7 @@ def logistic(features: Tensor, y: Tensor, weights: Tensor, *, outputs: int) -> T
     """
     x = torch.cat([features, torch.ones(len(features), 1, dtype=torch.float64)], dim=1)
     W = torch.zeros(x.shape[1], outputs, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([W], max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
+    optimizer = LightLBFGS([W], max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
 
     def closure() -> Tensor:
         optimizer.zero_grad()

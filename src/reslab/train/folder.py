@@ -1,7 +1,9 @@
 """What a run folder of any family holds, and what its recipe sets in the process."""
 
 import os
+import sys
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -64,8 +66,20 @@ def configure(recipe: Recipe) -> None:
         torch.set_num_threads(recipe.threads)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(recipe.deterministic)  # off again after a run that was
+    set_deterministic("error" if recipe.deterministic else "default", compiles=recipe.compile != "off")
     torch.backends.cudnn.benchmark = not recipe.deterministic
+
+
+def set_deterministic(mode: Literal["default", "warn", "error"], *, compiles: bool = True) -> None:
+    """Switch torch's deterministic algorithms on ("error", "warn") or off ("default").
+
+    torch.use_deterministic_algorithms also tells the compiler, which it imports for that: 1.3 s of each start. It is
+    called only if the compiler is there already, or if what follows may compile deterministically.
+    """
+    if "torch._inductor" in sys.modules or (compiles and mode != "default"):
+        torch.use_deterministic_algorithms(mode != "default", warn_only=mode == "warn")
+    else:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def first_comment(run: Run) -> str:

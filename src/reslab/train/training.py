@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reslab.errors import ReslabError, arg
 from reslab.progress import Progress, silent
 from reslab.run import Run
+from reslab.train.average import Average
 from reslab.train.batch import Batch
 from reslab.train.belonging import state_to_resume
 from reslab.train.best import Best
@@ -39,7 +39,8 @@ class Training:
         self.prepared = Prepared(task, net, recipe=recipe, run=run, saved=saved, progress=progress, stopped=stopped)
         self.choice, self.blocks, self.net = self.prepared.choice, self.prepared.blocks, self.prepared.net
         self.optimizer = self.prepared.optimizer()
-        self.ema = AveragedModel(self.net, multi_avg_fn=self.average, use_buffers=True) if recipe.ema else None
+        self.weights = list(self.net.parameters())
+        self.ema = Average(self.net) if recipe.ema else None
         self.iteration, self.seconds = 0, 0.0
         self.skipped: dict[str, None] = {}  # broken images met so far, in order
         self.epoch_error = float("nan")  # training error (%) of the last full epoch; of a shorter run, of all of it
@@ -70,33 +71,21 @@ class Training:
         self.began += seconds
         self.speed_from = (self.iteration, time.perf_counter())
 
-    def average(self, averaged: Any, current: Any, count: Any) -> None:
-        """Update the average of tensors of one type, with a smaller decay in the first iterations.
-
-        Integer buffers (counts, indices) are copied: the average of 5 and 5 may be 4.99, which is stored as 4.
-        """
-        if averaged[0].is_floating_point():
-            decay = min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration))
-            get_ema_multi_avg_fn(decay)(averaged, current, count)
-        else:
-            for ours, theirs in zip(averaged, current, strict=True):
-                ours.copy_(theirs)
-
     def step(self, batch: Batch) -> None:
         """One update on one batch; only logging the gradients' norms waits for the device."""
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         with self.blocks.drawn(self.iteration):
             loss, wrong = add_gradients(self.task, self.forward, batch, choice=self.choice,
                                         parts=self.recipe.accumulate)  # fmt: skip
         self.norms(self.iteration + 1)
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+            nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
         if self.ema:
-            self.ema.update_parameters(self.net)
+            self.ema.follow(min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration)))  # less at the start
         self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss), self.iteration, self.bad)
         n = len(batch.y)
         tally = torch.stack([loss * n, wrong, torch.full_like(loss, n)])

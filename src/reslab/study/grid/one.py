@@ -16,6 +16,7 @@ from reslab.run import Locked, Run
 from reslab.stored.files import MissingFile
 from reslab.study.grid.cell import Cell, Found
 from reslab.study.grid.works import WORKS
+from reslab.train.folder import set_deterministic
 
 DONE = "cell.json"  # in a cell's folder, once it is done
 TRACE = "error.txt"  # the traceback of a fault that is not explained in a sentence
@@ -94,7 +95,7 @@ def alike(one: Cell) -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
-    torch.use_deterministic_algorithms(False)
+    set_deterministic("default")
     torch.manual_seed(seed)  # works draw from their own seed; one that forgets it is still repeatable
     random.seed(seed)
     if "numpy" in sys.modules:
