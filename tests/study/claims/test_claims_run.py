@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,14 @@ def test_other_claims_into_one_folder_stay_and_are_judged_together(tmp_path: Pat
     }
     with pytest.raises(UsageError, match="it was run with other seeds; choose another folder"):
         prepare(only="shortcuts-free", seed=100, cache=cache, out=out)
+    stored = read(out)
+    for key, value, kept in (("why", "Another reason.", True), ("spread", 7.0, True), ("threshold", 3.0, False)):
+        changed = deepcopy(stored)
+        changed["claims"][0]["prediction"][key] = value  # type: ignore[literal-required]
+        Run(out).write_json("results/claims.json", changed)
+        with nullcontext() if kept else pytest.raises(UsageError, match="it is another claim now"):
+            prepare(only="shortcuts-free", cache=cache, out=out)
+    Run(out).write_json("results/claims.json", stored)
     with pytest.raises(UsageError, match="what was computed for them is not in"):
         prepare(only="shortcuts-free", cache=tmp_path / "none", out=out)
     with pytest.raises(UsageError, match="which would be lost: they are not in this plan"):
