@@ -1,7 +1,7 @@
 """Train a residual network with random depth: in each mini-batch, some blocks are reduced to their shortcut.
 
 Stochastic depth (Huang et al. 2016, arXiv 1603.09382): in each mini-batch, block l of L is dropped with probability
-p l / L. Only effective paths (Veit et al. 2016, arXiv 1605.06431, section 4.2): each mini-batch uses exactly k randomly
+p l / L. Only effective paths (Veit et al. 2016, arXiv 1605.06431, section 5): each mini-batch uses exactly k randomly
 chosen blocks, so that no path is longer than k. A dropped block is not computed.
 
 In evaluation, each branch is multiplied by its probability of being kept (Huang et al., equation 5; Veit et al. do not

@@ -1,4 +1,4 @@
-"""The gradient that single paths carry, as published: Veit et al. 2016 (arXiv 1605.06431), section 4.2.
+"""The gradient that single paths carry, as published: Veit et al. 2016 (arXiv 1605.06431), section 5.
 
 Forward, the network is intact. Backward, the gradient passes only the branch at the k sampled merges, and only the skip
 at all others. Here many paths run in parallel, one per row of the batch.

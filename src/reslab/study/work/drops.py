@@ -1,10 +1,10 @@
 """Find the sudden drops of a run's training loss, without looking at its learning rate, and compare them with the rate.
 
-A line of the log holds the mean loss since the line before: about one an epoch. At each place between two lines, a line
-with a step, a + b t + c [t > place], is fitted by least squares to log10 of the loss within a window around the place.
-A drop is a place where c is negative by at least `errors` of its standard errors, and most so within half a window. A
-bend of the curve, such as the steady fall at the beginning, gives no step: around a place that is the middle of its
-window a parabola and a step are orthogonal.
+A line of the log holds the mean loss since the line before: of an epoch, or of 100 iterations where an epoch has more.
+At each place between two lines, a line with a step, a + b t + c [t > place], is fitted by least squares to log10 of the
+loss within a window around the place. A drop is a place where c is negative by at least `errors` of its standard
+errors, and most so within half a window. A bend of the curve, such as the steady fall at the beginning, gives no step:
+around a place that is the middle of its window a parabola and a step are orthogonal.
 """
 
 import math

@@ -15,7 +15,7 @@ def work(
 ) -> dict[str, Any]:
     """All layers but shortcuts and head: `layers` counted from the input; decades are powers of ten.
 
-    activation       norm of the gradient of one image's loss by the layer's activation
+    activation       norm of the gradient of one image's loss by the layer's activation, root mean square over images
     weight           norm of the gradient by the layer's weights
     signal           root mean square of the activation: after BN where the net has it, else the layer's own output
     *_change         decades from the last of these layers to the first (of the signal: from the first to the last)

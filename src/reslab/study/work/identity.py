@@ -1,9 +1,12 @@
 """Fit the identity with a stack of nonlinear layers, plain or residual (He et al. 2015, sections 1 and 3.1).
 
 The layers come in blocks of two, as the paper's: relu(W2 relu(W1 x)) without a shortcut, relu(x + W2 relu(W1 x)) with
-one. Inputs are not negative, as they are behind the ReLU of the block before; on them both stacks hold the identity
-exactly: W = I in the plain one, W2 = 0 in the residual one. As in the paper a BatchNorm follows each layer, weights
-begin with He's initialization, and SGD has momentum 0.9. (Its weight decay would favor W2 = 0: there is none.)
+one. Inputs are not negative, as they are behind the ReLU of the block before; on them both stacks hold the identity:
+W = I in the plain one, W2 = 0 in the residual one. As in the paper a BatchNorm follows each layer, weights begin with
+He's initialization, and SGD has momentum 0.9. (Its weight decay would favor W2 = 0: there is none.)
+
+BatchNorm takes the statistics of the batch, also of the new samples. They differ from batch to batch, so a plain stack
+with it is the identity only nearly; without it (`norm` = false), exactly.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The gradient by path length: exact, and estimated from sampled paths as Veit et al. 2016 did (section 4.2).
+"""The gradient by path length: exact, and estimated from sampled paths as Veit et al. 2016 did (section 5).
 
 Only of nets with residual connections. Settings beside those of `opened`: `paths`, sampled per length and image.
 """
@@ -12,7 +12,7 @@ from reslab import look
 from reslab.progress import Progress
 from reslab.study.work import opened
 
-LEVEL = 0.95  # of the gradient: the share by which the paper calls paths effective
+LEVEL = 0.95  # of the gradient; the paper says "almost all" of it
 
 
 def work(
