@@ -25,6 +25,7 @@ LOOK = (["look", "lesions", "MODEL"], ["look", "merges", "MODEL"], ["look", "gra
 TABLES = (["tables", "train", "FILE"], ["tables", "compare", "FILE", "--target", "y"])
 COMMANDS = {  # of each room: the commands that print its sentences
     "images": (["train"], ["study", "degradation"], *LOOK),
+    "launch": (["train"], ["qa", "train"], ["tables", "train", "FILE"]),
     "look": LOOK,
     "nets": (*LOOK, ["nets"], ["train"]),
     "qa": (["qa", "train"], ["qa", "ask", "RUN", "TEXT"], *LOOK),

@@ -19,6 +19,7 @@ from reslab.cli import (
     evaluate,
     export,
     guesses,
+    launch,
     look,
     nets,
     predict,
@@ -39,6 +40,7 @@ from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError, ReslabWarning, one_line
 from reslab.progress import Lasting
 from reslab.stored.files import unreadable
+from reslab.train.supervised import AGAIN, supervised, tie
 from reslab.version import __version__
 
 HERE = Path(__file__).parents[1]
@@ -75,7 +77,9 @@ app.register_install_completion_command(help="Install completion for your shell.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, 1 for a failure, 2 for a usage error, 128 + n after signal n."""
+    tie()
     words = list(sys.argv[1:] if argv is None else argv)
+    launch.remember(words)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = show_warning  # type: ignore[assignment]
@@ -94,6 +98,8 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
         out.flush()
         if out.error:  # it did not end the work; report it at the end
             raise out.error
+    except launch.Left as left:
+        return left.code
     except KeyboardInterrupt:
         return failed("stopped", 130, debug=False)
     except BrokenPipeError:
@@ -113,7 +119,7 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
         why = "the disk is full" if full else error.strerror or str(error)
         return failed(f"cannot write the output: {why}", 1, debug)
     except Exception as error:
-        return failed(unforeseen(error), 1, debug)
+        return failed(unforeseen(error), AGAIN if supervised() else 1, debug)
     return 0
 
 
@@ -134,7 +140,7 @@ def refused(error: OSError, debug: bool) -> int:
             unreadable(str(error.filename), error)
         except ReslabError as explained:
             return failed(str(explained), explained.exit_code, debug)
-    return failed(unforeseen(error), 1, debug)
+    return failed(unforeseen(error), AGAIN if supervised() else 1, debug)
 
 
 def unforeseen(error: Exception) -> str:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import errors, say
 from reslab.cli import lr_find as lr_find_verb
+from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
@@ -55,12 +56,16 @@ def train(
     net_flags: NetFlags | None = None,
     data_flags: DataFlags | None = None,
     recipe_flags: RecipeFlags | None = None,
+    processes: ProcessFlags | None = None,
     json: Json = False,
 ) -> None:
     """Train a net. Run the same command again to resume; if the run is already finished, nothing happens."""
     run, loaded = None, None
     if resume and lr_find:
         raise UsageError("--lr-find finds a rate for a new run: leave out --resume")
+    if lr_find and processes:
+        raise UsageError("--lr-find runs in one process: leave out --nproc")
+    launched(processes)
     if resume:
         asked = {
             "net": net,

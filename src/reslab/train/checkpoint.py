@@ -25,6 +25,7 @@ from reslab.stored.numbers import Count, Real
 from reslab.stored.tensors import read_saved
 from reslab.stored.typed import Mistyped, short, typed
 from reslab.stored.write import write_aside
+from reslab.train.supervised import saved
 
 FORMAT = 1
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -81,7 +82,9 @@ def write_last(run: Run, state: dict[str, Any]) -> Path:
     buffer = io.BytesIO()  # torch.save to a file would turn a full disk into a RuntimeError about positions
     torch.save({"format": FORMAT, **state}, buffer)
     with buffer.getbuffer() as whole:
-        return write_aside(run.path(LAST), sealed_archive(whole), keep=run.path(PREVIOUS))
+        path = write_aside(run.path(LAST), sealed_archive(whole), keep=run.path(PREVIOUS))
+    saved()
+    return path
 
 
 def read_last(run: Run) -> dict[str, Any] | None:

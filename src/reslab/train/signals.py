@@ -7,6 +7,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from reslab.errors import ReslabError
+from reslab.train.supervised import supervised
 
 
 class Interrupted(ReslabError):  # noqa: N818 - not an error: the user asked it to stop
@@ -26,7 +27,8 @@ class Stop:
     """Inside the `with`, the first signal only stores its number in `asked`; a second SIGINT or SIGTERM acts as usual.
 
     A second warning is ignored: a closed terminal may send two. Warnings that are ignored (nohup), or that the program
-    handles, are left as they are.
+    handles, are left as they are. With a supervisor, which kills at once what it wants to end at once, every second
+    signal is ignored: a scheduler may send its own to all processes beside the supervisor's.
     """
 
     def __init__(self) -> None:
@@ -42,7 +44,8 @@ class Stop:
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = self.asked or number
-        self.restore(ASKED)
+        if not supervised():
+            self.restore(ASKED)
 
     def restore(self, numbers: Iterable[int]) -> None:
         for number in numbers:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
@@ -101,9 +102,11 @@ def train(
     net: NetFlags | None = None,
     reading: ReadingFlags | None = None,
     recipe_flags: TextRecipeFlags | None = None,
+    processes: ProcessFlags | None = None,
     json: Json = False,
 ) -> None:
     """Train a net that answers questions. Run the same command again to resume; a finished run is not changed."""
+    launched(processes)
     from reslab.train.folder import finished, pick_device
 
     pick_device(device)  # before a folder is made

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
+from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
@@ -38,9 +39,11 @@ def train(
     table: TableFlags | None = None,
     file_flags: FileFlags | None = None,
     recipe_flags: TableRecipeFlags | None = None,
+    processes: ProcessFlags | None = None,
     json: Json = False,
 ) -> None:
     """Train a net on a table. Run the same command again to resume; if the run is finished, nothing happens."""
+    launched(processes)
     from reslab.progress import board, shown
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
