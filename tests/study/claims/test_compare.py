@@ -1,7 +1,5 @@
 """Two arms compared, from invented results of cells."""
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +7,6 @@ import pytest
 
 from reslab.errors import ReslabError
 from reslab.study.claims.experiments import compare
-from reslab.study.claims.judge import judge
-from reslab.study.claims.reading import claims
 from reslab.study.grid import Found
 
 SETTINGS: dict[str, Any] = {"train": {"net": "resnet8"}, "metric": "train_error", "a": {"net": "plain8"},
@@ -44,7 +40,7 @@ def test_numbers_of_the_arms_have_a_name_and_a_unit() -> None:
     assert ratios["size of the loss, plain8"] == "4 nats (geometric mean over 2 seeds)"
 
 
-def test_a_seed_with_which_no_net_learned_has_no_effect() -> None:
+def test_a_seed_with_which_no_net_learned_is_marked() -> None:
     """Two nets at 90 % of ten classes differ by 0 points, which shows nothing of either."""
     asked = {**SETTINGS, "metric": "test_error"}
 
@@ -53,13 +49,9 @@ def test_a_seed_with_which_no_net_learned_has_no_effect() -> None:
                 for error in errors]  # fmt: skip
 
     one = compare.measure(asked, [0, 1, 2], {"a": tested(90.0, 88.0, 5.0), "b": tested(90.0, 4.0, 4.0)})
-    assert math.isnan(one.effects[0])
-    assert one.effects[1:] == [84.0, 1.0]
-    assert one.deviations == ["With seed 0 no net does better than guessing, so that the effect says nothing and is "
-                              "left out; the verdict is not shown."]  # fmt: skip
-    claim = replace(claims()["effective-paths-training"], seeds=3)
-    (judged,) = judge([claim], [one])
-    assert judged.verdict == "not shown"
+    assert one.effects == [0.0, 84.0, 1.0]
+    assert one.blank == [True, False, False]
+    assert one.deviations == ["With seed 0 no net does better than guessing: no verdict may rest on that effect."]
     diverged = compare.measure(asked, [0, 1], {"a": tested(90.0, 90.0, diverged=True), "b": tested(4.0, 5.0)})
     assert diverged.effects == [86.0, 85.0]
     assert diverged.deviations == ["2 of 2 trainings of plain8 diverged; each counts as one that guesses."]
@@ -70,9 +62,9 @@ def test_a_net_at_chance_has_no_harmless_blocks() -> None:
     asked = {"train": {"net": "resnet8"}, "metric": "harmless", "look": {"work": "lesions"}, "a": {}}
     values = {"harmless": 100.0, "chance": 90.0, "n": 200}
     at_chance = compare.measure(asked, [0], {"a": [Found(folder=Path(), values={**values, "intact": 89.0}, seconds=1)]})
-    assert math.isnan(at_chance.effects[0])
+    assert at_chance.blank == [True]
     trained = compare.measure(asked, [0], {"a": [Found(folder=Path(), values={**values, "intact": 50.0}, seconds=1)]})
-    assert trained.effects == [100.0]
+    assert (trained.effects, trained.blank) == ([100.0], [False])
     assert trained.deviations == []
 
 

@@ -1,12 +1,13 @@
 """Every verdict at its edges: effects whose t values are known by hand, and Holm's correction over a page."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from claiming import claim, measured
 from scipy import stats
 
-from reslab.study.claims.judge import judge, needed, number, verdict
+from reslab.study.claims.judge import Judgment, judge, needed, number, verdict
 from reslab.study.claims.record import Prediction
 
 CRITICAL = float(stats.t.ppf(0.975, 4))  # 2.776: of five effects, two-sided 5 %
@@ -140,3 +141,22 @@ def test_rounding_shows_nothing_with_certainty() -> None:
     """Effects 0 and 1e-12, margin 1: five signs, p = 1/32; not 5e-51."""
     one = judge([claim("same", margin=1.0)], [measured(0.0, 0.0, 0.0, 0.0, 1e-12)])[0]
     assert one.judged["p"] == pytest.approx(1 / 32)
+
+
+def test_no_verdict_rests_on_a_seed_that_says_nothing() -> None:
+    """Two nets that learned nothing differ by 0: that is no sameness; but it also speaks for no difference."""
+
+    def blank(direction: str, *effects: float, threshold: float = 0.0, margin: float = 1.0) -> Judgment:
+        marked = replace(measured(*effects), blank=[effect == 0 for effect in effects])
+        (found,) = judge([claim(direction, threshold=threshold, margin=margin)], [marked])
+        return found
+
+    alike = blank("same", 0.1, -0.1, 0.0, 0.2, -0.2)
+    assert one("same", 0.1, -0.1, 0.0, 0.2, -0.2, margin=1.0) == "holds"
+    assert alike.verdict == "not shown"
+    assert alike.answer.endswith("But the effect of seed 2 shows nothing, because nothing was there to measure: it is "
+                                 "not shown.")  # fmt: skip
+    assert blank("below", 0.1, -0.1, 0.0, 0.2, -0.2).verdict == "not shown"  # else equivalent
+    assert blank("below", 0.1, -0.1, 0.0, 0.2, -0.2, threshold=5.0).verdict == "not shown"  # else below 5
+    assert blank("above", 84.0, 83.0, 0.0, 77.0, 89.0).verdict == "holds"  # the fault of one seed does not help it
+    assert blank("same", 84.0, 83.0, 0.0, 77.0, 89.0).verdict == "contradicted"

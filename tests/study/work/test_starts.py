@@ -151,15 +151,16 @@ def test_two_best_rates_at_one_end_say_nothing_of_their_shift() -> None:
     """Of both nets the lowest loss is at the last rate, or no rate trains at all: 0 would be no measured shift."""
     settings = {"nets": ["resnet8", "resnet56"], "rates": [0.5, 1, 2], "axis": "loss", "guess": 1.0}
 
-    def shift(shallow: tuple[float, ...], deep: tuple[float, ...]) -> float:
+    def shift(shallow: tuple[float, ...], deep: tuple[float, ...]) -> tuple[float, bool]:
         both = {"resnet8": shallow, "resnet56": deep}
         cells = {f"{net} at {rate:g}": [Found(folder=Path(), values={"train_loss_eval": loss}, seconds=0)]
                  for net, losses in both.items() for rate, loss in zip((0.5, 1, 2), losses, strict=True)}  # fmt: skip
-        return rates.measure(settings, [0], cells).effects[0]
+        measured = rates.measure(settings, [0], cells)
+        return measured.effects[0], measured.blank[0]
 
-    assert math.isnan(shift((0.3, 0.2, 0.1), (0.5, 0.4, 0.3)))
-    assert math.isnan(shift((9.0, 9.0, 9.0), (9.0, 9.0, 9.0)))
-    assert shift((0.3, 0.2, 0.1), (0.1, 0.2, 0.3)) == -2
+    assert shift((0.3, 0.2, 0.1), (0.5, 0.4, 0.3)) == (0, True)
+    assert shift((9.0, 9.0, 9.0), (9.0, 9.0, 9.0)) == (0, True)
+    assert shift((0.3, 0.2, 0.1), (0.1, 0.2, 0.3)) == (-2, False)
 
 
 def test_a_loss_above_that_of_guessing_counts_as_guessing() -> None:

@@ -84,6 +84,11 @@ def tried(
 ) -> Judgment:  # fmt: skip
     """A claim that a test decides."""
     asked, found = claim.prediction, verdict(claim.prediction, effects.mean, *corrected)
+    said = answer(asked, effects, found, corrected, family)
+    if empty := [case for case, value, blank in zip(one.cases, one.effects, one.blank, strict=False)
+                 if blank and agrees(asked, value, found)]:  # fmt: skip
+        which = f"{', '.join(empty)} show{'s' * (len(empty) == 1)} nothing, because nothing was there to measure"
+        found, said = "not shown", f"{said} But the effect{'s' * (len(empty) > 1)} of {which}: it is not shown."
     sees, power = seen(asked, effects, family)
     same = asked.direction == "same"
     judged: Judged = {
@@ -92,7 +97,16 @@ def tried(
         "p": raw[0], "p_holm": corrected[0], "p_equivalent": raw[0] if same else raw[1],
         "p_opposite": raw[1], "p_opposite_holm": corrected[1], "family": family, "sees": sees, "power": power,
     }  # fmt: skip
-    return Judgment(verdict=found, answer=answer(asked, effects, found, corrected, family), judged=judged)
+    return Judgment(verdict=found, answer=said, judged=judged)
+
+
+def agrees(one: Prediction, effect: float, found: Answer) -> bool:
+    """Whether a single effect is as the verdict says of their mean."""
+    near = abs(effect - one.threshold) <= one.margin
+    if one.direction == "same":
+        return near if found == "holds" else found == "contradicted" and not near
+    side = effect > one.threshold if one.direction == "above" else effect < one.threshold
+    return {"holds": side, "equivalent": near, "contradicted": effect != one.threshold and not side}.get(found, False)
 
 
 def answer(one: Prediction, effects: Sample, found: Answer, p: tuple[float, float], family: int) -> str:

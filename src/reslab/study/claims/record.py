@@ -92,6 +92,7 @@ class Measured:
     numbers: Mapping[str, str] = field(default_factory=dict)  # for the page, in words and with units
     deviations: Sequence[str] = ()  # found while measuring
     noise: float = 0.0  # the least variance of an effect, such as that of counted rates; 0: unknown
+    blank: Sequence[bool] = ()  # of each effect, whether it says nothing, so that no verdict rests on it; (): none
     largest: float = 0.0  # the largest value of those whose differences are the effects: by it a spread is rounding
 
 

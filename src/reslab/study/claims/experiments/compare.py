@@ -11,7 +11,7 @@ Settings, beside those of arms.py (`train` or `model`, `look`):
     curve    what the figure shows (curve.py); without it, it shows the number of each arm by seed
     scale    "difference" (a - b), or "decades" (log10(a / b))
 
-A seed with which no net does better than guessing has no effect of errors (guessing.py): then the claim is not shown.
+No verdict rests on the errors of a seed with which no net does better than guessing (guessing.py).
 """
 
 import math
@@ -53,12 +53,11 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
     effects = a if b is None else [effect(*pair, scale=scale) for pair in zip(a, b, strict=True)]
     own = {arm: {**settings, **settings[arm]} for arm in order}
     blank = seeds_of_guesses([(own[arm], found[arm]) for arm in order])
-    effects = [math.nan if nothing else one for nothing, one in zip(blank, effects, strict=True)]
     diverged = {names[arm]: sum(bool(one.values.get("diverged")) for one in found[arm]) for arm in order}
     numbers = {} if b is None else dict(averaged(own[arm], names[arm], values[arm]) for arm in order)
     noise = sum(counting(settings, arm, of_arm) for arm, of_arm in found.items()) if scale == "difference" else 0.0
     return Measured(effects=effects, cases=[f"seed {seed}" for seed in seeds], figure=figure, numbers=numbers,
-                    deviations=told(seeds, blank, diverged), noise=noise,
+                    deviations=told(seeds, blank, diverged), noise=noise, blank=blank,
                     largest=max(abs(one) for each in values.values() for one in each))  # fmt: skip
 
 

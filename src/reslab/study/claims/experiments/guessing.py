@@ -42,7 +42,7 @@ def seeds_of_guesses(arms: Sequence[tuple[Mapping[str, Any], Sequence[Found]]]) 
 def told(seeds: Sequence[int], blank: Sequence[bool], diverged: Mapping[str, int]) -> list[str]:
     """What to say of it beside a claim; `diverged`: how many trainings of each arm, by its name."""
     which = [str(seed) for seed, one in zip(seeds, blank, strict=True) if one]
-    lines = [f"With seed{'s' * (len(which) > 1)} {', '.join(which)} no net does better than guessing, so that the "
-             "effect says nothing and is left out; the verdict is not shown."] if which else []  # fmt: skip
+    lines = [f"With seed{'s' * (len(which) > 1)} {', '.join(which)} no net does better than guessing: no verdict "
+             "may rest on that effect."] if which else []  # fmt: skip
     return lines + [f"{many} of {len(seeds)} trainings of {name} diverged; each counts as one that guesses."
                     for name, many in diverged.items() if many]  # fmt: skip

@@ -11,8 +11,8 @@ Settings:
 The effect of a seed is log2 of the deeper net's best rate over the shallower's. The best rate is that of the lowest
 training loss, found between the rates by the parabola through the lowest point and its neighbors (log10 of the loss by
 log2 of the rate); at an end of the rates it is the end. A training that diverged, or ended above the loss of guessing,
-counts as one that guesses. If both best rates lie at the same end of the rates, the shift between them is not known:
-that seed has no effect, and the claim is not shown.
+counts as one that guesses. If both best rates lie at the same end of the rates, the shift between them is not known,
+and no verdict rests on that seed's effect of 0.
 """
 
 import math
@@ -51,7 +51,8 @@ def measure(settings: Mapping[str, Any], seeds: Sequence[int], found: Mapping[st
     shallow, deep = (bests[net] for net in nets)
     outer = (math.log2(rates[0]), math.log2(rates[-1]))
     return Measured(
-        effects=[math.nan if a == b and a in outer else b - a for a, b in zip(shallow, deep, strict=True)],
+        effects=[b - a for a, b in zip(shallow, deep, strict=True)],
+        blank=[a == b and a in outer for a, b in zip(shallow, deep, strict=True)],
         cases=[f"seed {seed}" for seed in seeds],
         figure=figure, numbers={f"best rate of {net}": f"{2 ** mean(bests[net]):.3g}" for net in nets},
         deviations=[edge] if ends else [],
