@@ -41,6 +41,8 @@ class Locked(ReslabError):  # noqa: N818 - what it says
 class Run:
     """A run folder at `path`; it need not exist yet."""
 
+    writes = True
+
     def __init__(self, path: Path | str) -> None:
         self.folder = Path(path)
 
@@ -133,6 +135,27 @@ class Run:
                 yield
             finally:
                 HELD.discard(file)
+
+
+class ReadOnly(Run):
+    """A run folder that another process of the same training writes: what would be written here is left to it."""
+
+    writes = False
+
+    def make(self) -> None:
+        """Nothing."""
+
+    def write_json(self, name: str, data: Any) -> Path:
+        return self.path(name)
+
+    def write_text(self, name: str, text: str) -> Path:
+        return self.path(name)
+
+    def log(self, **event: Any) -> None:
+        """Nothing."""
+
+    def forget_after(self, iteration: int) -> None:
+        """Nothing."""
 
 
 def missing(path: Path) -> ReslabError:

@@ -25,6 +25,7 @@ from reslab.cli import (
     predict,
     push,
     qa,
+    ranks,
     report,
     runs,
     say,
@@ -88,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     log.handlers = [Notes()]
     with lasting_output() as out:
-        return run(words, out, debug)
+        code = run(words, out, debug)
+        ranks.leave(code)
+        return code
 
 
 def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
@@ -155,10 +158,12 @@ def unforeseen(error: Exception) -> str:
 
 
 def failed(sentence: str, code: int, debug: bool) -> int:
-    """Print one sentence to standard error; with --debug the traceback before it."""
+    """Print one sentence to standard error; with --debug the traceback before it. Of several processes, see ranks."""
+    which = vars(error) if (error := sys.exception()) else {}
     if debug:
         traceback.print_exc()
-    print(f"reslab: {one_line(sentence)}", file=sys.stderr)
+    if not which.get("silent"):
+        print(f"reslab: {which.get('rank', '')}{one_line(sentence)}", file=sys.stderr)
     return code
 
 

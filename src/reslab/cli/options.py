@@ -12,7 +12,7 @@ from reslab.train.recipe import IMAGES, IMAGES_ONLY, Recipe
 
 RECIPE_HELP = {
     "batch": "Examples per batch (images, windows of text or table rows); in `reslab train` the learning rate follows "
-    "it unless --lr is given.",
+    "it unless --lr is given. Several processes share each batch, so neither changes with their number.",
     "epochs": "Passes over the training part; replaces --iterations.",
     "iterations": "Number of weight updates; replaces --epochs.",
     "optimizer": "SGD with momentum, or AdamW.",
@@ -83,6 +83,8 @@ RECIPE_HELP = {
     "look": "Log the norms of weights and gradients every this many iterations; 0: never.",
     "tensorboard": "Also write TensorBoard events (extra `track`).",
     "precise_bn": "After training, average the BatchNorm statistics over all training images.",
+    "sync_bn": "With several processes: BatchNorm over the whole batch, as one process would (default: over each "
+    "process's part of it).",
     "seed": "Random seed for initialization, data order and augmentation.",
 }
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from reslab.cli import errors, say
+from reslab.cli import errors, ranks, say
 from reslab.cli import lr_find as lr_find_verb
 from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
-from reslab.run import command_line
+from reslab.run import Run, command_line
 
 
 def train(
@@ -60,42 +60,41 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a net. Run the same command again to resume; if the run is already finished, nothing happens."""
-    run, loaded = None, None
     if resume and lr_find:
         raise UsageError("--lr-find finds a rate for a new run: leave out --resume")
     if lr_find and processes:
         raise UsageError("--lr-find runs in one process: leave out --nproc")
     launched(processes)
-    if resume:
-        asked = {
-            "net": net,
-            "data": data,
-            "recipe": recipe,
-            "start": start,
-            **given(net_flags),
-            **data_options(data_flags),
-        }
-        run = to_resume("images", out, {**asked, **given(recipe_flags)})
-    from reslab.train.folder import finished, pick_device
+    settings, options = given(recipe_flags), data_options(data_flags)
+    with ranks.together() as world:
+        world.device(device)  # before a folder is made
+        if resume:
+            asked = {"net": net, "data": data, "recipe": recipe, "start": start, **given(net_flags), **options}
+            run, loaded = ranks.for_all(world, lambda: (to_resume("images", out, {**asked, **settings}), None))
+        else:
+            from reslab.images.plan import Asked
+            from reslab.images.setup import set_up
 
-    pick_device(device)  # before a folder is made
-    if run is None:
-        from reslab.images.plan import Asked
-        from reslab.images.setup import set_up
+            asked_for = Asked(data=data, net=net, net_options=given(net_flags), recipe=recipe, changes=settings,
+                              options=options, start=start, command=command_line())  # fmt: skip
+            if lr_find:
+                ranks.refuse_several(world, "--lr-find")
+                lr_find_verb.find(asked_for, out=out, device=device, json=json)
+                return
+            run, loaded = ranks.for_all(world, lambda: set_up(asked_for, out))
+        from reslab.subject.train import train_and_show
+        from reslab.train.folder import finished
 
-        asked_for = Asked(
-            data=data, net=net, net_options=given(net_flags), recipe=recipe,
-            changes=given(recipe_flags), options=data_options(data_flags), start=start, command=command_line(),
-        )  # fmt: skip
-        if lr_find:
-            lr_find_verb.find(asked_for, out=out, device=device, json=json)
-            return
-        run, loaded = set_up(asked_for, out)
-    before = finished(run.folder)
+        before = finished(run.folder)
+        result, page = train_and_show(run, loaded, device=device, world=world)
+        if world.leads:
+            show(run, result, page, before=before, json=json)
+
+
+def show(run: Run, result: dict[str, Any], page: Path, *, before: bool, json: bool) -> None:
+    """Print the result of a training. `before`: it was finished already."""
     from reslab.images.card import training_error
-    from reslab.subject.train import train_and_show
 
-    result, page = train_and_show(run, loaded, device=device)
     if json:
         say.as_json({"folder": str(run.folder), "report": str(page), **result})
         return

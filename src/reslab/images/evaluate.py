@@ -14,9 +14,11 @@ from reslab.images.data import Normalize, Part, view_batches
 from reslab.images.label_scores import LabelScore, label_intervals, label_scores
 from reslab.nets.modes import evaluating
 from reslab.statistics import clustered, wilson
+from reslab.train.exchange import joined_rows
 from reslab.train.memory import free, is_full
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
+from reslab.train.world import ALONE, World
 
 BATCH = 250
 LABELS_ONLY = ("exact_error", "f1_micro", "f1_macro", "mean_ap", "labels", "intervals")
@@ -80,6 +82,7 @@ def evaluate(
     pad: int = 4,
     choice: Choice | None = None,
     workers: int | None = None,
+    world: World = ALONE,
 ) -> Evaluation:
     """Errors of `net` on every image of `part`, in eval mode; each module's mode is restored afterwards.
 
@@ -90,6 +93,9 @@ def evaluate(
 
     For several labels an image, scores are logits, and views are averaged as probabilities of each label. If the memory
     is too small for a batch, smaller ones are evaluated.
+
+    `world`: processes that all call this; each evaluates some of the batches, and all get the result of the whole part,
+    whose scores are to the bit those of one process.
 
     Raises UsageError for an empty part or for labels that the net has no class for.
     """
@@ -102,17 +108,31 @@ def evaluate(
         raise UsageError("there are no images to evaluate on")
     choice = choice or Choice()
     workers = decoding_workers(len(part)) if workers is None else workers
+    own = share_of(part, world)
     with evaluating(net):
-        scores = all_scores(net, part, normalize=normalize, device=device, crops=crops, scales=scales, pad=pad,
-                            choice=choice, workers=workers)  # fmt: skip
+        scores = world.agreed(lambda: all_scores(
+            net, own, normalize=normalize, device=device, crops=crops, scales=scales, pad=pad, choice=choice,
+            workers=workers))  # fmt: skip
+    if not world.alone:
+        scores = joined_rows(scores)
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
     labels = part.labels.cpu()
     return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)
 
 
+def share_of(part: Part, world: World) -> Part:
+    """The images of this process: whole batches, so that each image is computed beside the same others as ever."""
+    if world.alone:
+        return part
+    batches = world.part(-(-len(part) // BATCH))
+    return part.subset(torch.arange(batches.start * BATCH, min(batches.stop * BATCH, len(part))))
+
+
 def all_scores(net: nn.Module, part: Part, *, device: torch.device, **how: Any) -> Tensor:
     """`view_scores` of the whole part. Where a batch needs more memory than there is, a smaller one is tried."""
     batch = BATCH
+    if not len(part):  # of several processes, others evaluate all of it
+        return torch.empty(0)
     while True:
         try:
             return torch.cat(list(view_scores(net, part, device=device, batch=batch, **how)))

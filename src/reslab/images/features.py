@@ -33,16 +33,18 @@ class Features:
         whole = len(rows) == len(self.labels)
         return Pixels(pixels=self.values if whole else self.values[rows], labels=self.labels[rows])
 
-    def batches(self, order: Order, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
+    def batches(
+        self, order: Order, start: int, stop: int, device: torch.device, *, share: range | None = None
+    ) -> Iterator[Batch]:
         """The batches of iterations start .. stop-1, as `training_batches` gives them of the images themselves."""
         skipped: dict[str, None] = {}
         for t in range(start, stop):
-            rows = order.rows(t)
+            rows = order.rows(t) if share is None else order.rows(t)[share.start : share.stop]
             if self.broken:
                 found = [i for i in rows.tolist() if i in self.broken]
                 skipped.update(dict.fromkeys(self.broken[i] for i in found))
                 rows = rows[[i not in self.broken for i in rows.tolist()]]
-                if not len(rows):
+                if not len(rows) and share is None:
                     continue
             x, y = self.values.index_select(0, rows), self.labels[rows]
             yield Batch(x=x.to(device), y=y.to(device), index=rows, iteration=t, skipped=tuple(skipped))

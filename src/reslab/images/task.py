@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import BrokenImage, Sentence, UsageError, arg
+from reslab.errors import BrokenImage, ReslabError, Sentence, UsageError, arg
 from reslab.images.data import (
     Augment,
     Encoded,
@@ -30,15 +30,17 @@ from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
+from reslab.train.world import ALONE, Agreed, World
 
 CHANGING = ("augment", "policy", "brightness", "contrast", "saturation", "hue", "erase", "mixup", "cutmix")  # an image
+SEVERAL = ("exact_error", "f1_micro", "f1_macro", "mean_ap")  # measured for several labels an image
 
 
 class ImageTask:
     """Image classification: cross-entropy, top-1 error; or several labels an image: binary cross-entropy, their error.
 
     `objective` is the loss, with its label smoothing and class weights. `normalize`: that of the weights to start from;
-    None: measured on the training part.
+    None: measured on the training part. `world`: the processes that share the batches and the evaluation.
     """
 
     unit = "images"
@@ -46,9 +48,11 @@ class ImageTask:
                        " or, from trained weights, ", arg("freeze", "backbone"))  # fmt: skip
 
     def __init__(
-        self, data: ImageData, recipe: Recipe, device: torch.device, *, normalize: Normalize | None = None
-    ) -> None:
-        self.recipe, self.device = recipe, device
+        self, data: ImageData, recipe: Recipe, device: torch.device, *, normalize: Normalize | None = None,
+        world: World = ALONE,
+    ) -> None:  # fmt: skip
+        self.recipe, self.device, self.world = recipe, device, world
+        self.share = None if world.alone else world.part(recipe.batch)  # of each batch, that this process takes
         train, held = training_parts(data, recipe)
         self.parts: dict[str, Part | None] = {"train": train, "validation": held, "test": data.test}
         self.scored: dict[str, tuple[Tensor, Tensor]] = {}  # by part, of its last evaluation: scores (N, K) and labels
@@ -64,11 +68,11 @@ class ImageTask:
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         recipe = self.recipe
         if self.features:
-            return self.features["train"].batches(self.order, start, stop, self.device)
+            return self.features["train"].batches(self.order, start, stop, self.device, share=self.share)
         return training_batches(
             self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
             normalize=self.normalize, device=self.device, workers=recipe.workers, classes=self.classes,
-            order=self.order,
+            order=self.order, share=self.share,
         )  # fmt: skip
 
     def verify(self) -> None:
@@ -136,9 +140,10 @@ class ImageTask:
             net, normalize, choice = net.get_submodule(self.head), Unchanged(), replace(choice, memory_format="NCHW")
         try:
             found = evaluate(net, images, normalize=normalize, device=self.device, choice=choice,
-                             workers=self.recipe.workers)  # fmt: skip
-        except BrokenImage:
-            if part != "train" or not isinstance(images, Encoded):
+                             workers=self.recipe.workers, world=self.world)  # fmt: skip
+        except ReslabError as error:
+            broken = isinstance(error, BrokenImage) or (isinstance(error, Agreed) and error.kind == "BrokenImage")
+            if not broken or part != "train" or not isinstance(images, Encoded):
                 raise
             self.parts["train"] = readable(images)
             return self.evaluate(net, part, choice)
@@ -146,8 +151,7 @@ class ImageTask:
             self.scored[part] = (found.scores, images.labels)
         line = {"loss": found.loss, "error": found.error, "top5": found.top5, "n": found.n, "balanced": found.balanced,
                 "majority": found.majority}  # fmt: skip
-        more = ("exact_error", "f1_micro", "f1_macro", "mean_ap") if found.labels is not None else ()
-        return line | {key: getattr(found, key) for key in more}
+        return line | {key: getattr(found, key) for key in (SEVERAL if found.labels is not None else ())}
 
     def average_norms(self, net: nn.Module) -> None:
         average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)

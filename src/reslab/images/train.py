@@ -19,7 +19,7 @@ from reslab.images.pictures.keep import keep_of_training
 from reslab.images.pictures.samples import keep_samples
 from reslab.images.sources.assemble import MEMORY
 from reslab.images.start import normalization, starting
-from reslab.images.task import ImageTask, training_parts
+from reslab.images.task import SEVERAL, ImageTask, training_parts
 from reslab.nets import Spec, build, count, read_spec, suited, to_dict
 from reslab.nets.model import ModelSpec
 from reslab.progress import Progress, silent
@@ -32,10 +32,10 @@ from reslab.train.order import refuse_several
 from reslab.train.recipe import Recipe
 from reslab.train.start import START, start_net
 from reslab.train.training import Training
+from reslab.train.world import ALONE, World
 
 LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
 CHOICES = "choices.json"  # in the run folder: the names of net and recipe, and why they were chosen
-SEVERAL = ("exact_error", "f1_micro", "f1_macro", "mean_ap")  # measured for several labels an image
 
 
 def prepare(
@@ -104,7 +104,7 @@ def how_read(options: dict[str, Any]) -> dict[str, Any]:
 
 def train(
     folder: Path | str, *, data: ImageData | None = None, device: str = "auto", progress: Progress = silent,
-    command: str = "",
+    command: str = "", world: World = ALONE,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
@@ -113,7 +113,7 @@ def train(
     run = Run(folder)
     recipe = read_recipe(run) if run.has("recipe.toml") else Recipe()
     with explained(run, recipe):
-        return train_run(folder, OnImages(data), device=device, progress=progress, command=command)
+        return train_run(folder, OnImages(data), device=device, progress=progress, command=command, world=world)
 
 
 class OnImages:
@@ -143,23 +143,25 @@ class OnImages:
     def build(self, work: Work) -> tuple[ImageTask, nn.Module]:
         net = build(self.spec)
         normalize = normalization(work.run) if work.recipe.mean == "weights" else None
-        task = ImageTask(self.data, work.recipe, work.device, normalize=normalize)
+        task = ImageTask(self.data, work.recipe, work.device, normalize=normalize, world=work.world)
         start_net(work.run, net, resumed=bool(work.recipe.stochastic_depth or work.recipe.active_blocks))
         work.run.write_json("normalize.json", task.normalize.as_dict())
         if not work.run.has("last.pt"):
             for name in self.data.skipped:
                 work.run.log(event="skipped", iteration=0, name=name)
-            task.verify()
+            work.world.by_first(task.verify)
         return task, net
 
     def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Evaluate on the training part too; write weights and model card."""
         task, spec, counts = training.task, self.spec, count(self.spec)
         assert isinstance(task, ImageTask)
-        if training.evaluated is None:  # resumed after its last step, or changed since
-            training.evaluated = {p: task.evaluate(training.kept, p, training.choice) for p in ("validation", "test")}
-        test, held = training.evaluated["test"] or {}, training.evaluated["validation"]
+        parts = training.evaluated  # None: resumed after its last step, or changed since
+        parts = parts or {p: task.evaluate(training.kept, p, training.choice) for p in ("validation", "test")}
+        test, held = parts["test"] or {}, parts["validation"]
         trained = task.evaluate(training.kept, "train", training.choice) or {}
+        if not work.world.leads:
+            return {}
         write_weights(work.run, training.kept, to_dict(spec))
         result = {
             "net": spec.name, "depth": spec.depth, "parameters": counts.parameters, "macs": counts.macs,
@@ -250,8 +252,7 @@ def trained_on(model: Path | str, word: str | None, data: ImageData) -> str | No
     It is that of `data` if `word` names the run's own folder or file: read in another size or way, or with files added
     since, it still holds the images that the net was trained on.
     """
-    path = Path(model)
-    run = Run(path.parent if path.name == "weights.safetensors" else path)
+    run = Run(path.parent if (path := Path(model)).name == "weights.safetensors" else path)
     if not (run.has("spec.json") and run.has("data.json")):
         return None
     about = run.read_json("data.json")

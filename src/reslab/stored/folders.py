@@ -125,20 +125,6 @@ class Start(TypedDict, total=False):
     interpolation: str | None
 
 
-class Env(TypedDict, total=False):
-    """env.json."""
-
-    reslab: str
-    torch: str
-    python: str
-    platform: str
-    machine: str
-    device: str | None
-    device_name: str | None
-    threads: Whole
-    commit: str | None
-
-
 class Spec(TypedDict, total=False):
     """The keys that spec.json has in every family; the rest are those of the spec's dataclass."""
 

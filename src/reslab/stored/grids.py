@@ -2,7 +2,8 @@
 
 from typing import Literal, TypedDict
 
-from reslab.stored.folders import Data, Env, Object
+from reslab.stored.env import Env
+from reslab.stored.folders import Data, Object
 from reslab.stored.numbers import Count, Number, Real, Seed
 
 Value = Real | str | bool

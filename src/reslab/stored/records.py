@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 from typing import Any
 
-from reslab.stored import claims, folders, grids, healing, looks, pictures, results, shards, ships, slims, studies
+from reslab.stored import claims, env, folders, grids, healing, looks, pictures, results, shards, ships, slims, studies
 from reslab.stored.numbers import Number
 
 KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first match counts
@@ -12,7 +12,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "data.json": folders.Data,
     "teacher.json": healing.Teacher,
     "choices.json": folders.Choices,
-    "env.json": folders.Env,
+    "env.json": env.Env,
     "normalize.json": folders.Normalize,
     "members.json": folders.Members,
     "encoder.json": folders.Encoder,

@@ -153,6 +153,7 @@ class Result(TypedDict, total=False):
     images_per_second: Number  # its names in older runs
     windows_per_second: Number
     rows_per_second: Number
+    processes: Count  # that trained it together, whose speeds are added; absent: one
     choice: Choice
     drops: list[Whole]
     warmup_left: Whole | None

@@ -2,7 +2,8 @@
 
 from typing import Any, Required, TypedDict
 
-from reslab.stored.folders import Env, Object
+from reslab.stored.env import Env
+from reslab.stored.folders import Object
 from reslab.stored.numbers import Count, Number, Seed, Whole
 
 

@@ -3,7 +3,8 @@
 from typing import TypedDict
 
 from reslab.stored.claims import Figure
-from reslab.stored.folders import Data, Env, Object, Reading
+from reslab.stored.env import Env
+from reslab.stored.folders import Data, Object, Reading
 from reslab.stored.numbers import Count, Number, Real, Seed, Whole
 
 

@@ -26,6 +26,7 @@ from reslab.report import write as write_report
 from reslab.run import Run
 from reslab.train.folder import DONE, finished, pick_device
 from reslab.train.recipe import Recipe
+from reslab.train.world import ALONE, World
 
 RECIPE = tuple(field.name for field in fields(Recipe))
 DATA = tuple(name for name in inspect.signature(load).parameters if name not in ("word", "memory", "crops"))
@@ -142,13 +143,18 @@ def given_data(data: Data | None) -> str | ImageData | None:
 
 
 def train_and_show(
-    run: Run, data: ImageData | None, *, device: str = "auto", progress: Progress | None = None
+    run: Run, data: ImageData | None, *, device: str = "auto", progress: Progress | None = None, world: World = ALONE
 ) -> tuple[dict[str, Any], Path]:
-    """Train in a prepared folder and write its page; (the result, the page's path)."""
+    """Train in a prepared folder and write its page; (the result, the page's path).
+
+    Of several processes, `world`, rank 0 alone shows progress and writes the page.
+    """
     before, page = finished(run.folder), run.path("report.html")
+    if not world.leads:
+        return train_folder(run.folder, data=data, device=device, world=world), page
     if progress is not None:
-        result = train_folder(run.folder, data=data, device=device, progress=progress)
+        result = train_folder(run.folder, data=data, device=device, progress=progress, world=world)
     else:
         with shown(run.folder.name) as bar:
-            result = train_folder(run.folder, data=data, device=device, progress=bar)
+            result = train_folder(run.folder, data=data, device=device, progress=bar, world=world)
     return result, page if before and page.exists() else write_report(run.folder)

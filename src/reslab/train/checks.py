@@ -29,6 +29,8 @@ def check(recipe: Any) -> None:
         raise UsageError(
             "compile = on cannot be combined with stochastic_depth or active_blocks: they change the net each step"
         )
+    if recipe.compile == "on" and recipe.sync_bn:
+        raise UsageError("compile = on cannot be combined with sync_bn: its norms wait for other processes")
     for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
         if getattr(recipe, key) >= 1:
             raise UsageError(f"{key} must be below 1, got {getattr(recipe, key)}")

@@ -1,5 +1,6 @@
 """The life of a run folder, whatever is trained in it: prepared, compared, trained or resumed, finished."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +13,7 @@ from torch import nn
 
 from reslab.errors import OtherSettings, ReslabError, UsageError, arg, one_line
 from reslab.progress import Progress, silent
-from reslab.run import MEMBERS, Run
+from reslab.run import MEMBERS, ReadOnly, Run
 from reslab.stored.digest import digest_of
 from reslab.stored.files import parse_toml
 from reslab.stored.read import COMMENT
@@ -23,7 +24,6 @@ from reslab.train.folder import (
     configure,
     finished,
     first_comment,
-    pick_device,
     read_recipe,
 )
 from reslab.train.loop import fit
@@ -33,6 +33,7 @@ from reslab.train.signals import Interrupted
 from reslab.train.start import Start, begun_from, stored_mark, write_start
 from reslab.train.task import Task
 from reslab.train.training import Training
+from reslab.train.world import ALONE, World
 
 TEACHER = "teacher.json"  # in the run folder of a net that learns beside a teacher: reslab/slim/healing
 Account = Callable[[], dict[str, Any]]
@@ -48,6 +49,7 @@ class Work:
     device: torch.device
     progress: Progress
     command: str  # that made the run
+    world: World = ALONE  # the processes that train it
 
 
 class Family(Protocol):
@@ -75,6 +77,7 @@ class Family(Protocol):
 
         `account()` gives what every result records, which belongs in it. It takes the time, once: of images and
         questions after the evaluation, of tables before the test rows are scored. Other times could not be compared.
+        Of several processes, all evaluate; only the first, `work.world.leads`, writes, and its result counts.
         """
 
 
@@ -165,41 +168,52 @@ def shown(value: Any) -> str:
 
 
 def train_run(
-    folder: Path | str, family: Family, *, device: str = "auto", progress: Progress = silent, command: str = ""
-) -> dict[str, Any]:
+    folder: Path | str, family: Family, *, device: str = "auto", progress: Progress = silent, command: str = "",
+    world: World = ALONE,
+) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
     If the run is finished, its stored result is returned and nothing is written. Raises ReslabError if the data have
     changed, Interrupted on SIGTERM or Ctrl-C, after which the same call resumes with bit-identical results. A failure
     before the first checkpoint removes the folder, unless it holds an older training.
+
+    `world`: the processes that train it together; each calls this, and only rank 0 writes into the folder.
     """
-    run = Run(folder)
-    if finished(folder):
+    run = Run(folder) if world.leads else ReadOnly(folder)
+    if world.first(lambda: finished(folder)):
         return run.read_json(DONE, *family.needs)
     if run.has(TEACHER) and not getattr(family, "taught", False):
         raise UsageError(f"{run.folder} holds a net that `reslab slim` was healing beside its teacher, so it cannot be "
                          "trained alone; run that command again to resume")  # fmt: skip
-    place = pick_device(device)  # a wrong word is no reason to remove a folder
+    place = world.device(device)  # a wrong word is no reason to remove a folder
     family.read(run)
     recipe = read_recipe(run)
-    with alone(run, family.made):
+    world.refuse_small(recipe.batch)
+    with contextlib.ExitStack() as stack:
+        world.by_first(lambda: stack.enter_context(alone(run, family.made)))
         work = Work(run=run, recipe=recipe, device=place, progress=progress,
-                    command=command or first_comment(run))  # fmt: skip
+                    command=command or first_comment(run), world=world)  # fmt: skip
         with removed_if_failed(run, family.made):
             configure(recipe)
-            word, fingerprint = family.load(work)
-        refuse_changed(run, word, fingerprint, family.what, lambda: family.changes(run))
-        with session(run, recipe, work.device, made=family.made):
+            word, fingerprint = world.agreed(lambda: family.load(work))
+        world.agreed(lambda: refuse_changed(run, word, fingerprint, family.what, lambda: family.changes(run)))
+        with session(run, recipe, work.device, made=family.made, world=world):
             task, net = family.build(work)
-            training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth)
-        try:
-            result = family.finish(work, training, lambda: account(work, training))
-        except KeyboardInterrupt:
-            sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
-            raise Interrupted(sentence, signal.SIGINT) from None
-        run.write_json(DONE, result)  # last: it means finished
-        run.path(PREVIOUS).unlink(missing_ok=True)
-        return result
+            training = fit(task, net, recipe=recipe, run=run, progress=progress, depth=family.depth, world=world)
+
+        def finish() -> dict[str, Any]:
+            try:
+                result = family.finish(work, training, lambda: account(work, training))
+            except KeyboardInterrupt:
+                sentence = f"stopped while {run.folder} was evaluated; run the same command again to evaluate it"
+                raise Interrupted(sentence, signal.SIGINT) from None
+            if world.leads:
+                run.write_json(DONE, result)  # last: it means finished
+                run.path(PREVIOUS).unlink(missing_ok=True)
+            return result
+
+        found: dict[str, Any] = world.ended(finish)
+        return found
 
 
 def refuse_changed(
@@ -225,4 +239,5 @@ def account(work: Work, training: Training) -> dict[str, Any]:
         "batch": training.recipe.batch, "epochs": round(training.epoch, 3), "seed": training.recipe.seed,
         "seconds": round(seconds, 2), "examples_per_second": round(examples / max(seconds, 1e-9), 2),
         "choice": training.choice.as_dict(), "command": work.command,
+        **({} if work.world.alone else {"processes": work.world.size}),
     }  # fmt: skip

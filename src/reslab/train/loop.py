@@ -8,40 +8,55 @@ from torch import nn
 from reslab.progress import Phase, Progress
 from reslab.progress.row import duration, per_second
 from reslab.run import Run
+from reslab.train.exchange import of_all
 from reslab.train.expected import Expected, expected, tell_if_long
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted, Stop
 from reslab.train.task import Task
 from reslab.train.training import Training
+from reslab.train.world import ALONE, World
 
 
-def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progress, depth: int = 0) -> Training:
+def fit(
+    task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progress, depth: int = 0, world: World = ALONE
+) -> Training:  # fmt: skip
     """Train `net` to the end of the recipe, resuming from the folder's last checkpoint if there is one.
 
-    Raises Interrupted after a checkpoint on SIGTERM or Ctrl-C, ReslabError for a loss that is not finite.
+    `world`: the processes that train it, each with its part of every batch; a signal to one stops all of them. Raises
+    Interrupted after a checkpoint on SIGTERM or Ctrl-C, ReslabError for a loss that is not finite.
     """
     with Stop() as stop:
         training = Training(task, net, recipe=recipe, run=run, depth=depth, progress=progress,
-                            stopped=lambda: stop.asked)  # fmt: skip
+                            stopped=lambda: stop.asked, world=world)  # fmt: skip
         training.net.train()
         log_every = max(1, min(100, task.examples // recipe.batch))
         check_every = 1 if task.device.type == "cpu" else 25  # a check waits for the device
         if training.iteration == 0:
             training.save()  # keeps the choice, and finds a full disk before the work
         saved_at, note = time.perf_counter(), ""
+
+        def look() -> tuple[int, bool]:
+            return stop.asked, time.perf_counter() - saved_at > recipe.checkpoint_seconds
+
         if not training.over:
             began = time.perf_counter()
             trained: Any = getattr(training.forward, "_orig_mod", training.forward)  # of a compiled net, the net
-            found = expected(task, trained, recipe=recipe, choice=training.choice, start=training.iteration,
-                             progress=progress, stopped=lambda: stop.asked)  # fmt: skip
+            found = world.by_first(lambda: expected(
+                task, trained, recipe=recipe, choice=training.choice, start=training.iteration, progress=progress,
+                stopped=lambda: stop.asked))  # fmt: skip
             progress(training.iteration, training.total, Phase(plan(training, found)))
             if found:
                 tell_if_long(found, task.shorter)
             training.pause(time.perf_counter() - began)
         for batch in () if training.over else task.batches(training.iteration, training.total):
             before = training.iteration
+            vote = world.vote(look)
             training.iteration = batch.iteration  # one whose images are all broken gives no batch
             training.step(batch)
+            if training.iteration == batch.iteration:  # no update: of several processes, none could read an image
+                training.iteration = before
+                vote()
+                continue
             after, last = training.iteration, training.iteration == training.total
             if training.iteration % check_every == 0 or last:
                 training.check()
@@ -55,12 +70,13 @@ def fit(task: Task, net: nn.Module, *, recipe: Recipe, run: Run, progress: Progr
                 progress(training.iteration, training.total, "evaluating")
                 training.evaluate()
                 last = training.over
-            if stop.asked or last or time.perf_counter() - saved_at > recipe.checkpoint_seconds:
+            asked, due = vote()
+            if asked or last or due:
                 training.save()
                 saved_at = time.perf_counter()
-            if stop.asked and not last:
-                raise Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
-                                  "run the same command again to resume", stop.asked)  # fmt: skip
+            if asked and not last:
+                raise of_all(Interrupted(f"stopped at iteration {training.iteration} of {training.total}; "
+                                         "run the same command again to resume", asked))  # fmt: skip
             if last:
                 break
     progress(training.iteration, training.iteration, note)
@@ -87,7 +103,8 @@ def plan(training: Training, found: Expected | None = None) -> str:
     begins = f"training {left:,} iterations of {batch} {task.unit}"
     if at:
         begins = f"resuming at iteration {at:,} of {training.total:,}, {batch} {task.unit} each"
-    return f"{begins} ({epochs}), {choice}, {task.device}{lasts}"
+    many = "" if training.world.alone else f", {training.world.size} processes"
+    return f"{begins} ({epochs}), {choice}, {task.device}{many}{lasts}"
 
 
 def describe(line: dict[str, Any], unit: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from reslab.errors import UsageError, arg
 
 ORDER, CROP, COLOR = 0, 1, 2  # streams: independent random numbers for the same seed and epoch
+STEP = 5  # what torch draws itself in a step of one of several processes
 TURNS, MEMBERS = 3, 4  # streams of balanced sampling: whose turn it is, and which image of the class comes next
 WORDS = 4  # 64-bit words in one Philox block: random words per position and stream
 
@@ -115,6 +116,11 @@ def draws(n: int, *, batch: int, iteration: int, seed: int, stream: int) -> "np.
     pieces = _pieces(n, batch=batch, iteration=iteration)
     words = [_philox((seed, epoch, stream), start).random_raw(WORDS * (stop - start)) for epoch, start, stop in pieces]
     return np.concatenate(words).reshape(batch, WORDS)
+
+
+def seed_of(seed: int, iteration: int, rank: int) -> int:
+    """The seed of torch's generators in one step of one of several processes."""
+    return int(np.random.SeedSequence((seed, iteration, rank, STEP)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _philox(key: tuple[int, ...], position: int) -> np.random.Philox:

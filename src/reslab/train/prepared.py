@@ -16,14 +16,18 @@ from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.checkpoint import damaged
 from reslab.train.depth import RandomDepth
+from reslab.train.exchange import spread
 from reslab.train.features import Caching, cached_head, extract
 from reslab.train.freeze import freeze
 from reslab.train.gradient import cut, several_numbers
+from reslab.train.gradient_sum import GradientSum
 from reslab.train.layers import layers_of
 from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe
+from reslab.train.several import Several
 from reslab.train.task import Task
 from reslab.train.tune import Choice, Inputs, candidates, choose
+from reslab.train.world import ALONE, World
 
 SAMPLES = 2  # of the first batch, for a look at the net
 
@@ -37,9 +41,10 @@ class Prepared:
 
     def __init__(
         self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, saved: dict[str, Any] | None,
-        progress: Progress, stopped: Callable[[], int],
+        progress: Progress, stopped: Callable[[], int], world: World = ALONE,
     ) -> None:  # fmt: skip
         self.task, self.recipe, self.run, self.fresh = task, recipe, run, saved is None
+        self.world = world
         net = net.to(task.device)
         by_layer = recipe.freeze != "none" or recipe.layer_decay < 1 or recipe.head_rate != 1
         self.layers = layers_of(net, self.example) if by_layer else None
@@ -52,15 +57,21 @@ class Prepared:
         self.head = None
         if self.layers and self.frozen and self.frozen.backbone:
             self.head = cached_head(task, net, self.layers, self.batch.x)
-        self.choice = self.choose(net, progress, stopped) if saved is None else self.stored_choice(saved)
+        if saved is None:
+            found = world.first(lambda: self.choose(net, progress, stopped).as_dict())  # the others wait
+            self.choice = Choice.stored(found)
+        else:
+            self.choice = self.stored_choice(saved)
         self.net = self.choice.place(net, task.device)
         vars(self).pop("batch", None)  # it is not needed any more
 
     @cached_property
     def batch(self) -> Batch:
-        """The first batch with an image that can be read."""
+        """The first batch with an image that can be read; of several processes, this one's part of it."""
         first = next(iter(self.task.batches(0, 1)), None)
-        return first or next(iter(self.task.batches(1, self.recipe.length(self.task.examples))))
+        if first and len(first.y):
+            return first
+        return next(one for one in self.task.batches(1, self.recipe.length(self.task.examples)) if len(one.y))
 
     @property
     def example(self) -> Inputs:
@@ -73,8 +84,8 @@ class Prepared:
         Without trials if features are computed once, which takes no longer than trials.
         """
         recipe = self.recipe
-        if self.blocks.random:
-            recipe = replace(recipe, compile="off")  # the net changes each step
+        if self.blocks.random or self.synced:
+            recipe = replace(recipe, compile="off")  # the net changes each step, or its norms wait for other processes
         if self.head is not None:
             choice = candidates(recipe, self.task.device)[-1]
         else:
@@ -96,6 +107,19 @@ class Prepared:
     def optimizer(self) -> torch.optim.Optimizer:
         """The recipe's optimizer of what is trained of the net."""
         return make_optimizer(self.net, self.recipe, self.layers.weights(self.net) if self.layers else None)
+
+    @property
+    def synced(self) -> bool:
+        """Whether BatchNorm takes its statistics from the batch of all processes."""
+        return self.recipe.sync_bn and not self.world.alone
+
+    def several(self) -> Several:
+        """The steps of several processes, which have the same weights from here on."""
+        with torch.no_grad():
+            for value in self.net.state_dict().values():
+                value.copy_(spread(value.cpu().contiguous()))
+        summed = GradientSum(self.net, synced=self.synced, early=not self.recipe.checkpointing)
+        return Several(self.world, summed, seed=self.recipe.seed)
 
     def forward(self, progress: Progress, stopped: Callable[[], int]) -> Callable[..., Any]:
         """What each step runs: the net or, on features that are computed here from its present weights, its head."""

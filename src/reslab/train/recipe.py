@@ -22,7 +22,7 @@ IMAGES = (  # keys that do not apply to texts
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
     "freeze", "head_rate", "accumulate", "area", "aspect", "brightness", "contrast", "saturation", "hue", "policy",
     "policy_ops", "policy_magnitude", "erase", "mixup", "cutmix", "repeats", "class_weights", "sampling", "loss",
-    "keep",
+    "keep", "sync_bn",
 )  # fmt: skip
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # nor to tables
 
@@ -103,6 +103,7 @@ class Recipe:
     look: int = 100  # iterations between measurements of the norms of weights and gradients
     tensorboard: bool = False  # needs the extra `track`
     precise_bn: bool = False  # at the end, BN statistics averaged over the training part
+    sync_bn: bool = False  # several processes: BN statistics of the whole batch; otherwise of each process's part
     seed: int = 0
 
     def check(self) -> None:

@@ -12,8 +12,9 @@ from reslab.stored.write import sweep
 from reslab.train.checkpoint import LAST, PREVIOUS, recover
 from reslab.train.folder import DONE
 from reslab.train.recipe import Recipe
+from reslab.train.world import ALONE, World
 
-ALONE = (  # only we write
+OWN = (  # only we write
     LAST,
     PREVIOUS,
     "weights.safetensors",
@@ -48,7 +49,7 @@ def alone(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
     `made`: files and folders made in it besides those of every run.
     """
     with run.lock():
-        sweep(run.folder, (*ALONE, *PREPARED, "spec.json", *made))
+        sweep(run.folder, (*OWN, *PREPARED, "spec.json", *made))
         if not run.has(DONE):
             recover(run)
         yield
@@ -60,7 +61,7 @@ def removed_if_failed(run: Run, made: Sequence[str] = ()) -> Iterator[None]:
 
     `made`: files and folders made in it besides those of every run.
     """
-    fresh = is_fresh(run)
+    fresh = run.writes and is_fresh(run)
     try:
         yield
     except BaseException:  # Ctrl-C, too
@@ -79,13 +80,16 @@ def is_fresh(run: Run) -> bool:
 
 
 @contextlib.contextmanager
-def session(run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[str] = ()) -> Iterator[None]:
+def session(
+    run: Run, recipe: Recipe, device: torch.device, *, made: Sequence[str] = (), world: World = ALONE
+) -> Iterator[None]:  # fmt: skip
     """Inside, a training is started or resumed, with its seed. If it cannot start, the folder is removed.
 
     `made`: files and folders made in it besides those of every run.
     """
     with removed_if_failed(run, made):
-        run.write_json("env.json", environment(str(device), torch.get_num_threads()))
+        many = {} if world.alone else {"processes": world.size}
+        run.write_json("env.json", environment(str(device), torch.get_num_threads()) | many)
         torch.manual_seed(recipe.seed)
         if not run.has(LAST):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reslab.errors import ReslabError, arg
 from reslab.progress import Progress, silent
@@ -15,6 +15,7 @@ from reslab.train.batch import Batch
 from reslab.train.belonging import state_to_resume
 from reslab.train.best import Best
 from reslab.train.checkpoint import damaged, generators, odd_tensor, set_generators, write_last
+from reslab.train.exchange import of_all
 from reslab.train.gradient import add_gradients
 from reslab.train.norm_log import NormLog
 from reslab.train.optimizer import restore_optimizer
@@ -23,6 +24,7 @@ from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
 from reslab.train.task import Task
 from reslab.train.track import Tracker
+from reslab.train.world import ALONE, World
 
 
 class Training:
@@ -30,14 +32,16 @@ class Training:
 
     def __init__(
         self, task: Task, net: nn.Module, *, recipe: Recipe, run: Run, depth: int = 0, progress: Progress = silent,
-        stopped: Callable[[], int] = lambda: 0,
+        stopped: Callable[[], int] = lambda: 0, world: World = ALONE,
     ) -> None:  # fmt: skip
-        self.task, self.recipe, self.run = task, recipe, run
+        self.task, self.recipe, self.run, self.world = task, recipe, run, world
         self.total = recipe.length(task.examples)
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
-        saved, self.of = state_to_resume(run)
-        self.prepared = Prepared(task, net, recipe=recipe, run=run, saved=saved, progress=progress, stopped=stopped)
+        saved, self.of = world.leading(lambda: state_to_resume(run))
+        self.prepared = Prepared(task, net, recipe=recipe, run=run, saved=saved, progress=progress, stopped=stopped,
+                                 world=world)  # fmt: skip
         self.choice, self.blocks, self.net = self.prepared.choice, self.prepared.blocks, self.prepared.net
+        self.several = None if world.alone else self.prepared.several()
         self.optimizer = self.prepared.optimizer()
         self.weights = list(self.net.parameters())
         self.ema = Average(self.net) if recipe.ema else None
@@ -52,8 +56,8 @@ class Training:
         self.began = time.perf_counter() - self.seconds
         self.forward = self.prepared.forward(progress, stopped)
         self.speed_from = (self.iteration, time.perf_counter())
-        self.tracker = Tracker(run, self.iteration) if recipe.tensorboard else None
-        self.norms = NormLog(self.net, run, recipe.look)
+        self.tracker = Tracker(run, self.iteration) if recipe.tensorboard and world.leads else None
+        self.norms = NormLog(self.net, run, recipe.look if world.leads else 0)
         self.asked = 0  # a signal that came after the last step
         self.evaluated: dict[str, Any] | None = None  # what the last evaluation in this process found, by part
 
@@ -72,14 +76,19 @@ class Training:
         self.speed_from = (self.iteration, time.perf_counter())
 
     def step(self, batch: Batch) -> None:
-        """One update on one batch; only logging the gradients' norms waits for the device."""
+        """One update on one batch; only logging the gradients' norms waits for the device.
+
+        There is none, and no new iteration, if none of several processes could read an image of the batch.
+        """
         rate = self.schedule.lr(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         self.optimizer.zero_grad()
         with self.blocks.drawn(self.iteration):
-            loss, wrong = add_gradients(self.task, self.forward, batch, choice=self.choice,
-                                        parts=self.recipe.accumulate)  # fmt: skip
+            found = self.gradients(batch)
+        if found is None:
+            return
+        loss, wrong, n = found
         self.norms(self.iteration + 1)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
@@ -87,11 +96,21 @@ class Training:
         if self.ema:
             self.ema.follow(min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration)))  # less at the start
         self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss), self.iteration, self.bad)
-        n = len(batch.y)
-        tally = torch.stack([loss * n, wrong, torch.full_like(loss, n)])
+        tally = torch.stack([loss * n, wrong, n])
         self.sums += tally.to(self.sums)  # row 0: since the last line of the log; row 1: since the epoch began
-        self.skipped.update(dict.fromkeys(batch.skipped))
         self.iteration += 1
+
+    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Compute the gradient of the whole batch; (loss, wrong predictions, examples), or None if there are none.
+
+        `batch` is what this process has of it.
+        """
+        how: dict[str, Any] = {"choice": self.choice, "parts": self.recipe.accumulate}
+        if self.several:
+            return self.several.gradients(self.task, self.forward, batch, iteration=self.iteration, **how)
+        self.skipped.update(dict.fromkeys(batch.skipped))
+        loss, wrong = add_gradients(self.task, self.forward, batch, **how)
+        return loss, wrong, torch.full_like(loss, len(batch.y))
 
     def check(self) -> None:
         """Raise ReslabError if some loss since the last check was not finite, with its batch's rows saved."""
@@ -100,11 +119,11 @@ class Training:
             return
         rows, rate = self.task.rows(bad), self.schedule.lr(bad)
         path = self.run.write_json("nan.json", {"iteration": bad, "lr": rate, "rows": rows})
-        raise ReslabError(
+        raise of_all(ReslabError(
             f"loss or weights were not finite at iteration {bad} (lr {rate:g}); its batch's rows are in {path}, "
             "the last checkpoint is as it was; a lower ", arg("lr"), ", ", arg("clip", 1), " or ",
             arg("precision", "fp32"), " in a new folder may cure it",
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def log(self) -> dict[str, float]:
         """Log the mean training loss and error (%) since the last line, and report the error to the schedule."""
@@ -174,6 +193,12 @@ class Training:
         if not all(torch.isfinite(value).all() for value in self.net.state_dict().values()):
             self.bad.fill_(self.iteration - 1)  # the loss was still finite; the update was not
             self.check()
+        if self.several:
+            self.skipped.update(self.several.skipped())
+        self.world.first(self.write)
+
+    def write(self) -> None:
+        """Write last.pt."""
         write_last(self.run, {
             "iteration": self.iteration, "seconds": time.perf_counter() - self.began, "epoch_error": self.epoch_error,
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),

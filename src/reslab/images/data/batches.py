@@ -1,6 +1,9 @@
 """Training batches: iteration t depends only on (seed, t), so a run can start anywhere in the stream."""
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,7 @@ def training_batches(
     workers: int = 0,
     classes: int = 0,
     order: Order | None = None,
+    share: range | None = None,
 ) -> Iterator[Batch]:
     """The batches of iterations start .. stop-1, bit-identical for any `start` and any number of workers.
 
@@ -45,6 +49,10 @@ def training_batches(
     the rows of `order`; every batch is full, across epoch ends. Broken images are skipped and listed in
     `Batch.skipped`; an iteration without a readable image gives no batch. `workers` decode Encoded parts only.
     mixup and cutmix need the number of `classes`; the labels are then shares of classes, float32 (B, classes).
+
+    `share`: only these neighboring positions of each batch, as one of several processes takes them. Its examples are
+    the same as in the whole batch, also mixed ones; every iteration gives a batch, if need be an empty one.
+
     Raises UsageError if `augment` does not apply to the part, ReslabError if no image can be read.
     """
     _check(part, batch=batch, seed=seed, augment=augment)
@@ -53,17 +61,24 @@ def training_batches(
     normalize = normalize.to(device)
     stream: dict[str, Any] = {"batch": batch, "seed": seed}
     order = order or Order(n=len(part), **stream)
+    places = Places(own=range(batch) if share is None else share, batch=batch,
+                    partners=order.repeats if augment.mixes else 0)  # fmt: skip
     if isinstance(part, Pixels):
-        raw = _from_memory(part, range(start, stop), order=order, device=device)
+        raw = _from_memory(part, range(start, stop), order=order, places=places, device=device)
     else:
-        steps = Decoded(part, augment=augment, order=order)
+        steps = Decoded(part, augment=augment, order=order, places=places)
         raw = in_order(steps, range(start, stop), workers=workers, pin=torch.device(device).type == "cuda")
     skipped: tuple[str, ...] = ()
-    for t, (pixels, kept, broken) in zip(range(start, stop), raw, strict=True):
+    failed = 0  # images since the last readable one
+    for t, (pixels, kept, beside, broken) in zip(range(start, stop), raw, strict=True):
         skipped += tuple(broken)  # pinning memory makes lists of tuples
-        if len(kept) == 0:
-            if len(skipped) >= len(part):
+        failed = failed + len(broken) if len(kept) == beside else 0
+        if len(kept) == beside:
+            if failed >= len(part):
                 raise ReslabError(f"no training image can be read (first: {skipped[0]})")
+            if share is not None:
+                yield empty(part, t, classes=classes if augment.mixes else 0, device=device, skipped=skipped)
+                skipped = ()
             continue
         chance = Chance.of(drawn(len(part), iteration=t, **stream), kept=kept)
         x = pixels.to(device, non_blocking=True)
@@ -72,8 +87,35 @@ def training_batches(
         index = order.rows(t)[kept]
         y = part.labels[index].to(device)
         x, y = mixed(x, y, chance, augment=augment, classes=classes, step=order.repeats)
-        yield Batch(x=x, y=y, index=index, iteration=t, skipped=skipped)
+        yield Batch(x=x[beside:], y=y[beside:], index=index[beside:], iteration=t, skipped=skipped)
         skipped = ()
+
+
+def empty(
+    part: Part, iteration: int, *, classes: int, device: torch.device | str, skipped: tuple[str, ...]
+) -> Batch:  # fmt: skip
+    """A batch without images, whose labels are as those of others; `classes`: of mixed images."""
+    none = torch.empty(0, dtype=torch.int64)
+    y = torch.empty(0, classes) if classes else part.labels[none]
+    return Batch(x=torch.empty((0, *part.shape), device=device), y=y.to(device), index=none, iteration=iteration,
+                 skipped=skipped)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Which positions of a batch are read: `own`, and before them the `partners` that their images are mixed with.
+
+    The partner of an image is one of the readable images before it, counted around the batch.
+    """
+
+    own: range
+    batch: int
+    partners: int = 0
+
+    def before(self) -> Iterator[int]:
+        """Positions before `own`, backwards around the batch up to its end; none if it is the whole batch."""
+        others = self.batch - len(self.own) if self.partners else 0
+        return ((self.own.start - 1 - k) % self.batch for k in range(others))
 
 
 def drawn(n: int, *, batch: int, iteration: int, seed: int) -> Callable[[int], np.ndarray]:
@@ -88,31 +130,42 @@ class Decoded(Dataset[Any]):
     is resized; otherwise the image as a whole is.
     """
 
-    def __init__(self, part: Encoded, *, order: Order, augment: Augment) -> None:
-        self.part, self.order, self.augment = part, order, augment
+    def __init__(self, part: Encoded, *, order: Order, augment: Augment, places: "Places") -> None:
+        self.part, self.order, self.augment, self.places = part, order, augment, places
 
-    def __getitem__(self, t: int) -> tuple[Tensor, list[int], tuple[str, ...]]:
+    def __getitem__(self, t: int) -> tuple[Tensor, list[int], int, tuple[str, ...]]:
         order = self.order
         rows = order.rows(t).tolist()
         draw = drawn(len(self.part), batch=order.batch, iteration=t, seed=order.seed)
         chance = Chance.of(draw, kept=list(range(order.batch)))
-        augment, kind = self.augment, self.augment.kind
+        kind = self.augment.kind
         words = chance.words(CROP) if kind == "scale" else chance.units(AREA, UNITS) if kind == "resized-crop" else None
         pixels, kept, broken = [], [], []
-        for k, i in enumerate(rows):
+        for k in self.places.own:
             try:
-                if words is None:
-                    image = self.part.pixels(i)
-                elif kind == "scale":
-                    image = self._scaled(i, words[k])
-                else:
-                    image = random_crop(self.part, i, words[k], area=augment.area, aspect=augment.aspect)
-                pixels.append(image)
+                pixels.append(self.image(rows[k], None if words is None else words[k]))
                 kept.append(k)
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")
-        stacked = torch.stack(pixels) if pixels else torch.empty((0, *self.part.shape), dtype=torch.uint8)
-        return stacked, kept, tuple(dict.fromkeys(broken))
+        partners: list[Tensor] = []
+        places: list[int] = []
+        for k in self.places.before():
+            if len(partners) == self.places.partners or not kept:
+                break
+            with contextlib.suppress(BrokenImage):  # the process whose own it is reports it
+                partners.append(self.image(rows[k], None if words is None else words[k]))
+                places.append(k)
+        both = [*partners[::-1], *pixels]
+        stacked = torch.stack(both) if both else torch.empty((0, *self.part.shape), dtype=torch.uint8)
+        return stacked, [*places[::-1], *kept], len(partners), tuple(dict.fromkeys(broken))
+
+    def image(self, i: int, words: np.ndarray | None) -> Tensor:
+        """Row i, cropped by its random numbers if it has some. Raises BrokenImage."""
+        if words is None:
+            return self.part.pixels(i)
+        if self.augment.kind == "scale":
+            return self._scaled(i, words)
+        return random_crop(self.part, i, words, area=self.augment.area, aspect=self.augment.aspect)
 
     def _scaled(self, i: int, words: np.ndarray) -> Tensor:
         _, H, W = self.part.shape
@@ -126,13 +179,15 @@ class Decoded(Dataset[Any]):
 
 
 def _from_memory(
-    part: Pixels, iterations: range, *, order: Order, device: torch.device | str
-) -> Iterator[tuple[Tensor, list[int], tuple[str, ...]]]:
+    part: Pixels, iterations: range, *, order: Order, places: Places, device: torch.device | str
+) -> Iterator[tuple[Tensor, list[int], int, tuple[str, ...]]]:
     pixels = part.pixels.to(device)  # uint8, moved once: an epoch then transfers only indices
-    everything = list(range(order.batch))
+    partners = list(itertools.islice(places.before(), places.partners))[::-1]
+    everything = [*partners, *places.own]
     for t in iterations:
         rows = order.rows(t)
-        yield pixels.index_select(0, rows.to(device)), everything, ()  # copies whole images; [rows] is slower
+        rows = rows if len(everything) == order.batch and not partners else rows[everything]
+        yield pixels.index_select(0, rows.to(device)), everything, len(partners), ()  # [rows] is slower
 
 
 def _check(part: Part, *, batch: int, seed: int, augment: Augment) -> None:

@@ -1,0 +1,90 @@
+"""A command that several processes run together, as torchrun or --nproc starts them: rank 0 alone prints."""
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from reslab.run import Run
+    from reslab.train.world import World
+
+PATIENCE = 60.0  # seconds in which a new folder must be seen on every machine
+failed: list[bool] = []  # filled when a command failed that several processes run
+
+
+@contextlib.contextmanager
+def together() -> Iterator["World"]:
+    """Inside, the command's processes are connected, and those that do not lead print nothing but their own errors."""
+    from reslab.train.exchange import Lost, is_of_all
+    from reslab.train.joined import here, joined
+
+    world = here()
+    if world.alone:
+        with joined() as world:
+            yield world
+        return
+    with contextlib.ExitStack() as stack:
+        if not world.leads:
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            logging.getLogger("reslab").handlers = []
+        try:
+            with joined() as world:
+                yield world
+        except BaseException as error:
+            failed.append(True)
+            if not world.leads:
+                vars(error)["silent"] = is_of_all(error) or isinstance(error, Lost | KeyboardInterrupt)
+                vars(error)["rank"] = f"process {world.rank} of {world.size}: "
+            raise
+
+
+def refuse_several(world: "World", what: str) -> None:
+    """Raise UsageError where several processes run the command."""
+    if not world.alone:
+        raise UsageError(f"{what} runs in one process, got WORLD_SIZE {world.size}")
+
+
+def leave(code: int) -> None:
+    """End a process whose command failed: a usual exit would wait for messages of processes that wait for this one."""
+    if failed:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+
+
+def for_all(world: "World", make: Callable[[], tuple["Run", Any]]) -> tuple["Run", Any]:
+    """(the run folder that `make` makes or finds, the data loaded on the way); it runs in rank 0 alone.
+
+    The others get the folder, without data. Raises what `make` raises, and UsageError where the folder is not seen.
+    """
+    import time
+
+    from reslab.run import MEMBERS, Run
+
+    if world.alone:
+        return make()
+    made: list[tuple[Run, Any]] = []
+
+    def folder() -> str:
+        made.append(make())
+        return str(made[0][0].folder.resolve())
+
+    word = world.first(folder)
+    if world.leads:
+        return made[0]
+    run, began = Run(word), time.monotonic()
+    while not (run.has("spec.json") or run.has(MEMBERS)):
+        if time.monotonic() > began + PATIENCE:
+            raise UsageError(f"{word} is not there on this machine: all machines must see the run folder, in a file "
+                             "system that they share")  # fmt: skip
+        time.sleep(0.1)
+    return run, None

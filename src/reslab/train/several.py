@@ -1,0 +1,42 @@
+"""What a step of one of several processes does besides that of one alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reslab.train.batch import Batch
+from reslab.train.exchange import all_json
+from reslab.train.gradient_sum import GradientSum
+from reslab.train.order import seed_of
+from reslab.train.task import Task
+from reslab.train.tune import Choice
+from reslab.train.world import World
+
+
+class Several:
+    """The steps of this process of several: gradients are summed over all, broken images are gathered.
+
+    What torch itself draws at random, as dropout does, is drawn anew in each step and process: a function of seed,
+    iteration and rank, so that nothing of it has to be saved.
+    """
+
+    def __init__(self, world: World, summed: GradientSum, *, seed: int) -> None:
+        self.world, self.summed, self.seed = world, summed, seed
+        self.met: dict[str, int] = {}  # broken images that this process met since the last checkpoint, and when
+
+    def gradients(
+        self, task: Task, forward: Callable[..., Any], batch: Batch, *, iteration: int, choice: Choice, parts: int
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """As `GradientSum.add`."""
+        for name in batch.skipped:
+            self.met.setdefault(name, iteration)
+        torch.manual_seed(seed_of(self.seed, iteration, self.world.rank))
+        return self.summed.add(task, forward, batch, choice=choice, parts=parts)
+
+    def skipped(self) -> dict[str, None]:
+        """The broken images that all processes met since the last time, in the order in which one would meet them."""
+        every = [(when, rank, name) for rank, met in enumerate(all_json(self.met)) for name, when in met.items()]
+        self.met = {}
+        return dict.fromkeys(name for *_, name in sorted(every, key=lambda one: one[:2]))
