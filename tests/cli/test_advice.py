@@ -24,7 +24,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "reslab"
 LOOK = (["look", "lesions", "MODEL"], ["look", "merges", "MODEL"], ["look", "gradients", "MODEL"])
 TABLES = (["tables", "train", "FILE"], ["tables", "compare", "FILE", "--target", "y"])
 COMMANDS = {  # of each room: the commands that print its sentences
-    "images": (["train"], ["study", "degradation"], *LOOK),
+    "images": (["train"], ["study", "degradation"], ["data", "prepare", "FOLDER"], *LOOK),
     "launch": (["train"], ["qa", "train"], ["tables", "train", "FILE"]),
     "look": LOOK,
     "nets": (*LOOK, ["nets"], ["train"]),

@@ -68,3 +68,44 @@ def test_mistakes_are_one_sentence(pets: str, capsys: pytest.CaptureFixture[str]
         error = capsys.readouterr().err
         assert said in error
         assert len(error.splitlines()) == 1
+
+
+def test_prepare_and_verify(pets: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Broken images are listed; a second run writes nothing; --verify finds a changed byte."""
+    Path("pets/cat/9.png").write_bytes(b"oops")
+    assert main(["data", "prepare", pets, "--out", "shards", "--workers", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^ train +[78] +1 +0.00\d *$", out, re.MULTILINE)
+    assert "shards: 10 images verified, 0 of them copied byte for byte\n" in out
+    assert "1 broken image left out; shards/reslab-shards.json lists all:\n  cat/9.png: it is not an image" in out
+    assert out.endswith("train on them: reslab train --data shards\n")
+    assert "preparing 11 images of pets: shorter side at most 288 pixels, JPEG quality 90; about" in err
+    before = {one: one.stat().st_mtime_ns for one in Path("shards").glob("*.tar")}
+    assert main(["data", "prepare", pets, "--out", "shards", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is True
+    assert before == {one: one.stat().st_mtime_ns for one in Path("shards").glob("*.tar")}
+    assert main(["data", "prepare", "--out", "shards", "--verify"]) == 0
+    assert "10 images verified" in capsys.readouterr().out
+    assert main(["data", "shards"]) == 0  # the survey of shards
+    assert "pets" not in capsys.readouterr().out
+    content = bytearray(Path("shards/train-00000.tar").read_bytes())
+    content[700] ^= 1
+    Path("shards/train-00000.tar").write_bytes(content)
+    for words, code, said in [
+        (["--out", "shards", "--verify"], 1, "shards/train-00000.tar: its content is not the one that was prepared"),
+        ([pets, "--out", "shards", "--verify"], 2, "leave out the data set"),
+        (["--out", "pets", "--verify"], 2, "pets holds no prepared shards"),
+        (["--out", "shards"], 2, "name the data set to prepare"),
+        (
+            [pets, "--out", "pets"],
+            2,
+            "pets is not empty and holds no prepared shards; choose another folder",
+        ),
+        ([pets, "--out", "shards", "--side", "9"], 2, "was prepared with side 288"),
+        ([pets, "--out", "more", "--size", "9"], 2, "shards keep the shape of each image; set --side"),
+        ([pets, "--out", "more", "--quality", "0"], 2, "quality must be positive"),
+    ]:
+        assert main(["data", "prepare", *words]) == code
+        error = capsys.readouterr().err.splitlines()
+        assert said in error[-1]
+        assert len([line for line in error if line.startswith("reslab:")]) == 1

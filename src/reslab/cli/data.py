@@ -1,11 +1,11 @@
-"""reslab data: the account of an image data set."""
+"""reslab data: the account of an image data set, and its images as shards."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
-from reslab.cli import say
+from reslab.cli import prepare, say
 from reslab.cli.errors import ALWAYS
 from reslab.cli.options import DataFlags, Json, data_options
 from reslab.errors import one_line
@@ -83,3 +83,13 @@ def tell(found: dict[str, Any]) -> None:
         print(f"{one['part']} images that are {NAMES.get(one['other'], one['other'])} images, too: {one['images']:,}")
     for one in found["shared_examples"][:EXAMPLES]:
         print(one_line(f"  {one['test']} = {one['train']}"))
+
+
+app = App(
+    name="data",
+    help="Account for an image data set: classes, sizes, ignored and broken files, images in several parts, "
+    "thumbnails.",
+    help_format="plaintext",
+)
+app.default(data)
+app.command(prepare.prepare)

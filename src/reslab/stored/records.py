@@ -22,7 +22,7 @@ KINDS: dict[str, Any] = {  # pattern of a file's name -> its type; the first mat
     "study.json": studies.Study,
     "look.json": looks.Looked,
     "proof.json": ships.Proof,
-    "shards.json": shards.Shards,
+    "reslab-shards.json": shards.Shards,
     "results/train.json": results.Result,
     "results/pictures.json": pictures.Pictures,
     "results/duplicates.json": pictures.Duplicates,

@@ -1,9 +1,12 @@
-"""shards.json, the manifest of prepared shards: which images went where, and how they were written."""
+"""reslab-shards.json, the manifest of prepared shards: which images went where, and how they were written."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from reslab.stored.numbers import Count
+
+Name = Literal["train", "validation", "test"]
+"""The name of a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,8 @@ class Shards:
     split: bool  # the parts are reslab's own split
     side: Count  # of the shorter side, in pixels, at most
     quality: Count  # of JPEG
-    parts: dict[Literal["train", "validation", "test"], list[Shard]] = field(default_factory=dict)
-    images: dict[Literal["train", "validation", "test"], Count] = field(default_factory=dict)  # to prepare
+    parts: dict[Name, list[Shard]] = field(default_factory=dict)
+    images: dict[Name, Count] = field(default_factory=dict)  # to prepare
     limits: list[Count] = field(default_factory=list)  # of a shard: bytes, images
     skipped: list[str] = field(default_factory=list)  # "file: reason" of each broken image
     copied: Count = 0  # images that were copied byte for byte

@@ -136,6 +136,11 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     return (height, width) if _orientation(image) >= 5 else (width, height)  # EXIF: 5 to 8 are quarter turns
 
 
+def is_upright(image: Image.Image) -> bool:
+    """Whether an opened image lies as it is shown: no EXIF block turns it."""
+    return _orientation(image) == 1
+
+
 def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info or image.format == "TIFF":  # Pillow rotates TIFFs itself
         return 1

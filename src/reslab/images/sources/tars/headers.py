@@ -16,7 +16,7 @@ COMPRESSED = {  # magic number: (format, what unpacks it)
     b"\x1f\x8b": ("gzip", "gunzip"),
     b"BZh": ("bzip2", "bunzip2"),
     b"\xfd7zXZ": ("xz", "unxz"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -d --rm"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
 }
 RECORD = re.compile(rb"(\d{1,20}) ([^=]*)=", re.DOTALL)
 
@@ -158,7 +158,7 @@ def check_end(path: Path, file: BinaryIO, at: int) -> None:
     while piece := file.read(2**20):
         if piece.count(0) != len(piece):
             raise ReslabError(f"{named(path)} goes on after its end, as two tars that were joined by cat do: its "
-                              "second part would be lost; give both, or join them with tar --concatenate")  # fmt: skip
+                              "second part would be lost; give both, or join them with tar -A")  # fmt: skip
         seen += len(piece)
     if seen < 2 * BLOCK:
         raise cut(path, "")

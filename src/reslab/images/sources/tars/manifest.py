@@ -9,7 +9,7 @@ from reslab.stored.files import named, present, read_text
 from reslab.stored.read import read_json
 from reslab.stored.shards import Shards as Stored
 
-MANIFEST = "shards.json"
+MANIFEST = "reslab-shards.json"
 NAMES = ("classes.txt", "classnames.txt")  # a class name a line: that of label 0 first
 
 

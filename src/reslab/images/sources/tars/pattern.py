@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reslab.errors import UsageError
 from reslab.images.sources.scan import is_hidden, is_image, is_regular
+from reslab.images.sources.tars.manifest import read_manifest
 from reslab.stored.files import named
 from reslab.train.parts import HELD_OUT, TRAIN, first_of, held_out, starts_as
 
@@ -113,7 +114,9 @@ def of_folder(folder: Path) -> Shards | None:
     A tar beside folders of images is their archive, and the folder is one of images. Raises UsageError if the folder
     can be taken for more than one data set.
     """
-    own = tars_in(folder)
+    own, manifest = tars_in(folder), read_manifest(folder)
+    if manifest is not None:
+        manifest.check(own, every=True)  # before its parts, some of which may not be written yet
     if own:
         return None if holds_images(folder) else in_parts(own, folder.name, folder)
     inner = {one: tars_in(one) for one in visible(folder)}
