@@ -211,7 +211,8 @@ def farthest(a: Tensor, b: Tensor) -> float:
 
 
 def exact(value: Tensor) -> Tensor:
-    """In double precision, so that the comparison itself does not round."""
+    """In double precision, so that the comparison itself does not round; on the CPU if the device has none (MPS)."""
+    value = value.cpu() if value.device.type == "mps" else value
     value = value.dequantize() if value.is_quantized else value
     return value.to(torch.complex128 if value.is_complex() else torch.float64)
 

@@ -41,7 +41,8 @@ def drift(scores: Tensor, labels: Tensor | None, whole: Tensor) -> Tensor:
     """|changed - intact| / |intact|: how far the output moved; for models without a classifier."""
     p, q = (score_rows(s, labels).float() for s in (whole, scores))
     moved = (q - p).where(p != q, 0)  # a class that is masked, minus infinity, stays so
-    return moved.norm(dim=-1) / p.where(p.isfinite(), 0).norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    length = torch.linalg.vector_norm(p.where(p.isfinite(), 0), dim=-1)
+    return torch.linalg.vector_norm(moved, dim=-1) / length.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 METRICS: dict[str, Metric] = {"error": error, "loss": loss, "kl": kl, "drift": drift}

@@ -93,16 +93,16 @@ class TableTask:
             return None
         out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
         targets, heavy = self.apart(y)
-        n, weights = len(y), None if heavy is None else heavy.double()
+        n, weights = len(y), None if heavy is None else heavy.cpu().double()
         if self.weights is not None:
-            weights = self.weights[targets].double() * (1 if weights is None else weights)
+            weights = self.weights[targets].cpu().double() * (1 if weights is None else weights)
         if weights is None:
             return {"error": 100 * self.wrong(out, y).item() / n, "loss": self.loss(out, y).item(), "n": n}
         if self.weights is None:
-            missed = self.wrong(out, y).double()
+            missed = self.wrong(out, y).cpu().double()
         else:
-            missed = (weights * (out.argmax(dim=1) != targets)).sum()
-        loss = self.loss(out, y).double() * n
+            missed = (weights * (out.argmax(dim=1) != targets).cpu()).sum()
+        loss = self.loss(out, y).cpu().double() * n  # MPS has no float64
         return {"error": 100 * (missed / weights.sum()).item(), "loss": (loss / weights.sum()).item(), "n": n}
 
     def average_norms(self, net: nn.Module) -> None:

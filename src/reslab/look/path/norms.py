@@ -19,7 +19,7 @@ def scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
 def norms(rows: Tensor) -> Tensor:
     """The norm of each row of (..., D)."""
     unit, most = scaled(rows)
-    return unit.norm(dim=-1) * most
+    return torch.linalg.vector_norm(unit, dim=-1) * most
 
 
 def shares(part: Tensor, whole: Tensor) -> Tensor:

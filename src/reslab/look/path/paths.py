@@ -130,7 +130,7 @@ def paths(
             for k in range(len(counts)):
                 for many in portions(sample, max(1, chunk // n)):
                     taken = sample_paths(lengths, k, n, many, generator)
-                    sums[k] += float(path_norms(model, piece, entry, usable, loss, taken).double().sum())
+                    sums[k] += float(path_norms(model, piece, entry, usable, loss, taken).cpu().double().sum())
                 done = report_step(progress, done, total)
     return summary(totals, counts, [s / (totals.n * sample) for s in sums] if sample else [], sample, entry, method)
 

@@ -39,8 +39,8 @@ def obstacle(first: Layer, second: Layer, norms: list[Norm]) -> str:
 
 
 def dense(layer: Layer, norms: list[Norm]) -> tuple[Tensor, Tensor]:
-    """(weight (out, in, *kernel) without groups, bias (out)) in double precision, with the norms that follow."""
-    weight = layer.weight.detach().double()
+    """(weight (out, in, *kernel) without groups, bias (out)) with the norms that follow: on the CPU, in float64."""
+    weight = layer.weight.detach().cpu().double()
     groups = 1 if isinstance(layer, nn.Linear) else layer.groups
     if groups > 1:
         out, inner, *kernel = weight.shape
@@ -49,14 +49,14 @@ def dense(layer: Layer, norms: list[Norm]) -> tuple[Tensor, Tensor]:
             rows, columns = (slice(g * n, (g + 1) * n) for n in (out // groups, inner))
             full[rows, columns] = weight[rows]
         weight = full
-    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().cpu().double()
     for norm in norms:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        gain = (norm.running_var.double() + norm.eps).rsqrt()
-        gain = gain if norm.weight is None else gain * norm.weight.detach().double()
-        shift = 0.0 if norm.bias is None else norm.bias.detach().double()
-        bias = (bias - norm.running_mean.double()) * gain + shift
+        gain = (norm.running_var.cpu().double() + norm.eps).rsqrt()
+        gain = gain if norm.weight is None else gain * norm.weight.detach().cpu().double()
+        shift = 0.0 if norm.bias is None else norm.bias.detach().cpu().double()
+        bias = (bias - norm.running_mean.cpu().double()) * gain + shift
         weight = weight * gain.view(-1, *[1] * (weight.dim() - 1))
     return weight, bias
 

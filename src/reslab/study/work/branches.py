@@ -54,7 +54,7 @@ def sides(net: nn.Module, x: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 def deviation(x: Tensor) -> float:
     """The standard deviation of (N, C, H, W) around each channel's mean, over all channels."""
-    return math.sqrt(float(x.double().var((0, 2, 3), correction=0).mean()))
+    return math.sqrt(float(x.cpu().double().var((0, 2, 3), correction=0).mean()))
 
 
 def cost(settings: dict[str, Any]) -> float:

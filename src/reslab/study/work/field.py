@@ -68,7 +68,7 @@ def squared(net: ResNet, image: Tensor, *, random: torch.Generator) -> Tensor:
     center = out[0, :, out.shape[2] // 2, out.shape[3] // 2]
     direction = torch.randn(center.shape, generator=random).to(center)
     (gradient,) = torch.autograd.grad((center * direction).sum(), image)
-    return gradient[0].double().square().sum(0).cpu()
+    return gradient[0].cpu().double().square().sum(0)
 
 
 def within(squares: Tensor) -> list[float]:

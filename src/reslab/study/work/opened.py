@@ -49,7 +49,10 @@ def opened(settings: dict[str, Any], needs: Sequence[Path], *, device: str) -> S
     wanted = Wanted(part=settings.get("part", "test"), samples=samples(settings), seed=settings["seed"],
                     batch=settings.get("batch", samples(settings)), **own)  # fmt: skip
     found = load(str(needs[0] / train.RUN)) if needs else fresh(settings)
-    subject = prepare(found, wanted, {}, images=images, device=pick_device(device))
+    place = pick_device(device)
+    if settings.get("wide") and place.type == "mps":
+        place = torch.device("cpu")  # MPS has no float64
+    subject = prepare(found, wanted, {}, images=images, device=place)
     if "side" in settings:
         subject = replace(subject, inputs=enlarged(subject.inputs, settings["side"]))
     if settings.get("wide"):

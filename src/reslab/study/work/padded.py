@@ -47,7 +47,7 @@ def work(
 
 def spread(value: Tensor) -> float:
     """Mean over channels of the standard deviation over samples and positions of (N, C, H, W)."""
-    return float(value.double().std(dim=(0, 2, 3), unbiased=False).mean())
+    return float(value.cpu().double().std(dim=(0, 2, 3), unbiased=False).mean())
 
 
 def cost(settings: dict[str, Any]) -> float:
