@@ -12,8 +12,8 @@ from reslab.cli.options import Json
 from reslab.extras import installed
 from reslab.version import __version__
 
-PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchvision", "timm", "transformers",
-            "datasets", "pyarrow", "tensorboard", *doctor_ship.PACKAGES)  # fmt: skip
+PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "safetensors", "scikit-learn", "torchvision", "timm",
+            "transformers", "datasets", "pyarrow", "tensorboard", *doctor_ship.PACKAGES)  # fmt: skip
 CURE = (
     "torchvision cannot be imported with this torch, which breaks timm, torchmetrics and transformers too: they are "
     "different builds. Install both from one index (README, Install) or `pip uninstall torchvision`; reslab itself "

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reslab.errors import BrokenImage, ReslabError, Sentence, UsageError
 from reslab.train.cores import usable_cores
+from reslab.train.heap import keep_freed
 
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory
 ROOM = 2 * 2**30  # bytes free there from which batches go through it: containers often have 64 MiB in all
@@ -27,6 +28,7 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
     workers through shared memory, or through pipes where there is little of it. A ReslabError of a step is raised here
     as it was there.
     """
+    keep_freed()
     piped = workers > 0 and little_shared_memory()
     loader: DataLoader[Any] = DataLoader(
         Careful(steps) if workers else steps,
@@ -34,7 +36,7 @@ def in_order(steps: "Dataset[Any]", which: range, *, workers: int, pin: bool = F
         sampler=which,
         num_workers=workers,
         collate_fn=_as_arrays if piped else _unchanged,
-        worker_init_fn=_ignore_ctrl_c,
+        worker_init_fn=_begin,
         prefetch_factor=2 if workers else None,
         pin_memory=pin and not piped,
         generator=torch.Generator(),  # its own, so that the global one, which dropout uses, stays untouched
@@ -113,7 +115,12 @@ def _mapped(result: Any, kind: type, change: Callable[[Any], Any]) -> Any:
     return result
 
 
-def _ignore_ctrl_c(worker: int) -> None:
+def _begin(worker: int) -> None:
+    keep_freed()
+    _ignore_ctrl_c()
+
+
+def _ignore_ctrl_c() -> None:
     # Ctrl-C, and the SIGTERM of a scheduler, reach the whole process group: the main process decides, and ends its
     # workers itself. A second SIGTERM ends a worker, should the main process have to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

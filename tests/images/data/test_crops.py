@@ -56,7 +56,8 @@ def test_a_small_box_is_read_exactly(photos: Encoded) -> None:
     box = crop_boxes(np.array([[300, 400]]), units[None], area=0.08, aspect=4 / 3)[0].tolist()
     assert box == [101, 151, 98, 98]
     got = random_crop(photos, 0, units, area=0.08, aspect=4 / 3)
-    assert got.equal(to_tensor(resize_box(image, (151, 101, 249, 199), height=60, width=60)))  # 98 < 2 * 60
+    alone = image.crop((151, 101, 249, 199)).resize((60, 60), Image.Resampling.BILINEAR)  # 98 < 2 * 60: not shrunk
+    assert (got.int() - to_tensor(alone).int()).abs().max() <= 1  # torch and Pillow round differently
 
 
 def test_sizes_that_are_asked_of_the_decoder(photos: Encoded) -> None:

@@ -87,6 +87,12 @@ class Augment:
         """Operations of the policy per image."""
         return {"none": 0, "trivial": 1, "rand": self.policy_ops}[self.policy]
 
+    @property
+    def mirrors_first(self) -> bool:
+        """Whether the decoder may mirror, which spares a pass over floats: nothing before it asks for places."""
+        crops = self.kind in ("scale", "resized-crop")
+        return crops and self.flip and not self.operations and not any(self.jitter)
+
     @classmethod
     def of(cls, recipe: Any) -> "Augment":
         """The augmentation of a Recipe."""
@@ -111,9 +117,14 @@ def crop_and_flip(x: Tensor, words: np.ndarray, *, pad: int, flip: bool) -> Tens
     return mirror(x, words) if flip else x
 
 
+def to_mirror(words: np.ndarray) -> np.ndarray:
+    """Which images are mirrored, 0 or 1 (B,): half of them, chosen by the third word of words (B, 4)."""
+    return below(words[:, 2], 2)
+
+
 def mirror(x: Tensor, words: np.ndarray) -> Tensor:
-    """x (B, C, H, W), half of whose images, chosen by the third word of words (B, 4), are mirrored in place."""
-    chosen = torch.from_numpy(np.flatnonzero(below(words[:, 2], 2))).to(x.device)
+    """x (B, C, H, W), half of whose images are mirrored in place, chosen by words (B, 4)."""
+    chosen = torch.from_numpy(np.flatnonzero(to_mirror(words))).to(x.device)
     return x.index_copy_(0, chosen, x.index_select(0, chosen).flip(3))
 
 

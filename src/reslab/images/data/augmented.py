@@ -17,27 +17,39 @@ from reslab.train.order import COLOR, CROP
 CACHED = 4 * 2**20  # bytes of float32 images that are changed at a time on a CPU
 
 
-def augmented(pixels: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool = False) -> Tensor:
+def augmented(
+    pixels: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool = False,
+    mirrored: bool = False,
+) -> Tensor:  # fmt: skip
     """Images uint8 (B, C, H, W) changed at random and normalized: float32 (B, C, H, W).
 
-    `boxed`: the random boxes of "resized-crop" are still to be cropped. On a CPU, a few images at a time: what a change
-    needs in between then stays in the cache. An image comes out the same whatever else is in its batch.
+    `boxed`: the random boxes of "resized-crop" are still to be cropped. `mirrored`: half of the images are mirrored
+    already. On a CPU, a few images at a time: what a change needs in between then stays in the cache. An image comes
+    out the same whatever else is in its batch.
     """
-    B, few = len(pixels), len(pixels)
+    if any(augment.jitter) or augment.operations or augment.color:
+        pixels = pixels.contiguous()  # what follows takes color by color
+    B, few, out = len(pixels), len(pixels), None
     if pixels.device.type == "cpu":
         few = max(1, CACHED // (4 * pixels[0].numel()))
-    if few >= B:
-        return _changed(pixels, chance, augment=augment, normalize=normalize, boxed=boxed)
-    out = torch.empty(pixels.shape)
+        out = torch.empty_like(pixels, dtype=torch.float32)  # also the same layout in memory
+    if few >= B or out is None:
+        return _changed(pixels, chance, augment=augment, normalize=normalize, boxed=boxed, mirrored=mirrored, out=out)
     for k in range(0, B, few):
         part = slice(k, k + few)
-        out[part] = _changed(pixels[part], chance.only(part), augment=augment, normalize=normalize, boxed=boxed)
+        made = _changed(pixels[part], chance.only(part), augment=augment, normalize=normalize, boxed=boxed,
+                        mirrored=mirrored, out=out[part])  # fmt: skip
+        if made.data_ptr() != out[part].data_ptr():
+            out[part] = made
     return out
 
 
-def _changed(x: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool) -> Tensor:
+def _changed(
+    x: Tensor, chance: Chance, *, augment: Augment, normalize: Normalize, boxed: bool, mirrored: bool,
+    out: Tensor | None,
+) -> Tensor:  # fmt: skip
     """Policy and color jitter come before the normalization, since they are defined for pixels in 0..1; padding, flip
-    and erasing come after it, where 0 is the mean.
+    and erasing come after it, where 0 is the mean. The normalization writes into `out`.
     """
     if boxed:
         boxes = crop_boxes(np.tile(x.shape[2:], (len(x), 1)), chance.units(AREA, UNITS), area=augment.area,
@@ -50,13 +62,13 @@ def _changed(x: Tensor, chance: Chance, *, augment: Augment, normalize: Normaliz
                          ops=augment.operations, magnitude=augment.policy_magnitude)  # fmt: skip
     if any(augment.jitter):
         x = jitter(x, chance.units(JITTER, 8), strengths=augment.jitter)
-    x = normalize(x)
+    x = normalize(x, out=out)
     if augment.kind != "none":
         if augment.color:
             x = shift_colors(x, chance.words(COLOR), normalize=normalize)
         if augment.kind == "crop":
             x = crop_and_flip(x, chance.words(CROP), pad=augment.pad, flip=augment.flip)
-        elif augment.flip:
+        elif augment.flip and not mirrored:
             x = mirror(x, chance.words(CROP))
     if augment.erase:
         x = erase(x, chance.units(ERASE, UNITS + 1), probability=augment.erase)

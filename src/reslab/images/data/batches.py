@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, ReslabError, UsageError, arg
-from reslab.images.data.augment import Augment
+from reslab.images.data.augment import Augment, to_mirror
 from reslab.images.data.augmented import augmented, mixed
 from reslab.images.data.boxes import UNITS
 from reslab.images.data.chance import AREA, Chance, below
-from reslab.images.data.crops import random_crop
-from reslab.images.data.decode import resize_shorter, resized
-from reslab.images.data.images import Encoded, Part, Pixels, to_tensor
+from reslab.images.data.crops import cropped, random_crop
+from reslab.images.data.decode import Edges, resized
+from reslab.images.data.images import Encoded, Part, Pixels
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.views import view_batches
 from reslab.train.batch import Batch
@@ -82,8 +82,10 @@ def training_batches(
             continue
         chance = Chance.of(drawn(len(part), iteration=t, **stream), kept=kept)
         x = pixels.to(device, non_blocking=True)
-        boxed = augment.kind == "resized-crop" and isinstance(part, Pixels)  # of encoded images, the workers crop
-        x = augmented(x, chance, augment=augment, normalize=normalize, boxed=boxed)
+        encoded = isinstance(part, Encoded)  # then the workers crop, and mirror where they can
+        x = augmented(x, chance, augment=augment, normalize=normalize,
+                      boxed=augment.kind == "resized-crop" and not encoded,
+                      mirrored=augment.mirrors_first and encoded)  # fmt: skip
         index = order.rows(t)[kept]
         y = part.labels[index].to(device)
         x, y = mixed(x, y, chance, augment=augment, classes=classes, step=order.repeats)
@@ -138,12 +140,12 @@ class Decoded(Dataset[Any]):
         rows = order.rows(t).tolist()
         draw = drawn(len(self.part), batch=order.batch, iteration=t, seed=order.seed)
         chance = Chance.of(draw, kept=list(range(order.batch)))
-        kind = self.augment.kind
-        words = chance.words(CROP) if kind == "scale" else chance.units(AREA, UNITS) if kind == "resized-crop" else None
+        units = chance.units(AREA, UNITS) if self.augment.kind == "resized-crop" else np.empty((order.batch, 0))
+        words = chance.words(CROP)
         pixels, kept, broken = [], [], []
         for k in self.places.own:
             try:
-                pixels.append(self.image(rows[k], None if words is None else words[k]))
+                pixels.append(self.image(rows[k], words[k], units[k]))
                 kept.append(k)
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")
@@ -153,29 +155,40 @@ class Decoded(Dataset[Any]):
             if len(partners) == self.places.partners or not kept:
                 break
             with contextlib.suppress(BrokenImage):  # the process whose own it is reports it
-                partners.append(self.image(rows[k], None if words is None else words[k]))
+                partners.append(self.image(rows[k], words[k], units[k]))
                 places.append(k)
         both = [*partners[::-1], *pixels]
-        stacked = torch.stack(both) if both else torch.empty((0, *self.part.shape), dtype=torch.uint8)
-        return stacked, [*places[::-1], *kept], len(partners), tuple(dict.fromkeys(broken))
+        stacked = torch.stack(both) if both else torch.empty((0, *self.part.shape[1:], self.part.shape[0]),
+                                                             dtype=torch.uint8)  # fmt: skip
+        return stacked.permute(0, 3, 1, 2), [*places[::-1], *kept], len(partners), tuple(dict.fromkeys(broken))
 
-    def image(self, i: int, words: np.ndarray | None) -> Tensor:
-        """Row i, cropped by its random numbers if it has some. Raises BrokenImage."""
-        if words is None:
-            return self.part.pixels(i)
-        if self.augment.kind == "scale":
-            return self._scaled(i, words)
-        return random_crop(self.part, i, words, area=self.augment.area, aspect=self.augment.aspect)
+    def image(self, i: int, words: np.ndarray, units: np.ndarray) -> Tensor:
+        """Row i, cropped and mirrored by its random numbers: uint8 (H, W, C), as decoders leave it.
+
+        Raises BrokenImage.
+        """
+        augment = self.augment
+        if augment.kind == "resized-crop":
+            x = random_crop(self.part, i, units, area=augment.area, aspect=augment.aspect)
+        elif augment.kind == "scale":
+            x = self._scaled(i, words)
+        else:
+            x = self.part.pixels(i)
+        x = x.permute(1, 2, 0)
+        return x.flip(1) if augment.mirrors_first and to_mirror(words[None])[0] else x
 
     def _scaled(self, i: int, words: np.ndarray) -> Tensor:
         _, H, W = self.part.shape
         low, high = self.augment.scale
         size = low + int(below(words[3], high - low + 1))
-        image = self.part.image(i, near=size)
-        width, height = resized(image, size)
-        top, left = int(below(words[0], height - H + 1)), int(below(words[1], width - W + 1))
-        box, how = (left, top, left + W, top + H), self.part.reading.interpolation
-        return to_tensor(resize_shorter(image, size, box=box, interpolation=how))
+
+        def choose(w: int, h: int) -> Edges:
+            width, height = resized((w, h), size)
+            top, left = int(below(words[0], height - H + 1)), int(below(words[1], width - W + 1))
+            x, y = w / width, h / height  # back to the image's own pixels
+            return left * x, top * y, (left + W) * x, (top + H) * y
+
+        return cropped(self.part, i, choose)
 
 
 def _from_memory(

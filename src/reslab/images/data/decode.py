@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from reslab.errors import BrokenImage
+from reslab.images.data import jpeg
 from reslab.images.data.gray import GRAY_MODES, Ranges, kind_of, to_eight_bits
-from reslab.images.data.opened import opened, reason
+from reslab.images.data.opened import allowed, in_memory, opened, reason
 
 STRIP = 8  # a resized image of more than this times the pixels that are kept is cropped first: a strip of 8000 x 1
 LIMIT = 2**26  # pixels of a whole resized image
 Box = tuple[int, int, int, int]
+Edges = tuple[float, float, float, float]  # left, top, right, bottom
 Interpolation = Literal["bilinear", "bicubic"]
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -64,6 +67,57 @@ def decode(
         raise BrokenImage(name, reason(error)) from error
 
 
+def decoded_rows(
+    source: bytes | Path, choose: Callable[[int, int], Edges], *, shape: tuple[int, int, int], reading: Reading
+) -> tuple[np.ndarray, Edges]:
+    """What an image shows in a box, for training: its rows uint8 (h, w, C), and the box in them.
+
+    `choose` gives the box (left, top, right, bottom) for the width and height of the upright image. The rows end with
+    the box or later. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if the box keeps the height and width of `shape`
+    (C, H, W). Plain JPEGs come from libjpeg-turbo (jpeg.py), all others and all that it refuses from Pillow. Raises
+    nearly anything for damaged bytes.
+    """
+    source = in_memory(source)
+    plain = jpeg.layout(source) if isinstance(source, bytes) else None
+    if plain and plain.upright and allowed(plain.width * plain.height, reading.limit):
+        box = choose(plain.width, plain.height)
+        found = _by_turbo(source, plain, box, shape=shape)
+        if found:
+            return found
+    with opened(source, limit=reading.limit) as image:
+        box = choose(*_upright_size(image))
+        if plain and not plain.upright and image.format == "JPEG" and _orientation(image) == 1:
+            found = _by_turbo(source, plain, box, shape=shape)
+            if found:
+                return found
+        whole, shrink = image.size, jpeg.shrunk(box, height=shape[1], width=shape[2])
+        image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
+        shrink = shrink if image.size != whole else 1
+        pixels = np.array(eight_bits(image, channels=shape[0], reading=reading))  # torch refuses read-only memory
+    return _within(pixels.reshape(*pixels.shape[:2], shape[0]), box, shrink)
+
+
+def _by_turbo(
+    data: bytes | Path, plain: jpeg.Layout, box: Edges, *, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, Edges] | None:
+    """The upper rows of a plain JPEG and the box in them; None if they are left to Pillow."""
+    C, H, W = shape
+    if isinstance(data, Path) or (C == 1 and not plain.gray):
+        return None
+    shrink = jpeg.shrunk(box, height=H, width=W)
+    pixels = jpeg.rows(data, plain, bottom=box[3], shrink=shrink)
+    if pixels is None:
+        return None
+    return _within(np.repeat(pixels, C, axis=2) if plain.gray and C > 1 else pixels, box, shrink)
+
+
+def _within(pixels: np.ndarray, box: Edges, shrink: int) -> tuple[np.ndarray, Edges]:
+    """The pixels of an image that was shrunk, and the box in them."""
+    left, top, right, bottom = box if shrink == 1 else [edge / shrink for edge in box]
+    h, w = pixels.shape[:2]
+    return pixels, (left, top, min(right, w), min(bottom, h))  # rounding may lead just outside
+
+
 def eight_bits(image: Image.Image, *, channels: int, reading: Reading) -> Image.Image:
     """An opened image as `decode` gives it. Raises nearly anything for damaged bytes."""
     kind = kind_of(image.mode, image.format)  # a turned image has no format
@@ -95,10 +149,10 @@ def fit(image: Image.Image, *, height: int, width: int, interpolation: Interpola
     return _cut(image, size, (left, top, left + width, top + height), interpolation)
 
 
-def resized(image: Image.Image, size: int) -> tuple[int, int]:
-    """(width, height) of the image resized to a shorter side of `size` pixels, aspect ratio kept."""
-    scale = size / min(image.size)
-    return max(size, round(image.width * scale)), max(size, round(image.height * scale))
+def resized(whole: tuple[int, int], size: int) -> tuple[int, int]:
+    """(width, height) of an image of `whole` (width, height) resized to a shorter side of `size`, aspect ratio kept."""
+    scale = size / min(whole)
+    return max(size, round(whole[0] * scale)), max(size, round(whole[1] * scale))
 
 
 def resize_box(
@@ -113,7 +167,7 @@ def resize_shorter(
     image: Image.Image, size: int, *, box: Box | None = None, interpolation: Interpolation = "bilinear"
 ) -> Image.Image:
     """The image resized to a shorter side of `size` pixels (antialiased); of it only the `box`, if given."""
-    whole = resized(image, size)
+    whole = resized(image.size, size)
     return _cut(image, whole, box or (0, 0, *whole), interpolation)
 
 

@@ -30,15 +30,17 @@ class Normalize:
     mean: Tensor
     std: Tensor
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W), uint8 or float already in 0..1, on the device of mean -> float32.
+    def __call__(self, x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W), uint8 or float already in 0..1, on the device of mean -> float32, in `out` if given.
 
         A per-pixel mean is resized by interpolation if x has another size.
         """
         mean, std = (_at(value, x.shape[-2:]) for value in (self.mean, self.std))
-        if x.dtype == torch.uint8:
-            return x.float().div_(255).sub_(mean).div_(std)
-        return (x.float() - mean).div_(std)
+        if x.dtype != torch.uint8:
+            return torch.sub(x.float(), mean, out=out).div_(std)
+        if x.device.type == "cpu" and mean.shape == std.shape == (x.shape[1], 1, 1) and _channels_last(x):
+            return _by_rows(x, mean, std, out=out)
+        return torch.div(x, 255, out=out).sub_(mean).div_(std)
 
     def undo(self, x: Tensor) -> Tensor:
         """The inverse: normalized images (B, C, H, W) as float32 pixels in 0..1."""
@@ -140,6 +142,23 @@ def _imagenet(channels: int, *, std: bool) -> Normalize:
         raise UsageError(f"ImageNet's mean needs 3 channels, but these images have {channels}; use mean 'channel'")
     mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     return Normalize(mean, torch.tensor(IMAGENET_STD).view(3, 1, 1) if std else torch.ones(3, 1, 1))
+
+
+def _channels_last(x: Tensor) -> bool:
+    """Whether colors are neighbors in memory."""
+    return x.shape[1] > 1 and x.permute(0, 2, 3, 1).is_contiguous()
+
+
+def _by_rows(x: Tensor, mean: Tensor, std: Tensor, *, out: Tensor | None) -> Tensor:
+    """The same for uint8 x (B, C, H, W), channels last in memory, as is the result.
+
+    The rows are taken as (B, H, W * C): the processor then works on whole rows, not on three numbers at a time.
+    """
+    B, C, H, W = x.shape
+    flat = None if out is None else out.permute(0, 2, 3, 1).view(B, H, W * C)
+    made = torch.div(x.permute(0, 2, 3, 1).view(B, H, W * C), 255, out=flat)
+    made.sub_(mean.flatten().repeat(W)).div_(std.flatten().repeat(W))
+    return made.view(B, H, W, C).permute(0, 3, 1, 2) if out is None else out
 
 
 def _at(value: Tensor, size: torch.Size) -> Tensor:

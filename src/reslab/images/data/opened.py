@@ -17,6 +17,8 @@ from reslab.images.data.png import lacks_rows
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SHOWN = "BMP, GIF, JPEG, PNG, PPM, TIFF or WebP"
 
+LONGEST = 2**26  # bytes of a file that are read at once
+
 _lock = threading.Lock()  # Pillow's limit is global
 
 
@@ -51,6 +53,20 @@ def opened(source: bytes | Path | BinaryIO, *, limit: int | None = None) -> Iter
 def too_many(most: int | None) -> str:
     """Why an image of more pixels is refused."""
     return f"it has more than {most or 0:,} pixels (max_pixels): refused as a decompression bomb"
+
+
+def allowed(pixels: int, limit: int | None) -> bool:
+    """Whether an image may have so many pixels; `limit` as for `opened`."""
+    most = Image.MAX_IMAGE_PIXELS if limit is None else limit
+    return most is None or pixels <= most
+
+
+def in_memory(source: bytes | Path) -> bytes | Path:
+    """The bytes of a file, read at once; the path itself if `opened` should refuse it, or if it is very long."""
+    if isinstance(source, bytes):
+        return source
+    found = source.stat()
+    return source.read_bytes() if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= LONGEST else source
 
 
 def _begun(file: BinaryIO | Path, limit: int | None) -> Image.Image:

@@ -102,7 +102,7 @@ class EncodedViews(Dataset[Any]):
     def _views(self, i: int) -> list[Tensor]:
         if self.scale is not None:
             image = self.part.image(i)
-            width, height = resized(image, self.scale)
+            width, height = resized(image.size, self.scale)
             if width * height > LIMIT:
                 raise BrokenImage(self.part.name(i), f"its {image.width} x {image.height} pixels would become "
                                   f"{width:,} x {height:,} at scale {self.scale}")  # fmt: skip
@@ -118,7 +118,7 @@ def ten_crops(
 ) -> list[Tensor]:
     """Ten crops, uint8 (C, height, width): corners, center and their mirrors, of the image resized to 256/224."""
     size = round(max(height, width) * 256 / 224)
-    whole_width, whole_height = resized(image, size)
+    whole_width, whole_height = resized(image.size, size)
     if whole_width * whole_height <= STRIP * height * width:
         image = resize_shorter(image, size, interpolation=interpolation)  # once for all views
     places = _five(whole_height - height, whole_width - width)
