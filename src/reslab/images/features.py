@@ -57,7 +57,7 @@ class Unchanged(Normalize):
     def __init__(self) -> None:
         super().__init__(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *, out: Tensor | None = None) -> Tensor:
         return x
 
     def to(self, device: torch.device | str) -> "Unchanged":
