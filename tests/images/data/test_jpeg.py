@@ -199,7 +199,7 @@ def test_a_box_is_resized_as_pillow_resizes_it_alone(how: str) -> None:
             alone = resize_box(image.convert(mode).crop(box), (0, 0, w, h), height=40, width=50, interpolation=how)
             apart = abs(found.astype(int) - np.asarray(alone).reshape(found.shape))
             assert apart.mean() < 0.5  # levels of 256: rounding
-            assert apart.max() <= {"bilinear": 1, "bicubic": 16}[how]  # and clipping between the two directions
+            assert apart.max() <= {"bilinear": 1, "bicubic": 32}[how]  # and clipping between the two directions
 
 
 def test_mirrored_by_the_decoder_is_mirrored_afterwards() -> None:
