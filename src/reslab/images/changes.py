@@ -6,6 +6,7 @@ from typing import Any
 
 from reslab.images.data.images import Encoded, ImageData
 from reslab.images.sources.encoded import Files
+from reslab.images.sources.tars.members import Members
 from reslab.run import Run
 
 SHOWN = 3  # differences in a sentence
@@ -21,7 +22,7 @@ def changes(run: Run, data: ImageData) -> str:
     if not words and "counts" in then:
         words = "as many images of each class as then, so some were replaced or changed"
     since = run.path("data.json").stat().st_mtime
-    newer = [path for path in files(then.get("word", ""), data) if modified(path) > since]
+    newer = [path for path in dict.fromkeys(files(then.get("word", ""), data)) if modified(path) > since]
     if newer:
         new = f"{len(newer):,} file{'s are' if len(newer) > 1 else ' is'} newer than the run, such as {newer[0]}"
         words = f"{words}; {new}" if words else new
@@ -79,6 +80,8 @@ def files(word: str, data: ImageData) -> Iterator[Path]:
         if encoded is not None and isinstance(encoded.sources, Files):
             for row in encoded.rows.tolist():
                 yield encoded.sources[row]
+        elif encoded is not None and isinstance(encoded.sources, Members):
+            yield from encoded.sources.shards
 
 
 def modified(path: Path) -> float:

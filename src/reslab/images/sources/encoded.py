@@ -2,11 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from reslab.images.sources.openfiles import OpenFiles
 
 
 class Sources(Protocol):
@@ -58,7 +60,7 @@ class Files:
     """Image files, by their paths under `root` (with /, so that names are the same on every system)."""
 
     root: Path
-    paths: Sequence[str]
+    paths: Sequence[str]  # of many files, Texts: a million strings would be copied into every worker
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -139,29 +141,54 @@ class ArrowCells:
         return self.column[row].as_py()
 
 
-@dataclass
 class ArrowFileCells:
-    """The only column of an Arrow stream on disk; each process maps it into its memory."""
+    """The only column of an Arrow stream on disk, {bytes, path}: each image is read at its place.
 
-    path: Path
-    _column: Any = field(default=None, repr=False)
+    A mapped column would do the same, but each page that was read once counts as memory of the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.files = path, OpenFiles([path])
+        self.places: tuple[np.ndarray, np.ndarray] | None = None  # offsets and sizes (N,); -1: a missing image
+        self.column: Any = None  # only where images are missing, whose paths it holds
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker maps the file itself: pickling the mapped column would copy the whole data set to the worker.
-        return {"path": self.path, "_column": None}
+        # A worker finds the places itself: pickling a mapped column would copy the whole data set to the worker.
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
 
     def __len__(self) -> int:
-        return len(self._mapped())
+        return len(self._found()[0])
 
     def __getitem__(self, row: int) -> Any:
-        return self._mapped()[row].as_py()
+        offsets, sizes = self._found()
+        if sizes[row] < 0:
+            return self.column[row].as_py()
+        return self.files.read(0, int(offsets[row]), int(sizes[row]))
 
-    def _mapped(self) -> Any:
-        if self._column is None:
+    def _found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the images lie in the file, from the offsets that Arrow stores beside them."""
+        if self.places is None:
             import pyarrow as pa
 
-            self._column = pa.ipc.open_stream(pa.memory_map(str(self.path))).read_all().column(0)
-        return self._column
+            whole = pa.memory_map(str(self.path)).read_buffer()
+            column = pa.ipc.open_stream(whole).read_all().column(0)
+            found = [_places(chunk, whole.address) for chunk in column.chunks]
+            offsets, sizes = (np.concatenate([np.empty(0, np.int64), *each]) for each in zip(*found, strict=True))
+            self.places, self.column = (offsets, sizes), column if (sizes < 0).any() else None
+        return self.places
+
+
+def _places(chunk: Any, base: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and size of each image of a chunk in a file that is mapped at the address `base`; size -1: missing."""
+    content = chunk.field(0)
+    _, ends, data = content.buffers()
+    edges = np.frombuffer(ends, np.int64)[content.offset : content.offset + len(content) + 1]
+    missing = np.asarray(content.is_null()) | np.asarray(chunk.is_null())
+    start = 0 if data is None else data.address - base
+    return edges[:-1] + start, np.where(missing, -1, np.diff(edges))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from reslab.images.sources.assemble import Listing, Loading, assemble, listed
 from reslab.images.sources.encoded import Files, Sources
 from reslab.images.sources.layout import Classes, Layout, class_folders, find
 from reslab.images.sources.scan import Scan
+from reslab.images.sources.texts import Texts
 
 LAYOUT = "FOLDER/cat/1.jpg FOLDER/dog/2.jpg, or FOLDER/train/cat/1.jpg FOLDER/test/cat/2.jpg"
 
@@ -68,8 +69,8 @@ def _alike(names: tuple[str, ...]) -> list[str]:
 def _deeper(sources: Sources, part: str, classes: Classes) -> list[str]:
     """What to say of images that lie in folders within the class folders: these may be the classes that are meant."""
     level = len(Path(part).parts) + 1 + next(iter(classes)).count("/")
-    names = [sources.name(row) for row in range(len(sources))]
-    deeper = [Path(name).parts for name in names if len(Path(name).parts) > level + 1]
+    names = (sources.name(row) for row in range(len(sources)))
+    deeper = [name.split("/") for name in names if name.count("/") > level]
     if not deeper:
         return []
     shown = ", ".join(dict.fromkeys("/".join(parts[: level + 1]) for parts in deeper[:: -(-len(deeper) // 2)]))
@@ -92,17 +93,18 @@ def _agreed(train: Path, test: Path, classes: Classes, level: int) -> Classes:
 
 def _listing(scan: Scan, part: str, classes: Classes, names: tuple[str, ...], *, may_lack: bool = False) -> Listing:
     """The images of the class folders in `part`, named by their paths relative to the scanned folder."""
-    paths: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
+    paths: list[Texts] = []  # of each class: the strings of all would take ten times as much memory
+    counts: list[int] = []
+    for name in names:
         found = [path for one in classes.get(name, ()) for path in scan.images(f"{part}/{one}" if part else one)]
         if not found and not may_lack:
             raise UsageError(f"class folder {scan.root / part / name} holds no images; fill it or remove it")
-        paths += found
-        labels += [label] * len(found)
-    if not paths:
+        paths.append(Texts.of(found))
+        counts.append(len(found))
+    if not sum(counts):
         raise UsageError(f"{scan.root / part} holds no images; fill it or remove it")
-    return Listing.of(Files(scan.root, tuple(paths)), torch.tensor(labels, dtype=torch.int64))
+    labels = torch.repeat_interleave(torch.arange(len(names)), torch.tensor(counts))
+    return Listing.of(Files(scan.root, Texts.joined(paths)), labels)
 
 
 def _account(scan: Scan, part: str, classes: Classes) -> None:

@@ -19,6 +19,7 @@ from reslab.images.sources.encoded import Files
 from reslab.images.sources.scan import EXTENSIONS
 from reslab.images.sources.table import Table, read_parquet_table, read_table
 from reslab.images.sources.tags import Tags, tags_of
+from reslab.images.sources.texts import Texts
 
 PARTS = ("train", "validation", "test")
 LINK = ("http://", "https://", "s3://", "gs://")
@@ -195,5 +196,5 @@ def names_of(parts: dict[str, list[Row]], tags: Tags) -> tuple[str, ...]:
 
 def _listing(folder: Path, rows: list[Row], tags: Tags) -> Listing:
     labels = tags.tensor([row.labels for row in rows])
-    sources = Files(folder, tuple(row.name for row in rows))
+    sources = Files(folder, Texts.of(row.name for row in rows))
     return Listing(sources=sources, rows=torch.arange(len(rows)), labels=labels)

@@ -22,7 +22,7 @@ class Texts(Sequence[str]):
         """The texts in order."""
         pieces, lengths = bytearray(), list[int]()
         for text in texts:
-            piece = text.encode("utf-8", errors="surrogateescape")
+            piece = text.encode("utf-8", errors="surrogatepass")
             pieces += piece
             lengths.append(len(piece))
         return cls(np.frombuffer(bytes(pieces), np.uint8), np.cumsum(np.array(lengths, np.int64)))
@@ -52,4 +52,4 @@ class Texts(Sequence[str]):
             raise IndexError(i)
         i %= n
         start = int(self.ends[i - 1]) if i else 0
-        return self.blob[start : int(self.ends[i])].tobytes().decode("utf-8", errors="surrogateescape")
+        return self.blob[start : int(self.ends[i])].tobytes().decode("utf-8", errors="surrogatepass")

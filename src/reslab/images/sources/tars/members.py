@@ -1,25 +1,20 @@
 """The images of many shards by row number, read at their places; what stands there is checked at each read."""
 
-import os
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 from reslab.errors import ReslabError
 from reslab.images.sources.encoded import HeaderTable
+from reslab.images.sources.openfiles import OpenFiles
 from reslab.images.sources.tars.headers import BLOCK
 from reslab.images.sources.tars.index import Index
 from reslab.images.sources.texts import Texts
 from reslab.stored.files import named
-
-OPEN = 64  # shards that a process keeps open; a thousand shards would meet the system's limit
 
 
 @dataclass(eq=False)
@@ -33,8 +28,7 @@ class Members:
     marks: np.ndarray  # CRC-32 of the members' headers
     names: Texts
     headers: HeaderTable
-    _files: "OrderedDict[int, int]" = field(default_factory=OrderedDict, repr=False)  # shard: open file
-    _lock: Any = field(default_factory=threading.Lock, repr=False)
+    files: OpenFiles
 
     @classmethod
     def of(cls, shards: Sequence[Path], indexes: Sequence[Index]) -> "Members":
@@ -44,14 +38,8 @@ class Members:
         }
         firsts = np.cumsum([0, *map(len, indexes)])[:-1]
         return cls(tuple(shards), tuple(firsts.tolist()), arrays["offset"], arrays["size"], arrays["mark"],
-                   Texts.joined([index.names for index in indexes]), headers_of(indexes))  # fmt: skip
-
-    def __getstate__(self) -> dict[str, Any]:  # a worker opens the shards itself
-        return {**self.__dict__, "_files": OrderedDict(), "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
+                   Texts.joined([index.names for index in indexes]), headers_of(indexes),
+                   OpenFiles(shards))  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -60,7 +48,7 @@ class Members:
         """The encoded image. Raises ReslabError if its shard is not the one that was indexed."""
         shard, offset, size = self.shard(row), int(self.offsets[row]), int(self.sizes[row])
         try:
-            data = self.read(shard, offset - BLOCK, BLOCK + size)
+            data = self.files.read(shard, offset - BLOCK, BLOCK + size)
         except OSError as error:
             why = error.strerror or str(error)
             raise ReslabError(f"cannot read {named(self.shards[shard])}, which is in use ({why}); restore it, and run "
@@ -82,32 +70,6 @@ class Members:
     def shard(self, row: int) -> int:
         """The number of the shard that holds a row."""
         return bisect_right(self.firsts, row) - 1
-
-    def read(self, shard: int, offset: int, size: int) -> bytes:
-        """Bytes of a shard at a place; the file's own position, which forked processes share, is not used."""
-        with self._lock:
-            file = self._files.pop(shard, None)
-            if file is None:
-                if len(self._files) >= OPEN:
-                    os.close(self._files.popitem(last=False)[1])
-                file = os.open(self.shards[shard], os.O_RDONLY | getattr(os, "O_BINARY", 0))
-            self._files[shard] = file  # the last one used is the last one closed
-            if hasattr(os, "pread"):
-                return whole(file, offset, size)
-            os.lseek(file, offset, os.SEEK_SET)  # Windows, which has no fork
-            return os.read(file, size)
-
-    def __del__(self) -> None:
-        for file in self._files.values():
-            os.close(file)
-
-
-def whole(file: int, offset: int, size: int) -> bytes:
-    """`size` bytes, fewer at the end of the file: one pread may give less than is asked for."""
-    data = os.pread(file, size, offset)
-    while 0 < len(data) < size and (more := os.pread(file, size - len(data), offset + len(data))):
-        data += more
-    return data
 
 
 def headers_of(indexes: Sequence[Index]) -> HeaderTable:
