@@ -83,7 +83,10 @@ def judged(one: Planned, found: Mapping[Cell, Found]) -> tuple[Judgment, Measure
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_the_verdict_turns_where_the_claim_is_false(name: str, cache: Path) -> None:
-    """With three seeds each. A claim that so few do not show, or refute, comes out less favorably where it is false."""
+    """With three seeds each. A claim that so few do not show, or refute, comes out less favorably where it is false.
+
+    One that digits refute has no other place to fall to: it turns, too, if it is not refuted any more.
+    """
     one = on_digits(TABLE[name], seeds=3)
     if not one.cells:
         pytest.skip(one.why_not)
@@ -91,6 +94,8 @@ def test_the_verdict_turns_where_the_claim_is_false(name: str, cache: Path) -> N
     found = run([*one.all_cells, *other.all_cells], cache, jobs=1)
     (true, effects), (false, others) = judged(one, found), judged(other, found)
     assert false.verdict != "holds", false.answer
+    if true.verdict == "contradicted" and false.verdict != "contradicted":
+        return
     if true.verdict in ("not shown", "contradicted"):
         assert favor(one.claim, others) < favor(one.claim, effects), (true.answer, false.answer)
     else:
