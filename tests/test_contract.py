@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # every room may import itself
     "launch": GROUND | {"train"},
     "subject": BASEMENT | {"nets", "look", "train", "report"} | WINGS,
     "slim": BASEMENT | {"nets", "look", "train"} | WINGS,
-    "study": BASEMENT | {"nets", "look", "train", "report", "slim", "subject"} | WINGS,
+    "study": BASEMENT | {"nets", "look", "train", "launch", "report", "slim", "subject"} | WINGS,
     "ship": {room for floor, rooms in FLOORS.items() if floor <= 5 for room in rooms},
     "cli": {room for rooms in FLOORS.values() for room in rooms},
     "__main__": {"cli"},

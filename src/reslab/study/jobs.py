@@ -21,11 +21,11 @@ from reslab.train.cores import usable_cores
 from reslab.train.folder import finished
 
 
-def fair_jobs(runs: int) -> int:
-    """How many trainings to run at once: one per core on a CPU, one on an accelerator (its memory is unknown)."""
+def fair_jobs(runs: int, *, each: int = 1) -> int:
+    """How many trainings of `each` cores to run at once on a CPU; one on an accelerator (its memory is unknown)."""
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         return 1
-    return max(1, min(runs, usable_cores()))
+    return max(1, min(runs, usable_cores() // each))
 
 
 def train_all(folders: Sequence[Path], *, jobs: int, device: str = "auto", rows: Rows = quiet) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from reslab.cli import say
-from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given
+from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_options, given, whole
 from reslab.cli.study import grid_text as text
 from reslab.errors import UsageError
 from reslab.progress import board
@@ -45,6 +45,9 @@ def grid(
         ),
     ] = None,
     jobs: Annotated[int, Parameter(help="Trainings in parallel; 0: one per core, or one on an accelerator.")] = 0,
+    nproc: Annotated[
+        int, Parameter(help="Processes of each training, on one machine: each gets a core, or a GPU.", converter=whole)
+    ] = 1,
     device: Annotated[str, Parameter(help="Device: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     on: Annotated[
         str,
@@ -94,8 +97,9 @@ def grid(
         raise UsageError(f"--on must be local, ray, ray:HOST:PORT or slurm, got {on!r}")
     first = changes.pop("seed", base.seed)
     asked = Asked(nets=nets, keys=keys, seeds=range(first, first + seeds), data=data, recipe=name, changes=changes,
-                  net_options=given(net_flags), options=data_options(data_flags))  # fmt: skip
-    folder = out or default_folder(data, nets, keys, {**given(net_flags), **changed(changes, name)})
+                  net_options=given(net_flags), options=data_options(data_flags), nproc=nproc)  # fmt: skip
+    many = {"nproc": nproc} if nproc > 1 else {}
+    folder = out or default_folder(data, nets, keys, {**given(net_flags), **many, **changed(changes, name)})
     cache = cache or folder.parent / "cells"
     made = planned(asked, cache, jobs=jobs, say=text.to_stderr)
     if dry_run or not json:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,11 @@ class Cell:
     def settings(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.text)
         return found
+
+    @property
+    def cores(self) -> int:
+        """How many cores, or GPUs, of one machine it takes: one for each process that trains."""
+        return int(self.settings.get("nproc", 1))
 
     @property
     def name(self) -> str:
@@ -63,6 +68,11 @@ def plain(one: Cell) -> dict[str, Any]:
 def from_plain(data: Mapping[str, Any]) -> Cell:
     """The cell of `plain`."""
     return cell(data["work"], data["settings"], *map(from_plain, data["needs"]))
+
+
+def widest(cells: Iterable[Cell]) -> int:
+    """The most cores that one of the cells takes."""
+    return max((one.cores for one in cells), default=1)
 
 
 def in_order(cells: Sequence[Cell]) -> Iterator[Cell]:

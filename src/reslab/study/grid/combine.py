@@ -34,6 +34,7 @@ class Asked:
     net_options: Mapping[str, Any] = field(default_factory=dict)  # of every net
     changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe
     options: Mapping[str, Any] = field(default_factory=dict)  # with which the data are loaded
+    nproc: int = 1  # processes of each training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,8 @@ def combinations(asked: Asked) -> tuple[list[Combination], ImageData]:
         raise UsageError("name a net with ", arg("net"))
     if len(asked.seeds) < 1:
         raise UsageError(f"seeds must be positive, got {len(asked.seeds)}")
+    if asked.nproc < 1:
+        raise UsageError(arg("nproc"), f" must be at least 1, got {asked.nproc}")
     needs = needed(asked, {})  # it checks the recipe and the fixed changes, before the data are read
     loaded = load_data(asked.data, **{**asked.options, **needs})
     loaded.announce()
@@ -131,6 +134,7 @@ def settings_of(
         "net": net, "options": dict(options), "recipe": recipe, "changes": changed,
         "data": {"word": absolute(asked.data, WORDS), "fingerprint": data.fingerprint,
                  "options": storable({**asked.options, **needed(asked, changes)})},
+        **({"nproc": asked.nproc} if asked.nproc > 1 else {}),
     }  # fmt: skip
 
 

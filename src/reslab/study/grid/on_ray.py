@@ -86,6 +86,7 @@ class Remote:
     def __init__(self, ray: Any, cache: Path, device: str, progress: Callable[[Cell], Progress], *, gpu: bool) -> None:
         self.ray, self.cache, self.device, self.progress, self.gpu = ray, cache.resolve(), device, progress, gpu
         self.actor: Any = None
+        self.cores = 0  # that the actor holds
         self.shared = True
         self.stopped = False
 
@@ -93,17 +94,21 @@ class Remote:
         if self.stopped:
             return Failed(why="")
         try:
+            if self.actor is not None and self.cores != one.cores:
+                self.close()
             if self.actor is None:
-                self.begin()
+                self.begin(one.cores)
             return self.here(one) if self.shared else self.sent(one)
         except self.ray.exceptions.RayActorError as error:
             self.actor = None
             return Failed(why=f"its worker on the Ray cluster died ({first_line(error)})",
                           died=not self.stopped)  # fmt: skip
 
-    def begin(self) -> None:
-        """Start an actor. Raises ReslabError if it has another version of reslab."""
-        kind = self.ray.remote(Node).options(num_cpus=1, num_gpus=int(self.gpu), max_concurrency=4, max_restarts=0)
+    def begin(self, cores: int) -> None:
+        """Start an actor with so many cores of a node, or GPUs. Raises ReslabError if it has another reslab."""
+        self.cores = cores
+        kind = self.ray.remote(Node).options(num_cpus=cores, num_gpus=cores * self.gpu, max_concurrency=4,
+                                             max_restarts=0)  # fmt: skip
         self.actor = kind.remote(self.device)
         try:
             version = self.ray.get(self.actor.version.remote())
@@ -192,19 +197,24 @@ def writing(content: bytes, file: BinaryIO) -> int:
 
 @contextlib.contextmanager
 def cluster(
-    on: str, cache: Path, *, jobs: int, device: str
+    on: str, cache: Path, *, jobs: int, device: str, each: int = 1
 ) -> Iterator[tuple[int, Callable[[int, Callable[[Cell], Progress]], Sequence[Remote]]]]:
     """(how many cells at once, a function that makes so many hands) of the cluster at `on`: "ray:HOST:PORT" or "ray".
 
     "ray" alone starts Ray on this machine, bound to 127.0.0.1, without a dashboard; nothing is reported to its makers.
+    `each`: cores of one node, or GPUs, that a cell takes at most. Raises ReslabError if no node has so many.
     """
-    ray = connected(on.partition(":")[2], jobs=jobs)
+    ray = connected(on.partition(":")[2], jobs=jobs * each)
     try:
-        there = ray.cluster_resources()
-        gpu = device.startswith("cuda") or (device == "auto" and there.get("GPU", 0) >= 1)
-        most = int(there.get("GPU" if gpu else "CPU", 0))
+        gpu = device.startswith("cuda") or (device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+        kind = "GPU" if gpu else "CPU"
+        most = sum(int(node["Resources"].get(kind, 0)) // each for node in ray.nodes() if node["Alive"])
         if most < 1:
-            raise ReslabError(f"the Ray cluster has no {'GPU' if gpu else 'CPU'}")
-        yield jobs or most, lambda n, progress: [Remote(ray, cache, device, progress, gpu=gpu) for _ in range(n)]
+            raise ReslabError(f"no node of the Ray cluster has {each} {kind}s" if each > 1 else
+                              f"the Ray cluster has no {kind}")  # fmt: skip
+        yield (
+            min(jobs, most) or most,
+            lambda n, progress: [Remote(ray, cache, device, progress, gpu=gpu) for _ in range(n)],
+        )
     finally:
         ray.shutdown()

@@ -18,7 +18,7 @@ from reslab.run import Run, absolute
 from reslab.stored.files import MissingFile, named
 from reslab.stored.read import read_json
 from reslab.stored.write import explained
-from reslab.study.grid.cell import Cell, from_plain, plain
+from reslab.study.grid.cell import Cell, from_plain, plain, widest
 from reslab.study.grid.combine import Asked
 from reslab.study.grid.keys import Key
 from reslab.study.grid.one import sound, wait_for
@@ -52,14 +52,18 @@ def write(out: Path, made: Grid, cache: Path, *, device: str, jobs: int, command
         "cells": [plain(one) for one in cells], "asked": stored(made.asked),
     })  # fmt: skip
     script = folder.path(SCRIPT)
-    folder.write_text(SCRIPT, job(path, tasks=tasks, at_once=jobs, seconds=longest, gpu=device.startswith("cuda")))
+    folder.write_text(SCRIPT, job(path, tasks=tasks, at_once=jobs, seconds=longest, gpu=device.startswith("cuda"),
+                                cores=widest(cells)))  # fmt: skip
     with explained(script):
         script.chmod(script.stat().st_mode | 0o111)
     return script
 
 
-def job(plan: Path, *, tasks: int, at_once: int, seconds: float, gpu: bool) -> str:
-    """The script: one task of the array does one part of the plan; `at_once`: the most that run together, 0: all."""
+def job(plan: Path, *, tasks: int, at_once: int, seconds: float, gpu: bool, cores: int = 1) -> str:
+    """The script: one task of the array does one part of the plan; `at_once`: the most that run together, 0: all.
+
+    `cores`: how many of them, or of GPUs, a cell takes.
+    """
     limit = max(LEAST, math.ceil(SLACK * seconds / 60) * 60)
     log = str(plan.parent / "slurm-%A_%a.log")
     log = log.replace("%", "%%").replace("%%A_%%a", "%A_%a").replace('"', '\\"')
@@ -67,8 +71,8 @@ def job(plan: Path, *, tasks: int, at_once: int, seconds: float, gpu: bool) -> s
         "#!/bin/bash",
         "#SBATCH --job-name=reslab-grid",
         f"#SBATCH --array=0-{tasks - 1}{f'%{at_once}' if at_once else ''}",
-        "#SBATCH --cpus-per-task=1",
-        *(["#SBATCH --gres=gpu:1"] if gpu else []),
+        f"#SBATCH --cpus-per-task={cores}",
+        *([f"#SBATCH --gres=gpu:{cores}"] if gpu else []),
         f"#SBATCH --time={limit // 3600}:{limit // 60 % 60:02d}:00",
         f"#SBATCH --signal=B:USR1@{WARNING}",  # a training saves; the same script resumes it
         f'#SBATCH --output="{log}"',
@@ -151,4 +155,5 @@ def asked_of(kept: Mapping[str, Any]) -> Asked:
                              for name in ("net_options", "changes", "options")}  # fmt: skip
     if "root" in fixed["options"]:
         fixed["options"]["root"] = Path(fixed["options"]["root"])
-    return Asked(nets=kept["nets"], keys=keys, seeds=kept["seeds"], data=kept["data"], recipe=kept["recipe"], **fixed)
+    return Asked(nets=kept["nets"], keys=keys, seeds=kept["seeds"], data=kept["data"], recipe=kept["recipe"],
+                 nproc=kept["nproc"], **fixed)  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from reslab.errors import ReslabError
 from reslab.progress.row import duration
-from reslab.study.grid.cell import Cell, Found
+from reslab.study.grid.cell import Cell, Found, widest
 from reslab.study.grid.one import read
 from reslab.study.grid.works import WORKS
 from reslab.study.jobs import fair_jobs
@@ -31,7 +31,7 @@ class Plan:
     @property
     def wall(self) -> float:
         """Seconds that the cells take with `jobs` workers, as the pool hands them out."""
-        return schedule(self.todo, self.jobs)
+        return schedule({one: seconds / one.cores for one, seconds in self.todo.items()}, self.jobs)
 
     def __str__(self) -> str:
         total = len(self.todo) + len(self.found)
@@ -48,7 +48,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """What `run` would do: the cells that are not done and, of those that they need, these alone.
 
-    `jobs`: workers, 0: one per usable core, or one on an accelerator.
+    `jobs`: workers, 0: one per usable core, or per as many as a cell takes, or one on an accelerator.
     """
     found: dict[Cell, Found] = {}
     todo: dict[Cell, float] = {}
@@ -71,7 +71,7 @@ def plan(
 
     for one in cells:
         visit(one)
-    return Plan(todo=todo, found=found, jobs=jobs or fair_jobs(len(todo)))
+    return Plan(todo=todo, found=found, jobs=jobs or fair_jobs(len(todo), each=widest(todo)))
 
 
 def cost(one: Cell, known: dict[tuple[str, str], float]) -> float:

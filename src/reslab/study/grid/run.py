@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reslab.errors import ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet
-from reslab.study.grid.cell import Cell, Found
+from reslab.study.grid.cell import Cell, Found, widest
 from reslab.study.grid.one import read
 from reslab.study.grid.plan import Plan, chains, plan
 from reslab.study.grid.worker import Worker
@@ -71,7 +71,7 @@ def crew(on: str, cache: Path, *, jobs: int, device: str, to_do: Plan) -> Iterat
         return
     from reslab.study.grid.on_ray import cluster
 
-    with cluster(on, cache, jobs=jobs, device=device) as found:
+    with cluster(on, cache, jobs=jobs, device=device, each=widest(to_do.todo)) as found:
         yield found
 
 

@@ -13,6 +13,7 @@ from reslab.images.task import train_size
 from reslab.images.train import prepare, train
 from reslab.nets import count, spec, suited
 from reslab.progress import Progress
+from reslab.study.work.several import train_by
 from reslab.train.recipe import Recipe, change, read
 
 RUN = "run"  # the run folder, in the cell's folder
@@ -37,7 +38,7 @@ def work(
 
     train_error is that of the last epoch, counted while training; train_error_eval that of the final weights. A
     training whose loss is no number any more has `diverged`: it counts as guessing, with the error and loss of that.
-    chance: that error.
+    chance: that error. `nproc` processes train it; 1 if it is not given.
     """
     data = loaded(settings["data"])
     if settings["data"].get("fingerprint") not in (None, "", data.fingerprint):  # the cell's key would be wrong
@@ -48,7 +49,10 @@ def work(
     counted = {"train_n": train_size(data, recipe_of(settings)), "test_n": len(data.test),
                "chance": guessing(len(data.classes))["test_error"]}  # fmt: skip
     try:
-        found = train(run.folder, data=data, device=device, progress=progress)
+        if (nproc := settings.get("nproc", 1)) > 1:
+            found = train_by(run, nproc=nproc, device=device)
+        else:
+            found = train(run.folder, data=data, device=device, progress=progress)
     except ReslabError:
         if not run.has("nan.json"):
             raise
