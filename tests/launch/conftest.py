@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from launch_toys import Toys, runs
+from quick import pngs
+
+__all__ = ["pngs", "toys"]
 
 
 @pytest.fixture
