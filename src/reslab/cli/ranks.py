@@ -23,6 +23,7 @@ def together() -> Iterator["World"]:
     """Inside, the command's processes are connected, and those that do not lead print nothing but their own errors."""
     from reslab.train.exchange import Lost, is_of_all
     from reslab.train.joined import here, joined
+    from reslab.train.supervised import supervised
 
     world = here()
     if world.alone:
@@ -43,6 +44,8 @@ def together() -> Iterator["World"]:
             if not world.leads:
                 vars(error)["silent"] = is_of_all(error) or isinstance(error, Lost | KeyboardInterrupt)
                 vars(error)["rank"] = f"process {world.rank} of {world.size}: "
+            elif isinstance(error, Lost) and supervised():  # the supervisor says which process was lost, and goes on
+                vars(error)["silent"] = True
             raise
 
 
