@@ -99,21 +99,8 @@ def test_a_worker_is_replaced_by_one_with_the_cores_of_the_next_cell(
 @pytest.mark.slow
 def test_trained_by_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = [
-        "study",
-        "grid",
-        "--net",
-        "resnet8",
-        "--seeds",
-        "1",
-        "--iterations",
-        "4",
-        "--nproc",
-        "2",
-        "--device",
-        "cpu",
-    ]
-    assert main([*words, "--device", "cpu", "--out", "runs/grid"]) == 0
+    words = "study grid --net resnet8 --seeds 1 --iterations 4 --nproc 2 --device cpu --out runs/grid".split()
+    assert main(words) == 0
     (one,) = Run("runs/grid").read_json("results/grid.json")["runs"]
     found = json.loads((Path(one["folder"]) / "env.json").read_text())
     assert (found["processes"], Path(one["folder"]).name, one["iterations"]) == (2, RUN, 4)
