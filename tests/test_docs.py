@@ -91,6 +91,28 @@ def test_the_guide_of_looking_inside_runs(tmp_path: Path, monkeypatch: pytest.Mo
     assert "9 stages.1.0 its shortcut maps" in done.stdout
 
 
+def test_the_guide_of_large_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written, but for the length of the trainings, on twenty photos."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0)
+    for k in range(20):
+        folder = tmp_path / "photos" / "cat dog".split()[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+    done = []
+    for words in commands((ROOT / "docs" / "large-data.md").read_text(encoding="utf-8")):
+        assert main([*words, *([*QUICK, "--batch", "4"] if words[0] == "train" else [])]) == 0, words
+        done.append(words[:2])
+    assert done == [
+        ["data", "prepare"],
+        ["train", "--data"],
+        ["data", "prepare"],
+        ["data", "shards"],
+        ["train", "--data"],
+    ]
+    assert len([*tmp_path.glob("runs/*/weights.safetensors")]) == 2  # of all shards, and of some
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the blocks' times do not add up")
 def test_the_guide_of_slimming_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
