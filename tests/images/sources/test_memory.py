@@ -122,3 +122,30 @@ def test_images_of_parquet_are_read_at_their_places(tmp_path: Path) -> None:
     for row in range(1400):
         content = contents[row % 700]
         assert found[row] == ({"bytes": None, "path": f"{row % 700}.png"} if content is None else content)
+
+
+def test_images_of_the_hub_are_read_at_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the files of the library `datasets`; where a data set is only a part of them, through the library."""
+    datasets = pytest.importorskip("datasets")
+    from reslab.images.data import Encoded, load
+    from reslab.images.sources.encoded import HubCells, Rows
+
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    cells = [{"bytes": image, "path": f"{k}.jpg"} for k, image in islice(images(50), 40)]
+    made = datasets.Dataset.from_dict({"image": cells, "label": [k % 2 for k in range(40)]}, features=features)
+    made.save_to_disk(str(tmp_path / "d"), num_shards=3)
+    split = datasets.load_from_disk(str(tmp_path / "d"))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict({"train": split}))
+    whole = load("hf:someone/pets", memory=0).train
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda name: datasets.DatasetDict({"train": split.select([*range(30)])})
+    )
+    part = load("hf:someone/pets", memory=0).train
+    for data, kind in ((whole, ArrowFileCells), (part, HubCells)):
+        assert isinstance(data, Encoded)
+        assert isinstance(data.sources, Rows)
+        assert isinstance(data.sources.cells, kind)
+        assert [data.sources[row] for row in range(30)] == [cell["bytes"] for cell in cells[:30]]
+    assert isinstance(whole, Encoded)
+    again = pickle.loads(pickle.dumps(whole.sources))
+    assert again[39] == cells[39]["bytes"]

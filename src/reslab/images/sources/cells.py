@@ -29,7 +29,7 @@ def cells_of(columns: list[Column], *, memory: int, cache: Callable[[], Path]) -
                 break
         else:
             return ArrowCells(_joined(chunks))
-    return ArrowFileCells(_spilled(columns, cache()))
+    return ArrowFileCells([_spilled(columns, cache())])
 
 
 def read_column(file: Path, name: str, *, rows: int) -> Iterator[Any]:

@@ -142,58 +142,71 @@ class ArrowCells:
 
 
 class ArrowFileCells:
-    """The only column of an Arrow stream on disk, {bytes, path}: each image is read at its place.
+    """A column of Arrow streams on disk, binary or {bytes, path}: each image is read at its place.
 
     A mapped column would do the same, but each page that was read once counts as memory of the process.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.files = path, OpenFiles([path])
-        self.places: tuple[np.ndarray, np.ndarray] | None = None  # offsets and sizes (N,); -1: a missing image
-        self.column: Any = None  # only where images are missing, whose paths it holds
+    def __init__(self, paths: Sequence[Path], column: str = "image") -> None:
+        self.paths, self.column, self.files = tuple(paths), column, OpenFiles(paths)
+        self.places: tuple[np.ndarray, ...] | None = None  # file, offset, size (N,); size -1: a missing image
+        self.mapped: Any = None  # the column, only where images are missing: it holds their paths
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker finds the places itself: pickling a mapped column would copy the whole data set to the worker.
-        return {"path": self.path}
+        return {"paths": self.paths, "column": self.column}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     def __len__(self) -> int:
         return len(self._found()[0])
 
     def __getitem__(self, row: int) -> Any:
-        offsets, sizes = self._found()
+        files, offsets, sizes = self._found()
         if sizes[row] < 0:
-            return self.column[row].as_py()
-        return self.files.read(0, int(offsets[row]), int(sizes[row]))
+            return self.mapped[row].as_py()
+        return self.files.read(int(files[row]), int(offsets[row]), int(sizes[row]))
 
-    def _found(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the images lie in the file, from the offsets that Arrow stores beside them."""
+    def _found(self) -> tuple[np.ndarray, ...]:
+        """Where the images lie, from the offsets that Arrow stores beside them. Raises what pyarrow does."""
         if self.places is None:
             import pyarrow as pa
 
-            whole = pa.memory_map(str(self.path)).read_buffer()
-            column = pa.ipc.open_stream(whole).read_all().column(0)
-            found = [_places(chunk, whole.address) for chunk in column.chunks]
-            offsets, sizes = (np.concatenate([np.empty(0, np.int64), *each]) for each in zip(*found, strict=True))
-            self.places, self.column = (offsets, sizes), column if (sizes < 0).any() else None
+            found, chunks = [], []
+            for k, path in enumerate(self.paths):
+                whole = pa.memory_map(str(path)).read_buffer()
+                column = pa.ipc.open_stream(whole).read_all().column(self.column)
+                found += [(np.full(len(chunk), k), *_places(chunk, whole.address)) for chunk in column.chunks]
+                chunks += column.chunks
+            empty = [np.empty(0, np.int64)]
+            self.places = tuple(np.concatenate(each) for each in zip(*found, strict=True)) if found else (*empty * 3,)
+            self.mapped = pa.chunked_array(chunks) if (self.places[2] < 0).any() else None
         return self.places
 
 
 def _places(chunk: Any, base: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and size of each image of a chunk in a file that is mapped at the address `base`; size -1: missing."""
-    content = chunk.field(0)
+    """Offset and size of each image of a chunk in a file that is mapped at the address `base`; size -1: missing.
+
+    Raises TypeError for a column that is neither binary nor {bytes, path}.
+    """
+    import pyarrow as pa
+
+    content = chunk.field("bytes") if pa.types.is_struct(chunk.type) else chunk
+    if not (pa.types.is_binary(content.type) or pa.types.is_large_binary(content.type)):
+        raise TypeError(f"no column of images: {chunk.type}")
+    width = np.int64 if pa.types.is_large_binary(content.type) else np.int32
     _, ends, data = content.buffers()
-    edges = np.frombuffer(ends, np.int64)[content.offset : content.offset + len(content) + 1]
+    first, n = content.offset, len(content)
+    edges = np.zeros(n + 1, np.int64) if ends is None else np.frombuffer(ends, width)[first : first + n + 1]
     missing = np.asarray(content.is_null()) | np.asarray(chunk.is_null())
     start = 0 if data is None else data.address - base
-    return edges[:-1] + start, np.where(missing, -1, np.diff(edges))
+    return edges[:-1].astype(np.int64) + start, np.where(missing, -1, np.diff(edges).astype(np.int64))
 
 
 @dataclass(frozen=True)
 class HubCells:
-    """A column of a Hugging Face data set, its images left encoded."""
+    """A column of a Hugging Face data set, its images left encoded, wherever the library holds them."""
 
     dataset: Any
     column: str
@@ -203,3 +216,16 @@ class HubCells:
 
     def __getitem__(self, row: int) -> Any:
         return self.dataset[row][self.column]
+
+
+def hub_cells(dataset: Any, column: str) -> Cells:
+    """The column of a Hugging Face data set: read at its places, where all of the library's files are the data set."""
+    files = [Path(one["filename"]) for one in getattr(dataset, "cache_files", ())]
+    if files and getattr(dataset, "_indices", None) is None:
+        found = ArrowFileCells(files, column)
+        try:
+            if len(found) == len(dataset):  # otherwise it is a part of them
+                return found
+        except Exception:  # a file of another kind: pyarrow raises nearly anything
+            pass
+    return HubCells(dataset, column)

@@ -6,7 +6,7 @@ from reslab.errors import UsageError
 from reslab.images.data.images import ImageData
 from reslab.images.sources import labels
 from reslab.images.sources.assemble import Listing, Loading, assemble, listed
-from reslab.images.sources.encoded import HubCells, Rows
+from reslab.images.sources.encoded import Rows, hub_cells
 from reslab.images.sources.labels import Labels
 from reslab.images.sources.parquet import IMAGE_NAMES
 from reslab.images.sources.scan import Ignored
@@ -53,7 +53,7 @@ def _listing(split: Any, image: str, part: Labels, classes: tuple[str, ...], *, 
     import datasets
 
     encoded = split.cast_column(image, datasets.Image(decode=False)).select_columns([image])
-    sources = Rows(HubCells(encoded, image), part.where)
+    sources = Rows(hub_cells(encoded, image), part.where)
     return Listing.of(sources, labels.labels_of(part, sources, classes, numbered=numbered))
 
 
