@@ -15,7 +15,7 @@ from tars import examples, folder, png, shard
 
 from reslab.errors import ReslabError, UsageError
 from reslab.images.data import Augment, Encoded, Normalize, load, training_batches
-from reslab.images.sources.tars.index import places, stored
+from reslab.images.sources.tars.index import make, places, stored
 
 GRAY = Normalize.from_dict({"mean": [[[0.0]]], "std": [[[1.0]]]})
 GOOD = examples(range(10))
@@ -232,3 +232,39 @@ def test_a_shard_that_is_written_while_it_is_indexed(tmp_path: Path, monkeypatch
     monkeypatch.setattr(index, "scanned", meanwhile)
     with pytest.raises(ReslabError, match=r"s.tar changed while it was read; wait until it is written"):
         load(str(path))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_odd_bytes_give_an_index_or_one_sentence(tmp_path: Path, seed: int) -> None:
+    """Changed bytes and blocks in a tar, with right checksums in every second one; and in its index."""
+    names = [*examples(range(3), key="{:04d}\u00e9"), ("x" * 150 + ".png", png(1)), ("x" * 150 + ".cls", b"1")]
+    path, rng, loaded = tmp_path / "s.tar", np.random.default_rng(seed), 0
+    said: list[str] = []
+    whole = shard(path, names).read_bytes()
+    for k in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            at, other = (512 * int(block) for block in rng.integers(len(data) // 512, size=2))
+            if rng.integers(3):
+                data[at + int(rng.integers(512))] = int(rng.integers(256))
+            else:
+                data[at : at + 512] = data[other : other + 512]
+        for at in range(0, len(data), 512) if k % 2 else ():
+            block = data[at : at + 512]
+            if block[257:262] == b"ustar":
+                data[at + 148 : at + 156] = b"%06o\0 " % (sum(block[:148]) + 256 + sum(block[156:]))
+        path.write_bytes(data)
+        try:
+            index = make(path, tmp_path)
+        except ReslabError as error:
+            said.append(str(error))
+            continue
+        assert stored(path, tmp_path) is not None
+        loaded += 1
+        content = bytearray(index.read_bytes())
+        content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        index.write_bytes(content)
+        assert stored(path, tmp_path) is None
+    assert loaded + len(said) == 60
+    assert min(loaded, len(said)) > 0
+    assert all(len(one.splitlines()) == 1 for one in said)

@@ -1,5 +1,6 @@
 """Load WebDataset shards as a data set whose images stay where they are."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,7 +85,10 @@ class Making(Dataset[Any]):
 
 def indexed(shards: Sequence[Path], cache: Callable[[], Path]) -> list[Index]:
     """The indexes of the shards; those that are missing, or of a shard that changed, are made."""
-    folder = cache()
+    try:
+        folder = cache()
+    except UsageError:  # there is no home folder: the indexes can only lie beside the shards
+        folder = shards[0].parent
     known = {shard: stored(shard, folder) for shard in shards}
     missing = [shard for shard, index in known.items() if index is None]
     if missing:
@@ -102,6 +106,8 @@ def make_all(shards: Sequence[Path], cache: Path) -> None:
     workers = min(usable_cores(), 8, len(shards)) if total >= WORTH else 0
     if workers:
         tell("indexing %s (%s GB) once", counted(len(shards), "shard"), f"{total / 1e9:,.1f}")
+    first = os.getpid() % len(shards)  # several processes, as of one training, begin at different shards
+    shards = [*shards[first:], *shards[:first]]
     began = told = time.perf_counter()
     done = 0
     for k, error in enumerate(in_order(Making(shards, cache), range(len(shards)), workers=workers)):
