@@ -13,7 +13,8 @@ from quick import _one_thread, pngs
 
 import reslab
 from reslab.cli import main
-from reslab.cli.options import RECIPE_HELP, _DataFlags, _NetFlags
+from reslab.cli.options import _DataFlags, _NetFlags
+from reslab.cli.recipe_help import RECIPE_HELP
 from reslab.errors import ReslabError, UsageError
 from reslab.images.data import load
 from reslab.images.plan import UNNAMED

@@ -103,6 +103,18 @@ def test_a_measurement_that_cannot_be_stored_is_printed(run: Run, capsys: pytest
         assert "warning: the result is not on the page of the run: cannot write run/results/eval.json" in told.err
 
 
+def test_mirror_images_are_reported_apart(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error stays that of single views; beside it stands that of both."""
+    assert main(["eval", str(run.folder), "--device", "cpu"]) == 0
+    alone = run.read_json("results/eval.json")
+    assert main(["eval", str(run.folder), "--tta", "flip", "--device", "cpu"]) == 0
+    found = run.read_json("results/eval.json")
+    assert "mirrored" not in alone
+    assert found["error"] == alone["error"]
+    assert found["mirrored"]["error_low"] <= found["mirrored"]["error"] <= found["mirrored"]["error_high"]
+    assert f"averaged with each mirror image: error {found['mirrored']['error']:.2f} %" in capsys.readouterr().out
+
+
 def test_the_precision_that_a_test_error_was_measured_in_is_named(tmp_path: Path) -> None:
     """Training in bf16 counted 4.44 %, this evaluation in fp32 counts a little differently: both are named."""
     run = Run(tmp_path)

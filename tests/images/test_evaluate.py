@@ -106,6 +106,26 @@ def halves(n: int = 6) -> Pixels:
     return Pixels(pixels=pixels, labels=torch.arange(n) % 2)
 
 
+def test_mirrored_by_hand() -> None:
+    """A net that sees the left column alone: with the mirror image the mean probability of both columns counts."""
+
+    class Left(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 0, 0]  # (N, 2): the channels of the first pixel are the scores of two classes
+
+    pixels = torch.zeros(2, 2, 1, 2, dtype=torch.uint8)
+    pixels[0, :, 0, 0], pixels[0, :, 0, 1] = torch.tensor([51, 0]), torch.tensor([0, 255])  # left: class 0; right: 1
+    pixels[1, :, 0, 0], pixels[1, :, 0, 1] = torch.tensor([0, 255]), torch.tensor([0, 255])
+    part = Pixels(pixels=pixels, labels=torch.tensor([1, 1]))
+    how = {"normalize": PLAIN, "device": CPU}
+    alone, both = evaluate(Left(), part, **how), evaluate(Left(), part, **how, mirror=True)
+    assert (alone.error, alone.views) == (50.0, "single view")
+    assert (both.error, both.views) == (0.0, "single view and its mirror image")
+    first = (1 / (1 + math.exp(0.2)) + 1 / (1 + math.exp(-1))) / 2  # the mean of both probabilities of class 1
+    loss = -(math.log(first) + math.log(1 / (1 + math.exp(-1)))) / 2
+    assert both.loss == pytest.approx(loss, abs=1e-6)
+
+
 def test_ten_crops_by_hand() -> None:
     """Padding of 2, an image whose left half is v: crops at left, center, right show 4, 4, 4 of it and so on."""
     part, net = halves(), MeanPixel()

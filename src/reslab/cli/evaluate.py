@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Literal
@@ -33,6 +34,13 @@ def evaluate(
     crops: Annotated[
         Literal[1, 10], Parameter(help="1: single view; 10: corners, center and their mirror images.")
     ] = 1,
+    tta: Annotated[
+        Literal["none", "flip"],
+        Parameter(
+            help="flip: also measure the error of the mean prediction of each image and its mirror image; it is "
+            "shown beside the error and never in its place."
+        ),
+    ] = "none",
     scales: Annotated[
         list[str] | None,
         Parameter(
@@ -81,7 +89,8 @@ def evaluate(
     module, normalizer = module.to(place), normalizer.to(place)
     if precise_bn:
         average_norms(module, trained_part(model, images), normalizer, place)
-    found = measure_error(
+    measured = partial(
+        measure_error,
         module,
         chosen,
         normalize=normalizer,
@@ -90,11 +99,15 @@ def evaluate(
         scales=sides(scales or []),
         pad=max(1, min(images.shape[1:]) // 8),  # the paper's 4 for 32 pixels
     )
+    found = measured()
+    mirrored = measured(mirror=True) if tta == "flip" else None
     if math.isnan(found.loss):
         raise ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured")
     found = found.detailed(images.classes)
     result = {**found.as_dict(), "part": part_name, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip
+    if mirrored:
+        result["mirrored"] = {key: getattr(mirrored, key) for key in ("error", "error_low", "error_high", "loss")}
     if not json:
         print(f"{model}: {replace(module.match, warning=None)}")  # the warning was shown when it was loaded
         what = "share of wrong labels" if images.several else "error"
@@ -106,6 +119,11 @@ def evaluate(
             f"{top5}loss {found.loss:.4f}, n = {found.n}, {found.views} in "
             f"{found.precision}, {described(part_name, len(chosen), len(chosen), images.name)}; normalization: {how}"
         )
+        if mirrored:
+            print(
+                f"averaged with each mirror image: {what} {mirrored.error:.2f} % (95 % interval "
+                f"{mirrored.error_low:.2f} to {mirrored.error_high:.2f}), loss {mirrored.loss:.4f}"
+            )
         errors.explain(result, classes=len(images.classes))
     report = keep(model, result, lambda run: keep_pictures(run, images, found))
     if json:

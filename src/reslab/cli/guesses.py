@@ -64,7 +64,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # by option; the first sentence whose f
     **dict.fromkeys(("rrc", "random-resized-crop", "scale-range", "ratio"), CROPS),
     **dict.fromkeys(("color-jitter", "jitter", "colorjitter"), JITTER),
     **dict.fromkeys(("hflip", "mirror", "horizontal-flip"), ("images are mirrored with --flip",)),
-    **dict.fromkeys(("cutout", "reprob", "random-erase", "random-erasing"), (
+    **dict.fromkeys(("reprob", "random-erase", "random-erasing"), (
         "random rectangles are erased with --erase",)),
     **dict.fromkeys(("mixup-alpha", "cutmix-alpha"), ("their alphas are set with --mixup and --cutmix",)),
     **dict.fromkeys(("grad-accum", "accumulate", "gradient-accumulation-steps", "accum"), ACCUMULATE),

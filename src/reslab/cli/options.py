@@ -8,85 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
+from reslab.cli.recipe_help import RECIPE_HELP
 from reslab.train.recipe import IMAGES, IMAGES_ONLY, Recipe
-
-RECIPE_HELP = {
-    "batch": "Examples per batch (images, windows of text or table rows); in `reslab train` the learning rate follows "
-    "it unless --lr is given. Several processes share each batch, so neither changes with their number.",
-    "epochs": "Passes over the training part; replaces --iterations.",
-    "iterations": "Number of weight updates; replaces --epochs.",
-    "optimizer": "SGD with momentum, or AdamW.",
-    "lr": "Learning rate (the highest of the schedule).",
-    "layer_decay": "Multiply the learning rate by this for each layer further from the head; "
-    "1: the same rate everywhere.",
-    "freeze": "Keep layers as they are: `backbone` (all but the head) or the number of the first layers; their "
-    "BatchNorm statistics do not change either.",
-    "head_rate": "Multiply the head's learning rate by this.",
-    "accumulate": "Cut each batch into this many parts and add their gradients: less memory, the same update.",
-    "momentum": "Momentum of SGD.",
-    "nesterov": "Use Nesterov momentum.",
-    "weight_decay": "Weight decay (L2 penalty).",
-    "decay_all": "Apply weight decay to norms and biases too, as the paper does.",
-    "clip": "Clip the gradient to this norm; 0: no clipping.",
-    "label_smoothing": "Label smoothing: share of the target spread evenly over all classes.",
-    "ema": "Decay of the exponential moving average of the weights; 0: no averaging.",
-    "stochastic_depth": "Probability of dropping the last residual block (stochastic depth); earlier "
-    "blocks are dropped less often.",
-    "active_blocks": "Train exactly this many residual blocks per mini-batch, sampled at random each time; 0: all.",
-    "schedule": "Learning rate schedule.",
-    "drops": "Where the `steps` schedule divides the rate: iterations, or shares of the run.",
-    "drop_factor": "Factor by which the learning rate is divided at each drop.",
-    "patience": "Epochs without improvement before the `plateau` schedule divides the rate.",
-    "warmup": "Iterations (or share of the run) over which the rate rises.",
-    "warmup_lr": "Learning rate used until the training error falls below --warmup-error.",
-    "warmup_error": "Training error in percent that ends --warmup-lr.",
-    "warmup_depth": "Use --warmup-lr only for nets at least this deep.",
-    "validation": "Number (or share) of training examples set aside for validation.",
-    "augment": "Augmentation: `crop` (padded crop), `scale` (random scale and crop), `resized-crop` (random area and "
-    "aspect ratio) or `none`.",
-    "pad": "Pixels of padding for `crop`.",
-    "flip": "Mirror half of the training images at random.",
-    "color": "AlexNet's color augmentation (with `scale`).",
-    "shortest": "Smallest length of the shorter side, in pixels (`scale` augmentation).",
-    "longest": "Largest length of the shorter side, in pixels (`scale` augmentation).",
-    "area": "Smallest share of the image's area in a crop (`resized-crop`).",
-    "aspect": "Largest aspect ratio of a crop, 4/3 by default (`resized-crop`).",
-    "brightness": "Color jitter: change the brightness by a factor of up to this much.",
-    "contrast": "Color jitter: change the contrast by a factor of up to this much.",
-    "saturation": "Color jitter: change the saturation by a factor of up to this much.",
-    "hue": "Color jitter: shift the hue by up to this share of the color circle.",
-    "policy": "TrivialAugment (`trivial`) or RandAugment (`rand`).",
-    "policy_ops": "Operations per image (RandAugment).",
-    "policy_magnitude": "Strength of the operations, 0 to 30 (RandAugment).",
-    "erase": "Probability of erasing a random rectangle of an image.",
-    "mixup": "Alpha of mixup; 0: none.",
-    "cutmix": "Alpha of cutmix; 0: none. With both, each batch gets one of them.",
-    "repeats": "Copies of each image in a batch, augmented differently (repeated augmentation).",
-    "class_weights": "`balanced`: weight the loss so that all classes count alike, however rare.",
-    "sampling": "`balanced`: draw each class equally often, however rare.",
-    "loss": "`softmax`: one class per image; `sigmoid`: each class on its own; auto: by the data's labels.",
-    "mean": "Which mean to subtract from the images: per pixel, per channel, ImageNet's, that of the "
-    "--weights, or none.",
-    "std": "Divide the images by each channel's standard deviation.",
-    "early_stop": "Stop after this many validation evaluations without improvement and keep the best net; 0: never.",
-    "select": "Choose the best net by its validation error or by its validation loss.",
-    "keep": "Keep the net of the last evaluation or, with a validation part, the best one.",
-    "precision": "Numeric precision; auto measures which is fastest on this machine.",
-    "memory_format": "Memory format; auto measures which is fastest on this machine.",
-    "compile": "torch.compile; auto tries it when the run is long enough to repay the compilation.",
-    "checkpointing": "Recompute the encoder's layers in the backward pass: less memory, more time.",
-    "deterministic": "Use only deterministic algorithms.",
-    "threads": "Number of CPU threads; 0: PyTorch's default.",
-    "workers": "Number of processes that decode images; 0: decode in the main process.",
-    "evaluate_every": "Epochs between evaluations.",
-    "checkpoint_seconds": "Seconds between checkpoints.",
-    "look": "Log the norms of weights and gradients every this many iterations; 0: never.",
-    "tensorboard": "Also write TensorBoard events (extra `track`).",
-    "precise_bn": "After training, average the BatchNorm statistics over all training images.",
-    "sync_bn": "With several processes: BatchNorm over the whole batch, as one process would (default: over each "
-    "process's part of it).",
-    "seed": "Random seed for initialization, data order and augmentation.",
-}
 
 
 def whole(kind: Any, tokens: Sequence[Token]) -> int:

@@ -78,6 +78,7 @@ def evaluate(
     normalize: Normalize,
     device: torch.device,
     crops: int = 1,
+    mirror: bool = False,
     scales: tuple[int, ...] = (),
     pad: int = 4,
     choice: Choice | None = None,
@@ -86,10 +87,10 @@ def evaluate(
 ) -> Evaluation:
     """Errors of `net` on every image of `part`, in eval mode; each module's mode is restored afterwards.
 
-    With several views (crops=10, or one per scale) the class probabilities are averaged over the views, and the
-    loss is that of the average. A fully convolutional net pools over the whole map, and its last layer is linear,
-    so pooling first gives the same as averaging the scores over the map. `workers` processes decode images that
-    are not in memory; None: chosen by the number of images.
+    With `mirror`, each view is also taken mirrored. With several views (crops=10, or one per scale) the class
+    probabilities are averaged over the views, and the loss is that of the average. A fully convolutional net pools
+    over the whole map, and its last layer is linear, so pooling first gives the same as averaging the scores over the
+    map. `workers` processes decode images that are not in memory; None: chosen by the number of images.
 
     For several labels an image, scores are logits, and views are averaged as probabilities of each label. If the memory
     is too small for a batch, smaller ones are evaluated.
@@ -112,10 +113,11 @@ def evaluate(
     with evaluating(net):
         scores = world.agreed(lambda: all_scores(
             net, own, normalize=normalize, device=device, crops=crops, scales=scales, pad=pad, choice=choice,
-            workers=workers))  # fmt: skip
+            workers=workers, mirror=mirror))  # fmt: skip
     if not world.alone:
         scores = joined_rows(scores)
     views = f"{crops}-crop" if crops > 1 else f"scales {', '.join(map(str, scales))}" if scales else "single view"
+    views += " and its mirror image" if mirror else ""
     labels = part.labels.cpu()
     return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)
 
@@ -145,7 +147,7 @@ def all_scores(net: nn.Module, part: Part, *, device: torch.device, **how: Any) 
 
 def view_scores(
     net: nn.Module, part: Part, *, normalize: Normalize, device: torch.device, crops: int,
-    scales: tuple[int, ...], pad: int, choice: Choice, workers: int, batch: int = BATCH,
+    scales: tuple[int, ...], pad: int, choice: Choice, workers: int, batch: int = BATCH, mirror: bool = False,
 ) -> Iterator[Tensor]:  # fmt: skip
     """Log probabilities (B, classes) of each batch in order, averaged over views as probabilities.
 
@@ -164,20 +166,21 @@ def view_scores(
     ]
     if len(streams) > 1:
         # Batch shapes differ between scales: gather scale by scale, then average.
-        every = [torch.cat([log_scores(net, views, choice, device, several=several) for views, _, _ in stream])
-                 for stream in streams]  # fmt: skip
+        every = [torch.cat([log_scores(net, views, choice, device, several=several, mirror=mirror)
+                            for views, _, _ in stream]) for stream in streams]  # fmt: skip
         yield average_logits(every) if several else average(every)
         return
     for views, _, _ in streams[0]:
-        yield log_scores(net, views, choice, device, several=several)
+        yield log_scores(net, views, choice, device, several=several, mirror=mirror)
 
 
 def log_scores(
-    net: nn.Module, views: list[Tensor], choice: Choice, device: torch.device, *, several: bool = False
-) -> Tensor:
+    net: nn.Module, views: list[Tensor], choice: Choice, device: torch.device, *, several: bool = False,
+    mirror: bool = False,
+) -> Tensor:  # fmt: skip
     """Log probabilities (B, classes) on the CPU, averaged over the views of one batch; of several labels, logits."""
     out = []
-    for view in views:
+    for view in [*views, *(view.flip(3) for view in views if mirror)]:
         with choice.autocast(device):
             logits = net(view.contiguous(memory_format=choice.layout))
         out.append(logits.float() if several else F.log_softmax(logits.float(), dim=1))

@@ -22,6 +22,7 @@ from reslab.images.data import (
 from reslab.images.evaluate import evaluate
 from reslab.images.features import Features, Unchanged, compute
 from reslab.images.losses import loss_for
+from reslab.images.small import Small
 from reslab.look.lesion.renorm import BATCHNORM, Moments
 from reslab.progress import Phase, Progress
 from reslab.train.batch import Batch
@@ -32,7 +33,9 @@ from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
 from reslab.train.world import ALONE, Agreed, World
 
-CHANGING = ("augment", "policy", "brightness", "contrast", "saturation", "hue", "erase", "mixup", "cutmix")  # an image
+CHANGING = (  # an image
+    "augment", "policy", "brightness", "contrast", "saturation", "hue", "erase", "cutout", "mixup", "cutmix", "small",
+)  # fmt: skip
 SEVERAL = ("exact_error", "f1_micro", "f1_macro", "mean_ap")  # measured for several labels an image
 
 
@@ -62,6 +65,7 @@ class ImageTask:
         self.order = Order(n=len(train), batch=recipe.batch, seed=recipe.seed, repeats=recipe.repeats, labels=balanced)
         self.normalize = (normalize or measure(train, mean=recipe.mean, std=recipe.std)).to(device)
         self.augment, self.classes = Augment.of(recipe), len(data.classes)
+        self.small = Small.of(recipe, shape=data.shape, examples=self.examples)
         self.features: dict[str, Features] = {}  # by part, if they are computed once: then of the module `head` alone
         self.head = ""
 
@@ -69,11 +73,11 @@ class ImageTask:
         recipe = self.recipe
         if self.features:
             return self.features["train"].batches(self.order, start, stop, self.device, share=self.share)
-        return training_batches(
+        return self.small.sized(training_batches(
             self.train, batch=recipe.batch, start=start, stop=stop, seed=recipe.seed, augment=self.augment,
             normalize=self.normalize, device=self.device, workers=recipe.workers, classes=self.classes,
             order=self.order, share=self.share,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def verify(self) -> None:
         """Read every validation and test image now: a broken one would stop the run after its first epoch.
@@ -91,7 +95,7 @@ class ImageTask:
     def varies(self) -> str:
         on = {key: value for key in CHANGING if (value := getattr(self.recipe, key)) != getattr(Recipe(), key)}
         named = ", ".join(f"{key} {value}" for key, value in on.items())
-        return f"the images are augmented ({named})" if self.augment.random else ""
+        return f"the images are augmented ({named})" if self.augment.random or self.recipe.small else ""
 
     def cache(
         self, extract: Callable[[Tensor], Tensor], head: str, *, progress: Progress, stopped: Callable[[], int]

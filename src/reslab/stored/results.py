@@ -188,6 +188,15 @@ class Label(TypedDict, total=False):
     recall_interval: list[Number] | None
 
 
+class Mirrored(TypedDict, total=False):
+    """Of each image and its mirror image, averaged."""
+
+    error: Number
+    error_low: Number
+    error_high: Number
+    loss: Number
+
+
 class Evaluation(TypedDict, total=False):
     """results/eval*.json and results/qa-eval*.json."""
 
@@ -209,6 +218,7 @@ class Evaluation(TypedDict, total=False):
     precision: str
     part: str
     precise_bn: bool
+    mirrored: Mirrored
     classes: list[str]
     confusion: list[list[Count]]
     data: Data

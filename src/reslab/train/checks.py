@@ -66,6 +66,10 @@ def check_images(recipe: Any) -> None:
             raise UsageError(f"{key} must be positive, got {getattr(recipe, key)}")
     if recipe.accumulate > recipe.batch:
         raise UsageError(f"accumulate must be at most the batch of {recipe.batch}, got {recipe.accumulate}")
+    if recipe.flip_alternate and not (recipe.flip and recipe.augment != "none"):
+        raise UsageError("flip_alternate needs flip and an augment other than none")
+    if recipe.small and not recipe.small_until:
+        raise UsageError("small_until must be positive with small, got 0")
     if recipe.batch % recipe.repeats:
         raise UsageError(f"batch must be a multiple of repeats {recipe.repeats}, got {recipe.batch}")
     for key in ("area", "erase"):

@@ -18,6 +18,7 @@ from reslab.errors import UsageError, arg
 ORDER, CROP, COLOR = 0, 1, 2  # streams: independent random numbers for the same seed and epoch
 STEP = 5  # what torch draws itself in a step of one of several processes
 TURNS, MEMBERS = 3, 4  # streams of balanced sampling: whose turn it is, and which image of the class comes next
+FACING = 20  # the stream of the sides that alternating images begin with
 WORDS = 4  # 64-bit words in one Philox block: random words per position and stream
 
 
@@ -74,9 +75,25 @@ class Order:
         rows = torch.cat([self.epoch(epoch)[start:stop] for epoch, start, stop in pieces])
         return rows.repeat_interleave(self.repeats) if self.repeats > 1 else rows
 
+    def facing(self, iteration: int) -> np.ndarray:
+        """Of each row of the iteration's batch, whether it is mirrored, bool (batch,): in every other epoch.
+
+        Half of the rows begin mirrored, chosen by their number.
+        """
+        rows, many = self.rows(iteration).numpy(), self.batch // self.repeats
+        epochs = (iteration * many + np.arange(self.batch) // self.repeats) // self.n
+        found: np.ndarray = (_begin(self.n, self.seed)[rows] + epochs) % 2 == 1
+        return found
+
     def epoch(self, epoch: int) -> Tensor:
         """The order of an epoch, int64 (n,). Do not write into it."""
         return epoch_order(self.n, self.seed, epoch) if self.labels is None else balanced_epoch(self, epoch)
+
+
+@lru_cache(maxsize=2)
+def _begin(n: int, seed: int) -> np.ndarray:
+    """0 or 1 for each of n rows: whether it begins mirrored. Do not write into it."""
+    return (_philox((seed, 0, FACING), 0).random_raw(n) >> np.uint64(63)).astype(np.int64)
 
 
 def refuse_several(labels: Tensor) -> None:

@@ -22,7 +22,7 @@ IMAGES = (  # keys that do not apply to texts
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
     "freeze", "head_rate", "accumulate", "area", "aspect", "brightness", "contrast", "saturation", "hue", "policy",
     "policy_ops", "policy_magnitude", "erase", "mixup", "cutmix", "repeats", "class_weights", "sampling", "loss",
-    "keep", "sync_bn",
+    "keep", "flip_alternate", "cutout", "small", "small_until", "sync_bn",
 )  # fmt: skip
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # nor to tables
 
@@ -66,6 +66,7 @@ class Recipe:
     augment: Literal["none", "crop", "scale", "resized-crop"] = "none"
     pad: int = 4
     flip: bool = False
+    flip_alternate: bool = False  # with "flip": each image in every other epoch, half of them from the first on
     color: bool = False  # AlexNet's, for "scale"
     shortest: int = 256  # "scale": the shorter side is sampled from [shortest, longest]
     longest: int = 480
@@ -79,6 +80,9 @@ class Recipe:
     policy_ops: int = 2  # "rand": operations per image
     policy_magnitude: float = 9.0  # "rand": of 30
     erase: float = 0.0  # probability of erasing a random rectangle
+    cutout: int = 0  # side of a square of each image that is set to the mean, in pixels; 0: none
+    small: int = 0  # shorter side of the images in the first part of training, in pixels; 0: as they are
+    small_until: float = 0.5  # where that part ends
     mixup: float = 0.0  # alpha of mixup; 0: none
     cutmix: float = 0.0  # alpha of cutmix; with mixup, each batch gets one of them
     repeats: int = 1  # copies of each image in a batch, augmented differently (repeated augmentation)

@@ -73,8 +73,8 @@ def test_what_is_random() -> None:
     """So that the features of a frozen backbone are computed once only where every epoch shows the same images."""
     still = [{}, {"policy": "rand", "policy_ops": 0}, {"area": 0.5, "flip": True}]
     moving = [{"kind": "crop"}, {"policy": "trivial", "policy_ops": 0}, {"jitter": (0, 0, 0, 0.1)}, {"erase": 0.1},
-              {"mixup": 0.1}, {"cutmix": 1.0}, {"policy": "rand"}]  # fmt: skip
-    assert [Augment(**one).random for one in (*still, *moving)] == [False] * 3 + [True] * 7
+              {"mixup": 0.1}, {"cutmix": 1.0}, {"policy": "rand"}, {"cutout": 2}]  # fmt: skip
+    assert [Augment(**one).random for one in (*still, *moving)] == [False] * 3 + [True] * 8
     assert [Augment(**one).operations for one in still] == [0, 0, 0]
 
 
@@ -89,6 +89,7 @@ def test_what_is_random() -> None:
         ({"aspect": 0.75}, "aspect must be 1 or more, got 0.75"),
         ({"policy": "auto"}, "policy must be none, trivial or rand, got 'auto'"),
         ({"erase": 1.5}, "erase must be between 0 and 1, got 1.5"),
+        ({"cutout": -2}, "cutout must be zero or more, got -2"),
         ({"mixup": float("nan")}, "mixup must be zero or more, got nan"),
         ({"scale": (480, 256)}, "the smaller first, got 480 and 256"),
     ],

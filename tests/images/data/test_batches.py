@@ -99,7 +99,8 @@ def test_global_random_state_is_left_alone(pixels: Pixels, encoded: Encoded) -> 
     assert torch.get_rng_state().equal(before)
 
 
-ALL = {"jitter": (0.4, 0.4, 0.4, 0.1), "policy": "rand", "policy_ops": 3, "erase": 0.5, "mixup": 0.8, "cutmix": 1.0}
+ALL = {"jitter": (0.4, 0.4, 0.4, 0.1), "policy": "rand", "policy_ops": 3, "erase": 0.5, "mixup": 0.8, "cutmix": 1.0,
+       "cutout": 3, "alternate": True}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["none", "crop", "resized-crop"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reslab.images.data.boxes import UNITS
-from reslab.images.data.mix import cutmix, erase, mix, mixup, share, soft
+from reslab.images.data.mix import cutmix, cutout, erase, mix, mixup, share, soft
 
 PLAIN = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 4, 4)  # image k is k everywhere
 
@@ -76,3 +76,17 @@ def test_one_of_both_per_batch() -> None:
     assert 75 < sum(kinds) < 125
     only, _ = mix(PLAIN, y, np.array([0.1, 0.5, 0.5, 0.5]), mixup_alpha=0.0, cutmix_alpha=1.0, step=1)
     assert only.equal(only.round())
+
+
+def test_cutout_sets_one_square_to_the_mean() -> None:
+    """Its center is any pixel, so at the border a part of it is outside."""
+    words = np.random.default_rng(0).integers(0, 2**63, (400, 4), dtype=np.uint64)
+    got = cutout(torch.ones(400, 2, 10, 12), words, side=4)
+    assert got[:, 0].equal(got[:, 1])
+    centers = set()
+    for one, (y, x) in zip(got[:, 0], (words[:, :2] % np.array([10, 12], dtype=np.uint64)).tolist(), strict=True):
+        top, left = max(0, y - 2), max(0, x - 2)
+        assert one[top : y + 2, left : x + 2].max() == 0
+        assert 120 - one.sum() == (min(10, y + 2) - top) * (min(12, x + 2) - left)
+        centers.add((y, x))
+    assert len(centers) > 100  # of 120 places

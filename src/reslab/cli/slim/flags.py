@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from cyclopts import Parameter
 
 from reslab.cli.look.flags import INPUT_HELP, _ModelFlags
-from reslab.cli.options import RECIPE_HELP, flags_of, whole
+from reslab.cli.options import flags_of, whole
+from reslab.cli.recipe_help import RECIPE_HELP
 from reslab.subject.inputs import Wanted
 from reslab.train.recipe import Recipe
 

@@ -29,11 +29,13 @@ class Augment:
     recipe). "scale": shorter side resized to a random size in `scale` (both ends included), then cropped (the
     paper's ImageNet recipe; encoded images only). "resized-crop": a box of at least the share `area` of the image, with
     an aspect ratio within [1 / aspect, aspect], resized to the size of the images (boxes.py). With all but "none",
-    `flip` mirrors half of the images and `color` shifts them along the principal axes of color.
+    `flip` mirrors half of the images (with `alternate` each
+    image in every other epoch) and `color` shifts them along the principal axes of color.
 
     The others apply to any kind: `jitter`, the strengths of brightness, contrast, saturation and hue (color.py);
     `policy`, TrivialAugment or RandAugment with `policy_ops` operations of strength `policy_magnitude` of 30
-    (policy.py); the probability to `erase` a rectangle, and the alphas of `mixup` and `cutmix` (mix.py).
+    (policy.py); the probability to `erase` a rectangle, the side of a square to
+    `cutout`, and the alphas of `mixup` and `cutmix` (mix.py).
     """
 
     kind: Literal["none", "crop", "scale", "resized-crop"] = "none"
@@ -48,6 +50,8 @@ class Augment:
     policy_ops: int = 2
     policy_magnitude: float = 9.0
     erase: float = 0.0
+    cutout: int = 0
+    alternate: bool = False
     mixup: float = 0.0
     cutmix: float = 0.0
 
@@ -56,8 +60,8 @@ class Augment:
             raise UsageError(f"augment must be none, crop, scale or resized-crop, got {self.kind!r}")
         if self.policy not in ("none", "trivial", "rand"):
             raise UsageError(f"policy must be none, trivial or rand, got {self.policy!r}")
-        for name, value in (("pad", self.pad), ("policy_ops", self.policy_ops), ("mixup", self.mixup),
-                            ("cutmix", self.cutmix), *zip(JITTERED, self.jitter, strict=True)):  # fmt: skip
+        numbers = {key: getattr(self, key) for key in ("pad", "cutout", "policy_ops", "mixup", "cutmix")}
+        for name, value in (*numbers.items(), *zip(JITTERED, self.jitter, strict=True)):
             if not 0 <= value < float("inf"):
                 raise UsageError(f"{name} must be zero or more, got {value}")
         low, high = self.scale
@@ -80,7 +84,8 @@ class Augment:
     @property
     def random(self) -> bool:
         """Whether an image may come out differently in another epoch."""
-        return self.kind != "none" or any(self.jitter) or self.operations > 0 or self.erase > 0 or self.mixes
+        alone = (*self.jitter, self.operations, self.erase, self.cutout)
+        return self.kind != "none" or self.mixes or any(one > 0 for one in alone)
 
     @property
     def operations(self) -> int:
@@ -100,6 +105,7 @@ class Augment:
             kind=recipe.augment, pad=recipe.pad, flip=recipe.flip, color=recipe.color, area=recipe.area,
             scale=(recipe.shortest, recipe.longest), aspect=recipe.aspect, erase=recipe.erase, mixup=recipe.mixup,
             jitter=(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue), cutmix=recipe.cutmix,
+            cutout=recipe.cutout, alternate=recipe.flip_alternate,
             policy=recipe.policy, policy_ops=recipe.policy_ops, policy_magnitude=recipe.policy_magnitude,
         )  # fmt: skip
 

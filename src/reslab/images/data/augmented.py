@@ -6,9 +6,9 @@ from torch import Tensor
 
 from reslab.images.data.augment import Augment, crop_and_flip, mirror, shift_colors
 from reslab.images.data.boxes import UNITS, crop_boxes
-from reslab.images.data.chance import AREA, ERASE, JITTER, MIX, OPERATIONS, Chance
+from reslab.images.data.chance import AREA, CUTOUT, ERASE, JITTER, MIX, OPERATIONS, Chance
 from reslab.images.data.color import jitter
-from reslab.images.data.mix import erase, mix, soft
+from reslab.images.data.mix import cutout, erase, mix, soft
 from reslab.images.data.normalize import Normalize
 from reslab.images.data.policy import apply_policy
 from reslab.images.data.warp import crop_resized
@@ -67,11 +67,13 @@ def _changed(
         if augment.color:
             x = shift_colors(x, chance.words(COLOR), normalize=normalize)
         if augment.kind == "crop":
-            x = crop_and_flip(x, chance.words(CROP), pad=augment.pad, flip=augment.flip)
+            x = crop_and_flip(x, chance.moves(CROP), pad=augment.pad, flip=augment.flip)
         elif augment.flip and not mirrored:
-            x = mirror(x, chance.words(CROP))
+            x = mirror(x, chance.moves(CROP))
     if augment.erase:
         x = erase(x, chance.units(ERASE, UNITS + 1), probability=augment.erase)
+    if augment.cutout:
+        x = cutout(x, chance.words(CUTOUT), side=augment.cutout)
     return x
 
 

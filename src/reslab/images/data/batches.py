@@ -80,7 +80,8 @@ def training_batches(
                 yield empty(part, t, classes=classes if augment.mixes else 0, device=device, skipped=skipped)
                 skipped = ()
             continue
-        chance = Chance.of(drawn(len(part), iteration=t, **stream), kept=kept)
+        facing = order.facing(t) if augment.alternate else None
+        chance = Chance.of(drawn(len(part), iteration=t, **stream), kept=kept, facing=facing)
         x = pixels.to(device, non_blocking=True)
         encoded = isinstance(part, Encoded)  # then the workers crop, and mirror where they can
         x = augmented(x, chance, augment=augment, normalize=normalize,
@@ -139,9 +140,10 @@ class Decoded(Dataset[Any]):
         order = self.order
         rows = order.rows(t).tolist()
         draw = drawn(len(self.part), batch=order.batch, iteration=t, seed=order.seed)
-        chance = Chance.of(draw, kept=list(range(order.batch)))
+        facing = order.facing(t) if self.augment.alternate else None
+        chance = Chance.of(draw, kept=list(range(order.batch)), facing=facing)
         units = chance.units(AREA, UNITS) if self.augment.kind == "resized-crop" else np.empty((order.batch, 0))
-        words = chance.words(CROP)
+        words = chance.moves(CROP)
         pixels, kept, broken = [], [], []
         for k in self.places.own:
             try:

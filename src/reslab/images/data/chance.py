@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-# Streams of train/order.py for augmentation; it takes 0 to 4 itself, and train/depth.py 16. A stream gives 4 words per
-# position, so a user of more words takes several streams, counted from its first.
-JITTER, ERASE, MIX, AREA, OPERATIONS = 24, 32, 40, 48, 64
+# Streams of train/order.py for augmentation; it takes 0 to 4 and 20 itself, and train/depth.py 16. A stream gives 4
+# words per position, so a user of more words takes several streams, counted from its first.
+CUTOUT, JITTER, ERASE, MIX, AREA, OPERATIONS = 21, 24, 32, 40, 48, 64
 
 
 def below(words: np.ndarray, n: "np.ndarray | int") -> np.ndarray:
@@ -23,23 +23,36 @@ def unit(words: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """The random words of one batch: `draw(stream)` gives uint64 (batch, 4); `kept` are the positions in use."""
+    """The random words of one batch: `draw(stream)` gives uint64 (batch, 4); `kept` are the positions in use.
+
+    `facing`, bool (batch,): which images are mirrored, if it is not left to chance.
+    """
 
     draw: Callable[[int], np.ndarray]
     kept: list[int]
+    facing: "np.ndarray | None" = None
 
     @classmethod
-    def of(cls, draw: Callable[[int], np.ndarray], *, kept: list[int]) -> "Chance":
+    def of(
+        cls, draw: Callable[[int], np.ndarray], *, kept: list[int], facing: "np.ndarray | None" = None
+    ) -> "Chance":  # fmt: skip
         """The same, with each stream drawn once."""
-        return cls(draw=cache(draw), kept=kept)
+        return cls(draw=cache(draw), kept=kept, facing=facing)
 
     def only(self, part: slice) -> "Chance":
         """Of some of the kept images."""
-        return Chance(draw=self.draw, kept=self.kept[part])
+        return Chance(draw=self.draw, kept=self.kept[part], facing=self.facing)
 
     def words(self, stream: int) -> np.ndarray:
         """Of each kept image: uint64 (B, 4)."""
         return self.draw(stream)[self.kept]
+
+    def moves(self, stream: int) -> np.ndarray:
+        """Words of a stream whose third decides on mirroring, which `facing` replaces."""
+        words = self.words(stream)
+        if self.facing is not None:
+            words[:, 2] = self.facing[self.kept]  # `words` is a copy: `kept` is a list
+        return words
 
     def units(self, stream: int, count: int) -> np.ndarray:
         """`count` uniform numbers in (0, 1) for each kept image: float64 (B, count)."""

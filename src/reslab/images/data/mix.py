@@ -7,6 +7,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from reslab.images.data.boxes import cut_box, erased_boxes
+from reslab.images.data.chance import below
 
 
 def erase(x: Tensor, units: np.ndarray, *, probability: float) -> Tensor:
@@ -17,6 +18,21 @@ def erase(x: Tensor, units: np.ndarray, *, probability: float) -> Tensor:
     B, _, H, W = x.shape
     boxes = erased_boxes(np.tile([H, W], (B, 1)), units[:, :-1])
     boxes[units[:, -1] >= probability, 2:] = 0
+    return blank(x, boxes)
+
+
+def cutout(x: Tensor, words: np.ndarray, *, side: int) -> Tensor:
+    """A square of each image of x (B, C, H, W) set to 0, as far as it lies in the image: 1708.04552; x is overwritten.
+
+    words (B, 4): the first two decide its center, which is any pixel.
+    """
+    centers = below(words[:, :2], np.array(x.shape[2:]))
+    return blank(x, np.concatenate([centers - side // 2, np.full_like(centers, side)], axis=1))
+
+
+def blank(x: Tensor, boxes: np.ndarray) -> Tensor:
+    """x (B, C, H, W) with a box of each image set to 0, in place; boxes int64 (B, 4): top, left, height, width."""
+    H, W = x.shape[2:]
     top, left, height, width = (torch.from_numpy(edge).to(x.device)[:, None] for edge in boxes.T)
     Y, X = torch.arange(H, device=x.device), torch.arange(W, device=x.device)
     down, right = Y - top, X - left  # (B, H) and (B, W)
