@@ -75,9 +75,14 @@ def until(found: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def state(pid: int) -> str:
+    """Its state as Linux has it: R, S, T (stopped) ...; "" if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
 def runs(pid: int) -> bool:
     """Whether there is such a process; not if it has ended and its parent has not yet asked how."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+    return state(pid) not in ("", "Z", "X")

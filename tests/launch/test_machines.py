@@ -82,6 +82,24 @@ def test_machine_0_may_come_again(toys: Make) -> None:
     assert "machine 0: its supervisor is gone; waiting for it" in done[1].stderr
 
 
+@pytest.mark.slow  # 20 seconds of silence
+def test_a_machine_that_was_silent_comes_again(toys: Make) -> None:
+    """The supervisor of machine 1 is halted, then goes on: it finds itself given up, ends its rank and says hello."""
+    run = toys("see('go')")
+    zero, one = two(run)
+    first = run.wait(0, 1, 2)
+    one.send_signal(signal.SIGSTOP)
+    until(lambda: not any(map(runs, first[:2])), seconds=60)
+    assert runs(first[2])
+    one.send_signal(signal.SIGCONT)
+    until(lambda: not runs(first[2]))
+    run.wait(0, 1, 2, starts=2)
+    (run.folder / "go").touch()
+    done = [ended(zero), ended(one)]
+    assert [each.returncode for each in done] == [0, 0]
+    assert "machine 1: no sign of life for 20 seconds; restarting all processes" in done[0].stderr
+
+
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_request_to_stop_reaches_all_machines(toys: Make, asked: int) -> None:
     run = toys(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from launch_toys import Toys, ended, runs, until
+from launch_toys import Toys, ended, runs, state, until
 
 from reslab.errors import UsageError
 from reslab.launch import supervise
@@ -139,6 +139,26 @@ def test_who_ignores_sigterm_is_killed_after_the_grace(toys: Make, monkeypatch: 
     assert 0.5 < time.monotonic() - began < 20
     assert [len(run.pids(k)) for k in (0, 1)] == [2, 2]
     assert not runs(run.pids(0)[0])
+
+
+def test_ctrl_z_halts_the_ranks_too(toys: Make) -> None:
+    run = toys("(here / f'ready.{rank}').touch()\nsee('go')")
+    supervisor = run.start("nproc=2")
+    until(lambda: all((run.folder / f"ready.{k}").exists() for k in (0, 1)))
+    everyone = [supervisor.pid, *run.wait(0, 1)]
+    supervisor.send_signal(signal.SIGTSTP)
+    until(lambda: [state(pid) for pid in everyone] == ["T"] * 3)
+    supervisor.send_signal(signal.SIGCONT)
+    until(lambda: "T" not in [state(pid) for pid in everyone])
+    (run.folder / "go").touch()
+    assert ended(supervisor).returncode == 0
+
+
+def test_a_rank_without_reader_is_no_failure(toys: Make) -> None:
+    """Exit code 141, as after `| head`; any other number that no signal explains may be gone at the next try."""
+    assert toys("sys.exit(141)").run("nproc=1").returncode == 141
+    done = toys("sys.exit(200)").run("nproc=1", "restarts=0")
+    assert (done.returncode, done.stderr[:34]) == (1, "rank 0 ended with exit code 200; g")
 
 
 def test_no_rank_outlives_its_supervisor(toys: Make) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reslab.launch.group import ASKED, SETTLE
+from reslab.launch.group import ASKED, SETTLE, WELL
 
 Message = dict[str, Any]
 WAIT = 600.0  # seconds in which every machine must be there, at the start and after one was lost
@@ -95,7 +95,7 @@ class Coordinator:
         """All ranks of a machine ended well, or one of them failed."""
         if self.left:
             return
-        if code == 0 or code > ASKED:
+        if code in WELL:
             self.machines[node].ended = code
             codes = [one.ended for one in self.machines.values()]
             if None not in codes and len(codes) == self.nodes:

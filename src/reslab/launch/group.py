@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reslab.launch.process import Process
+from reslab.train import signals
 
 GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 SETTLE = 2.0  # seconds in which the other ranks' codes are awaited: theirs may be the cause
 CLEAR = (1, 2)  # exit codes of a failure that one sentence explains: another try would fail alike
 ASKED = 128  # + n: exit code of a rank that saved and left as signal n asked
+STOPS = frozenset(ASKED + number for number in (*signals.ASKED, *signals.WARNED))
+WELL = frozenset((0, *STOPS, ASKED + signal.SIGPIPE))  # the last: whoever read its output is gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,7 @@ class Ended:
     @property
     def well(self) -> bool:
         """They finished, or saved and left as they were asked to."""
-        return self.code == 0 or self.code > ASKED
+        return self.code in WELL
 
 
 class Group:
@@ -60,7 +63,7 @@ class Group:
     @property
     def asked(self) -> int:
         """The signal that a rank was sent by someone else and left after, or 0."""
-        return next((code - ASKED for rank in self.ranks if (code := rank.code) is not None and code > ASKED), 0)
+        return next((code - ASKED for rank in self.ranks if (code := rank.code) in STOPS and code), 0)
 
     def take_saved(self) -> bool:
         """Whether rank 0 has written a checkpoint since it was last asked for."""
@@ -82,7 +85,7 @@ class Group:
     def verdict(self) -> Ended | None:
         """How they ended: as soon as one was killed; after another failure once its cause may have shown."""
         codes = {rank: rank.code for rank in self.ranks}
-        failed = {rank: code for rank, code in codes.items() if code and code <= ASKED}
+        failed = {rank: code for rank, code in codes.items() if code is not None and code not in WELL}
         if not failed:
             if None in codes.values():
                 return None
@@ -103,10 +106,13 @@ class Group:
         return Ended(code=code if code in CLEAR else 1, why=reason(rank, code), again=code not in CLEAR,
                      killed=code < 0, shown=shown)  # fmt: skip
 
-    def send(self, number: int) -> None:
-        """Pass on a signal that asks to save and leave."""
+    def send(self, number: int, *, all_of_them: bool = False) -> None:
+        """Pass on a signal to the ranks, which asks them to save and leave; or to what they have started, too."""
         for rank in self.ranks:
-            rank.send(number)
+            if all_of_them:
+                rank.send_all(number)
+            else:
+                rank.send(number)
 
     def end(self, *, at_once: bool = False) -> None:
         """Ask those that run to leave, and kill them after a grace, or at once."""
@@ -118,8 +124,7 @@ class Group:
             self.send(signal.SIGTERM)
 
     def kill(self) -> None:
-        for rank in self.ranks:
-            rank.kill()
+        self.send(signal.SIGKILL, all_of_them=True)
 
     def close(self) -> None:
         """Kill what is left; let go of the pipes."""

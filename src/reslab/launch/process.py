@@ -74,14 +74,14 @@ class Process:
         if self.code is None:
             self.child.send_signal(number)
 
-    def kill(self) -> None:
-        """End it at once, with the processes that it started, such as those that decode images."""
+    def send_all(self, number: int) -> None:
+        """Send a signal to it and to the processes that it started, such as those that decode images."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: of a group that has ended
-            os.killpg(self.child.pid, signal.SIGKILL)
+            os.killpg(self.child.pid, number)
 
     def close(self) -> None:
         """Let go of its pipe and of what it left behind; it has ended."""
-        self.kill()
+        self.send_all(signal.SIGKILL)
         self.child.wait()
         if self.pipe is not None:
             os.close(self.pipe)

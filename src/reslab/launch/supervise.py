@@ -87,20 +87,32 @@ def settings(nproc: int, own: str) -> dict[str, str]:
 
 
 class Signals:
-    """Inside the `with`, signals that ask to save and leave are kept in `arrived`; those that are ignored stay so."""
+    """Inside the `with`, signals that ask to save and leave are kept in `arrived`; those that are ignored stay so.
 
-    def __init__(self) -> None:
+    `halt` sends a signal to all ranks and what they have started.
+    """
+
+    def __init__(self, halt: Callable[[int], None]) -> None:
         self.arrived: list[int] = []
+        self.halt = halt
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
         for number in (*ASKED, *WARNED):
             if number in ASKED or signal.getsignal(number) == signal.SIG_DFL:
                 self.before[number] = signal.signal(number, self.keep)
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            self.before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self.suspend)
         return self
 
     def keep(self, number: int, frame: FrameType | None) -> None:
         self.arrived.append(number)
+
+    def suspend(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the ranks, which no terminal reaches, are halted first; after `fg` they go on."""
+        self.halt(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self.halt(signal.SIGCONT)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
@@ -122,7 +134,7 @@ class Supervisor:
 
     def run(self, first: Message) -> int:
         """Do what is ordered, to the end."""
-        with Signals() as signals:
+        with Signals(self.halt) as signals:
             try:
                 self.link.say(first)
                 while True:
@@ -138,6 +150,10 @@ class Supervisor:
                 if self.group:
                     self.group.close()
                 self.link.close()
+
+    def halt(self, number: int) -> None:
+        if self.group:
+            self.group.send(number, all_of_them=True)
 
     def wait(self) -> None:
         pipes = self.group.pipes if self.group else []
