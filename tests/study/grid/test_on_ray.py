@@ -1,5 +1,6 @@
 """A grid on a Ray cluster of two nodes of this machine: a killed worker, a stop, nodes that do not see the cache."""
 
+import json
 import os
 import signal
 import subprocess
@@ -129,12 +130,19 @@ def test_no_cluster_there(where: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ray_started_by_the_command(tmp_path: Path) -> None:
-    """On this machine alone: it ends with an error if Ray would listen to others. The second time nothing is done."""
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("nproc", "jobs"), [(1, 2), (2, 1)])
+def test_ray_started_by_the_command(nproc: int, jobs: int, tmp_path: Path) -> None:
+    """On this machine alone: it ends with an error if Ray would listen to others. The second time nothing is done.
+
+    With two processes per training, one training at a time: Ray holds two cores for each.
+    """
     pytest.importorskip("ray")
     command = [sys.executable, "-m", "reslab", "study", "grid", "--net", "resnet8", "--seeds", "2", "--iterations", "2",
-               "--on", "ray", "--jobs", "2", "--device", "cpu"]  # fmt: skip
+               "--on", "ray", "--jobs", str(jobs), "--nproc", str(nproc), "--device", "cpu"]  # fmt: skip
     for cached in (0, 2):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert f"2 cells: {cached} cached, {2 - cached} to do" in done.stderr
+    recorded = [json.loads(path.read_text()).get("processes", 1) for path in tmp_path.glob("runs/cells/*/run/env.json")]
+    assert recorded == [nproc] * 2
