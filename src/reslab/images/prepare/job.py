@@ -15,7 +15,7 @@ from reslab.images.prepare.shard import sweep
 from reslab.images.prepare.steps import written
 from reslab.images.prepare.verify import faults, refuse_faults
 from reslab.images.sources.tars.manifest import MANIFEST
-from reslab.progress import Progress, silent
+from reslab.progress import Phase, Progress, silent
 from reslab.progress.row import duration
 from reslab.stored.files import named, present
 from reslab.stored.read import read_json
@@ -67,6 +67,7 @@ def prepare(
         filling.stopped = lambda: filling.refuse_signal(stop.asked)
         if not manifest.complete:
             announce(filling)
+            progress(filling.done, filling.total, Phase("writing"))  # the rate counts from here
             for part in data.parts:
                 filling.write_part(part)
         for again in (True, False):
