@@ -62,6 +62,8 @@ hooks: .venv/dev
 bench: .venv/dev
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/train_step.py
+	$(BIN)/python bench/train.py --case cifar
+	$(BIN)/python bench/train.py --case photos
 	$(BIN)/python bench/images.py
 	$(BIN)/python bench/initialization.py
 	$(BIN)/python bench/precision.py

@@ -25,6 +25,7 @@ def test_runs_and_agrees_with_the_naive_side(name: str, said: str) -> None:
 SMALL = {  # the least that each can do
     "startup.py": "--rounds 1",
     "train_step.py": "--net resnet8 --rounds 1 --steps 1",
+    "train.py": "--iterations 2 --rounds 1",
     "find.py": "--rounds 1",
     "paths.py": "--net resnet8 --images 1 --paths 2 --rounds 1",
     "lesions.py": "--images 20 --batch 20 --rounds 1",

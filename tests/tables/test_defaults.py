@@ -5,18 +5,46 @@ import itertools
 import numpy as np
 import pytest
 
-from reslab.tables.defaults import FEW, FOLDS, MANY, SMALL, folds, is_small, members_for, recipe_for, share, sizes_for
+from reslab.tables.defaults import (
+    FEW,
+    FOLDS,
+    LONG,
+    MANY,
+    SMALL,
+    folds,
+    is_small,
+    members_for,
+    recipe_for,
+    share,
+    sizes_for,
+)
 from reslab.tables.net.spec import PRESETS
+from reslab.tables.training import fit_recipe
+from reslab.train.recipe import read
 
 
 def test_a_large_table_has_the_presets() -> None:
-    for rows in (MANY, 50_000):
+    for rows in (MANY, LONG, 50_000):
         assert (share(rows), members_for(rows), is_small(rows)) == (1, 1, False)
-        assert recipe_for(rows, batch=128) == {}
+        assert recipe_for(rows, batch=128, rule=2) == {}
+        assert bool(recipe_for(rows, batch=128)) == (rows > LONG)
         assert all(sizes_for(preset, rows) == {} for preset in PRESETS.values())
     for rows in (100, MANY):
         assert sizes_for(PRESETS["gated"], rows, rule=1) == recipe_for(rows, batch=16, rule=1) == {}
         assert sizes_for(PRESETS["published"], rows) == {}
+
+
+def test_beyond_20000_rows_there_are_fewer_epochs_of_larger_batches() -> None:
+    """26,458 = sqrt(20,000 * 35,000), in the middle of the logarithms, and sqrt(20 * 6) = 11.0."""
+    found = [recipe_for(rows, batch=256).get("epochs", 20) for rows in (LONG, 26_458, 35_000, 1_000_000)]
+    assert found == [20, 11, 6, 6]
+    base = read("tables")
+    large, older = (fit_recipe(base, {}, train=31_000, rows=36_000, rule=rule) for rule in (3, 2))
+    assert (large.batch, large.lr, large.epochs, large.evaluate_every, large.early_stop) == (512, 4e-3, 6, 0.5, 16)
+    assert (large.select, older) == ("loss", base)
+    assert fit_recipe(base, {}, train=17_000, rows=20_000) == base
+    own = fit_recipe(base, {"batch": 512, "epochs": 3}, train=31_000, rows=36_000)
+    assert (own.batch, own.lr, own.epochs) == (512, base.lr, 3)  # a rate does not follow the batch that somebody sets
 
 
 def test_a_small_table_has_small_nets_several_times() -> None:

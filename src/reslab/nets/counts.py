@@ -1,12 +1,13 @@
 """Parameters, multiply-adds and receptive field of a net, layer by layer, without allocating its weights."""
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,12 +41,32 @@ class Layer:
 
 
 def light(spec: Spec) -> nn.Module:
-    """The net on the meta device, with BatchNorms that do nothing: there they would take most of the time."""
+    """The net with weights that are never written, so they take no memory; its layers give empty tensors.
+
+    Not on the meta device: there the first addition imports the compiler, which takes over a second of each training.
+    """
     net = meta_net(spec)
     for module in net.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty(weight.shape), requires_grad=False))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
         if isinstance(module, nn.BatchNorm2d):
             module.forward = lambda x: x  # type: ignore[assignment, method-assign]
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            module.forward = functools.partial(empty_output, module)  # type: ignore[method-assign]
     return net
+
+
+def empty_output(layer: nn.Conv2d | nn.Linear, x: Tensor) -> Tensor:
+    """An empty tensor of the shape that the layer gives for x, (N, C, H, W) or (N, C)."""
+    if isinstance(layer, nn.Linear):
+        return x.new_empty(*x.shape[:-1], layer.out_features)
+    padding: Any = layer.padding  # of our nets numbers, never a word
+    how = zip(x.shape[2:], layer.kernel_size, layer.stride, padding, layer.dilation, strict=True)
+    sides = [(side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+             for side, kernel, stride, pad, dilation in how]  # fmt: skip
+    return x.new_empty(len(x), layer.out_channels, *sides)
 
 
 def count(spec: Spec) -> Counts:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from reslab.blocks import Residual
 from reslab.errors import UsageError
+from reslab.nets.dropout import Dropout
 
 
 class GatedResidual(Residual):
@@ -24,7 +25,7 @@ class GatedResidual(Residual):
         branch.add_module("gelu", nn.GELU())
         branch.add_module("linear2", nn.Linear(inner, 2 * hidden))
         branch.add_module("gate", nn.GLU(dim=-1))
-        branch.add_module("dropout", nn.Dropout(dropout))
+        branch.add_module("dropout", Dropout(dropout))
         super().__init__(branch, nn.Identity() if skip else None)
 
 
@@ -55,7 +56,7 @@ class ColumnMask(nn.Module):
         super().__init__()
         self.gated = GatedResidual(hidden, inner, dropout, skip=skip)
         self.linear = nn.Linear(hidden, columns)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, h: Tensor) -> Tensor:
         return self.dropout(self.linear(self.gated(h)).sigmoid())

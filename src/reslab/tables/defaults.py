@@ -1,7 +1,8 @@
 """Defaults that follow the number of rows: what a few hundred rows can teach is a small net, several times over.
 
 Chosen on the tables of bench/small_tables.py; results: docs/tables.md. Up to FEW rows the small values hold, from MANY
-on the large ones of the presets and of the recipe "tables", and in between they change smoothly with log(rows).
+on the large ones of the presets and of the recipe "tables", and in between they change smoothly with log(rows). Beyond
+LONG rows an epoch has many updates, so fewer epochs do: from SHORT rows on, 6 instead of 20.
 """
 
 import math
@@ -13,7 +14,8 @@ import numpy as np
 from reslab.train.order import shuffled
 
 FEW, MANY = 1000, 8000
-RULE = 2  # runs stored without a rule have 1: the presets' sizes and the recipe's values, whatever the rows
+RULE = 3  # runs stored without a rule have 1: the presets' sizes and the recipe's values, whatever the rows; 2: the
+# epochs and batches of MANY rows also for more
 FOLDS = 5  # of a small table's rows; each member leaves another one out
 LEAST = 10  # rows: fewer are not cut into folds
 STREAM = 11  # of random numbers: apart from those of the split and the order
@@ -28,6 +30,8 @@ DROPOUT = 0.3
 STEPS = 400  # updates, about: a regression is fitted first, and the net learns the rest
 LARGER, BATCH = 384, 32  # from so many rows on, the batch is at least this: half the updates, for half the time
 EVALUATIONS, PATIENCE = 40, 16  # of the validation rows in a whole training, about; and until it stops early
+EPOCHS, LONG, SHORT, FEWEST = 20, 20_000, 35_000, 6  # epochs up to LONG rows, and from SHORT rows on
+LARGE_BATCH, LARGE_RATE = 512, 4e-3  # beyond LONG rows, where it gives enough updates per epoch
 RATE, DECAY = 5e-3, 0.05  # learning rate and weight decay for FEW rows
 
 
@@ -51,8 +55,10 @@ def sizes_for(preset: dict[str, Any], rows: int, rule: int = RULE) -> dict[str, 
 
 def recipe_for(rows: int, *, batch: int, rule: int = RULE) -> dict[str, Any]:
     """What differs from the recipe "tables" for this many rows, of which `batch` would make an update."""
-    if rule == 1 or share(rows) == 1:
+    if rule == 1:
         return {}
+    if share(rows) == 1:
+        return {} if rule == 2 else recipe_for_many(rows)
     batch = max(batch, BATCH) if rows >= LARGER else batch
     epochs = max(math.ceil(STEPS * batch / rows), round(20 * share(rows)))
     return {
@@ -60,6 +66,23 @@ def recipe_for(rows: int, *, batch: int, rule: int = RULE) -> dict[str, Any]:
         "early_stop": PATIENCE, "select": "loss", "lr": round(between(RATE, 3e-3, rows), 5),
         "weight_decay": round(between(DECAY, 0.01, rows), 4),
     }  # fmt: skip
+
+
+def recipe_for_many(rows: int) -> dict[str, Any]:
+    """The same from MANY rows on: nothing up to LONG rows, then fewer epochs, evaluated half as often.
+
+    Of these few evaluations, the one with the lowest loss is kept: the error of the held-out rows is noisier.
+    """
+    if rows <= LONG:
+        return {}
+    part = min(1.0, math.log(rows / LONG) / math.log(SHORT / LONG))
+    epochs = round(EPOCHS * (FEWEST / EPOCHS) ** part)
+    return {"epochs": epochs, "evaluate_every": 0.5, "early_stop": PATIENCE, "select": "loss"}
+
+
+def most_for(most: int, rows: int, rule: int) -> int:
+    """The largest batch that is chosen for this many rows where the recipe has `most`."""
+    return most if rule < 3 or rows <= LONG else max(most, LARGE_BATCH)
 
 
 def without_length(fitting: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

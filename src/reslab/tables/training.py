@@ -12,8 +12,8 @@ from torch import Tensor
 from reslab.errors import UsageError, nearest
 from reslab.progress import Progress, silent
 from reslab.run import Run
+from reslab.tables.defaults import LARGE_BATCH, LARGE_RATE, most_for, recipe_for, sizes_for, without_length
 from reslab.tables.defaults import RULE as DEFAULTS
-from reslab.tables.defaults import recipe_for, sizes_for, without_length
 from reslab.tables.linear import start
 from reslab.tables.model import Member, TableModel
 from reslab.tables.net.net import TableNet, build_table
@@ -133,6 +133,8 @@ def fit_recipe(recipe: Recipe, changes: Mapping[str, Any], *, train: int, rows: 
     What `changes` set stays; without a validation part there is no early stopping.
     """
     changes = changes if recipe.validation or train < rows else {"early_stop": 0, **changes}
-    batch = changes.get("batch") or batch_for(train, recipe.batch)
+    batch = changes.get("batch") or batch_for(train, most_for(recipe.batch, rows, rule))
     fitting = without_length(recipe_for(rows, batch=batch, rule=rule), changes)
+    if batch == LARGE_BATCH > recipe.batch and "batch" not in changes:
+        fitting["lr"] = LARGE_RATE
     return change(recipe, **{"batch": batch, **fitting, **changes})

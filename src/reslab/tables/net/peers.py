@@ -6,6 +6,7 @@ Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data" (arXiv
 from torch import nn
 
 from reslab.blocks import Residual
+from reslab.nets.dropout import Dropout
 
 
 def mlp(inputs: int, *, width: int, depth: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -15,7 +16,7 @@ def mlp(inputs: int, *, width: int, depth: int, outputs: int, dropout: float) ->
     for i in range(1, depth + 1):
         layers.add_module(f"linear{i}", nn.Linear(inputs if i == 1 else width, width))
         layers.add_module(f"relu{i}", nn.ReLU())
-        layers.add_module(f"dropout{i}", nn.Dropout(dropout))
+        layers.add_module(f"dropout{i}", Dropout(dropout))
     layers.add_module("head", nn.Linear(width, outputs))
     return layers
 
@@ -34,9 +35,9 @@ def resnet(inputs: int, *, width: int, inner: int, depth: int, outputs: int, dro
         branch.add_module("norm", nn.BatchNorm1d(width))
         branch.add_module("linear1", nn.Linear(width, inner))
         branch.add_module("relu", nn.ReLU())
-        branch.add_module("dropout1", nn.Dropout(dropout))
+        branch.add_module("dropout1", Dropout(dropout))
         branch.add_module("linear2", nn.Linear(inner, width))
-        branch.add_module("dropout2", nn.Dropout(dropout))
+        branch.add_module("dropout2", Dropout(dropout))
         layers.add_module(f"block{i}", Residual(branch, nn.Identity()))
     layers.add_module("norm", nn.BatchNorm1d(width))
     layers.add_module("relu", nn.ReLU())
