@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
+    from reslab.progress import Progress, Rows
     from reslab.run import Run
     from reslab.train.world import World
 
@@ -47,6 +48,22 @@ def together() -> Iterator["World"]:
             elif isinstance(error, Lost) and supervised():  # the supervisor says which process was lost, and goes on
                 vars(error)["silent"] = True
             raise
+
+
+@contextlib.contextmanager
+def board(world: "World") -> Iterator["Rows"]:
+    """As reslab.progress.board, in the process that leads."""
+    from reslab.progress import board, quiet
+
+    with board() if world.leads else contextlib.nullcontext(quiet) as rows:
+        yield rows
+
+
+@contextlib.contextmanager
+def shown(world: "World", name: str) -> Iterator["Progress"]:
+    """As reslab.progress.shown, in the process that leads."""
+    with board(world) as rows:
+        yield rows(name)
 
 
 def refuse_several(world: "World", what: str) -> None:

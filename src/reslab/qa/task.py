@@ -22,6 +22,7 @@ from reslab.train.batch import Batch
 from reslab.train.order import batch_indices, shuffled
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
+from reslab.train.world import ALONE, World
 
 GROUP = 16  # batches whose windows are sorted by length, to reduce padding
 BUCKETS = 32  # a random stream separate from the order's
@@ -43,9 +44,11 @@ class QATask:
         rule: str,
         features: dict[str, Features] | None = None,
         most: int = MAX_TOKENS,
+        world: World = ALONE,
     ) -> None:
         self.parts, self.recipe, self.device, self.rule = parts, recipe, device, rule
         self.features, self.most = features or {}, most  # most: tokens in an answer
+        self.world, self.share = world, world.part(recipe.batch)  # of each batch, that this process takes
         self.spans: dict[str, Spans] = {}  # of "validation" and "test", from the last evaluation
         train = parts["train"]
         self.known = np.flatnonzero(train.known)
@@ -66,7 +69,7 @@ class QATask:
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         windows, features = self.parts["train"], self.features.get("train")
         for i in range(start, stop):
-            rows = self.rows(i)
+            rows = self.rows(i)[self.share.start : self.share.stop]
             found = windows.batch(rows).to(self.device)
             x = inputs(found, None if features is None else features.batch(rows, found.ids.shape[1]))
             y = torch.stack([found.start, found.end], dim=1)
@@ -91,8 +94,13 @@ class QATask:
         assert isinstance(net, QANet)
         windows, features = self.parts[name], self.features.get(name)
         spans = self.spans[part] = predict(
-            net, windows, device=self.device, choice=choice, features=features, most=self.most
+            net, windows, device=self.device, choice=choice, features=features, most=self.most, world=self.world
         )
+        found: dict[str, Any] = self.world.first(lambda: self.scored(windows, spans))
+        return found
+
+    def scored(self, windows: Windows, spans: Spans) -> dict[str, Any]:
+        """The scores of the best spans of all windows of a part."""
         questions, empty = windows.questions, RULES[self.rule].empty
         texts, null = predictions(questions, rank(spans, len(questions), no_answer=empty))
         # During training each part uses its own best threshold: this is for curves, not a result.

@@ -27,6 +27,7 @@ from reslab.train.recipe import Recipe
 from reslab.train.start import START, start_net
 from reslab.train.training import Training
 from reslab.train.tune import Choice, native_bf16
+from reslab.train.world import ALONE, World
 
 CACHE = 8e9  # bytes: a frozen encoder's features are stored up to this size; otherwise it runs in each step
 
@@ -34,6 +35,7 @@ CACHE = 8e9  # bytes: a frozen encoder's features are stored up to this size; ot
 def train(
     folder: Path | str, *, data: QuestionData | None = None, parts: dict[str, Windows] | None = None,
     features: dict[str, Features] | None = None, device: str = "auto", progress: Progress = silent, command: str = "",
+    world: World = ALONE,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
@@ -41,7 +43,8 @@ def train(
     another run on the same data. A finished run is not changed; its stored result is returned. Raises as `train_run`
     does.
     """
-    return train_run(folder, OnQuestions(data, parts, features), device=device, progress=progress, command=command)
+    return train_run(folder, OnQuestions(data, parts, features), device=device, progress=progress, command=command,
+                     world=world)  # fmt: skip
 
 
 class OnQuestions:
@@ -80,7 +83,7 @@ class OnQuestions:
             self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress)
         self.most = answer_limit(self.parts, self.reading, self.data.report)
         self.task = QATask(self.parts, recipe, work.device, rule=self.reading.rule, features=self.features,
-                           most=self.most)  # fmt: skip
+                           most=self.most, world=work.world)  # fmt: skip
         if not run.has("last.pt"):
             run.log(event="questions", iteration=0, problems=self.data.report.counts,
                     **{part: len(windows.questions) for part, windows in self.parts.items()})  # fmt: skip
@@ -92,6 +95,8 @@ class OnQuestions:
         for part in ("validation", "test"):
             if part not in task.spans:  # resumed after its last step
                 task.evaluate(training.kept, part, training.choice)
+        if not work.world.leads:
+            return {}
         dev, test = task.parts["dev"].questions, task.parts["test"].questions
         found = judge(dev, task.spans["validation"], test, task.spans["test"], rule=rule)
         write_weights(run, training.kept, to_dict(spec))
@@ -130,7 +135,7 @@ def build_net(run: Run, spec: QASpec) -> QANet:
     if again:
         check_seal(run, SHAPE)
     net = build_qa(spec, shape=shape if again else None)
-    if isinstance(net.encoder, Pretrained) and not again:
+    if isinstance(net.encoder, Pretrained) and not again and run.writes:
         net.encoder.model.config.save_pretrained(shape)
         seal(run, SHAPE)
     start_net(run, net)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import OtherSettings, ReslabError, UsageError, arg
-from reslab.progress import Rows, quiet
+from reslab.progress import Progress, Rows, quiet
 from reslab.run import MEMBERS, Locked, Run
 from reslab.tables.calibrate import Calibration, write_calibration
 from reslab.tables.defaults import FOLDS, LEAST, is_small
@@ -19,6 +19,7 @@ from reslab.tables.train import load as load_data
 from reslab.train.folder import DONE, finished, first_comment
 from reslab.train.recipe import Recipe, change
 from reslab.train.session import is_fresh, withdraw
+from reslab.train.world import ALONE, World
 
 
 def prepare_members(
@@ -87,14 +88,14 @@ def done(folder: Path | str) -> bool:
 
 def train_members(
     folder: Path | str, *, data: TableData | None = None, device: str = "auto", rows: Rows = quiet,
-    command: str = "",
+    command: str = "", world: World = ALONE,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the prepared members that are not finished, resuming where one was stopped; the averaged model's result.
 
     `rows`: from a member's name to the progress of its training.
     """
     run = Run(folder)
-    if done(folder):
+    if world.first(lambda: done(folder)):
         return run.read_json(DONE, "net", "data", "test")
     runs = members_of(run)
     if data is None:
@@ -104,17 +105,30 @@ def train_members(
         for member in runs:
             progress = rows(f"{run.folder.name}/{member.folder.name}")
             table = data if read_reading(member)[1].fold is None else None  # else it reads its own
-            each.append(train(member.folder, data=table, device=device, progress=progress, command=command))
+            each.append(train(member.folder, data=table, device=device, progress=progress, command=command,
+                              world=world))  # fmt: skip
     except Locked:  # the folders are that process's
         raise
     except BaseException:  # Ctrl-C, too
-        withdraw_members(run, runs)
+        if world.leads:
+            withdraw_members(run, runs)
         raise
+    place, progress = str(world.device(device)), rows(run.folder.name)
+    result: dict[str, Any] = world.first(lambda: averaged(run, runs, each, data, device=place, progress=progress,
+                                                          command=command))  # fmt: skip
+    return result
+
+
+def averaged(
+    run: Run, runs: list[Run], each: list[dict[str, Any]], data: TableData, *, device: str, progress: Progress,
+    command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The result of the average of trained members, which is written."""
     model = load(run.folder, device=device)
     kind = model.target.kind
     model.calibration = calibration_of(model, runs, data)
     write_calibration(run, model.calibration)
-    scores = weigh(model, data, run, progress=rows(run.folder.name))
+    scores = weigh(model, data, run, progress=progress)
     result = {
         "net": read_table_spec(runs[0]).name, "data": each[0]["data"], "kind": kind, "main": MAIN[kind], **scores,
         "members": [one_line(member, result) for member, result in zip(runs, each, strict=True)],

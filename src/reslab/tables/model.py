@@ -30,6 +30,7 @@ from reslab.tables.vectors import Encoder
 from reslab.train.checkpoint import write_weights
 from reslab.train.folder import DONE, pick_device
 from reslab.train.tune import Choice
+from reslab.train.world import ALONE, World
 
 WEIGHTS = "weights.safetensors"
 
@@ -44,22 +45,25 @@ class Member:
 
 
 class TableModel(RowPredictor):
-    """Predicts a target from the columns it was trained on; `load` creates it from a run folder."""
+    """Predicts a target from the columns it was trained on; `load` creates it from a run folder.
+
+    `world`: processes that all ask it for the same rows; each computes some of them.
+    """
 
     members: tuple[Member, ...]
 
     def __init__(
         self, members: Sequence[Member], target: Target, *, device: torch.device, choice: Choice | None = None,
-        calibration: Calibration | None = None,
+        calibration: Calibration | None = None, world: World = ALONE,
     ) -> None:  # fmt: skip
         super().__init__(members, target, calibration)
-        self.device, self.choice = device, choice or Choice()
+        self.device, self.choice, self.world = device, choice or Choice(), world
         for member in members:
             member.net.eval().to(device)
 
     def of_table(self, member: Member, table: Table) -> np.ndarray:
         """One member's scores, not calibrated, of a table that its encoder made."""
-        out = outputs(member.net, table, device=self.device, choice=self.choice).cpu().double()
+        out = outputs(member.net, table, device=self.device, choice=self.choice, world=self.world).cpu().double()
         if self.target.kind == "classes":
             return out.softmax(dim=1).numpy()
         if self.target.kind == "labels":

@@ -12,9 +12,11 @@ from reslab.errors import Sentence, UsageError, arg
 from reslab.tables.data.table import Table
 from reslab.tables.metrics import Kind
 from reslab.train.batch import Batch
+from reslab.train.exchange import joined_rows
 from reslab.train.order import batch_indices
 from reslab.train.recipe import Recipe
 from reslab.train.tune import Choice
+from reslab.train.world import ALONE, World
 
 TILE = 32  # rows: the last batch is padded, since odd sizes are multiplied differently, which changes the last bits
 CPU_ROWS, GPU_ROWS = 1024, 65536  # rows per batch in inference: on a CPU they fit in the cache
@@ -33,7 +35,7 @@ class TableTask:
 
     def __init__(
         self, parts: dict[str, Table], targets: dict[str, Tensor], recipe: Recipe, device: torch.device, *, kind: Kind,
-        weights: Tensor | None = None, row_weights: dict[str, Tensor] | None = None,
+        weights: Tensor | None = None, row_weights: dict[str, Tensor] | None = None, world: World = ALONE,
     ) -> None:  # fmt: skip
         self.parts, self.recipe, self.device, self.kind = parts, recipe, device, kind
         self.targets = {part: y.to(device) for part, y in targets.items()}
@@ -41,6 +43,7 @@ class TableTask:
         if row_weights is not None:
             self.targets = {part: torch.cat([y.view(len(y), -1).float(), row_weights[part].to(device)[:, None]], dim=1)
                             for part, y in self.targets.items()}  # fmt: skip
+        self.world, self.share = world, world.part(recipe.batch)  # of each batch, that this process takes
         self.weights = None if weights is None else weights.to(device)
         self.examples, self.validates = len(parts["train"]), bool(recipe.validation)
 
@@ -52,6 +55,7 @@ class TableTask:
         table, y = self.parts["train"], self.targets["train"]
         for i in range(start, stop):
             rows = batch_indices(self.examples, batch=self.recipe.batch, iteration=i, seed=self.recipe.seed)
+            rows = rows[self.share.start : self.share.stop]
             x = table.batch(rows.numpy(), self.device)
             yield Batch(x=x, y=y[rows.to(self.device)], index=rows, iteration=i)
 
@@ -91,7 +95,8 @@ class TableTask:
         """Error (%, as counted by `wrong`) and loss, with the weights of classes and rows; not on the training part."""
         if part not in self.parts or part == "train":
             return None
-        out, y = outputs(net, self.parts[part], device=self.device, choice=choice), self.targets[part]
+        out = outputs(net, self.parts[part], device=self.device, choice=choice, world=self.world)
+        y = self.targets[part]
         targets, heavy = self.apart(y)
         n, weights = len(y), None if heavy is None else heavy.cpu().double()
         if self.weights is not None:
@@ -110,20 +115,31 @@ class TableTask:
 
 
 @torch.inference_mode()
-def outputs(net: nn.Module, table: Table, *, device: torch.device, choice: Choice) -> Tensor:
+def outputs(
+    net: nn.Module, table: Table, *, device: torch.device, choice: Choice, world: World = ALONE
+) -> Tensor:  # fmt: skip
     """The net's outputs for every row, float32 (N, outputs), on the device. The net's mode is restored.
 
-    On a CPU the outputs of a row are bit-identical whatever the other rows are.
+    On a CPU the outputs of a row are bit-identical whatever the other rows are. `world`: processes that all call this;
+    each computes some of the rows.
     """
     size = CPU_ROWS if device.type == "cpu" else GPU_ROWS
     was = net.training
     net.eval()
     found = []
     with choice.autocast(device):
-        for start in range(0, len(table), size):
+        for start in range(0, len(table), size)[slice_of(world, -(-len(table) // size))]:
             n = min(size, len(table) - start)
             rows = np.full(n + -n % TILE, start)
             rows[:n] = np.arange(start, start + n)
             found.append(net(**table.batch(rows, device))[:n].float())
     net.train(was)
-    return torch.cat(found)
+    if world.alone:
+        return torch.cat(found)
+    return joined_rows(torch.cat(found) if found else torch.empty(0)).to(device)
+
+
+def slice_of(world: World, n: int) -> slice:
+    """This process's part of n pieces of work."""
+    part = world.part(n)
+    return slice(part.start, part.stop)

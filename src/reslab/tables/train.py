@@ -35,6 +35,7 @@ from reslab.train.life import Account, Work, prepare_run, refuse_changed, train_
 from reslab.train.recipe import IMAGES_ONLY, Recipe, refuse_images
 from reslab.train.start import refuse_other_reading, start_net
 from reslab.train.training import Training
+from reslab.train.world import ALONE, World
 
 CURE = Sentence("name a file of test rows with ", arg("test_word"), ", give more rows, or say ", arg("kind", "numbers"),
                 " where the target is a number")  # fmt: skip
@@ -168,13 +169,13 @@ def stored_data(run: Run) -> TableData:
 
 def train(
     folder: Path | str, *, data: TableData | None = None, device: str = "auto", progress: Progress = silent,
-    command: str = "",
+    command: str = "", world: World = ALONE,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the net of a prepared run folder, resuming from its last checkpoint; its result, also in results/.
 
     A finished run is not changed; its stored result is returned. Raises as `train_run` does.
     """
-    return train_run(folder, OnTable(data), device=device, progress=progress, command=command)
+    return train_run(folder, OnTable(data), device=device, progress=progress, command=command, world=world)
 
 
 class OnTable:
@@ -202,12 +203,13 @@ class OnTable:
     def build(self, work: Work) -> tuple[TableTask, TableNet]:
         net = build_net(self.parts, self.spec)
         start_net(work.run, net)
-        return make_task(self.parts, work.recipe, work.device), net
+        return make_task(self.parts, work.recipe, work.device, work.world), net
 
     def finish(self, work: Work, training: Training, account: Account) -> dict[str, Any]:
         """Score the test rows, once; write weights and predictions."""
-        write_weights(work.run, training.kept, to_dict(self.spec))
-        model, kind = model_of(self.parts, self.spec, training), self.parts.target.kind
+        if work.world.leads:
+            write_weights(work.run, training.kept, to_dict(self.spec))
+        model, kind = model_of(self.parts, self.spec, training, work.world), self.parts.target.kind
         shared = account()
         if self.reading.defaults != 1 and self.reading.fold is None:  # members are calibrated together
             model.calibration = calibrated([model], [self.parts])
@@ -229,9 +231,10 @@ def weigh(model: TableModel, data: TableData, run: Run, *, progress: Progress = 
     found: dict[str, Any] = {"test": judged(model.target.kind, truth, scores)}
     if model.calibration is not None:
         found["calibration"] = asdict(model.calibration)
-    write_predictions(
-        run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"], columns=data.names
-    )
+    if run.writes:
+        write_predictions(
+            run.path("predictions.csv"), model.target, scores, known=known, rows=data.rows["test"], columns=data.names
+        )
     shuffling = in_phase(progress, "measuring which columns matter")
     found["importance"] = importance(model, frame, truth, progress=shuffling)
     if model.target.kind == "classes":

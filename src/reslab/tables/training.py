@@ -25,6 +25,7 @@ from reslab.train.order import shuffled
 from reslab.train.recipe import Recipe, change
 from reslab.train.split import quotas, stratified
 from reslab.train.training import Training
+from reslab.train.world import ALONE, World
 
 RULE = 2  # by which rows are set aside: see `set_aside`
 SPLIT = 7  # a random stream separate from the order's
@@ -81,14 +82,15 @@ def build_net(parts: Parts, spec: TableSpec) -> TableNet:
     return net
 
 
-def make_task(parts: Parts, recipe: Recipe, device: torch.device) -> TableTask:
+def make_task(parts: Parts, recipe: Recipe, device: torch.device, world: World = ALONE) -> TableTask:
     weights = None if parts.weights is None else tensor(parts.weights)
     targets = {part: tensor(y) for part, y in parts.targets.items()}
     rows = None
     if parts.row_weights is not None:
         mean = parts.row_weights["train"].mean()
         rows = {part: tensor(values / mean) for part, values in parts.row_weights.items()}
-    return TableTask(parts.tables, targets, recipe, device, kind=parts.target.kind, weights=weights, row_weights=rows)
+    return TableTask(parts.tables, targets, recipe, device, kind=parts.target.kind, weights=weights, row_weights=rows,
+                     world=world)  # fmt: skip
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -113,10 +115,10 @@ def spec_of(parts: Parts, preset: str, sizes: Mapping[str, Any], *, rule: int = 
     return table_spec(preset, **found, **{**fitting, **sizes})
 
 
-def model_of(parts: Parts, spec: TableSpec, training: Training) -> TableModel:
+def model_of(parts: Parts, spec: TableSpec, training: Training, world: World = ALONE) -> TableModel:
     """The trained net as a model that predicts."""
     member = Member(spec=spec, encoder=parts.encoder, net=training.kept.requires_grad_(False))
-    return TableModel([member], parts.target, device=training.task.device, choice=training.choice)
+    return TableModel([member], parts.target, device=training.task.device, choice=training.choice, world=world)
 
 
 def batch_for(rows: int, most: int) -> int:

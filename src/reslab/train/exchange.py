@@ -48,13 +48,16 @@ def all_json(data: Any) -> list[Any]:
 
 def joined_rows(own: Tensor) -> Tensor:
     """The tensors (n, ...) of every process one after the other, by rank: (sum of n, ...). n may be 0."""
+    return torch.cat(of_each(own))
+
+
+def of_each(own: Tensor) -> list[Tensor]:
+    """The tensors of every process, by rank, on the CPU; of one type, but of any shapes."""
     own = own.detach().cpu().contiguous()
     shapes = [tuple(shape) for shape in all_json(list(own.shape))]
-    found = []
-    for rank, shape in enumerate(shapes):
-        mine = rank == torch.distributed.get_rank()
-        found.append(spread(own if mine else torch.empty(shape, dtype=own.dtype), rank))
-    return torch.cat(found)
+    mine = torch.distributed.get_rank()
+    return [spread(own if rank == mine else torch.empty(shape, dtype=own.dtype), rank)
+            for rank, shape in enumerate(shapes)]  # fmt: skip
 
 
 def spread(tensor: Tensor, rank: int = 0) -> Tensor:

@@ -70,8 +70,9 @@ class GradientSum:
             pieces = list(pieces_of(batch.x, batch.y, parts))
         else:
             pieces = list(cut(batch.x, batch.y, parts)) if len(batch.y) else []
+        own = torch.as_tensor(weigh(batch.y), dtype=torch.float32, device=head.device)
         for bucket in self.buckets:
-            bucket.clear()
+            bucket.clear(torch.ones_like(own) if self.synced else own)
         for k, (x, y) in enumerate(pieces, 1):
             self.listening = self.early and k == len(pieces)
             norms = synced_norms() if self.synced else contextlib.nullcontext()
@@ -79,7 +80,9 @@ class GradientSum:
                 out = choice.run(forward, x)
             weight = torch.as_tensor(weigh(y), dtype=torch.float32, device=head.device)
             loss = task.loss(out, y) if len(y) else nothing(out)
-            (loss * weight).backward()
+            # A gradient that a module adds itself, once a backward pass, must count once in all: so the gradients are
+            # weighed, not the losses. But through a norm of the whole batch the losses of all processes are one sum.
+            (loss * weight if self.synced else loss * (weight / own) if len(pieces) > 1 else loss).backward()
             wrong = task.wrong(out, y).detach() if len(y) else torch.zeros((), device=head.device)
             head += torch.stack([weight, loss.detach() * weight, wrong.to(head), torch.full_like(weight, len(y))])
         self.listening = False
@@ -132,11 +135,11 @@ class Bucket:
                                 device=parameters[0].device)  # fmt: skip
         sizes = [p.numel() for p in parameters]
         self.views = [one.view(p.shape) for one, p in zip(self.flat.split(sizes), parameters, strict=True)]
-        self.clear()
+        self.clear(torch.ones((), device=self.flat.device))
 
-    def clear(self) -> None:
-        """Before a step."""
-        self.missing = set(self.parameters)
+    def clear(self, weight: Tensor) -> None:
+        """Before a step, in which gradients count `weight` times."""
+        self.weight, self.missing = weight, set(self.parameters)
         self.message: Message | None = None
 
     def pairs(self) -> tuple[list[Tensor], list[Tensor]]:
@@ -151,6 +154,7 @@ class Bucket:
         if grads:
             with torch.no_grad():
                 torch._foreach_copy_(views, grads)
+                self.flat.mul_(self.weight.to(self.flat))
         self.message = Message(self.flat)
 
     def take(self) -> None:

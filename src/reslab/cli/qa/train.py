@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli import say
+from reslab.cli import ranks, say
 from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
@@ -107,26 +107,33 @@ def train(
 ) -> None:
     """Train a net that answers questions. Run the same command again to resume; a finished run is not changed."""
     launched(processes)
-    from reslab.train.folder import finished, pick_device
+    with ranks.together() as world:
+        world.device(device)  # before a folder is made
 
-    pick_device(device)  # before a folder is made
-    loaded = None
-    if resume:
-        asked_for = {"data": data, "encoder": encoder, "recipe": recipe, "start": start, **given(net), **given(reading)}
-        run = to_resume("questions", out, {**asked_for, **given(recipe_flags)})
-    else:
-        if data is None:
-            raise UsageError(f"name the questions to train on with --data: {DATA[0].lower()}{DATA[1:]}")
-        run, loaded = made(
-            data, encoder or SMALL, recipe, out, net or _Net(), reading or _Reading(), recipe_flags, start
-        )
-    from reslab.progress import shown
-    from reslab.qa.train import train as train_folder
+        def make() -> tuple[Run, Any]:
+            if resume:
+                asked = {"data": data, "encoder": encoder, "recipe": recipe, "start": start, **given(net)}
+                return to_resume("questions", out, {**asked, **given(reading), **given(recipe_flags)}), None
+            if data is None:
+                raise UsageError(f"name the questions to train on with --data: {DATA[0].lower()}{DATA[1:]}")
+            flags = net or _Net(), reading or _Reading()
+            return made(data, encoder or SMALL, recipe, out, *flags, recipe_flags, start)
+
+        run, loaded = ranks.for_all(world, make)
+        from reslab.qa.train import train as train_folder
+        from reslab.train.folder import finished
+
+        before = finished(run.folder)
+        with ranks.shown(world, run.folder.name) as progress:
+            result = train_folder(run.folder, data=loaded, device=device, progress=progress, world=world)
+        if world.leads:
+            show(run, result, before=before, json=json)
+
+
+def show(run: Run, result: dict[str, Any], *, before: bool, json: bool) -> None:
+    """Write the page and print the result of a training. `before`: it was finished already."""
     from reslab.report import write as write_report
 
-    before = finished(run.folder)
-    with shown(run.folder.name) as progress:
-        result = train_folder(run.folder, data=loaded, device=device, progress=progress)
     page = run.path("report.html")
     if not before or not page.exists():
         page = write_report(run.folder)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from reslab.cli import say
+from reslab.cli import ranks, say
 from reslab.cli.launch import ProcessFlags, launched
 from reslab.cli.options import Json, TableRecipeFlags, given
 from reslab.cli.resume import Resume, to_resume
@@ -44,34 +44,39 @@ def train(
 ) -> None:
     """Train a net on a table. Run the same command again to resume; if the run is finished, nothing happens."""
     launched(processes)
-    from reslab.progress import board, shown
+    with ranks.together() as world:
+        world.device(device)  # before a folder is made
+
+        def make() -> tuple[Run, Any]:
+            if resume:
+                asked = {"FILE": file, "target": target, "recipe": recipe, "start": start, **given(net), **given(table)}
+                run = to_resume("tables", out, {**asked, **given(file_flags), **given(recipe_flags)})
+                return run, stored(run)
+            flags = net or _Net(), table or _Table(), file_flags, recipe_flags
+            return made(file, target or [], recipe, out, *flags, start)
+
+        run, loaded = ranks.for_all(world, make)
+        train_in(run, loaded if world.leads else stored(run), device=device, world=world, json=json)
+
+
+def stored(run: Run) -> Any:
+    """The table of a run folder that is not finished."""
+    from reslab.tables.members import done
+    from reslab.tables.model import members_of
+    from reslab.tables.train import stored_data
+
+    return None if done(run.folder) else stored_data(members_of(run)[0])
+
+
+def train_in(run: Run, loaded: Any, *, device: str, world: Any, json: bool) -> None:
+    """Train in a prepared folder on its table, and print what was read and the result."""
     from reslab.report import write as write_report
     from reslab.report.figures.scores import columns
     from reslab.tables.account import announce
     from reslab.tables.members import done, train_members
     from reslab.tables.model import members_of
-    from reslab.tables.train import stored_data
     from reslab.tables.train import train as train_folder
-    from reslab.train.folder import pick_device
 
-    pick_device(device)  # before a folder is made
-    loaded = None
-    if resume:
-        asked = {
-            "FILE": file,
-            "target": target,
-            "recipe": recipe,
-            "start": start,
-            **given(net),
-            **given(table),
-            **given(file_flags),
-            **given(recipe_flags),
-        }
-        run = to_resume("tables", out, asked)
-        loaded = None if done(run.folder) else stored_data(members_of(run)[0])
-    else:
-        flags = net or _Net(), table or _Table(), file_flags, recipe_flags
-        run, loaded = made(file, target or [], recipe, out, *flags, start)
     before, first = done(run.folder), members_of(run)[0]
     found = columns(first.read_json("encoder.json"), first.read_json("spec.json"))
     if not before and not json:
@@ -82,11 +87,13 @@ def train(
     if not before and loaded is not None:
         say.problems(loaded.report)
     if run.has(MEMBERS):
-        with board() as row:
-            result = train_members(run.folder, data=loaded, device=device, rows=row)
+        with ranks.board(world) as row:
+            result = train_members(run.folder, data=loaded, device=device, rows=row, world=world)
     else:
-        with shown(run.folder.name) as progress:
-            result = train_folder(run.folder, data=loaded, device=device, progress=progress)
+        with ranks.shown(world, run.folder.name) as progress:
+            result = train_folder(run.folder, data=loaded, device=device, progress=progress, world=world)
+    if not world.leads:
+        return
     page = run.path("report.html")
     if not before or not page.exists():
         page = write_report(run.folder)

@@ -1,0 +1,191 @@
+"""Several processes of one training: what each of them does (this file is their program), and how a test starts them.
+
+A job is a dict: {"do": the name of a function here, ...}. Its result is what the function gives, or, of a ReslabError,
+[the class's name, the exit code, the sentence].
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.errors import ReslabError
+from reslab.train.batch import Batch
+from reslab.train.gradient_sum import GradientSum
+from reslab.train.joined import joined
+from reslab.train.sync_norm import synced_norms
+from reslab.train.training import Training
+from reslab.train.tune import Choice
+from reslab.train.world import World
+
+Job = dict[str, Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def variables(rank: int, size: int, port: int) -> dict[str, str]:
+    """The variables that torchrun sets."""
+    return {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+
+
+def start(command: list[str], size: int, **how: Any) -> list[subprocess.Popen[str]]:
+    """The processes of a command, by rank."""
+    port = free_port()
+    return [subprocess.Popen(command, env=os.environ | variables(rank, size, port), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, **how) for rank in range(size)]  # fmt: skip
+
+
+def together(size: int, jobs: list[Job], folder: Path) -> list[list[Any]]:
+    """The results of the jobs, by rank, of processes that do them one after the other."""
+    folder.mkdir(exist_ok=True)
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    ranks = start([sys.executable, "-W", "error", __file__, str(folder)], size)
+    told = [rank.communicate(timeout=250)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0] * size, "\n".join(told)
+    return [json.loads((folder / f"results-{rank}.json").read_text()) for rank in range(size)]
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with joined() as world:
+        results = []
+        for job in json.loads((folder / "jobs.json").read_text()):
+            words = {key: value for key, value in job.items() if key != "do"}
+            try:
+                results.append(globals()[job["do"]](world, **words))
+            except ReslabError as error:
+                results.append([type(error).__name__, error.exit_code, str(error)])
+        (folder / f"results-{world.rank}.json").write_text(json.dumps(results))
+
+
+def train(
+    world: World, *, family: str, folder: str, stop: list[int] | None = None, nan: list[int] | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Train a run folder; its result, and the rows that this process saw in each iteration.
+
+    stop: (k, rank): SIGTERM comes to that process in step k. nan: the same for a loss that is not a number.
+    """
+    from reslab.images.train import train as on_images
+    from reslab.qa.train import train as on_questions
+    from reslab.tables.train import train as on_table
+
+    rows: list[list[int]] = []
+    with watched(rows, stop=at(stop, world), nan=at(nan, world)):
+        learn: Any = {"images": on_images, "questions": on_questions, "tables": on_table}[family]
+        try:
+            result = learn(Path(folder), device="cpu", world=world)
+        except ReslabError as error:
+            return {"error": [type(error).__name__, error.exit_code, str(error)], "rows": rows}
+    return {"result": result, "rows": rows}
+
+
+def at(where: list[int] | None, world: World) -> int:
+    """The iteration that is meant for this process, or 0."""
+    return where[0] if where and where[1] == world.rank else 0
+
+
+@contextlib.contextmanager
+def watched(rows: list[list[int]], *, stop: int = 0, nan: int = 0) -> Iterator[None]:
+    """Inside, the rows of each step are noted; in step `stop` comes SIGTERM, in step `nan` a NaN."""
+    plain = Training.step
+
+    def step(self: Training, batch: Batch) -> None:
+        rows.append(batch.index.tolist())
+        if nan == self.iteration + 1:
+            assert isinstance(batch.x, Tensor)
+            batch = replace(batch, x=batch.x * torch.nan)
+        if stop == self.iteration + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        plain(self, batch)
+
+    Training.step = step  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Training.step = plain  # type: ignore[method-assign]
+
+
+class Scores:
+    """A task whose loss is a mean, weighted by the class as F.cross_entropy does it."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, weights: list[float] | None) -> None:
+        self.weights = None if weights is None else torch.tensor(weights)
+        if weights is not None:
+            self.weight = lambda y: torch.tensor(weights)[y].sum()
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(out, y, weight=self.weights)
+
+    def wrong(self, out: Tensor, y: Tensor) -> Tensor:
+        return (out.argmax(dim=1) != y).sum()
+
+
+def toy(seed: int = 0) -> nn.Module:
+    """A net with BatchNorm, and a layer that is not used."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Linear(7, 3))
+    net.unused = nn.Linear(2, 2)
+    net.forward = nn.Sequential(*list(net)[:4]).forward  # type: ignore[method-assign]
+    return net
+
+
+def examples(n: int) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    return torch.randn(n, 5, generator=g), torch.randint(0, 3, (n,), generator=g)
+
+
+def gradients(
+    world: World, *, bounds: list[int], weights: list[float] | None = None, parts: int = 1, synced: bool = False
+) -> dict[str, Any] | None:  # fmt: skip
+    """Loss, wrong predictions, count, gradients and statistics; process r has the examples bounds[r]..bounds[r + 1]."""
+    net = toy().train()
+    x, y = examples(bounds[-1])
+    own = slice(bounds[world.rank], bounds[world.rank + 1])
+    batch = Batch(x=x[own], y=y[own], index=torch.arange(bounds[-1])[own], iteration=0)
+    found = GradientSum(net, synced=synced).add(Scores(weights), net, batch, choice=Choice(), parts=parts)  # type: ignore[arg-type]
+    if found is None:
+        return None
+    named = {name: None if p.grad is None else p.grad.tolist() for name, p in net.named_parameters()}
+    return {"told": [float(one) for one in found], "gradients": named,
+            "buffers": {name: value.tolist() for name, value in net.named_buffers()}}  # fmt: skip
+
+
+def norms(world: World, *, bounds: list[int]) -> dict[str, Any]:
+    """BatchNorm2d of some images of 3 x 2 numbers in double precision: outputs, gradients, statistics."""
+    g = torch.Generator().manual_seed(2)
+    x = torch.randn(bounds[-1], 4, 3, 2, generator=g, dtype=torch.float64) * 3 + 1
+    weight = torch.randn(x.shape, generator=g, dtype=torch.float64)
+    own = slice(bounds[world.rank], bounds[world.rank + 1])
+    mine = x[own].requires_grad_()
+    norm = nn.BatchNorm2d(4).double()
+    with torch.no_grad():
+        norm.weight.copy_(torch.arange(1, 5))
+    with synced_norms():
+        out = norm(mine)
+    (out * weight[own]).sum().backward()
+    assert mine.grad is not None
+    return {"out": out.tolist(), "grad": mine.grad.tolist(), "mean": norm.running_mean.tolist(),  # type: ignore[union-attr]
+            "var": norm.running_var.tolist()}  # type: ignore[union-attr]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
