@@ -71,8 +71,12 @@ class GradientSum:
         else:
             pieces = list(cut(batch.x, batch.y, parts)) if len(batch.y) else []
         own = torch.as_tensor(weigh(batch.y), dtype=torch.float32, device=head.device)
+        # A gradient that a module adds itself, once a backward pass, must count once in all. So gradients are weighed
+        # by the part's share, not losses; but through a norm of the whole batch the losses of all processes are one
+        # sum, whose terms have a mean weight of 1.
+        mean = Message(own.clone()).received() / torch.distributed.get_world_size() if self.synced else own
         for bucket in self.buckets:
-            bucket.clear(torch.ones_like(own) if self.synced else own)
+            bucket.clear(mean)
         for k, (x, y) in enumerate(pieces, 1):
             self.listening = self.early and k == len(pieces)
             norms = synced_norms() if self.synced else contextlib.nullcontext()
@@ -80,9 +84,7 @@ class GradientSum:
                 out = choice.run(forward, x)
             weight = torch.as_tensor(weigh(y), dtype=torch.float32, device=head.device)
             loss = task.loss(out, y) if len(y) else nothing(out)
-            # A gradient that a module adds itself, once a backward pass, must count once in all: so the gradients are
-            # weighed, not the losses. But through a norm of the whole batch the losses of all processes are one sum.
-            (loss * weight if self.synced else loss * (weight / own) if len(pieces) > 1 else loss).backward()
+            (loss * (weight / mean) if self.synced or len(pieces) > 1 else loss).backward()
             wrong = task.wrong(out, y).detach() if len(y) else torch.zeros((), device=head.device)
             head += torch.stack([weight, loss.detach() * weight, wrong.to(head), torch.full_like(weight, len(y))])
         self.listening = False
@@ -204,6 +206,9 @@ def in_buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter
 
 def pieces_of(x: Inputs, y: Tensor, parts: int) -> Iterator[tuple[Inputs, Tensor]]:
     """The inputs and targets in exactly so many parts, of which some may be empty: all processes take as many steps."""
+    if parts == 1:
+        yield x, y
+        return
     ends = [k * len(y) // parts for k in range(parts + 1)]
     for start, stop in itertools.pairwise(ends):
         some = x[start:stop] if isinstance(x, Tensor) else {key: value[start:stop] for key, value in x.items()}

@@ -24,7 +24,7 @@ IMAGES = (  # keys that do not apply to texts
     "policy_ops", "policy_magnitude", "erase", "mixup", "cutmix", "repeats", "class_weights", "sampling", "loss",
     "keep", "flip_alternate", "cutout", "small", "small_until", "sync_bn",
 )  # fmt: skip
-IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing")]  # nor to tables
+IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing", "sync_bn")]  # nor to tables
 
 
 @dataclass(frozen=True, kw_only=True)
