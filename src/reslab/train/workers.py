@@ -1,5 +1,6 @@
 """Compute steps in worker processes and yield them in order: the one place that builds a DataLoader."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -117,6 +118,7 @@ def _mapped(result: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 def _begin(worker: int) -> None:
     keep_freed()
+    gc.freeze()  # what the main process had made is not searched again and again for garbage
     _ignore_ctrl_c()
 
 

@@ -52,7 +52,8 @@ def resized_box(pixels: np.ndarray, box: Edges, *, height: int, width: int, inte
         image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         return to_tensor(resize_box(image, box, height=height, width=width, interpolation=interpolation))
     left, top, right, bottom = map(int, box)
-    x = torch.from_numpy(pixels[top:bottom, left:right].copy()).permute(2, 0, 1)  # torch is slow to copy a part
-    if x.shape[1:] == (height, width):
-        return x
-    return F.interpolate(x[None], (height, width), mode=interpolation, antialias=True, align_corners=False)[0]
+    x = torch.from_numpy(pixels[top:bottom, left:right].copy())[None]  # torch is slow to copy a part
+    x = x.permute(0, 3, 1, 2)  # after [None]: then torch sees that channels are last, and leaves them there
+    if x.shape[2:] == (height, width):
+        return x[0]
+    return F.interpolate(x, (height, width), mode=interpolation, antialias=True, align_corners=False)[0]
