@@ -3,7 +3,7 @@
 import io
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ from reslab.images.data.augment import to_mirror
 from reslab.images.data.augmented import augmented
 from reslab.images.data.boxes import UNITS, crop_box, crop_boxes
 from reslab.images.data.chance import Chance
-from reslab.images.data.crops import cropped, resized_box
+from reslab.images.data.crops import boxed, resized_box, trimmed
 from reslab.images.data.decode import Reading, decoded_rows, resize_box
 from reslab.images.data.normalize import IMAGENET_MEAN, IMAGENET_STD
 from reslab.images.sources.encoded import Rows
@@ -83,6 +83,10 @@ def test_pixels_are_exactly_those_of_pillow(kind: str, monkeypatch: pytest.Monke
                 wanted = seen(data, box, shape)
             assert found[1] == wanted[1]
             assert np.array_equal(found[0], wanted[0])
+
+
+def cropped(part: Encoded, i: int, choose: Callable[[int, int], tuple[int, int, int, int]]) -> torch.Tensor:
+    return resized_box(boxed(part, i, choose), part=part)
 
 
 def exif(turn: int) -> Image.Exif:
@@ -195,7 +199,9 @@ def test_a_box_is_resized_as_pillow_resizes_it_alone(how: str) -> None:
         box = (left, top, left + w, top + h)
         for mode in ("RGB", "L"):
             pixels = np.asarray(image.convert(mode)).reshape(90, 120, -1)
-            found = resized_box(pixels, box, height=40, width=50, interpolation=how).permute(1, 2, 0).numpy()
+            part = Encoded(sources=Rows([], "x"), rows=torch.empty(0), labels=torch.empty(0),
+                           shape=(pixels.shape[2], 40, 50), reading=Reading(interpolation=how))  # fmt: skip
+            found = resized_box(trimmed(pixels, box, height=40, width=50), part=part).permute(1, 2, 0).numpy()
             alone = resize_box(image.convert(mode).crop(box), (0, 0, w, h), height=40, width=50, interpolation=how)
             apart = abs(found.astype(int) - np.asarray(alone).reshape(found.shape))
             assert apart.mean() < 0.5  # levels of 256: rounding
@@ -216,6 +222,18 @@ def test_mirrored_by_the_decoder_is_mirrored_afterwards() -> None:
     assert 0 < to_mirror(words).sum() < 5
     assert augmented(turned, chance, **how, mirrored=True).equal(augmented(pixels, chance, **how))
     assert augmented(rows, chance, **how).equal(augmented(pixels, chance, **how))
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_a_box_between_pixels_is_pillows(how: str) -> None:
+    """Also where only the pixels around it were kept, at any scale."""
+    image = picture(300, 200)
+    part = Encoded(sources=Rows([], "x"), rows=torch.empty(0), labels=torch.empty(0), shape=(3, 40, 50),
+                   reading=Reading(interpolation=how))  # fmt: skip
+    for box in ((10.5, 20.25, 60.5, 60.25), (0.3, 0.1, 299.5, 199.9), (100.5, 50.5, 120.5, 66.5)):
+        found = resized_box(trimmed(np.asarray(image), box, height=40, width=50), part=part)
+        wanted = resize_box(image, box, height=40, width=50, interpolation=how)
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), np.asarray(wanted))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from reslab.images.data.augment import Augment, to_mirror
 from reslab.images.data.augmented import augmented, mixed
 from reslab.images.data.boxes import UNITS
 from reslab.images.data.chance import AREA, Chance, below
-from reslab.images.data.crops import cropped, random_crop
+from reslab.images.data.crops import Boxed, boxed, random_box, resized_box
 from reslab.images.data.decode import Edges, resized
 from reslab.images.data.images import Encoded, Part, Pixels
 from reslab.images.data.normalize import Normalize
@@ -144,42 +144,42 @@ class Decoded(Dataset[Any]):
         chance = Chance.of(draw, kept=list(range(order.batch)), facing=facing)
         units = chance.units(AREA, UNITS) if self.augment.kind == "resized-crop" else np.empty((order.batch, 0))
         words = chance.moves(CROP)
-        pixels, kept, broken = [], [], []
+        decoded, kept, broken = [], [], []
         for k in self.places.own:
             try:
-                pixels.append(self.image(rows[k], words[k], units[k]))
+                decoded.append(self.decoded(rows[k], words[k], units[k]))
                 kept.append(k)
             except BrokenImage as error:
                 broken.append(f"{error.name}: {error.reason}")
-        partners: list[Tensor] = []
+        partners: list[Boxed | Tensor] = []
         places: list[int] = []
         for k in self.places.before():
             if len(partners) == self.places.partners or not kept:
                 break
             with contextlib.suppress(BrokenImage):  # the process whose own it is reports it
-                partners.append(self.image(rows[k], words[k], units[k]))
+                partners.append(self.decoded(rows[k], words[k], units[k]))
                 places.append(k)
-        both = [*partners[::-1], *pixels]
-        stacked = torch.stack(both) if both else torch.empty((0, *self.part.shape[1:], self.part.shape[0]),
-                                                             dtype=torch.uint8)  # fmt: skip
-        return stacked.permute(0, 3, 1, 2), [*places[::-1], *kept], len(partners), tuple(dict.fromkeys(broken))
+        # One after the other, not image by image: the processor then keeps the code of each at hand.
+        placed = [*places[::-1], *kept]
+        turned = (to_mirror(words) if self.augment.mirrors_first else np.zeros(order.batch)).tolist()
+        images = [self.finished(each, turned[k]) for each, k in zip([*partners[::-1], *decoded], placed, strict=True)]
+        C, H, W = self.part.shape
+        stacked = torch.stack(images) if images else torch.empty((0, H, W, C), dtype=torch.uint8)
+        return stacked.permute(0, 3, 1, 2), placed, len(partners), tuple(dict.fromkeys(broken))
 
-    def image(self, i: int, words: np.ndarray, units: np.ndarray) -> Tensor:
-        """Row i, cropped and mirrored by its random numbers: uint8 (H, W, C), as decoders leave it.
-
-        Raises BrokenImage.
-        """
+    def decoded(self, i: int, words: np.ndarray, units: np.ndarray) -> Boxed | Tensor:
+        """What row i shows in its random box, or the whole image, uint8 (C, H, W). Raises BrokenImage."""
         augment = self.augment
         if augment.kind == "resized-crop":
-            x = random_crop(self.part, i, units, area=augment.area, aspect=augment.aspect)
-        elif augment.kind == "scale":
-            x = self._scaled(i, words)
-        else:
-            x = self.part.pixels(i)
-        x = x.permute(1, 2, 0)
-        return x.flip(1) if augment.mirrors_first and to_mirror(words[None])[0] else x
+            return random_box(self.part, i, units, area=augment.area, aspect=augment.aspect)
+        return self._scaled(i, words) if augment.kind == "scale" else self.part.pixels(i)
 
-    def _scaled(self, i: int, words: np.ndarray) -> Tensor:
+    def finished(self, found: Boxed | Tensor, turned: float) -> Tensor:
+        """The image resized, and mirrored if it is `turned`: uint8 (H, W, C)."""
+        x = (found if isinstance(found, Tensor) else resized_box(found, part=self.part)).permute(1, 2, 0)
+        return x.flip(1) if turned else x
+
+    def _scaled(self, i: int, words: np.ndarray) -> Boxed:
         _, H, W = self.part.shape
         low, high = self.augment.scale
         size = low + int(below(words[3], high - low + 1))
@@ -190,7 +190,7 @@ class Decoded(Dataset[Any]):
             x, y = w / width, h / height  # back to the image's own pixels
             return left * x, top * y, (left + W) * x, (top + H) * y
 
-        return cropped(self.part, i, choose)
+        return boxed(self.part, i, choose)
 
 
 def _from_memory(
