@@ -62,7 +62,7 @@ def test_questions(reader: Place) -> None:
     "--validation 8 --early-stop 3 --look 2 --clip 1",
     "--policy rand --augment resized-crop --brightness .2 --hue .1 --class-weights balanced --sampling balanced",
     "--size 8 --augment scale --shortest 9 --longest 12 --color --mean channel --std --optimizer adamw --no-nesterov",
-    "--policy trivial --repeats 2 --label-smoothing .1 --nesterov --schedule one-cycle --warmup .2",
+    "--policy rand --policy-ops 1 --repeats 2 --label-smoothing .1 --nesterov --schedule one-cycle --warmup .2",
     "--streams free:4", "--gate half", "--scale layer:1e-4", "--shortcut A", "--freeze backbone --weights %images",
     "--freeze 1 --layer-decay .9 --head-rate 2 --weights %images", "--active-blocks 1",
 ])  # fmt: skip

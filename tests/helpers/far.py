@@ -283,6 +283,13 @@ def stand_in(kind: str = "cuda") -> Iterator[torch.device]:
             place = torch.backends.mps if "." in module else getattr(torch, module)
             for name, function in functions.items():
                 stack.enter_context(mock.patch.object(place, name, function))
+        engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+        def backward(*args: Any, **kwargs: Any) -> Any:
+            with Above(below):  # it is off inside a call of torch, but a backward pass may compute layers again
+                return engine(*args, **kwargs)
+
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", backward))
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=".*pin_memory")  # PyTorch's own look for a GPU finds none
         stack.enter_context(below)

@@ -13,7 +13,7 @@ from reslab.cli import main
 
 NET = "--net resnet8 --batch 16 --compile off --workers 0"
 TABLE = "--batch 16 --compile off --sizes depth=2 width=8 inner=8 embedding=4 bins=4"
-TEXT = "--batch 4 --compile off --vocabulary 300 --hidden 16 --encoder-layers 1 --length 48"
+TEXT = "--batch 4 --compile off --vocabulary 300 --hidden 16 --encoder-layers 2 --length 48"
 
 
 class Place:

@@ -76,7 +76,7 @@ def apart(ours: Tensor, theirs: Tensor) -> float:
         return float("inf")
     if torch.equal(ours, theirs):
         return 0.0
-    a, b = (t.double().cpu() for t in (ours, theirs))
+    a, b = (t.cpu().double() for t in (ours, theirs))
     far = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs()).max()
     sizes = b[b.isfinite()].abs()
     size = float(sizes.max()) if len(sizes) else 0.0

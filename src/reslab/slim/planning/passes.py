@@ -188,7 +188,7 @@ class Passes:
 def few_of(scores: Tensor) -> list[float]:
     """Up to FEW of the scores, from everywhere; 0 for those of masked classes, which are very large."""
     numbers = real(scores).detach().flatten()
-    numbers = numbers[:: max(1, -(-len(numbers) // FEW))].double().cpu()
+    numbers = numbers[:: max(1, -(-len(numbers) // FEW))].cpu().double()
     return torch.where(numbers.isfinite() & (numbers.abs() < MASKED), numbers, 0.0).tolist()
 
 
