@@ -67,7 +67,7 @@ def epoch(word: Path, cache: Path, n: int) -> list[int]:
 
 
 @needs_proc
-@pytest.mark.parametrize("kind", ["shards", "parquet"])
+@pytest.mark.parametrize("kind", ["shards", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_memory_is_flat_over_an_epoch(kind: str, tmp_path: Path) -> None:
     """2,000 images in 60 MB: if what is read stayed, each process would gain a third of it."""
     word = write(kind, tmp_path / "d", 2000, 30_000)

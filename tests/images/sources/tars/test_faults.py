@@ -234,7 +234,7 @@ def test_a_shard_that_is_written_while_it_is_indexed(tmp_path: Path, monkeypatch
         load(str(path))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 def test_odd_bytes_give_an_index_or_one_sentence(tmp_path: Path, seed: int) -> None:
     """Changed bytes and blocks in a tar, with right checksums in every second one; and in its index."""
     names = [*examples(range(3), key="{:04d}\u00e9"), ("x" * 150 + ".png", png(1)), ("x" * 150 + ".cls", b"1")]
