@@ -40,8 +40,12 @@ def add_gradients(
 
 def cut(x: Inputs, y: Tensor, parts: int) -> Iterator[tuple[Inputs, Tensor]]:
     """The inputs and targets in so many parts (one for each example if there are fewer), whose sizes differ by one."""
-    parts = min(parts, len(y))
-    if parts <= 1:
+    yield from pieces_of(x, y, max(1, min(parts, len(y))))
+
+
+def pieces_of(x: Inputs, y: Tensor, parts: int) -> Iterator[tuple[Inputs, Tensor]]:
+    """The inputs and targets in exactly so many parts, whose sizes differ by one; some are empty if there are fewer."""
+    if parts == 1:
         yield x, y
         return
     ends = [k * len(y) // parts for k in range(parts + 1)]

@@ -6,7 +6,6 @@ readable image; here each process's loss counts by its share of the batch's weig
 """
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from reslab.look.lesion.renorm import BATCHNORM
 from reslab.train.batch import Batch
 from reslab.train.exchange import meeting
-from reslab.train.gradient import cut, several_numbers
+from reslab.train.gradient import cut, pieces_of, several_numbers
 from reslab.train.sync_norm import synced_norms
 from reslab.train.task import Task
-from reslab.train.tune import Choice, Inputs
+from reslab.train.tune import Choice
 
 BUCKET = 4 * 2**20  # numbers in one message, about
 HEAD = 4  # numbers beside the gradients: the part's weight, its loss times that, wrong predictions, examples
@@ -202,17 +201,6 @@ def in_buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter
         some.append(p)
     if some:
         yield some
-
-
-def pieces_of(x: Inputs, y: Tensor, parts: int) -> Iterator[tuple[Inputs, Tensor]]:
-    """The inputs and targets in exactly so many parts, of which some may be empty: all processes take as many steps."""
-    if parts == 1:
-        yield x, y
-        return
-    ends = [k * len(y) // parts for k in range(parts + 1)]
-    for start, stop in itertools.pairwise(ends):
-        some = x[start:stop] if isinstance(x, Tensor) else {key: value[start:stop] for key, value in x.items()}
-        yield some, y[start:stop]
 
 
 def nothing(out: Any) -> Tensor:
