@@ -188,12 +188,12 @@ def train_run(
     place = world.device(device)  # a wrong word is no reason to remove a folder
     family.read(run)
     recipe = read_recipe(run)
-    world.refuse_small(recipe.batch)
     with contextlib.ExitStack() as stack:
         world.by_first(lambda: stack.enter_context(alone(run, family.made)))
         work = Work(run=run, recipe=recipe, device=place, progress=progress,
                     command=command or first_comment(run), world=world)  # fmt: skip
         with removed_if_failed(run, family.made):
+            world.agreed(lambda: world.refuse_small(recipe.batch))
             configure(recipe)
             word, fingerprint = world.agreed(lambda: family.load(work))
         world.agreed(lambda: refuse_changed(run, word, fingerprint, family.what, lambda: family.changes(run)))
