@@ -12,6 +12,7 @@ from reslab.images.data import ImageData, load
 from reslab.images.data.images import Pixels
 from reslab.images.small import Small, shrunk
 from reslab.images.task import ImageTask
+from reslab.nets import net
 from reslab.train.recipe import change
 from reslab.train.tune import Choice
 
@@ -52,6 +53,17 @@ def test_small_images_that_are_not_smaller() -> None:
         change(QUICK, small=6, small_until=0)
     with pytest.raises(UsageError, match="flip_alternate needs flip"):
         change(QUICK, flip_alternate=True)
+
+
+def test_a_net_that_takes_no_small_images(few: ImageData) -> None:  # noqa: F811
+    """A linear layer that reads 64 pixels, against one that reads means; the modes of modules stay as they were."""
+    small = Small.of(change(QUICK, small=6), shape=few.shape, examples=80)
+    fixed = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout().eval(), torch.nn.Linear(64, 10))
+    with pytest.raises(UsageError, match=r"does not take the images of small=6, 6x6 pixels \(mat1 and mat2"):
+        small.check(fixed, shape=few.shape)
+    assert [module.training for module in fixed.modules()] == [True, True, False, True]
+    small.check(net("resnet8", channels=1, size=8), shape=few.shape)
+    Small(0, 0).check(fixed, shape=few.shape)
 
 
 def test_alternating_images_are_mirrored_in_every_other_epoch(few: ImageData) -> None:  # noqa: F811

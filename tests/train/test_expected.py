@@ -60,6 +60,27 @@ def test_the_sum_by_hand(few: ImageData, monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.seconds == pytest.approx(40 * 0.4 + 6)
 
 
+def test_small_images_take_their_own_time(few: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 iterations of small images in 0.1 + 0.1 s, 30 of whole ones in 0.3 + 0.1 s; evaluations see whole ones."""
+    recipe = replace(QUICK, iterations=40, small=4, small_until=0.25)
+    begun: list[int] = []
+
+    def batches(task: Any, start: int, *_: Any, **__: Any) -> tuple[float, Any]:
+        begun.append(start)
+        return 0.1, object()
+
+    monkeypatch.setattr(module, "time_batches", batches)
+    monkeypatch.setattr(module, "time_step", lambda *_: 0.3)
+    choice = Choice(milliseconds={"fp32 NCHW": 100.0})  # timed on the first batch
+    for start, iteration in ((0, (10 * 0.2 + 30 * 0.4) / 40), (5, (5 * 0.2 + 30 * 0.4) / 35), (10, 0.4)):
+        found = expected(ImageTask(few, recipe, CPU), net("resnet8"), recipe=recipe, choice=choice, start=start,
+                         progress=silent, stopped=lambda: 0)  # fmt: skip
+        assert found is not None
+        assert found.iteration == pytest.approx(iteration)
+        assert found.step == pytest.approx(0.3)
+    assert begun == [0, 10, 5, 10, 10]
+
+
 def test_steps_are_timed_if_none_were_and_the_net_stays(few: ImageData) -> None:
     recipe = replace(QUICK, iterations=40)
     model = net("resnet8", channels=1, size=8)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, arg, first_line
 from reslab.train.batch import Batch
 from reslab.train.recipe import Recipe
 
@@ -29,6 +30,24 @@ class Small:
         if recipe.small >= min(shape[1:]):
             raise UsageError(f"small must be below the {min(shape[1:])} pixels of the images, got {recipe.small}")
         return cls(recipe.small, recipe.at(recipe.small_until, examples))
+
+    def check(self, net: nn.Module, *, shape: tuple[int, ...]) -> None:
+        """Run the net on two small images. Raises UsageError if it takes no such images."""
+        if not self.until:
+            return
+        x = shrunk(torch.zeros(2, *shape), self.side)
+        was = {module: module.training for module in net.modules()}
+        try:
+            with torch.no_grad():
+                net.eval()(x)
+        except Exception as error:  # whatever the net says
+            raise UsageError(
+                "the net does not take the images of ", arg("small", self.side), f", {x.shape[2]}x{x.shape[3]} pixels "
+                f"({first_line(error)}); leave it out, or choose a net that takes images of any size"
+            ) from error  # fmt: skip
+        finally:
+            for module, training in was.items():
+                module.training = training
 
     def sized(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, those of the first part small."""

@@ -66,6 +66,7 @@ class ImageTask:
         self.normalize = (normalize or measure(train, mean=recipe.mean, std=recipe.std)).to(device)
         self.augment, self.classes = Augment.of(recipe), len(data.classes)
         self.small = Small.of(recipe, shape=data.shape, examples=self.examples)
+        self.whole_from = self.small.until  # the iteration from which batches cost what evaluation does
         self.features: dict[str, Features] = {}  # by part, if they are computed once: then of the module `head` alone
         self.head = ""
 

@@ -144,6 +144,7 @@ class OnImages:
         net = build(self.spec)
         normalize = normalization(work.run) if work.recipe.mean == "weights" else None
         task = ImageTask(self.data, work.recipe, work.device, normalize=normalize, world=work.world)
+        task.small.check(net, shape=self.data.shape)
         start_net(work.run, net, resumed=bool(work.recipe.stochastic_depth or work.recipe.active_blocks))
         work.run.write_json("normalize.json", task.normalize.as_dict())
         if not work.run.has("last.pt"):

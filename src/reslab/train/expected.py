@@ -29,11 +29,14 @@ LONG = 3600.0  # seconds from which ways to shorten a training are named
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """Seconds of a training: `step` and `load` per iteration, `evaluations` in all."""
+    """Seconds of a training: `step` and `load` per iteration, `evaluations` in all.
+
+    If the first iterations have smaller batches, `step` and `load` are those of the others.
+    """
 
     step: float
     load: float
-    iteration: float  # both together, as far as they overlap
+    iteration: float  # both together, as far as they overlap; the mean of all iterations
     iterations: int
     evaluations: float
 
@@ -49,7 +52,8 @@ def expected(
     """The time that the rest of a training takes, from iteration `start`; None if it is short or cannot be measured.
 
     Loading by worker processes overlaps with the steps: on another device entirely, on a CPU as far as its cores allow.
-    An evaluated example costs a forward pass and loading. `stopped` gives the number of a signal that arrived, or 0.
+    An evaluated example costs a forward pass and loading. Before iteration `task.whole_from`, where a task has one,
+    batches cost less; both kinds are timed. `stopped` gives the number of a signal that arrived, or 0.
     Raises Interrupted when one does.
     """
     total = recipe.length(task.examples)
@@ -57,24 +61,25 @@ def expected(
     if parts is None or total - start < FEWEST:
         return None
     workers = recipe.workers if any(hasattr(part, "sources") for part in parts.values()) else 0
-    load, batch = time_batches(task, start, total, workers=workers, progress=progress, stopped=stopped)
-    if batch is None:
-        return None
-    step = choice.milliseconds.get(str(choice), 0.0) / 1000
-    if not step:
-        try:
-            step = time_step(task, net, choice, batch, recipe.accumulate)
-        except (RuntimeError, MemoryError) as error:
-            if not is_full(error):
-                raise
-            free()
+    whole_from = getattr(task, "whole_from", 0)
+    later = min(max(start, whole_from), total - 1)
+    costs = []
+    for begin in sorted({start, later}):
+        load, batch = time_batches(task, begin, total, workers=workers, progress=progress, stopped=stopped)
+        # The choice was timed on the first batches.
+        known = choice.milliseconds.get(str(choice), 0.0) / 1000 if begin < whole_from or not whole_from else 0.0
+        step = known if batch is None else known or step_or_full(task, net, choice, batch, recipe.accumulate)
+        if batch is None or not step:
             return None
-    step *= recipe.accumulate
+        costs.append((step * recipe.accumulate, load))
+    step, load = costs[-1]
+    share = (later - start) / (total - start)  # of the iterations, with the smaller batches
+    both = [overlap(*cost, workers=workers, device=task.device) for cost in costs]
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
     often = recipe.evaluations(start, task.examples)
     evaluated = often * (sizes.get("validation", 0) + sizes.get("test", 0)) + sizes["train"] * (1 + recipe.precise_bn)
     apart = overlap(step * FORWARD, load, workers=workers, device=task.device) / recipe.batch
-    return Expected(step=step, load=load, iteration=overlap(step, load, workers=workers, device=task.device),
+    return Expected(step=step, load=load, iteration=share * both[0] + (1 - share) * both[-1],
                     iterations=total - start, evaluations=evaluated * apart)  # fmt: skip
 
 
@@ -109,6 +114,17 @@ def time_batches(
     if len(came) <= skip:
         return (came[-1] - began if came else 0.0), first
     return (came[-1] - came[skip - 1]) / (len(came) - skip), first
+
+
+def step_or_full(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int) -> float:
+    """As `time_step`; 0 if the memory is full."""
+    try:
+        return time_step(task, net, choice, batch, parts)
+    except (RuntimeError, MemoryError) as error:
+        if not is_full(error):
+            raise
+        free()
+        return 0.0
 
 
 def time_step(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int) -> float:
