@@ -12,8 +12,8 @@ from reslab.images.data.words import WORDS
 from reslab.images.defaults import MADE_FOR, choose, net_for, recipe_for, size_for
 from reslab.images.older import older_run
 from reslab.images.plan import DIGITS, Asked, Plan
+from reslab.images.reading import LIST
 from reslab.images.start import DEFAULT, Facts, facts_of, in_channels, net_of, resized_like, run_of
-from reslab.images.train import LIST
 from reslab.nets import Spec, spec
 from reslab.nets.checkpoints import read_checkpoint
 from reslab.nets.resembling import suggested

@@ -17,6 +17,7 @@ from reslab.images.data.words import WORDS
 from reslab.images.doubtful import warn_of_doubtful_settings, warn_of_random_layers
 from reslab.images.pictures.keep import keep_of_training
 from reslab.images.pictures.samples import keep_samples
+from reslab.images.reading import how_read, storable
 from reslab.images.sources.assemble import MEMORY
 from reslab.images.start import normalization, starting
 from reslab.images.task import SEVERAL, ImageTask, training_parts
@@ -34,7 +35,6 @@ from reslab.train.start import START, start_net
 from reslab.train.training import Training
 from reslab.train.world import ALONE, World
 
-LIST = ("file_column", "label_columns", "part_column", "label_separator")  # options of a list of images
 CHOICES = "choices.json"  # in the run folder: the names of net and recipe, and why they were chosen
 
 
@@ -88,18 +88,6 @@ def prepare(
 def identity(net: Spec) -> dict[str, Any]:
     """A spec as data, without what does not make it another net: the version of its library."""
     return {key: value for key, value in to_dict(net).items() if key != "version"}
-
-
-def storable(options: dict[str, Any]) -> dict[str, Any]:
-    """The data's options as JSON, without asking for a download again."""
-    kept = {key: value for key, value in options.items() if value is not None and key != "download"}
-    return {key: str(Path(v).resolve()) if key == "root" else list(v) if isinstance(v, tuple) else v
-            for key, v in kept.items()}  # fmt: skip
-
-
-def how_read(options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the stored options that may lead to other images of the same files."""
-    return {key: options.get(key) for key in ("size", "level", "white", "max_pixels", "interpolation", "rgb", *LIST)}
 
 
 def train(

@@ -63,3 +63,8 @@ def duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def in_bytes(n: float) -> str:
+    """`147 GB`, `5.3 MB`."""
+    return f"{n / 1e9:,.3g} GB" if n >= 1e9 else f"{n / 1e6:,.2g} MB"

@@ -1,10 +1,13 @@
 """Parquet files as the hub writes them, with labels right and wrong; and hf:NAME."""
 
+import errno
+import os
 import pickle
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from parquets import pa, png, pq, reds, write
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
 from reslab.images.data import Encoded, load
+from reslab.images.sources import copied
 from reslab.images.sources.assemble import Loading
+from reslab.images.sources.cells import schema
 from reslab.images.sources.parquet import load_parquet
 
 
@@ -123,6 +128,38 @@ def test_larger_than_memory(tmp_path: Path) -> None:
     assert pickle.loads(travelled)[3] == png(3)
     load_parquet(file, loading=Loading(memory=0), cache=lambda: cache)
     assert list((cache / "arrow").iterdir()) == [spilled]
+
+
+def test_the_copy_is_announced_and_a_changed_file_is_copied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Changed within its last bytes alone: size and time of change stay."""
+    monkeypatch.setattr(copied, "WORTH", 0)
+    file = write(tmp_path / "d.parquet", [0, 1] * 10)
+    cache = tmp_path / "cache"
+    with caplog.at_level("INFO", logger="reslab"):
+        load_parquet(file, loading=Loading(memory=0), cache=lambda: cache)
+    (first,) = (cache / "arrow").iterdir()
+    (line,) = (record.getMessage() for record in caplog.records if "uncompressed" in record.getMessage())
+    assert line.startswith(f"copying the images of d.parquet once, uncompressed, to {first} (")
+    stat, name = file.stat(), copied.key([(file, "image")])
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert copied.key([(file, "image")]) != name == first.stem
+
+
+def test_a_full_disk_leaves_no_half_copy(tmp_path: Path) -> None:
+    file = write(tmp_path / "d.parquet", [0, 1] * 10)
+
+    def full(_: Any) -> Iterator[Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    with pytest.raises(ReslabError, match=r"arrow is full: the uncompressed copy of the images takes about .*; choose"):
+        copied.copied([(file, "image")], tmp_path / "cache", full, schema())
+    assert list((tmp_path / "cache" / "arrow").iterdir()) == []
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

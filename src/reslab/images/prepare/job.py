@@ -16,7 +16,7 @@ from reslab.images.prepare.steps import written
 from reslab.images.prepare.verify import faults, refuse_faults
 from reslab.images.sources.tars.manifest import MANIFEST
 from reslab.progress import Phase, Progress, silent
-from reslab.progress.row import duration
+from reslab.progress.row import duration, in_bytes
 from reslab.stored.files import named, present
 from reslab.stored.read import read_json
 from reslab.stored.shards import Shards
@@ -126,11 +126,6 @@ def announce(filling: Filling) -> None:
     if SPARE * needed > free:
         raise ReslabError(f"{named(filling.out)} needs about {in_bytes(needed)}, and {in_bytes(free)} are free; "
                           "choose another ", arg("folder"), " or a smaller ", arg("side"))  # fmt: skip
-
-
-def in_bytes(n: float) -> str:
-    """`147 GB`, `5.3 MB`."""
-    return f"{n / 1e9:,.3g} GB" if n >= 1e9 else f"{n / 1e6:,.2g} MB"
 
 
 def estimate(data: ImageData, form: Form) -> tuple[float, float]:

@@ -1,21 +1,17 @@
 """The image column of parquet files: in memory, or copied to a file that allows random access."""
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, first_line
 from reslab.extras import need
+from reslab.images.sources.copied import Column, copied
 from reslab.images.sources.encoded import ArrowCells, ArrowFileCells, Cells
 
 BATCH_BYTES = 2**28  # of rows read at once, if every row held all that its row group holds: a dictionary may do that
 ROWS = 256  # images read at once
 RATIO = 2000  # bytes of images per byte of the file; compression reaches 1,000 on zeros, repeated rows more
-
-Column = tuple[Path, str]
-"""A file and its image column."""
 
 
 def cells_of(columns: list[Column], *, memory: int, cache: Callable[[], Path]) -> Cells:
@@ -29,7 +25,7 @@ def cells_of(columns: list[Column], *, memory: int, cache: Callable[[], Path]) -
                 break
         else:
             return ArrowCells(_joined(chunks))
-    return ArrowFileCells([_spilled(columns, cache())])
+    return ArrowFileCells([copied(columns, cache(), _chunks, schema())])
 
 
 def read_column(file: Path, name: str, *, rows: int) -> Iterator[Any]:
@@ -93,23 +89,3 @@ def _joined(chunks: list[Any]) -> Any:
     import pyarrow as pa
 
     return pa.chunked_array(chunks, type=schema().field("image").type)
-
-
-def _spilled(columns: list[Column], cache: Path) -> Path:
-    """The images as one uncompressed Arrow stream: parquet can only be read one row group at a time."""
-    import pyarrow as pa
-
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns, name) for file, name in columns]
-    target = cache / "arrow" / f"{hashlib.sha256(repr(stats).encode()).hexdigest()[:16]}.arrows"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(f".{os.getpid()}")
-    try:
-        with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_stream(sink, schema()) as writer:
-            for chunk in _chunks(columns):
-                writer.write_batch(pa.record_batch([chunk], schema=schema()))
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-    return target
