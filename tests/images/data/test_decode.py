@@ -1,15 +1,17 @@
 """Each kind of image file that people have, with colors known by hand."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reslab.errors import BrokenImage, ReslabError
-from reslab.images.data import decode
-from reslab.images.data.decode import fit, header, resize_shorter
+from reslab.images.data import decode, png
+from reslab.images.data.decode import Reading, decode_shorter, decoded_rows, fit, header, resize_shorter
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -98,6 +100,60 @@ def test_exif_rotation() -> None:
     assert upright.getpixel((4, 13)) < 5
     found = header(source, name="x")
     assert (found.width, found.height, found.gray) == (8, 16, False)
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def turned(where: str) -> bytes:
+    """An image of 16 x 8 pixels, white on the left, that a note in one place turns a quarter clockwise."""
+    image = Image.new("L", (16, 8), 0)
+    image.paste(255, (0, 0, 8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    if where.startswith("JPEG"):
+        other = Image.Exif()
+        other[0x010F] = "a camera"
+        return encoded(image, "JPEG", quality=100, xmp=xmp, **({"exif": other} if "EXIF" in where else {}))
+    lines = "\n".join(raw.hex()[k : k + 72] for k in range(0, 2 * len(raw), 72))
+    note = {
+        "eXIf": png_chunk(b"eXIf", raw[6:]),
+        "XMP": png_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp),
+        "raw profile": png_chunk(
+            b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(f"\nexif\n{len(raw):8}\n{lines}\n".encode())
+        ),
+    }[where.split(",")[0]]
+    plain = encoded(image)
+    at = plain.rindex(b"IEND") - 4 if "behind" in where else plain.index(b"IDAT") - 4
+    return plain[:at] + note + plain[at:]
+
+
+@pytest.mark.parametrize("where", [
+    "eXIf", "eXIf, behind the data", "XMP", "XMP, behind the data", "raw profile", "raw profile, behind the data",
+    "JPEG, XMP", "JPEG, XMP beside EXIF",
+])  # fmt: skip
+def test_wherever_the_orientation_stands(where: str) -> None:
+    """Header, evaluation and training agree with Pillow's exif_transpose."""
+    source = turned(where)
+    judge = ImageOps.exif_transpose(Image.open(io.BytesIO(source)))
+    assert judge.size == (8, 16)
+    found, upright = header(source, name="x"), decode(source, channels=1, name="x")
+    assert (found.width, found.height) == (8, 16)
+    assert np.array_equal(np.asarray(upright), np.asarray(judge.convert("L")))
+    pixels, box = decoded_rows(source, lambda w, h: (0, 0, w, h), shape=(1, 16, 8), reading=Reading())
+    assert np.array_equal(pixels[..., 0], np.asarray(upright))
+    assert box == (0, 0, 8, 16)
+
+
+def test_a_large_image_is_not_decoded_for_its_header() -> None:
+    """A PNG of 400 million pixels, compressed to nothing, with a note behind its data."""
+    note = png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0")
+    big = png.SIGNATURE + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 19_999, 8, 0, 0, 0, 0))
+    found = header(big + png_chunk(b"IDAT", b"no image") + note + png_chunk(b"IEND", b""), name="x", limit=10**9)
+    assert (found.width, found.height) == (19_999, 20_000)
 
 
 def test_exif_rotation_of_a_tiff_counts_once() -> None:
@@ -193,3 +249,28 @@ def test_resize_shorter() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], dtype=np.uint8), (64, 32)))
     middle = np.asarray(resize_shorter(stripes, 8))[4, 2:6]
     assert abs(middle.astype(int) - 127).max() <= 2
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_shrunk_photograph_lies_where_the_whole_one_does(turn: int) -> None:
+    """601 x 430 pixels at an eighth are 76 x 54: the decoder adds 7 columns and 2 rows, left or above if turned."""
+    y, x = np.mgrid[:430, :601]
+    picture = Image.fromarray(np.stack([x * 255 // 601, y * 255 // 430, (x + y) % 256 // 2], 2).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    source = encoded(picture, "JPEG", quality=95, exif=exif)
+    judge = ImageOps.exif_transpose(Image.open(io.BytesIO(source)))
+    pixels, box = decoded_rows(source, lambda w, h: (0, 0, w, h), shape=(3, 32, 32), reading=Reading())
+    assert max(pixels.shape[:2]) == 76
+    wanted = np.asarray(judge.resize((32, 32), Image.Resampling.BILINEAR), dtype=float)
+    small = Image.fromarray(pixels).resize((32, 32), Image.Resampling.BILINEAR, box=box)
+    assert np.abs(np.asarray(small, dtype=float) - wanted)[..., :2].max() < 3  # one of 32 columns is 8
+    shorter = decode_shorter(source, 50, channels=3, name="x", reading=Reading())
+    wanted = np.asarray(judge.resize(shorter.size, Image.Resampling.BILINEAR), dtype=float)
+    assert min(shorter.size) == 50
+    assert np.abs(np.asarray(shorter, dtype=float) - wanted)[..., :2].max() < 3
+
+
+def test_a_small_image_is_not_enlarged() -> None:
+    source = encoded(Image.new("RGB", (16, 8)), "JPEG")
+    assert decode_shorter(source, 50, channels=3, name="x", reading=Reading()).size == (16, 8)

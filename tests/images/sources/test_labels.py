@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from parquets import pa, png, pq, reds, write
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import load
 from reslab.images.sources.labels import Labels, classes_of
 
@@ -167,3 +167,40 @@ def test_splits_of_the_hub_with_their_own_numbers(monkeypatch: pytest.MonkeyPatc
     data = load("hf:someone/pets")
     assert by_name(data.test, data.classes) == RIGHT
     assert "with its training and eval splits" in data.about
+
+
+def test_files_whose_labels_are_of_different_columns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One file with fine labels, the other with coarse ones alone; where both have both, one is taken and named."""
+    write(tmp_path / "train-0.parquet", [0, 1], label="fine_label")
+    write(tmp_path / "test.parquet", [0, 1], label="fine_label")
+    second = write(tmp_path / "train-1.parquet", [0, 1], label="coarse_label")
+    with pytest.raises(UsageError, match=r"train-1.parquet has its labels in 'coarse_label', and .*train-0.parquet in "
+                                         r"'fine_label'; write both"):  # fmt: skip
+        load(str(tmp_path))
+    table = pq.read_table(second)
+    pq.write_table(table.append_column("fine_label", pa.array([1, 0])), second)
+    first = pq.read_table(tmp_path / "train-0.parquet")
+    pq.write_table(first.append_column("coarse_label", pa.array([5, 5])), tmp_path / "train-0.parquet")
+    with caplog.at_level("INFO", logger="reslab"):
+        data = load(str(tmp_path))
+    assert data.train.labels.tolist() == [0, 1, 1, 0]
+    assert "labels of train-0.parquet: its column fine_label (and not coarse_label)" in caplog.messages
+
+
+@pytest.mark.parametrize("values", [[-1, 0, 1], ["-1", "0", "1"]])
+def test_minus_one_may_mark_unlabeled_images(values: list) -> None:
+    with pytest.warns(ReslabWarning, match="d: label -1 is taken as a class of its own; often it marks unlabeled"):
+        assert classes_of([Labels(where="d", values=values, names=None)]) == ("-1", "0", "1")
+    classes_of([Labels(where="d", values=[-1, 1], names=None)])  # without a warning: two signs
+
+
+def test_a_missing_file_of_a_counted_set(tmp_path: Path) -> None:
+    """As a part of a download. Sets that count from 1 are whole with their last file."""
+    for name in ("train-00000-of-00003", "train-00002-of-00003", "test-1-of-2", "test-2-of-2"):
+        write(tmp_path / f"{name}.parquet", [0, 1])
+    with pytest.warns(ReslabWarning, match="2 of the 3 files train-...-of-00003.parquet are there: "
+                                           "train-00001-of-00003.parquet is missing") as found:  # fmt: skip
+        load(str(tmp_path))
+    assert len(found) == 1
+    write(tmp_path / "train-00001-of-00003.parquet", [0, 1])
+    load(str(tmp_path))

@@ -12,9 +12,12 @@ from reslab.errors import BrokenImage
 from reslab.images.data import jpeg
 from reslab.images.data.gray import GRAY_MODES, Ranges, kind_of, to_eight_bits
 from reslab.images.data.opened import allowed, in_memory, opened, reason
+from reslab.images.data.png import about
 
 STRIP = 8  # a resized image of more than this times the pixels that are kept is cropped first: a strip of 8000 x 1
 LIMIT = 2**26  # pixels of a whole resized image
+PADDED_LEFT, PADDED_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)  # turns that take the right or lower edge there
+ORIENTED = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where Pillow looks
 Box = tuple[int, int, int, int]
 Edges = tuple[float, float, float, float]  # left, top, right, bottom
 Interpolation = Literal["bilinear", "bicubic"]
@@ -67,6 +70,26 @@ def decode(
         raise BrokenImage(name, reason(error)) from error
 
 
+def decode_shorter(source: bytes | Path, side: int, *, channels: int, name: str, reading: Reading) -> Image.Image:
+    """As `decode`, resized (antialiased) to a shorter side of `side` pixels; never enlarged. Raises BrokenImage.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side keeps `side` pixels.
+    """
+    try:
+        with opened(source, limit=reading.limit) as image:
+            size, turn, whole = _upright_size(image), _orientation(image), image.size
+            aim = resized(size, side) if min(size) > side else size
+            shrink = jpeg.shrunk((0, 0, *size), height=aim[1], width=aim[0])
+            image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
+            shrink = shrink if image.size != whole else 1
+            found = eight_bits(image, channels=channels, reading=reading)
+            box = _moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
+            part = [min(edge / shrink, most) for edge, most in zip(box, found.size * 2, strict=True)]
+            return found if found.size == aim else found.resize(aim, FILTERS[reading.interpolation], box=tuple(part))
+    except Exception as error:
+        raise BrokenImage(name, reason(error)) from error
+
+
 def decoded_rows(
     source: bytes | Path, choose: Callable[[int, int], Edges], *, shape: tuple[int, int, int], reading: Reading
 ) -> tuple[np.ndarray, Edges]:
@@ -85,8 +108,9 @@ def decoded_rows(
         if found:
             return found
     with opened(source, limit=reading.limit) as image:
-        box = choose(*_upright_size(image))
-        if plain and not plain.upright and image.format == "JPEG" and _orientation(image) == 1:
+        size, turn = _upright_size(image), _orientation(image)
+        box = choose(*size)
+        if plain and not plain.upright and image.format == "JPEG" and turn == 1:
             found = _by_turbo(source, plain, box, shape=shape)
             if found:
                 return found
@@ -94,7 +118,19 @@ def decoded_rows(
         image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
         shrink = shrink if image.size != whole else 1
         pixels = np.array(eight_bits(image, channels=shape[0], reading=reading))  # torch refuses read-only memory
-    return _within(pixels.reshape(*pixels.shape[:2], shape[0]), box, shrink)
+    pixels = pixels.reshape(*pixels.shape[:2], shape[0])
+    return _within(pixels, _moved(box, size, pixels.shape, shrink, turn), shrink)
+
+
+def _moved(box: Edges, size: tuple[int, int], shape: tuple[int, ...], shrink: int, turn: int) -> Edges:
+    """The box in an image whose shrunk size (h, w, C) was rounded up, in pixels of the upright (width, height).
+
+    The decoder pads right and below; of a turned photograph, that may be left and above.
+    """
+    left, top, right, bottom = box
+    x = shape[1] * shrink - size[0] if turn in PADDED_LEFT else 0
+    y = shape[0] * shrink - size[1] if turn in PADDED_ABOVE else 0
+    return left + x, top + y, right + x, bottom + y
 
 
 def _by_turbo(
@@ -196,10 +232,14 @@ def is_upright(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info or image.format == "TIFF":  # Pillow rotates TIFFs itself
+    """1 to 8, as EXIF numbers them: from what Pillow's exif_transpose reads, before and after the image is loaded."""
+    if image.format == "TIFF":  # Pillow rotates TIFFs itself
         return 1
     try:
-        value = image.getexif().get(0x0112, 1)
+        found = about(image) or image
+        if not any(key in found.info for key in ORIENTED):
+            return 1
+        value = found.getexif().get(0x0112, 1)
     except Exception:  # a damaged EXIF block does not mean damaged pixels
         return 1
     return value if value in range(1, 9) else 1

@@ -1,9 +1,11 @@
-"""PNGs whose data ends early in good order: Pillow leaves the rows that are missing black, without a word."""
+"""PNGs: rows that are missing, of which Pillow says nothing, and what is said about them behind their data."""
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -11,6 +13,11 @@ from PIL import Image
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's color types
 # Adam7: first column and row of each pass, and the steps between its columns and rows (PNG specification, 8.2).
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIXEL = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)  # an IHDR of one gray pixel
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+NAMED = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # what Pillow reads of them
+LARGEST = 2**20  # bytes of a chunk; Pillow reads no longer texts
 PIECE = 2**20  # bytes that are inflated at a time
 
 
@@ -57,3 +64,42 @@ def parts(data: bytes) -> Iterator[bytes]:
         if name == b"IDAT":
             yield data[place + 8 : place + 8 + size]
         place += 12 + size
+
+
+def about(image: Image.Image) -> Image.Image | None:
+    """A loaded image of one pixel with all that is said about an opened PNG, also behind its data; None: is loaded.
+
+    Pillow reads no further than to the data before it loads the image, which may be large.
+    """
+    file = getattr(image, "fp", None)
+    if image.format != "PNG" or file is None or not getattr(image, "tile", None):
+        return None
+    place = file.tell()
+    try:
+        small = b"".join((SIGNATURE, chunk(b"IHDR", PIXEL), *told(file), chunk(b"IDAT", zlib.compress(b"\0\0")),
+                          chunk(b"IEND", b"")))  # fmt: skip
+    finally:
+        file.seek(place)
+    found = Image.open(io.BytesIO(small), formats=("PNG",))
+    found.load()
+    return found
+
+
+def told(file: IO[bytes]) -> Iterator[bytes]:
+    """The chunks of a PNG that may hold an orientation."""
+    place = len(SIGNATURE)
+    while len(head := at(file, place, 8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        known = name == b"eXIf" or (name in TEXTS and at(file, place + 8, 32).startswith(NAMED))
+        if known and size <= LARGEST:
+            yield chunk(name, at(file, place + 8, size))
+        place += 12 + size
+
+
+def at(file: IO[bytes], place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

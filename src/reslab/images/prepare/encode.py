@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from reslab.errors import BrokenImage
-from reslab.images.data.decode import Reading, decode, is_upright, resize_shorter
+from reslab.images.data.decode import Reading, decode_shorter, is_upright, resize_shorter
 from reslab.images.data.gray import GRAY_MODES
 from reslab.images.data.opened import opened, reason
 
@@ -42,8 +42,9 @@ class Form:
                     return Written(content=content, ending="jpg", copied=True)
         except Exception as error:  # Pillow's readers raise nearly anything
             raise BrokenImage(name, reason(error)) from error
-        decoded = decode(source, channels=1 if gray else 3, name=name, near=self.side, reading=self.reading)
-        return self.encoded(decoded)
+        return self.encoded(
+            decode_shorter(source, self.side, channels=1 if gray else 3, name=name, reading=self.reading)
+        )
 
     def fits(self, image: Image.Image) -> bool:
         """Whether an opened image can stay as it is."""

@@ -9,10 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.errors import UsageError
+from reslab.errors import ReslabWarning, UsageError, tell
 from reslab.images.sources.encoded import Sources
 
 NAMES = ("label", "labels", "fine_label", "class", "category", "target", "y")  # columns that hold labels
+SAME = {"label", "labels"}  # of which two files may have one each
+OTHERS = ("coarse_label",)  # that may hold other labels of the same images
+
+
+def tell_choice(where: str, label: str, columns: Iterable[str]) -> None:
+    """Name the label column, if another one could be meant."""
+    if others := [name for name in columns if name != label and name in (*NAMES, *OTHERS)]:
+        tell("labels of %s: its column %s (and not %s)", where, label, ", ".join(others))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,15 @@ def classes_of(parts: Sequence[Labels]) -> tuple[str, ...]:
     if texts_in and numbers_in and not numbered(parts):
         raise UsageError(f"{numbers_in.where} numbers its classes and {texts_in.where} names them, and neither says "
                          "which number is which name; write both with names")  # fmt: skip
+    found = _found(parts)
+    if {"-1", "0"} <= set(found):
+        where = next(part.where for part in parts if any(value in (-1, "-1") for value in part.values))
+        warnings.warn(f"{where}: label -1 is taken as a class of its own; often it marks unlabeled images: if so, "
+                      "leave these rows out", ReslabWarning, stacklevel=2)  # fmt: skip
+    return found
+
+
+def _found(parts: Sequence[Labels]) -> tuple[str, ...]:
     named = [name for part in parts for name in part.names or ()]
     texts = {value for part in parts for value in part.values if isinstance(value, str)}
     if named:

@@ -15,6 +15,7 @@ from reslab.images.sources.assemble import Listing, Loading, assemble
 from reslab.images.sources.cells import cells_of, read_column
 from reslab.images.sources.encoded import Rows
 from reslab.images.sources.labels import Labels
+from reslab.images.sources.numbered import warn_of_missing
 from reslab.images.sources.scan import Ignored, is_hidden, is_image, is_regular
 from reslab.train.parts import TRAIN, first_of, held_out
 
@@ -22,9 +23,6 @@ IMAGE_NAMES = ("image", "img")
 LONGEST = 1000  # characters of a class name
 POINTER = b"version https://git-lfs"
 ROW_BYTES = 4  # a file of fewer bytes per row holds no images, but one that claims millions of rows
-
-Known = tuple[tuple[str, ...], bool]
-"""The classes of a training part, and whether a file of it names their numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,15 @@ class Columns:
     image: str
     label: str
     names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Of a training part: its classes, whether a file names their numbers, and its first file with its columns."""
+
+    classes: tuple[str, ...]
+    numbered: bool
+    first: tuple[Path, Columns]
 
 
 def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> ImageData:
@@ -47,7 +54,7 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     loading.check()
     files = _files(path)
     train, known = _open(files.train, None, loading=loading, cache=cache)
-    classes = known[0]
+    classes = known.classes
     about = f"Images of {path.name}"
     validation = _open(files.validation, known, loading=loading, cache=cache)[0] if files.validation else None
     if files.test:
@@ -120,6 +127,7 @@ def _files(path: Path) -> _Files:
     if path.is_file():
         return _Files(train=[path], validation=[], test=[], unused=[])
     every = parquet_files(path)
+    warn_of_missing(every)
     names = [file.name for file in every]
     train, validation, test = ([file for file in every if file.name in found]
                                for found in (first_of(names, TRAIN), *held_out(names)))  # fmt: skip
@@ -152,7 +160,8 @@ def _open(
     """The images of `files` in order, and the classes: those given, or those of these files."""
     import torch
 
-    columns = [_columns(file) for file in files]
+    start = known.first if known else (files[0], _columns(files[0]))
+    columns = [_columns(file, first=start) for file in files]
     parts = [_labels(file, one) for file, one in zip(files, columns, strict=True)]
     title = files[0].name if len(files) == 1 else f"{files[0].parent.name}/"
     cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],
@@ -161,14 +170,15 @@ def _open(
         raise ReslabError(f"{title} is damaged: it has {len(cells):,} images and {rows:,} labels")
     starts = accumulate((len(part.values) for part in parts[:-1]), initial=0)
     sources = Rows(cells, title, files[0].parent, tuple(zip([file.name for file in files], starts, strict=True)))
-    classes, numbered = known or (labels.classes_of(parts), labels.numbered(parts))
+    classes = known.classes if known else labels.classes_of(parts)
+    numbered = known.numbered if known else labels.numbered(parts)
     found, first = [], 0
     for part in parts:
         found.append(labels.labels_of(part, sources, classes, numbered=numbered, first_row=first))
         first += len(part.values)
     if first == 0:
         raise UsageError(f"{files[0]} holds no rows")
-    return Listing.of(sources, torch.cat(found)), (classes, numbered)
+    return Listing.of(sources, torch.cat(found)), Known(classes=classes, numbered=numbered, first=start)
 
 
 def _labels(file: Path, columns: Columns) -> Labels:
@@ -190,7 +200,11 @@ def _labels(file: Path, columns: Columns) -> Labels:
     return Labels(where=file.name, values=values, names=columns.names)
 
 
-def _columns(file: Path) -> Columns:
+def _columns(file: Path, *, first: tuple[Path, Columns] | None = None) -> Columns:
+    """The columns of a file. `first`: another file of the data and its columns, of which this one needs the label's.
+
+    Without it, a label column that was chosen among several is named.
+    """
     pa, pq = pyarrow()
     try:
         schema = pq.read_schema(file)
@@ -210,7 +224,15 @@ def _columns(file: Path) -> Columns:
 
     wanted = [field.name for field in schema if label_like(field.type)]
     image = _choose(image_columns(schema), IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
-    label = _choose(wanted, labels.NAMES, f"label column (integer, boolean or string) in {file}", names)
+    if first and first[1].label in wanted:
+        label = first[1].label
+    else:
+        label = _choose(wanted, labels.NAMES, f"label column (integer, boolean or string) in {file}", names)
+        if first and not {label, first[1].label} <= labels.SAME:
+            raise UsageError(f"{file} has its labels in {label!r}, and {first[0]} in {first[1].label!r}; write both "
+                             "with the same columns")  # fmt: skip
+        if not first:
+            labels.tell_choice(file.name, label, wanted)
     return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label, file))
 
 

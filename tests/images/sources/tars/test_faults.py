@@ -51,7 +51,10 @@ def changed(**new: bytes | None) -> list[tuple[str, bytes]]:
         ([("a.png", png(1)), ("a.json", b'{"label": 1.5}')], r"s.tar: the member a.json has the label 1.5; a .*"),
         ([("a.png", png(1)), ("a.json", b"[" * 10**5)], r"s.tar: the member a.json is no JSON, so it holds no label"),
         ([], r"s.tar holds no images with labels"),
-        ([("x.npy", b"1")], r"s.tar holds no images with labels"),
+        ([("x.npy", b"1")], r"s.tar holds no images with labels, but 1 other member, such as x.npy: its key is 'x' .*"),
+        ([("v1.0.png", png(1)), ("v1.0.cls", b"1")],
+         r"s.tar holds no images with labels, but 2 other members, such as v1.0.cls: its key is 'v1' and its kind "
+         r".0.cls, as a key ends at the first dot"),
     ],
 )  # fmt: skip
 def test_members_that_do_not_fit(tmp_path: Path, members: list[tuple[str, bytes]], sentence: str) -> None:

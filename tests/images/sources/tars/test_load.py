@@ -153,6 +153,9 @@ def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load(str(tmp_path / "a/train-{000..014}.tar"))
     with pytest.raises(UsageError, match=r"no .tar file matches .*/b-\*.tar"):
         load(str(tmp_path / "a/b-*.tar"))
+    assert len(load(str(tmp_path / "a/train-{000..011..5}.tar"), memory=0).train) == 9 - 2  # 0, 5 and 10
+    with pytest.raises(UsageError, match="counts from 5 to 7 by 0"):
+        load(str(tmp_path / "a/train-{5..7..0}.tar"))
     with pytest.raises(UsageError, match="counts from 5 to 2"):
         load(str(tmp_path / "a/train-{5..2}.tar"))
     monkeypatch.chdir(tmp_path)

@@ -15,6 +15,7 @@ from reslab.images.data.images import ImageData
 from reslab.images.sources import labels
 from reslab.images.sources.assemble import Listing, Loading, assemble, counted
 from reslab.images.sources.labels import Labels
+from reslab.images.sources.numbered import warn_of_missing
 from reslab.images.sources.scan import Ignored
 from reslab.images.sources.tags import in_order as in_name_order
 from reslab.images.sources.tars.index import Index, make, stored
@@ -41,6 +42,8 @@ def load_tars(found: Shards, *, loading: Loading, cache: Callable[[], Path]) -> 
     manifest = read_manifest(found.folder)
     if manifest is not None:
         manifest.check([*found.every, *found.unused], every=found.whole)
+    if found.whole:
+        warn_of_missing(found.every)
     indexes = indexed(found.every, cache)
     sources = Members.of(found.every, indexes)
     listings, classes = listed(found, indexes, sources, class_names(found.folder, manifest))
@@ -136,12 +139,23 @@ def listed(
         values = [index.labels[code] for index in some for code in index.arrays["label"].tolist()]
         if not values:
             others = " and the others of its part hold" if len(shards) > 1 else " holds"
-            raise UsageError(f"{named(shards[0])}{others} no images with labels")
+            raise UsageError(f"{named(shards[0])}{others} no images with labels{unused(some)}")
         parts.append((values, row, shards[0].name))
         place, row = place + len(shards), row + len(values)
     made, classes = tensors(parts, sources, names)
     rows = [torch.arange(first, first + len(values)) for values, first, _ in parts]
     return [Listing(sources=sources, rows=r, labels=y) for r, y in zip(rows, made, strict=True)], classes
+
+
+def unused(indexes: Sequence[Index]) -> str:
+    """What was found instead, and how names are read."""
+    left = [one for index in indexes for one in index.ignored if one.examples]
+    if not left:
+        return ""
+    many, name = sum(one.files for one in left), left[0].examples[0]
+    stem, _, rest = name.rpartition("/")[2].partition(".")
+    how = f": its key is {stem!r} and its kind .{rest}, as a key ends at the first dot" if rest else ""
+    return f", but {counted(many, 'other member')}, such as {name}{how}"
 
 
 Part = tuple[list[Value], int, str]

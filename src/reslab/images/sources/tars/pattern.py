@@ -16,7 +16,7 @@ from reslab.train.parts import HELD_OUT, TRAIN, first_of, held_out, starts_as
 
 MARKS = re.compile(r"[{*?\[]")
 BRACES = re.compile(r"\{([^{}]*)\}")
-NUMBERS = re.compile(r"(\d+)\.\.(\d+)")
+NUMBERS = re.compile(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?")
 MOST = 1_000_000  # shards that a pattern may mean
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
@@ -89,19 +89,20 @@ def of_pattern(word: str) -> Shards:
 
 
 def expanded(word: str) -> Iterator[str]:
-    """The words that braces mean, as in a shell: {08..11} is 08, 09, 10, 11."""
+    """The words that braces mean, as in a shell: {08..11} is 08, 09, 10, 11, and {0..6..2} is 0, 2, 4, 6."""
     match = BRACES.search(word)
     if match is None:
         yield word
         return
     numbers = NUMBERS.fullmatch(match[1])
     if numbers:
-        low, high = int(numbers[1]), int(numbers[2])
-        if not low <= high < low + MOST:
-            raise UsageError(f"the pattern {named(word)} counts from {low} to {high}; it must count up, to at most "
+        low, high, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
+        if not low <= high < low + MOST or not step:
+            by = f" by {step}" if numbers[3] else ""
+            raise UsageError(f"the pattern {named(word)} counts from {low} to {high}{by}; it must count up, to at most "
                              f"{MOST:,} shards")  # fmt: skip
         width = len(numbers[1]) if numbers[1].startswith("0") or len(numbers[1]) == len(numbers[2]) else 0
-        inner: Iterator[str] = (f"{k:0{width}d}" for k in range(low, high + 1))
+        inner: Iterator[str] = (f"{k:0{width}d}" for k in range(low, high + 1, step))
     else:
         inner = iter(match[1].split(","))
     for piece in inner:
