@@ -30,6 +30,7 @@ from reslab.train.tune import Choice
 from reslab.train.world import World
 
 Job = dict[str, Any]
+RARE = 1.0  # of the toy's examples, those whose first number is larger take a branch of their own
 
 
 def free_port() -> int:
@@ -140,11 +141,17 @@ class Scores:
 
 
 def toy(seed: int = 0) -> nn.Module:
-    """A net with BatchNorm, and a layer that is not used."""
+    """A net with BatchNorm, a layer that is not used, and one that only some examples use."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Linear(7, 3))
-    net.unused = nn.Linear(2, 2)
-    net.forward = nn.Sequential(*list(net)[:4]).forward  # type: ignore[method-assign]
+    net.unused, net.rare = nn.Linear(2, 2), nn.Linear(5, 3)
+    usual = nn.Sequential(*list(net)[:4]).forward
+
+    def forward(x: Tensor) -> Tensor:
+        some = x[:, 0] > RARE
+        return usual(x).index_add(0, some.nonzero()[:, 0], net.rare(x[some])) if some.any() else usual(x)
+
+    net.forward = forward  # type: ignore[method-assign]
     return net
 
 

@@ -1,6 +1,7 @@
 """Exact resume: stopped anywhere and gone on, a training ends with the same bits as one that never stopped."""
 
 import json
+import os
 import signal
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from reslab.train.checkpoint import read_last
 from reslab.train.loop import Training, fit
 from reslab.train.recipe import change, read
 from reslab.train.signals import Interrupted, Stop
+from reslab.train.supervised import SAVED
 
 LENGTH = 12  # iterations, of 5 an epoch
 
@@ -151,16 +153,22 @@ def test_asked_to_stop_at_the_last_step_it_finishes(
 def test_a_crash_goes_back_to_the_last_checkpoint(
     begin: Any, few: ImageData, tmp_path: Path, straight: Any, same_end: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Crashes before the first checkpoint in time, and after: the lost steps are in the log only once."""
+    """Crashes before the first checkpoint in time, and after: the lost steps are in the log only once.
+
+    A supervisor is told of those checkpoints alone that lie behind the place where its processes started.
+    """
     options = {"iterations": LENGTH, "drops": (6,)}
     whole = straight(begin(tmp_path / "whole", few, **options), few)
     broken = begin(tmp_path / "broken", few, **options)
+    heard, told = os.pipe()
+    os.set_blocking(heard, False)
+    monkeypatch.setenv(SAVED, str(told))
     plain, plain_save = Training.step, Training.save
 
     class PowerCutError(Exception):
         pass
 
-    for crash, save_at in ((7, ()), (8, (6,)), (11, (6, 10))):
+    for crash, save_at, progress in ((7, (), 0), (8, (6,), 1), (11, (6, 10), 1), (11, (), 0)):
 
         def step(self: Training, batch: Any, crash: int = crash, save_at: tuple[int, ...] = save_at) -> None:
             if self.iteration in save_at:
@@ -173,8 +181,20 @@ def test_a_crash_goes_back_to_the_last_checkpoint(
             patch.setattr(Training, "step", step)
             with pytest.raises(PowerCutError):
                 train(broken.folder, data=few, device="cpu")
+        assert heard_by(heard) == progress
     train(broken.folder, data=few, device="cpu")
+    assert heard_by(heard) > 0
+    os.close(heard)
+    os.close(told)
     same_end(whole, broken)
+
+
+def heard_by(end: int) -> int:
+    """Bytes that wait in a pipe."""
+    try:
+        return len(os.read(end, 100))
+    except BlockingIOError:
+        return 0
 
 
 @pytest.mark.slow  # VGG's head alone has 19 million weights

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ranks import Scores, examples, together, toy, train
+from ranks import RARE, Scores, examples, together, toy, train
 from rows import flats
 from shipping import facts
 from torch import nn
@@ -220,6 +220,13 @@ def alone_gradients(n: int, weights: list[float] | None) -> tuple[nn.Module, lis
     batch = Batch(x=x, y=y, index=torch.arange(n), iteration=0)
     loss, wrong = add_gradients(Scores(weights), net, batch, choice=Choice())  # type: ignore[arg-type]
     return net, [float(loss), float(wrong), n]
+
+
+@pytest.mark.parametrize("which", ["equal", "unequal"])
+def test_some_part_lacks_the_examples_of_a_branch(which: str) -> None:
+    """What the next test takes for granted."""
+    rare = examples(BOUNDS[which][-1])[0][:, 0] > RARE
+    assert [bool(rare[a:b].any()) for a, b in itertools.pairwise(BOUNDS[which])] == [False, True]
 
 
 @pytest.mark.parametrize("kind", WEIGHTS)

@@ -25,7 +25,6 @@ from reslab.stored.numbers import Count, Real
 from reslab.stored.tensors import read_saved
 from reslab.stored.typed import Mistyped, short, typed
 from reslab.stored.write import write_aside
-from reslab.train.supervised import saved
 
 FORMAT = 1
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -82,9 +81,7 @@ def write_last(run: Run, state: dict[str, Any]) -> Path:
     buffer = io.BytesIO()  # torch.save to a file would turn a full disk into a RuntimeError about positions
     torch.save({"format": FORMAT, **state}, buffer)
     with buffer.getbuffer() as whole:
-        path = write_aside(run.path(LAST), sealed_archive(whole), keep=run.path(PREVIOUS))
-    saved()
-    return path
+        return write_aside(run.path(LAST), sealed_archive(whole), keep=run.path(PREVIOUS))
 
 
 def read_last(run: Run) -> dict[str, Any] | None:

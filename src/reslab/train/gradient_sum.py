@@ -107,11 +107,11 @@ class GradientSum:
         beside = message.received()
         weight, loss, wrong, n = beside[:HEAD].unbind()
         at = HEAD + size
-        if empty:
-            if not float(n):
-                return None
+        if empty and not float(n):
+            return None
+        if empty or any(p.grad is None for p in self.parameters):  # as of a branch that only some examples take
             for p, present in zip(self.parameters, beside[at : at + len(has)].tolist(), strict=True):
-                p.grad = torch.zeros_like(p) if present else None
+                p.grad = p.grad if p.grad is not None and not empty else torch.zeros_like(p) if present else None
         for bucket in self.buckets:
             bucket.give(weight)
         self.agree_statistics(norms, moving, beside[at + len(has) :] / n, more=beside[HEAD:at].max() - steps)

@@ -44,8 +44,8 @@ def watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def saved() -> None:
-    """Tell the supervisor, if there is one, that a checkpoint was written: restarts are counted anew."""
+def tell_saved() -> None:
+    """Tell the supervisor, if there is one, that a checkpoint of later steps was written: restarts are counted anew."""
     if SAVED in os.environ:
         with contextlib.suppress(OSError, ValueError):  # a full pipe tells it, too
             os.write(int(os.environ[SAVED]), b".")

@@ -22,6 +22,7 @@ from reslab.train.optimizer import restore_optimizer
 from reslab.train.prepared import Prepared
 from reslab.train.recipe import Recipe
 from reslab.train.schedule import Schedule
+from reslab.train.supervised import tell_saved
 from reslab.train.task import Task
 from reslab.train.track import Tracker
 from reslab.train.world import ALONE, World
@@ -53,6 +54,7 @@ class Training:
         self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
         if saved:
             self.restore(saved)
+        self.first = self.iteration  # of this process
         self.began = time.perf_counter() - self.seconds
         self.forward = self.prepared.forward(progress, stopped)
         self.speed_from = (self.iteration, time.perf_counter())
@@ -207,6 +209,8 @@ class Training:
             "sums": self.sums, "skipped": list(self.skipped), "choice": self.choice.as_dict(),
             "generators": generators(self.task.device), "threads": torch.get_num_threads(), "of": self.of,
         })  # fmt: skip
+        if self.iteration > self.first:  # else a failure that comes back at once would be tried again for ever
+            tell_saved()
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Restore what `save` wrote."""

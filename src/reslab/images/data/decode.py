@@ -83,9 +83,9 @@ def decode_shorter(source: bytes | Path, side: int, *, channels: int, name: str,
             image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
             shrink = shrink if image.size != whole else 1
             found = eight_bits(image, channels=channels, reading=reading)
-            box = _moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
-            part = [min(edge / shrink, most) for edge, most in zip(box, found.size * 2, strict=True)]
-            return found if found.size == aim else found.resize(aim, FILTERS[reading.interpolation], box=tuple(part))
+            left, top, right, bottom = _moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
+            box = left / shrink, top / shrink, min(right / shrink, found.width), min(bottom / shrink, found.height)
+            return found if found.size == aim else found.resize(aim, FILTERS[reading.interpolation], box=box)
     except Exception as error:
         raise BrokenImage(name, reason(error)) from error
 
