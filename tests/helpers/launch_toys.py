@@ -9,7 +9,7 @@ from pathlib import Path
 RANK = """
 import os, signal, sys, time
 from pathlib import Path
-from reslab.train.supervised import AGAIN, saved, tie
+from reslab.train.supervised import AGAIN, tell_saved, tie
 tie()
 rank, here = int(os.environ["RANK"]), Path(sys.argv[1])
 start = 1 + int(os.environ["TORCHELASTIC_RESTART_COUNT"])

@@ -64,7 +64,7 @@ def test_what_rank_0_has_said_is_not_said_again(toys: Make) -> None:
 
 def test_it_gives_up_without_new_checkpoints(toys: Make) -> None:
     """Starts 1 to 3 write one each, so that restarts are counted from the third: it and 2 restarts make 5 starts."""
-    run = toys("if rank == 0 and start <= 3:\n    saved()\ntime.sleep(0.2)\nsys.exit(AGAIN)")
+    run = toys("if rank == 0 and start <= 3:\n    tell_saved()\ntime.sleep(0.2)\nsys.exit(AGAIN)")
     done = run.run("nproc=1", "restarts=2")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
