@@ -58,7 +58,7 @@ def together(size: int, jobs: list[Job], folder: Path) -> list[list[Any]]:
     folder.mkdir(exist_ok=True)
     (folder / "jobs.json").write_text(json.dumps(jobs))
     ranks = start([sys.executable, "-W", "error", __file__, str(folder)], size)
-    told = [rank.communicate(timeout=250)[1] for rank in ranks]
+    told = [rank.communicate(timeout=900)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0] * size, "\n".join(told)
     return [json.loads((folder / f"results-{rank}.json").read_text()) for rank in range(size)]
 

@@ -3,103 +3,24 @@
 One pair of processes does all the work of this file; each result is compared with one process or with another formula.
 """
 
-import csv
 import itertools
 import json
 import signal
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from ranks import RARE, Scores, examples, together, toy, train
-from rows import flats
+from ranks import RARE, Scores, examples, toy, train
+from shared_work import Work, lines
 from shipping import facts
 from torch import nn
 
-from reslab.images.data import load
-from reslab.images.train import prepare as prepare_images
-from reslab.nets import spec
-from reslab.qa.folder import Reading as QuestionReading
-from reslab.qa.folder import load as load_questions
-from reslab.qa.folder import prepare as prepare_questions
-from reslab.qa.folder import small
-from reslab.qa.net.net import QASpec
-from reslab.run import Run
-from reslab.tables.reading import Reading
-from reslab.tables.train import load as load_table
-from reslab.tables.train import prepare as prepare_table
 from reslab.train.batch import Batch
 from reslab.train.gradient import add_gradients
-from reslab.train.recipe import Recipe, change
 from reslab.train.tune import Choice
 from reslab.train.world import ALONE
 
-QUICK = Recipe(
-    iterations=8, batch=15, lr=0.01, precision="fp32", memory_format="NCHW", compile="off", threads=1, workers=0,
-    checkpoint_seconds=1e9, evaluate_every=2.0,
-)  # fmt: skip
-TEXT: dict[str, Any] = {"batch": 5, "schedule": "linear", "decay_all": False,
-                        "memory_format": "auto", "workers": 2}  # fmt: skip
 BOUNDS = {"equal": [0, 6, 12], "unequal": [0, 2, 11], "one is empty": [0, 0, 9]}
 WEIGHTS = {"plain": None, "weighted": [0.5, 2.0, 3.0]}
-
-
-def pictures(root: Path) -> Path:
-    """Three classes of 20 gray images of 8 x 8."""
-    noise = np.random.default_rng(0)
-    for k in range(3):
-        (root / f"class{k}").mkdir(parents=True)
-        for i in range(20):
-            pixels = noise.integers(0, 80, (8, 8)) + 80 * k
-            Image.fromarray(pixels.astype(np.uint8)).save(root / f"class{k}" / f"{i}.png")
-    return root
-
-
-class Work:
-    """The run folders, the jobs of two processes, and what one process finds."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.jobs, self.names = root, list[dict[str, Any]](), list[str]()
-        self.alone: dict[str, Any] = {}
-        self.pairs: dict[str, list[Any]] = {}
-        self.data = load(str(pictures(root / "pictures")))
-
-    def images(self, name: str, **changes: Any) -> Run:
-        return prepare_images(self.root / name, net=spec("resnet8"), data=self.data, word=str(self.root / "pictures"),
-                              recipe=change(QUICK, **changes))  # fmt: skip
-
-    def questions(self, name: str) -> Run:
-        word = str(self.root / "facts.json")
-        reading, data = load_questions(word, QuestionReading(rule="", stride=8, share=0.2))
-        encoder, tokenizer = small(data, vocabulary=300, hidden=16, layers=1, heads=2, length=48, dropout=0.0)
-        net = QASpec(name="net", encoder=encoder, head="tokens", layers=1, length=48, answerable=True)
-        return prepare_questions(self.root / name, spec=net, tokenizer=tokenizer, data=data, word=word, reading=reading,
-                                 recipe=change(QUICK, **TEXT))  # fmt: skip
-
-    def table(self, name: str) -> Run:  # its net has a BatchNorm, and a regularizer in the backward pass
-        columns = flats()
-        columns["large"] = ["yes" if size > 50 else "no" for size in columns["size"]]
-        with (self.root / "flats.csv").open("w", newline="") as out:
-            writer = csv.writer(out)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-        sizes = {"width": 8, "inner": 8, "depth": 2, "embedding": 4, "bins": 4, "dropout": 0.0}
-        how = Reading(target=("large",), sizes=sizes, class_weight={"yes": 3.0, "no": 1.0})
-        recipe = change(QUICK, **{**TEXT, "batch": 11, "validation": 0.2, "sync_bn": True})
-        data = load_table(str(self.root / "flats.csv"), how, recipe)
-        return prepare_table(self.root / name, word=str(self.root / "flats.csv"), reading=how, data=data,
-                             preset="gated", recipe=recipe)  # fmt: skip
-
-    def ask(self, name: str, do: str, **words: Any) -> None:
-        self.names.append(name)
-        self.jobs.append({"do": do, **words})
-
-    def run(self) -> None:
-        found = together(2, self.jobs, self.root / "pair")
-        self.pairs = dict(zip(self.names, map(list, zip(*found, strict=True)), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +29,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     pytest.importorskip("tokenizers")
     made = Work(tmp_path_factory.mktemp("several"))
     facts(made.root / "facts.json", unanswerable=True)
-    options: dict[str, Any] = {"augment": "crop", "flip": True, "mixup": 0.2, "ema": 0.9, "clip": 1.0}
+    options = {"augment": "crop", "flip": True, "mixup": 0.2, "ema": 0.9, "clip": 1.0}
     for name in ("one", "two"):
         made.images(f"images {name}", sync_bn=True, stochastic_depth=0.3, **options)
         made.questions(f"questions {name}")
@@ -136,15 +57,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     return made
 
 
-def lines(run: Path, event: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [one for one in found if one["event"] == event]
-
-
 @pytest.mark.parametrize("family", ["images", "questions", "tables"])
 def test_two_processes_train_as_one_does(family: str, work: Work) -> None:
     """Weights, losses, errors and evaluations agree to rounding; each batch is the two parts, one after the other."""
-    one, two = work.alone[family], work.pairs[family]
+    one, two = work.alone[family], work.ranks[family]
     for a, *parts in zip(one["rows"], *(rank["rows"] for rank in two), strict=True):
         assert a == [*parts[0], *parts[1]]
         assert len(parts[1]) - len(parts[0]) in (0, 1)
@@ -168,25 +84,25 @@ def test_two_processes_train_as_one_does(family: str, work: Work) -> None:
 
 def test_a_signal_to_one_stops_both_and_they_resume_exactly(work: Work) -> None:
     """SIGTERM in step 3 of rank 1: both know it in step 4. Then all is to the bit as without the break."""
-    for rank in work.pairs["broken"]:
+    for rank in work.ranks["broken"]:
         name, code, sentence = rank["error"]
         assert (name, code) == ("Interrupted", 128 + signal.SIGTERM)
         assert sentence.startswith("stopped at iteration 4 of 8")
         assert len(rank["rows"]) == 4
-    for k, whole in enumerate(work.pairs["whole"]):
-        assert [*work.pairs["broken"][k]["rows"], *work.pairs["resumed"][k]["rows"]] == whole["rows"]
+    for k, whole in enumerate(work.ranks["whole"]):
+        assert [*work.ranks["broken"][k]["rows"], *work.ranks["resumed"][k]["rows"]] == whole["rows"]
     ends = [torch.load(work.root / name / "last.pt", weights_only=True) for name in ("whole", "broken")]
     for key in ("net", "optimizer", "ema", "schedule", "sums", "iteration", "skipped"):
         for a, b in zip(*(torch.utils._pytree.tree_leaves(end[key]) for end in ends), strict=True):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, key
-    first, again = (work.pairs[name][0]["result"] for name in ("whole", "resumed"))
+    first, again = (work.ranks[name][0]["result"] for name in ("whole", "resumed"))
     assert (first["test_error"], first["test_loss"]) == (again["test_error"], again["test_loss"])
 
 
 def test_another_number_of_processes_goes_on_in_the_same_epoch(work: Work) -> None:
     """Two processes for three iterations, then one: every example comes once an epoch, and it ends as one alone."""
     run = work.root / "other number"
-    begun = [[*a, *b] for a, b in zip(*(rank["rows"] for rank in work.pairs["begun by two"]), strict=True)]
+    begun = [[*a, *b] for a, b in zip(*(rank["rows"] for rank in work.ranks["begun by two"]), strict=True)]
     assert len(begun) == 3
     then = train(ALONE, family="images", folder=str(run))
     seen = [*begun, *then["rows"]]
@@ -201,7 +117,7 @@ def test_another_number_of_processes_goes_on_in_the_same_epoch(work: Work) -> No
 
 
 def test_a_nan_of_one_process_ends_both_with_one_sentence(work: Work) -> None:
-    one, two = (rank["error"] for rank in work.pairs["nan"])
+    one, two = (rank["error"] for rank in work.ranks["nan"])
     assert one == two
     assert one[:2] == ["ReslabError", 1]
     assert "not finite at iteration 1" in one[2]
@@ -209,7 +125,7 @@ def test_a_nan_of_one_process_ends_both_with_one_sentence(work: Work) -> None:
 
 
 def test_a_batch_for_fewer_examples_than_processes_is_refused(work: Work) -> None:
-    for rank in work.pairs["small"]:
+    for rank in work.ranks["small"]:
         assert rank["error"][:2] == ["UsageError", 2]
         assert "2 processes" in rank["error"][2]
 
@@ -234,7 +150,7 @@ def test_some_part_lacks_the_examples_of_a_branch(which: str) -> None:
 def test_the_sum_of_gradients_is_that_of_the_whole_batch(which: str, kind: str, work: Work) -> None:
     """Also of parts that are unequal, empty or weighted; with the norm of the whole batch all is as in one process."""
     net, told = alone_gradients(BOUNDS[which][-1], WEIGHTS[kind])
-    for found in work.pairs[f"{which} {kind}"]:
+    for found in work.ranks[f"{which} {kind}"]:
         assert found["told"] == pytest.approx(told, rel=1e-5)
         for name, p in net.named_parameters():
             if p.grad is None:
@@ -257,7 +173,7 @@ def test_the_statistics_of_each_process_are_averaged_by_examples(which: str, wor
             (nn.functional.cross_entropy(net(x[a:b]), y[a:b]) * (b - a) / n).backward()
             mean += net[1].running_mean * (b - a) / n  # type: ignore[operator, index]
             grad += net[3].bias.grad  # type: ignore[index]
-    for found in work.pairs[f"own {which}"]:
+    for found in work.ranks[f"own {which}"]:
         torch.testing.assert_close(torch.tensor(found["buffers"]["1.running_mean"]), mean)
         torch.testing.assert_close(torch.tensor(found["gradients"]["3.bias"]), grad)
         assert found["buffers"]["1.num_batches_tracked"] == 1
@@ -271,10 +187,10 @@ def test_parts_of_parts_count_as_many_batches(work: Work) -> None:
         net = toy().train()
         (nn.functional.cross_entropy(net(x[a:b]), y[a:b]) * (b - a) / 12).backward()
         grad += net[3].bias.grad  # type: ignore[index]
-    for found in work.pairs["parts"]:
+    for found in work.ranks["parts"]:
         torch.testing.assert_close(torch.tensor(found["gradients"]["3.bias"]), grad)
         assert found["buffers"]["1.num_batches_tracked"] == 2
-    assert work.pairs["nothing"] == [None, None]
+    assert work.ranks["nothing"] == [None, None]
 
 
 @pytest.mark.parametrize("which", BOUNDS)
@@ -289,7 +205,7 @@ def test_a_norm_over_processes_is_that_over_all_images(which: str, work: Work) -
         norm.weight.copy_(torch.arange(1, 5))
     (norm(x) * weight).sum().backward()
     assert x.grad is not None
-    both = work.pairs[f"norms {which}"]
+    both = work.ranks[f"norms {which}"]
     for key, value in (("out", norm(x)), ("grad", x.grad)):
         found = torch.cat([torch.tensor(rank[key], dtype=torch.float64).view(-1, 4, 3, 2) for rank in both])
         torch.testing.assert_close(found, value.detach(), rtol=1e-9, atol=1e-9)
