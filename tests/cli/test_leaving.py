@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import reslab
-from reslab.cli import main, say, show_warning, unforeseen
+from reslab.cli import main, say, show_warning
+from reslab.cli.failures import unforeseen
 from reslab.errors import ReslabWarning, arg
 
 

@@ -44,15 +44,18 @@ raise SystemExit(supervise([sys.executable, *command], say=say, **options))
 QUICK = ["--precision", "fp32", "--memory-format", "NCHW", "--compile", "off", "--device", "cpu", "--threads", "1"]
 
 
-def start(notes: Path, words: list[str], *, before: tuple[str, ...] = (), **options: Any) -> "subprocess.Popen[str]":
+def start(
+    notes: Path, words: list[str], *, before: tuple[str, ...] = (), program: str = NOTING, **options: Any
+) -> "subprocess.Popen[str]":  # fmt: skip
     """A supervisor of `reslab train` with these words; what its ranks train on is noted in the folder `notes`.
 
-    `before`: words before the command, such as those that run it in a network namespace.
+    `before`: words before the command, such as those that run it in a network namespace. `program`: what each rank
+    runs; it is given the folder and the words.
     """
     notes.mkdir(exist_ok=True)
-    program = notes / "program.py"
-    program.write_text(NOTING)
-    command = [*before, sys.executable, "-c", SUPERVISOR, json.dumps(options), str(program), str(notes), *words]
+    path = notes / "program.py"
+    path.write_text(program)
+    command = [*before, sys.executable, "-c", SUPERVISOR, json.dumps(options), str(path), str(notes), *words]
     out = (notes / f"printed.{options.get('node', 0)}").open("a")
     with out:
         return subprocess.Popen(command, stdout=out, stderr=out, text=True, start_new_session=True)
@@ -64,6 +67,17 @@ def end(*supervisors: "subprocess.Popen[str]") -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(one.pid, signal.SIGKILL)
         one.wait()
+
+
+def finish(notes: Path, supervisor: "subprocess.Popen[str]", *, seconds: float, code: int = 0) -> str:
+    """Wait for its end with that exit code; what was printed."""
+    try:
+        found = supervisor.wait(timeout=seconds)
+    finally:
+        end(supervisor)
+    printed = (notes / "printed.0").read_text()
+    assert found == code, printed[-3000:]
+    return printed
 
 
 def ranks_of(pid: int) -> list[int]:

@@ -1,13 +1,12 @@
 """Real trainings whose processes are killed, recovered by the supervisor alone."""
 
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from launch_trainings import QUICK, counted, end, kill_some, start
+from launch_trainings import QUICK, counted, end, finish, kill_some, start
 
 from reslab.run import Run
 
@@ -20,17 +19,6 @@ def words(folder: Path, pngs: Path, *, iterations: int) -> list[str]:
     settings = ["--batch", str(BATCH), "--iterations", str(iterations), "--checkpoint-seconds", "0.3"]
     return ["train", "--net", "resnet8", "--recipe", "digits", "--data", str(pngs), "--out", str(folder), *settings,
             "--evaluate-every", "20", *QUICK]  # fmt: skip
-
-
-def finish(notes: Path, supervisor: "subprocess.Popen[str]", *, seconds: float) -> str:
-    """Wait for its end, which must be a success; what was printed."""
-    try:
-        code = supervisor.wait(timeout=seconds)
-    finally:
-        end(supervisor)
-    printed = (notes / "printed.0").read_text()
-    assert code == 0, printed[-3000:]
-    return printed
 
 
 @pytest.mark.timeout(5400)

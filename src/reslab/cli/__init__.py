@@ -36,12 +36,13 @@ from reslab.cli import (
     train,
 )
 from reslab.cli.dashes import joined
+from reslab.cli.failures import exit_code, unforeseen
 from reslab.cli.home import expanded
 from reslab.cli.streams import lasting_output
 from reslab.errors import ReslabError, ReslabWarning, one_line
 from reslab.progress import Lasting
 from reslab.stored.files import unreadable
-from reslab.train.supervised import AGAIN, supervised, tie
+from reslab.train.supervised import tie
 from reslab.version import __version__
 
 HERE = Path(__file__).parents[1]
@@ -110,11 +111,11 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     except CycloptsError as error:
         return failed(guesses.sentence(error, app), 2, debug)
     except ReslabError as error:
-        return failed(say.words(error), error.exit_code, debug)
+        return failed(say.words(error), exit_code(error), debug)
     except SystemExit as error:  # from a model's code: reslab itself does not raise it here
         return failed(f"code that was run called sys.exit({error.code!r}); nothing more was done", 1, debug)
-    except MemoryError:
-        return failed("out of memory; a smaller --batch or --size may fit", 1, debug)
+    except MemoryError as error:
+        return failed("out of memory; a smaller --batch or --size may fit", exit_code(error), debug)
     except OSError as error:
         if error is not out.error:
             return refused(error, debug)
@@ -122,7 +123,7 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
         why = "the disk is full" if full else error.strerror or str(error)
         return failed(f"cannot write the output: {why}", 1, debug)
     except Exception as error:
-        return failed(unforeseen(error), AGAIN if supervised() else 1, debug)
+        return failed(unforeseen(error), exit_code(error), debug)
     return 0
 
 
@@ -143,18 +144,7 @@ def refused(error: OSError, debug: bool) -> int:
             unreadable(str(error.filename), error)
         except ReslabError as explained:
             return failed(str(explained), explained.exit_code, debug)
-    return failed(unforeseen(error), AGAIN if supervised() else 1, debug)
-
-
-def unforeseen(error: Exception) -> str:
-    """A sentence for an unexpected error."""
-    text = str(error).strip().splitlines()
-    sentence = f"{type(error).__name__}: {text[0] if text else 'no message'}"
-    if type(error).__name__ == "OutOfMemoryError" or "MPS backend out of memory" in sentence:
-        return "out of memory on the device; a smaller --batch or --size may fit"
-    if "DefaultCPUAllocator" in sentence:  # torch raises a RuntimeError
-        return "out of memory; a smaller --batch or --size may fit"
-    return f"{sentence} (unexpected: please report it with the output of --debug)"
+    return failed(unforeseen(error), exit_code(error), debug)
 
 
 def failed(sentence: str, code: int, debug: bool) -> int:

@@ -22,7 +22,7 @@ class _Processes:
         int | None,
         Parameter(
             help="Train with this many processes on this machine: each batch is divided among them, and they are "
-            "started again from the last checkpoint if one is killed.",
+            "started again from the last checkpoint if one is killed or runs out of memory.",
             converter=whole,
         ),
     ] = None
@@ -37,7 +37,8 @@ class _Processes:
     restarts: Annotated[
         int | None,
         Parameter(
-            help=f"Give up after this many restarts without a new checkpoint between them (default: {RESTARTS}).",
+            help=f"Give up after this many restarts without a new checkpoint between them (default: {RESTARTS}); any "
+            "error but a killed process and lack of memory ends all at once.",
             converter=whole,
         ),
     ] = None

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from reslab.errors import UsageError
+from reslab.cli.failures import exit_code, sentence
+from reslab.errors import ReslabError, UsageError
 
 if TYPE_CHECKING:
     from reslab.progress import Progress, Rows
@@ -42,12 +43,24 @@ def together() -> Iterator["World"]:
                 yield world
         except BaseException as error:
             failed.append(True)
+            if not isinstance(error, Lost) and not is_of_all(error):
+                world.fail(sentence(error), exit_code(error))
             if not world.leads:
                 vars(error)["silent"] = is_of_all(error) or isinstance(error, Lost | KeyboardInterrupt)
-                vars(error)["rank"] = f"process {world.rank} of {world.size}: "
+                vars(error)["rank"] = "" if supervised() else f"process {world.rank} of {world.size}: "
             elif isinstance(error, Lost) and supervised():  # the supervisor says which process was lost, and goes on
                 vars(error)["silent"] = True
+            elif isinstance(error, Lost) and (found := world.failure()):
+                raise explained(world, *found) from error
             raise
+
+
+def explained(world: "World", rank: int, sentence: str, code: int) -> ReslabError:
+    """The failure of another process in the place of its loss; on this machine it has printed its sentence itself."""
+    error = ReslabError(f"process {rank} of {world.size}: {sentence}")
+    error.exit_code = code
+    vars(error)["silent"] = rank < world.beside
+    return error
 
 
 @contextlib.contextmanager

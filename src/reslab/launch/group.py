@@ -102,7 +102,10 @@ class Group:
         rank, code = next(iter(found.items()))
         if rank.number == 0 and code in CLEAR:  # it has printed its sentence where the supervisor does
             return Ended(code=code)
-        shown = tuple(f"[rank {one.number}] {line}" for one in found if one.number for line in one.lines())
+        said = {one: one.lines() for one in found if one.number}
+        if code > 0:
+            said[rank] = said.get(rank, [])[:-1]  # the reason names the last line
+        shown = tuple(f"[rank {one.number}] {line}" for one, lines in said.items() for line in lines)
         return Ended(code=code if code in CLEAR else 1, why=reason(rank, code), again=code not in CLEAR,
                      killed=code < 0, shown=shown)  # fmt: skip
 

@@ -29,9 +29,9 @@ def supervise(
     """Run `nproc` processes of the command on this machine, with torchrun's variables, to their end; its exit code.
 
     With `nodes` > 1 the same call runs on every machine with its own `node`; `master` is HOST:PORT of machine 0. If a
-    process is killed or fails without a clear reason (other exit codes than 1 and 2), all are ended and started again,
-    at most `restarts` times without a new checkpoint. SIGINT, SIGTERM and warnings reach every process once; after a
-    second SIGINT or SIGTERM all end at once. `say` is told each restart and why it gave up.
+    process is killed or ends with another exit code than 1 and 2, as after lack of memory, all are ended and started
+    again, at most `restarts` times without a new checkpoint. SIGINT, SIGTERM and warnings reach every process once;
+    after a second SIGINT or SIGTERM all end at once. `say` is told each restart and why it gave up.
 
     Raises UsageError for numbers that do not fit together.
     """

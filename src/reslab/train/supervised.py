@@ -11,7 +11,7 @@ import time
 SUPERVISOR = "RESLAB_SUPERVISOR"  # in the environment of a rank: the supervisor's process id
 SAVED = "RESLAB_SAVED"  # of rank 0: the open file to which it writes a byte for each checkpoint
 CORES = "RESLAB_CORES"  # how many cores are its share
-AGAIN = 75  # exit code of a rank whose failure may be gone at the next try: a lost peer, an unexpected error
+AGAIN = 75  # exit code of a rank whose failure may be gone at the next try: see passing.py
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 LOOK = 0.5  # seconds between two looks at the parent, on other systems
 

@@ -3,6 +3,7 @@
 A process alone is the usual case: nothing here does anything then. How several find each other: joined.py.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from reslab.train.exchange import all_json, is_of_all, meeting, of_all
 from reslab.train.folder import pick_device
 
 LOOK = 0.1  # seconds between two looks at whether rank 0 has decided
+FAILED = "reslab/failed"  # where a process stores why it ended
 
 
 class Agreed(ReslabError):  # noqa: N818 - what it says
@@ -119,6 +121,24 @@ class World:
                 if self.group.store.check([key]):
                     return json.loads(self.group.store.get(key))
             time.sleep(LOOK)
+
+    def fail(self, sentence: str, code: int) -> None:
+        """Tell the others why this process ends, for the sentence of those that then miss it."""
+        if self.group is not None:
+            with contextlib.suppress(RuntimeError):  # rank 0 may be gone, and what was stored with it
+                self.group.store.set(FAILED, json.dumps([self.rank, sentence, code]))
+
+    def failure(self) -> tuple[int, str, int] | None:
+        """(rank, sentence, exit code) of a process that has told why it ended; of several the last. Call it in rank 0.
+
+        The store is in rank 0 or in torchrun, so nothing is waited for.
+        """
+        if self.group is not None:
+            with contextlib.suppress(RuntimeError):
+                if self.group.store.check([FAILED]):
+                    rank, sentence, code = json.loads(self.group.store.get(FAILED))
+                    return rank, sentence, code
+        return None
 
     def agreed(self, work: Callable[[], Any]) -> Any:
         """What `work` gives; if it fails in one process with a ReslabError, all of them raise it.
