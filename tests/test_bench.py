@@ -51,6 +51,17 @@ def test_every_other_bench_runs(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_short_recipes_are_compared_and_resumed(tmp_path: Path) -> None:
+    words = [sys.executable, str(BENCH / "fast_cifar.py"), "--data", "digits", "--net", "resnet8", "--epochs", "0.1",
+             "--validation", "100", "--only", "fast", "cutout-8", "--out", str(tmp_path)]  # fmt: skip
+    for seeds in ("1", "2"):
+        done = subprocess.run([*words, "--seeds", seeds], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("trained resnet8 on digits") == 2  # the second time those of the second seed alone
+    assert re.search(r"\| cutout-8 \| 2 \| .* ± .* % \| [+-]", (tmp_path / "fast-cifar.md").read_text())
+
+
+@pytest.mark.slow
 def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) -> None:
     words = [sys.executable, str(BENCH / "augment.py"), "--rounds", "1", "--sizes", "16"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
