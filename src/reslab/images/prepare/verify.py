@@ -1,18 +1,15 @@
 """Whether prepared shards are still what was written: sizes, digests, and the examples in them."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from reslab.errors import ReslabError, UsageError
-from reslab.images.sources.tars.index import make, stored
+from reslab.images.sources.tars.index import make, sha256_of, stored
 from reslab.images.sources.tars.manifest import MANIFEST
 from reslab.progress import Phase, Progress, silent
 from reslab.stored.files import named, present
 from reslab.stored.read import read_json
 from reslab.stored.shards import Name, Shard, Shards
-
-PIECE = 2**22  # bytes
 
 
 def manifest_in(folder: Path) -> Shards:
@@ -30,7 +27,7 @@ def faults(
 ) -> dict[tuple[Name, int], str]:  # fmt: skip
     """What is wrong with each shard (part, number) that is not as it was written; {} if all are.
 
-    Every byte is read once; a shard of the right digest is then indexed, and its examples are counted.
+    Every byte is read; a shard of the right digest is then indexed, and its examples are counted.
     """
     found: dict[tuple[Name, int], str] = {}
     total, done = sum(shard.bytes for part in manifest.parts.values() for shard in part), 0
@@ -52,16 +49,12 @@ def fault(path: Path, shard: Shard, cache: Path) -> str:
             return "it is missing"
         if (size := path.stat().st_size) != shard.bytes:
             return f"it has {size:,} bytes, and had {shard.bytes:,} when it was prepared"
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                digest.update(piece)
-        if digest.hexdigest() != shard.sha256:
+        if sha256_of(path) != shard.sha256:
             return "its content is not the one that was prepared (SHA-256)"
-        index = stored(path, cache)
+        index = stored(path, cache, sha256=shard.sha256)
         if index is None:
-            make(path, cache)
-            index = stored(path, cache)
+            make(path, cache, sha256=shard.sha256)
+            index = stored(path, cache, sha256=shard.sha256)
     except (ReslabError, OSError) as error:
         return str(error)
     if index is None or len(index) != shard.images:

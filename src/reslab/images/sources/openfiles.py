@@ -27,16 +27,27 @@ class OpenFiles:
     def read(self, k: int, offset: int, size: int) -> bytes:
         """`size` bytes of file k from `offset` on, fewer at its end. Raises OSError."""
         with self.lock:
-            file = self.files.pop(k, None)
-            if file is None:
-                if len(self.files) >= OPEN:
-                    os.close(self.files.popitem(last=False)[1])
-                file = os.open(self.paths[k], os.O_RDONLY | getattr(os, "O_BINARY", 0))
-            self.files[k] = file  # the last one used is the last one closed
+            file = self._file(k)
             if hasattr(os, "pread"):
                 return _whole(file, offset, size)
             os.lseek(file, offset, os.SEEK_SET)  # Windows, which has no fork
             return os.read(file, size)
+
+    def state(self, k: int) -> tuple[int, int]:
+        """Bytes of file k and its time of change in nanoseconds. Raises OSError."""
+        with self.lock:
+            found = os.fstat(self._file(k))
+        return found.st_size, found.st_mtime_ns
+
+    def _file(self, k: int) -> int:
+        """The descriptor of file k. The lock must be held."""
+        file = self.files.pop(k, None)
+        if file is None:
+            if len(self.files) >= OPEN:
+                os.close(self.files.popitem(last=False)[1])
+            file = os.open(self.paths[k], os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self.files[k] = file  # the last one used is the last one closed
+        return file
 
     def __del__(self) -> None:
         for file in self.files.values():

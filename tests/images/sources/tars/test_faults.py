@@ -271,3 +271,74 @@ def test_odd_bytes_give_an_index_or_one_sentence(tmp_path: Path, seed: int) -> N
     assert loaded + len(said) == 60
     assert min(loaded, len(said)) > 0
     assert all(len(one.splitlines()) == 1 for one in said)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_is_rewritten_in_place_while_it_is_used(tmp_path: Path, workers: int) -> None:
+    """Same names, same sizes, other pixels: no header tells, the time of change does."""
+    path = folder(tmp_path / "d", shards=1) / "data-000.tar"
+    data = load(str(tmp_path / "d"), memory=0)
+    content = path.read_bytes()
+    at = content.index(b"IDAT")
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    with pytest.raises(ReslabError, match=r"data-000.tar changed while it was used: its size or time of change is no"):
+        for _ in training_batches(data.train, batch=8, start=0, stop=1, seed=0, augment=Augment(kind="none"),
+                                  normalize=GRAY, device="cpu", workers=workers):  # fmt: skip
+            pass
+    path.write_bytes(content)
+    assert load(str(tmp_path / "d"), memory=0).fingerprint == data.fingerprint
+
+
+def test_a_shard_of_which_only_the_time_of_change_was_set_back_is_known_by_its_headers(tmp_path: Path) -> None:
+    path = folder(tmp_path / "d", shards=1) / "data-000.tar"
+    data = load(str(tmp_path / "d"), memory=0)
+    was = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"0003.png", b"000x.png"))
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert isinstance(data.train, Encoded)
+    row = next(i for i in range(len(data.train)) if data.train.name(i).endswith("0003.png"))
+    with pytest.raises(ReslabError, match=r"0003.png is no longer where it was"):
+        data.train.pixels(row)
+
+
+@pytest.mark.parametrize(
+    ("cls", "stated", "agree"),
+    [
+        (b"1", b'{"label": 1}', True),
+        (b"1", b"1", True),
+        (b"1", b'{"labels": [1], "url": "x"}', True),
+        (b"cat", b'{"class": " cat"}', True),
+        (b"1", b'{"label": "cat"}', True),  # a number and a name cannot be compared
+        (b"1", b'[{"box": [1, 2]}]', True),  # no label
+        (b"1", b'{"label": null}', True),
+        (b"1", b'{"y": 40, "x": 3}', True),
+        (b"1", b"oops", True),
+        (b"1", b'{"label": 2}', False),
+        (b"1", b"2", False),
+        (b"cat", b'{"class": "dog"}', False),
+        (b"1", b'{"labels": [1, 2]}', False),
+        (b"1", b'{"labels": ["cat", "dog"]}', False),
+    ],
+)
+def test_labels_that_disagree(tmp_path: Path, cls: bytes, stated: bytes, agree: bool) -> None:
+    """Of a .cls and a .json with a label beside it: an error unless they are alike. The .cls is taken."""
+    other = b"0" if cls.isdigit() else b"ant"
+    pairs = [(f"{k}.{end}", content) for k in range(10) for end, content in
+             (("png", png(k)), ("cls", cls if k > 7 else other), ("json", stated if k > 7 else b"{}"))]  # fmt: skip
+    path = shard(tmp_path / "s.tar", pairs)
+    if agree:
+        assert load(str(path)).classes == (other.decode(), cls.decode())
+    else:
+        said = r"s.tar: the member 8.json has the label .*, and the .cls beside it has \w+; write one of them, or both"
+        with pytest.raises(ReslabError, match=said):
+            load(str(path))
+
+
+def test_two_lists_of_class_names_that_differ(tmp_path: Path) -> None:
+    folder(tmp_path / "d")
+    for name in ("classes.txt", "classnames.txt"):
+        (tmp_path / "d" / name).write_text("cat\ndog\n")
+    assert load(str(tmp_path / "d")).classes == ("cat", "dog")
+    (tmp_path / "d/classnames.txt").write_text("dog\ncat\n")
+    with pytest.raises(UsageError, match=r"d/classes.txt and classnames.txt beside it name other classes; remove one"):
+        load(str(tmp_path / "d"))

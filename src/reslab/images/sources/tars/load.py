@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def load_tars(found: Shards, *, loading: Loading, cache: Callable[[], Path]) -> 
         manifest.check([*found.every, *found.unused], every=found.whole)
     if found.whole:
         warn_of_missing(found.every)
-    indexes = indexed(found.every, cache)
+    indexes = indexed(found.every, cache, {} if manifest is None else manifest.digests)
     sources = Members.of(found.every, indexes)
     listings, classes = listed(found, indexes, sources, class_names(found.folder, manifest))
     about = f"Images of {counted(len(found.every), 'shard')} of {found.name}"
@@ -74,36 +74,40 @@ def notes(manifest: Manifest | None) -> list[str]:
 class Making(Dataset[Any]):
     """Step k indexes shard k unless another process has done so meanwhile; an error comes back as a value."""
 
-    def __init__(self, shards: Sequence[Path], cache: Path) -> None:
-        self.shards, self.cache = shards, cache
+    def __init__(self, shards: Sequence[Path], cache: Path, digests: Mapping[str, str]) -> None:
+        self.shards, self.cache, self.digests = shards, cache, digests
 
     def __getitem__(self, k: int) -> ReslabError | None:
+        shard, sha256 = self.shards[k], self.digests.get(self.shards[k].name)
         try:
-            if stored(self.shards[k], self.cache) is None:
-                make(self.shards[k], self.cache)
+            if stored(shard, self.cache, sha256=sha256) is None:
+                make(shard, self.cache, sha256=sha256)
         except ReslabError as error:  # an exception from a worker loses its class
             return error
         return None
 
 
-def indexed(shards: Sequence[Path], cache: Callable[[], Path]) -> list[Index]:
-    """The indexes of the shards; those that are missing, or of a shard that changed, are made."""
+def indexed(shards: Sequence[Path], cache: Callable[[], Path], digests: Mapping[str, str]) -> list[Index]:
+    """The indexes of the shards; those that are missing, or of a shard that changed, are made.
+
+    `digests`: by the names of shards, what a manifest says of their content, compared when an index is made.
+    """
     try:
         folder = cache()
     except UsageError:  # there is no home folder: the indexes can only lie beside the shards
         folder = shards[0].parent
-    known = {shard: stored(shard, folder) for shard in shards}
+    known = {shard: stored(shard, folder, sha256=digests.get(shard.name)) for shard in shards}
     missing = [shard for shard, index in known.items() if index is None]
     if missing:
-        make_all(missing, folder)
-    found = [known[shard] or stored(shard, folder) for shard in shards]
+        make_all(missing, folder, digests)
+    found = [known[shard] or stored(shard, folder, sha256=digests.get(shard.name)) for shard in shards]
     if lost := [shard for shard, index in zip(shards, found, strict=True) if index is None]:
         raise ReslabError(f"{named(lost[0])} changed while it was indexed; wait until it is written, and run the "
                           "command again")  # fmt: skip
     return [index for index in found if index is not None]
 
 
-def make_all(shards: Sequence[Path], cache: Path) -> None:
+def make_all(shards: Sequence[Path], cache: Path, digests: Mapping[str, str]) -> None:
     """Index the shards in several processes, saying how far it is if it takes long. What is done stays done."""
     total = sum(shard.stat().st_size for shard in shards)
     workers = min(usable_cores(), 8, len(shards)) if total >= WORTH else 0
@@ -113,7 +117,7 @@ def make_all(shards: Sequence[Path], cache: Path) -> None:
     shards = [*shards[first:], *shards[:first]]
     began = told = time.perf_counter()
     done = 0
-    for k, error in enumerate(in_order(Making(shards, cache), range(len(shards)), workers=workers)):
+    for k, error in enumerate(in_order(Making(shards, cache, digests), range(len(shards)), workers=workers)):
         if error is not None:
             raise error
         done += shards[k].stat().st_size

@@ -20,6 +20,7 @@ class Manifest:
         self.folder, self.stored = folder, stored
         self.split, self.skipped = stored.split, stored.skipped
         self.classes = tuple(stored.classes)
+        self.digests = {one.file: one.sha256 for part in stored.parts.values() for one in part}  # by name
 
     def check(self, shards: Sequence[Path], *, every: bool) -> None:
         """Raise ReslabError if these are not the shards that were prepared, of the size that they had.
@@ -53,12 +54,20 @@ def class_names(folder: Path, manifest: Manifest | None) -> tuple[str, ...] | No
     """The names of the classes in the order of their numbers; None if nothing says them."""
     if manifest is not None:
         return manifest.classes
-    path = next((folder / name for name in NAMES if present(folder / name)), None)
-    if path is None:
+    found = {path: lines_of(path) for name in NAMES if present(path := folder / name)}
+    if not found:
         return None
+    (path, lines), *others = found.items()
+    if differing := next((other for other, some in others if some != lines), None):
+        raise UsageError(f"{named(path)} and {differing.name} beside it name other classes; remove one of them")
+    return labels.class_names(lines, named(path))
+
+
+def lines_of(path: Path) -> list[str]:
+    """The class names in a file. Raises UsageError for an empty line."""
     lines = [line.strip() for line in read_text(path).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     if not lines or not all(lines):
         raise UsageError(f"{named(path)} has an empty line; write a class name on each, that of label 0 first")
-    return labels.class_names(lines, named(path))
+    return lines

@@ -26,6 +26,7 @@ class Members:
     offsets: np.ndarray
     sizes: np.ndarray
     marks: np.ndarray  # CRC-32 of the members' headers
+    states: tuple[tuple[int, int], ...]  # size and time of change of each shard when it was indexed
     names: Texts
     headers: HeaderTable
     files: OpenFiles
@@ -38,6 +39,7 @@ class Members:
         }
         firsts = np.cumsum([0, *map(len, indexes)])[:-1]
         return cls(tuple(shards), tuple(firsts.tolist()), arrays["offset"], arrays["size"], arrays["mark"],
+                   tuple(index.state for index in indexes),
                    Texts.joined([index.names for index in indexes]), headers_of(indexes),
                    OpenFiles(shards))  # fmt: skip
 
@@ -45,10 +47,14 @@ class Members:
         return len(self.offsets)
 
     def __getitem__(self, row: int) -> bytes:
-        """The encoded image. Raises ReslabError if its shard is not the one that was indexed."""
+        """The encoded image. Raises ReslabError if its shard is not the one that was indexed.
+
+        The shard's time of change is asked for after the bytes, so that a change before the reading is seen.
+        """
         shard, offset, size = self.shard(row), int(self.offsets[row]), int(self.sizes[row])
         try:
             data = self.files.read(shard, offset - BLOCK, BLOCK + size)
+            state = self.files.state(shard)
         except OSError as error:
             why = error.strerror or str(error)
             raise ReslabError(f"cannot read {named(self.shards[shard])}, which is in use ({why}); restore it, and run "
@@ -56,6 +62,9 @@ class Members:
         if len(data) != BLOCK + size or crc32(data[:BLOCK]) != int(self.marks[row]):
             raise ReslabError(f"{named(self.shards[shard])} changed while it was used: {named(self.names[row])} is "
                               "no longer where it was; run the command again with shards at rest")  # fmt: skip
+        if state != self.states[shard]:
+            raise ReslabError(f"{named(self.shards[shard])} changed while it was used: its size or time of change is "
+                              "no longer what it was; run the command again with shards at rest")  # fmt: skip
         return data[BLOCK:]
 
     def name(self, row: int) -> str:

@@ -14,6 +14,7 @@ from reslab.stored.files import named
 
 IMAGES = frozenset(ending.removeprefix(".") for ending in EXTENSIONS)
 KINDS = ("cls", "json", "txt")  # of labels, by choice
+STATED = ("label", "labels", "class")  # keys of a .json that must agree with the .cls beside it
 LONGEST = 1000  # characters of a class name
 LARGEST = 2**20  # bytes of a member with a label
 PICKLES = frozenset(("pyd", "pickle", "pkl", "pth", "pt", "pyc", "joblib", "dill"))
@@ -113,10 +114,33 @@ def closed(path: Path, file: BinaryIO, now: _Open) -> Iterator[Sample]:
         return
     for kind in KINDS:
         if kind in now.labels and (label := label_of(path, file, now.labels[kind], kind, now)) is not None:
+            if kind == "cls" and "json" in now.labels:
+                refuse_other(path, label, now.labels["json"], beside(file, now.labels["json"]))
             yield Sample(image=now.image, label=label, ending=kind)
             return
     raise ReslabError(f"{named(path)}: the image {named(now.image.name)} has no label beside it: write it as "
                       f"{named(now.key)}.cls, .json with the key label, or .txt")  # fmt: skip
+
+
+def beside(file: BinaryIO, member: Member) -> list[Any]:
+    """The labels that a .json beside a .cls states: none of a .json that holds other things."""
+    try:
+        value = json.loads(read(file, member.offset, member.size)) if member.size <= LARGEST else None
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(value, dict):
+        value = next((value[key] for key in STATED if key in value), None)
+    found = value if isinstance(value, list) else [value]
+    return found if all(type(one) in (int, str) for one in found) else []
+
+
+def refuse_other(path: Path, label: Value, member: Member, others: list[Any]) -> None:
+    """Raise ReslabError if a .json beside a .cls states another label. A number and a name cannot be compared."""
+    found = {one.strip() if isinstance(one, str) else one for one in others}
+    if found and found != {label} and (len(found) > 1 or type(label) is type(next(iter(found)))):
+        said = named(", ".join(map(str, others)))
+        raise ReslabError(f"{named(path)}: the member {named(member.name)} has the label {said}, and the .cls beside "
+                          f"it has {named(str(label))}; write one of them, or both alike")  # fmt: skip
 
 
 def label_of(path: Path, file: BinaryIO, member: Member, kind: str, now: _Open) -> Value | None:
