@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from reslab.errors import BrokenImage
 from reslab.images.data import jpeg
 from reslab.images.data.gray import GRAY_MODES, Ranges, kind_of, to_eight_bits
 from reslab.images.data.opened import allowed, in_memory, opened, reason
-from reslab.images.data.png import about
+from reslab.images.data.upright import Edges, moved, orientation, upright, upright_size
 
 STRIP = 8  # a resized image of more than this times the pixels that are kept is cropped first: a strip of 8000 x 1
 LIMIT = 2**26  # pixels of a whole resized image
-PADDED_LEFT, PADDED_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)  # turns that take the right or lower edge there
-ORIENTED = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where Pillow looks
 Box = tuple[int, int, int, int]
-Edges = tuple[float, float, float, float]  # left, top, right, bottom
 Interpolation = Literal["bilinear", "bicubic"]
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -63,7 +60,7 @@ def decode(
     try:
         with opened(source, limit=reading.limit) as image:
             if near is not None:
-                least = near if isinstance(near, int) else near(*_upright_size(image))
+                least = near if isinstance(near, int) else near(*upright_size(image))
                 image.draft(image.mode, (least, least))
             return eight_bits(image, channels=channels, reading=reading)
     except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
@@ -77,13 +74,13 @@ def decode_shorter(source: bytes | Path, side: int, *, channels: int, name: str,
     """
     try:
         with opened(source, limit=reading.limit) as image:
-            size, turn, whole = _upright_size(image), _orientation(image), image.size
+            size, turn, whole = upright_size(image), orientation(image), image.size
             aim = resized(size, side) if min(size) > side else size
             shrink = jpeg.shrunk((0, 0, *size), height=aim[1], width=aim[0])
             image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
             shrink = shrink if image.size != whole else 1
             found = eight_bits(image, channels=channels, reading=reading)
-            left, top, right, bottom = _moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
+            left, top, right, bottom = moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
             box = left / shrink, top / shrink, min(right / shrink, found.width), min(bottom / shrink, found.height)
             return found if found.size == aim else found.resize(aim, FILTERS[reading.interpolation], box=box)
     except Exception as error:
@@ -108,7 +105,7 @@ def decoded_rows(
         if found:
             return found
     with opened(source, limit=reading.limit) as image:
-        size, turn = _upright_size(image), _orientation(image)
+        size, turn = upright_size(image), orientation(image)
         box = choose(*size)
         if plain and not plain.upright and image.format == "JPEG" and turn == 1:
             found = _by_turbo(source, plain, box, shape=shape)
@@ -119,18 +116,7 @@ def decoded_rows(
         shrink = shrink if image.size != whole else 1
         pixels = np.array(eight_bits(image, channels=shape[0], reading=reading))  # torch refuses read-only memory
     pixels = pixels.reshape(*pixels.shape[:2], shape[0])
-    return _within(pixels, _moved(box, size, pixels.shape, shrink, turn), shrink)
-
-
-def _moved(box: Edges, size: tuple[int, int], shape: tuple[int, ...], shrink: int, turn: int) -> Edges:
-    """The box in an image whose shrunk size (h, w, C) was rounded up, in pixels of the upright (width, height).
-
-    The decoder pads right and below; of a turned photograph, that may be left and above.
-    """
-    left, top, right, bottom = box
-    x = shape[1] * shrink - size[0] if turn in PADDED_LEFT else 0
-    y = shape[0] * shrink - size[1] if turn in PADDED_ABOVE else 0
-    return left + x, top + y, right + x, bottom + y
+    return _within(pixels, moved(box, size, pixels.shape, shrink, turn), shrink)
 
 
 def _by_turbo(
@@ -158,7 +144,7 @@ def eight_bits(image: Image.Image, *, channels: int, reading: Reading) -> Image.
     """An opened image as `decode` gives it. Raises nearly anything for damaged bytes."""
     kind = kind_of(image.mode, image.format)  # a turned image has no format
     image.load()
-    image = _upright(image)
+    image = upright(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = to_eight_bits(image, kind, reading.gray)
     return _eight_bits(image, mode="L" if channels == 1 else "RGB")
@@ -168,7 +154,7 @@ def header(source: bytes | Path | BinaryIO, *, name: str, limit: int | None = No
     """Size and mode of the upright image, read from its header only. Raises BrokenImage."""
     try:
         with opened(source, limit=limit) as image:
-            width, height = _upright_size(image)
+            width, height = upright_size(image)
             raw = [str(tile.args) for tile in getattr(image, "tile", ())]  # RGB;16B
             deep = image.mode in ("RGB", "RGBA", "LA") and any("16" in args for args in raw)
             kind = kind_of(image.mode, image.format)
@@ -218,37 +204,6 @@ def _cut(image: Image.Image, size: tuple[int, int], box: Box, interpolation: Int
     if image.size != size:
         image = image.resize(size, FILTERS[interpolation])
     return image if (width, height) == image.size else image.crop(box)
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height)"""
-    width, height = image.size
-    return (height, width) if _orientation(image) >= 5 else (width, height)  # EXIF: 5 to 8 are quarter turns
-
-
-def is_upright(image: Image.Image) -> bool:
-    """Whether an opened image lies as it is shown: no EXIF block turns it."""
-    return _orientation(image) == 1
-
-
-def _orientation(image: Image.Image) -> int:
-    """1 to 8, as EXIF numbers them: from what Pillow's exif_transpose reads, before and after the image is loaded."""
-    if image.format == "TIFF":  # Pillow rotates TIFFs itself
-        return 1
-    try:
-        found = about(image) or image
-        if not any(key in found.info for key in ORIENTED):
-            return 1
-        value = found.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block does not mean damaged pixels
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if _orientation(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
 
 
 def _eight_bits(image: Image.Image, *, mode: str) -> Image.Image:

@@ -7,9 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 from reslab.errors import BrokenImage
-from reslab.images.data.decode import Reading, decode_shorter, is_upright, resize_shorter
+from reslab.images.data.decode import Reading, decode_shorter, resize_shorter
 from reslab.images.data.gray import GRAY_MODES
 from reslab.images.data.opened import opened, reason
+from reslab.images.data.upright import is_upright
 
 LONGEST = 65_500  # pixels: no side of a JPEG is longer; such a strip is written as PNG
 
