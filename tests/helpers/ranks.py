@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, ReslabWarning
 from reslab.train.batch import Batch
 from reslab.train.gradient_sum import GradientSum
 from reslab.train.joined import joined
@@ -77,24 +78,37 @@ def main(folder: Path) -> None:
 
 
 def train(
-    world: World, *, family: str, folder: str, stop: list[int] | None = None, nan: list[int] | None = None
+    world: World, *, family: str, folder: str, stop: list[int] | None = None, nan: list[int] | None = None,
+    drift: list[int] | None = None, factor: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a run folder; its result, and the rows that this process saw in each iteration.
+    """Train a run folder; its result, the warnings, and the rows that this process saw in each iteration.
 
-    stop: (k, rank): SIGTERM comes to that process in step k. nan: the same for a loss that is not a number.
+    stop: (k, rank): SIGTERM comes to that process in step k. nan: the same for a loss that is not a number. drift: the
+    same for one of its weights, which is multiplied by `factor` after the step.
     """
     from reslab.images.train import train as on_images
     from reslab.qa.train import train as on_questions
     from reslab.tables.train import train as on_table
 
     rows: list[list[int]] = []
-    with watched(rows, stop=at(stop, world), nan=at(nan, world)):
+    with (
+        watched(rows, stop=at(stop, world), nan=at(nan, world), drift=at(drift, world), factor=factor),
+        warned() as told,
+    ):
         learn: Any = {"images": on_images, "questions": on_questions, "tables": on_table}[family]
         try:
             result = learn(Path(folder), device="cpu", world=world)
         except ReslabError as error:
             return {"error": [type(error).__name__, error.exit_code, str(error)], "rows": rows}
-    return {"result": result, "rows": rows}
+    return {"result": result, "rows": rows, "warned": [str(one.message) for one in told]}
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[list[warnings.WarningMessage]]:
+    """The warnings of reslab inside; others are errors as ever."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.filterwarnings("always", category=ReslabWarning)
+        yield told
 
 
 def at(where: list[int] | None, world: World) -> int:
@@ -103,8 +117,10 @@ def at(where: list[int] | None, world: World) -> int:
 
 
 @contextlib.contextmanager
-def watched(rows: list[list[int]], *, stop: int = 0, nan: int = 0) -> Iterator[None]:
-    """Inside, the rows of each step are noted; in step `stop` comes SIGTERM, in step `nan` a NaN."""
+def watched(
+    rows: list[list[int]], *, stop: int = 0, nan: int = 0, drift: int = 0, factor: float = 1.0
+) -> Iterator[None]:  # fmt: skip
+    """Inside, the rows of each step are noted; in step `stop` comes SIGTERM, in `nan` a NaN, after `drift` a change."""
     plain = Training.step
 
     def step(self: Training, batch: Batch) -> None:
@@ -115,6 +131,9 @@ def watched(rows: list[list[int]], *, stop: int = 0, nan: int = 0) -> Iterator[N
         if stop == self.iteration + 1:
             os.kill(os.getpid(), signal.SIGTERM)
         plain(self, batch)
+        if drift == self.iteration:
+            with torch.no_grad():
+                self.weights[0].view(-1)[0] *= factor
 
     Training.step = step  # type: ignore[method-assign]
     try:

@@ -16,6 +16,7 @@ from torch import nn
 
 from reslab.train.batch import Batch
 from reslab.train.gradient import add_gradients
+from reslab.train.same_weights import digest
 from reslab.train.tune import Choice
 from reslab.train.world import ALONE
 
@@ -45,6 +46,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     run = made.images("other number", sync_bn=True)
     made.ask("begun by two", "train", family="images", folder=str(run.folder), stop=[2, 0])
     made.ask("nan", "train", family="images", folder=str(made.images("nan").folder), nan=[2, 1])
+    for name, factor in (("rounding", 1 + 2e-7), ("fault", 1.5)):
+        folder = str(made.images(name).folder)
+        made.ask(name, "train", family="images", folder=folder, drift=[3, 1], factor=factor)
     made.ask("small", "train", family="images", folder=str(made.images("small", batch=1).folder))
     for which, bounds in BOUNDS.items():
         for kind, weights in WEIGHTS.items():
@@ -122,6 +126,36 @@ def test_a_nan_of_one_process_ends_both_with_one_sentence(work: Work) -> None:
     assert one[:2] == ["ReslabError", 1]
     assert "not finite at iteration 1" in one[2]
     assert json.loads((work.root / "nan" / "nan.json").read_text())["iteration"] == 1
+
+
+def test_weights_that_differ_are_found(work: Work) -> None:
+    """One weight of process 1 changes after step 3: found at the next evaluation, after two epochs."""
+    at = -(-2 * len(work.data.train) // 15)
+    who = f"the weights of process 1 of 2 differ from those of process 0 at iteration {at}"
+    one, two = (rank["error"] for rank in work.ranks["fault"])
+    assert one == two
+    assert one[:2] == ["ReslabError", 1]
+    assert one[2].startswith(f"{who} (stem.conv.weight by 0.")
+    saved = torch.load(work.root / "fault" / "last.pt", weights_only=True)
+    assert saved["iteration"] == 0
+    leads, other = (rank["warned"] for rank in work.ranks["rounding"])
+    assert other == []
+    (told,) = leads  # once: from then on they are the same again
+    assert told.startswith(f"{who} by rounding (stem.conv.weight: ")
+    assert work.ranks["whole"][0]["warned"] == []
+
+
+def test_a_digest_tells_states_apart() -> None:
+    """The bits of 1.0 in float32 are 0x3f800000; negative zero and zero differ."""
+    net = nn.Linear(2, 1)
+    with torch.no_grad():
+        net.weight.copy_(torch.ones(1, 2))
+        net.bias.zero_()
+        assert digest(net) == [2 * 0x3F800000, 0]
+        net.bias.neg_()
+        assert digest(net) == [2 * 0x3F800000, -(2**31)]
+    assert digest(nn.BatchNorm1d(1).double())[-1] == 0
+    assert digest(nn.Identity()) == []
 
 
 def test_a_batch_for_fewer_examples_than_processes_is_refused(work: Work) -> None:

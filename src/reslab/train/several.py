@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reslab.train.batch import Batch
 from reslab.train.exchange import all_json
 from reslab.train.gradient_sum import GradientSum
 from reslab.train.order import seed_of
+from reslab.train.same_weights import digest, refuse_difference
 from reslab.train.task import Task
 from reslab.train.tune import Choice
 from reslab.train.world import World
@@ -35,8 +36,13 @@ class Several:
         torch.manual_seed(seed_of(self.seed, iteration, self.world.rank))
         return self.summed.add(task, forward, batch, choice=choice, parts=parts)
 
-    def skipped(self) -> dict[str, None]:
-        """The broken images that all processes met since the last time, in the order in which one would meet them."""
-        every = [(when, rank, name) for rank, met in enumerate(all_json(self.met)) for name, when in met.items()]
+    def meet(self, net: nn.Module, iteration: int) -> dict[str, None]:
+        """Check that all have the same weights; the broken images that they met since the last time, in order.
+
+        The order is that in which one process would meet them. Raises ReslabError in all of them if weights differ.
+        """
+        every = all_json({"met": self.met, "digest": digest(net)})
+        refuse_difference(net, [one["digest"] for one in every], iteration=iteration, world=self.world)
+        found = [(when, rank, name) for rank, one in enumerate(every) for name, when in one["met"].items()]
         self.met = {}
-        return dict.fromkeys(name for *_, name in sorted(every, key=lambda one: one[:2]))
+        return dict.fromkeys(name for *_, name in sorted(found, key=lambda one: one[:2]))

@@ -162,6 +162,7 @@ class Training:
 
     def evaluate(self) -> None:
         """Log the errors on the validation and test parts; only the validation error drives the schedule."""
+        self.meet()
         with self.blocks.expected(self.kept):
             found = {part: self.task.evaluate(self.kept, part, self.choice) for part in ("validation", "test")}
         for part, line in found.items():
@@ -191,13 +192,17 @@ class Training:
 
     def save(self) -> None:
         """Write all that is needed to resume exactly from here."""
+        self.meet()
         self.check()
         if not all(torch.isfinite(value).all() for value in self.net.state_dict().values()):
             self.bad.fill_(self.iteration - 1)  # the loss was still finite; the update was not
             self.check()
-        if self.several:
-            self.skipped.update(self.several.skipped())
         self.world.first(self.write)
+
+    def meet(self) -> None:
+        """With other processes, gather the broken images that all have met. Raises ReslabError if weights differ."""
+        if self.several:
+            self.skipped.update(self.several.meet(self.net, self.iteration))
 
     def write(self) -> None:
         """Write last.pt."""
