@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from reslab.cli.say import words
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, Pixels, load
 from reslab.images.defaults import LENGTHS, MADE_FOR, batch_for, choose, held_out, net_for, recipe_for, size_for
@@ -160,6 +161,35 @@ def test_what_is_given_is_never_chosen_and_named() -> None:
 def test_characters_are_not_mirrored() -> None:
     assert not choose(images(1_000, names=("a", "b"))).recipe.flip
     assert choose(images(1_000)).recipe.flip
+
+
+@pytest.mark.parametrize(
+    ("names", "mirrored", "why"),
+    [
+        ("ABC", False, "no image is mirrored, as the classes are single characters"),
+        ("01", True, "half of the images are mirrored, as 0 to 1 are taken as the numbers of classes"),
+        ("2103", True, "half of the images are mirrored, as 0 to 3 are taken as the numbers of classes"),
+        ("1234", True, "half of the images are mirrored, as 1 to 4 are taken as the numbers of classes"),
+        ("0123456789", False, "no image is mirrored, as the classes 0 to 9 are taken as digits; if they are none"),
+        ("123456789", False, "no image is mirrored, as the classes 1 to 9 are taken as digits"),
+        ("38", False, "no image is mirrored, as the classes 3, 8 are taken as digits"),
+        ("01a", False, "no image is mirrored, as the classes are single characters"),
+    ],
+)
+def test_numbers_of_classes_are_not_digits(names: str, mirrored: bool, why: str) -> None:
+    """Classes without names are numbered from 0, or from 1; what is assumed is said, and how to change it."""
+    chosen = choose(images(1_000, names=tuple(names)))
+    assert chosen.recipe.flip is mirrored
+    assert why in chosen.reasons[1]
+    asked = choose(images(1_000, names=tuple(names)), changes={"flip": not mirrored})
+    assert asked.recipe.flip is not mirrored
+    assert "mirrored" not in " ".join(asked.reasons)
+
+
+def test_how_to_mirror_is_worded_for_the_command_line() -> None:
+    line = choose(images(1_000, names=tuple("0123"))).reasons[1]
+    assert line.endswith("if left and right matter, set flip=False")
+    assert words(line).endswith("set --no-flip")
 
 
 def test_small_images_of_several_sizes_get_their_median(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Every rule is stated in docs/images.md, and every choice comes with its reason i
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reslab.errors import Sentence, arg
 from reslab.images.data.images import ImageData
 from reslab.images.sources.assemble import LARGE_SIDE
 from reslab.images.task import train_size, validation_order
@@ -122,8 +123,8 @@ def choose(
         made = merged(made, {"epochs": fitted["epochs"]})
     rate = follow(made, base, given)
     made = change(made, **rate)
-    lines = [f"recipe {name} ({why}): {span(data, made)}"] if why else []
-    lines += ["; ".join(facts)] if facts else []
+    lines: list[str] = [f"recipe {name} ({why}): {span(data, made)}"] if why else []
+    lines += [Sentence(*[part for fact in facts for part in ("; ", fact)][1:])] if facts else []
     if rate:
         how = "in proportion" if made.optimizer == "sgd" else "in proportion to its square root"
         lines.append(f"learning rate {made.lr:g}: it follows the batch, {how} (recipe {name}: {base.lr:g} for batches "
@@ -150,7 +151,7 @@ def fit(
 ) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
     """What a chosen recipe changes for the data, without the keys that are given, and the reasons."""
     found: dict[str, Any] = {}
-    reasons = []
+    reasons: list[str] = []
     if data.validation is not None:
         found["validation"] = 0.0  # it is taken from the data
     elif "validation" not in given:
@@ -175,12 +176,12 @@ def fit(
     pad = max(1, min(data.shape[1:]) // 8)
     if base.augment == "crop" and pad != base.pad and "pad" not in given:
         found["pad"] = pad
-    flip = given.get("flip", base.flip)
-    if flip and "flip" not in given and characters(data):
-        found["flip"] = flip = False
-        reasons.append("no image is mirrored, as the classes are single characters")
-    elif flip and "flip" not in given and given.get("augment", base.augment) != "none":
-        reasons.append("half of the images are mirrored, which fits unless left and right matter")
+    if base.flip and "flip" not in given:
+        mirrored, why = mirroring(data.classes)
+        if not mirrored:
+            found["flip"] = False
+        if not mirrored or given.get("augment", base.augment) != "none":
+            reasons.append(why)
     return found, reasons
 
 
@@ -188,9 +189,24 @@ def known(given: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {key: given[key]} if key in given else {}
 
 
-def characters(data: ImageData) -> bool:
-    """Whether every class is named by one character, as digits and letters are, which must not be mirrored."""
-    return all(len(name) == 1 for name in data.classes)
+def mirroring(classes: Sequence[str]) -> tuple[bool, str]:
+    """Whether images of these classes may be mirrored, and the reason.
+
+    Characters must not be, and classes named by one character each may be some. But 0 to 3, or 1 to 4, are how classes
+    without names are numbered: only 0 to 9, 1 to 9 and other choices, such as 3 and 8, are taken as digits.
+    """
+    if not all(len(name) == 1 for name in classes):
+        return True, "half of the images are mirrored, which fits unless left and right matter"
+    if not all(name in "0123456789" for name in classes):
+        return False, "no image is mirrored, as the classes are single characters"
+    n, first = len(classes), int(min(classes))
+    counted = sorted(map(int, classes)) == list(range(first, first + n)) and first in (0, 1)
+    which = f"{min(classes)} to {max(classes)}" if counted and n > 1 else ", ".join(classes)
+    if counted and max(classes) < "9":
+        return True, Sentence(f"half of the images are mirrored, as {which} are taken as the numbers of classes and "
+                              "not as digits; if left and right matter, set ", arg("flip", False))  # fmt: skip
+    return False, Sentence(f"no image is mirrored, as the classes {which} are taken as digits; if they are none, set ",
+                           arg("flip", True))  # fmt: skip
 
 
 def held_out(labels: Tensor, *, classes: int) -> int:

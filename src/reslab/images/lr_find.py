@@ -25,7 +25,7 @@ def find_rate(asked: Asked, *, device: str = "auto", progress: Progress = silent
     plan = planned(asked)
     plan.data.announce()
     for reason in plan.reasons:
-        tell("%s", reason)
+        tell(reason)
     with tempfile.TemporaryDirectory(prefix="reslab-") as folder:
         run = plan.prepare(Path(folder) / "run")
         recipe, family = read_recipe(run), OnImages(plan.data)

@@ -52,7 +52,7 @@ def set_up(asked: Asked, out: Path | str | None = None) -> tuple[Run, ImageData]
     used.data.announce()
     if not finished(run.folder):
         for reason in used.reasons:
-            tell("%s", reason)
+            tell(reason)
     return run, used.data
 
 
