@@ -159,15 +159,31 @@ class Scores:
         return (out.argmax(dim=1) != y).sum()
 
 
+class Center(nn.Module):
+    """Keeps the mean of what it saw, the number of its calls, and one thing that is not saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(5))
+        self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("last", torch.zeros(0), persistent=False)
+
+    def forward(self, x: Tensor) -> None:
+        self.mean = 0.5 * self.mean + 0.5 * x.detach().mean(0)  # another tensor in its place
+        self.calls += 1
+        self.last = x[:, 0].detach()
+
+
 def toy(seed: int = 0) -> nn.Module:
     """A net with BatchNorm, a layer that is not used, and one that only some examples use."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Linear(7, 3))
-    net.unused, net.rare = nn.Linear(2, 2), nn.Linear(5, 3)
+    net.unused, net.rare, net.center = nn.Linear(2, 2), nn.Linear(5, 3), Center()
     usual = nn.Sequential(*list(net)[:4]).forward
 
     def forward(x: Tensor) -> Tensor:
         some = x[:, 0] > RARE
+        net.center(x)
         return usual(x).index_add(0, some.nonzero()[:, 0], net.rare(x[some])) if some.any() else usual(x)
 
     net.forward = forward  # type: ignore[method-assign]

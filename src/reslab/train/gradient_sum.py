@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from reslab.look.lesion.renorm import BATCHNORM
 from reslab.train.batch import Batch
-from reslab.train.exchange import meeting
+from reslab.train.buffers import Buffers
 from reslab.train.gradient import cut, pieces_of, several_numbers
+from reslab.train.message import Message
 from reslab.train.sync_norm import synced_norms
 from reslab.train.task import Task
 from reslab.train.tune import Choice
@@ -29,6 +30,7 @@ class GradientSum:
 
     Afterwards a parameter has a gradient if it has one in any process. BatchNorm's moving statistics become their mean
     over the processes, by examples, unless `synced`: then each batch is normalized as a whole, and they are equal.
+    The same holds for other buffers that a forward pass changed (buffers.py).
     `early`: send gradients while the backward pass runs; not where it runs in pieces, as with checkpointing.
     """
 
@@ -38,6 +40,7 @@ class GradientSum:
         self.norms: list[Any] = [m for m in net.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None]
         self.parameters = [p for p in net.parameters() if p.requires_grad][::-1]  # the last have a gradient first
         self.buckets = [Bucket(some) for some in in_buckets(self.parameters)]
+        self.others = Buffers(net, apart=self.norms)
         self.place = {p: bucket for bucket in self.buckets for p in bucket.parameters}
         for p in self.parameters:
             p.register_post_accumulate_grad_hook(self.arrived)
@@ -76,6 +79,7 @@ class GradientSum:
         mean = Message(own.clone()).received() / torch.distributed.get_world_size() if self.synced else own
         for bucket in self.buckets:
             bucket.clear(mean)
+        self.others.watch()
         for k, (x, y) in enumerate(pieces, 1):
             self.listening = self.early and k == len(pieces)
             norms = synced_norms() if self.synced else contextlib.nullcontext()
@@ -100,7 +104,8 @@ class GradientSum:
         moving: list[Tensor] = (
             [] if self.synced else [value for norm in norms for value in (norm.running_mean, norm.running_var)]
         )
-        beside = torch.cat([head, passes, has, *(value.detach().to(head) * head[3] for value in moving)])
+        changed = self.others.changed().to(head)
+        beside = torch.cat([head, passes, has, changed, *(value.detach().to(head) * head[3] for value in moving)])
         message = Message(beside)
         for bucket in self.buckets:
             bucket.take()
@@ -114,7 +119,9 @@ class GradientSum:
                 p.grad = p.grad if p.grad is not None and not empty else torch.zeros_like(p) if present else None
         for bucket in self.buckets:
             bucket.give(weight)
-        self.agree_statistics(norms, moving, beside[at + len(has) :] / n, more=beside[HEAD:at].max() - steps)
+        buffers, means = beside[at + len(has) :].tensor_split([len(changed)])
+        self.others.agree(buffers, share=head[3] / n)
+        self.agree_statistics(norms, moving, means / n, more=beside[HEAD:at].max() - steps)
         return loss / weight, wrong, n
 
     def agree_statistics(self, norms: Sequence[Any], moving: Sequence[Tensor], means: Tensor, *, more: Tensor) -> None:
@@ -170,24 +177,6 @@ class Bucket:
             with torch.no_grad():
                 self.flat.div_(weight.to(self.flat))
                 torch._foreach_copy_(grads, views)
-
-
-class Message:
-    """A tensor that is being summed over all processes, in its place."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-        self.sent = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()  # gloo and NCCL know no others
-        with meeting():
-            self.work = torch.distributed.all_reduce(self.sent, async_op=True)
-
-    def received(self) -> Tensor:
-        """The sum. On CUDA only the device waits."""
-        with meeting():
-            self.work.wait()
-        if self.sent is not self.tensor:
-            self.tensor.copy_(self.sent)
-        return self.tensor
 
 
 def in_buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
