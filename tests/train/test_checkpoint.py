@@ -49,6 +49,12 @@ def setting(*path: Any) -> Callable[[Any, Any], None]:
         (("iteration",), 41, ".iteration must be at most 40, got 41"),
         (("seconds",), float("nan"), ".seconds must be a number of at least -1e+200, got NaN"),
         (("generators",), {"cpu": "x"}, "its .generators are not states of random number generators"),
+        (
+            ("generators", "python"),
+            {"version": 3, "words": torch.zeros(3), "gauss": None},
+            "its .generators are not states of random number generators",
+        ),
+        (("generators", "numpy"), 3, "its .generators are not states of random number generators"),
         (("generators",), {}, "its .generators are not states of random number generators"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,

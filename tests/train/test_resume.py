@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +24,7 @@ from reslab.nets import spec
 from reslab.progress import silent
 from reslab.run import Run
 from reslab.train.checkpoint import read_last
+from reslab.train.generators import seed_all
 from reslab.train.loop import Training, fit
 from reslab.train.recipe import change, read
 from reslab.train.signals import Interrupted, Stop
@@ -213,8 +216,28 @@ def test_vgg_goes_on_with_its_own_dropout(
     same_end(runs[0], runs[1])
 
 
+class Layers(nn.Module):
+    """Drops what numpy's and Python's generators say, as layer drop does in many nets."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        return x * (np.random.random() + random.random() + random.gauss(0, 0.1) + np.random.randn())  # noqa: NPY002
+
+
+def test_seeds_of_all_generators() -> None:
+    """Any number that torch takes; the same numbers again, and others for another seed."""
+    drawn = []
+    for seed in (0, 0, 1, 2**63 + 5, -3):
+        seed_all(seed)
+        drawn.append((float(torch.rand(())), random.random(), np.random.random()))  # noqa: NPY002
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 4
+    assert all(len({one[k] for one in drawn}) == 4 for k in range(3))
+
+
 def test_dropout_goes_on_with_its_own_random_numbers(pngs: Path, tmp_path: Path, stopped_after: Any) -> None:
-    """Decoding workers and evaluations between must not touch the generator that dropout uses."""
+    """Decoding workers, evaluations and timed steps between must not touch the generators that the net uses."""
     data = load(str(pngs), memory=0)
     assert isinstance(data.train, Encoded)
     ends = []
@@ -223,8 +246,8 @@ def test_dropout_goes_on_with_its_own_random_numbers(pngs: Path, tmp_path: Path,
         run = Run(tmp_path / name)
         run.make()
         for k in [*stops, None]:
-            torch.manual_seed(0)
-            net = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 3))
+            seed_all(0)
+            net = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Dropout(), Layers(), nn.Linear(9, 3))
             task = ImageTask(data, recipe, torch.device("cpu"))
             if k:
                 with stopped_after(k), pytest.raises(Interrupted):

@@ -174,21 +174,3 @@ def as_file(state: Mapping[str, Tensor], metadata: dict[str, str] | None = None)
         tensors[name] = value.clone() if place in seen else value
         seen.add(place)
     return save(tensors, metadata=metadata)
-
-
-def generators(device: torch.device) -> dict[str, Any]:
-    """The state of the random number generators that a net may use (dropout)."""
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def set_generators(state: dict[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
-    elif device.type == "mps" and "mps" in state:
-        torch.mps.set_rng_state(state["mps"])

@@ -14,6 +14,7 @@ from reslab.errors import Sentence, tell
 from reslab.progress import Progress, in_phase
 from reslab.progress.row import duration
 from reslab.train.cores import usable_cores
+from reslab.train.generators import kept
 from reslab.train.gradient import cut
 from reslab.train.memory import free, is_full
 from reslab.train.recipe import Recipe
@@ -131,7 +132,7 @@ def time_step(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int
     """Median seconds of a step on one part of the batch, without compiling; the net is left as it was."""
     x, y = next(cut(batch.x, batch.y, parts))
     plain = Choice(precision=choice.precision, memory_format=choice.memory_format)
-    with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
+    with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         times: list[float] = []
         run, began = make_step(plain, copy.deepcopy(net), x, y, task.loss), time.perf_counter()
         while len(times) < STEPS and (not times or time.perf_counter() - began < PATIENCE):

@@ -136,7 +136,7 @@ def draws(n: int, *, batch: int, iteration: int, seed: int, stream: int) -> "np.
 
 
 def seed_of(seed: int, iteration: int, rank: int) -> int:
-    """The seed of torch's generators in one step of one of several processes."""
+    """The seed of the random number generators in one step of one of several processes."""
     return int(np.random.SeedSequence((seed, iteration, rank, STEP)).generate_state(1, np.uint64)[0] >> 1)
 
 

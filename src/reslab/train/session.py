@@ -11,6 +11,7 @@ from reslab.run import Run, environment
 from reslab.stored.write import sweep
 from reslab.train.checkpoint import LAST, PREVIOUS, recover
 from reslab.train.folder import DONE
+from reslab.train.generators import seed_all
 from reslab.train.recipe import Recipe
 from reslab.train.world import ALONE, World
 
@@ -90,7 +91,7 @@ def session(
     with removed_if_failed(run, made):
         many = {} if world.alone else {"processes": world.size}
         run.write_json("env.json", environment(str(device), torch.get_num_threads()) | many)
-        torch.manual_seed(recipe.seed)
+        seed_all(recipe.seed)
         if not run.has(LAST):  # lines of a process that was killed before its first checkpoint go
             run.forget_after(-1)
         yield

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from reslab.train.batch import Batch
 from reslab.train.exchange import all_json
+from reslab.train.generators import seed_all
 from reslab.train.gradient_sum import GradientSum
 from reslab.train.order import seed_of
 from reslab.train.same_weights import digest, refuse_difference
@@ -19,7 +19,7 @@ from reslab.train.world import World
 class Several:
     """The steps of this process of several: gradients are summed over all, broken images are gathered.
 
-    What torch itself draws at random, as dropout does, is drawn anew in each step and process: a function of seed,
+    What the net itself draws at random, as dropout does, is drawn anew in each step and process: a function of seed,
     iteration and rank, so that nothing of it has to be saved.
     """
 
@@ -33,7 +33,7 @@ class Several:
         """As `GradientSum.add`."""
         for name in batch.skipped:
             self.met.setdefault(name, iteration)
-        torch.manual_seed(seed_of(self.seed, iteration, self.world.rank))
+        seed_all(seed_of(self.seed, iteration, self.world.rank))
         return self.summed.add(task, forward, batch, choice=choice, parts=parts)
 
     def meet(self, net: nn.Module, iteration: int) -> dict[str, None]:

@@ -14,8 +14,9 @@ from reslab.train.average import Average
 from reslab.train.batch import Batch
 from reslab.train.belonging import state_to_resume
 from reslab.train.best import Best
-from reslab.train.checkpoint import damaged, generators, odd_tensor, set_generators, write_last
+from reslab.train.checkpoint import damaged, odd_tensor, write_last
 from reslab.train.exchange import of_all
+from reslab.train.generators import generators, set_generators
 from reslab.train.gradient import add_gradients
 from reslab.train.norm_log import NormLog
 from reslab.train.optimizer import restore_optimizer
@@ -232,7 +233,7 @@ class Training:
         self.sums.copy_(saved["sums"])
         try:
             set_generators(saved["generators"], self.task.device)
-        except (RuntimeError, KeyError, TypeError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(self.run, "its .generators are not states of random number generators") from error
         self.iteration, self.seconds, self.epoch_error = saved["iteration"], saved["seconds"], saved["epoch_error"]
         self.watched.found, self.watched.waited = saved.get("best", {}), saved.get("waited", 0)

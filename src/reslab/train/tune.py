@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.nets.specs import make
 from reslab.progress import Progress, Steps, in_phase, silent
+from reslab.train.generators import kept
 from reslab.train.memory import is_full
 from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
@@ -108,7 +109,7 @@ def choose(
     open_choices = candidates(recipe, y.device, images=isinstance(x, Tensor) and x.dim() == 4)
     if len(open_choices) == 1 and recipe.compile != "auto":
         return open_choices[0]
-    with torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
+    with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         what = "precision and memory format" if open_choices[0].memory_format else "precision"
         what = what if len(open_choices) > 1 else "a training step"  # only to decide on compiling
         times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
