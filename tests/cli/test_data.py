@@ -37,6 +37,27 @@ def test_the_account_is_printed(pets: str, capsys: pytest.CaptureFixture[str]) -
     assert out.endswith("report: data-pets.html\n")
 
 
+def test_what_is_not_shown_is_counted(pets: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five broken images and five ignored files: three of each are named. Four test images are training images."""
+    for k in range(5):
+        Path(f"pets/cat/x{k}.png").write_bytes(b"oops")
+        Path(f"pets/cat/x{k}.txt").write_text("x")
+    for part, names in (("train", "abcdefgh"), ("test", "abcd")):
+        Path("twice", part, "cat").mkdir(parents=True)
+        for k, name in enumerate(names):
+            Image.new("L", (8, 8), 20 * k).save(f"twice/{part}/cat/{name}.png")
+    assert main(["data", pets]) == 0
+    out = capsys.readouterr().out
+    assert "ignored: .txt (5): cat/x0.txt, cat/x1.txt, cat/x2.txt, ...\n" in out
+    broken = [int(n) for n in re.findall(r" (\d) broken, ", out)]  # of each part
+    more = [int(n) for n in re.findall(r"^  and (\d) more broken images$", out, re.MULTILINE)]
+    assert (sum(broken), more) == (5, [n - 3 for n in broken if n > 3])
+    assert more
+    assert len(re.findall(r"^  broken: ", out, re.MULTILINE)) + sum(more) == 5
+    assert main(["data", "twice"]) == 0
+    assert "  and 1 more such test images\n" in capsys.readouterr().out
+
+
 def test_json_is_what_python_reports(pets: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", pets, "--json", "--out", "mine.html"]) == 0
     found = json.loads(capsys.readouterr().out)

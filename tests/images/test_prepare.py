@@ -14,29 +14,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from prepared import jpeg, shards
 
 from reslab.errors import OtherSettings, ReslabError, UsageError
 from reslab.images.data import Augment, Encoded, ImageData, Normalize, load, training_batches
 from reslab.images.data.decode import Reading
 from reslab.images.prepare import fill, job
 from reslab.images.prepare.encode import Form
-from reslab.images.prepare.job import Asked, prepare
+from reslab.images.prepare.job import Asked
 from reslab.images.prepare.verify import faults, manifest_in
-from reslab.images.sources.tars.index import make, places, stored
-from reslab.stored.shards import Shards
 from reslab.train.signals import Interrupted
 
 FORM = Form(side=288, quality=90, reading=Reading())
-NOISE = np.random.default_rng(0)
-
-
-def jpeg(width: int, height: int, *, mode: str = "RGB", **options: Any) -> bytes:
-    shape = (height, width) if mode == "L" else (height, width, 4 if mode == "CMYK" else 3)
-    out = io.BytesIO()
-    Image.fromarray(NOISE.integers(0, 256, shape, dtype=np.uint8), mode if mode == "CMYK" else None).save(
-        out, "JPEG", **options
-    )
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +37,6 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for k in range(20):
             (root / name / f"{name}.{k}.v2.jpg").write_bytes(jpeg(24 + k, 20, quality=75))
     return root
-
-
-def shards(source: Path | str, out: Path, **asked: Any) -> Shards:
-    return prepare(load(str(source), memory=0), out, word=str(source), cache=out, asked=Asked(workers=0, **asked))
 
 
 def stream(data: ImageData, *, start: int = 0, stop: int = 6, workers: int = 0) -> Iterator[Any]:
@@ -289,28 +274,6 @@ def test_damaged_shards_are_found_and_written_anew(pets: Path, tmp_path: Path) -
     path.write_bytes(b"x")
     with pytest.raises(ReslabError, match=r"train-00001.tar has 1 bytes, and had [\d,]+ when it was prepared"):
         load(str(tmp_path / "s"))
-
-
-def test_a_changed_byte_of_a_prepared_shard_is_noticed_when_its_index_is_made(pets: Path, tmp_path: Path) -> None:
-    """A label that became another class, in a file of the same size: also where an index that did not compare is."""
-    shards(pets, tmp_path / "s")
-    good, path = load(str(tmp_path / "s"), memory=0), tmp_path / "s/train-00000.tar"
-    whole = path.read_bytes()
-    with tarfile.open(path) as tar:
-        place = tar.getmember(tar.getnames()[1]).offset_data
-    path.write_bytes(whole[:place] + b"1" + whole[place + 1 :])
-    said = r"train-00000.tar is not as it was prepared: its SHA-256 is not the one that reslab-shards.json lists; copy"
-    for _ in range(2):
-        with pytest.raises(ReslabError, match=said):
-            load(str(tmp_path / "s"), memory=0)
-        make(path, tmp_path / "s")  # as if there were no manifest
-        assert stored(path, tmp_path) is not None
-    path.write_bytes(whole)
-    assert load(str(tmp_path / "s"), memory=0).fingerprint == good.fingerprint
-    index = places(path, tmp_path)[0]
-    was = index.stat().st_mtime_ns
-    load(str(tmp_path / "s"), memory=0)
-    assert index.stat().st_mtime_ns == was  # compared once
 
 
 def test_other_settings_and_other_folders_are_refused(pets: Path, tmp_path: Path) -> None:

@@ -65,16 +65,19 @@ def tell(found: dict[str, Any]) -> None:
         print(f"and {len(rows) - ROWS:,} more {many}; the page lists them")
     for part in parts:
         sizes = ", ".join(f"{one['height']} x {one['width']} ({one['images']:,})" for one in part["sizes"][:EXAMPLES])
-        more = len(part["sizes"]) - EXAMPLES + part["other_sizes"]
+        other = len(part["sizes"]) - EXAMPLES + part["other_sizes"]
         modes = ", ".join(f"{mode} ({n:,})" for mode, n in part["modes"].items())
         print(f"{part['name']}: {part['images']:,} images, {part['broken']:,} broken, {part['repeated']:,} repeated; "
-              f"sizes: {sizes}{f' and {more:,} more' * (more > 0)}; modes: {modes}")  # fmt: skip
+              f"sizes: {sizes}{f' and {other:,} more' * (other > 0)}; modes: {modes}")  # fmt: skip
         for one in part["broken_examples"][:EXAMPLES]:
             print(f"  broken: {one_line(one)}")
+        if (rest := part["broken"] - EXAMPLES) > 0:
+            print(f"  and {rest:,} more broken images")
     shares = ", ".join(f"{say.percent(part['majority'])} ({part['name']})" for part in parts)
     print(f"error of {ALWAYS[found['several']]}: {shares}")
     for one in found["ignored"]:
-        print(one_line(f"ignored: {one['reason']} ({one['files']:,}): {', '.join(one['examples'][:EXAMPLES])}"))
+        more = ", ..." * (one["files"] > EXAMPLES)
+        print(one_line(f"ignored: {one['reason']} ({one['files']:,}): {', '.join(one['examples'][:EXAMPLES])}{more}"))
     print(f"test images that are training images, too: {found['shared']:,}, of these "
           f"{'with other labels' if found['several'] else 'in another class'}: {found['shared_elsewhere']:,}; images "
           f"{'with several sets of labels' if found['several'] else 'in more than one class'}: "
@@ -83,6 +86,8 @@ def tell(found: dict[str, Any]) -> None:
         print(f"{one['part']} images that are {NAMES.get(one['other'], one['other'])} images, too: {one['images']:,}")
     for one in found["shared_examples"][:EXAMPLES]:
         print(one_line(f"  {one['test']} = {one['train']}"))
+    if (rest := found["shared"] - EXAMPLES) > 0:
+        print(f"  and {rest:,} more such test images")
 
 
 app = App(

@@ -92,7 +92,7 @@ def begun(data: ImageData, out: Path, word: str, asked: Asked) -> Shards:
     )  # fmt: skip
     if present(out / MANIFEST):
         old: Shards = read_json(out / MANIFEST, Shards)
-        if old.fingerprint != new.fingerprint or old.classes != new.classes or old.images != new.images:
+        if old.fingerprint != new.fingerprint:  # which stands for the classes and the lengths of the parts, too
             raise OtherSettings(f"{named(out)} was prepared from other images ({named(old.source)}, or files that "
                                 "changed since); choose another ", arg("folder"))  # fmt: skip
         for key in ("side", "quality", "limits"):

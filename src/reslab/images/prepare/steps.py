@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from reslab.errors import BrokenImage
 from reslab.images.data.images import Encoded, Part
 from reslab.images.prepare.encode import Form, Written
+from reslab.images.sources.encoded import Rows
 from reslab.images.sources.scan import EXTENSIONS
 
 CHUNK = 16  # images per step of a worker
@@ -56,11 +57,13 @@ def written(part: Part, i: int, form: Form) -> Written:
 
 
 def key_of(part: Part, i: int) -> str:
-    """The key of image i: the folder and the name of its source with its number, so that no two are equal.
+    """The key of image i: its number, so that no two are equal, and the folder and the name that its file had.
 
-    WebDataset ends a key at the first dot, so there is none in it; nor is there anything that leads out of a folder.
+    WebDataset ends a key at the first dot, so there is none in it; nor are spaces, or what leads out of a folder.
     """
-    name = part.name(i) if isinstance(part, Encoded) else ""
+    name = ""
+    if isinstance(part, Encoded) and not isinstance(part.sources, Rows):  # a row of a table has only its number
+        name = part.sources.key(int(part.rows[i]))
     stem = next((name[: -len(ending)] for ending in EXTENSIONS if name.lower().endswith(ending)), name)
     pieces = [kept(piece) for piece in stem.replace("\\", "/").split("/") if piece.strip(". ")]
     last = f"{i:08d}-{pieces[-1]}" if pieces else f"{i:08d}"
@@ -69,5 +72,5 @@ def key_of(part: Part, i: int) -> str:
 
 def kept(piece: str) -> str:
     """A part of a path without what a key must not have."""
-    clean = "".join(c if c.isprintable() and c not in ".\\/" else "_" for c in piece)
-    return clean.encode("utf-8", errors="replace").decode()[:LONGEST].strip()
+    clean = "".join(c if c.isprintable() and c not in ".\\/ " else "_" for c in piece.strip())
+    return clean.encode("utf-8", errors="replace").decode()[:LONGEST]
