@@ -23,8 +23,10 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning
 from reslab.train.batch import Batch
+from reslab.train.exchange import all_json
 from reslab.train.gradient_sum import GradientSum
 from reslab.train.joined import joined
+from reslab.train.same_weights import digest, refuse_difference
 from reslab.train.sync_norm import synced_norms
 from reslab.train.training import Training
 from reslab.train.tune import Choice
@@ -209,6 +211,18 @@ def gradients(
     named = {name: None if p.grad is None else p.grad.tolist() for name, p in net.named_parameters()}
     return {"told": [float(one) for one in found], "gradients": named,
             "buffers": {name: value.tolist() for name, value in net.named_buffers()}}  # fmt: skip
+
+
+def counters(world: World) -> dict[str, Any]:
+    """A net that counted its passes otherwise in each process: what becomes of that, and of nothing else."""
+    net = nn.Sequential(nn.Linear(2, 2))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.fill_(2)
+    net.register_buffer("calls", torch.tensor(7 - world.rank))
+    net.register_buffer("seen", torch.tensor([not world.rank, True]))
+    refuse_difference(net, all_json(digest(net)), iteration=3, world=world)
+    return {name: value.tolist() for name, value in net.state_dict().items()}
 
 
 def norms(world: World, *, bounds: list[int]) -> dict[str, Any]:

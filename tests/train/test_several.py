@@ -56,6 +56,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
         made.ask(f"norms {which}", "norms", bounds=bounds)
         made.ask(f"own {which}", "gradients", bounds=bounds)
     made.ask("parts", "gradients", bounds=[0, 5, 12], parts=2)
+    made.ask("counters", "counters")
     made.ask("nothing", "gradients", bounds=[0, 0, 0])
     made.run()
     return made
@@ -162,6 +163,12 @@ def test_a_batch_for_fewer_examples_than_processes_is_refused(work: Work) -> Non
     for rank in work.ranks["small"]:
         assert rank["error"][:2] == ["UsageError", 2]
         assert "2 processes" in rank["error"][2]
+
+
+def test_counts_that_differ_become_those_of_the_first_process(work: Work) -> None:
+    for found in work.ranks["counters"]:
+        assert (found["calls"], found["seen"]) == (7, [True, True])
+        assert found["0.weight"] == [[1.0, 1.0], [1.0, 1.0]]
 
 
 def alone_gradients(n: int, weights: list[float] | None) -> tuple[nn.Module, list[float]]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning
+from reslab.train.buffers import is_number
 from reslab.train.exchange import all_json, of_all, spread
 from reslab.train.world import World
 
@@ -34,12 +35,18 @@ def bits(value: Tensor) -> Tensor:
 def refuse_difference(net: nn.Module, digests: Sequence[list[int]], *, iteration: int, world: World) -> None:
     """Compare the digests of all processes, by rank. All call this with the same ones.
 
-    Differences of rounding are mended, with a warning. Raises ReslabError, in all, for larger ones.
+    Counts that differ become those of process 0. Differences of rounding are mended, with a warning. Raises
+    ReslabError, in all, for larger ones.
     """
     if all(one == digests[0] for one in digests):
         return
     names = list(net.state_dict())
     differ = [name for k, name in enumerate(names) if any(one[k] != digests[0][k] for one in digests)]
+    counts = [name for name in differ if not is_number(net.state_dict()[name])]
+    adopt(net, counts)  # as of passes, of which a process without examples in a batch has fewer
+    differ = [name for name in differ if name not in set(counts)]
+    if not differ:
+        return
     own = gaps(net, differ)
     every = all_json(own)
     worst, rank, name = max((inf(gap), rank, name) for rank, one in enumerate(every) for name, gap in one.items())
