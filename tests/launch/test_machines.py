@@ -112,6 +112,18 @@ def test_a_request_to_stop_reaches_all_machines(toys: Make, asked: int) -> None:
     assert [ended(one).returncode for one in supervisors] == [143, 143]
 
 
+def test_what_follows_rank_0_is_no_failure(toys: Make) -> None:
+    """Rank 2, on machine 1, finds rank 0 gone, which has written all."""
+    run = toys("see('go')\nif rank == 2:\n    time.sleep(0.2)\n    sys.exit(AGAIN)")
+    supervisors = two(run)
+    run.wait(0, 1, 2)
+    (run.folder / "go").touch()
+    done = [ended(one) for one in supervisors]
+    assert [one.returncode for one in done] == [0, 0]
+    assert [len(run.pids(k)) for k in range(3)] == [1, 1, 1]
+    assert not any("rank" in one.stderr for one in done)
+
+
 def test_strangers_and_other_versions(toys: Make) -> None:
     """Nonsense is not answered, another version is told so, and a second machine 1 waits; the right one is taken in."""
     run = toys("see('go')")

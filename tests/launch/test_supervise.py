@@ -13,6 +13,7 @@ from launch_toys import Toys, ended, runs, state, until
 
 from reslab.errors import UsageError
 from reslab.launch import supervise
+from reslab.launch.coordinator import AT_ONCE
 from reslab.train.cores import usable_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -112,11 +113,74 @@ def test_a_second_ctrl_c_ends_all_at_once(toys: Make) -> None:
     supervisor = run.start("nproc=2")
     until(lambda: all((run.folder / f"ready.{k}").exists() for k in (0, 1)))
     supervisor.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(0.8)
     assert supervisor.poll() is None
     supervisor.send_signal(signal.SIGINT)
-    assert ended(supervisor, seconds=10).returncode == 130
+    done = ended(supervisor, seconds=10)
+    assert (done.returncode, done.stderr) == (130, f"{AT_ONCE}\n")
     assert not any(runs(run.pids(k)[0]) for k in (0, 1))
+
+
+def test_two_signals_at_once_are_one(toys: Make) -> None:
+    """Ctrl-C and the same as `timeout` forwards it: every rank saves and leaves, as after one."""
+    run = toys("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAITING.replace("SIGTERM, leave", "SIGUSR1, leave"))
+    supervisor = run.start("nproc=2")
+    until(lambda: all((run.folder / f"ready.{k}").exists() for k in (0, 1)))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        supervisor.send_signal(number)
+        time.sleep(0.1)
+    done = ended(supervisor)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert [(run.folder / f"saved.{k}").read_text() for k in (0, 1)] == ["2", "2"]
+
+
+@pytest.mark.parametrize("code", [0, 130])
+def test_nothing_is_said_of_ranks_that_rank_0_left_behind(toys: Make, code: int) -> None:
+    """It has written all and said so; that another then finds it gone is no failure."""
+    run = toys(
+        "see('go')\nif rank:\n    see('gone')\n    print('frame #30')\n    sys.exit(AGAIN)\n"
+        f"(here / 'gone').touch()\nprint('all is well')\nsys.exit({code})"
+    )
+    supervisor = run.start("nproc=3")
+    run.wait(0, 1, 2)
+    (run.folder / "go").touch()
+    done = ended(supervisor)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "all is well\n", "")
+    assert len(run.pids(1)) == 1
+
+
+def test_who_outlives_rank_0_is_ended(toys: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = toys("time.sleep(60 * rank)")
+    monkeypatch.setattr("reslab.launch.group.LINGER", 0.3)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    said: list[str] = []
+    assert supervise([sys.executable, str(run.program), str(run.folder)], nproc=2, say=said.append) == 0
+    assert said == []
+    assert not runs(run.pids(1)[0])
+
+
+def test_asked_to_stop_while_ranks_start(toys: Make) -> None:
+    """Before they can save, the signal ends them: it is no failure."""
+    run = toys("time.sleep(60)")
+    supervisor = run.start("nproc=2")
+    run.wait(0, 1)
+    supervisor.send_signal(signal.SIGTERM)
+    done = ended(supervisor)
+    assert (done.returncode, done.stderr) == (143, "stopped; run the same command again to resume\n")
+    assert [len(run.pids(k)) for k in (0, 1)] == [1, 1]
+
+
+def test_asked_to_stop_between_two_starts(toys: Make) -> None:
+    """After two failures at once, the third start waits for a second."""
+    run = toys("if rank:\n    sys.exit(AGAIN)\ntime.sleep(60)")
+    supervisor = run.start("nproc=2")
+    run.wait(0, 1, starts=2)
+    assert supervisor.stderr is not None
+    lines = [supervisor.stderr.readline() for _ in range(2)]
+    supervisor.send_signal(signal.SIGTERM)
+    done = ended(supervisor)
+    assert lines[1].endswith("(restart 2 of 5 without a new one)\n")
+    assert (done.returncode, done.stderr) == (143, "stopped; run the same command again to resume\n")
 
 
 def test_who_ignores_sigterm_is_killed_after_the_grace(toys: Make, monkeypatch: pytest.MonkeyPatch) -> None:

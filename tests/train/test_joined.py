@@ -1,12 +1,15 @@
 """Which of several processes this is, by torchrun's variables; nonsense is one sentence."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
+import torch
 
 from reslab.errors import UsageError
-from reslab.train.joined import here
-from reslab.train.world import ALONE, World
+from reslab.train.joined import here, part
+from reslab.train.world import ALONE, Group, World
 
 GOOD = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node0",
         "MASTER_PORT": "29500"}  # fmt: skip
@@ -42,3 +45,20 @@ def test_the_parts_of_all_processes_are_everything_once(n: int) -> None:
         parts = [World(rank=rank, size=size).part(n) for rank in range(size)]
         assert [k for part in parts for k in part] == list(range(n))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_rank_0_leaves_last() -> None:
+    """Not before both others have said that they go; after a deadline without one of them."""
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    zero, one, two = (World(rank=rank, size=3) for rank in range(3))
+    gone = threading.Thread(target=part, args=(zero, Group(store=store)))
+    gone.start()
+    part(one, Group(store=store))
+    gone.join(0.2)
+    assert gone.is_alive()
+    part(two, Group(store=store))
+    gone.join(5)
+    assert not gone.is_alive()
+    began = time.monotonic()
+    part(World(size=4), Group(store=store), seconds=0.1)
+    assert 0.1 <= time.monotonic() - began < 5

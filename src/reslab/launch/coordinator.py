@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reslab.launch.group import ASKED, SETTLE, WELL
+from reslab.launch.group import ASKED, SETTLE, STOPPED, WELL
 
 Message = dict[str, Any]
 WAIT = 600.0  # seconds in which every machine must be there, at the start and after one was lost
+AT_ONCE = ("asked to stop a second time: all processes end at once; run the same command again to resume from the last "
+           "checkpoint")  # fmt: skip
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before a restart, by how many were without a checkpoint
 
 
@@ -18,7 +20,7 @@ class Machine:
 
     count: int  # of its ranks
     ready: bool = True  # none of them runs, as it said after the last order to end them
-    ended: int | None = None  # the exit code after which all of them ended well
+    ended: int | None = None  # their exit code
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Coordinator:
     left: bool = False
     stopping: int = 0  # the signal that asked to stop
     tries: int = 0  # restarts since the last new checkpoint
+    word: str = ""  # of machine 0 at its end
     not_before: float = 0.0
     supposed: tuple[float, str] | None = None  # when to start again, and why, unless a better reason comes before
     missing_since: float = 0.0
@@ -56,13 +59,13 @@ class Coordinator:
                 self.machines[node].ready = True
             case "saved":
                 self.tries = 0
-            case "ended" if message["generation"] == self.generation:
+            case "ended" if not self.left and message["generation"] == self.generation:
                 self.ended(node, int(message["code"]), str(message["why"]), again=bool(message["again"]),
                            killed=bool(message["killed"]))  # fmt: skip
             case "stop":
                 self.stop(int(message["signal"]))
             case "abandon":
-                self.leave(ASKED + int(message["signal"]), at_once=True)
+                self.leave(ASKED + int(message["signal"]), AT_ONCE, at_once=True)
 
     def tick(self) -> None:
         """Start if all are there and ready; give up if one has been missing for too long. Call it often."""
@@ -71,7 +74,7 @@ class Coordinator:
         if self.left or self.running:
             return
         if self.stopping:
-            self.leave(ASKED + self.stopping)
+            self.leave(ASKED + self.stopping, STOPPED)
         elif len(self.machines) < self.nodes:
             if self.clock() > self.missing_since + WAIT:
                 missing = next(node for node in range(self.nodes) if node not in self.machines)
@@ -93,13 +96,14 @@ class Coordinator:
 
     def ended(self, node: int, code: int, why: str, *, again: bool, killed: bool) -> None:
         """All ranks of a machine ended well, or one of them failed."""
-        if self.left:
+        self.machines[node].ended = code
+        if self.done:
+            self.supposed = None
+            if node == 0:
+                self.word = why
+            self.leave_if_all_ended()
             return
         if code in WELL:
-            self.machines[node].ended = code
-            codes = [one.ended for one in self.machines.values()]
-            if None not in codes and len(codes) == self.nodes:
-                self.leave(max(code or 0 for code in codes))
             return
         if self.nodes > 1:
             why = f"machine {node}: {why}" if why else f"machine {node} failed"
@@ -111,6 +115,16 @@ class Coordinator:
             self.again(why)
         elif self.running and self.supposed is None:  # it may have lost a rank of another machine, which says why
             self.supposed = (self.clock() + SETTLE, why)
+
+    @property
+    def done(self) -> bool:
+        """Whether machine 0, and so rank 0, ended well: all is written, and it does not matter how the others end."""
+        return 0 in self.machines and self.machines[0].ended in WELL
+
+    def leave_if_all_ended(self) -> None:
+        code = self.machines[0].ended
+        if code is not None and all(one.ended is not None for one in self.machines.values()):
+            self.leave(code, self.word)
 
     def again(self, why: str) -> None:
         """End all ranks, to start them again."""
@@ -135,7 +149,9 @@ class Coordinator:
         self.missing_since = self.clock()
         if self.left:
             return
-        if self.running:
+        if self.done:
+            self.leave_if_all_ended()
+        elif self.running:
             self.again(f"machine {node}: {why}")
 
     def stop(self, number: int) -> None:

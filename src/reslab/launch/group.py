@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from reslab.launch.process import Process
 from reslab.train import signals
 
+LINGER = 30.0  # seconds for which the others may outlive rank 0 when it has ended well
 GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 SETTLE = 2.0  # seconds in which the other ranks' codes are awaited: theirs may be the cause
 CLEAR = (1, 2)  # exit codes of a failure that one sentence explains: another try would fail alike
 ASKED = 128  # + n: exit code of a rank that saved and left as signal n asked
 STOPS = frozenset(ASKED + number for number in (*signals.ASKED, *signals.WARNED))
+STOPPED = "stopped; run the same command again to resume"
 WELL = frozenset((0, *STOPS, ASKED + signal.SIGPIPE))  # the last: whoever read its output is gone
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How the ranks of a machine ended. `again`: the next try may succeed. `killed`: by a signal, the first cause."""
+    """How the ranks of a machine ended. `again`: the next try may succeed. `killed`: by a signal, the first cause.
+
+    `why`: what no rank has said on the screen.
+    """
 
     code: int
     why: str = ""
@@ -43,6 +48,8 @@ class Group:
         self.failed_at: float | None = None  # when the first failure was seen
         self.first: list[Process] = []  # the ranks that had failed then
         self.kill_at: float | None = None
+        self.passed = 0  # the signal that was passed on
+        self.done_at: float | None = None  # when rank 0 was seen to have ended well
         self.ranks: list[Process] = []
         try:
             for number, environment in environments.items():
@@ -84,7 +91,9 @@ class Group:
 
     def verdict(self) -> Ended | None:
         """How they ended: as soon as one was killed; after another failure once its cause may have shown."""
-        codes = {rank: rank.code for rank in self.ranks}
+        codes = {rank: self.own_way(rank.code) for rank in self.ranks}
+        if self.ranks[0].number == 0 and codes[self.ranks[0]] in WELL:
+            return self.after_rank_0()
         failed = {rank: code for rank, code in codes.items() if code is not None and code not in WELL}
         if not failed:
             if None in codes.values():
@@ -109,8 +118,29 @@ class Group:
         return Ended(code=code if code in CLEAR else 1, why=reason(rank, code), again=code not in CLEAR,
                      killed=code < 0, shown=shown)  # fmt: skip
 
+    def own_way(self, code: int | None) -> int | None:
+        """The exit code of a rank that saved and left, also for one that the signal passed on to it has ended."""
+        return ASKED - code if code and code == -self.passed else code
+
+    def after_rank_0(self) -> Ended | None:
+        """Rank 0 has ended well: all that is kept is written, so that it does not matter how the others end."""
+        if self.done_at is None:
+            self.done_at = self.clock()
+        if not self.gone:
+            if self.clock() > self.done_at + LINGER:
+                self.kill()
+            return None
+        code = self.ranks[0].code
+        assert code is not None
+        return Ended(code=ASKED - code, why=STOPPED) if code < 0 else Ended(code=code)
+
+    def pass_on(self, number: int) -> None:
+        """Pass on a signal that asks to save and leave; one that comes before or after the training ends a rank."""
+        self.passed = number
+        self.send(number)
+
     def send(self, number: int, *, all_of_them: bool = False) -> None:
-        """Pass on a signal to the ranks, which asks them to save and leave; or to what they have started, too."""
+        """Send a signal to the ranks, or to what they have started, too."""
         for rank in self.ranks:
             if all_of_them:
                 rank.send_all(number)

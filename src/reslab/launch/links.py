@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from reslab.errors import UsageError, arg
 from reslab.launch.coordinator import WAIT, Coordinator
+from reslab.launch.group import STOPPED
 from reslab.launch.network import family
 from reslab.launch.wire import Message, Wire
 from reslab.version import __version__
@@ -140,7 +141,7 @@ class Spoke:
     def orders(self, *, idle: bool) -> list[Message]:
         if self.wire is None:
             if self.stopping:
-                return [{"do": "leave", "code": 128 + self.stopping, "why": "", "at_once": True}]
+                return [{"do": "leave", "code": 128 + self.stopping, "why": STOPPED, "at_once": True}]
             if not idle or self.clock() < self.tried + PATIENCE:
                 return []
             return self.connect()

@@ -3,18 +3,19 @@
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
 from reslab.errors import UsageError, arg
-from reslab.launch.coordinator import Coordinator
+from reslab.launch.coordinator import AT_ONCE, Coordinator
 from reslab.launch.group import Group
 from reslab.launch.links import Hub, Link, Spoke, listening
 from reslab.launch.network import LOOPBACK, address_of, free_port, interface, place, way_to
 from reslab.launch.wire import Message
 from reslab.train.cores import usable_cores
-from reslab.train.signals import ASKED, WARNED
+from reslab.train.signals import ASKED, TOGETHER, WARNED
 from reslab.train.supervised import CORES, SUPERVISOR
 from reslab.version import __version__
 
@@ -31,7 +32,8 @@ def supervise(
     With `nodes` > 1 the same call runs on every machine with its own `node`; `master` is HOST:PORT of machine 0. If a
     process is killed or ends with another exit code than 1 and 2, as after lack of memory, all are ended and started
     again, at most `restarts` times without a new checkpoint. SIGINT, SIGTERM and warnings reach every process once;
-    after a second SIGINT or SIGTERM all end at once. `say` is told each restart and why it gave up.
+    after a second SIGINT or SIGTERM, half a second later or more, all end at once. `say` is told each restart and why
+    it gave up.
 
     Raises UsageError for numbers that do not fit together.
     """
@@ -89,11 +91,13 @@ def settings(nproc: int, own: str) -> dict[str, str]:
 class Signals:
     """Inside the `with`, signals that ask to save and leave are kept in `arrived`; those that are ignored stay so.
 
+    One that comes together with another, as from a terminal and from `timeout`, which forwards its own, is not kept.
     `halt` sends a signal to all ranks and what they have started.
     """
 
     def __init__(self, halt: Callable[[int], None]) -> None:
         self.arrived: list[int] = []
+        self.at = -TOGETHER  # when the last came, on the monotonic clock
         self.halt = halt
         self.before: dict[int, Any] = {}
 
@@ -106,7 +110,10 @@ class Signals:
         return self
 
     def keep(self, number: int, frame: FrameType | None) -> None:
-        self.arrived.append(number)
+        now, before = time.monotonic(), self.at
+        self.at = now
+        if now >= before + TOGETHER:
+            self.arrived.append(number)
 
     def suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: the ranks, which no terminal reaches, are halted first; after `fg` they go on."""
@@ -164,7 +171,7 @@ class Supervisor:
             case "start" if self.code is None:
                 self.start(order)
             case "stop" if self.group:
-                self.group.send(order["signal"])
+                self.group.pass_on(order["signal"])
             case "end":
                 if self.code is None:
                     self.say(order["why"])
@@ -201,6 +208,7 @@ class Supervisor:
             self.link.say({"say": "stop", "signal": number})
         elif self.code is None:
             self.link.say({"say": "abandon", "signal": number})
+            self.say(AT_ONCE)
             self.code = 128 + number
             self.end(at_once=True)
 

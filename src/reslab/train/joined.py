@@ -6,20 +6,24 @@ and nowhere else.
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import torch
 
-from reslab.errors import UsageError
-from reslab.train.exchange import Lost
+from reslab.errors import ReslabError, UsageError
+from reslab.train.exchange import Lost, is_of_all
 from reslab.train.world import ALONE, Group, World
 
 NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 BESIDE = "LOCAL_WORLD_SIZE"  # torchrun gives it; others may not
 MEETING = timedelta(minutes=10)  # in which all processes must be there
 ANSWER = timedelta(minutes=30)  # in which each must come to what all do together
+PARTING = 10.0  # seconds for which rank 0 waits until the others have read its last word
+BRIEF = 0.02  # seconds between two looks at that
+GONE = "reslab/gone"  # how many of the others have
 
 
 def here(environment: Mapping[str, str] = os.environ) -> World:
@@ -62,7 +66,13 @@ def joined() -> Iterator[World]:
     if torch.distributed.is_initialized():
         raise UsageError("this program has started torch.distributed itself; leave that to reslab")
     group = connect(world)
-    yield replace(world, group=group)
+    try:
+        yield replace(world, group=group)
+    except ReslabError as error:
+        if is_of_all(error):
+            part(world, group)
+        raise
+    part(world, group)
     torch.distributed.destroy_process_group()  # not after a failure: it would wait for processes that wait for this one
 
 
@@ -80,6 +90,21 @@ def connect(world: World) -> Group:
                    f"{MEETING.total_seconds() / 60:g} minutes: start all {world.size} with the same MASTER_ADDR and "
                    f"MASTER_PORT ({first_words(error)})") from error  # fmt: skip
     return Group(store=store)
+
+
+def part(world: World, group: Group, *, seconds: float = PARTING) -> None:
+    """Leave at an end that all processes come to: rank 0 last, as what it decided is stored in it.
+
+    Else who has not read its last word finds it gone, and takes that for a failure. One that does not come in time is
+    not waited for.
+    """
+    end = time.monotonic() + seconds
+    with contextlib.suppress(RuntimeError):  # rank 0 is gone already
+        if not world.leads:
+            group.store.add(GONE, 1)
+            return
+        while group.store.add(GONE, 0) < world.size - 1 and time.monotonic() < end:
+            time.sleep(BRIEF)
 
 
 def first_words(error: BaseException) -> str:

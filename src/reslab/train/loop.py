@@ -31,6 +31,8 @@ def fit(
         training.net.train()
         log_every = max(1, min(100, task.examples // recipe.batch))
         check_every = 1 if task.device.type == "cpu" else 25  # a check waits for the device
+        if training.over:
+            progress(training.iteration, training.total, Phase(f"{resuming(training)}: no step is left"))
         if training.iteration == 0:
             training.save()  # keeps the choice, and finds a full disk before the work
         saved_at, note = time.perf_counter(), ""
@@ -94,17 +96,21 @@ def fit(
 def plan(training: Training, found: Expected | None = None) -> str:
     """What is about to be done and, if it was `found` or steps have been timed, how long it will take."""
     task, choice, left = training.task, training.choice, training.total - training.iteration
-    at, batch = training.iteration, training.recipe.batch
+    batch = training.recipe.batch
     epochs = f"{training.total * batch / task.examples:.3g} epochs in all"
     step = training.recipe.accumulate * choice.milliseconds.get(str(choice), 0)  # timed on one part of a batch
     lasts = f", about {duration(left * step / 1000)}" if step else ""
     if found:
         lasts = f", about {duration(found.seconds)}, evaluations included"
     begins = f"training {left:,} iterations of {batch} {task.unit}"
-    if at:
-        begins = f"resuming at iteration {at:,} of {training.total:,}, {batch} {task.unit} each"
+    if training.resumed:
+        begins = f"{resuming(training)}, {batch} {task.unit} each"
     many = "" if training.world.alone else f", {training.world.size} processes"
     return f"{begins} ({epochs}), {choice}, {task.device}{many}{lasts}"
+
+
+def resuming(training: Training) -> str:
+    return f"resuming at iteration {training.iteration:,} of {training.total:,}"
 
 
 def describe(line: dict[str, Any], unit: str) -> str:

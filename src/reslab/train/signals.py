@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ class Interrupted(ReslabError):  # noqa: N818 - not an error: the user asked it 
         self.exit_code = 128 + number
 
 
+TOGETHER = 0.5  # seconds in which several signals are one: a terminal's, and the same as `timeout` forwards it
 ASKED = (signal.SIGINT, signal.SIGTERM)
 # A closed terminal, the warnings of Slurm and other schedulers before they kill, and a limit of CPU time.
 WARNED = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU") if hasattr(signal, name)]
@@ -26,13 +28,14 @@ WARNED = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SI
 class Stop:
     """Inside the `with`, the first signal only stores its number in `asked`; a second SIGINT or SIGTERM acts as usual.
 
-    A second warning is ignored: a closed terminal may send two. Warnings that are ignored (nohup), or that the program
-    handles, are left as they are. With a supervisor, which kills at once what it wants to end at once, every second
-    signal is ignored: a scheduler may send its own to all processes beside the supervisor's.
+    One that comes within half a second of the first is no second. A second warning is ignored: a closed terminal may
+    send two. Warnings that are ignored (nohup), or that the program handles, are left as they are. With a supervisor,
+    which kills at once what it wants to end at once, every second signal is ignored: a scheduler may send its own to
+    all processes beside the supervisor's.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked, self.since = 0, 0.0
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
@@ -43,9 +46,12 @@ class Stop:
         return self
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = self.asked or number
-        if not supervised():
+        now = time.monotonic()
+        if not self.asked:
+            self.asked, self.since = number, now
+        elif number in ASKED and now > self.since + TOGETHER and not supervised():
             self.restore(ASKED)
+            signal.raise_signal(number)
 
     def restore(self, numbers: Iterable[int]) -> None:
         for number in numbers:

@@ -53,6 +53,7 @@ class Training:
         self.watched = Best(recipe)
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=sum_device(task.device))
         self.bad = torch.full((), -1, device=task.device)  # the first iteration whose loss was not finite
+        self.resumed = bool(saved)
         if saved:
             self.restore(saved)
         self.first = self.iteration  # of this process

@@ -96,6 +96,7 @@ class World:
             found = {"value": decide()}
         except ReslabError as error:
             self.tell(key, {"error": told(error)})
+            of_all(error)
             raise
         return self.tell(key, found)["value"]
 
@@ -180,6 +181,7 @@ class World:
         except ReslabError as error:
             if self.leads and not is_of_all(error):  # the others wait for it
                 self.tell(self.next_key(), {"error": told(error)})
+                of_all(error)
             raise
         everywhere: dict[str, Any] = self.first(lambda: found)
         return found if self.leads else everywhere
