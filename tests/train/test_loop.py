@@ -203,6 +203,20 @@ def test_the_log_adds_up(tmp_path: Path) -> None:
     assert evals == [(6, "test"), (12, "test"), (15, "test")]
 
 
+def test_where_a_training_goes_on_is_said(tmp_path: Path) -> None:
+    """After a failure in step 1, of which only the state before is saved; and after the end."""
+    run, task, told = made(tmp_path / "run"), Toy(), list[str]()
+    plain, task.loss = task.loss, lambda out, y: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    with pytest.raises(ZeroDivisionError):
+        fit(task, toy_net(), recipe=toy_recipe(iterations=15), run=run, progress=silent)
+    task.loss = plain  # type: ignore[method-assign]
+    for _ in range(2):
+        fit(task, toy_net(), recipe=toy_recipe(iterations=15), run=run,
+            progress=lambda t, total, note="": told.append(note) if "resuming" in note else None)  # fmt: skip
+    assert told == ["resuming at iteration 0 of 15, 4 rows each (2.5 epochs in all), fp32, cpu",
+                    "resuming at iteration 15 of 15: no step is left"]  # fmt: skip
+
+
 def test_evaluations_come_as_often_as_asked(tmp_path: Path) -> None:
     for every, expected in ((2.0, [12, 15]), (0.5, [3, 6, 9, 12, 15]), (0.25, [2, 3, 5, 6, 8, 9, 11, 12, 14, 15])):
         run = made(tmp_path / str(every))

@@ -79,7 +79,6 @@ app.register_install_completion_command(help="Install completion for your shell.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, 1 for a failure, 2 for a usage error, 128 + n after signal n."""
-    tie()
     words = list(sys.argv[1:] if argv is None else argv)
     launch.remember(words)
     debug = "--debug" in words
@@ -98,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     """Run one command, which prints to `out`, and turn every error into one sentence."""
     try:
+        tie()
         app(joined(expanded(words)), exit_on_error=False, print_error=False, result_action="return_value")
         out.flush()
         if out.error:  # it did not end the work; report it at the end

@@ -23,6 +23,7 @@ class Process:
         self.saved = 0  # checkpoints that rank 0 has told of since `take_saved`
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
+        heeded = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until it calls `tie`, see there
         try:
             if number == 0:
                 os.set_blocking(writing, False)
@@ -39,6 +40,7 @@ class Process:
             os.close(reading)
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heeded)
             os.close(writing)
         self.pipe = reading
 

@@ -24,7 +24,8 @@ def supervised() -> bool:
 def tie() -> None:
     """End this process as soon as its supervisor is gone, even by SIGKILL; without a supervisor do nothing.
 
-    Linux kills it (prctl); elsewhere a thread looks at the parent twice a second.
+    Linux kills it (prctl); elsewhere a thread looks at the parent twice a second. A SIGINT that the supervisor held
+    back while Python started, as it would end in a traceback, arrives here: KeyboardInterrupt.
     """
     if not supervised():
         return
@@ -35,6 +36,7 @@ def tie() -> None:
         threading.Thread(target=watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it was killed before
         os.kill(os.getpid(), signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def watch(parent: int) -> None:
