@@ -5,7 +5,7 @@ import sys
 try:
     from reslab.cli import main
 except KeyboardInterrupt:  # Ctrl-C in the first moment
-    print("reslab: stopped", file=sys.stderr)
+    sys.stderr.write("reslab: stopped\n")
     raise SystemExit(130) from None
 
 raise SystemExit(main())
