@@ -56,6 +56,24 @@ def test_pad_shortcut_both_puts_half_of_the_zero_channels_before() -> None:
     assert not list(PadShortcut(2, 4, stride=2).parameters())
 
 
+def test_pad_shortcut_gives_a_gradient_laid_out_as_its_input() -> None:
+    """Otherwise the sum with the branch's gradient, and all layers before it, go through memory at odds."""
+    last, first = torch.channels_last, torch.contiguous_format
+    x, g = torch.randn(2, 3, 5, 4), torch.randn(2, 7, 3, 2)
+    found = {}
+    for layout in (first, last):
+        given = x.contiguous(memory_format=layout).requires_grad_()
+        y = PadShortcut(3, 7, stride=2, both=True)(given)
+        (found[layout],) = torch.autograd.grad(y, given, g)
+        assert y.is_contiguous(memory_format=layout)
+        assert found[layout].is_contiguous(memory_format=layout)
+        assert torch.equal(y[:, 2:5], x[:, :, ::2, ::2])
+    wanted = torch.zeros_like(x)
+    wanted[:, :, ::2, ::2] = g[:, 2:5]
+    assert torch.equal(found[first], wanted)
+    assert torch.equal(found[last], wanted)
+
+
 @pytest.mark.parametrize("side", [1, 4, 5, 8])
 def test_every_shortcut_gives_the_shape_that_the_strided_branch_gives(side: int) -> None:
     x = torch.randn(2, 4, side, side + 1)

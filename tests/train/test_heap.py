@@ -3,8 +3,14 @@
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.nn import Linear
+
+from reslab.train import training
+from reslab.train.recipe import Recipe
 
 COUNTED = """
 import resource
@@ -29,3 +35,14 @@ def test_freed_memory_is_used_again_without_page_faults() -> None:
         pytest.skip("another C library than glibc")
     done = subprocess.run([sys.executable, "-c", COUNTED.format(keep=True)], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 500
+
+
+def test_a_training_on_the_cpu_keeps_what_it_frees(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(training, "keep_freed", lambda: asked.append(True))
+    with pytest.raises(AttributeError):  # the task has no examples
+        training.Training(SimpleNamespace(device=torch.device("cpu")), Linear(1, 1), recipe=Recipe(), run=None)
+    assert asked == [True]
+    with pytest.raises(AttributeError):
+        training.Training(SimpleNamespace(device=torch.device("meta")), Linear(1, 1), recipe=Recipe(), run=None)
+    assert asked == [True]

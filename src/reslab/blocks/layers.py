@@ -23,8 +23,11 @@ class PadShortcut(nn.Module):
         self.stride, self.pad = stride, (before, width - channels - before)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :, :: self.stride, :: self.stride]
-        return F.pad(x, (0, 0, 0, 0, *self.pad))
+        step = slice(None, None, self.stride)
+        if x.stride(1) != 1:
+            return F.pad(x[:, :, step, step], (0, 0, 0, 0, *self.pad))
+        x = x.permute(0, 2, 3, 1)  # channels last: only so is the gradient laid out as x, too
+        return F.pad(x[:, step, step], self.pad).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, pad={self.pad}"
