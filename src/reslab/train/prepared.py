@@ -21,6 +21,7 @@ from reslab.train.features import Caching, cached_head, extract
 from reslab.train.freeze import freeze
 from reslab.train.gradient import cut, several_numbers
 from reslab.train.gradient_sum import GradientSum
+from reslab.train.heap import keep_freed
 from reslab.train.layers import layers_of
 from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe
@@ -45,6 +46,8 @@ class Prepared:
     ) -> None:  # fmt: skip
         self.task, self.recipe, self.run, self.fresh = task, recipe, run, saved is None
         self.world = world
+        if task.device.type == "cpu":
+            keep_freed()
         net = net.to(task.device)
         by_layer = recipe.freeze != "none" or recipe.layer_decay < 1 or recipe.head_rate != 1
         self.layers = layers_of(net, self.example) if by_layer else None

@@ -18,7 +18,6 @@ from reslab.train.checkpoint import damaged, odd_tensor, write_last
 from reslab.train.exchange import of_all
 from reslab.train.generators import generators, set_generators
 from reslab.train.gradient import add_gradients
-from reslab.train.heap import keep_freed
 from reslab.train.norm_log import NormLog
 from reslab.train.optimizer import restore_optimizer
 from reslab.train.prepared import Prepared
@@ -38,8 +37,6 @@ class Training:
         stopped: Callable[[], int] = lambda: 0, world: World = ALONE,
     ) -> None:  # fmt: skip
         self.task, self.recipe, self.run, self.world = task, recipe, run, world
-        if task.device.type == "cpu":
-            keep_freed()
         self.total = recipe.length(task.examples)
         self.schedule = Schedule(recipe, examples=task.examples, depth=depth)
         saved, self.of = world.leading(lambda: state_to_resume(run))
