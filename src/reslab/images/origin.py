@@ -9,8 +9,8 @@ from reslab.errors import ReslabError
 from reslab.images.data.words import is_list
 from reslab.images.sources.columns import Asked, choose
 from reslab.images.sources.layout import find
+from reslab.images.sources.list_table import read_list
 from reslab.images.sources.listed import rows_of
-from reslab.images.sources.table import read_parquet_table, read_table
 from reslab.images.sources.tags import tags_of
 from reslab.run import Run
 
@@ -23,10 +23,10 @@ def trained_on(run: Run, files: Sequence[str]) -> str:
     about = run.read_json("data.json")
     word, options = str(about.get("word", "")), about.get("options") or {}
     try:
-        if os.path.isabs(word) and os.path.isdir(word):
-            n, where = in_folder(word, options, files)
-        elif os.path.isabs(word) and is_list(word):
+        if os.path.isabs(word) and is_list(word):
             n, where = in_list(word, options, files)
+        elif os.path.isabs(word) and os.path.isdir(word):
+            n, where = in_folder(word, options, files)
         else:
             return ""
     except (ReslabError, OSError):  # the data have changed since
@@ -48,11 +48,11 @@ def in_folder(root: str, options: Mapping[str, Any], files: Sequence[str]) -> tu
 
 def in_list(word: str, options: Mapping[str, Any], files: Sequence[str]) -> tuple[int, str]:
     """How many of the files are training images of a list, and its name."""
-    path = Path(word)
-    folder = Path(options.get("root") or path.parent)
-    table = read_parquet_table(path) if path.suffix.lower() == ".parquet" else read_table(path)
+    read = read_list(Path(word))
+    table, folder = read.table, Path(options.get("root") or read.folder)
     separator, labels = options.get("label_separator"), tuple(options.get("label_columns") or ())
-    asked = Asked(file=options.get("file_column"), labels=labels, part=options.get("part_column"), separator=separator)
+    asked = Asked(file=options.get("file_column"), labels=labels, part=options.get("part_column") or read.part,
+                  separator=separator)  # fmt: skip
     columns = choose(table, asked)
     rows = rows_of(table, columns, tags_of(table, columns, separator), folder)
     known = {os.path.realpath(folder / row.name) for row in rows if row.part in (None, "train")}

@@ -192,6 +192,34 @@ def test_a_parquet_file_of_paths_is_a_list(listing: Listing, tmp_path: Path) -> 
         load(str(tmp_path / "r.parquet"))
 
 
+def test_a_folder_of_parquet_files_of_paths_is_one_list(fill: Fill, tmp_path: Path) -> None:
+    """Its parts are the files' names; paths are relative to the files' folder; a fault names file and row."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    fill("d/data/im", 12)
+    parts = {"train-0": range(4), "train-1": range(4, 7), "val": range(7, 9), "test": range(9, 12)}
+    for name, some in parts.items():
+        rows = {
+            "file": [f"im/{k}.png" for k in some],
+            "label": [float(k % 2) for k in some],
+            "split": ["x"] * len(some),
+        }
+        pq.write_table(pa.table(rows), tmp_path / f"d/data/{name}.parquet")
+    data = load(str(tmp_path / "d"), memory=0)
+    assert (data.name, data.split, data.classes) == ("d", False, ("0.0", "1.0"))
+    assert {name: [part.name(i) for i in range(len(part))] for name, part in data.parts.items()} == {  # type: ignore[union-attr]
+        "train": [f"im/{k}.png" for k in range(7)], "validation": ["im/7.png", "im/8.png"],
+        "test": [f"im/{k}.png" for k in range(9, 12)]}  # fmt: skip
+    assert "columns that are not used: split" in data.line()
+    assert load(str(tmp_path / "d"), label_columns=["split"], memory=0).classes == ("x",)
+    rows = {"file": ["im/1.png", ""], "label": [1.0, 0.0], "split": ["x", "x"]}
+    pq.write_table(pa.table(rows), tmp_path / "d/data/train-1.parquet")
+    with pytest.raises(UsageError, match=r"^train-1.parquet row 1 names no file in the column 'file'"):
+        load(str(tmp_path / "d"))
+    pq.write_table(pa.table({"file": ["im/1.png"], "kind": ["x"]}), tmp_path / "d/data/train-1.parquet")
+    with pytest.raises(UsageError, match=r"train-1.parquet has the columns file, kind, and train-0.parquet has file,"):
+        load(str(tmp_path / "d"))
+
+
 def test_the_split_of_labels_is_fixed_and_has_each_label_in_both_parts() -> None:
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)

@@ -64,6 +64,35 @@ def test_categorical_and_boolean_labels(tmp_path: Path) -> None:
     assert load(str(write(tmp_path / "e.parquet", [True, False] * 5))).classes == ("False", "True")
 
 
+def test_whole_numbers_among_floats(tmp_path: Path) -> None:
+    """pandas makes floats of integers where a merge leaves gaps; 0.5 is no class, and NaN is no label."""
+    data = load(str(write(tmp_path / "d.parquet", [1.0, 0.0] * 5)))
+    assert data.classes == ("0", "1")
+    assert data.train.labels.tolist() == [1 - red % 2 for red in reds(data.train)]
+    write(tmp_path / "e/train.parquet", [1, 0, 1])
+    write(tmp_path / "e/test.parquet", [1.0, 0.0])
+    assert load(str(tmp_path / "e")).test.labels.tolist() == [1, 0]
+    for odd, said in ((0.5, "has the label 0.5, which is no whole number"), (float("inf"), "has the label inf"),
+                      (float("nan"), "row 1 has label None")):  # fmt: skip
+        with pytest.raises(UsageError, match=said):
+            load(str(write(tmp_path / "d.parquet", [1.0, odd, 0.0, 0.0, 1.0], names=["a", "b"])))
+
+
+def test_the_column_named_label_is_never_passed_over(tmp_path: Path) -> None:
+    """Beside it, an index or another number is not the label; a coordinate y is one only where nothing else can be."""
+    file, cells = tmp_path / "d.parquet", [png(k) for k in range(10)]
+    for kind, label in (("list<.*>", [[1, 2]] * 10), ("date32", pa.array(range(10), pa.date32()))):
+        pq.write_table(pa.table({"image": cells, "label": label, "index": range(10)}), file)
+        with pytest.raises(UsageError, match=rf"d.parquet: its column 'label' holds {kind}.*, and a label is a whole"):
+            load(str(file))
+    pq.write_table(pa.table({"image": cells, "label": [0.0, 1.0] * 5, "index": range(10)}), file)
+    assert load(str(file)).classes == ("0", "1")
+    pq.write_table(pa.table({"image": cells, "kind": ["ant", "bee"] * 5, "y": [0.5] * 10}), file)
+    assert load(str(file)).classes == ("ant", "bee")
+    pq.write_table(pa.table({"image": cells, "y": [0.0, 1.0] * 5}), file)
+    assert load(str(file)).classes == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [

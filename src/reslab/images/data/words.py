@@ -17,7 +17,8 @@ from reslab.images.sources.folder import load_folder
 from reslab.images.sources.hub import load_hub
 from reslab.images.sources.listed import load_list
 from reslab.images.sources.mnist import FASHION_MNIST, MNIST, load_mnist
-from reslab.images.sources.parquet import is_parquet, lists_files, load_parquet, parquet_files
+from reslab.images.sources.parquet import load_parquet
+from reslab.images.sources.parquet_files import is_parquet, lists_files, parquet_files
 from reslab.images.sources.scan import is_regular
 from reslab.images.sources.table import SUFFIXES
 from reslab.images.sources.tars import pattern
@@ -71,7 +72,7 @@ def _load(
 ) -> ImageData:  # fmt: skip
     """The images as they are stored, gray or RGB."""
     asked = Asked(file=file_column, labels=tuple(label_columns or ()), part=part_column, separator=label_separator)
-    if not is_list(word) and asked != Asked():
+    if asked != Asked() and not is_list(word):
         every = {"file_column": file_column, "label_columns": label_columns, "part_column": part_column,
                  "label_separator": label_separator}  # fmt: skip
         name = next(name for name, value in every.items() if value is not None)
@@ -100,6 +101,8 @@ def _load(
     cache = lambda: data_folder(root)  # noqa: E731 - only where a copy or an index has to be kept there
     if word and path.is_dir():  # an empty word would be the current folder
         if parquet_files(path):
+            if is_list(word):
+                return load_list(path, root=root, asked=asked, loading=loading)
             return load_parquet(path, loading=loading, cache=cache)
         if shards := pattern.of_folder(path):
             return load_tars(shards, loading=loading, cache=cache)
@@ -123,15 +126,18 @@ def _load(
 
 
 def is_list(word: str) -> bool:
-    """Whether it is a file that lists images: .csv, .tsv, or a .parquet file without images in it."""
+    """Whether it lists images: a .csv or .tsv file, or a .parquet file, or a folder of them, without images in it."""
     if word in WORDS or word.startswith("hf:"):
         return False
     path = Path(word)
     try:
         path = path.expanduser()
+        if word and path.is_dir():
+            files = parquet_files(path)
+            return bool(files) and all(map(lists_files, (files[0], files[-1])))
         if not is_regular(path):
             return False
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, OSError):
         return False
     return path.suffix.lower() in SUFFIXES or (is_parquet(path) and lists_files(path))
 

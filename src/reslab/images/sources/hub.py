@@ -71,4 +71,4 @@ def _labels(split: Any, where: str, name: str) -> tuple[str, Labels]:
     label = next((key for key in labels.NAMES if key in found), found[0])
     kind = features[label]
     names = labels.class_names(kind.names, where) if isinstance(kind, datasets.ClassLabel) else None
-    return image, Labels(where=where, values=split[label][:], names=names)
+    return image, Labels(where=where, values=labels.whole(split[label][:], where), names=names)

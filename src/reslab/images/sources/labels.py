@@ -40,6 +40,21 @@ def class_names(names: Iterable[object], where: str) -> tuple[str, ...]:
     return found
 
 
+def whole(values: Sequence[Any], where: str) -> list[Any]:
+    """The labels with whole numbers for floats such as 1.0, which pandas makes of integers, and None for NaN.
+
+    Raises UsageError for a fraction.
+    """
+    floats = {value for value in set(values) if isinstance(value, float)}
+    if odd := next((value for value in floats if value == value and not value.is_integer()), None):
+        raise UsageError(f"{where} has the label {odd:g}, which is no whole number; write the classes as whole numbers "
+                         "or texts")  # fmt: skip
+    if not floats:
+        return list(values)
+    meant = {value: int(value) if value == value else None for value in floats}
+    return [meant[value] if isinstance(value, float) else value for value in values]
+
+
 def spelled(value: object) -> str:
     """A label as text, in one spelling (NFC): a Mac writes é as two characters."""
     return unicodedata.normalize("NFC", str(value))

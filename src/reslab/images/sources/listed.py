@@ -16,8 +16,9 @@ from reslab.images.sources import columns as found_columns
 from reslab.images.sources.assemble import Listing, Loading, assemble, counted, listed
 from reslab.images.sources.columns import Asked, Columns, choose
 from reslab.images.sources.encoded import Files
+from reslab.images.sources.list_table import read_list
 from reslab.images.sources.scan import EXTENSIONS
-from reslab.images.sources.table import Table, read_parquet_table, read_table
+from reslab.images.sources.table import Table
 from reslab.images.sources.tags import Tags, tags_of
 from reslab.images.sources.texts import Texts
 
@@ -38,6 +39,7 @@ class Row:
 def load_list(path: Path, *, root: Path | None, asked: Asked, loading: Loading) -> ImageData:
     """The images that `path` lists: a column of files, one of labels (or several of 0 and 1), maybe one of parts.
 
+    A folder of parquet files is one list, whose parts are the files' names, unless a column of parts is asked for.
     Paths are relative to `root`, by default the list's own folder; absolute ones, and those with .. and ~, are followed
     and counted where they leave it. Backslashes separate folders if no file has them in its name. Without parts, or
     with training rows alone, a fixed fifth is held out for testing. Files that do not exist are left out and counted,
@@ -45,11 +47,11 @@ def load_list(path: Path, *, root: Path | None, asked: Asked, loading: Loading) 
     naming the row.
     """
     loading.check()
-    folder = path.parent if root is None else root.expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"no folder {folder}, in which the images of {path} should lie; set ", arg("root"))
-    table = read_parquet_table(path) if path.suffix.lower() == ".parquet" else read_table(path)
-    columns = choose(table, asked)
+    if root is not None and not root.expanduser().is_dir():
+        raise UsageError(f"no folder {root.expanduser()}, in which the images of {path} should lie; set ", arg("root"))
+    read = read_list(path)
+    table, folder = read.table, read.folder if root is None else root.expanduser()
+    columns = choose(table, replace(asked, part=asked.part or read.part))
     tags = tags_of(table, columns, asked.separator)
     rows, notes = once(rows_of(table, columns, tags, folder), tags, union=asked.separator is not None)
     rows, more = existing(rows, folder, table)
@@ -64,8 +66,9 @@ def load_list(path: Path, *, root: Path | None, asked: Asked, loading: Loading) 
     else:
         about += f", with its {listed([part for part in PARTS if part in parts])} rows"
     unused = [f"columns that are not used: {', '.join(columns.unused[:5])}" + ", ..." * (len(columns.unused) > 5)]
-    return assemble(name=path.stem, train=listings["train"], test=listings["test"],
+    return assemble(name=path.name if path.is_dir() else path.stem, train=listings["train"], test=listings["test"],
                     validation=listings.get("validation"), classes=names, loading=loading, about=about, split=split,
+                    ignored=read.ignored,
                     notes=[*table.notes, *tags.notes, *notes, *more, *unused * bool(columns.unused)])  # fmt: skip
 
 

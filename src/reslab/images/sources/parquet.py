@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, UsageError, first_line
-from reslab.extras import need
 from reslab.images.data.images import ImageData
 from reslab.images.sources import labels
 from reslab.images.sources.assemble import Listing, Loading, assemble
 from reslab.images.sources.cells import cells_of, read_column
 from reslab.images.sources.encoded import Rows
 from reslab.images.sources.labels import Labels
-from reslab.images.sources.numbered import warn_of_missing
-from reslab.images.sources.scan import Ignored, is_hidden, is_image, is_regular
-from reslab.train.parts import TRAIN, first_of, held_out
+from reslab.images.sources.parquet_files import files_of, image_columns, pyarrow, starts_with
 
 IMAGE_NAMES = ("image", "img")
 LONGEST = 1000  # characters of a class name
@@ -52,7 +49,7 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     an image data set.
     """
     loading.check()
-    files = _files(path)
+    files = files_of(path)
     train, known = _open(files.train, None, loading=loading, cache=cache)
     classes = known.classes
     about = f"Images of {path.name}"
@@ -63,95 +60,9 @@ def load_parquet(path: Path, *, loading: Loading, cache: Callable[[], Path]) -> 
     else:
         train, test = train.split(classes)
         about += ", fixed 80/20 split within each class"
-    ignored = [Ignored(reason="not a train or test file", files=len(files.unused),
-                       examples=tuple(file.name for file in files.unused[:5]))] if files.unused else []  # fmt: skip
     return assemble(name=path.stem if path.is_file() else path.name, train=train, test=test, validation=validation,
-                    classes=classes, loading=loading, about=about, ignored=ignored, split=not files.test)  # fmt: skip
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether it is a regular file named .parquet, in any case."""
-    return path.suffix.lower() == ".parquet" and not is_hidden(path.name) and is_regular(path)
-
-
-def lists_files(path: Path) -> bool:
-    """Whether the file has no column of images, but one of texts, which may be their files; False if damaged."""
-    pa, pq = pyarrow()
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError, UnicodeError):
-        return False
-    texts = [field for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    return bool(texts) and not image_columns(schema)
-
-
-def image_columns(schema: Any) -> list[str]:
-    """The columns that are binary, or structs with bytes as the `datasets` library stores them."""
-    types = pyarrow()[0].types
-
-    def binary(kind: Any) -> bool:
-        return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
-
-    return [field.name for field in schema if binary(field.type) or (
-            types.is_struct(field.type) and any(f.name == "bytes" and binary(f.type) for f in field.type))]  # fmt: skip
-
-
-def parquet_files(folder: Path) -> list[Path]:
-    """The parquet files of a folder, or of the one folder in it that holds some; sorted."""
-    found = sorted(filter(is_parquet, folder.iterdir()))
-    if found:
-        return found
-    inner = [
-        sorted(filter(is_parquet, one.iterdir()))
-        for one in sorted(folder.iterdir())
-        if one.is_dir() and not is_hidden(one.name) and not any(is_image(file.name) for file in one.iterdir())
-    ]
-    holding = [files for files in inner if files]
-    if len(holding) > 1:
-        names = ", ".join(files[0].parent.name for files in holding)
-        raise UsageError(f"{folder} has {len(holding)} folders with parquet files ({names}); give one of them")
-    return holding[0] if holding else []
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Files:
-    """The files of each part."""
-
-    train: list[Path]
-    validation: list[Path]
-    test: list[Path]
-    unused: list[Path]
-
-
-def _files(path: Path) -> _Files:
-    if path.is_file():
-        return _Files(train=[path], validation=[], test=[], unused=[])
-    every = parquet_files(path)
-    warn_of_missing(every)
-    names = [file.name for file in every]
-    train, validation, test = ([file for file in every if file.name in found]
-                               for found in (first_of(names, TRAIN), *held_out(names)))  # fmt: skip
-    if not train or not test:
-        found = ", ".join(file.name for file in every[:5])
-        raise UsageError(f"{path} needs train*.parquet and test*.parquet (or val*.parquet), but holds {found}; of one "
-                         "file given alone, a fifth is held out for testing")  # fmt: skip
-    used = {*train, *validation, *test}
-    return _Files(train=train, validation=validation, test=test, unused=[file for file in every if file not in used])
-
-
-def starts_with(file: Path, start: bytes) -> bool:
-    """Whether a file that may be large, or gone, begins so."""
-    try:
-        with file.open("rb") as content:
-            return content.read(len(start)) == start
-    except OSError:
-        return False
-
-
-def pyarrow() -> tuple[Any, Any]:
-    """pyarrow and pyarrow.parquet."""
-    pa, pq = (need(name, extra="data", why="reading parquet files") for name in ("pyarrow", "pyarrow.parquet"))
-    return pa, pq
+                    classes=classes, loading=loading, about=about, ignored=files.ignored,
+                    split=not files.test)  # fmt: skip
 
 
 def _open(
@@ -197,7 +108,7 @@ def _labels(file: Path, columns: Columns) -> Labels:
             values += [None if k is None else known[k] for k in found.indices.to_pylist()]
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ReslabError(f"cannot read {file}: {first_line(error)}") from error
-    return Labels(where=file.name, values=values, names=columns.names)
+    return Labels(where=file.name, values=labels.whole(values, file.name), names=columns.names)
 
 
 def _columns(file: Path, *, first: tuple[Path, Columns] | None = None) -> Columns:
@@ -214,15 +125,7 @@ def _columns(file: Path, *, first: tuple[Path, Columns] | None = None) -> Column
             raise UsageError(f"{file} is a pointer of Git LFS, not the file itself; run `git lfs pull` in its "
                              "folder") from error  # fmt: skip
         raise UsageError(f"{file} is damaged or not a parquet file: {first_line(error)}") from error
-    types = pa.types
-
-    def label_like(kind: Any) -> bool:
-        if types.is_dictionary(kind):  # a pandas categorical
-            kind = kind.value_type
-        tests = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string, types.is_string_view)
-        return any(test(kind) for test in tests)
-
-    wanted = [field.name for field in schema if label_like(field.type)]
+    wanted = _label_like(schema, file)
     image = _choose(image_columns(schema), IMAGE_NAMES, f"image column (binary, or struct with bytes) in {file}", names)
     if first and first[1].label in wanted:
         label = first[1].label
@@ -234,6 +137,27 @@ def _columns(file: Path, *, first: tuple[Path, Columns] | None = None) -> Column
         if not first:
             labels.tell_choice(file.name, label, wanted)
     return Columns(image=image, label=label, names=_class_names(schema.metadata or {}, label, file))
+
+
+def _label_like(schema: Any, file: Path) -> list[str]:
+    """The columns that may hold labels; of floats, which may be whole numbers, those named so.
+
+    Raises UsageError if the column `label` cannot be one, naming its type: another column would be taken for it.
+    """
+    types = pyarrow()[0].types
+    tests = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string, types.is_string_view)
+    found = []
+    for field in schema:
+        kind = field.type.value_type if types.is_dictionary(field.type) else field.type  # a pandas categorical
+        if any(test(kind) for test in tests):
+            found.append(field.name)
+    known = labels.SAME if found else labels.NAMES
+    found += [field.name for field in schema if types.is_floating(field.type) and field.name in known]
+    odd = next((field for field in schema if field.name in labels.SAME), None)
+    if odd and not labels.SAME & {*found}:
+        raise UsageError(f"{file}: its column {odd.name!r} holds {odd.type}, and a label is a whole number, true or "
+                         "false, or a text; write it as one of these")  # fmt: skip
+    return found
 
 
 def _choose(found: list[str], preferred: Sequence[str], what: str, names: list[str]) -> str:

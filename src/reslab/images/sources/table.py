@@ -28,10 +28,11 @@ class Table:
     lines: Sequence[int]
     unit: str = "line"  # what `lines` counts
     notes: tuple[str, ...] = ()
+    files: Sequence[str] = ()  # of several files: the name of each row's
 
     def where(self, row: int) -> str:
         """`photos.csv line 7`."""
-        return f"{self.path.name} {self.unit} {self.lines[row]}"
+        return f"{self.files[row] if self.files else self.path.name} {self.unit} {self.lines[row]}"
 
     def column(self, name: str) -> list[str]:
         """The cells of a column."""

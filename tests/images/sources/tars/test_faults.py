@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,8 +227,8 @@ def test_a_shard_that_is_written_while_it_is_indexed(tmp_path: Path, monkeypatch
     path = shard(tmp_path / "s.tar", GOOD)
     real = index.scanned
 
-    def meanwhile(shard: Path, file: io.BufferedReader, size: int) -> object:
-        found = real(shard, file, size)
+    def meanwhile(shard: Path, file: io.BufferedReader, now: dict[str, Any]) -> object:
+        found = real(shard, file, now)
         with path.open("ab") as more:
             more.write(bytes(512))
         return found
