@@ -225,6 +225,18 @@ def test_a_rank_without_reader_is_no_failure(toys: Make) -> None:
     assert (done.returncode, done.stderr[:34]) == (1, "rank 0 ended with exit code 200; g")
 
 
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_what_a_rank_started_ends_with_it(toys: Make, end: str) -> None:
+    """Such as the processes that decode images."""
+    run = toys(
+        "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\n"
+        "(here / f'child.{rank}').write_text(str(child.pid))\n(here / f'ready.{rank}').touch()\n"
+        f"see('ready.0')\nsee('ready.1')\n{end}"
+    )
+    run.run("nproc=2", "restarts=0")
+    assert not any(runs(int((run.folder / f"child.{k}").read_text())) for k in (0, 1))
+
+
 def test_no_rank_outlives_its_supervisor(toys: Make) -> None:
     """SIGKILL of the supervisor, which can do nothing more."""
     run = toys("time.sleep(60)")

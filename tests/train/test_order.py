@@ -76,6 +76,18 @@ def test_repeats_show_a_part_of_the_images(n: int, distinct: int, repeats: int, 
         assert torch.equal(once.rows(3), batch_indices(n, batch=distinct, iteration=3, seed=seed))
 
 
+@settings(deadline=None)
+@given(n=small, distinct=small, repeats=st.integers(1, 4), seed=seeds)
+def test_an_image_is_mirrored_in_every_other_epoch(n: int, distinct: int, repeats: int, seed: int) -> None:
+    """An epoch shows each row once, and its copies in one batch face the same side as it."""
+    order = Order(n=n, batch=distinct * repeats, seed=seed, repeats=repeats)
+    iterations = range(-(-4 * n // distinct))
+    rows = torch.cat([order.rows(t) for t in iterations]).view(-1, repeats)[: 4 * n, 0].view(4, n)
+    sides = np.concatenate([order.facing(t) for t in iterations]).reshape(-1, repeats)[: 4 * n].reshape(4, n, repeats)
+    by_row = np.take_along_axis(sides, rows.argsort(dim=1).numpy()[..., None], axis=1)  # (epoch, row, copy)
+    assert (by_row == by_row[:1, :, :1] ^ (np.arange(4) % 2 == 1)[:, None, None]).all()
+
+
 def test_an_image_of_a_rare_class_comes_often() -> None:
     """190 images of one class and 10 of another: 100 and 100 an epoch, each rare image exactly ten times."""
     labels = torch.tensor([0] * 190 + [1] * 10)
