@@ -38,6 +38,12 @@ def test_unknown_word_names_the_nearest() -> None:
         load("cifar-10")
 
 
+@pytest.mark.parametrize("word", ["https://x.org/d/train-{000..002}.tar", "s3://bucket/d", "gs://bucket/list.csv"])
+def test_addresses_are_refused(word: str) -> None:
+    with pytest.raises(UsageError, match=r"://.* lies on the network, and images are read from files of this machine"):
+        load(word)
+
+
 def test_unknown_path(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set, folder or file named"):
         load(str(tmp_path / "nowhere"))

@@ -117,6 +117,9 @@ def _load(
         pattern.refuse_packed(path)
         raise UsageError(f"unsupported file type: {path}; give a folder of class folders, a .csv or .tsv "
                          "file that lists images, a .parquet file, or .tar shards")  # fmt: skip
+    if "://" in word:
+        raise UsageError(f"{word} lies on the network, and images are read from files of this machine; download it "
+                         "once and give the folder, or a data set of the Hugging Face Hub as hf:NAME")  # fmt: skip
     if pattern.is_pattern(word):
         return load_tars(pattern.of_pattern(str(path)), loading=loading, cache=cache)
     raise UsageError(

@@ -85,6 +85,9 @@ def test_places_are_those_that_tarfile_finds(tmp_path: Path, format: int) -> Non
     ("ending", "contents", "classes"),
     [
         ("cls", [b"1", b"0\n"] * 5, ("0", "1")),
+        ("cls", [b"1.0", b"0"] * 5, ("0", "1")),
+        ("cls", [b"1.5", b"0.5"] * 5, ("0.5", "1.5")),
+        ("json", [b'{"label": 1.0}', b'{"label": 0}'] * 5, ("0", "1")),
         ("cls", [b"dog", b"cat"] * 5, ("cat", "dog")),
         ("txt", [b"dog", b" cat\n"] * 5, ("cat", "dog")),
         ("json", [b'{"label": 7, "w": 1}', b'{"label": 12, "w": 1}'] * 5, ("7", "12")),

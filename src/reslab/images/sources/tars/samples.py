@@ -1,6 +1,7 @@
 """Which members of a shard make an example: one image and one label under one key, as WebDataset writes them."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from reslab.stored.files import named
 IMAGES = frozenset(ending.removeprefix(".") for ending in EXTENSIONS)
 KINDS = ("cls", "json", "txt")  # of labels, by choice
 STATED = ("label", "labels", "class")  # keys of a .json that must agree with the .cls beside it
+WHOLE = re.compile(r"(-?[0-9]{1,18})(?:\.0*)?")
 LONGEST = 1000  # characters of a class name
 LARGEST = 2**20  # bytes of a member with a label
 PICKLES = frozenset(("pyd", "pickle", "pkl", "pth", "pt", "pyc", "joblib", "dill"))
@@ -110,7 +112,7 @@ def closed(path: Path, file: BinaryIO, now: _Open) -> Iterator[Sample]:
             dotted = next((one for one in now.others if one.rpartition(".")[2] in IMAGES), None)
             why = f", only .{dotted} (a name is split at its first dot)" if dotted else ""
             raise ReslabError(f"{named(path)}: the member {named(first)} has no image beside it{why}; write the image, "
-                              "or leave the label out")  # fmt: skip
+                              "or leave the label out (the members of an example must be neighbors)")  # fmt: skip
         return
     for kind in KINDS:
         if kind in now.labels and (label := label_of(path, file, now.labels[kind], kind, now)) is not None:
@@ -119,7 +121,7 @@ def closed(path: Path, file: BinaryIO, now: _Open) -> Iterator[Sample]:
             yield Sample(image=now.image, label=label, ending=kind)
             return
     raise ReslabError(f"{named(path)}: the image {named(now.image.name)} has no label beside it: write it as "
-                      f"{named(now.key)}.cls, .json with the key label, or .txt")  # fmt: skip
+                      f"{named(now.key)}.cls, .json with the key label, or .txt, as a neighbor of the image")  # fmt: skip
 
 
 def beside(file: BinaryIO, member: Member) -> list[Any]:
@@ -166,9 +168,9 @@ def label_of(path: Path, file: BinaryIO, member: Member, kind: str, now: _Open) 
 
 
 def number(text: str) -> int | str:
-    """The number that a .cls holds; other text is the name of a class."""
-    digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 19 else text
+    """The number that a .cls holds, 2 also for 2.0; other text is the name of a class."""
+    found = WHOLE.fullmatch(text)
+    return int(found[1]) if found else text
 
 
 def of_json(value: Any, where: str, *, alone: bool) -> Value | None:
@@ -189,6 +191,8 @@ def of_json(value: Any, where: str, *, alone: bool) -> Value | None:
 def one(value: Any, where: str) -> int | str:
     if isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 2.0, as pandas writes it
     if isinstance(value, int) and abs(value) < 10**18:
         return value
     if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST:
