@@ -121,7 +121,7 @@ def closed(path: Path, file: BinaryIO, now: _Open) -> Iterator[Sample]:
             yield Sample(image=now.image, label=label, ending=kind)
             return
     raise ReslabError(f"{named(path)}: the image {named(now.image.name)} has no label beside it: write it as "
-                      f"{named(now.key)}.cls, .json with the key label, or .txt, as a neighbor of the image")  # fmt: skip
+                      f"{named(now.key)}.cls, .json with the key label, or .txt, next to the image")  # fmt: skip
 
 
 def beside(file: BinaryIO, member: Member) -> list[Any]:
