@@ -16,12 +16,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from rows import flats
 from torch import Tensor, nn
 
 from reslab.errors import ReslabError, ReslabWarning
+from reslab.run import Run
 from reslab.train.batch import Batch
 from reslab.train.exchange import all_json
 from reslab.train.gradient_sum import GradientSum
@@ -241,6 +245,39 @@ def norms(world: World, *, bounds: list[int]) -> dict[str, Any]:
     assert mine.grad is not None
     return {"out": out.tolist(), "grad": mine.grad.tolist(), "mean": norm.running_mean.tolist(),  # type: ignore[union-attr]
             "var": norm.running_var.tolist()}  # type: ignore[union-attr]  # fmt: skip
+
+
+def scores(world: World, *, family: str, folder: str) -> Any:
+    """What a trained net gives for each of its training images, rows or windows; each process has several batches."""
+    device, run = torch.device("cpu"), Run(folder)
+    if family == "images":
+        from reslab.images.data import Normalize
+        from reslab.images.evaluate import evaluate
+        from reslab.images.train import stored_data
+        from reslab.nets import load
+
+        with mock.patch("reslab.images.evaluate.BATCH", 7):
+            found = evaluate(load(folder), stored_data(run).train, device=device, world=world,
+                             normalize=Normalize.from_dict(run.read_json("normalize.json")))  # fmt: skip
+        assert found.scores is not None
+        return found.scores.tolist()
+    if family == "tables":
+        from reslab.tables.model import load as load_table
+
+        model = load_table(folder, device="cpu")
+        model.world = world
+        with mock.patch("reslab.tables.task.CPU_ROWS", 32):
+            return model.scores(flats()).tolist()
+    from reslab.qa.folder import cut, stored_data
+    from reslab.qa.predict import predict
+    from reslab.qa.reader import load
+
+    reader = load(folder, device="cpu")
+    windows = cut(stored_data(run).train, run, reader.net.spec)
+    with mock.patch("reslab.qa.data.windows.CPU_TOKENS", 60):
+        assert len(windows.groups(device)) > 3
+        spans = predict(reader.net, windows, device=device, choice=reader.choice, world=world)
+    return {name: np.asarray(value).tolist() for name, value in vars(spans).items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 import torch
-from ranks import RARE, Scores, examples, toy, train
+from ranks import RARE, Scores, examples, scores, toy, train
 from shared_work import Work, lines
 from shipping import facts
 from torch import nn
@@ -38,6 +38,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     for family in ("images", "questions", "tables"):
         made.alone[family] = train(ALONE, family=family, folder=str(made.root / f"{family} one"))
         made.ask(family, "train", family=family, folder=str(made.root / f"{family} two"))
+        made.ask(f"scores of {family}", "scores", family=family, folder=str(made.root / f"{family} one"))
     for name in ("whole", "broken"):
         made.images(name, **options)
     made.ask("whole", "train", family="images", folder=str(made.root / "whole"))
@@ -85,6 +86,13 @@ def test_two_processes_train_as_one_does(family: str, work: Work) -> None:
     assert net.keys() == same.keys()
     for name, value in net.items():
         torch.testing.assert_close(same[name], value, rtol=2e-3, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize("family", ["images", "questions", "tables"])
+def test_the_scores_of_each_example_are_those_of_one_process(family: str, work: Work) -> None:
+    """Of the net that one process trained, exactly: evaluated in small batches, of which each process takes some."""
+    alone = scores(ALONE, family=family, folder=str(work.root / f"{family} one"))
+    assert work.ranks[f"scores of {family}"] == [alone, alone]
 
 
 def test_a_signal_to_one_stops_both_and_they_resume_exactly(work: Work) -> None:

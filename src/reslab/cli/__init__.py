@@ -98,7 +98,9 @@ def run(words: Sequence[str], out: Lasting, debug: bool) -> int:
     """Run one command, which prints to `out`, and turn every error into one sentence."""
     try:
         tie()
-        app(joined(expanded(words)), exit_on_error=False, print_error=False, result_action="return_value")
+        words = joined(expanded(words))
+        ranks.check(app, words)
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
         out.flush()
         if out.error:  # it did not end the work; report it at the end
             raise out.error
@@ -152,7 +154,7 @@ def failed(sentence: str, code: int, debug: bool) -> int:
     which = vars(error) if (error := sys.exception()) else {}
     if debug:
         traceback.print_exc()
-    if not which.get("silent"):
+    if not which.get("silent") and not ranks.is_echo():
         print(f"reslab: {which.get('rank', '')}{one_line(sentence)}", file=sys.stderr)
     return code
 

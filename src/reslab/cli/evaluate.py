@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli import errors, say
+from reslab.cli import errors, ranks, say
 from reslab.cli.options import DataFlags, Json, NetFlags, data_options, given
 from reslab.cli.resume import use_of
 from reslab.cli.stored import store
@@ -76,33 +76,42 @@ def evaluate(
     from reslab.images.parts import measured_part, trained_part
     from reslab.images.task import average_norms
     from reslab.nets.weights import refuse_nan
-    from reslab.train.folder import pick_device
+    from reslab.train.exchange import of_all
 
-    place = pick_device(device)
     if normalize and mean_std:
         raise UsageError("--normalize and --mean-std exclude each other: remove one")
-    norms = {"normalize": normalize, "mean_std": mean_std}
-    module, images, normalizer, how = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
-    chosen, part_name = measured_part(model, images, part, word=data)
-    refuse_nan(module, str(model))
-    images.announce()
-    module, normalizer = module.to(place), normalizer.to(place)
-    if precise_bn:
-        average_norms(module, trained_part(model, images), normalizer, place)
-    measured = partial(
-        measure_error,
-        module,
-        chosen,
-        normalize=normalizer,
-        device=place,
-        crops=crops,
-        scales=sides(scales or []),
-        pad=max(1, min(images.shape[1:]) // 8),  # the paper's 4 for 32 pixels
-    )
-    found = measured()
-    mirrored = measured(mirror=True) if tta == "flip" else None
-    if math.isnan(found.loss):
-        raise ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured")
+    norms, shorter = {"normalize": normalize, "mean_std": mean_std}, sides(scales or [])
+    with ranks.together() as world:
+
+        def read() -> tuple[Any, ...]:
+            place = world.device(device)
+            module, images, *norm = gather(model, net, data, norms, given(net_flags), data_options(data_flags))
+            chosen = measured_part(model, images, part, word=data)
+            refuse_nan(module, str(model))
+            return place, module, images, *norm, *chosen
+
+        place, module, images, normalizer, how, chosen, part_name = world.agreed(read)
+        images.announce()
+        module, normalizer = module.to(place), normalizer.to(place)
+        if precise_bn:
+            world.agreed(lambda: average_norms(module, trained_part(model, images), normalizer, place))
+        measured = partial(
+            measure_error,
+            module,
+            chosen,
+            normalize=normalizer,
+            device=place,
+            crops=crops,
+            scales=shorter,
+            pad=max(1, min(images.shape[1:]) // 8),  # the paper's 4 for 32 pixels
+            world=world,
+        )
+        found = measured()
+        mirrored = measured(mirror=True) if tta == "flip" else None
+        if math.isnan(found.loss):
+            raise of_all(ReslabError(f"{model} returns NaN or infinite values, so nothing can be measured"))
+    if not world.leads:
+        return
     found = found.detailed(images.classes)
     result = {**found.as_dict(), "part": part_name, "precise_bn": precise_bn, "classes": list(images.classes),
               "data": images.describe(), "command": command_line()}  # fmt: skip

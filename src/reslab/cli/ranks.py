@@ -5,11 +5,14 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
 
 from reslab.cli.failures import exit_code, sentence
 from reslab.errors import ReslabError, UsageError
+from reslab.train.variables import started
 
 if TYPE_CHECKING:
     from reslab.progress import Progress, Rows
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from reslab.train.world import World
 
 PATIENCE = 60.0  # seconds in which a new folder must be seen on every machine
+TOGETHER = {("train",), ("eval",), ("qa", "train"), ("tables", "train")}  # the commands that several processes can run
+HELP = {"--help", "-h", "--version"}
+met: list[bool] = []  # filled when the processes of a command look for each other
 failed: list[bool] = []  # filled when a command failed that several processes run
 
 
@@ -32,6 +38,7 @@ def together() -> Iterator["World"]:
         with joined() as world:
             yield world
         return
+    met.append(True)
     with contextlib.ExitStack() as stack:
         if not world.leads:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
@@ -79,10 +86,26 @@ def shown(world: "World", name: str) -> Iterator["Progress"]:
         yield rows(name)
 
 
-def refuse_several(world: "World", what: str) -> None:
+def refuse_several(what: str) -> None:
     """Raise UsageError where several processes run the command."""
-    if not world.alone:
-        raise UsageError(f"{what} runs in one process, got WORLD_SIZE {world.size}")
+    size = started()[1]
+    if size > 1:
+        raise UsageError(f"{what} runs in one process, but {size} were started (WORLD_SIZE is {size}): leave out "
+                         "torchrun, or unset WORLD_SIZE")  # fmt: skip
+
+
+def check(app: App, words: Sequence[str]) -> None:
+    """Raise UsageError where several processes run a command that is for one; not for its help."""
+    if started()[1] == 1 or HELP & {*words}:
+        return
+    chain = tuple(app.parse_commands(words)[0])
+    if chain not in TOGETHER:
+        refuse_several(f"`{' '.join(('reslab', *chain))}`")
+
+
+def is_echo() -> bool:
+    """Whether this is one of several processes that all fail alike, before they meet: rank 0 alone prints."""
+    return started()[0] > 0 and not met
 
 
 def leave(code: int) -> None:

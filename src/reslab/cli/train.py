@@ -64,10 +64,12 @@ def train(
         raise UsageError("--lr-find finds a rate for a new run: leave out --resume")
     if lr_find and processes:
         raise UsageError("--lr-find runs in one process: leave out --nproc")
+    if lr_find:
+        ranks.refuse_several("--lr-find")
     launched(processes)
     settings, options = given(recipe_flags), data_options(data_flags)
     with ranks.together() as world:
-        world.device(device)  # before a folder is made
+        world.agreed(lambda: world.device(device))  # before a folder is made
         if resume:
             asked = {"net": net, "data": data, "recipe": recipe, "start": start, **given(net_flags), **options}
             run, loaded = ranks.for_all(world, lambda: (to_resume("images", out, {**asked, **settings}), None))
@@ -78,7 +80,6 @@ def train(
             asked_for = Asked(data=data, net=net, net_options=given(net_flags), recipe=recipe, changes=settings,
                               options=options, start=start, command=command_line())  # fmt: skip
             if lr_find:
-                ranks.refuse_several(world, "--lr-find")
                 lr_find_verb.find(asked_for, out=out, device=device, json=json)
                 return
             run, loaded = ranks.for_all(world, lambda: set_up(asked_for, out))

@@ -100,13 +100,7 @@ def evaluate(
 
     Raises UsageError for an empty part or for labels that the net has no class for.
     """
-    if crops not in (1, 10) or (crops > 1 and scales):
-        raise UsageError(f"choose 1 or 10 crops, or scales; got crops {crops} and scales {list(scales)}")
-    least = getattr(getattr(net, "spec", None), "least", 1)
-    if scales and min(scales) < least:
-        raise UsageError(f"this net needs images of {least} pixels or more, got scale {min(scales)}")
-    if len(part) == 0:
-        raise UsageError("there are no images to evaluate on")
+    world.agreed(lambda: check(net, part, crops=crops, scales=scales))
     choice = choice or Choice()
     workers = decoding_workers(len(part)) if workers is None else workers
     own = share_of(part, world)
@@ -120,6 +114,17 @@ def evaluate(
     views += " and its mirror image" if mirror else ""
     labels = part.labels.cpu()
     return (count_labels if labels.dim() == 2 else count_errors)(scores, labels, views, precision=choice.precision)
+
+
+def check(net: nn.Module, part: Part, *, crops: int, scales: tuple[int, ...]) -> None:
+    """Raise UsageError for views that cannot be taken, and for an empty part."""
+    if crops not in (1, 10) or (crops > 1 and scales):
+        raise UsageError(f"choose 1 or 10 crops, or scales; got crops {crops} and scales {list(scales)}")
+    least = getattr(getattr(net, "spec", None), "least", 1)
+    if scales and min(scales) < least:
+        raise UsageError(f"this net needs images of {least} pixels or more, got scale {min(scales)}")
+    if len(part) == 0:
+        raise UsageError("there are no images to evaluate on")
 
 
 def share_of(part: Part, world: World) -> Part:

@@ -67,7 +67,7 @@ def check(*, nproc: int, nodes: int, node: int, master: str, restarts: int) -> N
         raise UsageError("several machines meet at machine 0: give its HOST:PORT as ", arg("master"))
     if nodes == 1 and master:
         raise UsageError(arg("master"), " is for several machines: give their number as ", arg("nodes"))
-    if "WORLD_SIZE" in os.environ:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UsageError("this process is one of several that torchrun or the like has started: leave out ",
                          arg("nproc"))  # fmt: skip
     if os.name != "posix":

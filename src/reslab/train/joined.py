@@ -1,7 +1,6 @@
 """How several processes of one training find each other and part again.
 
-Each is started with torchrun's variables: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT. They are read here
-and nowhere else.
+Each is started with torchrun's variables: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
 """
 
 import contextlib
@@ -15,9 +14,9 @@ import torch
 
 from reslab.errors import ReslabError, UsageError
 from reslab.train.exchange import Lost, is_of_all
+from reslab.train.variables import NEEDED
 from reslab.train.world import ALONE, Group, World
 
-NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 BESIDE = "LOCAL_WORLD_SIZE"  # torchrun gives it; others may not
 MEETING = timedelta(minutes=10)  # in which all processes must be there
 ANSWER = timedelta(minutes=30)  # in which each must come to what all do together

@@ -108,7 +108,7 @@ def train(
     """Train a net that answers questions. Run the same command again to resume; a finished run is not changed."""
     launched(processes)
     with ranks.together() as world:
-        world.device(device)  # before a folder is made
+        world.agreed(lambda: world.device(device))  # before a folder is made
 
         def make() -> tuple[Run, Any]:
             if resume:

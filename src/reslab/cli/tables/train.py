@@ -45,7 +45,7 @@ def train(
     """Train a net on a table. Run the same command again to resume; if the run is finished, nothing happens."""
     launched(processes)
     with ranks.together() as world:
-        world.device(device)  # before a folder is made
+        world.agreed(lambda: world.device(device))  # before a folder is made
 
         def make() -> tuple[Run, Any]:
             if resume:
