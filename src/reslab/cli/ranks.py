@@ -5,8 +5,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -16,10 +16,8 @@ from reslab.train.variables import started
 
 if TYPE_CHECKING:
     from reslab.progress import Progress, Rows
-    from reslab.run import Run
     from reslab.train.world import World
 
-PATIENCE = 60.0  # seconds in which a new folder must be seen on every machine
 TOGETHER = {("train",), ("eval",), ("qa", "train"), ("tables", "train")}  # the commands that several processes can run
 HELP = {"--help", "-h", "--version"}
 met: list[bool] = []  # filled when the processes of a command look for each other
@@ -115,32 +113,3 @@ def leave(code: int) -> None:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         os._exit(code)
-
-
-def for_all(world: "World", make: Callable[[], tuple["Run", Any]]) -> tuple["Run", Any]:
-    """(the run folder that `make` makes or finds, the data loaded on the way); it runs in rank 0 alone.
-
-    The others get the folder, without data. Raises what `make` raises, and UsageError where the folder is not seen.
-    """
-    import time
-
-    from reslab.run import MEMBERS, Run
-
-    if world.alone:
-        return make()
-    made: list[tuple[Run, Any]] = []
-
-    def folder() -> str:
-        made.append(make())
-        return str(made[0][0].folder.resolve())
-
-    word = world.first(folder)
-    if world.leads:
-        return made[0]
-    run, began = Run(word), time.monotonic()
-    while not (run.has("spec.json") or run.has(MEMBERS)):
-        if time.monotonic() > began + PATIENCE:
-            raise UsageError(f"{word} is not there on this machine: all machines must see the run folder, in a file "
-                             "system that they share")  # fmt: skip
-        time.sleep(0.1)
-    return run, None

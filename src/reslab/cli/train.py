@@ -13,6 +13,7 @@ from reslab.cli.options import DataFlags, Json, NetFlags, RecipeFlags, data_opti
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
 from reslab.run import Run, command_line
+from reslab.train.made_once import for_all
 
 
 def train(
@@ -72,7 +73,7 @@ def train(
         world.agreed(lambda: world.device(device))  # before a folder is made
         if resume:
             asked = {"net": net, "data": data, "recipe": recipe, "start": start, **given(net_flags), **options}
-            run, loaded = ranks.for_all(world, lambda: (to_resume("images", out, {**asked, **settings}), None))
+            run, loaded = for_all(world, lambda: (to_resume("images", out, {**asked, **settings}), None))
         else:
             from reslab.images.plan import Asked
             from reslab.images.setup import set_up
@@ -82,7 +83,7 @@ def train(
             if lr_find:
                 lr_find_verb.find(asked_for, out=out, device=device, json=json)
                 return
-            run, loaded = ranks.for_all(world, lambda: set_up(asked_for, out))
+            run, loaded = for_all(world, lambda: set_up(asked_for, out))
         from reslab.subject.train import train_and_show
         from reslab.train.folder import finished
 

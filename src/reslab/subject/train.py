@@ -1,5 +1,6 @@
 """Train on images from Python: `reslab.train(data, net=..., lr=...)` gives a run, as `reslab train` makes it."""
 
+import contextlib
 import inspect
 from dataclasses import fields
 from functools import cached_property
@@ -21,10 +22,12 @@ from reslab.images.setup import set_up
 from reslab.images.train import like_run, stored_data
 from reslab.images.train import train as train_folder
 from reslab.nets import Net
-from reslab.progress import Progress, shown
+from reslab.progress import Progress, shown, silent
 from reslab.report import write as write_report
 from reslab.run import Run
 from reslab.train.folder import DONE, finished, pick_device
+from reslab.train.joined import joined
+from reslab.train.made_once import for_all
 from reslab.train.recipe import Recipe
 from reslab.train.world import ALONE, World
 
@@ -117,8 +120,9 @@ def train(
     file to start from, or "default" (also as `start`, the name in messages). recipe: a name or a TOML file. out: the
     run folder; None: one under runs/. progress: None shows it on standard error. `settings`: keys of a recipe
     (lr=0.01), options of the net (shortcut="B") and of `images.data.load` (size=64). What is not given is chosen as
-    docs/images.md says; the run's choices.json has the reasons. Raises UsageError for settings that cannot be trained,
-    ReslabError for failures.
+    docs/images.md says; the run's choices.json has the reasons. In processes that torchrun started, all call this and
+    train one net together; rank 0 alone shows progress and writes. Raises UsageError for settings that cannot be
+    trained, ReslabError for failures.
     """
     weights = settings.pop("start", None) if weights is None else weights
     changes, options = ({key: settings[key] for key in keys if key in settings} for keys in (RECIPE, DATA))
@@ -126,14 +130,17 @@ def train(
     net_options = {key: settings[key] for key in (*NET, *others) if key in settings}
     if options and isinstance(data, ImageData | tuple):
         raise UsageError(f"{next(iter(options))} is for data that are read from files, not for arrays")
-    pick_device(device)  # before a folder is made
     asked = Asked(
         data=given_data(data), net=net, net_options=net_options,
         recipe=None if recipe is None else str(recipe), changes=changes, options=options,
         start=None if weights is None else str(weights),
     )  # fmt: skip
-    run, images = set_up(asked, out)
-    train_and_show(run, images, device=device, progress=progress)
+    with joined() as world:
+        world.agreed(lambda: world.device(device))  # before a folder is made
+        run, images = for_all(world, lambda: set_up(asked, out))
+        if images is None and isinstance(asked.data, ImageData):
+            images = asked.data
+        train_and_show(run, images, device=device, progress=progress, world=world)
     return ImageRun(run.folder, data=images, device=device)
 
 
@@ -150,11 +157,10 @@ def train_and_show(
     Of several processes, `world`, rank 0 alone shows progress and writes the page.
     """
     before, page = finished(run.folder), run.path("report.html")
-    if not world.leads:
-        return train_folder(run.folder, data=data, device=device, world=world), page
-    if progress is not None:
-        result = train_folder(run.folder, data=data, device=device, progress=progress, world=world)
-    else:
-        with shown(run.folder.name) as bar:
-            result = train_folder(run.folder, data=data, device=device, progress=bar, world=world)
-    return result, page if before and page.exists() else write_report(run.folder)
+    with contextlib.ExitStack() as stack:
+        if progress is None and world.leads:
+            progress = stack.enter_context(shown(run.folder.name))
+        result = train_folder(run.folder, data=data, device=device, progress=(world.leads and progress) or silent,
+                              world=world)  # fmt: skip
+    world.by_first(lambda: None if before and page.exists() else write_report(run.folder))
+    return result, page

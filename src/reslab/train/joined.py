@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import torch
 
@@ -52,9 +53,16 @@ def number(environment: Mapping[str, str], name: str) -> int:
     return int(value)
 
 
+class Connection:
+    """This program's connection to the others', which lasts as long as it; each training has its own part of it."""
+
+    store: Any = None
+    used = 0  # how often processes have joined
+
+
 @contextlib.contextmanager
 def joined() -> Iterator[World]:
-    """Inside, this process is connected to the others of its training; alone, it is as ever.
+    """Inside, this process is connected to the others of its training; alone, it is as ever. A program may do it again.
 
     Raises UsageError for variables that make no sense, Lost if the others cannot be reached within MEETING.
     """
@@ -68,11 +76,16 @@ def joined() -> Iterator[World]:
     try:
         yield replace(world, group=group)
     except ReslabError as error:
-        if is_of_all(error):
-            part(world, group)
+        if is_of_all(error):  # after another failure it would wait for processes that wait for this one
+            leave(world, group)
         raise
+    leave(world, group)
+
+
+def leave(world: World, group: Group) -> None:
+    """End the connection at an end that all processes come to."""
     part(world, group)
-    torch.distributed.destroy_process_group()  # not after a failure: it would wait for processes that wait for this one
+    torch.distributed.destroy_process_group()
 
 
 def connect(world: World) -> Group:
@@ -80,8 +93,13 @@ def connect(world: World) -> Group:
     place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     cuda = torch.cuda.is_available() and torch.distributed.is_nccl_available()
     try:
-        store, _, _ = next(torch.distributed.rendezvous("env://", world.rank, world.size, timeout=MEETING))
-        store.set_timeout(MEETING)
+        if Connection.store is None:
+            Connection.store, _, _ = next(
+                torch.distributed.rendezvous("env://", world.rank, world.size, timeout=MEETING)
+            )
+            Connection.store.set_timeout(MEETING)
+        Connection.used += 1
+        store = torch.distributed.PrefixStore(f"reslab/{Connection.used}", Connection.store)
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=world.rank,
                                              world_size=world.size, timeout=ANSWER)  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:

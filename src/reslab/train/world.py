@@ -6,7 +6,7 @@ A process alone is the usual case: nothing here does anything then. How several 
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,16 @@ class Agreed(ReslabError):  # noqa: N818 - what it says
         super().__init__(message)
         self.exit_code, self.kind = code, kind  # kind: the name of the error's class
         of_all(self)
+
+
+class AgreedUsage(Agreed, UsageError):  # noqa: N818 - as above
+    """The same for a request that is invalid."""
+
+
+def as_told(found: Sequence[Any]) -> Agreed:
+    """The error for what `told` gives."""
+    message, code, kind = found
+    return (AgreedUsage if code == UsageError.exit_code else Agreed)(message, code, kind)
 
 
 @dataclass
@@ -90,7 +100,7 @@ class World:
         if not self.leads:
             found = self.awaited(key)
             if "error" in found:
-                raise Agreed(*found["error"])
+                raise as_told(found["error"])
             return found["value"]
         try:
             found = {"value": decide()}
@@ -158,7 +168,7 @@ class World:
         if own is not None:
             raise of_all(own)
         if failed:
-            raise Agreed(*failed[0])
+            raise as_told(failed[0])
         return found
 
     def leading(self, work: Callable[[], Any]) -> Any:
@@ -216,5 +226,5 @@ ALONE = World()
 
 
 def told(error: ReslabError) -> list[Any]:
-    """What the others raise for it: the arguments of Agreed."""
+    """What the others raise for it, for `as_told`."""
     return [str(error), error.exit_code, type(error).__name__]

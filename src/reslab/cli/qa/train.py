@@ -13,6 +13,7 @@ from reslab.cli.options import Json, TextRecipeFlags, given, whole
 from reslab.cli.resume import Resume, to_resume
 from reslab.errors import UsageError
 from reslab.run import Run, command_line, slug
+from reslab.train.made_once import for_all
 from reslab.train.naming import changed, prepared, source, words
 from reslab.train.recipe import read
 
@@ -119,7 +120,7 @@ def train(
             flags = net or _Net(), reading or _Reading()
             return made(data, encoder or SMALL, recipe, out, *flags, recipe_flags, start)
 
-        run, loaded = ranks.for_all(world, make)
+        run, loaded = for_all(world, make)
         from reslab.qa.train import train as train_folder
         from reslab.train.folder import finished
 

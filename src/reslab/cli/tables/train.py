@@ -15,6 +15,7 @@ from reslab.cli.resume import Resume, to_resume
 from reslab.cli.tables.flags import FILE, FileFlags, NetFlags, TableFlags, _File, _Net, _Table, pairs, weights
 from reslab.errors import UsageError, one_line
 from reslab.run import MEMBERS, Run, absolute, command_line, slug
+from reslab.train.made_once import for_all
 from reslab.train.naming import changed, prepared, source, words
 from reslab.train.recipe import read
 
@@ -55,7 +56,7 @@ def train(
             flags = net or _Net(), table or _Table(), file_flags, recipe_flags
             return made(file, target or [], recipe, out, *flags, start)
 
-        run, loaded = ranks.for_all(world, make)
+        run, loaded = for_all(world, make)
         train_in(run, loaded if world.leads else stored(run), device=device, world=world, json=json)
 
 
