@@ -22,6 +22,8 @@ from reslab.images.model import Predictor
 from reslab.images.train import prepare, train
 from reslab.nets import spec
 from reslab.run import Run
+from reslab.ship.export.job import export
+from reslab.ship.export.subjects import subject
 from reslab.ship.folder import seal
 from reslab.ship.predict.images import MOST_THREADS, SMALL, threads_for
 from reslab.train.cores import usable_cores
@@ -222,3 +224,13 @@ def test_small_images_are_decoded_without_threads(tmp_path: Path) -> None:
     large, small = tmp_path / "large.jpg", bytes(SMALL - 1)
     assert threads_for([large, large]) == min(usable_cores(), MOST_THREADS)
     assert threads_for([large]) == threads_for([small] * 100) == 0
+
+
+def test_a_net_that_is_no_run_is_exported_with_data_and_predicts(tmp_path: Path) -> None:
+    """Its data have no limit of pixels of their own."""
+    made = subject("net:resnet8", data="digits")
+    export(made, out=tmp_path / "out", to="onnx", precision="fp32", samples=20)
+    image = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
+    scores = made.reference(0, {"images": image[None, ..., None]})["scores"][0]
+    found = reslab.predict(tmp_path / "out")(Image.fromarray(image))
+    assert found.class_name == str(scores.argmax())

@@ -123,7 +123,7 @@ class ImagesExport(Exportable):
 def as_stored(reading: Any) -> dict[str, Any]:
     """A Reading as data.json has it."""
     whole = asdict(reading)
-    options = {"interpolation": whole["interpolation"], "max_pixels": whole["limit"]}
+    options = {"interpolation": whole["interpolation"]} | ({"max_pixels": whole["limit"]} if whole["limit"] else {})
     return {"options": options, "gray": {key: list(ends) for key, ends in whole["gray"].items()}}
 
 

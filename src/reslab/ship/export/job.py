@@ -23,7 +23,7 @@ from reslab.ship.export.speed import fastest, measured
 from reslab.ship.export.staging import staged
 from reslab.ship.export.versions import versions
 from reslab.ship.exportable import Exportable
-from reslab.ship.folder import PROOF, seal, write_config
+from reslab.ship.folder import PROOF, read_config, seal, write_config
 from reslab.ship.record import ENGINES, Config, EngineName, Port, Precision
 from reslab.train.cores import usable_cores
 
@@ -225,8 +225,9 @@ def clear(path: Path) -> None:
 
 
 def write(made: Exported, folder: Path) -> None:
-    """Write what stands beside the graphs; the checksums last."""
+    """Write what stands beside the graphs; the checksums last. Raises ReslabError if the folder could not be read."""
     write_config(folder, made.config)
+    read_config(folder)
     Run(folder).write_json(PROOF, made.as_dict())
     write_license(made, folder)
     write_card(made, folder)
