@@ -14,6 +14,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
     data = run.read_json("data.json", "name", "about", "fingerprint")
     env = run.read_json("env.json", "device_name", "device", "threads", "torch", "reslab")
     choice = result["choice"]
+    how = "".join(f" {word}" for key, word in (("fused", "fused"), ("compile", "compiled")) if choice.get(key))
     n = f"{result['test_n']}{kept(result)}"
     decided = "share of wrong labels" if result.get("several") else "top-1"
     run.write_text(
@@ -29,7 +30,7 @@ def write_card(run: Run, result: dict[str, Any]) -> None:
 | training error | {training_error(run, result)} |
 | trained for | {result["iterations"]:,} steps of {result["batch"]}, seed {result["seed"]}, {result["seconds"]:,.0f} s |
 | device | {env["device_name"]} ({env["device"]}), {env["threads"]} threads, torch {env["torch"]} |
-| precision | {choice["precision"]} {choice["memory_format"]}{" compiled" if choice["compile"] else ""} |
+| precision | {choice["precision"]} {choice["memory_format"]}{how} |
 | data fingerprint | {data["fingerprint"][:16]} |
 
 ```python

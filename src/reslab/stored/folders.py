@@ -146,6 +146,7 @@ class Choice(TypedDict, total=False):
     precision: str
     memory_format: str
     compile: bool
+    fused: bool
     milliseconds: dict[str, Real]
 
 

@@ -31,6 +31,10 @@ def check(recipe: Any) -> None:
         )
     if recipe.compile == "on" and recipe.sync_bn:
         raise UsageError("compile = on cannot be combined with sync_bn: its norms wait for other processes")
+    if recipe.fuse == "on" and recipe.compile == "on":
+        raise UsageError("fuse = on cannot be combined with compile = on, which fuses in its own way")
+    if recipe.fuse == "on" and recipe.memory_format == "NCHW":
+        raise UsageError("fuse = on needs memory_format NHWC or auto, got NCHW")
     for key in ("momentum", "ema", "label_smoothing", "stochastic_depth"):
         if getattr(recipe, key) >= 1:
             raise UsageError(f"{key} must be below 1, got {getattr(recipe, key)}")

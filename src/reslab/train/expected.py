@@ -131,7 +131,7 @@ def step_or_full(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: 
 def time_step(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int) -> float:
     """Median seconds of a step on one part of the batch, without compiling; the net is left as it was."""
     x, y = next(cut(batch.x, batch.y, parts))
-    plain = Choice(precision=choice.precision, memory_format=choice.memory_format)
+    plain = Choice(precision=choice.precision, memory_format=choice.memory_format, fused=choice.fused)
     with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         times: list[float] = []
         run, began = make_step(plain, copy.deepcopy(net), x, y, task.loss), time.perf_counter()

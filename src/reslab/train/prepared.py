@@ -19,6 +19,7 @@ from reslab.train.depth import RandomDepth
 from reslab.train.exchange import spread
 from reslab.train.features import Caching, cached_head, extract
 from reslab.train.freeze import freeze
+from reslab.train.fusing.built import library
 from reslab.train.gradient import cut, several_numbers
 from reslab.train.gradient_sum import GradientSum
 from reslab.train.heap import keep_freed
@@ -88,7 +89,8 @@ class Prepared:
         """
         recipe = self.recipe
         if self.blocks.random or self.synced:
-            recipe = replace(recipe, compile="off")  # the net changes each step, or its norms wait for other processes
+            # The net changes each step, or its norms wait for other processes.
+            recipe = replace(recipe, compile="off", fuse="off")
         if self.head is not None:
             choice = candidates(recipe, self.task.device)[-1]
         else:
@@ -103,7 +105,7 @@ class Prepared:
     def stored_choice(self, saved: dict[str, Any]) -> Choice:
         """How the checkpoint's steps were run. Raises ReslabError for a choice that does not exist."""
         try:
-            return Choice.stored(saved["choice"])
+            return usable(Choice.stored(saved["choice"]))
         except UsageError as error:
             raise damaged(self.run, error) from error
 
@@ -140,3 +142,11 @@ class Prepared:
         if self.fresh:
             self.run.log(event="features", iteration=0, seconds=round(seconds, 2))
         return self.net.get_submodule(head)
+
+
+def usable(choice: Choice) -> Choice:
+    """The choice of a checkpoint, without fused norms where they cannot be compiled."""
+    if choice.fused and isinstance(why := library(torch.float32), str):
+        tell("BatchNorm is not fused any more, so rounding differs from here: %s", why)
+        return replace(choice, fused=False)
+    return choice

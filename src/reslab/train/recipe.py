@@ -22,7 +22,7 @@ IMAGES = (  # keys that do not apply to texts
     "augment", "pad", "flip", "color", "shortest", "longest", "mean", "std", "memory_format", "workers", "precise_bn",
     "freeze", "head_rate", "accumulate", "area", "aspect", "brightness", "contrast", "saturation", "hue", "policy",
     "policy_ops", "policy_magnitude", "erase", "mixup", "cutmix", "repeats", "class_weights", "sampling", "loss",
-    "keep", "flip_alternate", "cutout", "small", "small_until", "sync_bn",
+    "keep", "flip_alternate", "cutout", "small", "small_until", "sync_bn", "fuse",
 )  # fmt: skip
 IMAGES_ONLY = [key for key in IMAGES if key not in ("validation", "label_smoothing", "sync_bn")]  # nor to tables
 
@@ -98,6 +98,7 @@ class Recipe:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["auto", "NCHW", "NHWC"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    fuse: Literal["auto", "on", "off"] = "auto"  # BatchNorm with what follows it in one pass, on the CPU
     checkpointing: bool = False  # text encoders: recompute layers in the backward pass to save memory
     deterministic: bool = False
     threads: int = 0  # 0: PyTorch's choice

@@ -5,15 +5,18 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, tell
 from reslab.nets.specs import make
 from reslab.progress import Progress, Steps, in_phase, silent
+from reslab.train.fusing.agreement import why_not
+from reslab.train.fusing.built import library
+from reslab.train.fusing.pending import called
 from reslab.train.generators import kept
 from reslab.train.memory import is_full
 from reslab.train.recipe import Recipe
@@ -23,6 +26,8 @@ WARM, TIMED = 2, 5  # steps of each combination, the timed ones in turn
 TRYING = 20.0  # seconds that the trials may take in all; one of a compiled net ends with its step
 GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plain fp32
 COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
+FUSE_WORTH = 60.0  # seconds of a run from which compiling norms.c and trying it (some seconds) repay
+FUSE_GAIN = 1.02
 Inputs = Tensor | dict[str, Tensor]  # what a net is called with
 LOSS = Callable[[Any, Tensor], Tensor]
 
@@ -41,10 +46,12 @@ class Choice:
     precision: str = "fp32"
     memory_format: str = "NCHW"  # "" where x is no image
     compile: bool = False
+    fused: bool = False  # BatchNorm with what follows it: train/fusing
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.precision, self.memory_format, "compiled" if self.compile else "")))
+        more = ("fused" if self.fused else "", "compiled" if self.compile else "")
+        return " ".join(filter(None, (self.precision, self.memory_format, *more)))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,7 +73,8 @@ class Choice:
     def run(self, forward: Callable[..., Any], x: Inputs) -> Any:
         """forward(x), images in the chosen memory format, or forward(**x); scores come back as float32."""
         if isinstance(x, Tensor):
-            out = forward(x.contiguous(memory_format=self.layout) if x.dim() == 4 else x)
+            x = x.contiguous(memory_format=self.layout) if x.dim() == 4 else x
+            out = called(forward, x) if self.fused and torch.is_grad_enabled() else forward(x)
         else:
             out = forward(**x)
         return out.float() if isinstance(out, Tensor) else out
@@ -86,13 +94,22 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> list[Choice]:
-    """The combinations that the recipe leaves open, plain fp32 first; only images have a memory format."""
+    """The combinations that the recipe leaves open, plain fp32 first; only images have a memory format.
+
+    Raises UsageError if the recipe wants fused norms and there are none.
+    """
     auto = ("fp32", "bf16") if native_bf16(device) else ("fp32",)
     precisions = auto if recipe.precision == "auto" else (recipe.precision,)
     formats: tuple[str, ...] = ("NCHW", "NHWC") if recipe.memory_format == "auto" else (recipe.memory_format,)
     formats = formats if images else ("",)
-    compiled = recipe.compile == "on"
-    return [Choice(precision=p, memory_format=f, compile=compiled) for p in precisions for f in formats]
+    more: dict[str, Any] = {"compile": recipe.compile == "on", "fused": recipe.fuse == "on"}
+    if recipe.fuse == "on":
+        formats = ("NHWC",)
+        if device.type != "cpu" or not images:
+            raise UsageError(f"fuse = on is for images on the CPU, not on {device.type}; set fuse = auto or off")
+        if isinstance(why := library(torch.float32), str):
+            raise UsageError(f"fuse = on needs a C compiler: {why}; set fuse = auto or off")
+    return [Choice(precision=p, memory_format=f, **more) for p in precisions for f in formats]
 
 
 def choose(
@@ -114,12 +131,28 @@ def choose(
         what = what if len(open_choices) > 1 else "a training step"  # only to decide on compiling
         times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
         best = fastest(open_choices, times)
+        if recipe.fuse == "auto" and steps * times[str(best)] > FUSE_WORTH and can_fuse(best, net, x, y, loss):
+            fused = replace(best, fused=True)
+            both = race([fused, best], net, x, y, loss, in_phase(progress, "timing fused norms"), asked)
+            if str(best) in both and both[str(fused)] * FUSE_GAIN < both[str(best)]:
+                best, times = fused, times | both
+            times.setdefault(str(fused), both[str(fused)])
         if recipe.compile == "auto" and steps * times[str(best)] > COMPILE_WORTH:
             compiled = Choice(precision=best.precision, memory_format=best.memory_format, compile=True)
             times |= race([compiled], net, x, y, loss, in_phase(progress, "timing the compiled net"), asked)
             best = compiled if times[str(compiled)] * GAIN < times[str(best)] else best
     tried = {name: round(1000 * seconds, 2) for name, seconds in times.items()}
     return Choice(**{**best.as_dict(), "milliseconds": tried})
+
+
+def can_fuse(choice: Choice, net: nn.Module, x: Inputs, y: Tensor, loss: LOSS) -> bool:
+    """Whether the net's norms can be fused, with the same gradients; says why not where they differ."""
+    if y.device.type != "cpu" or choice.memory_format != "NHWC" or choice.compile or not isinstance(x, Tensor):
+        return False
+    why = found if isinstance(found := library(torch.float32), str) else why_not(net, x, y, loss)
+    if why:
+        tell("BatchNorm is not fused: %s", why)
+    return not why
 
 
 def fastest(choices: list[Choice], times: dict[str, float]) -> Choice:

@@ -197,13 +197,15 @@ def choice(run: Run) -> Facts | None:
         "hovertemplate": "<b>%{y}</b><br>%{x:,.4~r} ms/step<extra></extra>",
     }  # fmt: skip
     way = words.plain([found[k] for k in ("precision", "memory_format") if found.get(k)])
-    way += ", compiled" if found.get("compile") else ""
+    way += "".join(f", {word}" for key, word in (("fused", "fused"), ("compile", "compiled")) if found.get(key))
     more: Facts = {"yaxis": {"type": "category", "showgrid": False}, "xaxis": {"visible": False}, "bargap": 0.35}
     size: Facts = {"height": 60 + 34 * len(tried), "margin": {"l": 8, "r": 64, "b": 8}}
     plot = charts.plot("ms/step", [bars], key="way", **size, **more)
     alt = "Time per step: " + "; ".join(f"{name} {words.number(ms)} ms" for name, ms in slow_first[::-1])
     what = "Precisions and memory formats"
-    if len({name.removesuffix(" compiled") for name in tried}) == 1:
+    if len({name.removesuffix(" compiled").removesuffix(" fused") for name in tried}) == 1:
         what = "The net with and without compiling"
+        if not any(name.endswith(" compiled") for name in tried):
+            what = "The net with and without fused layers"
     caption = f"{what} timed before training; chosen: {way or slow_first[-1][0]}."
     return charts.figure("choice", [plot], alt=f"{alt}.", caption=caption)
