@@ -268,6 +268,7 @@ def scores(world: World, *, family: str, folder: str) -> Any:
         model.world = world
         with mock.patch("reslab.tables.task.CPU_ROWS", 32):
             return model.scores(flats()).tolist()
+    from reslab.qa.features import compute
     from reslab.qa.folder import cut, stored_data
     from reslab.qa.predict import predict
     from reslab.qa.reader import load
@@ -277,7 +278,31 @@ def scores(world: World, *, family: str, folder: str) -> Any:
     with mock.patch("reslab.qa.data.windows.CPU_TOKENS", 60):
         assert len(windows.groups(device)) > 3
         spans = predict(reader.net, windows, device=device, choice=reader.choice, world=world)
-    return {name: np.asarray(value).tolist() for name, value in vars(spans).items() if value is not None}
+        features = compute(reader.net.encoder, windows, device=device, choice=reader.choice, world=world)
+    found = {name: np.asarray(value).tolist() for name, value in vars(spans).items() if value is not None}
+    return found | {"features of the encoder": features.values.tolist()}
+
+
+def whole_part(world: World, *, folder: str, broken: list[int]) -> dict[str, Any]:
+    """Precise BN of a net and the features of its head, over a training part of which some images are broken."""
+    from reslab.images.data import Encoded, Normalize, load
+    from reslab.images.features import compute
+    from reslab.images.precise import average_norms
+    from reslab.nets import build, spec
+    from reslab.train.features import extract
+
+    torch.manual_seed(0)
+    part = load(folder, memory=0).train
+    assert isinstance(part, Encoded)
+    net = build(spec("resnet8", channels=1, size=8, classes=3)).train()
+    normalize = Normalize(torch.full((1, 1, 1), 0.3), torch.ones(1, 1, 1))
+    average_norms(net, part, normalize, torch.device("cpu"), batch=5, world=world)
+    state = {name: value.tolist() for name, value in net.state_dict().items() if "running" in name or "num_" in name}
+    with mock.patch("reslab.images.features.BATCH", 7), mock.patch("reslab.images.evaluate.BATCH", 7):
+        found = compute(part, lambda x: extract(net.eval(), "head", Choice(), x), normalize=normalize, workers=0,
+                        device=torch.device("cpu"), skip=True, done=lambda _: None, world=world)  # fmt: skip
+    assert sorted(found.broken) == broken
+    return {"state": state, "features": found.values.tolist(), "broken": [list(one) for one in found.broken.items()]}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from reslab.errors import BrokenImage, UsageError
 from reslab.images.account import name_of
 from reslab.images.data import Encoded, ImageData, Normalize, Pixels, load
 from reslab.images.data.images import fingerprint
-from reslab.images.task import ImageTask, average_norms, split
+from reslab.images.precise import average_norms
+from reslab.images.task import ImageTask, split
 from reslab.images.train import prepare, train
 from reslab.nets import build, spec
 from reslab.train.recipe import Recipe, change, read

@@ -9,11 +9,12 @@ import signal
 
 import pytest
 import torch
-from ranks import RARE, Scores, examples, scores, toy, train
-from shared_work import Work, lines
+from ranks import RARE, Scores, examples, scores, toy, train, whole_part
+from shared_work import Work, lines, pictures
 from shipping import facts
 from torch import nn
 
+from reslab.images.data import Encoded, load, sort_out
 from reslab.train.batch import Batch
 from reslab.train.gradient import add_gradients
 from reslab.train.same_weights import digest
@@ -59,6 +60,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     made.ask("parts", "gradients", bounds=[0, 5, 12], parts=2)
     made.ask("counters", "counters")
     made.ask("nothing", "gradients", bounds=[0, 0, 0])
+    files = sorted(pictures(made.root / "some").glob("*/*.png"))
+    for path in files[::9]:
+        path.write_bytes(b"no image")
+    for which in ("pictures", "some"):
+        part = load(str(made.root / which), memory=0).train
+        assert isinstance(part, Encoded)
+        odd = sorted({*range(len(part))} - {*sort_out(part)[0]})
+        made.alone[f"whole {which}"] = whole_part(ALONE, folder=str(made.root / which), broken=odd)
+        made.ask(f"whole {which}", "whole_part", folder=str(made.root / which), broken=odd)
     made.run()
     return made
 
@@ -93,6 +103,14 @@ def test_the_scores_of_each_example_are_those_of_one_process(family: str, work: 
     """Of the net that one process trained, exactly: evaluated in small batches, of which each process takes some."""
     alone = scores(ALONE, family=family, folder=str(work.root / f"{family} one"))
     assert work.ranks[f"scores of {family}"] == [alone, alone]
+
+
+@pytest.mark.parametrize("which", ["pictures", "some"])
+def test_precise_bn_and_features_are_those_of_one_process(which: str, work: Work) -> None:
+    """To the bit, also where some images are broken: each process had some of the batches."""
+    alone = work.alone[f"whole {which}"]
+    assert bool(alone["broken"]) == (which == "some")
+    assert work.ranks[f"whole {which}"] == [alone, alone]
 
 
 def test_a_signal_to_one_stops_both_and_they_resume_exactly(work: Work) -> None:

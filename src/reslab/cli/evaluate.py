@@ -74,7 +74,7 @@ def evaluate(
     from reslab.images.data.parts import described
     from reslab.images.evaluate import evaluate as measure_error
     from reslab.images.parts import measured_part, trained_part
-    from reslab.images.task import average_norms
+    from reslab.images.precise import average_norms
     from reslab.nets.weights import refuse_nan
     from reslab.train.exchange import of_all
 
@@ -94,7 +94,8 @@ def evaluate(
         images.announce()
         module, normalizer = module.to(place), normalizer.to(place)
         if precise_bn:
-            world.agreed(lambda: average_norms(module, trained_part(model, images), normalizer, place))
+            trained = world.agreed(lambda: trained_part(model, images))
+            average_norms(module, trained, normalizer, place, world=world)
         measured = partial(
             measure_error,
             module,

@@ -10,10 +10,12 @@ from torch.utils.data import Dataset
 
 from reslab.errors import BrokenImage, ReslabError
 from reslab.images.data import Encoded, Normalize, Part, Pixels
-from reslab.images.evaluate import BATCH
+from reslab.images.evaluate import BATCH, share_of
 from reslab.train.batch import Batch
+from reslab.train.exchange import all_json, joined_rows, of_all
 from reslab.train.order import Order
 from reslab.train.workers import in_order
+from reslab.train.world import ALONE, World
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,13 +68,44 @@ class Unchanged(Normalize):
 
 def compute(
     part: Part, extract: Callable[[Tensor], Tensor], *, normalize: Normalize, device: torch.device, workers: int,
-    skip: bool, done: Callable[[int], None],
+    skip: bool, done: Callable[[int], None], world: World = ALONE,
 ) -> Features:  # fmt: skip
     """The features of every image of a part; `done(n)` is called after each batch of n images.
 
-    Raises BrokenImage for an image that cannot be read; with `skip`, it is left out, and if none can be read, that is a
-    ReslabError.
+    `world`: processes that all call this; each computes those of some batches, and all get all, to the bit those of one
+    process. Raises BrokenImage for an image that cannot be read; with `skip`, it is left out, and if none can be read,
+    that is a ReslabError.
     """
+    own = share_of(part, world)
+    values, broken = world.agreed(lambda: computed(own, extract, normalize=normalize, device=device, workers=workers,
+                                                   skip=skip, done=done))  # fmt: skip
+    if not world.alone:
+        values, broken = gathered(values, broken, n=len(own))
+    if values is None:
+        raise of_all(ReslabError(f"no training image can be read (first: {next(iter(broken.values()))})"))
+    return Features(values=values, labels=part.labels, broken=broken)
+
+
+def gathered(values: Tensor | None, broken: dict[int, str], *, n: int) -> tuple[Tensor | None, dict[int, str]]:
+    """What `computed` gave in all processes, as if one had done it. n: images of this process."""
+    about = None if values is None else [list(values.shape[1:]), str(values.dtype).removeprefix("torch.")]
+    every, start, found = all_json([n, about, list(broken.items())]), 0, dict[int, str]()
+    for many, _, odd in every:
+        found |= {start + row: why for row, why in odd}
+        start += many
+    there = next((one for _, one, _ in every if one), None)
+    if there is None:
+        return None, found
+    shape, kind = there
+    own = torch.zeros(n, *shape, dtype=getattr(torch, kind)) if values is None else values
+    return joined_rows(own), found
+
+
+def computed(
+    part: Part, extract: Callable[[Tensor], Tensor], *, normalize: Normalize, device: torch.device, workers: int,
+    skip: bool, done: Callable[[int], None],
+) -> tuple[Tensor | None, dict[int, str]]:  # fmt: skip
+    """(the features of every image of a part, zeros for broken ones; why these are broken); None if all are."""
     values: Tensor | None = None
     broken: dict[int, str] = {}
     for pixels, rows, odd in in_turn(part, workers):
@@ -86,9 +119,7 @@ def compute(
                 values = found.new_zeros(len(part), *found.shape[1:])
             values[rows] = found
         done(len(rows) + len(odd))
-    if values is None:
-        raise ReslabError(f"no training image can be read (first: {next(iter(broken.values()))})")
-    return Features(values=values, labels=part.labels, broken=broken)
+    return values, broken
 
 
 def in_turn(part: Part, workers: int) -> Iterator[tuple[Tensor, list[int], list[tuple[int, tuple[str, str]]]]]:

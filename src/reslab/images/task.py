@@ -17,13 +17,12 @@ from reslab.images.data import (
     measure,
     sort_out,
     training_batches,
-    view_batches,
 )
-from reslab.images.evaluate import evaluate
+from reslab.images.evaluate import evaluate, share_of
 from reslab.images.features import Features, Unchanged, compute
 from reslab.images.losses import loss_for
+from reslab.images.precise import average_norms, is_broken, readable
 from reslab.images.small import Small
-from reslab.look.lesion.renorm import BATCHNORM, Moments
 from reslab.progress import Phase, Progress
 from reslab.train.batch import Batch
 from reslab.train.order import Order
@@ -31,7 +30,7 @@ from reslab.train.recipe import Recipe
 from reslab.train.signals import Interrupted
 from reslab.train.tune import Choice
 from reslab.train.workers import decoding_workers
-from reslab.train.world import ALONE, Agreed, World
+from reslab.train.world import ALONE, World
 
 CHANGING = (  # an image
     "augment", "policy", "brightness", "contrast", "saturation", "hue", "erase", "cutout", "mixup", "cutmix", "small",
@@ -101,7 +100,8 @@ class ImageTask:
     def cache(
         self, extract: Callable[[Tensor], Tensor], head: str, *, progress: Progress, stopped: Callable[[], int]
     ) -> str:
-        total, found, at = self.rows_to_cache(), {}, 0
+        shares = [share_of(part, self.world) for part in self.parts.values() if part is not None]
+        total, found, at = sum(map(len, shares)), {}, 0
 
         def done(images: int) -> None:
             nonlocal at
@@ -113,7 +113,8 @@ class ImageTask:
         for name, part in self.parts.items():
             if part is not None:
                 found[name] = compute(part, extract, normalize=self.normalize, device=self.device, done=done,
-                                      workers=decoding_workers(len(part)), skip=name == "train")  # fmt: skip
+                                      workers=decoding_workers(len(part)), skip=name == "train",
+                                      world=self.world)  # fmt: skip
         self.features, self.head = found, head
         words = {"train": "training", "validation": "validation", "test": "test"}
         return ", ".join(f"{len(one.labels):,} {words[name]}" for name, one in found.items()) + " images"
@@ -147,8 +148,7 @@ class ImageTask:
             found = evaluate(net, images, normalize=normalize, device=self.device, choice=choice,
                              workers=self.recipe.workers, world=self.world)  # fmt: skip
         except ReslabError as error:
-            broken = isinstance(error, BrokenImage) or (isinstance(error, Agreed) and error.kind == "BrokenImage")
-            if not broken or part != "train" or not isinstance(images, Encoded):
+            if not is_broken(error) or part != "train" or not isinstance(images, Encoded):
                 raise
             self.parts["train"] = readable(images)
             return self.evaluate(net, part, choice)
@@ -159,53 +159,7 @@ class ImageTask:
         return line | {key: getattr(found, key) for key in (SEVERAL if found.labels is not None else ())}
 
     def average_norms(self, net: nn.Module) -> None:
-        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch)
-
-
-def readable(part: Encoded) -> Encoded:
-    """The part without its broken images. Reads all of it, so it is called only after a broken image was found."""
-    return part.subset(sort_out(part)[0])
-
-
-def average_norms(net: nn.Module, part: Part, normalize: Normalize, device: torch.device, *, batch: int = 128) -> None:
-    """ "Precise BN", as in the released weights: BN statistics over all of `part`, without augmentation.
-
-    Mean and variance are those of all images, whatever their batches: each image weighs alike, and the variance between
-    batches counts. Each batch is normalized by its own statistics, as in training. Broken images are skipped, and
-    norms that stay in eval mode, as frozen ones do, keep their statistics.
-    """
-
-    def update(part: Part) -> None:
-        many = batch + (len(part) % batch == 1)  # one image alone may have no variance
-        views = view_batches(part, batch=many, normalize=normalize, device=device, workers=decoding_workers(len(part)))
-        moments = {norm: Moments() for norm in norms}
-        for norm in norms:
-            norm.reset_running_stats()  # also the count of batches
-        handles = [norm.register_forward_pre_hook(lambda norm, x: moments[norm].add(x[0])) for norm in norms]
-        try:
-            for (first, *_), _, _ in views:
-                net(first)
-        finally:
-            for handle in handles:
-                handle.remove()
-        for norm, found in moments.items():
-            norm.load_state_dict(
-                {"running_mean": found.mean, "running_var": found.squares / (found.n - 1)}, strict=False
-            )
-
-    training = net.training
-    net.train()
-    norms = [m for m in net.modules() if isinstance(m, BATCHNORM) and m.running_mean is not None and m.training]
-    try:
-        with torch.no_grad():
-            try:
-                if norms:  # all of them may be frozen
-                    update(part)
-            except BrokenImage:
-                assert isinstance(part, Encoded)
-                update(readable(part))
-    finally:
-        net.train(training)
+        average_norms(net, self.train, self.normalize, self.device, batch=self.recipe.batch, world=self.world)
 
 
 def set_aside(n: int, recipe: Recipe) -> int:

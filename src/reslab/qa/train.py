@@ -80,7 +80,8 @@ class OnQuestions:
             announce(self.data)
         fits(net.encoder, self.parts["train"])
         if self.features is None and self.spec.train_last == 0:
-            self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress)
+            self.features = frozen_features(net, self.parts, recipe, work.device, progress=work.progress,
+                                            world=work.world)  # fmt: skip
         self.most = answer_limit(self.parts, self.reading, self.data.report)
         self.task = QATask(self.parts, recipe, work.device, rule=self.reading.rule, features=self.features,
                            most=self.most, world=work.world)  # fmt: skip
@@ -143,8 +144,9 @@ def build_net(run: Run, spec: QASpec) -> QANet:
 
 
 def frozen_features(
-    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, progress: Progress = silent
-) -> dict[str, Features] | None:
+    net: QANet, parts: dict[str, Windows], recipe: Recipe, device: torch.device, *, progress: Progress = silent,
+    world: World = ALONE,
+) -> dict[str, Features] | None:  # fmt: skip
     """The frozen encoder's features of all windows; None if they need more than CACHE bytes."""
     tokens = sum(int(windows.sizes(np.arange(len(windows))).sum()) for windows in parts.values())
     if 2 * tokens * net.encoder.hidden > CACHE:
@@ -154,5 +156,6 @@ def frozen_features(
     encoder, found = net.encoder.to(device), {}
     for part, windows in parts.items():
         reading = in_phase(progress, f"reading the {part} part with the frozen encoder")
-        found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=reading)
+        found[part] = cache.compute(encoder, windows, device=device, choice=choice, progress=reading,
+                                    world=world)  # fmt: skip
     return found

@@ -30,7 +30,10 @@ class Moments:
         rows = value.detach().to(torch.float32 if value.device.type == "mps" else torch.float64)
         rows = rows.movedim(1, 0).flatten(1)  # (C, values)
         n, mean = rows.shape[1], rows.mean(dim=1)
-        squares = (rows - mean[:, None]).square().sum(dim=1)
+        self.join(n, mean, (rows - mean[:, None]).square().sum(dim=1))
+
+    def join(self, n: int, mean: Tensor, squares: Tensor) -> None:
+        """Add the count, mean and sum of squared deviations of others."""
         delta, total = mean - self.mean.to(mean), self.n + n
         self.squares = self.squares.to(mean) + squares + delta.square() * (self.n * n / total)
         self.mean = self.mean.to(mean) + delta * (n / total)

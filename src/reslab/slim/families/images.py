@@ -14,7 +14,8 @@ from reslab.errors import ReslabWarning, UsageError
 from reslab.images.data import Part, view_batches
 from reslab.images.evaluate import evaluate
 from reslab.images.heads import BETTER
-from reslab.images.task import ImageTask, average_norms, split, training_parts
+from reslab.images.precise import average_norms
+from reslab.images.task import ImageTask, split, training_parts
 from reslab.images.train import OnImages, prepare
 from reslab.images.train import train as train_alone
 from reslab.look.graph.example import scores
