@@ -81,6 +81,31 @@ def test_places_are_those_that_tarfile_finds(tmp_path: Path, format: int) -> Non
     assert [one.name for one in found if not one.regular] == ["link.png"]
 
 
+def test_a_size_may_stand_in_a_pax_record_alone(tmp_path: Path) -> None:
+    """As that of a member above 8 GiB does: the field of the header holds 0."""
+    path = tmp_path / "large.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in (("a.cls", b"1"), ("b.cls", b"0" * 700)):
+            about = tarfile.TarInfo(name)
+            about.size, about.pax_headers = len(content), {"size": str(len(content))}
+            tar.addfile(about, io.BytesIO(content))
+    data = bytearray(path.read_bytes())
+    with tarfile.open(path) as tar:
+        for one in tar:
+            header = data[one.offset_data - 512 : one.offset_data]
+            header[124:136], header[148:156] = b"0" * 11 + b"\0", b" " * 8
+            header[148:156] = b"%06o\0 " % sum(header)
+            data[one.offset_data - 512 : one.offset_data] = header
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        found = list(members(path, file, len(data)))
+    with tarfile.open(path) as tar:
+        assert [(one.name, one.offset, one.size) for one in found] == [
+            (one.name, one.offset_data, one.size) for one in tar
+        ]
+    assert [one.size for one in found] == [1, 700]
+
+
 @pytest.mark.parametrize(
     ("ending", "contents", "classes"),
     [
