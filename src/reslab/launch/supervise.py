@@ -208,7 +208,8 @@ class Supervisor:
             self.link.say({"say": "stop", "signal": number})
         elif self.code is None:
             self.link.say({"say": "abandon", "signal": number})
-            self.say(AT_ONCE)
+            if not (self.group and self.group.done_at):  # else rank 0 has saved and said so
+                self.say(AT_ONCE)
             self.code = 128 + number
             self.end(at_once=True)
 
