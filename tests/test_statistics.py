@@ -15,6 +15,7 @@ from reslab.statistics import (
     Interval,
     bootstrap,
     compare_counts,
+    compare_known,
     compare_rates,
     counting_variance,
     equivalence,
@@ -274,6 +275,36 @@ def test_a_rank_correlation_of_few_pairs_shows_nothing() -> None:
     assert few.low < 0 < many.low
     assert rank_interval(1.0, 3).low == -1
     assert rank_interval(1.0, 5).high <= 1
+    assert rank_interval(1.0, 10).holds(1.0)
+    assert rank_interval(-1.0, 10).holds(-1.0)
+
+
+def test_a_test_that_could_not_be_made_is_not_one_of_the_family() -> None:
+    """Three p-values: 3 x 0.001, 2 x 0.002 and 0.01, which stays the largest."""
+    first, none, second, third = holm([0.01, math.nan, 0.001, 0.002])
+    assert math.isnan(none)
+    assert (first, second, third) == pytest.approx((0.01, 0.003, 0.004))
+
+
+def test_what_has_no_variance_or_no_examples() -> None:
+    """Scores that are known exactly differ for certain or not at all; no example says nothing of a share."""
+    assert (compare_known(90, 10, variance=0).p, compare_known(10, 10, variance=0).p) == (0.0, 1.0)
+    assert compare_known(10, 90, variance=0).statistic == -math.inf
+    assert compare_known(91, 90, variance=0.25).p == pytest.approx(2 * stats.norm.sf(2))
+    assert wilson(0, 0) == Interval(low=0.0, high=1.0)
+
+
+def test_a_resample_without_a_score_is_skipped() -> None:
+    """Whether it says None or NaN."""
+    values = np.array([1.0, 2.0, 3.0])
+
+    def scores(rows: np.ndarray) -> dict[str, float | None]:
+        found = values[rows].mean() if len(set(rows)) > 1 else None
+        return {"none": found, "nan": math.nan if found is None else found}
+
+    found = bootstrap(scores, 3, resamples=200)
+    assert found["nan"] == found["none"]
+    assert 1 < found["nan"].low < 2 < found["nan"].high < 3
 
 
 def test_the_interval_of_a_median_lies_between_two_values() -> None:

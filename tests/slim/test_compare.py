@@ -52,6 +52,15 @@ def test_the_verdict_names_a_winner_only_if_it_is_shown() -> None:
     assert said.startswith("intact-longer wins: intact-longer's f1 is 1.10 points above that of healed")
 
 
+def test_one_seed_beside_several_is_compared_with_their_mean() -> None:
+    """8.67 % on average against 9 %: the first of three, 10 %, says nothing."""
+    few = arms(healed=[10.0, 8.0, 8.0], scratch=[9.0])
+    (pair,) = compared(few, measure="error")
+    assert pair["difference"] == pytest.approx(26 / 3 - 9)
+    assert pair["p"] == pytest.approx(compare_counts(26 / 3, 9.0, images=10_000).p)
+    assert not verdict(few, [pair], measure="error", lower_is_better=True).startswith("healed wins")
+
+
 def test_one_seed_is_compared_over_images_and_says_so() -> None:
     one = arms(healed=[9.0], intact_longer=[7.5])
     (pair,) = compared(one, measure="error")

@@ -91,3 +91,8 @@ def test_table_is_mean_and_sample_deviation() -> None:
     assert [row["train_mean"] for row in rows] == [2.0, 4.0, 0.5, 0.0]
     assert rows[0]["train_std"] == pytest.approx(2**0.5)  # sqrt((1 + 1) / (2 - 1))
     assert rows[0]["test_mean"] == 7.0
+
+
+def test_one_seed_beside_several_is_compared_with_their_mean() -> None:
+    found = compare([30.0, 10.0, 11.0], [20.0], images=1000)
+    assert found.value == pytest.approx(-3)

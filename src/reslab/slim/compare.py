@@ -53,16 +53,16 @@ def values(arms: Sequence[Arm], what: What) -> list[float]:
 def difference(a: Sequence[Arm], b: Sequence[Arm], *, measure: str) -> Difference:
     """The means over seeds compared: Welch's test, with the noise of the test items as the least variance of a value.
 
-    Error rates of one class an image are compared on arcsine roots. With one seed on a side, a z test over the items,
-    which says nothing about other seeds.
+    Error rates of one class an image are compared on arcsine roots. With one seed on a side, a z test of the means over
+    the items, which says nothing about other seeds.
     """
     ours, theirs = ([arm.score.value for arm in side] for side in (a, b))
     one, n = min(len(ours), len(theirs)) < 2, a[0].score.n
     if measure == "error" and not a[0].score.more.get("several"):
-        return compare_counts(ours[0], theirs[0], images=n) if one else compare_rates(ours, theirs, images=n)
+        return compare_counts(mean(ours), mean(theirs), images=n) if one else compare_rates(ours, theirs, images=n)
     noise_a, noise_b = (mean([interval_variance(arm.score.low, arm.score.high) for arm in side]) for side in (a, b))
     if one:
-        return compare_known(ours[0], theirs[0], variance=noise_a + noise_b)
+        return compare_known(mean(ours), mean(theirs), variance=max(noise_a + noise_b, LEAST))
     return welch(ours, theirs, floor=(max(noise_a, LEAST), max(noise_b, LEAST)))
 
 

@@ -138,11 +138,12 @@ def compare_counts(a: float, b: float, *, images: int) -> Difference:
 def compare_known(a: float, b: float, *, variance: float) -> Difference:
     """Compare two scores of one net each whose difference has a known variance over examples: a z test.
 
-    It says nothing about other seeds.
+    It says nothing about other seeds. Without any variance, scores that differ do so for certain (p = 0).
     """
     from scipy.stats import norm
 
-    reach, z = Z * math.sqrt(variance), (a - b) / math.sqrt(variance) if variance else 0.0
+    reach = Z * math.sqrt(variance)
+    z = (a - b) / math.sqrt(variance) if variance else math.copysign(math.inf, a - b) if a != b else 0.0
     return Difference(value=a - b, low=a - b - reach, high=a - b + reach, p=float(2 * norm.sf(abs(z))), statistic=z,
                       df=None, n=1)  # fmt: skip
 
@@ -153,11 +154,14 @@ def interval_variance(low: float, high: float) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): each p-value, adjusted for all that are tested together."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted, least = [0.0] * len(p), 0.0
+    """Holm's step-down correction (1979): each p-value, adjusted for all that are tested together.
+
+    NaN, a test that could not be made, stays NaN and is none of them.
+    """
+    order = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
+    adjusted, least = [math.nan] * len(p), 0.0
     for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(p) - rank) * p[i]))
+        least = max(least, min(1.0, (len(order) - rank) * p[i]))
         adjusted[i] = least
     return adjusted
 
@@ -197,8 +201,8 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Percentile intervals of scores over n examples: each is recomputed on n rows sampled with replacement.
 
-    `scores(rows)` computes them for these rows; None if a score is undefined there: that resample is skipped. (scipy's
-    bootstrap takes one score at a time and no None.)
+    `scores(rows)` computes them for these rows; None or NaN if a score is undefined there: that resample is skipped.
+    (scipy's bootstrap takes one score at a time and no None.)
     """
     import numpy as np
 
@@ -206,7 +210,7 @@ def bootstrap(
     found: dict[str, list[float]] = {}
     for _ in range(resamples):
         for name, value in scores(draws.integers(n, size=n)).items():
-            if value is not None:
+            if value is not None and not math.isnan(value):
                 found.setdefault(name, []).append(value)
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     ends = {name: np.percentile(values, tails) for name, values in found.items()}

@@ -28,7 +28,9 @@ class Interval:
 
 
 def wilson(count: int, n: int) -> Interval:
-    """Wilson's score interval of a share count / n, 0 to 1."""
+    """Wilson's score interval of a share count / n, 0 to 1; all of it for n = 0, which says nothing."""
+    if not n:
+        return Interval(low=0.0, high=1.0)
     low, high = around(count / n, n)  # by hand: importing scipy.stats would take most of a second of each training
     return Interval(low=low if count else 0.0, high=high if count < n else 1.0)
 
@@ -150,4 +152,4 @@ def rank_interval(correlation: float, n: int) -> Interval:
         return Interval(low=-1.0, high=1.0)
     middle = math.atanh(max(min(correlation, 1 - 1e-12), -1 + 1e-12))
     reach = Z * math.sqrt((1 + correlation**2 / 2) / (n - 3))
-    return Interval(low=math.tanh(middle - reach), high=math.tanh(middle + reach))
+    return Interval(low=min(correlation, math.tanh(middle - reach)), high=max(correlation, math.tanh(middle + reach)))
