@@ -264,3 +264,39 @@ def test_a_metric_may_write_into_what_it_is_given() -> None:
     alone = look.lesions(net, [(x, None)], metrics=["drift"], ks=(), swaps=(), method="naive")
     assert [each.values["drift"] for each in found.single] == [each.values["drift"] for each in alone.single]
     assert len({each.values["rude"] for each in found.single}) == 3
+
+
+class Hooked(nn.Module):
+    """Adds hooks in its first pass, once, as models of transformers do that were asked for hidden states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Block() for _ in range(3))
+        self.ready, self.states = False, list[Tensor]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.states.clear()
+        if not self.ready:
+            self.ready = True
+            for layer in self.layers:
+                layer.register_forward_hook(lambda _module, _args, output: self.states.append(output))
+        for layer in self.layers:
+            x = layer(x)
+        if len(self.states) != len(self.layers):
+            raise ValueError(f"{len(self.states)} states of {len(self.layers)} layers")
+        return x + sum(self.states)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_hooks_that_a_model_adds_once_are_not_added_in_every_pass(before: int) -> None:
+    """`before`: passes of the user's own, after which the hooks are the model's, and stay."""
+    net, x = Hooked().eval(), torch.randn(2, 6)
+    own = net.register_forward_hook(lambda *_: None)
+    for _ in range(before):
+        net(x)
+    assert len(look.find(net, x)) >= 3
+    with look.intervene(net, look.find(net, x), {}):
+        net(x)
+    assert [len(layer._forward_hooks) for layer in net.layers] == [before] * 3
+    assert (net.ready, own.id in net._forward_hooks) == (bool(before), True)
+    net(x)  # it would raise with doubled hooks

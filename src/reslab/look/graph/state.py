@@ -23,6 +23,9 @@ from reslab.look.graph.copies import SHARED, attributes, parts
 # The attributes of every module; what they hold is recorded apart, or set by reslab itself (mode, hooks).
 BARE = frozenset(nn.Module().__dict__)
 PLACES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+# A model may add hooks in a pass and note in an attribute that it has, as transformers does for hidden states: as the
+# attribute is put back, hooks that stayed would be added again in each pass. Those of reslab came before, or are gone.
+HOOKS = tuple(name for name, value in nn.Module().__dict__.items() if isinstance(value, dict) and name not in PLACES)
 PLAIN = frozenset((str, int, float, bool, type(None), torch.device, torch.dtype, torch.Size))
 OPAQUE = frozenset(sys.stdlib_module_names) - {"types", "argparse", "builtins", "collections"} | {"torch", "logging"}
 HARMLESS = frozenset(("requires_grad_", "detach_", "share_memory_", "retain_grad"))
@@ -40,7 +43,7 @@ def kept(model: nn.Module) -> Iterator["State"]:
 
 
 class State:
-    """The buffers, tensors, counters, lists, caches and generators that a model's modules hold.
+    """The buffers, tensors, hooks, counters, lists, caches and generators that a model's modules hold.
 
     Tensors other than weights are copied; of weights, only those that the model writes into. Objects keep their
     identity: what was changed in them is put back.
@@ -48,6 +51,7 @@ class State:
 
     def __init__(self, model: nn.Module) -> None:
         self.undo: list[Callable[[], Any]] = []
+        self.hooks: list[tuple[dict[int, Any], set[int]]] = []  # those of a module, and the numbers of those it has now
         self.storages: set[int] = set()
         self.seen: dict[int, Any] = {}  # by id; the values keep the ids from being used again
         self.weights = CopyOnWrite(model)
@@ -68,6 +72,7 @@ class State:
             named = vars(value)
             self.undo += [kept_items(named[place]) for place in PLACES if place in named]
             self.undo.append(kept_items(named, but=BARE))
+            self.hooks += [(named[place], set(named[place])) for place in HOOKS if place in named]
             return [*named["_buffers"].values(), *(item for name, item in named.items() if name not in BARE)]
         elif restore := generator(value):
             self.undo.append(restore)
@@ -93,6 +98,9 @@ class State:
             self.weights.restore()
             for restore in self.undo:
                 restore()
+        for hooks, before in self.hooks:
+            for new in hooks.keys() - before if hooks else ():
+                del hooks[new]
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether a tensor shares its memory with what is put back."""
