@@ -9,9 +9,11 @@ from typing import Any
 from torch import nn
 
 from reslab.nets.checkpoints import read_state
+from reslab.qa.settings import seal
 from reslab.run import Run
 from reslab.slim.cutting.forms import FOLDER
 from reslab.slim.cutting.removal import Cut
+from reslab.slim.cutting.saving import companions, place_of
 from reslab.slim.kept import Kept
 from reslab.slim.record import Arm
 from reslab.train.checkpoint import LAST, PREVIOUS
@@ -59,7 +61,7 @@ def deliver(kept: Kept, small: Cut, net: nn.Module, seed: int | None) -> tuple[s
         kept.replaced("model", lambda folder: copied(source, folder))
         return small.loads.replace(f"{FOLDER}/weights.safetensors", FOLDER).replace(FOLDER, str(there)), final
     if (source / "model" / "config.json").is_file():  # of a language model
-        kept.replaced("model", lambda folder: copied(source / "model", folder))
+        kept.replaced("model", lambda folder: copied_texts(source / "model", small.model, folder))
     else:
         kept.replaced("model", lambda folder: small.save(folder, model=final))
     return small.loads.replace(FOLDER, str(there)), final
@@ -70,6 +72,16 @@ def healed(shape: nn.Module, run: Path) -> nn.Module:
     final = copy.deepcopy(shape)
     final.load_state_dict(read_state(run / "weights.safetensors"))
     return final.eval()
+
+
+def copied_texts(source: Path, like: nn.Module, folder: Path) -> None:
+    """A folder of transformers, in which the model generates as `like` does: the one trained was made of its config."""
+    copied(source, folder)
+    given: Any = like
+    if getattr(given, "generation_config", None) is not None:
+        given.generation_config.save_pretrained(folder)
+    companions(place_of(given), folder)
+    seal(Run(folder.parent), folder.name)
 
 
 def copied(source: Path, folder: Path) -> None:

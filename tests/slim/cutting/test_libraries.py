@@ -1,6 +1,7 @@
 """Models of torchvision and timm without blocks: equal to those with the blocks disabled, loaded without reslab."""
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,3 +124,24 @@ def test_a_net_that_reslab_built_of_torchvision(tmp_path: Path) -> None:
     small = cut(net, [1, 2], example=PICTURE)
     assert small.form == "file"
     small.save(tmp_path / "small")
+
+
+@pytest.mark.parametrize(("name", "removed", "form"), [
+    ("vit_tiny_patch16_224", 1, "timm"), ("resnet26d", 0, "file"),  # a projection goes: no argument gives that
+])  # fmt: skip
+def test_what_timm_keeps_beside_the_weights_stays(name: str, removed: int, form: str, tmp_path: Path) -> None:
+    """Not those of the architecture's default weights: who normalizes as timm says would get other answers."""
+    timm = peer("timm")
+    own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "crop_pct": 0.77, "interpolation": "bilinear",
+           "label_names": list("abcdefghij"), "license": "cc-by-4.0", "tag": "mine"}  # fmt: skip
+    more = {"img_size": 64, "embed_dim": 48, "num_heads": 3, "depth": 3} if form == "timm" else {}
+    net = lively(timm.create_model(name, num_classes=10, pretrained_cfg_overlay=own, **more))
+    small = cut(net, [removed], example=PICTURE)
+    saved = small.save(tmp_path / "small")
+    assert small.form == form
+    again = eval(saved.loads, {"timm": timm, "runpy": runpy})
+    for model in (small.model, again):
+        assert {key: type(value)(model.pretrained_cfg[key]) for key, value in own.items()} == own
+        found = timm.data.resolve_data_config({}, model=model)
+        for key in ("mean", "std", "crop_pct", "interpolation"):
+            assert type(own[key])(found[key]) == own[key]

@@ -20,6 +20,7 @@ from reslab.slim.cutting.forms import NotExpressed
 from reslab.slim.cutting.saving import line, save
 from reslab.slim.cutting.structure import Difference, Lists, differences
 from reslab.slim.cutting.transformers import Shortened, host, shortened
+from reslab.slim.delivered import copied_texts
 
 FAST = ("BERT", "Gemma 2", "T5 decoder")
 
@@ -307,3 +308,33 @@ def test_a_swin_loses_pairs_of_blocks_and_one_only_where_the_windows_still_alter
     saved(case, found, tmp_path / "small")
     with pytest.raises(NotExpressed, match=r"shift_size would be 2, not 0"):
         remove(case, 1)
+
+
+def test_what_lies_beside_the_weights_comes_along(tmp_path: Path) -> None:
+    """Tokenizer, normalization and license are those of the folder that the intact model was loaded from."""
+    case = llama(name_or_path="")
+    case[0].generation_config.update(do_sample=True, temperature=0.25, eos_token_id=[2, 7])
+    case[0].save_pretrained(tmp_path / "intact")
+    beside = {"tokenizer.json": "{}", "tokenizer_config.json": '{"a": 1}', "preprocessor_config.json": '{"b": 1}',
+              "chat_template.jinja": "x", "LICENSE": "MIT", "merges.txt": "a b"}  # fmt: skip
+    for name, text in {**beside, "optimizer.pt": "not a model's", "modeling_own.py": "never run"}.items():
+        (tmp_path / "intact" / name).write_text(text)
+    model = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "intact").eval()
+    small = cut(model, [1], example=case[1])
+    notes = small.save(tmp_path / "small").notes
+    assert {name: (tmp_path / "small" / name).read_text() for name in beside} == beside
+    assert {file.name for file in (tmp_path / "small").iterdir()} == {
+        *beside,
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+    }
+    assert notes[-1].startswith("copied from the intact model's folder: LICENSE, chat_template.jinja, merges.txt")
+    # A healed model is trained in one that was made of the config alone.
+    fresh = transformers.LlamaForCausalLM(small.model.config)
+    fresh.save_pretrained(tmp_path / "run" / "model")
+    copied_texts(tmp_path / "run" / "model", small.model, tmp_path / "out" / "model")
+    for folder in ("small", "out/model"):
+        again = transformers.LlamaForCausalLM.from_pretrained(tmp_path / folder).generation_config
+        assert (again.temperature, again.eos_token_id) == (0.25, [2, 7])
+    assert (tmp_path / "out" / "model" / "LICENSE").read_text() == "MIT"

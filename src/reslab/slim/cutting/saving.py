@@ -1,6 +1,8 @@
 """Save a transformers model so that the plain library loads it, and check that it does."""
 
+import contextlib
 import inspect
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +18,10 @@ from reslab.look.graph.passes import as_it_was, call
 from reslab.nets.hub import quiet
 from reslab.slim.cutting.cached import compare_cache
 from reslab.slim.cutting.forms import apart, quoted
+
+BESIDE = ("*tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.tiktoken",
+          "spiece.model", "*tokenizer*.model", "sentencepiece*.model", "*processor_config.json", "chat_template.*",
+          "LICENSE*", "NOTICE*")  # fmt: skip
 
 
 def line(model: nn.Module, folder: Path | str, options: Mapping[str, Any]) -> str:
@@ -38,6 +44,7 @@ def save(model: nn.Module, folder: Path, *, example: Example, options: Mapping[s
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside, quiet(transformers):
         try:
             given.save_pretrained(aside)
+            came = companions(place_of(model), Path(aside))
             again, info = type(given).from_pretrained(
                 aside, output_loading_info=True, use_safetensors=True, local_files_only=True,
                 attn_implementation=getattr(given.config, "_attn_implementation", None), **options,
@@ -48,7 +55,34 @@ def save(model: nn.Module, folder: Path, *, example: Example, options: Mapping[s
         notes = checked(model, again.to(next(model.parameters()).device), info, example)
         for file in Path(aside).iterdir():
             file.replace(folder / file.name)
-    return notes
+    return (*notes, *([f"copied from the intact model's folder: {', '.join(came)}"] if came else []))
+
+
+def place_of(model: Any) -> str:
+    """Where a model of transformers was loaded from: a folder or a name on the Hub; "" if it was made of a config."""
+    return str(getattr(model, "name_or_path", "") or getattr(model.config, "_name_or_path", "") or "")
+
+
+def companions(place: str, folder: Path) -> tuple[str, ...]:
+    """Copy what lies beside the intact model's weights and holds for the smaller one, too; the names of the files.
+
+    `place`: a folder, or a name on the Hub, of which the local cache is read alone. Without them a reload would take no
+    tokenizer, no normalization, or another way to generate. A file that was written already stays.
+    """
+    source = Path(place)
+    if place and not source.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        with contextlib.suppress(ValueError):  # it is no name of the Hub
+            found = try_to_load_from_cache(place, "config.json")
+            source = Path(found).parent if isinstance(found, str) else source
+    if not place or not source.is_dir():
+        return ()
+    names = sorted({file.name for pattern in BESIDE for file in source.glob(pattern) if file.is_file()})
+    came = [name for name in names if not (folder / name).exists()]
+    for name in came:
+        shutil.copyfile(source / name, folder / name)
+    return tuple(came)
 
 
 def checked(model: nn.Module, again: nn.Module, info: Mapping[str, Any], example: Example) -> tuple[str, ...]:

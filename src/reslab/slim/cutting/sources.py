@@ -1,5 +1,7 @@
 """Where a model comes from, as Python that builds its intact architecture: timm, torchvision or the user's own file."""
 
+import ast
+import contextlib
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,8 @@ from reslab.nets.model import ModelSpec
 from reslab.slim.cutting.changes import assigned
 from reslab.slim.cutting.forms import Given, NotExpressed
 from reslab.slim.cutting.ownfiles import Source, of_file, written
+
+ELSEWHERE = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load")  # of timm's weights
 
 
 def sources(given: Given) -> list[Source]:
@@ -54,12 +58,28 @@ def timm_arguments(model: Any) -> tuple[str, dict[str, Any]] | None:
     return name, {**given, **{key: value for key, value in current.items() if value is not None}}
 
 
+def timm_about(model: Any) -> dict[str, Any]:
+    """What timm keeps beside a model's weights, as Python can write it: normalization, crop, names of classes, license.
+
+    The architecture's name alone stands for the default weights', whose normalization may be another one. Where the
+    weights lie is left out: those of the smaller model are its own.
+    """
+    found = {}
+    for key, value in (getattr(model, "pretrained_cfg", None) or {}).items():
+        with contextlib.suppress(ValueError, SyntaxError):
+            if value is not None and key not in ELSEWHERE and ast.literal_eval(repr(value)) == value:
+                found[key] = value
+    return found
+
+
 def of_timm(model: nn.Module) -> Source | None:
     found = timm_arguments(model)
     if found is None:
         return None
     name, arguments = found
-    return Source(f"timm's {name}", ("import timm",), (f"net = timm.create_model({name!r}{written(arguments)})",))
+    about = {"pretrained_cfg": about} if (about := timm_about(model)) else {}
+    return Source(f"timm's {name}", ("import timm",),
+                  (f"net = timm.create_model({name!r}{written({**arguments, **about})})",))  # fmt: skip
 
 
 def of_transformers(model: Any) -> Source | None:

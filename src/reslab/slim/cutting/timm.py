@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from reslab.errors import ReslabError
 from reslab.slim.cutting.changes import changed, changes
 from reslab.slim.cutting.forms import FOLDER, Given, Made, NotExpressed
-from reslab.slim.cutting.sources import in_library, timm_arguments
+from reslab.slim.cutting.sources import in_library, timm_about, timm_arguments
 from reslab.slim.cutting.written import write_checked
 
 STAGES = ("layers", "depths")  # arguments with a number of blocks for each stage
@@ -31,6 +32,7 @@ def express(given: Given) -> Made | None:
     name, arguments = found
     if kept := [block for block in given.removed if block.kind != "block" or not block.empties]:
         raise NotExpressed(f"timm has no argument for {kept[0].module} without its branch alone")
+    arguments["pretrained_cfg"] = timm_about(given.model)
     smaller = changed(given.model, changes(given.removed, whole="delete"))
     why = f"no argument of timm's {name} gives these depths"
     for more in depths(given, smaller):
@@ -41,9 +43,10 @@ def express(given: Given) -> Made | None:
         if given.apart(made) <= given.allowed:
             note = f"timm builds it with {words}"
             write = functools.partial(write_folder, {**arguments, **more})
+            read = functools.partial(read_folder, like=made)
             loads = f'timm.create_model("local-dir:{FOLDER}", pretrained=True).eval()'
             return Made(form="timm", model=made, loads=loads,
-                        save=functools.partial(write_checked, write=write, read=read_folder, example=given.example),
+                        save=functools.partial(write_checked, write=write, read=read, example=given.example),
                         notes=(note,))  # fmt: skip
         why = f"timm's {name} with {words} computes something else, as its blocks depend on their place"
     raise NotExpressed(why)
@@ -88,15 +91,40 @@ def built(name: str, arguments: dict[str, Any], smaller: nn.Module) -> nn.Module
 
 
 def write_folder(arguments: dict[str, Any], model: nn.Module, folder: Path) -> None:
-    """config.json and model.safetensors, as timm itself writes them."""
+    """config.json and model.safetensors, as timm itself writes them, with the names of the model's own classes."""
     from timm.models import save_for_hf
 
-    save_for_hf(model, str(folder), model_args=arguments, safe_serialization=True)
+    built_with = {key: value for key, value in arguments.items() if key != "pretrained_cfg"}
+    names = own_names(model)
+    save_for_hf(model, str(folder), model_config=names, model_args=built_with, safe_serialization=True)
 
 
-def read_folder(folder: Path) -> nn.Module:
-    """What the line in `loads` does."""
+def own_names(model: Any) -> dict[str, Any]:
+    """The names of classes that timm keeps, if they are as many as the model has: timm itself leaves some out."""
+    about = model.pretrained_cfg
+    names, words = about.get("label_names"), about.get("label_descriptions")
+    if not names or len(names) != model.num_classes:
+        return {}
+    return {"label_names": names, **({"label_descriptions": words} if isinstance(words, dict) else {})}
+
+
+def read_folder(folder: Path, *, like: nn.Module) -> nn.Module:
+    """What the line in `loads` does. Raises ReslabError if images would be prepared otherwise than for `like`."""
     import timm
 
     made: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    ours, theirs = preparation(like), preparation(made)
+    if differ := [key for key in ours if ours[key] != theirs[key]]:
+        key = differ[0]
+        raise ReslabError(f"the model was not saved: after loading it, timm prepares images with {key} {theirs[key]}, "
+                          f"and for the intact model with {ours[key]}")  # fmt: skip
     return made.eval()
+
+
+def preparation(model: nn.Module) -> dict[str, Any]:
+    """How timm prepares images for a model, but for their size: a saved model states the one it was built with."""
+    import timm.data
+
+    found = timm.data.resolve_data_config({}, model=model)
+    return {key: tuple(value) if isinstance(value, list | tuple) else value
+            for key, value in found.items() if key != "input_size"}  # fmt: skip
