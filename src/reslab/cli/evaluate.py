@@ -17,6 +17,7 @@ from reslab.cli.resume import use_of
 from reslab.cli.stored import store
 from reslab.errors import ReslabError, UsageError
 from reslab.run import Run, command_line, slug
+from reslab.stored.shards import Name
 
 EVALUATED_BY = {"questions": "reslab qa eval {}", "tables": "reslab tables eval {} FILE"}
 
@@ -28,7 +29,7 @@ def evaluate(
     net: Annotated[str | None, Parameter(help="The net that a checkpoint file belongs to.")] = None,
     data: Annotated[str | None, Parameter(help="Data to evaluate on (default: the run's own).")] = None,
     part: Annotated[
-        Literal["test", "train", "validation"] | None,
+        Name | None,
         Parameter(help="Which part of the data to use (default: test, or all images of data that have no test part)."),
     ] = None,
     crops: Annotated[

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from reslab.images.data import ImageData, Part
-from reslab.images.data.parts import Asked, part_of
+from reslab.images.data.parts import part_of
 from reslab.images.task import training_parts
 from reslab.images.train import trained_on, validation_part
 from reslab.run import Run
+from reslab.stored.shards import Name
 from reslab.train.folder import read_recipe
 
 
-def measured_part(model: Path | str, images: ImageData, asked: Asked | None, *, word: str | None) -> tuple[Part, str]:
+def measured_part(model: Path | str, images: ImageData, asked: Name | None, *, word: str | None) -> tuple[Part, str]:
     """The part that was asked for, and its name, as `part_of` finds it; also what a run's recipe set aside.
 
     `word`: the data's, None for the run's own. Raises UsageError without a validation part.

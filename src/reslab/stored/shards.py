@@ -5,8 +5,8 @@ from typing import Literal
 
 from reslab.stored.numbers import Count
 
-Name = Literal["train", "validation", "test"]
-"""The name of a part."""
+Name = Literal["test", "train", "validation"]
+"""The name of a part of a data set."""
 
 
 @dataclass(frozen=True, kw_only=True)

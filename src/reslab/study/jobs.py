@@ -16,6 +16,7 @@ import torch
 from reslab.errors import Argument, ReslabError, Sentence, UsageError, arg
 from reslab.progress import Progress, Rows, quiet, to_parent
 from reslab.progress.parent import pass_on
+from reslab.study.child import STOPPED, Child
 from reslab.study.pool import Failed, Outcome, work_off
 from reslab.train.cores import usable_cores
 from reslab.train.folder import finished
@@ -48,14 +49,12 @@ class Trainer:
 
     def __init__(self, device: str, rows: Rows) -> None:
         self.device, self.rows = device, rows
-        self.child: subprocess.Popen[str] | None = None
-        self.stopped, self.guard = False, threading.Lock()
+        self.child = Child()
 
     def do(self, folder: Path) -> Outcome:
-        with self.guard:
-            if self.stopped:
-                return Failed(why="", code=128 + signal.SIGTERM)
-            child = self.child = start(folder, self.device)
+        child = self.child.begin(lambda _: start(folder, self.device))
+        if child is None:
+            return STOPPED
         last = ""
         try:
             last = follow(child, self.rows(folder.name))
@@ -66,10 +65,7 @@ class Trainer:
         return Failed(why=last, code=code) if code else None
 
     def stop(self) -> None:
-        with self.guard:
-            self.stopped = True
-            if self.child is not None and self.child.poll() is None:
-                self.child.terminate()
+        self.child.stop()
 
     def close(self) -> None:
         """Nothing is left: every process has ended."""

@@ -10,7 +10,6 @@ from typing import Any
 from reslab.errors import UsageError
 from reslab.images.data import ImageData, load
 from reslab.images.data.arrays import of_arrays
-from reslab.images.data.parts import Asked as AskedPart
 from reslab.images.evaluate import Evaluation
 from reslab.images.evaluate import evaluate as measure_error
 from reslab.images.matching import fitted
@@ -25,6 +24,7 @@ from reslab.nets import Net
 from reslab.progress import Progress, shown, silent
 from reslab.report import write as write_report
 from reslab.run import Run
+from reslab.stored.shards import Name
 from reslab.train.folder import DONE, finished, pick_device
 from reslab.train.joined import joined
 from reslab.train.made_once import for_all
@@ -75,7 +75,7 @@ class ImageRun(Run):
         page = self.path("report.html")
         return page if page.exists() else write_report(self.folder)
 
-    def evaluate(self, data: Data | None = None, *, part: AskedPart | None = None) -> Evaluation:
+    def evaluate(self, data: Data | None = None, *, part: Name | None = None) -> Evaluation:
         """The net's error on the run's own data, or on others whose classes are matched by name, as `reslab eval` does.
 
         `part`: "test", "train" or "validation"; None: the test part, or all images of other data without one.

@@ -1,17 +1,15 @@
 """Which images of a data set are measured: a part, or all of them."""
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 
 from reslab.errors import UsageError, arg
 from reslab.images.data.images import Encoded, ImageData, Part, Pixels
+from reslab.stored.shards import Name
 
-Asked = Literal["test", "train", "validation"]
 
-
-def part_of(images: ImageData, asked: Asked | None, *, trained_on: str | None) -> tuple[Part, str]:
+def part_of(images: ImageData, asked: Name | None, *, trained_on: str | None) -> tuple[Part, str]:
     """The part that was asked for, and its name; by default the test part, or "all" images of data that have none.
 
     Data without a test part are split for training; a model that was trained elsewhere may be measured on all of them.

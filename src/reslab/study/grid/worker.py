@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from reslab.progress import Progress, to_parent
 from reslab.progress.parent import pass_on
 from reslab.progress.stream import lasting
 from reslab.run import Locked
+from reslab.study.child import STOPPED, Child
 from reslab.study.grid.cell import Cell, from_plain, plain
 from reslab.study.jobs import heard, leave_with, spoken
 from reslab.study.pool import Busy, Failed, Outcome
@@ -30,17 +30,12 @@ class Worker:
 
     def __init__(self, cache: Path, device: str, progress: Callable[[Cell], Progress]) -> None:
         self.cache, self.device, self.progress = cache, device, progress
-        self.child: subprocess.Popen[str] | None = None
-        self.stopped, self.guard = False, threading.Lock()
+        self.child = Child()
 
     def do(self, one: Cell) -> Outcome:
-        with self.guard:
-            if self.stopped:
-                return Failed(why="", code=128 + signal.SIGTERM)
-            if self.child is None or self.child.poll() is not None:
-                self.let_go()
-                self.child = start()
-            child = self.child
+        child = self.child.begin(living)
+        if child is None:
+            return STOPPED
         assert child.stdin is not None
         order = {"cell": plain(one), "cache": str(self.cache), "device": self.device}
         with contextlib.suppress(OSError):  # it has died; what it said says why
@@ -67,34 +62,41 @@ class Worker:
         code = child.wait()
         if code < 0:
             last = f"its worker process was killed by signal {-code}" + (" (out of memory?)" * (code == -9))
-        return Failed(why=last or f"its worker process ended with code {code}", code=code, died=not self.stopped)
+        return Failed(why=last or f"its worker process ended with code {code}", code=code, died=not self.child.stopped)
 
     def stop(self) -> None:
-        with self.guard:
-            self.stopped = True
-            if self.child is not None and self.child.poll() is None:
-                self.child.terminate()
+        self.child.stop()
 
     def close(self) -> None:
         """End the idle process and wait for it."""
-        with self.guard:
-            self.stopped = True
-            self.let_go()
+        with self.child.guard:
+            self.child.stopped = True
+            if self.child.process is not None:
+                let_go(self.child.process)
+                self.child.process = None
 
-    def let_go(self) -> None:
-        if self.child is None:
-            return
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        with contextlib.suppress(OSError):
-            self.child.stdin.close()  # an idle worker leaves at the end of its input
-        try:
-            self.child.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
-        self.child.stdout.close()
-        self.child = None
+
+def living(before: "subprocess.Popen[str] | None") -> "subprocess.Popen[str]":
+    """The worker if it lives, or a new one."""
+    if before is not None and before.poll() is None:
+        return before
+    if before is not None:
+        let_go(before)
+    return start()
+
+
+def let_go(worker: "subprocess.Popen[str]") -> None:
+    """End an idle worker and wait for it."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with contextlib.suppress(OSError):
+        worker.stdin.close()  # an idle worker leaves at the end of its input
+    try:
+        worker.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()
+    worker.stdout.close()
 
 
 def start() -> "subprocess.Popen[str]":

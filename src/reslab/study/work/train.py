@@ -13,7 +13,7 @@ from reslab.images.task import train_size
 from reslab.images.train import prepare, train
 from reslab.nets import count, spec, suited
 from reslab.progress import Progress
-from reslab.study.work.several import train_by
+from reslab.study.ranks import train_by
 from reslab.train.recipe import Recipe, change, read
 
 RUN = "run"  # the run folder, in the cell's folder
