@@ -1,18 +1,20 @@
 """The claims: a whole training of ResNet-20 on 32 pixels takes a third of the CPU time of the usual loop, and one of
 ResNet-18 on photographs at 224 pixels two fifths.
 
-    python bench/train.py [--case cifar | photos] [--iterations N] [--rounds 3] [--auto] [--hold]
+    python bench/train.py [--case cifar | photos] [--iterations N] [--rounds 3] [--auto]
 
 Each side is a process of its own that reads the same generated image files, trains the same net for the same number of
 iterations from random weights, reports its loss and error as it goes, and evaluates the test part at the end; its start
-is counted. Theirs is what PyTorch's and torchvision's examples write: a Dataset that augments one PIL image at a time,
-a DataLoader with two workers, fp32, eager, SGD with momentum, `loss.item()` in each step. Ours is `reslab train` with
-the same augmentation, in bf16 and NHWC, which `auto` finds on this machine; with --auto it looks for them first, which
-takes up to 20 seconds once and so is only worth counting in long runs. --hold: memory that is freed stays with our
-process (docs/benchmarks.md). One thread each. The sides take turns; CPU seconds of a process and its workers, and wall
-time.
+is counted. Theirs is what PyTorch's and torchvision's examples write: a Dataset that augments one PIL image at a time
+(pad, crop and flip, of images kept in memory; or a resized crop and flip, of JPEG files opened each time), a DataLoader
+with two workers, whose batches are channels first, fp32, eager, `torch.optim.SGD` with momentum and its defaults,
+`loss.item()` and the count of errors in each step, and PyTorch's own memory settings. Ours is `reslab train` with the
+same augmentation, in bf16 and NHWC, which `auto` finds on this machine, and with fused norms; with --auto it looks for
+them first, which takes up to 20 seconds once and so is only worth counting in long runs. One thread each. The sides
+take turns; CPU seconds of a process and its workers, and wall time; the interval is that of the mean over rounds.
 
-Then the floor: the convolutions of a step alone, forward and backward, in bf16 and NHWC, and a whole step of ours.
+Then steps alone, in turn in one process, without data: the usual one, ours, ours without fused norms, and the floor:
+the convolutions of a step alone, forward and backward, in bf16 and NHWC.
 """
 
 import argparse
@@ -23,8 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,13 @@ from torch.utils.data import DataLoader, Dataset
 
 import reslab
 from reslab.run import processor
+from reslab.statistics import mean, mean_interval
+from reslab.train.heap import keep_freed
+from reslab.train.optimizer import make_optimizer
+from reslab.train.recipe import read
+from reslab.train.tune import Choice
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HOLD = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**30)}  # of glibc
 CLASSES = 10
 
 
@@ -159,39 +165,24 @@ def spent(words: list[str], env: dict[str, str]) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, time.perf_counter() - began
 
 
-def floor(case: Case, steps: int) -> tuple[float, float]:
-    """CPU seconds per step of (the convolutions alone, a whole step of ours), bf16 and NHWC."""
-    from reslab.train.optimizer import make_optimizer
-    from reslab.train.recipe import read
-    from reslab.train.tune import Choice
-
-    choice = Choice(precision="bf16", memory_format="NHWC")
-    net = choice.place(reslab.net(case.net, classes=CLASSES), torch.device("cpu")).train()
-    optimizer = make_optimizer(net, read("paper-cifar"))
-    x, y = torch.randn(case.batch, 3, case.size, case.size), torch.randint(0, CLASSES, (case.batch,))
+def convolutions(net: nn.Module, x: Tensor) -> Callable[[], None]:
+    """The convolutions of a step of the net on x alone, forward and backward, in bf16 and NHWC."""
     works: list[Callable[[], Any]] = []
-    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    found = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
 
     def keep(module: nn.Module, inputs: Any, out: Tensor) -> None:
         assert isinstance(module, nn.Conv2d)
         given, weight = inputs[0].detach().bfloat16(), module.weight.detach().bfloat16()
         given, gradient = (one.contiguous(memory_format=torch.channels_last) for one in (given, torch.randn_like(out)))
         how: Any = (None, module.stride, module.padding, module.dilation)
-        needs = [module is not convolutions[0], True, False]
+        needs = [module is not found[0], True, False]
         works.append(lambda: F.conv2d(given, weight, *how))
         works.append(lambda: torch.ops.aten.convolution_backward(
-            gradient, given, weight, None, *how[1:], False, [0, 0], 1, needs))  # fmt: skip
+            gradient.bfloat16(), given, weight, None, *how[1:], False, [0, 0], 1, needs))  # fmt: skip
 
-    def step() -> None:
-        optimizer.zero_grad()
-        with choice.autocast(x.device):
-            out = choice.run(net, x)
-        F.cross_entropy(out, y).backward()
-        optimizer.step()
-
-    handles = [module.register_forward_hook(keep) for module in convolutions]
-    with torch.no_grad(), choice.autocast(x.device):
-        choice.run(net, x)
+    handles = [module.register_forward_hook(keep) for module in found]
+    with torch.no_grad():
+        net(x)
     for handle in handles:
         handle.remove()
 
@@ -199,14 +190,59 @@ def floor(case: Case, steps: int) -> tuple[float, float]:
         for work in works:
             work()
 
-    found: list[list[float]] = [[], []]
-    for turn in range(steps + 1):
-        for times, side in zip(found, (alone, step), strict=True):
+    return alone
+
+
+def stepper(
+    case: Case, choice: Choice, x: Tensor, y: Tensor, optimizer: Callable[[nn.Module], Any]
+) -> Callable[[], None]:
+    """A step of the case's net without its data."""
+    net = choice.place(reslab.net(case.net, classes=CLASSES), torch.device("cpu")).train()
+    update = optimizer(net)
+
+    def step() -> None:
+        update.zero_grad()
+        with choice.autocast(x.device):
+            out = choice.run(net, x)
+        F.cross_entropy(out, y).backward()
+        update.step()
+
+    return step
+
+
+def steps_alone(case: Case, rounds: int) -> dict[str, list[float]]:
+    """CPU seconds of a step of each kind, in turn; memory that is freed stays with the process for all of them."""
+    keep_freed()
+    x, y = torch.randn(case.batch, 3, case.size, case.size), torch.randint(0, CLASSES, (case.batch,))
+
+    def ours(net: nn.Module) -> Any:
+        return make_optimizer(net, read("paper-cifar"))
+
+    def theirs(net: nn.Module) -> Any:
+        return torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+
+    plain = Choice(precision="bf16", memory_format="NHWC")
+    sides = {
+        "the usual step": stepper(case, Choice(), x, y, theirs),
+        "ours": stepper(case, replace(plain, fused=True), x, y, ours),
+        "ours without fused norms": stepper(case, plain, x, y, ours),
+        "the convolutions alone": convolutions(reslab.net(case.net, classes=CLASSES), x),
+    }
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(rounds + 1):
+        for name, side in sides.items():
             began = time.process_time()
             side()
             if turn:
-                times.append(time.process_time() - began)
-    return statistics.median(found[0]), statistics.median(found[1])
+                found[name].append(time.process_time() - began)
+    return found
+
+
+def said(values: Sequence[float]) -> str:
+    """Median, range, and the interval of the mean."""
+    interval = mean_interval(values)
+    of_mean = f"; mean {mean(values):.2f}, 95 % interval {interval.low:.2f} to {interval.high:.2f}" if interval else ""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f}, n = {len(values)}{of_mean})"
 
 
 def main() -> None:
@@ -214,8 +250,8 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, default="cifar")
     parser.add_argument("--iterations", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=7, help="steps of each kind that are timed alone")
     parser.add_argument("--auto", action="store_true", help="ours looks for precision and memory format itself")
-    parser.add_argument("--hold", action="store_true", help="freed memory stays with our process")
     parser.add_argument("--usual", type=Path, help=argparse.SUPPRESS)  # one side, in a process of its own
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -228,7 +264,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_images(folder / "images", case)
-        choice = "" if args.auto else "--precision bf16 --memory-format NHWC"
+        choice = "" if args.auto else "--precision bf16 --memory-format NHWC --fuse on"
         for turn in range(args.rounds):
             sides = (
                 [sys.executable, __file__, "--case", args.case, "--iterations", str(args.iterations), "--usual",
@@ -238,7 +274,7 @@ def main() -> None:
                  "--compile", "off", "--out", str(folder / f"run{turn}"), *case.flags.split(), *choice.split()],
             )  # fmt: skip
             for name, words in zip(seen, sides, strict=True):
-                seen[name].append(spent(words, {**env, **(HOLD if args.hold and name == "reslab" else {})}))
+                seen[name].append(spent(words, env))
     print(f"{processor()}, 1 thread, torch {torch.__version__}, {case.net} at {case.size} pixels, {args.iterations} "
           f"iterations of {case.batch}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     for k, what in enumerate(("CPU", "wall")):
@@ -247,9 +283,13 @@ def main() -> None:
             print(f"{name:<15} {statistics.median(values):7.1f} s {what} ({min(values):.1f} to {max(values):.1f}, "
                   f"n = {len(values)})")  # fmt: skip
         ratios = [a[k] / b[k] for a, b in zip(*seen.values(), strict=True)]
-        print(f"reslab is {statistics.median(ratios):.2f}x as fast by {what} ({min(ratios):.2f} to {max(ratios):.2f})")
-    alone, whole = floor(case, 3)
-    print(f"a step: {1000 * alone:.0f} ms of convolutions, {1000 * whole:.0f} ms in all ({whole / alone:.2f}x)")
+        print(f"reslab is so many times as fast by {what}: {said(ratios)}")
+    steps = steps_alone(case, args.steps)
+    for name, times in steps.items():
+        print(f"{name:<25} {said([1000 * one for one in times])} ms CPU")
+    usual_step = steps.pop("the usual step")
+    for name, times in steps.items():
+        print(f"the usual step / {name}: {said([a / b for a, b in zip(usual_step, times, strict=True)])}")
 
 
 if __name__ == "__main__":
