@@ -28,7 +28,7 @@ from reslab.train.optimizer import make_optimizer
 from reslab.train.recipe import Recipe
 from reslab.train.several import Several
 from reslab.train.task import Task
-from reslab.train.tune import Choice, Inputs, candidates, choose
+from reslab.train.tune import NUMBERS, Choice, Inputs, candidates, choose
 from reslab.train.world import ALONE, World
 
 SAMPLES = 2  # of the first batch, for a look at the net
@@ -146,7 +146,7 @@ class Prepared:
 
 def usable(choice: Choice) -> Choice:
     """The choice of a checkpoint, without fused norms where they cannot be compiled."""
-    if choice.fused and isinstance(why := library(torch.float32), str):
+    if choice.fused and isinstance(why := library(NUMBERS[choice.precision]), str):
         tell("BatchNorm is not fused any more, so rounding differs from here: %s", why)
         return replace(choice, fused=False)
     return choice

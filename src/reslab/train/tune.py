@@ -28,6 +28,7 @@ GAIN = 1.1  # bf16 and compile must be this much faster to be worth leaving plai
 COMPILE_WORTH = 1800.0  # seconds of a run from which trying a compile (about a minute or two) can repay
 FUSE_WORTH = 60.0  # seconds of a run from which compiling norms.c and trying it (some seconds) repay
 FUSE_GAIN = 1.02
+NUMBERS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the net's images become, by precision
 Inputs = Tensor | dict[str, Tensor]  # what a net is called with
 LOSS = Callable[[Any, Tensor], Tensor]
 
@@ -107,7 +108,7 @@ def candidates(recipe: Recipe, device: torch.device, *, images: bool = True) -> 
         formats = ("NHWC",)
         if device.type != "cpu" or not images:
             raise UsageError(f"fuse = on is for images on the CPU, not on {device.type}; set fuse = auto or off")
-        if isinstance(why := library(torch.float32), str):
+        if isinstance(why := library(NUMBERS[precisions[-1]]), str):
             raise UsageError(f"fuse = on needs a C compiler: {why}; set fuse = auto or off")
     return [Choice(precision=p, memory_format=f, **more) for p in precisions for f in formats]
 
