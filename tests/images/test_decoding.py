@@ -11,7 +11,7 @@ from PIL import Image
 
 from reslab.images import decoding
 from reslab.images.data.decode import Reading
-from reslab.images.decoding import in_batches
+from reslab.images.decoding import Part, in_batches
 from reslab.images.pixels import PixelReader
 
 READER = PixelReader(shape=(3, 8, 6), reading=Reading(limit=1000))
@@ -66,3 +66,13 @@ def test_no_part_of_the_chain_imports_torch() -> None:
     code = f"import sys, {modules}; print(sorted({{'torch', 'sklearn', 'pandas', 'plotly'}} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_an_image_without_finite_scores_is_broken() -> None:
+    values = np.array([[0.2, 0.8], [np.nan, np.nan], [1.0, 0.0], [np.inf, 0.0]])
+    part = Part(index=[0, 2, 3, 5], values=values, broken=[(1, "no image")], remarks=Counter(), done=6)
+    assert (part.index, part.values.tolist()) == ([0, 3], [[0.2, 0.8], [1.0, 0.0]])
+    assert [i for i, _ in part.broken] == [1, 2, 5]
+    assert "not finite" in part.broken[1][1]
+    none = Part(index=[], values=np.empty((0, 0)), broken=[], remarks=Counter(), done=0)
+    assert (none.index, none.broken) == ([], [])

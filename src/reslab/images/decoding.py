@@ -17,19 +17,31 @@ from reslab.train.cores import usable_cores
 MOST_WORKERS = 8
 WORTH_BYTES = 10 * 2**20  # of encoded images: starting processes takes about as long as decoding this much
 AHEAD = 2  # batches that threads decode in advance
+NOT_FINITE = "the net's scores for it are not finite numbers, so it has no most probable class"
 
 One = tuple[np.ndarray, list[str]] | BrokenImage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some of the images in order: those predicted, and those that could not be read."""
+    """Some of the images in order: those predicted, and those that could not be read.
+
+    An image for which the net gives no finite score has no most probable class: it counts among the broken ones.
+    """
 
     index: list[int]  # of the images predicted
     values: np.ndarray  # float64 (B, K): probabilities
     broken: list[tuple[int, str]]  # (index, reason)
     remarks: Counter[str]  # see pixels.REMARKS
     done: int  # images so far
+
+    def __post_init__(self) -> None:
+        good = np.isfinite(self.values).all(axis=1) if len(self.index) else np.ones(0, bool)
+        if not good.all():
+            lost = [(i, NOT_FINITE) for i, fine in zip(self.index, good, strict=True) if not fine]
+            object.__setattr__(self, "broken", sorted([*self.broken, *lost]))
+            object.__setattr__(self, "index", [i for i, fine in zip(self.index, good, strict=True) if fine])
+            object.__setattr__(self, "values", self.values[good])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,9 @@ from reslab.ship.export import job
 from reslab.ship.export.compared import agreeing, agreement, apart, scored
 from reslab.ship.export.job import export
 from reslab.ship.export.passes import run, taken
-from reslab.ship.export.proof import NotEqual
+from reslab.ship.export.proof import NotEqual, alone, equal
+from reslab.ship.export.results import Agreement
+from reslab.ship.record import Config
 
 pytest.importorskip("openvino")
 
@@ -145,3 +147,33 @@ def test_a_file_that_fails_for_a_batch_is_no_export(net: Net, tmp_path: Path, mo
     with pytest.raises(ReslabError, match="the exported model fails for a batch of 7"):
         export(Digits(net=net), out=tmp_path / "out", precision="fp32")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_depends_on_the_rest_of_the_batch_is_refused(net: Net, tmp_path: Path) -> None:
+    """All decisions agree, as the net adds the same to each class; but who else asks changes the scores."""
+
+    class Mixing(Net):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            scores, _ = super().forward(images)
+            scores = scores + images.float().mean() / 5
+            return scores, scores.softmax(1)
+
+    mixing = Mixing()
+    mixing.load_state_dict(net.state_dict())
+    with pytest.raises(NotEqual, match=r"changes with the others in its batch, or by chance: scores differ by up to"):
+        export(Digits(net=mixing.eval()), out=tmp_path / "out", to="torch", precision="fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rounding_between_batches_is_no_dependence() -> None:
+    scores = np.array([[100.0, 0.0], [-3.0, 2.0]])
+    alone(2, [{"scores": scores}], [{"scores": scores[:1] + 0.05}])  # a thousandth of 100 is allowed
+    with pytest.raises(NotEqual, match=r"differ by up to 0\.2 \(of 100\) between batches of 7 and 2"):
+        alone(2, [{"scores": scores}], [{"scores": scores + np.array([[0.0, 0.2]])}])
+
+
+def test_outputs_that_are_not_finite_are_named_as_such() -> None:
+    before, after = ([{"scores": np.array([[2.0, one], [0.0, 1.0]])}] for one in (np.inf, -np.inf))
+    found = Agreement(batch=7, n=2, same=2, ties=0, differences={"scores": np.inf})
+    with pytest.raises(NotEqual, match="are not finite numbers for 1 of 2 examples"):
+        equal(Config.__new__(Config), "digits", found, before, after)

@@ -126,3 +126,22 @@ def test_a_new_version_is_taken_under_load_without_a_gap(folder: Path, tmp_path:
     assert len(probabilities) == 2
     assert all(len(one) == 1 for one in probabilities.values()), probabilities
     assert sorted(min(one) for one in probabilities.values()) == [expected(50.0), expected(2.0)]
+
+
+def test_scores_that_are_not_finite_are_refused_not_answered(folder: Path) -> None:
+    """The first class would be the most probable: no order holds among numbers that are none. The neighbor is right."""
+    app, _ = build(places([f"colors={folder}"]), Settings(threads=1))
+    hosted = app.state.house.models["colors"].current
+    intact = hosted.values
+    hosted.values = lambda pixels: np.where(np.stack(pixels).max(axis=(1, 2, 3))[:, None] == 0, np.nan, intact(pixels))
+    asked = Client(app)
+    one = asked.files(IMAGES, [("black.png", colored(0, 0, 0))])
+    assert one.status == 422
+    assert "black.png: the net's scores for it are not finite numbers" in one.json["error"]
+    two = asked.files(IMAGES, [("black.png", colored(0, 0, 0)), ("b.png", colored(0, 200, 0))])
+    assert two.status == 200
+    assert ([each["file"] for each in two.json["predictions"]], two.json["broken"][0]["file"]) == (
+        ["b.png"],
+        "black.png",
+    )
+    asked.close()

@@ -18,6 +18,7 @@ from reslab.nets.words import load as load_word
 from reslab.run import Run
 from reslab.ship.export.images import ImagesExport, as_stored, of_run
 from reslab.ship.export.labels import license_of, names
+from reslab.ship.export.probable import as_scores
 from reslab.slim.families.image_subject import opened, outputs
 from reslab.train.folder import DONE
 
@@ -63,9 +64,11 @@ def images(
     result = run.read_json(DONE) if run is not None and run.has(DONE) and weights is not False else {}
     fitted = (result.get("temperature") or {}).get("temperature")
     about = run.read_json("data.json") if run is not None else {}
+    model, kind = as_scores(found, pictures, shape, told)
+    notes += kind
     notes += [*map(str, found.notes), *([which] if which else []), f"normalization: {how}", *foreign(found)]
     return ImagesExport(
-        net=found.model.eval(), word=found.word, name=found.name, normalize=told.to("cpu"), shape=shape,
+        net=model, word=found.word, name=found.name, normalize=told.to("cpu"), shape=shape,
         classes=classes, reading=reading(found, pictures, about), license=license or license_of(found),
         temperature=fitted or 1.0, several=bool(about.get("several", pictures is not None and pictures.several)),
         calibrated=str(described(result)) if run is not None else "not calibrated: the model is no run of reslab",

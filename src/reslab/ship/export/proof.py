@@ -7,7 +7,7 @@ import numpy as np
 from reslab.errors import ReslabError, arg
 from reslab.progress import Progress, silent
 from reslab.ship.engines import Engine
-from reslab.ship.export.compared import agreement, apart, scored
+from reslab.ship.export.compared import agreement, apart, finite, scored
 from reslab.ship.export.lengths import other_lengths
 from reslab.ship.export.passes import SECONDS, Outputs, run
 from reslab.ship.export.results import Agreement, Layer, Proof, Score
@@ -16,6 +16,7 @@ from reslab.ship.record import Config
 
 BATCHES = (7, 2, 1)  # an odd one, the example's own, and one, to which exporters specialize
 AGREE = 0.999  # of fp32: the share of decisions that are the same
+MIXED = 1e-3  # of the largest output: rounding makes an example differ between batches by a thousandth of that
 STEADY = 0.98  # of bf16 and int8: the share of decisions that are the same in batches of 1, 2 and 7
 
 
@@ -48,6 +49,7 @@ def prove(
         found.append(agreement(subject, before, outputs, batch))
         if config.precision == "fp32":
             equal(config, examples[0].where, found[-1], before, outputs)
+            alone(batch, all_of_them or outputs, outputs)
         elif all_of_them:
             steady(config, agreement(subject, all_of_them, outputs, batch), all_of_them, outputs)
         all_of_them = all_of_them or outputs
@@ -65,6 +67,11 @@ def equal(config: Config, where: str, found: Agreement, before: Outputs, after: 
     largest = max(found.differences.values())
     if found.share >= AGREE and np.isfinite(largest):
         return
+    if found.share >= AGREE:
+        lost = int((~np.isfinite(gaps(before, after))).sum())
+        raise NotEqual(f"on {where}, in batches of {found.batch}, outputs of the exported or of the original model are "
+                       f"not finite numbers for {lost:,} of {found.n:,} examples, where those of the other are",
+                       batch=found.batch, first=worst(before, after))  # fmt: skip
     differ = found.n - found.same - found.ties
     raise NotEqual(
         f"the exported model is not the original one: on {where}, in batches of {found.batch}, {differ:,} of "
@@ -72,6 +79,23 @@ def equal(config: Config, where: str, found: Agreement, before: Outputs, after: 
         f"difference of an output: {largest:.3g})",
         batch=found.batch, first=worst(before, after),
     )  # fmt: skip
+
+
+def alone(batch: int, first: Outputs, after: Outputs) -> None:
+    """Raise NotEqual if an output of an example depends on what else is in its batch, by more than rounding.
+
+    A model that mixes them may still decide alike for all examples of the proof, and in one where a class always wins.
+    """
+    for one, other in zip(first, after, strict=True):
+        for name, value in other.items():
+            sizes = np.abs(finite(value))
+            gap = float(apart(one[name][: len(value)], value).max()) if value.size else 0.0
+            if gap > MIXED * max(float(sizes.max(initial=0.0)), 1e-6):
+                raise NotEqual(f"what the model says of an example changes with the others in its batch, or by chance: "
+                               f"{name} differ by up to {gap:.3g} (of {sizes.max():.3g}) between batches of "
+                               f"{BATCHES[0]} and {batch}; BatchNorm with track_running_stats=False and dropout that "
+                               "eval() does not turn off are of this kind", batch=batch,
+                               first=worst(first, after))  # fmt: skip
 
 
 def steady(config: Config, found: Agreement, before: Outputs, after: Outputs) -> None:
@@ -97,10 +121,15 @@ def drop_text(score: Score) -> str:
 
 def worst(before: Outputs, after: Outputs) -> int:
     """The example whose outputs differ most."""
+    return int(gaps(before, after).argmax())
+
+
+def gaps(before: Outputs, after: Outputs) -> np.ndarray:
+    """(N,) the largest difference of an output of each example."""
     n = len(next(iter(after[0].values())))
-    gaps = np.zeros(n)
+    found = np.zeros(n)
     for one, other in zip(before, after, strict=True):
         for name, value in other.items():
             if len(value) == n and value.size:
-                gaps = np.maximum(gaps, apart(one[name][:n], value).reshape(n, -1).max(axis=1))
-    return int(gaps.argmax())
+                found = np.maximum(found, apart(one[name][:n], value).reshape(n, -1).max(axis=1))
+    return found

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reslab.images.calling import NO_VALIDATION, TO_CLIENTS
+from reslab.images.decoding import NOT_FINITE
 from reslab.ship.folder import is_exported
 from reslab.ship.serve.decoding import Budget, check_side, size_of
 from reslab.ship.serve.refused import Refused, no_such
@@ -71,10 +72,11 @@ class Images:
             if name not in known:
                 raise Refused(422, f"{self.about.name} has no block {no_such(name, known)}")
 
-    def run(self, items: Sequence[Item]) -> list[Scored]:
+    def run(self, items: Sequence[Item]) -> list[Scored | Refused]:
         with self.net.without(items[0].key):
             values = self.values([item.pixels for item in items])
-        return [Scored(one, item.remarks) for one, item in zip(values, items, strict=True)]
+        return [Scored(one, item.remarks) if np.isfinite(one).all() else Refused(422, NOT_FINITE)
+                for one, item in zip(values, items, strict=True)]  # fmt: skip
 
     def warm(self, batch: int) -> None:
         for size in {1, 2, batch}:
