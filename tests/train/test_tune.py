@@ -161,6 +161,17 @@ def test_trials_take_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) ->
     assert len(clock.ran) == 2 * (tune.WARM + tune.TIMED)
 
 
+def test_of_a_slow_net_the_likely_winners_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 s and 5 s: a third of 8 s more would end after 20 s."""
+    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    lasts = {"fp32 NHWC": 8.0, "bf16 NHWC": 5.0, "fp32 NCHW": 9.0, "bf16 NCHW": 9.0}
+    clock = Clock(monkeypatch, lasts)
+    batch = torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
+    recipe = Recipe(compile="off", fuse="off")
+    assert str(choose(torch.nn.Linear(2, 2), batch, F.cross_entropy, recipe=recipe, steps=9)) == "bf16 NHWC"
+    assert clock.ran == ["fp32 NHWC", "bf16 NHWC"]
+
+
 @pytest.mark.parametrize("step", [0.1, 1.5, 3.0, 7.0, 60.0])
 def test_no_more_time_is_announced_than_the_trials_may_take(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """14 steps of 3 s would take 42 s, but the trials end after 20 s: six steps, so the third leaves 9 s."""

@@ -130,7 +130,9 @@ def choose(
     with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
         what = "precision and memory format" if open_choices[0].memory_format else "precision"
         what = what if len(open_choices) > 1 else "a training step"  # only to decide on compiling
-        times = race(open_choices, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
+        # The likely winners first: of a slow net, no more may be timed.
+        likely = sorted(open_choices, key=lambda one: (one.memory_format == "NCHW", one.precision == "bf16"))
+        times = race(likely, net, x, y, loss, in_phase(progress, f"timing {what}"), asked)
         best = fastest(open_choices, times)
         if recipe.fuse == "auto" and steps * times[str(best)] > FUSE_WORTH and can_fuse(best, net, x, y, loss):
             fused = replace(best, fused=True)
