@@ -338,3 +338,42 @@ def test_what_lies_beside_the_weights_comes_along(tmp_path: Path) -> None:
         again = transformers.LlamaForCausalLM.from_pretrained(tmp_path / folder).generation_config
         assert (again.temperature, again.eos_token_id) == (0.25, [2, 7])
     assert (tmp_path / "out" / "model" / "LICENSE").read_text() == "MIT"
+
+
+@pytest.mark.parametrize(
+    ("heads", "left"),
+    [([[0, 1], [2, 3]], [[0, 1], [1, 3]]), ([[1, 0], [2, 2], [2, 3]], [[1, 2], [1, 3]]), ([[1, 0], [1, 2]], None)],
+)
+def test_heads_that_time_stamps_are_read_from_keep_their_layers(
+    heads: list[list[int]], left: list[list[int]] | None, tmp_path: Path
+) -> None:
+    """Layer 1 of 3 of the decoder goes: layer 2 is then layer 1, and pairs of layer 1 go with it."""
+    model, example, _ = made(
+        "WhisperForConditionalGeneration", "WhisperConfig", "model.decoder.layers", vocab_size=99, d_model=32,
+        encoder_layers=3, decoder_layers=3, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48,
+        decoder_ffn_dim=48, num_mel_bins=8, max_source_positions=20, max_target_positions=20, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    example = {"input_features": torch.randn(2, 8, 40), "decoder_input_ids": torch.tensor([[1, 5, 7]] * 2)}
+    model.generation_config = transformers.GenerationConfig(alignment_heads=copy.deepcopy(heads))
+    small = cut(model, ["model.decoder.layers.1"], example=example)
+    small.save(tmp_path / "small")
+    again = transformers.GenerationConfig.from_pretrained(tmp_path / "small")
+    assert getattr(again, "alignment_heads", None) == left
+    assert any("alignment_heads" in note for note in small.notes)
+    assert model.generation_config.alignment_heads == heads
+    encoder = cut(model, ["model.encoder.layers.1"], example=example)
+    assert encoder.model.generation_config.alignment_heads == heads  # type: ignore[union-attr]
+
+
+def test_kinds_of_layers_that_are_stored_as_runs_become_shorter_too(tmp_path: Path) -> None:
+    """GPT-Neo keeps them twice; a loader that takes the runs would build other windows."""
+    case = made("GPTNeoForCausalLM", "GPTNeoConfig", "transformer.h", vocab_size=99, hidden_size=32, num_layers=4,
+                num_heads=4, attention_types=[[["global", "local"], 2]], window_size=4, bos_token_id=1,
+                eos_token_id=2)  # fmt: skip
+    small = cut(case[0], [1], example=case[1])
+    assert small.form == "transformers"
+    config = small.model.config
+    assert config.attention_layers == ["global", "global", "local"]  # type: ignore[union-attr]
+    assert config.attention_types == [[["global"], 2], [["local"], 1]]  # type: ignore[union-attr]
+    small.save(tmp_path / "small")

@@ -8,7 +8,7 @@ building the model from each candidate and comparing (structure.py), so a wrong 
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, groupby, product
 from typing import Any
 
 Spec = dict[str, Any]  # config.to_dict()
@@ -119,9 +119,27 @@ def per_layer(fields: Spec, count: Path, removal: Removal, common: frozenset[str
             if all(int(name) < removal.layers for name in value):
                 kept = {i: removal.kept.index(i) for i in removal.kept}
                 found.append(((*at, key), {kept[int(i)]: one for i, one in value.items() if int(i) in kept}))
+        elif (kinds := of_runs(value)) is not None and len(kinds) == removal.layers:
+            found.append(((*at, key), as_runs([kinds[i] for i in removal.kept])))
         elif rising(value, removal.layers) and any(word in key for word in ("layer", "ind", "idx")):
             found.append(((*at, key), removal.renumbered(value)))
     return found
+
+
+def of_runs(value: Any) -> list[Any] | None:
+    """The entries that [[["global", "local"], 2], ...] stands for, each run repeated; None if it is of another form."""
+    if not (
+        isinstance(value, list) and value and all(isinstance(run, list | tuple) and len(run) == 2 for run in value)
+    ):
+        return None
+    if not all(isinstance(kinds, list | tuple) and whole(times) and times > 0 for kinds, times in value):
+        return None
+    return [kind for kinds, times in value for _ in range(times) for kind in kinds]
+
+
+def as_runs(kinds: Sequence[Any]) -> list[Any]:
+    """The same the other way, each run of one kind: [[["global"], 2], [["local"], 1]]."""
+    return [[[kind], len(list(run))] for kind, run in groupby(kinds)]
 
 
 def backbone(fields: Spec, at: Path, removal: Removal) -> list[Change]:

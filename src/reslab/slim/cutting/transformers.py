@@ -24,6 +24,7 @@ from reslab.nets.hub import quiet
 from reslab.slim.cutting.building import as_built
 from reslab.slim.cutting.fitting import Search, shared
 from reslab.slim.cutting.forms import FOLDER, Given, Made, NotExpressed
+from reslab.slim.cutting.generation import renumber
 from reslab.slim.cutting.saving import line, save
 
 
@@ -104,6 +105,8 @@ def shortened(model: nn.Module, removed: Mapping[str, Sequence[int]], *, example
             words += found
             notes += more
     own: nn.Module = copy.deepcopy(left)  # the weights were those of the intact model up to here
+    many = {path: len(model.get_submodule(path)) for path in done}  # type: ignore[arg-type]
+    notes += renumber(own.get_submodule(inside), done, many)
     return Shortened(model=own, removed=done, changed=tuple(words), options=options, difference=far, notes=tuple(notes))
 
 
