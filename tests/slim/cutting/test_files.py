@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from towers import WIDTH, Add, Attributes, Stack, linear, rows, tower
 
 import reslab
-from reslab.errors import ReslabError
+from reslab.errors import ReslabError, UsageError
 from reslab.look import intervene, silence
 from reslab.slim.cutting.removal import cut
 from reslab.slim.finding import find_blocks
@@ -193,3 +193,22 @@ def test_state_that_is_no_tensor(tmp_path: Path) -> None:
     with pytest.raises(ReslabError, match=r"0\._extra_state of Sequential is no plain tensor"):
         cut(net, 0, example=rows()).save(tmp_path / "small")
     assert list(tmp_path.iterdir()) == []
+
+
+class Reads(nn.Module):
+    """Reads a module of each of its three layers before every pass, as models do that keep states in their layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Add() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i in range(3):
+            x = self.blocks[i](x + 0 * self.blocks[i].f.weight.sum())
+        return x
+
+
+def test_a_model_that_reads_its_layers_is_refused_without_blaming_the_example() -> None:
+    refusal = r"Reads does not run without blocks\.1, only with the blocks disabled: it reads 'f' of them in each pass"
+    with pytest.raises(UsageError, match=refusal):
+        cut(Reads().eval(), [1], example=rows())

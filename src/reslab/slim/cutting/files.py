@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reslab.errors import ReslabError, first_line
+from reslab.errors import ReslabError, UsageError, first_line
 from reslab.look.graph.passes import as_it_was
 from reslab.slim.cutting.cached import compare_cache, in_two_steps
 from reslab.slim.cutting.changes import Change, Whole, changed, changes, lines
@@ -75,9 +76,11 @@ def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
         model = changed(given.model, some)
         try:
             far = given.apart(model)
-        except Exception:  # the model counts its entries, reads them by number, or passes on more than a tensor
+        except (
+            Exception
+        ) as error:  # the model counts its entries, reads them by number, or passes on more than a tensor
             if whole == ways[-1]:
-                raise
+                raise unable(given, error) from error
             continue
         if far <= given.allowed:
             break
@@ -87,6 +90,16 @@ def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
     if far <= given.allowed and not caches(model, given):
         notes.append("without these blocks it generates only with use_cache=False")
     return some, model, notes
+
+
+def unable(given: Given, error: Exception) -> UsageError:
+    """Why the model does not run without its blocks: it ran with them disabled, so the example is not to blame."""
+    gone, cause = [block.module for block in given.removed], error.__cause__ or error
+    lack = re.fullmatch(r"'\w+' object has no attribute '(\w+)'", first_line(cause))
+    reason = f"it reads {lack[1]!r} of them in each pass" if lack else f"{type(cause).__name__}: {first_line(cause)}"
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    return UsageError(f"{type(given.model).__name__} does not run without {gone[0]}{more}, only with the blocks "
+                      f"disabled: {reason}")  # fmt: skip
 
 
 def caches(model: nn.Module, given: Given) -> bool:

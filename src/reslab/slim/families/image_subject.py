@@ -123,7 +123,7 @@ def matched(found: Loaded, images: ImageData) -> ImageData:
     many = outputs(found, images.shape)
     if many != len(images.classes):
         raise UsageError(f"{found.word} has {many:,} classes, but {images.name} has {len(images.classes)}, so its "
-                         "labels are not the model's: train it on these images first, then slim that run")  # fmt: skip
+                         "labels are not the model's: train it on these images first, and name that run")  # fmt: skip
     return images
 
 
