@@ -76,9 +76,7 @@ def smallest(given: Given) -> tuple[list[Change], nn.Module, list[str]]:
         model = changed(given.model, some)
         try:
             far = given.apart(model)
-        except (
-            Exception
-        ) as error:  # the model counts its entries, reads them by number, or passes on more than a tensor
+        except Exception as error:  # the model counts its entries, reads them, or passes on more than a tensor
             if whole == ways[-1]:
                 raise unable(given, error) from error
             continue
