@@ -17,7 +17,7 @@ from reslab.ship.export.named import exportable
 from reslab.ship.export.passes import engines, original, taken
 from reslab.ship.export.plan import announced
 from reslab.ship.export.precision import HAS, Made, Maker, check, native_bf16
-from reslab.ship.export.proof import NotEqual, prove
+from reslab.ship.export.proof import Mixed, NotEqual, prove
 from reslab.ship.export.results import Exported, Proof
 from reslab.ship.export.speed import fastest, measured
 from reslab.ship.export.staging import staged
@@ -169,6 +169,8 @@ class Job:
         try:
             proof = prove(self.subject, self.graphs, loaded, made.config, examples=self.examples, before=self.before,
                           max_drop=self.max_drop, progress=self.progress, int8=made.int8)  # fmt: skip
+        except Mixed:
+            raise
         except NotEqual as error:
             raise self.explained(error, made) from error
         self.loaded[made.config.precision] = loaded

@@ -28,6 +28,10 @@ class NotEqual(ReslabError):  # noqa: N818 - what it says
         self.batch, self.first, self.layers = batch, first, tuple(layers)
 
 
+class Mixed(NotEqual):
+    """It is the model itself whose answers depend on the batch, so no layer of the file is to blame."""
+
+
 def prove(
     subject: Exportable, graphs: Sequence[Graph], loaded: Sequence[Engine], config: Config, *,
     examples: Sequence[Examples], before: Outputs, max_drop: float, progress: Progress = silent,
@@ -91,11 +95,11 @@ def alone(batch: int, first: Outputs, after: Outputs) -> None:
             sizes = np.abs(finite(value))
             gap = float(apart(one[name][: len(value)], value).max()) if value.size else 0.0
             if gap > MIXED * max(float(sizes.max(initial=0.0)), 1e-6):
-                raise NotEqual(f"what the model says of an example changes with the others in its batch, or by chance: "
-                               f"{name} differ by up to {gap:.3g} (of {sizes.max():.3g}) between batches of "
-                               f"{BATCHES[0]} and {batch}; BatchNorm with track_running_stats=False and dropout that "
-                               "eval() does not turn off are of this kind", batch=batch,
-                               first=worst(first, after))  # fmt: skip
+                raise Mixed(f"what the model says of an example changes with the others in its batch, or by chance: "
+                            f"{name} differ by up to {gap:.3g} (of {sizes.max():.3g}) between batches of "
+                            f"{BATCHES[0]} and {batch}; BatchNorm with track_running_stats=False and dropout that "
+                            "eval() does not turn off are of this kind", batch=batch,
+                            first=worst(first, after))  # fmt: skip
 
 
 def steady(config: Config, found: Agreement, before: Outputs, after: Outputs) -> None:
