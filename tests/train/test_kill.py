@@ -29,6 +29,7 @@ import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 from reslab.train import loop
 from reslab.study.jobs import child_main
+from reslab.train.signals import TOGETHER
 plain = loop.Training.step
 def step(self, batch):
     plain(self, batch)
@@ -156,7 +157,7 @@ def test_a_second_ctrl_c_leaves_at_once(images: ImageData, pngs: Path, tmp_path:
     with child("-c", HANGING, str(broken.folder), "17") as process:
         line_of(process, "hanging")
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(TOGETHER + 0.3)
         assert process.poll() is None  # it means to finish the step and save
         process.send_signal(signal.SIGINT)
         began = time.perf_counter()
