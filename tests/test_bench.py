@@ -71,16 +71,17 @@ def test_augmentation_is_timed_without_kornia_and_photographs(tmp_path: Path) ->
 
 def test_make_bench_runs_every_bench() -> None:
     """peers_outputs.py and compatibility.py need torchvision and timm; results.py prints results, and measures nothing;
-    small_tables.py takes an hour, for the tables of docs/tables.md, and fast_cifar.py a night; augment.py compares with kornia, which is no extra;
-    photos.py, photos_train.py and photographs.py need photographs, and the last one takes an hour; slim_zoo.py checks,
-    and measures no speed; serve_load.py needs a model to serve. The parts of ship.py are called ship_*.py.
+    small_tables.py takes an hour, for the tables of docs/tables.md, and fast_cifar.py a night; augment.py compares with
+    kornia, which is no extra; photos.py, photos_train.py and photographs.py need photographs, and the last one takes an
+    hour; slim_zoo.py checks, and measures no speed; serve_load.py needs a model to serve. The parts of ship.py are
+    called ship_*.py.
     """
     listed = set(re.findall(r"bench/(\w+\.py)", (BENCH.parent / "Makefile").read_text(encoding="utf-8")))
     apart = {path.name for pattern in ("compatibility*.py", "ship_*.py") for path in BENCH.glob(pattern)}
     unlisted = {path.name for path in BENCH.glob("*.py")} - listed - apart
     assert unlisted == {
-        "augment.py", "fast_cifar.py", "peers_outputs.py", "photographs.py", "photos.py", "photos_train.py", "results.py",
-        "serve_load.py", "slim_zoo.py", "small_tables.py",
+        "augment.py", "fast_cifar.py", "peers_outputs.py", "photographs.py", "photos.py", "photos_train.py",
+        "results.py", "serve_load.py", "slim_zoo.py", "small_tables.py",
     }  # fmt: skip
     assert listed == {*SMALL, "tables.py", "tables_embed.py"}
 

@@ -21,6 +21,7 @@ from reslab.nets import spec
 from reslab.run import Run
 from reslab.train.folder import DONE
 from reslab.train.recipe import read
+from reslab.train.signals import TOGETHER
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
@@ -29,7 +30,6 @@ import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 from reslab.train import loop
 from reslab.study.jobs import child_main
-from reslab.train.signals import TOGETHER
 plain = loop.Training.step
 def step(self, batch):
     plain(self, batch)
