@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from ranks import together
 from rows import flats
@@ -92,3 +93,15 @@ class Work:
 def lines(run: Path, event: str) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [one for one in found if one["event"] == event]
+
+
+def resumed_exactly(work: Work) -> None:
+    """Assert that "broken" and then "resumed" saw the rows of "whole", and ended with its bits."""
+    for k, whole in enumerate(work.ranks["whole"]):
+        assert [*work.ranks["broken"][k]["rows"], *work.ranks["resumed"][k]["rows"]] == whole["rows"]
+    ends = [torch.load(work.root / name / "last.pt", weights_only=True) for name in ("whole", "broken")]
+    for key in ("net", "optimizer", "ema", "schedule", "sums", "iteration", "skipped"):
+        for a, b in zip(*(torch.utils._pytree.tree_leaves(end[key]) for end in ends), strict=True):
+            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, key
+    first, again = (work.ranks[name][0]["result"] for name in ("whole", "resumed"))
+    assert (first["test_error"], first["test_loss"]) == (again["test_error"], again["test_loss"])

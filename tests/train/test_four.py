@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
-import torch
 from ranks import train
-from shared_work import Work, lines
+from shared_work import Work, lines, resumed_exactly
 from shipping import facts
 
 from reslab.train.world import ALONE
@@ -68,14 +67,7 @@ def test_one_two_and_four_see_the_same_batches_and_losses(family: str, work: Wor
 def test_four_resume_with_the_same_bits(work: Work) -> None:
     """SIGTERM in step 3 of rank 3 alone; resumed, the checkpoint at the end is that of an unbroken training."""
     assert [len(rank["rows"]) for rank in work.ranks["broken"]] == [4] * 4
-    for k, whole in enumerate(work.ranks["whole"]):
-        assert [*work.ranks["broken"][k]["rows"], *work.ranks["resumed"][k]["rows"]] == whole["rows"]
-    ends = [torch.load(work.root / name / "last.pt", weights_only=True) for name in ("whole", "broken")]
-    for key in ("net", "optimizer", "ema", "schedule", "sums", "iteration", "skipped"):
-        for a, b in zip(*(torch.utils._pytree.tree_leaves(end[key]) for end in ends), strict=True):
-            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, key
-    first, again = (work.ranks[name][0]["result"] for name in ("whole", "resumed"))
-    assert (first["test_error"], first["test_loss"]) == (again["test_error"], again["test_loss"])
+    resumed_exactly(work)
 
 
 def test_four_then_two_then_one_see_every_example_once_an_epoch(work: Work) -> None:

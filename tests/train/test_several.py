@@ -10,7 +10,7 @@ import signal
 import pytest
 import torch
 from ranks import RARE, Scores, examples, scores, toy, train, whole_part
-from shared_work import Work, lines, pictures
+from shared_work import Work, lines, pictures, resumed_exactly
 from shipping import facts
 from torch import nn
 
@@ -120,14 +120,7 @@ def test_a_signal_to_one_stops_both_and_they_resume_exactly(work: Work) -> None:
         assert (name, code) == ("Interrupted", 128 + signal.SIGTERM)
         assert sentence.startswith("stopped at iteration 4 of 8")
         assert len(rank["rows"]) == 4
-    for k, whole in enumerate(work.ranks["whole"]):
-        assert [*work.ranks["broken"][k]["rows"], *work.ranks["resumed"][k]["rows"]] == whole["rows"]
-    ends = [torch.load(work.root / name / "last.pt", weights_only=True) for name in ("whole", "broken")]
-    for key in ("net", "optimizer", "ema", "schedule", "sums", "iteration", "skipped"):
-        for a, b in zip(*(torch.utils._pytree.tree_leaves(end[key]) for end in ends), strict=True):
-            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, key
-    first, again = (work.ranks[name][0]["result"] for name in ("whole", "resumed"))
-    assert (first["test_error"], first["test_loss"]) == (again["test_error"], again["test_loss"])
+    resumed_exactly(work)
 
 
 def test_another_number_of_processes_goes_on_in_the_same_epoch(work: Work) -> None:
