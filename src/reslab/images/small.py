@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError, arg, first_line
+from reslab.nets.modes import evaluating
 from reslab.train.batch import Batch
 from reslab.train.recipe import Recipe
 
@@ -36,18 +37,14 @@ class Small:
         if not self.until:
             return
         x = shrunk(torch.zeros(2, *shape), self.side)
-        was = {module: module.training for module in net.modules()}
         try:
-            with torch.no_grad():
-                net.eval()(x)
+            with evaluating(net), torch.no_grad():
+                net(x)
         except Exception as error:  # whatever the net says
             raise UsageError(
                 "the net does not take the images of ", arg("small", self.side), f", {x.shape[2]}x{x.shape[3]} pixels "
                 f"({first_line(error)}); leave it out, or choose a net that takes images of any size"
             ) from error  # fmt: skip
-        finally:
-            for module, training in was.items():
-                module.training = training
 
     def sized(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, those of the first part small."""

@@ -60,7 +60,7 @@ def decode(
     try:
         with opened(source, limit=reading.limit) as image:
             if near is not None:
-                least = near if isinstance(near, int) else near(*upright_size(image))
+                least = near if isinstance(near, int) else near(*upright_size(image, orientation(image)))
                 image.draft(image.mode, (least, least))
             return eight_bits(image, channels=channels, reading=reading)
     except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
@@ -74,14 +74,10 @@ def decode_shorter(source: bytes | Path, side: int, *, channels: int, name: str,
     """
     try:
         with opened(source, limit=reading.limit) as image:
-            size, turn, whole = upright_size(image), orientation(image), image.size
+            turn = orientation(image)
+            size = upright_size(image, turn)
             aim = resized(size, side) if min(size) > side else size
-            shrink = jpeg.shrunk((0, 0, *size), height=aim[1], width=aim[0])
-            image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
-            shrink = shrink if image.size != whole else 1
-            found = eight_bits(image, channels=channels, reading=reading)
-            left, top, right, bottom = moved((0, 0, *size), size, (found.height, found.width), shrink, turn)
-            box = left / shrink, top / shrink, min(right / shrink, found.width), min(bottom / shrink, found.height)
+            found, box = _drafted(image, turn, (0, 0, *size), shape=(channels, aim[1], aim[0]), reading=reading)
             return found if found.size == aim else found.resize(aim, FILTERS[reading.interpolation], box=box)
     except Exception as error:
         raise BrokenImage(name, reason(error)) from error
@@ -105,18 +101,27 @@ def decoded_rows(
         if found:
             return found
     with opened(source, limit=reading.limit) as image:
-        size, turn = upright_size(image), orientation(image)
-        box = choose(*size)
+        turn = orientation(image)
+        box = choose(*upright_size(image, turn))
         if plain and not plain.upright and image.format == "JPEG" and turn == 1:
             found = _by_turbo(source, plain, box, shape=shape)
             if found:
                 return found
-        whole, shrink = image.size, jpeg.shrunk(box, height=shape[1], width=shape[2])
-        image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
-        shrink = shrink if image.size != whole else 1
-        pixels = np.array(eight_bits(image, channels=shape[0], reading=reading))  # torch refuses read-only memory
-    pixels = pixels.reshape(*pixels.shape[:2], shape[0])
-    return _within(pixels, moved(box, size, pixels.shape, shrink, turn), shrink)
+        drafted, box = _drafted(image, turn, box, shape=shape, reading=reading)
+        pixels = np.array(drafted)  # torch refuses read-only memory
+    return pixels.reshape(*pixels.shape[:2], shape[0]), box
+
+
+def _drafted(
+    image: Image.Image, turn: int, box: Edges, *, shape: tuple[int, int, int], reading: Reading
+) -> tuple[Image.Image, Edges]:
+    """An opened image as `decode` gives it, a JPEG as small as the box may be for `shape`, and the box in it."""
+    C, H, W = shape
+    size, whole, shrink = upright_size(image, turn), image.size, jpeg.shrunk(box, height=H, width=W)
+    image.draft(image.mode, (whole[0] // shrink, whole[1] // shrink))
+    shrink = shrink if image.size != whole else 1
+    found = eight_bits(image, channels=C, reading=reading)
+    return found, _within(found.size, moved(box, size, found.size, shrink, turn), shrink)
 
 
 def _by_turbo(
@@ -130,14 +135,14 @@ def _by_turbo(
     pixels = jpeg.rows(data, plain, bottom=box[3], shrink=shrink)
     if pixels is None:
         return None
-    return _within(np.repeat(pixels, C, axis=2) if plain.gray and C > 1 else pixels, box, shrink)
+    box = _within((pixels.shape[1], pixels.shape[0]), box, shrink)
+    return np.repeat(pixels, C, axis=2) if plain.gray and C > 1 else pixels, box
 
 
-def _within(pixels: np.ndarray, box: Edges, shrink: int) -> tuple[np.ndarray, Edges]:
-    """The pixels of an image that was shrunk, and the box in them."""
+def _within(size: tuple[int, int], box: Edges, shrink: int) -> Edges:
+    """The box in an image that was shrunk to `size` (width, height)."""
     left, top, right, bottom = box if shrink == 1 else [edge / shrink for edge in box]
-    h, w = pixels.shape[:2]
-    return pixels, (left, top, min(right, w), min(bottom, h))  # rounding may lead just outside
+    return left, top, min(right, size[0]), min(bottom, size[1])  # rounding may lead just outside
 
 
 def eight_bits(image: Image.Image, *, channels: int, reading: Reading) -> Image.Image:
@@ -154,7 +159,7 @@ def header(source: bytes | Path | BinaryIO, *, name: str, limit: int | None = No
     """Size and mode of the upright image, read from its header only. Raises BrokenImage."""
     try:
         with opened(source, limit=limit) as image:
-            width, height = upright_size(image)
+            width, height = upright_size(image, orientation(image))
             raw = [str(tile.args) for tile in getattr(image, "tile", ())]  # RGB;16B
             deep = image.mode in ("RGB", "RGBA", "LA") and any("16" in args for args in raw)
             kind = kind_of(image.mode, image.format)

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -58,41 +58,44 @@ def inflated(data: bytes) -> int:
 
 def parts(data: bytes) -> Iterator[bytes]:
     """The contents of the IDAT chunks."""
-    place = 8
-    while place + 8 <= len(data):
-        size, name = struct.unpack(">I4s", data[place : place + 8])
+    for name, place, size in chunks(io.BytesIO(data)):
         if name == b"IDAT":
-            yield data[place + 8 : place + 8 + size]
-        place += 12 + size
+            yield data[place : place + size]
 
 
 def about(image: Image.Image) -> Image.Image | None:
-    """A loaded image of one pixel with all that is said about an opened PNG, also behind its data; None: is loaded.
+    """What is said of how an opened PNG lies, also behind its data, as a loaded image of one pixel; None: nothing.
 
     Pillow reads no further than to the data before it loads the image, which may be large.
     """
-    file = getattr(image, "fp", None)
-    if image.format != "PNG" or file is None or not getattr(image, "tile", None):
-        return None
+    file: Any = image.fp  # type: ignore[attr-defined]
     place = file.tell()
     try:
-        small = b"".join((SIGNATURE, chunk(b"IHDR", PIXEL), *told(file), chunk(b"IDAT", zlib.compress(b"\0\0")),
-                          chunk(b"IEND", b"")))  # fmt: skip
+        notes = list(told(file))
     finally:
         file.seek(place)
-    found = Image.open(io.BytesIO(small), formats=("PNG",))
+    if not notes:
+        return None
+    small = (SIGNATURE, chunk(b"IHDR", PIXEL), *notes, chunk(b"IDAT", zlib.compress(b"\0\0")), chunk(b"IEND", b""))
+    found = Image.open(io.BytesIO(b"".join(small)), formats=("PNG",))
     found.load()
     return found
 
 
 def told(file: IO[bytes]) -> Iterator[bytes]:
     """The chunks of a PNG that may hold an orientation."""
+    for name, place, size in chunks(file):
+        known = name == b"eXIf" or (name in TEXTS and at(file, place, 24).startswith(NAMED))
+        if known and size <= LARGEST:
+            yield chunk(name, at(file, place, size))
+
+
+def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
+    """The name of each chunk of a PNG, and the place and size of its content."""
     place = len(SIGNATURE)
     while len(head := at(file, place, 8)) == 8:
         size, name = struct.unpack(">I4s", head)
-        known = name == b"eXIf" or (name in TEXTS and at(file, place + 8, 32).startswith(NAMED))
-        if known and size <= LARGEST:
-            yield chunk(name, at(file, place + 8, size))
+        yield name, place + 8, size
         place += 12 + size
 
 

@@ -9,14 +9,14 @@ ORIENTED = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # wher
 Edges = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height) of the image as it is shown."""
+def upright_size(image: Image.Image, turn: int) -> tuple[int, int]:
+    """(width, height) of the image as it is shown; `turn`: its orientation."""
     width, height = image.size
-    return (height, width) if orientation(image) >= 5 else (width, height)  # EXIF: 5 to 8 are quarter turns
+    return (height, width) if turn >= 5 else (width, height)  # EXIF: 5 to 8 are quarter turns
 
 
 def is_upright(image: Image.Image) -> bool:
-    """Whether an opened image lies as it is shown: no EXIF block turns it."""
+    """Whether an opened image lies as it is shown: nothing in it says that it is to be turned."""
     return orientation(image) == 1
 
 
@@ -25,8 +25,9 @@ def orientation(image: Image.Image) -> int:
     if image.format == "TIFF":  # Pillow rotates TIFFs itself
         return 1
     try:
-        found = about(image) or image
-        if not any(key in found.info for key in ORIENTED):
+        unread = image.format == "PNG" and getattr(image, "fp", None) is not None and getattr(image, "tile", None)
+        found = about(image) if unread else image
+        if found is None or not any(key in found.info for key in ORIENTED):
             return 1
         value = found.getexif().get(0x0112, 1)
     except Exception:  # a damaged EXIF block does not mean damaged pixels
@@ -41,12 +42,12 @@ def upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-def moved(box: Edges, size: tuple[int, int], shape: tuple[int, ...], shrink: int, turn: int) -> Edges:
-    """The box in an image whose shrunk size (h, w, C) was rounded up, in pixels of the upright (width, height).
+def moved(box: Edges, size: tuple[int, int], small: tuple[int, int], shrink: int, turn: int) -> Edges:
+    """The box of an upright image of `size`, in its pixels, where that was shrunk to `small`, which is rounded up.
 
     The decoder pads right and below; of a turned photograph, that may be left and above.
     """
     left, top, right, bottom = box
-    x = shape[1] * shrink - size[0] if turn in PADDED_LEFT else 0
-    y = shape[0] * shrink - size[1] if turn in PADDED_ABOVE else 0
+    x = small[0] * shrink - size[0] if turn in PADDED_LEFT else 0
+    y = small[1] * shrink - size[1] if turn in PADDED_ABOVE else 0
     return left + x, top + y, right + x, bottom + y
