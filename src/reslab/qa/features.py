@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.nets.modes import evaluating
 from reslab.progress import Steps
 from reslab.qa.data.windows import Windows, refuse_tokens
 from reslab.qa.net.encoder import Encoder
@@ -64,10 +65,8 @@ def compute(
                 if progress:
                     progress(done, total)
 
-    was = encoder.training
-    encoder.eval()
-    world.agreed(fill)
-    encoder.train(was)
+    with evaluating(encoder):
+        world.agreed(fill)
     if not world.alone:
         exchange([values[bounds[row] : bounds[row + 1]] for group in groups for row in group], groups, world)
     return Features(values, bounds)

@@ -67,10 +67,12 @@ def expected(
     costs = []
     for begin in sorted({start, later}):
         load, batch = time_batches(task, begin, total, workers=workers, progress=progress, stopped=stopped)
-        # The choice was timed on the first batches.
-        known = choice.milliseconds.get(str(choice), 0.0) / 1000 if begin < whole_from or not whole_from else 0.0
-        step = known if batch is None else known or step_or_full(task, net, choice, batch, recipe.accumulate)
-        if batch is None or not step:
+        if batch is None:
+            return None
+        as_timed = begin < whole_from or not whole_from  # the choice was timed on the first batches
+        known = choice.milliseconds.get(str(choice), 0.0) / 1000 if as_timed else 0.0
+        step = known or step_or_full(task, net, choice, batch, recipe.accumulate)
+        if not step:
             return None
         costs.append((step * recipe.accumulate, load))
     step, load = costs[-1]
@@ -132,7 +134,7 @@ def time_step(task: Task, net: nn.Module, choice: Choice, batch: Any, parts: int
     """Median seconds of a step on one part of the batch, without compiling; the net is left as it was."""
     x, y = next(cut(batch.x, batch.y, parts))
     plain = Choice(precision=choice.precision, memory_format=choice.memory_format, fused=choice.fused)
-    with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
+    with kept(y.device):
         times: list[float] = []
         run, began = make_step(plain, copy.deepcopy(net), x, y, task.loss), time.perf_counter()
         while len(times) < STEPS and (not times or time.perf_counter() - began < PATIENCE):

@@ -40,13 +40,14 @@ def set_generators(state: dict[str, Any], device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
-    """What is drawn inside, from numpy and Python, is drawn again afterwards; torch has `fork_rng` for its own."""
+def kept(device: torch.device) -> Iterator[None]:
+    """What is drawn inside, on the CPU or this device, is drawn again afterwards."""
     state = plain()
-    try:
-        yield
-    finally:
-        set_plain(state)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            set_plain(state)
 
 
 def plain() -> dict[str, Any]:

@@ -116,7 +116,8 @@ class GradientSum:
             return None
         if empty or any(p.grad is None for p in self.parameters):  # as of a branch that only some examples take
             for p, present in zip(self.parameters, beside[at : at + len(has)].tolist(), strict=True):
-                p.grad = p.grad if p.grad is not None and not empty else torch.zeros_like(p) if present else None
+                if empty or p.grad is None:
+                    p.grad = torch.zeros_like(p) if present else None
         for bucket in self.buckets:
             bucket.give(weight)
         buffers, means = beside[at + len(has) :].tensor_split([len(changed)])

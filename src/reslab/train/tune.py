@@ -127,7 +127,7 @@ def choose(
     open_choices = candidates(recipe, y.device, images=isinstance(x, Tensor) and x.dim() == 4)
     if len(open_choices) == 1 and recipe.compile != "auto":
         return open_choices[0]
-    with kept(), torch.random.fork_rng(devices=[y.device] if y.device.type == "cuda" else []):
+    with kept(y.device):
         what = "precision and memory format" if open_choices[0].memory_format else "precision"
         what = what if len(open_choices) > 1 else "a training step"  # only to decide on compiling
         # The likely winners first: of a slow net, no more may be timed.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ReslabError, arg, tell
+from reslab.images.sources.unchanged import state
 from reslab.progress.row import duration, in_bytes
 from reslab.stored.files import named
 
@@ -20,7 +21,6 @@ except ImportError:  # Windows has no flock: there each process of a training wr
 
 EVERY = 10.0  # seconds between two lines of progress
 WORTH = 2**28  # bytes from which a copy is announced
-ENDING = 2**16  # bytes of a file's end, where parquet keeps the sizes and statistics of its columns
 
 Column = tuple[Path, str]
 """A file and its image column."""
@@ -42,17 +42,12 @@ def copied(columns: list[Column], cache: Path, chunks: Callable[[list[Column]], 
 
 
 def key(columns: list[Column]) -> str:
-    """A name for these columns of these files, as they are now."""
-    seen = [(str(file.resolve()), name, _seen(file)) for file, name in columns]
+    """A name for these columns of these files, as they are now: parquet's end has its columns' sizes and statistics."""
+    seen = []
+    for path, name in columns:
+        with path.open("rb") as file:
+            seen.append((str(path.resolve()), name, state(path, file)))
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-
-
-def _seen(file: Path) -> tuple[int, int, str]:
-    """Size, time of change and a hash of the file's end."""
-    stat = file.stat()
-    with file.open("rb") as content:
-        content.seek(max(0, stat.st_size - ENDING))
-        return stat.st_size, stat.st_mtime_ns, hashlib.sha256(content.read()).hexdigest()
 
 
 def _write(columns: list[Column], target: Path, chunks: Callable[[list[Column]], Iterator[Any]], schema: Any) -> None:

@@ -72,7 +72,7 @@ def _open(
     import torch
 
     start = known.first if known else (files[0], _columns(files[0]))
-    columns = [_columns(file, first=start) for file in files]
+    columns = [start[1] if file == start[0] else _columns(file, first=start) for file in files]
     parts = [_labels(file, one) for file, one in zip(files, columns, strict=True)]
     title = files[0].name if len(files) == 1 else f"{files[0].parent.name}/"
     cells = cells_of([(file, one.image) for file, one in zip(files, columns, strict=True)],

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from reslab.errors import ReslabError
 from reslab.train.fusing.pending import Waiting, stands_alone
+from reslab.train.generators import kept, seed_all
 
 SAMPLES = 8
 OFF = 0.02  # of a parameter's gradient, its norm; a path that is lost costs far more, rounding far less
@@ -42,7 +43,7 @@ def made(net: nn.Module) -> nn.Module:
 
 def gradients(net: nn.Module, x: Tensor, y: Tensor, loss: Callable[[Any, Tensor], Tensor]) -> dict[str, Tensor]:
     """Of each parameter that has one, with the same random numbers in each call."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with kept(y.device):
+        seed_all(0)
         loss(net(x), y).backward()
     return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}

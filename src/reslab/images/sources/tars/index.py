@@ -11,6 +11,7 @@ import numpy as np
 
 from reslab.errors import BrokenImage, ReslabError, UsageError
 from reslab.images.data.decode import Header, header
+from reslab.images.sources import unchanged
 from reslab.images.sources.scan import Ignored, Scan
 from reslab.images.sources.tars.headers import Member, opened_shard
 from reslab.images.sources.tars.manifest import MANIFEST
@@ -25,7 +26,6 @@ from reslab.stored.write import write_aside
 VERSION = 2  # 1: without the shard's digest; labels in .cls and .json were not compared
 FOLDER, ENDING, KEY = ".reslab-index", ".index", "reslab.shard"
 PIECE = 2**22  # bytes read at once
-ENDS = 2**16  # bytes at both ends of a shard that its fingerprint covers
 ANY = 2**40  # pixels: the limit is applied when the index is used
 ARRAYS = {"offset": np.int64, "size": np.int64, "mark": np.uint32, "label": np.int32, "blob": np.uint8,
           "ends": np.int64, "height": np.int32, "width": np.int32, "mode": np.int16, "kind": np.int16,
@@ -61,13 +61,9 @@ def places(shard: Path, cache: Path) -> tuple[Path, Path]:
 
 
 def state(shard: Path) -> dict[str, Any]:
-    """What shows that a shard changed: size, time of change, and a hash of both its ends."""
+    """What shows that a shard changed. Raises ReslabError."""
     with opened_shard(shard) as file:
-        found = shard.stat()
-        digest = hashlib.sha256(file.read(ENDS))
-        file.seek(max(0, found.st_size - ENDS))
-        digest.update(file.read(ENDS))
-    return {"size": found.st_size, "changed": found.st_mtime_ns, "ends": digest.hexdigest()[:32]}
+        return unchanged.state(shard, file)
 
 
 def sha256_of(shard: Path) -> str:
