@@ -68,8 +68,8 @@ RECIPE_HELP = {
     "precision": "Numeric precision; auto measures which is fastest on this machine.",
     "memory_format": "Memory format; auto measures which is fastest on this machine.",
     "compile": "torch.compile; auto tries it when the run is long enough to repay the compilation.",
-    "fuse": "On the CPU: compute BatchNorm, addition and ReLU together, in C that is compiled on this machine; auto tries "
-    "it when the run takes over a minute and precision, memory format or compile are open.",
+    "fuse": "On the CPU: compute BatchNorm, addition and ReLU together, in C that is compiled on this machine; auto "
+    "tries it when the run takes over a minute and precision, memory format or compile are open.",
     "checkpointing": "Recompute the encoder's layers in the backward pass: less memory, more time.",
     "deterministic": "Use only deterministic algorithms.",
     "threads": "Number of CPU threads; 0: PyTorch's default.",
